@@ -1,0 +1,73 @@
+"""Names of identifiers and the columns they live in.
+
+An identifier is a TypeID: a prefix that says what it names, an underscore, and a time-ordered UUID in
+base 32 (`inv_01k...`). It never orders events; see docs/decisions/0003-event-log.md.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+# What each prefix names. A prefix is never reused for something else.
+PREFIXES: dict[str, str] = {
+    "acc": "account",
+    "apikey": "API key",
+    "clk": "test clock",
+    "mail": "mail",
+    "mem": "membership",
+    "model": "AI model",
+    "mtr": "meter",
+    "org": "organisation",
+    "prc": "price",
+    "req": "gateway request",
+    "ses": "session",
+    "tok": "mail token",
+    "ups": "upstream",
+}
+
+# SQLModel's `sa_type` is annotated as a class although instances are accepted, hence Any.
+ID: Any = sa.Text(collation="C")
+TEXT: Any = sa.Text()
+UTC: Any = sa.DateTime(timezone=True)
+AMOUNT: Any = sa.Numeric(30, 12)
+QUANTITY: Any = sa.Numeric(38, 12)
+BIG: Any = sa.BigInteger()
+BYTES: Any = sa.LargeBinary()
+
+
+class OrganizationKind(StrEnum):
+    CLIENT = "client"
+    PARTNER = "partner"
+    DEVELOPER = "developer"
+    OPERATOR = "operator"
+
+
+class BillingMode(StrEnum):
+    """Who carries the risk: postpaid callers keep working while the database is away, prepaid ones stop."""
+
+    POSTPAID = "postpaid"
+    PREPAID = "prepaid"
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+    ADMIN = "admin"
+    BILLING = "billing"
+    DEVELOPER = "developer"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    SUPPORT = "support"
+    GOVERNANCE = "governance"
+
+
+class Aggregation(StrEnum):
+    COUNT = "count"
+    SUM = "sum"
+    MAX = "max"
+    UNIQUE = "unique"
+    LATEST = "latest"
+    AVERAGE = "average"
+    WEIGHTED_SUM = "weighted_sum"
