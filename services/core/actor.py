@@ -1,0 +1,41 @@
+"""Who acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.types import Role
+from services.core.errors import Forbidden
+from services.core.permissions import ROLE_CAPABILITIES, Capability
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody (or some key, or the system) acting within at most one organisation."""
+
+    id: str  # account, key or "system"
+    organization_id: str | None
+    capabilities: frozenset[Capability]
+    role: Role | None = None
+    account_id: str | None = None
+    session_id: str | None = None
+    trace_id: str = ""
+
+    def may(self, capability: Capability) -> bool:
+        return capability in self.capabilities
+
+    def require(self, capability: Capability) -> None:
+        """Raises Forbidden, naming the capability and who has it."""
+        if capability in self.capabilities:
+            return
+        holders = ", ".join(sorted(role for role, held in ROLE_CAPABILITIES.items() if capability in held))
+        raise Forbidden(
+            f"This needs the permission {capability.value!r}, which your role or key does not have.",
+            next_step=f"Ask for one of these roles: {holders}.",
+            permission=capability.value,
+        )
+
+
+def system(organization_id: str | None = None) -> Actor:
+    """The product itself, acting for nobody: schedules, subscribers, demo data."""
+    return Actor("system", organization_id, frozenset(Capability))

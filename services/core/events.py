@@ -1,0 +1,76 @@
+"""Business events: what they are and how a unit of work writes them.
+
+See docs/decisions/0003-event-log.md for why an id is drawn late and a position later still.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class DomainEvent(BaseModel):
+    """Something that happened to one aggregate. Subclasses name it and add facts; never secrets."""
+
+    model_config = ConfigDict(frozen=True)
+    type: ClassVar[str]
+
+    aggregate_id: str
+    organization_id: str | None
+
+    def payload(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"aggregate_id", "organization_id"})
+
+
+# Two writers of one aggregate must commit their events in the order of the ids they draw. Row locks see to
+# it where the verb changed the aggregate's row, this lock also where it did not. It is taken last and in
+# one sorted sweep, so that it can never be part of a deadlock.
+_LOCK = sa.text(
+    "select pg_advisory_xact_lock(hashtextextended(aggregate, 41))"
+    " from (select distinct unnest(cast(:aggregates as text[])) as aggregate order by 1) as locks"
+)
+_INSERT = sa.text(
+    "insert into event (type, aggregate_id, organization_id, actor_id, payload, happened_at, recorded_at, trace_id)"
+    " select r.type, r.aggregate_id, r.organization_id, :actor_id, r.payload, :now, :wall_now, :trace_id"
+    " from jsonb_to_recordset(cast(:rows as jsonb)) with ordinality"
+    " as r(type text, aggregate_id text, organization_id text, payload jsonb, n bigint)"
+    " order by r.n"
+)
+
+
+async def append(
+    connection: AsyncConnection,
+    events: list[DomainEvent],
+    *,
+    actor_id: str,
+    trace_id: str,
+    now: datetime,
+    wall_now: datetime,
+) -> None:
+    """Write `events` in order, as the last act before commit."""
+    from orjson import dumps
+
+    rows = [
+        {
+            "type": event.type,
+            "aggregate_id": event.aggregate_id,
+            "organization_id": event.organization_id,
+            "payload": event.payload(),
+        }
+        for event in events
+    ]
+    await connection.execute(_LOCK, {"aggregates": [event.aggregate_id for event in events]})
+    await connection.execute(
+        _INSERT,
+        {
+            "rows": dumps(rows).decode(),
+            "actor_id": actor_id,
+            "trace_id": trace_id,
+            "now": now,
+            "wall_now": wall_now,
+        },
+    )

@@ -1,0 +1,30 @@
+"""New identifiers."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from typeid import TypeID
+
+from models.types import PREFIXES
+
+_SHAPE = re.compile(r"^([a-z]+)_[0-7][0-9a-hjkmnp-tv-z]{25}$")
+
+
+def new_id(prefix: str) -> str:
+    """A fresh TypeID, e.g. `org_01k...`. Raises KeyError for a prefix that models/types.py does not list."""
+    if prefix not in PREFIXES:
+        raise KeyError(prefix)
+    return str(TypeID(prefix=prefix))
+
+
+def is_id(text: str, prefix: str) -> bool:
+    """Whether `text` has the shape of such an identifier; says nothing about existence."""
+    match = _SHAPE.match(text)
+    return match is not None and match[1] == prefix
+
+
+def new_secret(nbytes: int = 32) -> str:
+    """URL-safe random text with `nbytes` bytes of entropy."""
+    return secrets.token_urlsafe(nbytes)

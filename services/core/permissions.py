@@ -1,0 +1,70 @@
+"""Who may do what: one table from roles to capabilities."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from models.types import Role
+
+
+class Capability(StrEnum):
+    ORGANIZATION_READ = "organization.read"
+    ORGANIZATION_WRITE = "organization.write"
+    MEMBERS_READ = "members.read"
+    KEYS_READ = "keys.read"
+    KEYS_WRITE = "keys.write"
+    USAGE_READ = "usage.read"
+    USAGE_WRITE = "usage.write"
+    COST_READ = "cost.read"
+    MODELS_READ = "models.read"
+    INFERENCE = "inference"
+    METERS_WRITE = "meters.write"
+    STAFF_ORGANIZATIONS_READ = "staff.organizations.read"
+    STAFF_ORGANIZATIONS_WRITE = "staff.organizations.write"
+    STAFF_UPSTREAMS_READ = "staff.upstreams.read"
+    STAFF_UPSTREAMS_WRITE = "staff.upstreams.write"
+    STAFF_PRICES_READ = "staff.prices.read"
+    STAFF_PRICES_WRITE = "staff.prices.write"
+    STAFF_MAILBOX_READ = "staff.mailbox.read"
+
+
+C = Capability
+
+_VIEW = {C.ORGANIZATION_READ, C.MEMBERS_READ, C.USAGE_READ, C.MODELS_READ}
+_DEVELOP = _VIEW | {C.KEYS_READ, C.KEYS_WRITE, C.USAGE_WRITE, C.INFERENCE, C.COST_READ}
+_BILL = _VIEW | {C.COST_READ, C.KEYS_READ}
+_ADMINISTER = _DEVELOP | _BILL | {C.ORGANIZATION_WRITE, C.METERS_WRITE}
+_STAFF_VIEW = {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ}
+_STAFF_WORK = _STAFF_VIEW | {
+    C.STAFF_ORGANIZATIONS_WRITE,
+    C.STAFF_UPSTREAMS_WRITE,
+    C.STAFF_PRICES_WRITE,
+    C.STAFF_MAILBOX_READ,
+}
+
+ROLE_CAPABILITIES: dict[Role, frozenset[Capability]] = {
+    Role.OWNER: frozenset(_ADMINISTER),
+    Role.ADMIN: frozenset(_ADMINISTER),
+    Role.BILLING: frozenset(_BILL),
+    Role.DEVELOPER: frozenset(_DEVELOP),
+    Role.VIEWER: frozenset(_VIEW),
+    # Staff roles exist only in organisations of kind operator.
+    Role.OPERATOR: frozenset(_ADMINISTER | _STAFF_WORK),
+    Role.SUPPORT: frozenset(_VIEW | {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ}),
+    Role.GOVERNANCE: frozenset(_VIEW | {C.COST_READ} | _STAFF_VIEW),
+}
+
+STAFF_ROLES = frozenset({Role.OPERATOR, Role.SUPPORT, Role.GOVERNANCE})
+
+# What a key of each scope may do. A key never gets more than this, whoever made it.
+SCOPE_CAPABILITIES: dict[str, frozenset[Capability]] = {
+    "inference": frozenset({C.INFERENCE, C.MODELS_READ}),
+    "usage:read": frozenset({C.USAGE_READ, C.COST_READ, C.MODELS_READ, C.ORGANIZATION_READ}),
+    "usage:write": frozenset({C.USAGE_WRITE}),
+    "keys:read": frozenset({C.KEYS_READ}),
+    "keys:write": frozenset({C.KEYS_READ, C.KEYS_WRITE}),
+}
+
+
+def capabilities_of_scopes(scopes: list[str]) -> frozenset[Capability]:
+    return frozenset(c for scope in scopes for c in SCOPE_CAPABILITIES.get(scope, frozenset[Capability]()))

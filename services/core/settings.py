@@ -1,0 +1,68 @@
+"""Settings, read once from `MATRIX_*` variables and validated before anything starts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything an operator may choose. Secrets are `SecretStr`, so that printing settings shows stars."""
+
+    model_config = SettingsConfigDict(env_prefix="MATRIX_", env_file=None, extra="ignore", frozen=True)
+
+    mode: Literal["demo", "production"] = "demo"
+    host: str = "127.0.0.1"
+    port: int = Field(default=3000, ge=1, le=65_535)
+    data_dir: Path = Path("data")
+    public_url: str = ""
+    allowed_origins: list[str] = []
+    trusted_proxy_hops: int = Field(default=0, ge=0, le=8)
+
+    database_url: SecretStr | None = None  # owner of the tables; none means the embedded server
+    database_app_url: SecretStr | None = None  # role matrix_app; by default the owner's URL with SET ROLE
+    pool_size: int = Field(default=12, ge=2, le=200)
+
+    smtp_url: SecretStr | None = None  # smtp://user:password@host:587 ; required in production
+    mail_from: str = "Matrix <no-reply@localhost>"
+
+    model_url: str = ""  # where the built-in model server answers; set by `matrix up`
+    model_threads: int = Field(default=2, ge=1, le=256)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+    otel_endpoint: AnyHttpUrl | None = None  # an OTLP/HTTP collector; none switches tracing off
+    metrics_token: SecretStr | None = None  # bearer that /metrics asks for when it is set
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        # The model is frozen for its readers; only here, while it is made, are the derived values filled in.
+        if not self.public_url:
+            object.__setattr__(self, "public_url", f"http://localhost:{self.port}")
+        object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
+        object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
+        if "*" in self.allowed_origins:
+            raise ValueError("MATRIX_ALLOWED_ORIGINS must name origins; '*' would let any site act for a signed-in person.")
+        if self.mode == "production" and self.smtp_url is None:
+            raise ValueError("MATRIX_SMTP_URL is required when MATRIX_MODE is production: sign-up confirms addresses by mail.")
+        return self
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Origins that browsers may call from: our own, and those named."""
+        own = {self.public_url, f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}"}
+        return frozenset(own | {origin.rstrip("/") for origin in self.allowed_origins})
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.public_url.startswith("https://")
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings. Raises pydantic's ValidationError, which names each wrong variable."""
+    return Settings()
