@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from models.clock import TestClock
-
 
 class Clock(Protocol):
     def now(self) -> datetime:
@@ -34,10 +32,6 @@ class FixedClock:
         return self.at
 
 
-def business_now(wall: datetime, test_clock: TestClock | None) -> datetime:
-    """Business time of an organisation whose test clock, if any, is `test_clock`."""
-    if test_clock is None:
-        return wall
-    if test_clock.follows_wall and test_clock.now_at >= wall:
-        return wall
-    return test_clock.now_at
+def business_now(wall: datetime, shown: datetime, *, follows_wall: bool) -> datetime:
+    """Business time by a test clock that shows `shown`; a following clock that has caught up is wall time."""
+    return wall if follows_wall and shown >= wall else shown

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
+from orjson import dumps
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -35,10 +36,9 @@ _LOCK = sa.text(
 )
 _INSERT = sa.text(
     "insert into event (type, aggregate_id, organization_id, actor_id, payload, happened_at, recorded_at, trace_id)"
-    " select r.type, r.aggregate_id, r.organization_id, :actor_id, r.payload, :now, :wall_now, :trace_id"
-    " from jsonb_to_recordset(cast(:rows as jsonb)) with ordinality"
-    " as r(type text, aggregate_id text, organization_id text, payload jsonb, n bigint)"
-    " order by r.n"
+    " select r.item->>'type', r.item->>'aggregate_id', r.item->>'organization_id', :actor_id, r.item->'payload',"
+    " :now, :wall_now, :trace_id"
+    " from jsonb_array_elements(cast(:rows as jsonb)) with ordinality as r(item, n) order by r.n"
 )
 
 
@@ -52,8 +52,6 @@ async def append(
     wall_now: datetime,
 ) -> None:
     """Write `events` in order, as the last act before commit."""
-    from orjson import dumps
-
     rows = [
         {
             "type": event.type,

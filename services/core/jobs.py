@@ -1,0 +1,96 @@
+"""Jobs on the same database, by PgQueuer: at least once, retried, held visibly when they fail for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import psycopg
+from pgqueuer import PgQueuer
+from pgqueuer.db import PsycopgDriver
+from pgqueuer.errors import DuplicateJobError, RetryRequested
+from pgqueuer.models import Job
+from pgqueuer.queries import Queries
+
+from services.core import metrics, tracing
+from services.core.database import Database
+from services.core.logs import get_logger
+
+log = get_logger(__name__)
+
+ATTEMPTS_MAX = 8
+RETRY = timedelta(seconds=5)  # doubled each time: the last of 8 tries comes ten minutes after the first
+HEARTBEAT_TIMEOUT = timedelta(seconds=30)
+
+JobHandler = Callable[[dict[str, Any]], Awaitable[None]]
+_handlers: dict[str, JobHandler] = {}
+
+
+def job(name: str) -> Callable[[JobHandler], JobHandler]:
+    """Declare what runs when a job called `name` comes up. It may run twice: make it idempotent."""
+
+    def register(handler: JobHandler) -> JobHandler:
+        if name in _handlers:
+            raise ValueError(f"There are two jobs called {name!r}.")
+        _handlers[name] = handler
+        return handler
+
+    return register
+
+
+async def enqueue(
+    on: Database, name: str, payload: dict[str, Any], *, dedupe_key: str, after: timedelta = timedelta()
+) -> None:
+    """Have `name` run with `payload`, once per `dedupe_key` while such a job waits or runs.
+
+    Its insert notifies, so never call this inside a business transaction: call it from a subscriber or
+    after commit.
+    """
+    if name not in _handlers:
+        raise KeyError(f"There is no job called {name!r}.")
+    async with await on.unpooled() as connection:
+        try:
+            await Queries(PsycopgDriver(connection)).enqueue(
+                name, orjson.dumps(payload), execute_after=after, dedupe_key=dedupe_key
+            )
+        except DuplicateJobError:
+            log.debug("job_already_waiting", job=name)
+
+
+async def work(on: Database) -> None:
+    """Run jobs until cancelled; reconnects when the database comes back."""
+    delay_s = 0.5
+    while True:
+        try:
+            async with await on.unpooled() as connection:
+                queuer = PgQueuer(PsycopgDriver(connection))
+                for name, handler in _handlers.items():
+                    _register(queuer, name, handler)
+                delay_s = 0.5
+                await queuer.run(heartbeat_timeout=HEARTBEAT_TIMEOUT)
+                return
+        except (psycopg.Error, OSError) as error:
+            log.warning("jobs_reconnect", error=str(error), in_s=delay_s)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, 10)
+
+
+def _register(queuer: PgQueuer, name: str, handler: JobHandler) -> None:
+    @queuer.entrypoint(name, on_failure="hold")
+    async def run(job: Job) -> None:
+        with tracing.act(f"job {name}"):
+            try:
+                await handler(orjson.loads(job.payload or b"{}"))
+            except Exception as error:
+                last = job.attempts + 1 >= ATTEMPTS_MAX
+                metrics.JOBS.labels(name, "held" if last else "retried").inc()
+                log.error(
+                    "job_failed", job=name, job_id=int(job.id), attempt=job.attempts + 1, exc_info=error
+                )
+                if last:
+                    raise
+                raise RetryRequested(delay=RETRY * 2**job.attempts, reason=type(error).__name__) from error
+            metrics.JOBS.labels(name, "done").inc()

@@ -1,0 +1,87 @@
+"""Structured logs: one JSON object a line, joined by trace id, personal data and secrets left out."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from sqlmodel import SQLModel
+
+from services.core import tracing
+
+_ALWAYS_SECRET = frozenset(
+    {"password", "secret", "token", "authorization", "cookie", "api_key", "set_cookie"}
+)
+_KEY = re.compile(r"\b(mx-[A-Za-z0-9]{4})[A-Za-z0-9_-]{8,}")
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+
+
+def personal_names() -> frozenset[str]:
+    """Names of all columns marked as personal data; log fields of these names are redacted."""
+    return frozenset(
+        column.name
+        for table in SQLModel.metadata.tables.values()
+        for column in table.columns
+        if column.info.get("pii")
+    )
+
+
+def redact(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    hidden = _ALWAYS_SECRET | personal_names()
+    for name, value in fields.items():
+        if name in hidden:
+            fields[name] = "[redacted]"
+        elif isinstance(value, str):
+            fields[name] = _MAIL.sub("[mail]", _KEY.sub(r"\1...", value))
+    return fields
+
+
+def _add_trace(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if trace_id := tracing.current_trace_id():
+        fields["trace_id"] = trace_id
+    return fields
+
+
+def configure(level: str, style: str, process: str) -> None:
+    """Send our logs and those of libraries to standard error. `style` is json or text."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        _add_trace,
+        redact,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level.upper()),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("httpx", "httpcore", "aiohttp.access", "asyncio", "pgqueuer"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(process=process)
+
+
+def get_logger(name: str) -> Any:
+    return structlog.get_logger(name)

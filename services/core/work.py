@@ -1,0 +1,169 @@
+"""The unit of work: one transaction, one actor, one moment.
+
+A door opens it, services work in it, and nobody else commits. Rows and events are written together;
+what must happen outside the database happens after commit, from events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.core import clock as clocks
+from services.core import events, tracing
+from services.core.actor import Actor
+from services.core.database import CROSSING_ROLE, Database, database
+from services.core.errors import Conflict, Unavailable
+from services.core.events import DomainEvent
+from services.core.wakeups import EVENTS_COMMITTED
+
+_Row = TypeVar("_Row", bound=SQLModel)
+
+_SCOPE = sa.text("select set_config('matrix.scope', :scope, true)")
+_CROSS = sa.text(f"set local role {CROSSING_ROLE}")
+_BUSINESS_NOW = sa.text(
+    "select c.now_at, c.follows_wall from organization o join test_clock c on c.id = o.test_clock_id where o.id = :id"
+)
+
+
+class UnitOfWork:
+    """What a service verb may use. Made by `unit_of_work` and `crossing` only."""
+
+    def __init__(self, session: AsyncSession, actor: Actor, wall_now: datetime, now: datetime) -> None:
+        self.session = session
+        self.actor = actor
+        self.wall_now = wall_now  # sessions, signatures, limits, audit
+        self.now = now  # business time: the organisation's clock
+        self._events: list[DomainEvent] = []
+        self._after_commit: list[Callable[[], None]] = []
+
+    @property
+    def organization_id(self) -> str:
+        """The tenant this work is bound to. Raises RuntimeError in work that crosses tenants."""
+        if self.actor.organization_id is None:
+            raise RuntimeError("This unit of work is bound to no organisation.")
+        return self.actor.organization_id
+
+    def record(self, event: DomainEvent) -> None:
+        """Have `event` written, in order, with this transaction."""
+        self._events.append(event)
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Run `call` once the transaction is durable. For wake-ups and caches only: a crash may skip it."""
+        self._after_commit.append(call)
+
+    def add(self, row: SQLModel) -> None:
+        self.session.add(row)
+
+    async def connection(self) -> AsyncConnection:
+        return await self.session.connection()
+
+    async def execute(
+        self,
+        statement: str | sa.Executable,
+        parameters: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
+        **named: Any,
+    ) -> CursorResult[Any]:
+        """Run SQL text or a statement, after what the session still holds has been flushed."""
+        await self.session.flush()
+        connection = await self.session.connection()
+        executable = sa.text(statement) if isinstance(statement, str) else statement
+        return await connection.execute(executable, parameters if parameters is not None else named)
+
+    async def get(self, kind: type[_Row], identifier: Any, *, lock: bool = False) -> _Row | None:
+        """A row by primary key as this role may see it. Services reach rows through policies instead."""
+        return await self.session.get(kind, identifier, with_for_update=lock or None, populate_existing=lock)
+
+
+@asynccontextmanager
+async def unit_of_work(
+    actor: Actor, *, on: Database | None = None, clock: clocks.Clock | None = None
+) -> AsyncIterator[UnitOfWork]:
+    """Work within the actor's organisation. Raises Unavailable when the database cannot be reached."""
+    async with _transaction(actor, on or database(), clock or clocks.SystemClock(), crossing=False) as uow:
+        yield uow
+
+
+@asynccontextmanager
+async def crossing_work(
+    actor: Actor, *, on: Database | None = None, clock: clocks.Clock | None = None
+) -> AsyncIterator[UnitOfWork]:
+    """Work across tenants. Only services/core/crossing.py calls this: it names and counts each reason."""
+    async with _transaction(actor, on or database(), clock or clocks.SystemClock(), crossing=True) as uow:
+        yield uow
+
+
+@asynccontextmanager
+async def _transaction(
+    actor: Actor, on: Database, clock: clocks.Clock, *, crossing: bool
+) -> AsyncIterator[UnitOfWork]:
+    with tracing.span("unit_of_work", crossing=crossing), _ours():
+        async with AsyncSession(on.engine, expire_on_commit=False, autoflush=True) as session:
+            uow = await _begin(session, actor, clock.now(), crossing=crossing)
+            yield uow
+            await _finish(uow)
+    if uow._events:
+        on.wakeups.poke(EVENTS_COMMITTED)
+    for call in uow._after_commit:
+        call()
+
+
+async def _begin(session: AsyncSession, actor: Actor, wall_now: datetime, *, crossing: bool) -> UnitOfWork:
+    connection = await session.connection()
+    if crossing:
+        await connection.execute(_CROSS)
+    else:
+        await connection.execute(_SCOPE, {"scope": actor.organization_id or ""})
+    now = wall_now
+    if actor.organization_id is not None:
+        shown = (await connection.execute(_BUSINESS_NOW, {"id": actor.organization_id})).one_or_none()
+        if shown is not None:
+            now = clocks.business_now(wall_now, shown.now_at, follows_wall=shown.follows_wall)
+    return UnitOfWork(session, actor, wall_now, now)
+
+
+async def _finish(uow: UnitOfWork) -> None:
+    await uow.session.flush()
+    if uow._events:
+        await events.append(
+            await uow.session.connection(),
+            uow._events,
+            actor_id=uow.actor.id,
+            trace_id=uow.actor.trace_id or tracing.current_trace_id(),
+            now=uow.now,
+            wall_now=uow.wall_now,
+        )
+    await uow.session.commit()
+
+
+class _ours:
+    """Translates the database's own failures into ours, keeping the cause."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (InterfaceError, PoolTimeout)) or (
+            isinstance(error, OperationalError) and not _is_serialization(error)
+        ):
+            raise Unavailable(
+                "The database cannot be reached.", next_step="Try again in a moment."
+            ) from error
+        if isinstance(error, OperationalError):
+            raise Conflict(
+                "Two changes met; neither was lost.", next_step="Try again.", code="busy"
+            ) from error
+
+
+def _is_serialization(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "55P03"}
