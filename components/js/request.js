@@ -1,0 +1,69 @@
+// One way to call our REST API from a page: same origin, by cookie, guarded against forged requests by a header
+// that another site cannot send.
+
+export class Problem extends Error {
+  /** `body` is an RFC 9457 problem or an OpenAI-style error; `status` 0 means the server was not reached. */
+  constructor(status, body, fallback) {
+    const error = body?.error && typeof body.error === "object" ? body.error : (body ?? {});
+    super(error.detail || error.message || error.title || fallback);
+    this.status = status;
+    this.code = error.code ?? "";
+    this.nextStep = error.next_step ?? "";
+    this.reference = error.reference ?? error.request_id ?? error.trace_id ?? "";
+    this.fields = fieldErrors(error.errors);
+  }
+
+  get sentence() {
+    return this.nextStep ? `${this.message} ${this.nextStep}` : this.message;
+  }
+}
+
+/** Errors by field name from `{name: message}` or `[{field | loc | pointer, message | detail | msg}]`. */
+function fieldErrors(errors) {
+  if (!errors) return {};
+  if (!Array.isArray(errors)) return errors;
+  const named = errors.map((error) => [
+    String(error.field ?? error.loc?.at?.(-1) ?? error.pointer ?? "").replace(/^.*[/.]/, ""),
+    error.message ?? error.detail ?? error.msg ?? "",
+  ]);
+  return Object.fromEntries(named.filter(([field]) => field));
+}
+
+export function ownHeaders(extra = {}) {
+  return { "X-Matrix-CSRF": "1", ...extra };
+}
+
+async function bodyOf(response) {
+  const text = await response.text();
+  if (!text) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Resolves to the parsed body; rejects with Problem, or AbortError when `signal` fires. */
+export async function send(method, url, { body, headers, signal, unreachable = "" } = {}) {
+  let response;
+  try {
+    response = await fetch(url, {
+      method,
+      signal,
+      credentials: "same-origin",
+      headers: ownHeaders({ ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers }),
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, null, unreachable);
+  }
+  const parsed = await bodyOf(response);
+  if (!response.ok) throw new Problem(response.status, parsed, `${response.status} ${response.statusText}`);
+  return parsed;
+}
+
+/** Only a path on this site: a `next` from the address bar must not lead elsewhere. */
+export function ownPath(path, fallback) {
+  return typeof path === "string" && /^\/(?![/\\])/.test(path) ? path : fallback;
+}
