@@ -31,7 +31,9 @@ class Meter(Table, table=True):
     )
 
     id: str = id_field()
-    organization_id: str | None = Field(default=None, sa_type=ID, foreign_key="organization.id", nullable=True)
+    organization_id: str | None = Field(
+        default=None, sa_type=ID, foreign_key="organization.id", nullable=True
+    )
     slug: str = Field(sa_type=ID)
     name: str
     event_type: str = Field(sa_type=ID)

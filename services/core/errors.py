@@ -91,7 +91,13 @@ class RateLimited(MatrixError):
     title = "Too many requests"
 
     def __init__(
-        self, message: str, *, retry_after_s: float, next_step: str = "", code: str | None = None, **details: Any
+        self,
+        message: str,
+        *,
+        retry_after_s: float,
+        next_step: str = "",
+        code: str | None = None,
+        **details: Any,
     ) -> None:
         super().__init__(message, next_step=next_step, code=code, **details)
         self.retry_after_s = retry_after_s
@@ -106,4 +112,6 @@ class Unavailable(MatrixError):
 
 
 def not_found(what: str, identifier: str) -> NotFound:
-    return NotFound(f"There is no {what} {identifier!r}.", next_step="Check the identifier and your organisation.")
+    return NotFound(
+        f"There is no {what} {identifier!r}.", next_step="Check the identifier and your organisation."
+    )

@@ -50,7 +50,9 @@ ROLE_CAPABILITIES: dict[Role, frozenset[Capability]] = {
     Role.VIEWER: frozenset(_VIEW),
     # Staff roles exist only in organisations of kind operator.
     Role.OPERATOR: frozenset(_ADMINISTER | _STAFF_WORK),
-    Role.SUPPORT: frozenset(_VIEW | {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ}),
+    Role.SUPPORT: frozenset(
+        _VIEW | {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ}
+    ),
     Role.GOVERNANCE: frozenset(_VIEW | {C.COST_READ} | _STAFF_VIEW),
 }
 

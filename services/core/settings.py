@@ -46,9 +46,13 @@ class Settings(BaseSettings):
         object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
         object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
         if "*" in self.allowed_origins:
-            raise ValueError("MATRIX_ALLOWED_ORIGINS must name origins; '*' would let any site act for a signed-in person.")
+            raise ValueError(
+                "MATRIX_ALLOWED_ORIGINS must name origins; '*' would let any site act for a signed-in person."
+            )
         if self.mode == "production" and self.smtp_url is None:
-            raise ValueError("MATRIX_SMTP_URL is required when MATRIX_MODE is production: sign-up confirms addresses by mail.")
+            raise ValueError(
+                "MATRIX_SMTP_URL is required when MATRIX_MODE is production: sign-up confirms addresses by mail."
+            )
         return self
 
     @property

@@ -61,3 +61,10 @@ def span(name: str, **attributes: str | int | bool) -> Iterator[None]:
         return
     with _tracer.start_as_current_span(name, attributes=attributes):
         yield
+
+
+def stop() -> None:
+    """Send what is still buffered."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()

@@ -1,0 +1,36 @@
+"""What every process of ours sets up before it works and takes down after."""
+
+from __future__ import annotations
+
+from services.core import crypto, database, logs, tracing
+from services.core.database import Database
+from services.core.settings import Settings
+
+
+def urls(settings: Settings) -> tuple[str, str]:
+    """(owner's URL, application's URL): of the database named in settings, else of the embedded one."""
+    from services.core.postgres import EmbeddedPostgres
+
+    if settings.database_url is not None:
+        owner = settings.database_url.get_secret_value()
+        app = settings.database_app_url.get_secret_value() if settings.database_app_url else None
+        return owner, app or database.application_url(owner)
+    embedded = EmbeddedPostgres(settings.data_dir)
+    return embedded.owner_url(), embedded.app_url()
+
+
+async def start(settings: Settings, process: str) -> Database:
+    """Logs, traces, vault and database of this process. Call after any fork, in the loop that will be used."""
+    logs.configure(settings.log_level, settings.log_format, process)
+    tracing.start(process, str(settings.otel_endpoint) if settings.otel_endpoint else None)
+    crypto.install(crypto.file_vault(settings.data_dir))
+    on = database.connect(urls(settings)[1], pool_size=settings.pool_size)
+    database.install(on)
+    return on
+
+
+async def stop() -> None:
+    on = database.database()
+    database.install(None)
+    await on.close()
+    tracing.stop()

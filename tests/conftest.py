@@ -1,0 +1,62 @@
+"""One PostgreSQL per test process, one migrated template in it, one clone of the template per test."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from services.core import crypto, migrations
+from services.core import database as databases
+from services.core.database import Database
+from services.core.postgres import EmbeddedPostgres
+
+from tests.world import World
+
+TEMPLATE = "matrix_template"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    # Not pytest's own temporary folder: a socket path must be short, and root's is closed to the server's user.
+    folder = Path(tempfile.mkdtemp(prefix="mx-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "data", durable=False)
+    server.start()
+    server.ensure_database(TEMPLATE)
+    migrations.migrate(server.owner_url(TEMPLATE))
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    postgres.ensure_database(name, template=TEMPLATE)
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def owner_url(postgres: EmbeddedPostgres, database_name: str) -> str:
+    return postgres.owner_url(database_name)
+
+
+@pytest.fixture
+async def database(postgres: EmbeddedPostgres, database_name: str, tmp_path: Path) -> AsyncIterator[Database]:
+    crypto.install(crypto.file_vault(tmp_path))
+    on = databases.connect(postgres.app_url(database_name), pool_size=10)
+    databases.install(on)
+    yield on
+    databases.install(None)
+    await on.close()
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
