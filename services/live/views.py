@@ -1,0 +1,35 @@
+"""What can be watched live: a name, the capability it takes, and how its figures are read.
+
+A view's figures are read once per organisation and capability set and sent to everybody who looks, so a
+view must return nothing that one holder of those capabilities may see and another may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.metering import queries as metering
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`needs` is required to look; of `shapes`, those the viewer has change what is read."""
+
+    name: str
+    needs: Capability
+    read: Callable[[UnitOfWork], Awaitable[dict[str, Any]]]
+    shapes: frozenset[Capability] = frozenset()
+
+
+async def _overview(uow: UnitOfWork) -> dict[str, Any]:
+    return await metering.overview(uow)
+
+
+VIEWS: dict[str, View] = {
+    view.name: view
+    for view in (View("overview", Capability.USAGE_READ, _overview, frozenset({Capability.COST_READ})),)
+}
