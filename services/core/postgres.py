@@ -16,7 +16,6 @@ import signal
 import socket
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +91,8 @@ class EmbeddedPostgres:
         if len(os.fsencode(near / _SOCKET_NAME)) <= _SOCKET_PATH_BYTES_MAX:
             return near
         name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"matrix-{os.geteuid()}-{name}"
+        # Not TMPDIR: processes started with different ones must find the same folder.
+        return Path("/tmp") / f"matrix-{os.geteuid()}-{name}"
 
     @property
     def pid(self) -> int | None:
