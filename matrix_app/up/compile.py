@@ -35,7 +35,7 @@ def _compile() -> None:
 
 
 def _sort_lock() -> None:
-    """Write package.json in one order: npm's differs from run to run, and each build would change our copy."""
+    """Write package.json in one order: npm's differs each time, which would change our file."""
     path = reflex_environment.ROOT / "reflex.lock" / "package.json"
     path.write_text(json.dumps(json.loads(path.read_text()), indent=2, sort_keys=True) + "\n")
 

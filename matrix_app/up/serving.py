@@ -5,7 +5,6 @@ behind that still holds the port.
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -32,8 +31,10 @@ class ServingFailed(RuntimeError):
 def web(settings: Settings) -> None:
     """Pages, their websocket, API and gateway on one port, from the frontend built last."""
     reflex_environment.prepare(published())
-    os.environ["REFLEX_SKIP_COMPILE"] = "true"
-    os.environ["REFLEX_MOUNT_FRONTEND_COMPILED_APP"] = "true"
+    from reflex_base.environment import environment
+
+    environment.REFLEX_SKIP_COMPILE.set(True)
+    environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.set(True)
     from matrix_app.matrix_app import app
 
     serve(app(), settings)
