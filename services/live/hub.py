@@ -9,7 +9,7 @@ nothing queues. docs/decisions/0006-live-hub.md has the measurements that led he
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -84,8 +84,11 @@ class Watcher:
 class Hub:
     """Topics of one process. Use within one event loop."""
 
-    def __init__(self, on: Database, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, on: Database, *, views: Mapping[str, View] = VIEWS, clock: Clock | None = None
+    ) -> None:
         self._database = on
+        self._views = views
         self._clock = clock or SystemClock()
         self._topics: dict[TopicKey, Topic] = {}
         self._watchers: set[Watcher] = set()
@@ -120,13 +123,15 @@ class Hub:
 
     def subscribe(self, watcher: Watcher, view_name: str) -> Topic:
         """Follow a view of the watcher's organisation. Raises NotFound and Forbidden."""
-        view = VIEWS.get(view_name)
+        view = self._views.get(view_name)
         if view is None or watcher.actor.organization_id is None:
             raise NotFound(f"There is no live view {view_name!r}.")
         if not watcher.actor.may(view.needs):
             raise Forbidden(f"Your role may not watch {view_name!r}.", permission=view.needs.value)
         key = TopicKey(
-            watcher.actor.organization_id, view.name, frozenset({view.needs} | (view.shapes & watcher.actor.capabilities))
+            watcher.actor.organization_id,
+            view.name,
+            frozenset({view.needs} | (view.shapes & watcher.actor.capabilities)),
         )
         topic = self._topics.setdefault(key, Topic(key, view))
         topic.watchers.add(watcher)
@@ -181,14 +186,19 @@ class Hub:
         """Learn from the event log which organisations changed and whose access did."""
         async with crossing(Reason.LIVE, on=self._database) as uow:
             if self._position is None:
-                self._position = (await uow.execute("select coalesce(max(position), 0) from event")).scalar_one()
+                self._position = (
+                    await uow.execute("select coalesce(max(position), 0) from event")
+                ).scalar_one()
             rows = (await uow.execute(_EVENTS_AFTER, after=self._position)).all()
         if rows:
             self._position = rows[-1].position
         self._changed({row.organization_id for row in rows if row.organization_id})
         access = [row for row in rows if row.type.startswith(ACCESS_EVENTS)]
         for watcher in self._watchers:
-            if any(_concerns(row.organization_id, row.aggregate_id, row.actor_id, watcher.actor) for row in access):
+            if any(
+                _concerns(row.organization_id, row.aggregate_id, row.actor_id, watcher.actor)
+                for row in access
+            ):
                 watcher.recheck.set()
         return len(rows)
 

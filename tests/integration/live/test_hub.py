@@ -1,0 +1,161 @@
+"""The hub sends what changed to those who may see it, once, and only forward."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from models.types import Role
+from services.core.database import Database
+from services.core.errors import Forbidden, NotFound
+from services.core.permissions import Capability
+from services.core.wakeups import USAGE_CHANGED
+from services.core.work import UnitOfWork, unit_of_work
+from services.live.hub import Hub, Watcher
+from services.live.views import View
+
+from tests.world import World
+
+reads: list[str] = []
+
+
+async def _name(uow: UnitOfWork) -> dict[str, Any]:
+    reads.append(uow.organization_id)
+    name = (await uow.execute("select name from organization")).scalar_one()
+    return {"name": name, "cost": uow.actor.may(Capability.COST_READ)}
+
+
+VIEWS = {"name": View("name", Capability.USAGE_READ, _name, frozenset({Capability.COST_READ}))}
+
+
+@asynccontextmanager
+async def _running(database: Database) -> AsyncIterator[Hub]:
+    reads.clear()
+    hub = Hub(database, views=VIEWS)
+    task = asyncio.create_task(hub.run())
+    try:
+        yield hub
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _next(watcher: Watcher) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while True:
+            await watcher.wake.wait()
+            watcher.wake.clear()
+            if texts := watcher.take():
+                return orjson.loads(texts[-1])
+
+
+async def _until(watcher: Watcher, name: str) -> dict[str, Any]:
+    while (message := await _next(watcher))["data"]["name"] != name:
+        pass
+    return message
+
+
+async def _rename(world: World, organization: Any, name: str) -> None:
+    async with unit_of_work(world.actor(organization)) as uow:
+        await uow.execute(
+            "update organization set name = :name where id = :id", name=name, id=organization.id
+        )
+        uow.after_commit(lambda: world.database.wakeups.poke(USAGE_CHANGED, organization.id))
+
+
+async def test_a_change_reaches_all_who_watch_and_is_read_once(database: Database, world: World) -> None:
+    organization = await world.organization(name="Before")
+    async with _running(database) as hub:
+        watchers = [hub.join(world.actor(organization)) for _ in range(20)]
+        for watcher in watchers:
+            hub.subscribe(watcher, "name")
+        first = [await _next(watcher) for watcher in watchers]
+        before = len(reads)
+        await _rename(world, organization, "After")
+        second = [await _until(watcher, "After") for watcher in watchers]
+
+    assert {message["data"]["name"] for message in first} == {"Before"}
+    assert len(reads) - before <= 2  # the wake-up, and at most one slow poll beside it
+    assert all(later["version"] > earlier["version"] for earlier, later in zip(first, second, strict=True))
+
+
+async def test_another_organisation_is_neither_told_nor_read(database: Database, world: World) -> None:
+    ours, theirs = await world.organization(name="Ours"), await world.organization(name="Theirs")
+    async with _running(database) as hub:
+        us, them = hub.join(world.actor(ours)), hub.join(world.actor(theirs))
+        hub.subscribe(us, "name")
+        hub.subscribe(them, "name")
+        await _next(us)
+        quiet = await _next(them)
+        await _rename(world, ours, "Ours now")
+        await _until(us, "Ours now")
+
+        assert them.take() == []
+        assert quiet["data"]["name"] == "Theirs"
+
+
+async def test_what_the_role_may_not_see_is_another_topic(database: Database, world: World) -> None:
+    organization = await world.organization()
+    async with _running(database) as hub:
+        owner, viewer = hub.join(world.actor(organization)), hub.join(world.actor(organization, Role.VIEWER))
+        hub.subscribe(owner, "name")
+        hub.subscribe(viewer, "name")
+
+        assert (await _next(owner))["data"]["cost"] is True
+        assert (await _next(viewer))["data"]["cost"] is False
+
+
+async def test_a_view_must_exist_and_be_allowed(database: Database, world: World) -> None:
+    organization = await world.organization()
+    nobody = world.actor(organization)
+    stranger = type(nobody)("x", organization.id, frozenset())
+    async with _running(database) as hub:
+        with pytest.raises(NotFound):
+            hub.subscribe(hub.join(nobody), "nonsense")
+        with pytest.raises(Forbidden):
+            hub.subscribe(hub.join(stranger), "name")
+
+
+async def test_a_burst_is_coalesced_and_the_last_state_arrives(database: Database, world: World) -> None:
+    organization = await world.organization(name="0")
+    async with _running(database) as hub:
+        watcher = hub.join(world.actor(organization))
+        hub.subscribe(watcher, "name")
+        await _next(watcher)
+        before = len(reads)
+        for n in range(1, 41):
+            await _rename(world, organization, str(n))
+        await _until(watcher, "40")
+
+    assert len(reads) - before < 20
+
+
+async def test_a_second_process_shows_the_same(database: Database, world: World) -> None:
+    organization = await world.organization(name="Before")
+    async with _running(database) as one, _running(database) as two:
+        here, there = one.join(world.actor(organization)), two.join(world.actor(organization))
+        one.subscribe(here, "name")
+        two.subscribe(there, "name")
+        await _rename(world, organization, "After")
+
+        assert (await _until(here, "After"))["data"] == (await _until(there, "After"))["data"]
+
+
+async def test_nobody_watching_costs_nothing(database: Database, world: World) -> None:
+    organization = await world.organization()
+    async with _running(database) as hub:
+        watcher = hub.join(world.actor(organization))
+        hub.subscribe(watcher, "name")
+        await _next(watcher)
+        hub.leave(watcher)
+        reads.clear()
+        other = hub.join(world.actor(organization, Role.VIEWER))
+        hub.subscribe(other, "name")
+        await _rename(world, organization, "After")
+        await _until(other, "After")
+
+    assert len(reads) <= 3  # for the one who still looks, not for the one who left

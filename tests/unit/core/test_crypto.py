@@ -1,0 +1,76 @@
+"""A sealed value opens in its own place, under its own keys, unchanged - and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from services.core.crypto import CannotOpen, FileKeyProvider, Place, Vault, file_vault
+
+PLACE = Place(tenant="org_a", table="upstream", column="api_key", row="ups_1")
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
+    return file_vault(tmp_path_factory.mktemp("keys"))
+
+
+@given(secret=st.binary(max_size=500))
+def test_what_is_sealed_opens_again_and_does_not_show(vault: Vault, secret: bytes) -> None:
+    sealed = vault.seal(secret, PLACE)
+
+    assert vault.open(sealed, PLACE) == secret
+    assert len(secret) < 4 or secret not in sealed
+    assert vault.seal(secret, PLACE) != sealed
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        replace(PLACE, tenant="org_b"),
+        replace(PLACE, table="model"),
+        replace(PLACE, column="other"),
+        replace(PLACE, row="ups_2"),
+    ],
+)
+def test_a_moved_value_does_not_open(vault: Vault, elsewhere: Place) -> None:
+    with pytest.raises(CannotOpen):
+        vault.open(vault.seal(b"secret", PLACE), elsewhere)
+
+
+@given(data=st.data())
+def test_a_changed_value_does_not_open(vault: Vault, data: st.DataObject) -> None:
+    sealed = bytearray(vault.seal(b"secret", PLACE))
+    at = data.draw(st.integers(0, len(sealed) - 1))
+    sealed[at] ^= data.draw(st.integers(1, 255))
+
+    with pytest.raises(CannotOpen):
+        vault.open(bytes(sealed), PLACE)
+
+
+@given(noise=st.binary(max_size=200))
+def test_noise_is_refused_in_one_way(vault: Vault, noise: bytes) -> None:
+    with pytest.raises(CannotOpen):
+        vault.open(noise, PLACE)
+
+
+def test_keys_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "master.json"
+
+    sealed = Vault(FileKeyProvider(path)).seal(b"secret", PLACE)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert Vault(FileKeyProvider(path)).open(sealed, PLACE) == b"secret"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_another_installation_opens_nothing_and_hashes_differently(vault: Vault, tmp_path: Path) -> None:
+    other = file_vault(tmp_path)
+
+    with pytest.raises(CannotOpen):
+        other.open(vault.seal(b"secret", PLACE), PLACE)
+    assert other.lookup_hash("mx-1") != vault.lookup_hash("mx-1")
+    assert vault.lookup_hash("mx-1") == vault.lookup_hash("mx-1")
