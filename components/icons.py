@@ -36,7 +36,7 @@ def icon(name: str, *, size: IconSize = 16, class_name: str = "") -> rx.Componen
     if name not in names():
         raise UnknownIcon(name)
     return rx.el.svg(
-        rx.el.use(href=f"{SPRITE_URL}#{name}"),
+        rx.el.svg.use(href=f"{SPRITE_URL}#{name}"),
         class_name=f"icon icon-{size} {class_name}".strip(),
         custom_attrs={"aria-hidden": "true", "focusable": "false"},
     )

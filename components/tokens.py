@@ -119,13 +119,20 @@ def _sizes() -> dict[str, str]:
     sizes = {f"space-{px}": _rem(px) for px in SPACES_PX}
     sizes |= {f"radius-{name}": f"{px}px" for name, px in RADII_PX.items()}
     sizes |= {f"layer-{name}": str(layer) for name, layer in LAYERS.items()}
-    sizes |= {f"type-{name}": f"{role.weight} {_rem(role.size)}/{_rem(role.line)} var(--font-text)" for name, role in TYPES.items()}
+    sizes |= {
+        f"type-{name}": f"{role.weight} {_rem(role.size)}/{_rem(role.line)} var(--font-text)"
+        for name, role in TYPES.items()
+    }
     sizes |= {f"heat-{number}": colour for number, colour in enumerate(HEAT, start=1)}
     return sizes | dict(FIXED)
 
 
 def _block(selector: str, values: Mapping[str, str], *, indent: str = "") -> str:
-    lines = [f"{indent}{selector} {{", *(f"{indent}  --{name}: {value};" for name, value in values.items()), f"{indent}}}"]
+    lines = [
+        f"{indent}{selector} {{",
+        *(f"{indent}  --{name}: {value};" for name, value in values.items()),
+        f"{indent}}}",
+    ]
     return "\n".join(lines)
 
 

@@ -59,7 +59,11 @@ def t(key: str, **values: object) -> str:
 
 def texts_under(prefix: str) -> dict[str, str]:
     """The texts below `prefix.`, keyed by the rest of their key: what a client component needs as one prop."""
-    found = {key.removeprefix(f"{prefix}."): text for key, text in catalogue().items() if key.startswith(f"{prefix}.")}
+    found = {
+        key.removeprefix(f"{prefix}."): text
+        for key, text in catalogue().items()
+        if key.startswith(f"{prefix}.")
+    }
     if not found:
         raise UnknownText(f"{prefix}.*")
     return found

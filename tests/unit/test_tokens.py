@@ -16,9 +16,21 @@ TEXT_MIN, EDGE_MIN = 4.5, 3.0
 # Machado, Oliveira and Fernandes 2009, severity 1, applied to linear light.
 VISION: dict[str, tuple[Rgb, Rgb, Rgb]] = {
     "full": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
-    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
-    "tritan": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+    "protan": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deutan": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritan": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
 }
 
 
@@ -65,7 +77,9 @@ def colour(name: str, theme: str) -> str:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["text", "text-2", "text-3", "accent", "accent-hover", "ok", "warn", "danger"])
+@pytest.mark.parametrize(
+    "name", ["text", "text-2", "text-3", "accent", "accent-hover", "ok", "warn", "danger"]
+)
 def test_text_is_readable_on_every_ground(name: str, theme: str) -> None:
     for ground in GROUNDS:
         assert contrast(colour(name, theme), colour(ground, theme)) >= TEXT_MIN, ground
@@ -123,7 +137,9 @@ def test_edges_that_carry_meaning_are_visible(name: str, theme: str) -> None:
         ("focus", "dark", 9.95, 10.83, 11.25),
     ],
 )
-def test_contrasts_are_those_of_the_design(name: str, theme: str, surface: float, canvas: float, sunken: float) -> None:
+def test_contrasts_are_those_of_the_design(
+    name: str, theme: str, surface: float, canvas: float, sunken: float
+) -> None:
     found = [round(contrast(colour(name, theme), colour(ground, theme)), 2) for ground in GROUNDS]
 
     assert found == pytest.approx([surface, canvas, sunken], abs=0.011)
@@ -152,7 +168,9 @@ def test_chart_series_stand_out_from_the_page(theme: str) -> None:
 def test_chart_series_differ_for_every_kind_of_sight(theme: str, vision: str, smallest: float) -> None:
     palette = [getattr(series, theme) for series in tokens.SERIES]
 
-    assert min(distance(a, b, vision) for a, b in combinations(palette, 2)) == pytest.approx(smallest, abs=0.2)
+    assert min(distance(a, b, vision) for a, b in combinations(palette, 2)) == pytest.approx(
+        smallest, abs=0.2
+    )
 
 
 @pytest.mark.parametrize(("theme", "smallest"), [("light", 23.5), ("dark", 13.8)])

@@ -1,0 +1,65 @@
+"""Values on a page: figures, money, instants. Written out in the browser, in the page's language.
+
+Amounts are decimal strings, instants ISO 8601 with an offset; an empty value is drawn as a dash.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import reflex as rx
+
+from components.js import ClientComponent, library
+
+ValueKind = Literal[
+    "text", "number", "tokens", "compact", "percent", "money", "duration",
+    "ago", "date", "time", "datetime", "second", "month", "day",
+]  # fmt: skip
+
+NUMBER_KINDS = frozenset({"number", "tokens", "compact", "percent", "money", "duration"})
+
+
+class _Value(ClientComponent):
+    library = library("value")
+    tag = "Value"
+
+    kind: rx.Var[str]
+    value: rx.Var[Any]
+    currency: rx.Var[str]
+    zone: rx.Var[str]
+    digits: rx.Var[int]
+    exact: rx.Var[bool]
+
+
+def value(
+    shown: Any,
+    kind: ValueKind = "text",
+    *,
+    currency: str | rx.Var[str] | None = None,
+    zone: str | rx.Var[str] | None = None,
+    digits: int | None = None,
+    exact: bool = False,
+) -> rx.Component:
+    """`shown` as `kind`: a <data> for figures, a <time> for instants in `zone` (IANA, UTC when not given).
+
+    `percent` takes a share (0.19), `duration` milliseconds, `money` a decimal string and its `currency`;
+    `exact` keeps all twelve places of an amount.
+    """
+    given = {"currency": currency, "zone": zone, "digits": digits}
+    props = {name: prop for name, prop in given.items() if prop is not None}
+    return _Value.create(value=shown, kind=kind, exact=exact, **props)
+
+
+def money(amount: Any, currency: str | rx.Var[str] = "USD", *, exact: bool = False) -> rx.Component:
+    """A decimal string as "12.50 USD"; amounts below one unit keep four significant digits."""
+    return value(amount, "money", currency=currency, exact=exact)
+
+
+def when(
+    instant: Any,
+    style: Literal["ago", "date", "time", "datetime", "second"] = "datetime",
+    *,
+    zone: str | rx.Var[str] = "UTC",
+) -> rx.Component:
+    """An ISO instant in the organisation's zone; "ago" keeps the full instant as its title."""
+    return value(instant, style, zone=zone)

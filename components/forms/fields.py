@@ -1,0 +1,325 @@
+"""Form fields. Each has a visible label, a hint before the control, and its error after it, joined for screen readers.
+
+Inside `form` a field finds its own error by name. Values travel when the form is submitted, not on each key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import reflex as rx
+
+from components.js import AriaComponent, ClientComponent, library
+from components.texts import t, texts_under
+
+Text = str | rx.Var[str]
+FieldKind = Literal[
+    "text", "email", "password", "number", "search", "url", "date", "datetime-local",
+    "textarea", "select", "checkbox", "switch", "checkboxes", "radios",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice; `id` is its value in the form."""
+
+    id: str
+    label: str
+    detail: str = ""
+
+
+Options = Sequence[Option] | rx.Var[list[dict[str, str]]]
+
+
+def _value_spec(value: rx.Var[Any]) -> tuple[rx.Var[Any]]:
+    return (value,)
+
+
+class _Field(ClientComponent):
+    library = library("forms")
+    tag = "Field"
+
+    kind: rx.Var[str]
+    name: rx.Var[str]
+    label: rx.Var[str]
+    hint: rx.Var[str]
+    suffix: rx.Var[str]
+    optional: rx.Var[str]
+    value: rx.Var[Any]
+    options: rx.Var[list[dict[str, Any]]]
+    required: rx.Var[bool]
+    read_only: rx.Var[bool]
+    auto_complete: rx.Var[str]
+    input_mode: rx.Var[str]
+    pattern: rx.Var[str]
+    min: rx.Var[Any]
+    max: rx.Var[Any]
+    step: rx.Var[Any]
+    min_length: rx.Var[int]
+    max_length: rx.Var[int]
+    rows: rx.Var[int]
+    spell_check: rx.Var[bool]
+    texts: rx.Var[dict[str, str]]
+    on_change: rx.EventHandler[_value_spec]
+
+
+class _ComboBox(AriaComponent):
+    library = library("picker")
+    tag = "ComboBox"
+
+    name: rx.Var[str]
+    label: rx.Var[str]
+    hint: rx.Var[str]
+    value: rx.Var[str]
+    options: rx.Var[list[dict[str, Any]]]
+    required: rx.Var[bool]
+    texts: rx.Var[dict[str, str]]
+    on_change: rx.EventHandler[_value_spec]
+
+
+def _as_prop(options: Options) -> Any:
+    return options if isinstance(options, rx.Var) else [asdict(option) for option in options]
+
+
+def _field(
+    kind: FieldKind, name: str, label: Text, *, required: bool, mark_optional: bool = True, **props: Any
+) -> rx.Component:
+    given = {key: prop for key, prop in props.items() if prop is not None}
+    if mark_optional and not required:
+        given["optional"] = t("form.optional")
+    return _Field.create(kind=kind, name=name, label=label, required=required, **given)
+
+
+def text_field(
+    name: str,
+    label: Text,
+    *,
+    kind: Literal["text", "email", "search", "url", "date", "datetime-local"] = "text",
+    hint: Text | None = None,
+    value: Any = None,
+    required: bool = True,
+    autocomplete: str | None = None,
+    max_length: int | None = None,
+    min_length: int | None = None,
+    pattern: str | None = None,
+    suffix: Text | None = None,
+    read_only: bool = False,
+    on_change: Any = None,
+) -> rx.Component:
+    """One line of text. Personal data needs its `autocomplete` token ("name", "organization", "street-address")."""
+    return _field(
+        kind, name, label, required=required, hint=hint, value=value, auto_complete=autocomplete, max_length=max_length,
+        min_length=min_length, pattern=pattern, suffix=suffix, read_only=read_only or None, on_change=on_change,
+    )  # fmt: skip
+
+
+def email_field(
+    name: str = "email",
+    label: Text = "Email",
+    *,
+    hint: Text | None = None,
+    value: Any = None,
+    autocomplete: str = "email",
+) -> rx.Component:
+    """An e-mail address; `autocomplete` is "username" on the sign-in page."""
+    return text_field(
+        name, label, kind="email", hint=hint, value=value, autocomplete=autocomplete, max_length=254
+    )
+
+
+def password_field(
+    name: str = "password",
+    label: Text = "Password",
+    *,
+    new: bool = False,
+    hint: Text | None = None,
+    min_length: int | None = None,
+) -> rx.Component:
+    """A password that can be shown; `new` asks the password manager for a fresh one. Pasting works."""
+    return _field(
+        "password", name, label, required=True, hint=hint, min_length=min_length,
+        auto_complete="new-password" if new else "current-password", texts=texts_under("form"),
+    )  # fmt: skip
+
+
+def number_field(
+    name: str,
+    label: Text,
+    *,
+    hint: Text | None = None,
+    value: Any = None,
+    required: bool = True,
+    min: float | None = None,
+    max: float | None = None,
+    step: float | Literal["any"] | None = None,
+    suffix: Text | None = None,
+    on_change: Any = None,
+) -> rx.Component:
+    """A number with its unit as `suffix`; an empty one travels as null. Money is a text_field: floats are not money."""
+    return _field(
+        "number", name, label, required=required, hint=hint, value=value, min=min, max=max, step=step, suffix=suffix,
+        input_mode="decimal", on_change=on_change,
+    )  # fmt: skip
+
+
+def money_field(
+    name: str,
+    label: Text,
+    *,
+    currency: Text,
+    hint: Text | None = None,
+    value: Any = None,
+    required: bool = True,
+) -> rx.Component:
+    """A decimal amount as text, its currency fixed beside it; the server parses it and refuses what is unclear."""
+    return _field(
+        "text",
+        name,
+        label,
+        required=required,
+        hint=hint,
+        value=value,
+        suffix=currency,
+        input_mode="decimal",
+        auto_complete="off",
+    )
+
+
+def text_area(
+    name: str,
+    label: Text,
+    *,
+    hint: Text | None = None,
+    value: Any = None,
+    required: bool = True,
+    rows: int = 4,
+    max_length: int | None = None,
+) -> rx.Component:
+    """Several lines of text."""
+    return _field(
+        "textarea", name, label, required=required, hint=hint, value=value, rows=rows, max_length=max_length
+    )
+
+
+def select(
+    name: str,
+    label: Text,
+    options: Options,
+    *,
+    hint: Text | None = None,
+    value: Any = None,
+    required: bool = True,
+    on_change: Any = None,
+) -> rx.Component:
+    """One of a few choices, by the browser's own list. For more than about twelve use `combobox`."""
+    return _field(
+        "select",
+        name,
+        label,
+        required=required,
+        options=_as_prop(options),
+        hint=hint,
+        value=value,
+        on_change=on_change,
+    )
+
+
+def combobox(
+    name: str,
+    label: Text,
+    options: Options,
+    *,
+    hint: Text | None = None,
+    value: Any = None,
+    required: bool = True,
+    on_change: Any = None,
+) -> rx.Component:
+    """One of many choices, found by typing."""
+    given = {"hint": hint, "value": value, "on_change": on_change}
+    props = {key: prop for key, prop in given.items() if prop is not None}
+    return _ComboBox.create(
+        name=name,
+        label=label,
+        options=_as_prop(options),
+        required=required,
+        texts=texts_under("combobox"),
+        **props,
+    )
+
+
+def checkbox(
+    name: str,
+    label: Text,
+    *,
+    hint: Text | None = None,
+    value: Any = None,
+    required: bool = False,
+    on_change: Any = None,
+) -> rx.Component:
+    """Yes or no, sent with the form; `required` means it has to be ticked."""
+    return _field(
+        "checkbox",
+        name,
+        label,
+        required=required,
+        mark_optional=False,
+        hint=hint,
+        value=value,
+        on_change=on_change,
+    )
+
+
+def switch(
+    name: str, label: Text, *, hint: Text | None = None, value: Any = None, on_change: Any = None
+) -> rx.Component:
+    """On or off, taking effect at once: give it `on_change`."""
+    return _field(
+        "switch",
+        name,
+        label,
+        required=False,
+        mark_optional=False,
+        hint=hint,
+        value=value,
+        on_change=on_change,
+    )
+
+
+def checkboxes(
+    name: str, label: Text, options: Options, *, hint: Text | None = None, value: Any = None
+) -> rx.Component:
+    """Any number of choices; they travel as a list of ids."""
+    return _field(
+        "checkboxes",
+        name,
+        label,
+        required=False,
+        mark_optional=False,
+        options=_as_prop(options),
+        hint=hint,
+        value=value,
+    )
+
+
+def radios(
+    name: str,
+    label: Text,
+    options: Options,
+    *,
+    hint: Text | None = None,
+    value: Any = None,
+    required: bool = True,
+) -> rx.Component:
+    """One of two to five choices that are worth reading side by side."""
+    return _field(
+        "radios",
+        name,
+        label,
+        required=required,
+        mark_optional=False,
+        options=_as_prop(options),
+        hint=hint,
+        value=value,
+    )

@@ -1,0 +1,115 @@
+"""Forms: checked on submit, errors in a summary that takes the focus and at each field, one effect per submit."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import reflex as rx
+
+from components.js import ClientComponent, library
+from components.texts import texts_under
+
+Text = str | rx.Var[str]
+
+
+def _values_spec(values: rx.Var[dict[str, Any]]) -> tuple[rx.Var[dict[str, Any]]]:
+    return (values,)
+
+
+class _Form(ClientComponent):
+    library = library("forms")
+    tag = "Form"
+
+    form_id: rx.Var[str]
+    url: rx.Var[str]
+    method: rx.Var[str]
+    extra: rx.Var[dict[str, Any]]
+    destination: rx.Var[str]
+    full_page: rx.Var[bool]
+    done_text: rx.Var[str]
+    errors: rx.Var[dict[str, str]]
+    error: rx.Var[str]
+    busy: rx.Var[bool]
+    texts: rx.Var[dict[str, str]]
+    on_submit: rx.EventHandler[_values_spec]
+    on_done: rx.EventHandler[_values_spec]
+
+
+class _SubmitButton(ClientComponent):
+    library = library("forms")
+    tag = "SubmitButton"
+
+    label: rx.Var[str]
+    look: rx.Var[str]
+    icon: rx.Var[str]
+    busy: rx.Var[bool]
+    texts: rx.Var[dict[str, str]]
+    on_press: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+def form(
+    form_id: str,
+    *content: rx.Component,
+    on_submit: Any,
+    errors: rx.Var[dict[str, str]] | None = None,
+    error: rx.Var[str] | None = None,
+    busy: rx.Var[bool] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> rx.Component:
+    """Hands its values as one dict to the page's `on_submit(values)`, after the browser's checks passed.
+
+    Checkboxes are booleans, numbers are numbers or null, everything else is text; `extra` is added.
+    `errors` ({field: message}) and `error` (about the whole) come back from the page; `busy` while it works.
+    """
+    given = {"errors": errors, "error": error, "busy": busy, "extra": extra}
+    props = {name: prop for name, prop in given.items() if prop is not None}
+    return _Form.create(*content, form_id=form_id, on_submit=on_submit, texts=texts_under("form"), **props)
+
+
+def rest_form(
+    form_id: str,
+    *content: rx.Component,
+    url: Text,
+    method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST",
+    destination: Text | None = None,
+    done_text: Text | None = None,
+    on_done: Any = None,
+    extra: dict[str, Any] | None = None,
+) -> rx.Component:
+    """Sends its values as JSON to our REST API, with the cookie: for all that sets cookies or answers with secrets.
+
+    Problem details come back as errors (`errors` by field, else `detail` and `next_step`). On success the browser
+    leaves by a full navigation for the answer's `next`, the address bar's `?next=`, or `destination`;
+    without `destination` it stays, shows `done_text` and fires `on_done(answer)`.
+    """
+    given = {"destination": destination, "done_text": done_text, "on_done": on_done, "extra": extra}
+    props = {name: prop for name, prop in given.items() if prop is not None}
+    return _Form.create(*content, form_id=form_id, url=url, method=method, texts=texts_under("form"), **props)
+
+
+def submit_button(
+    label: Text,
+    *,
+    look: Literal["primary", "", "primary danger"] = "primary",
+    icon: str | None = None,
+    busy: rx.Var[bool] | None = None,
+) -> rx.Component:
+    """Submits the form around it. Keeps its width and name while busy; off, with the reason, while disconnected."""
+    return _button(label, look=look, icon=icon, busy=busy)
+
+
+def action_button(
+    label: Text, *, on_press: Any, look: str = "", icon: str | None = None, busy: rx.Var[bool] | None = None
+) -> rx.Component:
+    """A button for an act outside a form, with the same guards: no second effect, off while disconnected."""
+    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press)
+
+
+def _button(label: Text, *, look: str, **props: Any) -> rx.Component:
+    given = {name: prop for name, prop in props.items() if prop is not None}
+    return _SubmitButton.create(label=label, look=look, texts=texts_under("form"), **given)
+
+
+def form_foot(*buttons: rx.Component) -> rx.Component:
+    """The buttons at the end of a form."""
+    return rx.el.div(*buttons, class_name="form-foot")

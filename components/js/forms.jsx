@@ -1,0 +1,368 @@
+// Forms: labels, hints, errors at the field and in a summary, one effect per submit.
+import { createContext, useContext, useEffect, useId, useRef, useState } from "react";
+import { Icon } from "./icon.jsx";
+import { ownPath, send } from "./request.js";
+import { connection, toast, useSignal } from "./signals.js";
+
+const FormContext = createContext({ errors: {}, busy: false, formId: "form" });
+const GUARD_MS = 1000;
+
+export const fieldId = (formId, name) => `${formId}-${name}`;
+
+/** The id and the complaint of the field `name` in the form around. */
+export function useField(name) {
+  const { errors, formId } = useContext(FormContext);
+  return { id: fieldId(formId, name), error: errors[name] };
+}
+
+/** What is wrong with a control, in our words; empty when nothing is. */
+function complaint(control, texts) {
+  const { validity } = control;
+  const label = control.dataset.label ?? control.name;
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+  if (validity.valid) return "";
+  if (validity.valueMissing) {
+    const text = control.tagName === "SELECT" ? texts.choose : control.type === "checkbox" ? texts.tick : texts.enter;
+    return fill(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
+  }
+  if (validity.typeMismatch && control.type === "email") return texts.email;
+  if (validity.tooShort) return fill(texts.short, { label, count: control.minLength });
+  if (validity.tooLong) return fill(texts.long, { label, count: control.maxLength });
+  if (validity.rangeUnderflow) return fill(texts.low, { label, count: control.min });
+  if (validity.rangeOverflow) return fill(texts.high, { label, count: control.max });
+  if (validity.badInput) return fill(texts.number, { label });
+  if (validity.stepMismatch) return fill(texts.step, { label, count: control.step });
+  return fill(texts.format, { label });
+}
+
+function valuesOf(form) {
+  const values = {};
+  for (const control of form.elements) {
+    if (!control.name || control.disabled) continue;
+    if (control.type === "checkbox" && control.dataset.many === "true") {
+      values[control.name] ??= [];
+      if (control.checked) values[control.name].push(control.value);
+    } else if (control.type === "checkbox") values[control.name] = control.checked;
+    else if (control.type === "radio") values[control.name] ??= control.checked ? control.value : undefined;
+    else if (control.type === "number") values[control.name] = control.value === "" ? null : Number(control.value);
+    else values[control.name] = control.value;
+    if (control.type === "radio" && control.checked) values[control.name] = control.value;
+  }
+  return values;
+}
+
+/**
+ * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`.
+ * `errors` ({field: message}) and `error` (a sentence about the whole) come from the server.
+ */
+export function Form({ formId, url, method = "POST", extra, destination, onSubmit, onDone, errors, error, busy = false, fullPage = true, doneText, texts, children }) {
+  const [own, setOwn] = useState({ errors: {}, error: "" });
+  const [sending, setSending] = useState(false);
+  const form = useRef(null);
+  const summary = useRef(null);
+  const given = JSON.stringify(errors ?? {}) + (error ?? "");
+  useEffect(() => setOwn({ errors: errors ?? {}, error: error ?? "" }), [given]);
+
+  const failed = Object.keys(own.errors).length > 0 || Boolean(own.error);
+  useEffect(() => {
+    if (!failed) return undefined;
+    summary.current?.focus();
+    const title = document.title;
+    document.title = `${texts.error}: ${title}`;
+    return () => {
+      document.title = title;
+    };
+  }, [own, failed, texts.error]);
+
+  async function sendTo(values) {
+    setSending(true);
+    try {
+      const answer = await send(method, url, { body: { ...values, ...extra }, unreachable: texts.unreachable });
+      if (doneText) toast.success(doneText);
+      onDone?.(answer ?? {});
+      if (destination && fullPage) {
+        const next = new URLSearchParams(window.location.search).get("next");
+        window.location.assign(ownPath(answer?.next ?? next, destination));
+        return; // still busy: the page is leaving
+      }
+      setSending(false);
+    } catch (problem) {
+      const known = Object.keys(problem.fields ?? {}).length > 0;
+      setOwn({ errors: problem.fields ?? {}, error: known ? "" : (problem.sentence ?? problem.message) });
+      setSending(false);
+    }
+  }
+
+  function submit(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    if (busy || sending) return;
+    const found = {};
+    for (const control of form.current.elements) {
+      const text = control.name && control.willValidate ? complaint(control, texts) : "";
+      if (text) found[control.name] ??= text;
+    }
+    setOwn({ errors: found, error: "" });
+    if (Object.keys(found).length > 0) return;
+    const values = valuesOf(form.current);
+    if (url) sendTo(values);
+    else onSubmit?.({ ...values, ...extra });
+  }
+
+  // After a first submit, a field's complaint goes as soon as its value is right.
+  function recheck(event) {
+    const { name } = event.target;
+    if (!name || !own.errors[name]) return;
+    if (event.target.willValidate && complaint(event.target, texts)) return;
+    setOwn(({ errors: old, error: whole }) => {
+      const { [name]: _gone, ...rest } = old;
+      return { errors: rest, error: whole };
+    });
+  }
+
+  return (
+    <FormContext.Provider value={{ errors: own.errors, busy: busy || sending, formId, texts }}>
+      <form id={formId} ref={form} className="form" noValidate onSubmit={submit} onChange={recheck}>
+        {failed && <Summary ref={summary} formId={formId} errors={own.errors} error={own.error} texts={texts} />}
+        {children}
+      </form>
+    </FormContext.Provider>
+  );
+}
+
+function Summary({ ref, formId, errors, error, texts }) {
+  const entries = Object.entries(errors);
+  const title = useId();
+  const jump = (event, name) => {
+    event.preventDefault();
+    document.getElementById(fieldId(formId, name))?.focus();
+  };
+  return (
+    <div className="error-summary" role="alert" tabIndex={-1} ref={ref} aria-labelledby={title}>
+      <p id={title} className="error-summary-title">
+        <Icon name="circle-alert" size={20} />
+        {error || texts.problems}
+      </p>
+      {entries.length > 0 && (
+        <ul>
+          {entries.map(([name, message]) => (
+            <li key={name}>
+              <a href={`#${fieldId(formId, name)}`} onClick={(event) => jump(event, name)}>
+                {message}
+              </a>
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+const attributesOf = ({ autoComplete, required, minLength, maxLength, min, max, step, inputMode, pattern, rows, spellCheck }) => ({
+  autoComplete,
+  required,
+  minLength,
+  maxLength,
+  min,
+  max,
+  step,
+  inputMode,
+  pattern,
+  rows,
+  spellCheck,
+});
+
+/** One labelled control. `kind`: text, email, password, number, search, textarea, select, checkbox, switch, checkboxes, radios. */
+export function Field({ kind = "text", name, label, hint, suffix, value, options, onChange, texts, optional, readOnly, ...rest }) {
+  const { errors, formId } = useContext(FormContext);
+  const error = errors[name];
+  const id = fieldId(formId, name);
+  const described = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ") || undefined;
+  const shared = {
+    id,
+    name,
+    readOnly,
+    "data-label": label,
+    "aria-describedby": described,
+    "aria-invalid": error ? true : undefined,
+    ...attributesOf(rest),
+  };
+  const message = error && (
+    <p className="field-error" id={`${id}-error`}>
+      <Icon name="circle-alert" />
+      {error}
+    </p>
+  );
+  const help = hint && (
+    <p className="hint" id={`${id}-hint`}>
+      {hint}
+    </p>
+  );
+  if (kind === "checkbox" || kind === "switch") {
+    return (
+      <div className="field">
+        <label className="check">
+          <Tick {...shared} kind={kind} value={value} onChange={onChange} />
+          <span>{label}</span>
+        </label>
+        {help}
+        {message}
+      </div>
+    );
+  }
+  if (kind === "checkboxes" || kind === "radios") {
+    return (
+      <fieldset className="field" id={id} tabIndex={-1} aria-describedby={described}>
+        <legend className="label">{label}</legend>
+        {help}
+        {message}
+        <Choices {...shared} kind={kind} options={options} value={value} onChange={onChange} />
+      </fieldset>
+    );
+  }
+  return (
+    <div className="field">
+      <label className="label" htmlFor={id}>
+        {label}
+        {optional && <span className="optional"> {optional}</span>}
+      </label>
+      {help}
+      <Control {...shared} kind={kind} options={options} value={value} suffix={suffix} texts={texts} onChange={onChange} />
+      {message}
+    </div>
+  );
+}
+
+function Tick({ kind, value, onChange, ...shared }) {
+  return (
+    <input
+      {...shared}
+      type="checkbox"
+      role={kind === "switch" ? "switch" : undefined}
+      className={kind === "switch" ? "switch" : "checkbox"}
+      defaultChecked={value === true}
+      onChange={(event) => onChange?.(event.target.checked)}
+    />
+  );
+}
+
+function Choices({ kind, name, options, value, onChange, required }) {
+  const type = kind === "radios" ? "radio" : "checkbox";
+  const initial = Array.isArray(value) ? value : [value];
+  return (
+    <div className="choices">
+      {(options ?? []).map((option) => (
+        <label className="check" key={option.id}>
+          <input
+            type={type}
+            name={name}
+            value={option.id}
+            className={type}
+            data-many={type === "checkbox" ? "true" : undefined}
+            required={type === "radio" && required}
+            defaultChecked={initial.includes(option.id)}
+            onChange={(event) => onChange?.(type === "radio" ? option.id : event.target.checked)}
+          />
+          <span>
+            {option.label}
+            {option.detail && <span className="hint">{option.detail}</span>}
+          </span>
+        </label>
+      ))}
+    </div>
+  );
+}
+
+function Control({ kind, options, value, suffix, texts, onChange, ...shared }) {
+  const changed = onChange ? { onChange: (event) => onChange(event.target.value) } : {};
+  if (kind === "textarea") return <textarea {...shared} {...changed} className="input" defaultValue={value} />;
+  if (kind === "select") {
+    return (
+      <div className="select">
+        <select {...shared} {...changed} className="input" defaultValue={value} key={value}>
+          {(options ?? []).map((option) => (
+            <option key={option.id} value={option.id}>
+              {option.label}
+            </option>
+          ))}
+        </select>
+        <Icon name="chevron-down" />
+      </div>
+    );
+  }
+  if (kind === "password") return <Password {...shared} {...changed} texts={texts} />;
+  const input = <input {...shared} {...changed} type={kind} className="input" defaultValue={value} />;
+  if (!suffix) return input;
+  return (
+    <div className="input-group">
+      {input}
+      <span className="input-suffix">{suffix}</span>
+    </div>
+  );
+}
+
+function Password({ texts, ...shared }) {
+  const [visible, setVisible] = useState(false);
+  return (
+    <div className="input-group">
+      <input {...shared} type={visible ? "text" : "password"} className="input" autoCapitalize="none" spellCheck="false" />
+      <button
+        type="button"
+        className="input-button"
+        aria-pressed={visible}
+        aria-label={texts.show}
+        aria-controls={shared.id}
+        onClick={() => setVisible(!visible)}
+      >
+        <Icon name={visible ? "eye-off" : "eye"} />
+      </button>
+    </div>
+  );
+}
+
+/** Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. */
+export function SubmitButton({ label, look = "primary", icon, busy: given = false, onPress, texts }) {
+  const form = useContext(FormContext);
+  const lost = useSignal(connection) === "lost";
+  const [pressed, setPressed] = useState(false);
+  const reason = useId();
+  const busy = given || form.busy;
+  useEffect(() => {
+    if (!pressed) return undefined;
+    const timer = setTimeout(() => setPressed(false), GUARD_MS);
+    return () => clearTimeout(timer);
+  }, [pressed]);
+  const press = (event) => {
+    // A second click or Enter while the first is under way must not act again.
+    if (busy || lost || (pressed && onPress)) {
+      event.preventDefault();
+      return;
+    }
+    if (!onPress) return;
+    setPressed(true);
+    onPress();
+  };
+  return (
+    <>
+      <button
+        type={onPress ? "button" : "submit"}
+        className={`button ${look}`}
+        aria-busy={busy || undefined}
+        aria-disabled={busy || lost || undefined}
+        aria-describedby={lost ? reason : undefined}
+        onClick={press}
+      >
+        <span className="button-label">
+          {icon && <Icon name={icon} />}
+          {label}
+        </span>
+        {busy && <Icon name="loader-circle" className="spinner" />}
+      </button>
+      {lost && (
+        <span className="small faint" id={reason}>
+          {texts.lost}
+        </span>
+      )}
+    </>
+  );
+}

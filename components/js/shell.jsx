@@ -1,0 +1,292 @@
+// What every page shares: toasts, the connection banner, focus and title on route change, theme, navigation, menus.
+import { useContext, useEffect, useRef, useState } from "react";
+import { useLocation, useNavigate, useNavigationType } from "react-router";
+import { ColorModeContext, EventLoopContext } from "$/utils/context-registry";
+import { refs } from "$/utils/state";
+import { Button, Header, Menu, MenuItem, MenuSection, MenuTrigger, Popover, Separator } from "react-aria-components";
+import { Icon } from "./icon.jsx";
+import { ownPath, send } from "./request.js";
+import { connection, dismissToast, toast, toasts, useSignal } from "./signals.js";
+
+const LOST_AFTER_MS = 3000;
+
+/* ---- once per window ---- */
+
+export function Runtime({ texts }) {
+  return (
+    <>
+      <ConnectionBanner text={texts.lost} />
+      <Toasts texts={texts} />
+      <RouteFocus />
+      <ThemeKeeper />
+    </>
+  );
+}
+
+/** Reads stay possible while the socket is gone; writes are switched off by the buttons that make them. */
+function ConnectionBanner({ text }) {
+  const [, errors] = useContext(EventLoopContext) ?? [null, []];
+  const failing = errors.length > 0;
+  const state = useSignal(connection);
+  useEffect(() => {
+    if (!failing) {
+      connection.set("up");
+      return undefined;
+    }
+    const timer = setTimeout(() => connection.set("lost"), LOST_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [failing]);
+  return (
+    <div className="connection" role="status" data-state={state}>
+      {state === "lost" && (
+        <p>
+          <Icon name="wifi-off" />
+          {text}
+        </p>
+      )}
+    </div>
+  );
+}
+
+const TOAST_ICON = { success: "circle-check", error: "circle-alert", warning: "triangle-alert", info: "info" };
+
+function Toasts({ texts }) {
+  const shown = useSignal(toasts);
+  refs["__toast"] = toast; // what rx.toast.* calls
+  return (
+    <div className="toasts" role="status" aria-live="polite" aria-atomic="false" aria-label={texts.notifications}>
+      {shown.map((entry) => (
+        <Toast key={entry.id} entry={entry} texts={texts} />
+      ))}
+    </div>
+  );
+}
+
+function Toast({ entry, texts }) {
+  const [held, setHeld] = useState(false);
+  useEffect(() => {
+    if (held || entry.duration === null) return undefined;
+    const timer = setTimeout(() => dismissToast(entry.id), entry.duration);
+    return () => clearTimeout(timer);
+  }, [held, entry]);
+  const hold = { onMouseEnter: () => setHeld(true), onMouseLeave: () => setHeld(false), onFocus: () => setHeld(true), onBlur: () => setHeld(false) };
+  const close = () => {
+    dismissToast(entry.id);
+    document.getElementById("content")?.focus({ preventScroll: true });
+  };
+  return (
+    <div className={`toast tone-${entry.level}`} {...hold}>
+      <Icon name={TOAST_ICON[entry.level]} size={20} />
+      <div>
+        <p className="toast-title">
+          <span className="visually-hidden">{texts[entry.level]}: </span>
+          {entry.title}
+        </p>
+        {entry.description && <p className="toast-text">{entry.description}</p>}
+      </div>
+      <button type="button" className="button quiet square compact" aria-label={texts.close} onClick={close}>
+        <Icon name="x" />
+      </button>
+    </div>
+  );
+}
+
+/** After a client-side navigation the new heading has the focus, as it would after a load. */
+function RouteFocus() {
+  const { pathname, hash } = useLocation();
+  const kind = useNavigationType();
+  const previous = useRef(pathname);
+  useEffect(() => {
+    if (previous.current === pathname) return;
+    previous.current = pathname;
+    if (hash) return;
+    const heading = document.querySelector("main h1") ?? document.getElementById("content");
+    if (!heading) return;
+    heading.setAttribute("tabindex", "-1");
+    heading.focus({ preventScroll: true });
+    if (kind !== "POP") window.scrollTo(0, 0);
+  }, [pathname, hash, kind]);
+  return null;
+}
+
+/** Follows the system and other tabs; the first value was set by the script in the head, before first paint. */
+function ThemeKeeper() {
+  useEffect(() => {
+    const apply = () => window.matrixTheme?.apply();
+    apply();
+    const system = window.matchMedia("(prefers-color-scheme: dark)");
+    system.addEventListener("change", apply);
+    window.addEventListener("storage", apply);
+    return () => {
+      system.removeEventListener("change", apply);
+      window.removeEventListener("storage", apply);
+    };
+  }, []);
+  return null;
+}
+
+export function PageTitle({ title, organization, product }) {
+  useEffect(() => {
+    document.title = [title, organization, product].filter(Boolean).join(" \u00b7 ");
+  }, [title, organization, product]);
+  return null;
+}
+
+/* ---- the top bar ---- */
+
+function MenuRow({ id, label, detail, icon, href, checked }) {
+  return (
+    <MenuItem id={id} href={href} textValue={label} className="menu-item">
+      {icon && <Icon name={icon} />}
+      <span className="menu-text">
+        <span>{label}</span>
+        {detail && <span className="menu-detail">{detail}</span>}
+      </span>
+      {checked && <Icon name="check" className="menu-check" />}
+    </MenuItem>
+  );
+}
+
+export function ThemeSwitch({ texts }) {
+  const { rawColorMode, setColorMode } = useContext(ColorModeContext);
+  const choose = (theme) => {
+    setColorMode(theme);
+    window.matrixTheme?.choose(theme);
+  };
+  return (
+    <MenuTrigger>
+      <Button className="button quiet square" aria-label={texts.label}>
+        <Icon name="sun" className="only-light" />
+        <Icon name="moon" className="only-dark" />
+      </Button>
+      <Popover className="popover" placement="bottom end">
+        <Menu
+          className="menu"
+          aria-label={texts.label}
+          selectionMode="single"
+          disallowEmptySelection
+          selectedKeys={[rawColorMode]}
+          onSelectionChange={(keys) => choose([...keys][0])}
+        >
+          <MenuRow id="system" label={texts.system} icon="monitor" checked={rawColorMode === "system"} />
+          <MenuRow id="light" label={texts.light} icon="sun" checked={rawColorMode === "light"} />
+          <MenuRow id="dark" label={texts.dark} icon="moon" checked={rawColorMode === "dark"} />
+        </Menu>
+      </Popover>
+    </MenuTrigger>
+  );
+}
+
+/** Leaves by a full navigation: the socket's headers are frozen, so a new session needs a new page. */
+async function postAndLeave(url, body, destination, texts) {
+  try {
+    const answer = await send("POST", url, { body, unreachable: texts.unreachable });
+    window.location.assign(ownPath(answer?.next, destination));
+  } catch (problem) {
+    toast.error(problem.message, { description: problem.nextStep });
+  }
+}
+
+/** A console or organisation name that opens the list of the others; plain text when there is only one. */
+export function Switcher({ label, current, items, switchUrl, field, destination = "/", texts, className = "" }) {
+  const navigate = useNavigate();
+  const others = items ?? [];
+  const chosen = others.find((item) => item.id === current);
+  const name = chosen?.label ?? "";
+  if (others.length < 2) return name ? <span className={`switcher ${className}`}>{name}</span> : null;
+  const pick = (id) => {
+    if (id === current) return;
+    const item = others.find((other) => other.id === id);
+    if (item.href) navigate(item.href);
+    else postAndLeave(switchUrl, { [field]: id }, destination, texts);
+  };
+  return (
+    <MenuTrigger>
+      <Button className={`switcher button quiet ${className}`} aria-label={`${label}: ${name}`}>
+        <span className="switcher-name">{name}</span>
+        <Icon name="chevrons-up-down" />
+      </Button>
+      <Popover className="popover" placement="bottom start">
+        <Menu
+          className="menu"
+          aria-label={label}
+          selectionMode="single"
+          disallowEmptySelection
+          selectedKeys={[current]}
+          onAction={pick}
+        >
+          {others.map((item) => (
+            <MenuRow key={item.id} id={item.id} label={item.label} detail={item.detail} checked={item.id === current} />
+          ))}
+        </Menu>
+      </Popover>
+    </MenuTrigger>
+  );
+}
+
+export function AccountMenu({ name, email, items, signOutUrl, signInPath, texts }) {
+  const navigate = useNavigate();
+  const act = (id) => {
+    if (id === "sign-out") postAndLeave(signOutUrl, {}, signInPath, texts);
+    else navigate(id);
+  };
+  const initials = (name || email || "?").trim().slice(0, 1).toUpperCase();
+  return (
+    <MenuTrigger>
+      <Button className="button quiet square" aria-label={`${texts.account}: ${name || email || ""}`}>
+        <span className="avatar" aria-hidden="true">
+          {initials}
+        </span>
+      </Button>
+      <Popover className="popover" placement="bottom end">
+        <Menu className="menu" aria-label={texts.account} onAction={act}>
+          <MenuSection className="menu-section">
+            <Header className="menu-header">
+              <strong>{name}</strong>
+              <span>{email}</span>
+            </Header>
+            {(items ?? []).map((item) => (
+              <MenuRow key={item.href} id={item.href} label={item.label} icon={item.icon} />
+            ))}
+          </MenuSection>
+          <Separator className="menu-separator" />
+          <MenuRow id="sign-out" label={texts.signOut} icon="log-out" />
+        </Menu>
+      </Popover>
+    </MenuTrigger>
+  );
+}
+
+/* ---- navigation: a column, or on a phone a bar of four and "More" that unfolds the rest ---- */
+
+export function MainNav({ label, texts, children }) {
+  const [open, setOpen] = useState(false);
+  const button = useRef(null);
+  const close = () => setOpen(false);
+  const onKeyDown = (event) => {
+    if (event.key !== "Escape" || !open) return;
+    close();
+    button.current?.focus();
+  };
+  const onBlur = (event) => {
+    if (!event.currentTarget.contains(event.relatedTarget)) close();
+  };
+  return (
+    <nav className="side" aria-label={label} data-open={open} onKeyDown={onKeyDown} onBlur={onBlur}>
+      <div className="side-groups" id="side-groups">
+        {children}
+      </div>
+      <button
+        ref={button}
+        type="button"
+        className="side-more"
+        aria-expanded={open}
+        aria-controls="side-groups"
+        onClick={() => setOpen(!open)}
+      >
+        <Icon name={open ? "x" : "menu"} size={20} />
+        <span>{open ? texts.less : texts.more}</span>
+      </button>
+    </nav>
+  );
+}

@@ -1,0 +1,228 @@
+"""Things that float, by React Aria: dialogs, menus, tooltips. All work by keyboard and give focus back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import reflex as rx
+
+from components.js import AriaComponent, library
+from components.texts import t, texts_under
+
+Text = str | rx.Var[str]
+Look = Literal["", "primary", "quiet", "danger", "primary danger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The button that opens a dialog."""
+
+    label: str
+    look: Look = ""
+    icon: str = ""
+
+    def as_prop(self) -> dict[str, str]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class MenuEntry:
+    """An act in a menu; with `href` it is a link. `id` is what `on_action` is told."""
+
+    id: str
+    label: str
+    icon: str = ""
+    detail: str = ""
+    href: str = ""
+    danger: bool = False
+    disabled: bool = False
+
+
+def _text_spec(text: rx.Var[str]) -> tuple[rx.Var[str]]:
+    return (text,)
+
+
+def _flag_spec(flag: rx.Var[bool]) -> tuple[rx.Var[bool]]:
+    return (flag,)
+
+
+class _Dialog(AriaComponent):
+    library = library("overlays")
+    tag = "Dialog"
+
+    trigger: rx.Var[dict[str, Any]]
+    open: rx.Var[bool]
+    busy: rx.Var[bool]
+    dismissable: rx.Var[bool]
+    title: rx.Var[str]
+    description: rx.Var[str]
+    size: rx.Var[str]
+    close_label: rx.Var[str]
+    on_open_change: rx.EventHandler[_flag_spec]
+
+
+class _DialogClose(AriaComponent):
+    library = library("overlays")
+    tag = "DialogClose"
+
+    label: rx.Var[str]
+    look: rx.Var[str]
+
+
+class _ConfirmDialog(AriaComponent):
+    library = library("overlays")
+    tag = "ConfirmDialog"
+
+    trigger: rx.Var[dict[str, Any]]
+    open: rx.Var[bool]
+    title: rx.Var[str]
+    text: rx.Var[str]
+    verb: rx.Var[str]
+    typed: rx.Var[str]
+    typed_label: rx.Var[str]
+    danger: rx.Var[bool]
+    texts: rx.Var[dict[str, str]]
+    on_open_change: rx.EventHandler[_flag_spec]
+    on_confirm: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+class _ActionMenu(AriaComponent):
+    library = library("overlays")
+    tag = "ActionMenu"
+
+    label: rx.Var[str]
+    icon: rx.Var[str]
+    look: rx.Var[str]
+    show_label: rx.Var[bool]
+    items: rx.Var[list[dict[str, Any]]]
+    on_action: rx.EventHandler[_text_spec]
+
+
+class _IconButton(AriaComponent):
+    library = library("overlays")
+    tag = "IconButton"
+
+    label: rx.Var[str]
+    icon: rx.Var[str]
+    look: rx.Var[str]
+    disabled: rx.Var[bool]
+    on_press: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+class _InfoTip(AriaComponent):
+    library = library("overlays")
+    tag = "InfoTip"
+
+    label: rx.Var[str]
+    text: rx.Var[str]
+
+
+def _given(**props: Any) -> dict[str, Any]:
+    return {name: prop for name, prop in props.items() if prop is not None}
+
+
+def dialog(
+    *body: rx.Component,
+    title: Text,
+    trigger: Trigger | None = None,
+    open: rx.Var[bool] | None = None,
+    on_open_change: Any = None,
+    description: Text | None = None,
+    size: Literal["small", "medium", "large"] = "medium",
+    busy: rx.Var[bool] | bool = False,
+    dismissable: rx.Var[bool] | bool = True,
+) -> rx.Component:
+    """A modal window named by `title`. Opened by its `trigger`, or by the var `open` with `on_open_change`.
+
+    Escape and a click outside close it unless `busy`; focus then returns to what opened it.
+    Put the buttons into `dialog_foot`.
+    """
+    props = _given(
+        trigger=trigger.as_prop() if trigger else None,
+        open=open,
+        on_open_change=on_open_change,
+        description=description,
+    )
+    return _Dialog.create(
+        *body,
+        title=title,
+        size=size,
+        busy=busy,
+        dismissable=dismissable,
+        close_label=t("dialog.close"),
+        **props,
+    )
+
+
+def dialog_close(label: Text | None = None, *, look: Look = "") -> rx.Component:
+    """The button that leaves a dialog as it was."""
+    return _DialogClose.create(label=label if label is not None else t("dialog.cancel"), look=look)
+
+
+def dialog_foot(*buttons: rx.Component) -> rx.Component:
+    """The buttons at the end of a dialog: the way out first, the verb last."""
+    return rx.el.footer(*buttons, class_name="dialog-foot")
+
+
+def confirm_dialog(
+    *details: rx.Component,
+    title: Text,
+    verb: Text,
+    on_confirm: Any,
+    text: Text | None = None,
+    trigger: Trigger | None = None,
+    open: rx.Var[bool] | None = None,
+    on_open_change: Any = None,
+    typed: Text | None = None,
+    danger: bool = True,
+) -> rx.Component:
+    """Asks before an act that cannot be taken back; `verb` names it ("Revoke key"), `text` its consequence.
+
+    With `typed`, that exact name has to be typed first.
+    """
+    props = _given(
+        trigger=trigger.as_prop() if trigger else None,
+        open=open,
+        on_open_change=on_open_change,
+        text=text,
+        typed=typed,
+        typed_label=t("dialog.type_name", name=typed) if typed is not None else None,
+    )
+    return _ConfirmDialog.create(
+        *details,
+        title=title,
+        verb=verb,
+        on_confirm=on_confirm,
+        danger=danger,
+        texts=texts_under("dialog"),
+        **props,
+    )
+
+
+def menu(
+    label: Text,
+    entries: Sequence[MenuEntry] | rx.Var[list[dict[str, Any]]],
+    *,
+    on_action: Any = None,
+    icon: str = "ellipsis",
+    look: Look = "quiet",
+    show_label: bool = False,
+) -> rx.Component:
+    """A button that opens a list of acts; `on_action` is told the chosen id. In a table the label names the row."""
+    items = entries if isinstance(entries, rx.Var) else [asdict(entry) for entry in entries]
+    props = _given(on_action=on_action)
+    return _ActionMenu.create(label=label, items=items, icon=icon, look=look, show_label=show_label, **props)
+
+
+def icon_button(
+    label: Text, icon: str, *, on_press: Any, look: Look = "quiet", disabled: rx.Var[bool] | bool = False
+) -> rx.Component:
+    """A button known by its icon; its name appears on hover and focus."""
+    return _IconButton.create(label=label, icon=icon, look=look, disabled=disabled, on_press=on_press)
+
+
+def info_tip(label: Text, text: Text) -> rx.Component:
+    """A small "i" with an explanation; nothing that is needed to go on hides here."""
+    return _InfoTip.create(label=label, text=text)

@@ -1,0 +1,28 @@
+"""Links: inside the app without a reload, outside and across sessions with one."""
+
+from __future__ import annotations
+
+import reflex as rx
+from reflex_components_core.react_router.dom import ReactRouterLink
+
+from components.icons import icon
+
+
+def link(*children: rx.Component | rx.Var | str, href: str | rx.Var[str], **props: object) -> rx.Component:
+    """A client-side navigation to a page of ours; the shell then moves focus to its heading."""
+    return ReactRouterLink.create(*children, to=href, **props)
+
+
+def button_link(
+    label: str | rx.Var[str], *, href: str | rx.Var[str], look: str = "", icon_name: str | None = None
+) -> rx.Component:
+    """A link that looks like a button, since it begins an act; `look` as for buttons: primary, quiet, compact."""
+    shape = [icon(icon_name)] if icon_name else []
+    return link(*shape, label, href=href, class_name=f"button {look}".strip())
+
+
+def outside_link(label: str | rx.Var[str], *, href: str | rx.Var[str]) -> rx.Component:
+    """A link to another site, which learns nothing about where it was clicked."""
+    return rx.el.a(
+        label, icon("external-link"), href=href, rel="noopener noreferrer", class_name="outside-link"
+    )

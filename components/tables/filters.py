@@ -1,0 +1,97 @@
+"""The bar above a table: one labelled control per filter, and one button that clears them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import reflex as rx
+
+from components.icons import icon
+from components.texts import t
+
+SEARCH_SETTLE_MS = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One filter; `key` is its name in the URL, `text` a catalogue key.
+
+    A "select" has `options` as (value, words) pairs, or a var of `[{id, label}]`; the empty value stands for any.
+    """
+
+    key: str
+    text: str
+    kind: Literal["search", "select", "date"] = "select"
+    options: Sequence[tuple[str, str]] | rx.Var[list[dict[str, str]]] = ()
+    any_text: str = "filter.any"
+
+
+def filter_bar(
+    filters: Sequence[Filter],
+    values: rx.Var[dict[str, str]],
+    *,
+    on_filter: Callable[[str, rx.Var[str]], Any],
+    on_clear: Any,
+    filtered: rx.Var[bool] | bool,
+    end: Sequence[rx.Component] = (),
+) -> rx.Component:
+    """Controls show `values`; `on_filter(key, value)` is told each settled change. The bar stays when nothing matches."""
+    clear = rx.el.button(
+        icon("x"), t("filter.clear"), type="button", on_click=on_clear, class_name="button quiet"
+    )
+    return rx.el.div(
+        *(_control(one, values, on_filter) for one in filters),
+        rx.cond(filtered, clear, rx.fragment()),
+        rx.el.div(*end, class_name="row filter-end") if end else rx.fragment(),
+        class_name="filter-bar",
+        role="group",
+        aria_label=t("filter.label"),
+    )
+
+
+def _control(
+    one: Filter, values: rx.Var[dict[str, str]], on_filter: Callable[[str, rx.Var[str]], Any]
+) -> rx.Component:
+    control_id = f"filter-{one.key}"
+    label = rx.el.label(t(one.text), html_for=control_id, class_name="label")
+    current = values[one.key].to(str)
+    if one.kind == "select":
+        shown = rx.el.div(
+            rx.el.select(
+                rx.el.option(t(one.any_text), value=""),
+                *_options(one),
+                id=control_id,
+                value=current,
+                class_name="input",
+                on_change=lambda chosen: on_filter(one.key, chosen),
+            ),
+            icon("chevron-down"),
+            class_name="select",
+        )
+    else:
+        # Uncontrolled: what is typed stays in the browser until it settles.
+        shown = rx.el.input(
+            id=control_id,
+            type="search" if one.kind == "search" else "date",
+            default_value=current,
+            class_name="input",
+            on_change=lambda typed: _settled(on_filter(one.key, typed)),
+        )
+    return rx.el.div(label, shown, class_name="field")
+
+
+def _options(one: Filter) -> list[rx.Component]:
+    if isinstance(one.options, rx.Var):
+        return [
+            rx.foreach(
+                one.options,
+                lambda option: rx.el.option(option["label"], value=option["id"], key=option["id"]),
+            )
+        ]
+    return [rx.el.option(words, value=chosen) for chosen, words in one.options]
+
+
+def _settled(event: Any) -> Any:
+    return event.debounce(SEARCH_SETTLE_MS)
