@@ -1,0 +1,109 @@
+"""What happens to accounts, sessions, organisations and keys. Never with a secret or a password in it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from services.core.events import DomainEvent
+
+
+class AccountSignedUp(DomainEvent):
+    """An address was given that is not confirmed yet; also when an unconfirmed one signs up again."""
+
+    type: ClassVar[str] = "account.signed_up"
+
+
+class AccountSignUpRepeated(DomainEvent):
+    """Somebody signed up with the address of a confirmed account. Only its owner is told."""
+
+    type: ClassVar[str] = "account.sign_up_repeated"
+
+
+class AccountConfirmationRequested(DomainEvent):
+    type: ClassVar[str] = "account.confirmation_requested"
+
+
+class AccountConfirmed(DomainEvent):
+    type: ClassVar[str] = "account.confirmed"
+
+
+class SessionStarted(DomainEvent):
+    """`aggregate_id` is the session's, here and below."""
+
+    type: ClassVar[str] = "session.started"
+    account_id: str
+
+
+class SessionEnded(DomainEvent):
+    type: ClassVar[str] = "session.ended"
+    account_id: str
+    reason: str  # signed_out
+
+
+class SessionSwitched(DomainEvent):
+    """The session now works in another organisation, under a new token."""
+
+    type: ClassVar[str] = "session.switched"
+    account_id: str
+
+
+class OrganizationCreated(DomainEvent):
+    type: ClassVar[str] = "organization.created"
+    kind: str
+    name: str
+
+
+class OrganizationUpdated(DomainEvent):
+    type: ClassVar[str] = "organization.updated"
+    changed: list[str]
+
+
+class OrganizationSuspended(DomainEvent):
+    type: ClassVar[str] = "organization.suspended"
+
+
+class OrganizationResumed(DomainEvent):
+    type: ClassVar[str] = "organization.resumed"
+
+
+class MembershipCreated(DomainEvent):
+    type: ClassVar[str] = "membership.created"
+    account_id: str
+    role: str
+
+
+class MembershipChanged(DomainEvent):
+    type: ClassVar[str] = "membership.changed"
+    account_id: str
+    role: str
+
+
+class MembershipEnded(DomainEvent):
+    type: ClassVar[str] = "membership.ended"
+    account_id: str
+
+
+class ApiKeyCreated(DomainEvent):
+    type: ClassVar[str] = "api_key.created"
+    name: str
+    prefix: str
+    scopes: list[str]
+
+
+class ApiKeyRotated(DomainEvent):
+    """`aggregate_id` is the old key, which works until `old_expires_at`."""
+
+    type: ClassVar[str] = "api_key.rotated"
+    new_key_id: str
+    old_expires_at: datetime
+
+
+class ApiKeyUpdated(DomainEvent):
+    type: ClassVar[str] = "api_key.updated"
+    changed: list[str]
+
+
+class ApiKeyRevoked(DomainEvent):
+    type: ClassVar[str] = "api_key.revoked"
+    name: str

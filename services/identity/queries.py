@@ -1,0 +1,201 @@
+"""Reads of identity: who is signed in, what they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from models.types import Role
+from services.core.actor import Actor
+from services.core.clock import Clock
+from services.core.crossing import Reason, crossing
+from services.core.crypto import vault
+from services.core.database import Database
+from services.core.errors import not_found
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.identity import policies, rules
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    id: str
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationView:
+    """An organisation as one of its members sees it; `role` is that member's."""
+
+    id: str
+    kind: str
+    name: str
+    timezone: str
+    currency: str
+    billing_mode: str
+    suspended: bool
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Everything a page or a request needs to know about who is there."""
+
+    actor: Actor
+    account: Person
+    organization: OrganizationView | None  # where the session works now
+    organizations: tuple[OrganizationView, ...]  # all of the person's, by name
+    session_id: str
+    expires_at: datetime
+
+
+_SIGNED_IN = """
+select s.id as session_id, s.last_seen_at, s.expires_at, s.organization_id,
+  a.id as account_id, a.email, a.name,
+  (select coalesce(jsonb_agg(jsonb_build_object(
+      'id', o.id, 'kind', o.kind, 'name', o.name, 'timezone', o.timezone, 'currency', o.currency,
+      'billing_mode', o.billing_mode, 'suspended', o.suspended_at is not null, 'role', m.role
+    ) order by o.name_key, o.id), '[]')
+   from membership m join organization o on o.id = m.organization_id
+   where m.account_id = a.id) as organizations
+from session s join account a on a.id = s.account_id
+where s.token_hash = :hash and s.ended_at is null and a.suspended_at is null
+"""
+
+
+async def actor_for_token(
+    token: str, *, on: Database | None = None, clock: Clock | None = None
+) -> SignedIn | None:
+    """Who holds this session token now, or None. Two statements; a third at most once a minute."""
+    if not token or not token.isascii():
+        return None
+    async with crossing(Reason.SIGN_IN, on=on, clock=clock) as uow:
+        row = (await uow.execute(_SIGNED_IN, hash=vault().lookup_hash(token))).one_or_none()
+        if row is None or rules.session_is_over(
+            now=uow.wall_now, last_seen_at=row.last_seen_at, expires_at=row.expires_at
+        ):
+            return None
+        if uow.wall_now - row.last_seen_at >= rules.SESSION_SEEN_EVERY:
+            await uow.execute(
+                "update session set last_seen_at = greatest(last_seen_at, :now) where id = :id",
+                now=uow.wall_now,
+                id=row.session_id,
+            )
+    organizations = tuple(OrganizationView(**facts) for facts in row.organizations)
+    current = next((o for o in organizations if o.id == row.organization_id), None)
+    return SignedIn(
+        actor=_actor(row.account_id, row.session_id, current),
+        account=Person(row.account_id, row.email, row.name),
+        organization=current,
+        organizations=organizations,
+        session_id=row.session_id,
+        expires_at=row.expires_at,
+    )
+
+
+def _actor(account_id: str, session_id: str, current: OrganizationView | None) -> Actor:
+    if current is None:
+        return policies.person(account_id, session_id=session_id)
+    return Actor(
+        id=account_id,
+        organization_id=current.id,
+        capabilities=policies.capabilities_of(current.role, kind=current.kind, suspended=current.suspended),
+        role=Role(current.role) if current.role in set(Role) else None,
+        account_id=account_id,
+        session_id=session_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    account_id: str
+    email: str
+    name: str
+    role: str
+    joined_at: datetime
+
+
+async def members(uow: UnitOfWork) -> list[Member]:
+    """The organisation's people, by name. Needs members.read."""
+    uow.actor.require(Capability.MEMBERS_READ)
+    rows = await uow.execute(
+        "select a.id as account_id, a.email, a.name, m.role, m.created_at as joined_at"
+        " from membership m join account a on a.id = m.account_id"
+        " where m.organization_id = :organization_id order by lower(a.name), a.email_key",
+        organization_id=uow.organization_id,
+    )
+    return [Member(**row) for row in rows.mappings()]
+
+
+@dataclass(frozen=True, slots=True)
+class StaffOrganization:
+    """An organisation as staff sees it."""
+
+    id: str
+    kind: str
+    name: str
+    name_key: str
+    timezone: str
+    currency: str
+    billing_mode: str
+    created_at: datetime
+    suspended_at: datetime | None
+    members: int
+    active_keys: int
+
+
+_STAFF_COLUMNS = """
+select o.id, o.kind, o.name, o.name_key, o.timezone, o.currency, o.billing_mode, o.created_at, o.suspended_at,
+  (select count(*) from membership m where m.organization_id = o.id) as members,
+  (select count(*) from api_key k where k.organization_id = o.id and k.revoked_at is null
+     and (k.expires_at is null or k.expires_at > :now)) as active_keys
+from organization o
+"""
+
+
+async def staff_organizations(
+    uow: UnitOfWork,
+    *,
+    search: str = "",
+    kind: str | None = None,
+    after: tuple[str, str] | None = None,
+    limit: int = 50,
+) -> list[StaffOrganization]:
+    """All organisations by name, from behind `after` = (name_key, id) of the last one seen.
+
+    `uow` crosses tenants for a staff member; `search` finds the start of any word, or a whole id.
+    """
+    uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
+    wanted = rules.sorting_key(search.strip())
+    pattern = wanted.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    parameters: dict[str, Any] = {
+        "now": uow.wall_now,
+        "id": search.strip(),
+        "starts": f"{pattern}%",
+        "contains": f"% {pattern}%",
+        "all": not wanted,
+        "kind": kind,
+        "after_key": after[0] if after else "",
+        "after_id": after[1] if after else "",
+        "limit": limit,
+    }
+    rows = await uow.execute(
+        _STAFF_COLUMNS + "where (:all or o.id = :id or o.name_key like :starts or o.name_key like :contains)"
+        " and (cast(:kind as text) is null or o.kind = :kind)"
+        ' and (o.name_key collate "C", o.id) > (:after_key, :after_id)'
+        ' order by o.name_key collate "C", o.id limit :limit',
+        parameters,
+    )
+    return [StaffOrganization(**row) for row in rows.mappings()]
+
+
+async def staff_organization(uow: UnitOfWork, organization_id: str) -> StaffOrganization:
+    """One organisation for staff. Raises NotFound."""
+    uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
+    found = await uow.execute(_STAFF_COLUMNS + "where o.id = :id", now=uow.wall_now, id=organization_id)
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise not_found("organisation", organization_id)
+    return StaffOrganization(**row)

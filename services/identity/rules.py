@@ -1,0 +1,218 @@
+"""What may be typed in, and how long is long enough. Pure: no clock, no database."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+import zoneinfo
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from models.types import OrganizationKind
+from services.core.errors import Forbidden, Invalid, TooLarge
+
+NAME_CHARACTERS_MAX = 100
+EMAIL_CHARACTERS_MAX = 254  # RFC 5321: what fits a forward path
+EMAIL_LOCAL_CHARACTERS_MAX = 64
+PASSWORD_CHARACTERS_MIN = 10
+PASSWORD_BYTES_MAX = 1_024  # hashing costs time by length: a megabyte would be a cheap way to keep us busy
+
+SESSION_IDLE_MAX = timedelta(days=14)
+SESSION_AGE_MAX = timedelta(days=90)
+SESSION_SEEN_EVERY = timedelta(minutes=1)  # `last_seen_at` is no finer than this
+CONFIRMATION_VALID = timedelta(days=2)
+ORGANIZATIONS_PER_ACCOUNT_MAX = 20
+
+# Only what passes the length rule needs listing; the rest of the usual lists is too short to be chosen.
+_COMMON_PASSWORDS = frozenset(
+    {
+        "1234567890",
+        "12345678910",
+        "123456789012",
+        "0123456789",
+        "0987654321",
+        "9876543210",
+        "1q2w3e4r5t",
+        "1qaz2wsx3edc",
+        "qwertyuiop",
+        "qwerty12345",
+        "qwerty123456",
+        "q1w2e3r4t5",
+        "password12",
+        "password123",
+        "password1234",
+        "password12345",
+        "passw0rd123",
+        "mypassword",
+        "iloveyou123",
+        "letmein123",
+        "welcome123",
+        "welcome1234",
+        "administrator",
+        "changeme123",
+        "abcdefghij",
+        "abcdefghijk",
+        "abcd1234567",
+        "1234512345",
+        "123123123123",
+        "superman123",
+        "football123",
+        "baseball123",
+        "princess123",
+        "sunshine123",
+        "asdfghjkl1",
+        "zaq12wsxcde",
+        "1472583690",
+        "correcthorsebatterystaple",
+        "thequickbrownfox",
+    }
+)
+_DOMAIN_LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?")
+_LOCAL_PART = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """An address as its owner writes it, and the folded key by which it is found again."""
+
+    address: str
+    key: str
+
+
+def clean_text(text: str, *, field: str, what: str, characters_max: int = NAME_CHARACTERS_MAX) -> str:
+    """One line of text in normal form (NFC), trimmed. Raises Invalid if empty, too long or not printable."""
+    refuse_unprintable(text, field=field, what=what)
+    cleaned = unicodedata.normalize("NFC", text).strip()
+    if not cleaned:
+        raise Invalid(f"{what} is empty.", field=field, next_step=f"Enter {_lower(what)}.")
+    if len(cleaned) > characters_max:
+        raise Invalid(
+            f"{what} has {len(cleaned)} characters; the most is {characters_max}.",
+            field=field,
+            next_step="Shorten it.",
+        )
+    return cleaned
+
+
+def refuse_unprintable(text: str, *, field: str, what: str) -> None:
+    """NUL, line breaks, other control characters and halves of surrogate pairs end here.
+
+    They cannot be stored, or would start a new header line in a mail.
+    """
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") or character in "\u2028\u2029":
+            raise Invalid(
+                f"{what} contains the character U+{ord(character):04X}, which is not allowed.",
+                field=field,
+                next_step="Remove control characters and line breaks.",
+                code="unprintable_character",
+            )
+
+
+def parse_email(text: str) -> Email:
+    """Raises Invalid for what cannot be an address we can write to."""
+    refuse_unprintable(text, field="email", what="The address")
+    address = unicodedata.normalize("NFKC", text).strip()
+    local, _, domain = address.rpartition("@")
+    labels = domain.split(".")
+    fits = len(address) <= EMAIL_CHARACTERS_MAX and len(local) <= EMAIL_LOCAL_CHARACTERS_MAX
+    if not fits or not _LOCAL_PART.fullmatch(local) or not all(map(_DOMAIN_LABEL.fullmatch, labels)):
+        raise Invalid(
+            "This is not an e-mail address.", field="email", next_step="Write it like name@example.com."
+        )
+    return Email(address, f"{local.casefold()}@{domain.casefold()}")
+
+
+def require_good_password(password: str, *, email: Email) -> None:
+    """Raises Invalid or TooLarge. Any characters will do, emoji too; only length and fame are judged."""
+    require_hashable(password)
+    if len(password) < PASSWORD_CHARACTERS_MIN:
+        raise Invalid(
+            f"The password has {len(password)} characters; at least {PASSWORD_CHARACTERS_MIN} are needed.",
+            field="password",
+            next_step="Use a longer one: a few words together are easy to remember.",
+            code="password_too_short",
+        )
+    folded = password.casefold()
+    if folded in _COMMON_PASSWORDS or len(set(folded)) == 1 or folded == email.key:
+        raise Invalid(
+            "This password is among the first that are tried by anyone guessing.",
+            field="password",
+            next_step="Choose one that is not a well-known word or sequence, nor your address.",
+            code="password_too_common",
+        )
+
+
+def require_hashable(password: str) -> None:
+    """Raises for what no account can have as its password, before any time is spent on it."""
+    if len(password) > PASSWORD_BYTES_MAX or len(password.encode("utf-8", "replace")) > PASSWORD_BYTES_MAX:
+        raise TooLarge(
+            f"The password is longer than {PASSWORD_BYTES_MAX} bytes.",
+            next_step="Use a shorter one.",
+            code="password_too_long",
+        )
+    refuse_unprintable(password, field="password", what="The password")
+
+
+def require_timezone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        raise Invalid(
+            f"There is no timezone {name[:64]!r}.",
+            field="timezone",
+            next_step="Use a name like Europe/Berlin or UTC.",
+        )
+    return name
+
+
+def require_currency(code: str) -> str:
+    if not re.fullmatch(r"[A-Z]{3}", code):
+        raise Invalid(
+            f"{code[:16]!r} is not a currency code.",
+            field="currency",
+            next_step="Use a code like USD or EUR.",
+        )
+    return code
+
+
+def require_open_kind(kind: str) -> OrganizationKind:
+    """The kinds a person may found. Operators are made on the machine itself, never from outside."""
+    if kind == OrganizationKind.OPERATOR:
+        raise Forbidden(
+            "An operator organisation cannot be made here.",
+            next_step="Whoever runs this installation makes it with `matrix` on the machine.",
+        )
+    if kind not in set(OrganizationKind):
+        raise Invalid(
+            f"There is no kind of organisation {kind[:64]!r}.",
+            field="kind",
+            next_step="Use client, partner or developer.",
+        )
+    return OrganizationKind(kind)
+
+
+def sorting_key(name: str) -> str:
+    """The form by which people's lists are sorted: without case and accents."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
+def session_is_over(*, now: datetime, last_seen_at: datetime, expires_at: datetime) -> bool:
+    return now >= expires_at or now - last_seen_at >= SESSION_IDLE_MAX
+
+
+def network_of(address: str) -> str:
+    """Whom a client address stands for: itself for IPv4, its /64 for IPv6, where one person has them all."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)
+
+
+def _lower(what: str) -> str:
+    return what[:1].lower() + what[1:]

@@ -1,0 +1,106 @@
+"""Slowing down those who guess, without locking out those who own.
+
+An attempt is counted before it is judged, so that a thousand guesses sent at once do not all pass before
+the first is counted; success takes its count back. After some free failures each further one blocks its
+subject for twice as long as the last, up to a bound. Attempts while blocked do not count: hammering at the
+door cannot keep it shut for longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.core.crypto import vault
+from services.core.errors import RateLimited
+from services.core.work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How one door slows down one kind of subject. Times in seconds."""
+
+    name: str
+    free: int  # attempts before the first delay, at least 2
+    delay_s: int
+    delay_s_max: int
+    forget_s: int  # after this long without an attempt all is forgotten
+
+
+SIGN_IN_ACCOUNT = Door("sign_in.account", free=5, delay_s=2, delay_s_max=900, forget_s=86_400)
+SIGN_IN_NETWORK = Door("sign_in.network", free=30, delay_s=2, delay_s_max=600, forget_s=3_600)
+SIGN_UP_NETWORK = Door("sign_up.network", free=30, delay_s=5, delay_s_max=900, forget_s=3_600)
+RESEND_ACCOUNT = Door("resend.account", free=3, delay_s=60, delay_s_max=3_600, forget_s=86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose attempts are counted at which door; stored as a keyed hash only."""
+
+    door: Door
+    name: str
+
+    def key(self) -> str:
+        return vault().lookup_hash(f"throttle:{self.door.name}:{self.name}").hex()
+
+
+_COUNT = """
+insert into throttle as t (subject, failures, last_failed_at, blocked_until)
+values (:subject, 1, :now, null)
+on conflict (subject) do update set
+  failures = case when t.last_failed_at < :forget_before then 1 else t.failures + 1 end,
+  last_failed_at = :now,
+  blocked_until = case when t.last_failed_at >= :forget_before and t.failures + 1 >= :free
+    then cast(:now as timestamptz)
+      + make_interval(secs => least(:delay_s * power(2, least(t.failures + 1 - :free, 30)), :delay_s_max)) end
+where t.blocked_until is null or t.blocked_until <= :now
+returning failures
+"""
+
+
+async def count(uow: UnitOfWork, subjects: Sequence[Subject]) -> None:
+    """Count one attempt of each subject. Raises RateLimited if one is blocked; then none is counted."""
+    for subject in subjects:
+        door = subject.door
+        counted = await uow.execute(
+            _COUNT,
+            subject=subject.key(),
+            now=uow.wall_now,
+            forget_before=uow.wall_now - timedelta(seconds=door.forget_s),
+            free=door.free,
+            delay_s=door.delay_s,
+            delay_s_max=door.delay_s_max,
+        )
+        if counted.one_or_none() is None:
+            await _refuse(uow, subject)
+
+
+async def _refuse(uow: UnitOfWork, subject: Subject) -> None:
+    found = await uow.execute("select blocked_until from throttle where subject = :key", key=subject.key())
+    until: datetime | None = found.scalar_one_or_none()
+    wait_s = max(1, round((until - uow.wall_now).total_seconds()) if until else 1)
+    raise RateLimited(
+        f"Too many attempts. The next one is possible in {_spoken(wait_s)}.",
+        retry_after_s=wait_s,
+        next_step="Wait, then try again.",
+        code="too_many_attempts",
+    )
+
+
+async def forgive(uow: UnitOfWork, subjects: Sequence[Subject]) -> None:
+    """Take back the attempt that succeeded; an account's earlier failures are forgotten with it."""
+    for subject in subjects:
+        statement = (
+            "delete from throttle where subject = :key"
+            if subject.door is SIGN_IN_ACCOUNT
+            else "update throttle set failures = greatest(failures - 1, 0), blocked_until = null"
+            " where subject = :key"
+        )
+        await uow.execute(statement, key=subject.key())
+
+
+def _spoken(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} second{'s' if seconds != 1 else ''}"
+    return f"{-(-seconds // 60)} minutes"
