@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
@@ -23,6 +23,9 @@ class Table(SQLModel):
     """Base of all tables. `tenant_column` names the column that row-level security tests, if any."""
 
     tenant_column: ClassVar[str | None] = None
+    if TYPE_CHECKING:
+        # SQLModel declares it as something computed; here every table says its name.
+        __tablename__: ClassVar[str]  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 def id_field() -> Any:

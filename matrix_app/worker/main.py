@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from prometheus_client import start_http_server
+
 from matrix_app.worker.registry import SCHEDULES, SUBSCRIBERS
 from matrix_app.worker.schedules import repeat
 from services.core import jobs, runtime
@@ -18,6 +20,8 @@ log = get_logger(__name__)
 async def main(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Everything here may be killed at any point and takes up where it was."""
     on = await runtime.start(settings, "worker")
+    if settings.worker_metrics_port is not None:
+        start_http_server(settings.worker_metrics_port, addr="127.0.0.1")
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -6,7 +6,7 @@ them changes to the role `matrix_crossing` for one transaction, under a name fro
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
@@ -39,7 +39,7 @@ async def crossing(
     actor: Actor | None = None,
     on: Database | None = None,
     clock: clocks.Clock | None = None,
-) -> AsyncIterator[UnitOfWork]:
+) -> AsyncGenerator[UnitOfWork, None]:
     """A unit of work that sees every tenant. A staff reason needs the staff member as `actor`."""
     if reason is Reason.STAFF and actor is None:
         raise ValueError("Staff work across tenants must name who does it.")

@@ -10,6 +10,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from services.core import tracing
 from services.core.wakeups import Wakeups
 
 APPLICATION_ROLE = "matrix_app"
@@ -46,6 +47,10 @@ class Database:
         await self.engine.dispose()
 
 
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
 def connect(url: str, *, pool_size: int = 12) -> Database:
     """A database by its application-role URL. Connects lazily; must be called in the process that uses it."""
     engine = create_async_engine(
@@ -55,10 +60,11 @@ def connect(url: str, *, pool_size: int = 12) -> Database:
         pool_timeout=10,
         pool_pre_ping=False,
         pool_recycle=1_800,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_serializer=_json,
         json_deserializer=orjson.loads,
         connect_args={"prepare_threshold": 3, "connect_timeout": 5},
     )
+    tracing.follow_sql(engine.sync_engine)
     return Database(url, engine, Wakeups(libpq_url(url)))
 
 

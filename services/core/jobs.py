@@ -54,7 +54,11 @@ async def enqueue(
     async with await on.unpooled() as connection:
         try:
             await Queries(PsycopgDriver(connection)).enqueue(
-                name, orjson.dumps(payload), execute_after=after, dedupe_key=dedupe_key
+                name,
+                orjson.dumps(payload),
+                execute_after=after,
+                dedupe_key=dedupe_key,
+                headers={"trace_id": tracing.current_trace_id()},
             )
         except DuplicateJobError:
             log.debug("job_already_waiting", job=name)
@@ -81,7 +85,7 @@ async def work(on: Database) -> None:
 def _register(queuer: PgQueuer, name: str, handler: JobHandler) -> None:
     @queuer.entrypoint(name, on_failure="hold")
     async def run(job: Job) -> None:
-        with tracing.act(f"job {name}"):
+        with tracing.act(f"job {name}", continues=str((job.headers or {}).get("trace_id", ""))):
             try:
                 await handler(orjson.loads(job.payload or b"{}"))
             except Exception as error:

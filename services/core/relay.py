@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import sqlalchemy as sa
@@ -32,10 +32,10 @@ DELIVERY_BATCH_EVENTS = 200
 POLL_S = 5.0
 RETRY_S_MAX = 30.0
 
-_STAMP = f"""
+_STAMP: LiteralString = """
 with batch as (
   select id, row_number() over (order by id) as n from (
-    select id from event where position is null order by id limit {STAMP_BATCH_EVENTS}
+    select id from event where position is null order by id limit %s
   ) as unstamped
 )
 update event set position = (select coalesce(max(position), 0) from event) + batch.n
@@ -96,7 +96,7 @@ async def stamp(connection: psycopg.AsyncConnection[Any]) -> int:
     """Give all committed events their positions. The caller holds the relay's lock. Returns how many."""
     stamped = 0
     while True:
-        count = (await connection.execute(_STAMP)).rowcount
+        count = (await connection.execute(_STAMP, (STAMP_BATCH_EVENTS,))).rowcount
         stamped += count
         if count:
             await connection.execute("select pg_notify(%s, '')", (EVENTS_POSITIONED,))
@@ -160,8 +160,8 @@ async def deliver(subscriber: Subscriber, on: Database, *, limit: int = DELIVERY
         for row in rows:
             handler = subscriber.handlers.get(row.type)
             if handler is not None:
-                event = Delivered(**row._mapping)
-                with tracing.act(f"event {event.type}", subscriber=subscriber.name):
+                event = Delivered(*row)
+                with tracing.act(f"event {event.type}", continues=event.trace_id, subscriber=subscriber.name):
                     await handler(uow, event)
         if rows:
             await uow.execute(_ADVANCE, position=rows[-1].position, name=subscriber.name)

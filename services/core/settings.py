@@ -25,6 +25,9 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None  # owner of the tables; none means the embedded server
     database_app_url: SecretStr | None = None  # role matrix_app; by default the owner's URL with SET ROLE
+    postgres_bin: Path | None = (
+        None  # a folder with initdb and postgres for the embedded server, if not the wheel's
+    )
     pool_size: int = Field(default=12, ge=2, le=200)
 
     smtp_url: SecretStr | None = None  # smtp://user:password@host:587 ; required in production
@@ -33,9 +36,18 @@ class Settings(BaseSettings):
     model_url: str = ""  # where the built-in model server answers; set by `matrix up`
     model_threads: int = Field(default=2, ge=1, le=256)
 
+    # Upstreams may live inside only at these host:port pairs; see services/core/outgoing.py.
+    allow_private_upstreams: list[str] = []
+    # What one organisation may ask of the gateway with all its keys; keys may be limited further.
+    organization_requests_per_minute: int = Field(default=30_000, ge=1)
+    organization_tokens_per_minute: int = Field(default=10_000_000, ge=1)
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     otel_endpoint: AnyHttpUrl | None = None  # an OTLP/HTTP collector; none switches tracing off
+    worker_metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535
+    )  # the worker's own /metrics, on 127.0.0.1
     metrics_token: SecretStr | None = None  # bearer that /metrics asks for when it is set
 
     @model_validator(mode="after")

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, ExceptionContext
 
+_provider: TracerProvider | None = None
 _tracer: trace.Tracer | None = None
 _trace_id: ContextVar[str] = ContextVar("matrix_trace_id", default="")
 
 
 def start(service: str, endpoint: str | None) -> None:
     """Export spans of this process to an OTLP/HTTP collector. Call once, after any fork."""
-    global _tracer
+    global _tracer, _provider
     if endpoint is None:
         return
-    provider = TracerProvider(resource=Resource.create({"service.name": f"matrix-{service}"}))
-    provider.add_span_processor(
+    _provider = TracerProvider(resource=Resource.create({"service.name": f"matrix-{service}"}))
+    _provider.add_span_processor(
         BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))
     )
-    trace.set_tracer_provider(provider)
-    _tracer = trace.get_tracer("matrix")
+    _tracer = _provider.get_tracer("matrix")
 
 
 def current_trace_id() -> str:
@@ -36,25 +40,46 @@ def current_trace_id() -> str:
 
 
 @contextmanager
-def act(name: str, **attributes: str | int | bool) -> Iterator[str]:
-    """One act at a door (request, page event, job): gives it a trace id and, if tracing is on, a root span."""
+def act(name: str, *, continues: str = "", **attributes: str | int | bool) -> Generator[str, None, None]:
+    """One act at a door (request, page event, job): gives it a trace id and, if tracing is on, a root span.
+
+    `continues` is the trace id of the act that caused this one, for work handed over by event or job.
+    """
     if _tracer is None:
-        token = _trace_id.set(secrets.token_hex(16))
-        try:
-            yield _trace_id.get()
-        finally:
-            _trace_id.reset(token)
+        with _known_as(continues or secrets.token_hex(16)) as trace_id:
+            yield trace_id
         return
-    with _tracer.start_as_current_span(name, attributes=attributes) as span:
-        token = _trace_id.set(format(span.get_span_context().trace_id, "032x"))
-        try:
-            yield _trace_id.get()
-        finally:
-            _trace_id.reset(token)
+    with (
+        _tracer.start_as_current_span(name, context=_caused_by(continues), attributes=attributes) as root,
+        _known_as(format(root.get_span_context().trace_id, "032x")) as trace_id,
+    ):
+        yield trace_id
 
 
 @contextmanager
-def span(name: str, **attributes: str | int | bool) -> Iterator[None]:
+def _known_as(trace_id: str) -> Generator[str, None, None]:
+    token = _trace_id.set(trace_id)
+    try:
+        yield trace_id
+    finally:
+        _trace_id.reset(token)
+
+
+def _caused_by(trace_id: str) -> Context | None:
+    """A remote parent with that trace id; events and jobs keep the trace's id, not the span's."""
+    if not trace_id:
+        return None
+    parent = trace.SpanContext(
+        int(trace_id, 16),
+        secrets.randbits(63) | 1,
+        is_remote=True,
+        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+    )
+    return trace.set_span_in_context(trace.NonRecordingSpan(parent))
+
+
+@contextmanager
+def span(name: str, **attributes: str | int | bool) -> Generator[None, None, None]:
     """A step within an act."""
     if _tracer is None:
         yield
@@ -63,8 +88,33 @@ def span(name: str, **attributes: str | int | bool) -> Iterator[None]:
         yield
 
 
+def follow_sql(engine: Engine) -> None:
+    """Make each statement of `engine` a span, with its text and without its values. A no-op without tracing."""
+    if _tracer is None:
+        return
+    tracer = _tracer
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _begin(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        started = tracer.start_span("sql", attributes={"db.system": "postgresql", "db.statement": statement})
+        connection.info.setdefault("matrix_spans", []).append(started)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _end(connection: Any, *rest: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.info["matrix_spans"].pop().end()
+
+    @event.listens_for(engine, "handle_error")
+    def _fail(context: ExceptionContext) -> None:  # pyright: ignore[reportUnusedFunction]
+        spans = context.connection.info.get("matrix_spans") if context.connection is not None else None
+        if spans:
+            failed = spans.pop()
+            failed.set_status(trace.Status(trace.StatusCode.ERROR, type(context.original_exception).__name__))
+            failed.end()
+
+
 def stop() -> None:
-    """Send what is still buffered."""
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        provider.shutdown()
+    """Send what is still buffered, and stop tracing."""
+    global _tracer, _provider
+    if _provider is not None:
+        _provider.shutdown()
+    _tracer = _provider = None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from services.core.logs import get_logger
 
@@ -96,9 +97,7 @@ async def listen(url: str, *channels: str, poll_s: float) -> AsyncIterator[tuple
                 url, autocommit=True, connect_timeout=5
             ) as connection:
                 for channel in channels:
-                    await connection.execute(
-                        psycopg.sql.SQL("listen {}").format(psycopg.sql.Identifier(channel))
-                    )
+                    await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
                 delay_s = 0.1
                 yield "", ""
                 while True:

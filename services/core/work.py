@@ -6,7 +6,7 @@ what must happen outside the database happens after commit, from events.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -44,8 +44,8 @@ class UnitOfWork:
         self.actor = actor
         self.wall_now = wall_now  # sessions, signatures, limits, audit
         self.now = now  # business time: the organisation's clock
-        self._events: list[DomainEvent] = []
-        self._after_commit: list[Callable[[], None]] = []
+        self.recorded: list[DomainEvent] = []
+        self.callbacks: list[Callable[[], None]] = []
 
     @property
     def organization_id(self) -> str:
@@ -56,11 +56,11 @@ class UnitOfWork:
 
     def record(self, event: DomainEvent) -> None:
         """Have `event` written, in order, with this transaction."""
-        self._events.append(event)
+        self.recorded.append(event)
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Run `call` once the transaction is durable. For wake-ups and caches only: a crash may skip it."""
-        self._after_commit.append(call)
+        self.callbacks.append(call)
 
     def add(self, row: SQLModel) -> None:
         self.session.add(row)
@@ -88,7 +88,7 @@ class UnitOfWork:
 @asynccontextmanager
 async def unit_of_work(
     actor: Actor, *, on: Database | None = None, clock: clocks.Clock | None = None
-) -> AsyncIterator[UnitOfWork]:
+) -> AsyncGenerator[UnitOfWork, None]:
     """Work within the actor's organisation. Raises Unavailable when the database cannot be reached."""
     async with _transaction(actor, on or database(), clock or clocks.SystemClock(), crossing=False) as uow:
         yield uow
@@ -97,7 +97,7 @@ async def unit_of_work(
 @asynccontextmanager
 async def crossing_work(
     actor: Actor, *, on: Database | None = None, clock: clocks.Clock | None = None
-) -> AsyncIterator[UnitOfWork]:
+) -> AsyncGenerator[UnitOfWork, None]:
     """Work across tenants. Only services/core/crossing.py calls this: it names and counts each reason."""
     async with _transaction(actor, on or database(), clock or clocks.SystemClock(), crossing=True) as uow:
         yield uow
@@ -106,15 +106,15 @@ async def crossing_work(
 @asynccontextmanager
 async def _transaction(
     actor: Actor, on: Database, clock: clocks.Clock, *, crossing: bool
-) -> AsyncIterator[UnitOfWork]:
-    with tracing.span("unit_of_work", crossing=crossing), _ours():
+) -> AsyncGenerator[UnitOfWork, None]:
+    with tracing.span("unit_of_work", crossing=crossing), _OurErrors():
         async with AsyncSession(on.engine, expire_on_commit=False, autoflush=True) as session:
             uow = await _begin(session, actor, clock.now(), crossing=crossing)
             yield uow
             await _finish(uow)
-    if uow._events:
+    if uow.recorded:
         on.wakeups.poke(EVENTS_COMMITTED)
-    for call in uow._after_commit:
+    for call in uow.callbacks:
         call()
 
 
@@ -134,10 +134,10 @@ async def _begin(session: AsyncSession, actor: Actor, wall_now: datetime, *, cro
 
 async def _finish(uow: UnitOfWork) -> None:
     await uow.session.flush()
-    if uow._events:
+    if uow.recorded:
         await events.append(
             await uow.session.connection(),
-            uow._events,
+            uow.recorded,
             actor_id=uow.actor.id,
             trace_id=uow.actor.trace_id or tracing.current_trace_id(),
             now=uow.now,
@@ -146,7 +146,7 @@ async def _finish(uow: UnitOfWork) -> None:
     await uow.session.commit()
 
 
-class _ours:
+class _OurErrors:
     """Translates the database's own failures into ours, keeping the cause."""
 
     def __enter__(self) -> None:

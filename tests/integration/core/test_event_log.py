@@ -8,13 +8,13 @@ from typing import ClassVar
 import psycopg
 import pytest
 import sqlalchemy as sa
+
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.events import DomainEvent
 from services.core.relay import Delivered, Relay, Subscriber, deliver, follow, stamp
 from services.core.work import UnitOfWork, unit_of_work
-
 from tests.world import World
 
 
@@ -39,10 +39,13 @@ def _collector(seen: list[tuple[str, int]], name: str = "collector") -> Subscrib
 async def test_rows_and_events_commit_together_or_not_at_all(database: Database, world: World) -> None:
     organization = await world.organization()
 
-    with pytest.raises(RuntimeError, match="changed my mind"):
+    async def change_my_mind() -> None:
         async with unit_of_work(world.actor(organization)) as uow:
             uow.record(Counted(aggregate_id="a", organization_id=organization.id, n=1))
             raise RuntimeError("changed my mind")
+
+    with pytest.raises(RuntimeError, match="changed my mind"):
+        await change_my_mind()
 
     assert await _stamp(database) == 0
 
@@ -57,7 +60,8 @@ async def test_an_event_committed_late_is_not_lost(database: Database, world: Wo
         await slow.execute(sa.text("set local role matrix_crossing"))
         await slow.execute(
             sa.text(
-                "insert into event (type, aggregate_id, organization_id, actor_id, payload, happened_at, recorded_at, trace_id)"
+                "insert into event (type, aggregate_id, organization_id, actor_id, payload, happened_at,"
+                " recorded_at, trace_id)"
                 " values ('test.counted', 'slow', :org, '', '{\"n\": 1}', now(), now(), '')"
             ),
             {"org": organization.id},

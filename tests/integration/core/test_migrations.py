@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+
 from alembic import command
 from services.core import migrations
 from services.core.postgres import EmbeddedPostgres
-
 from tests.conftest import TEMPLATE
 
 

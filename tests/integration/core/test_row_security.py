@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 import sqlalchemy as sa
-from services.core.database import Database, libpq_url
 
+from services.core.database import Database, libpq_url
 from tests.world import World
 
 
@@ -91,7 +91,8 @@ async def test_a_row_cannot_be_written_into_another_tenant(database: Database, w
         await connection.execute("select set_config('matrix.scope', %s, true)", (ours.id,))
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await connection.execute(
-                "insert into event (type, aggregate_id, organization_id, actor_id, payload, happened_at, recorded_at, trace_id)"
+                "insert into event (type, aggregate_id, organization_id, actor_id, payload, happened_at,"
+                " recorded_at, trace_id)"
                 " values ('x', 'x', %s, '', '{}', now(), now(), '')",
                 (theirs.id,),
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from services.core.crypto import CannotOpen, FileKeyProvider, Place, Vault, file_vault
 
 PLACE = Place(tenant="org_a", table="upstream", column="api_key", row="ups_1")

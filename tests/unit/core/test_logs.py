@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import logging
 
-import models.identity  # noqa: F401  its columns are marked as personal
 import pytest
+
+import models.identity  # noqa: F401  its columns are marked as personal
 from services.core import logs, tracing
 
 
