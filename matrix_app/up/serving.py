@@ -11,6 +11,7 @@ from typing import Any
 
 import uvloop
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from granian.server.embed import Server
 
 from matrix_app.up import reflex_environment
@@ -86,7 +87,7 @@ async def _serve(app: _Requests, settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.ASGI,
         backlog=BACKLOG,
-        log_level="error",
+        log_level=LogLevels.error,
     )
     loop = asyncio.get_running_loop()
     asked = False

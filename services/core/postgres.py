@@ -1,9 +1,9 @@
 """The PostgreSQL server that comes with the product: made, started and stopped in the data folder.
 
 It listens on a Unix socket only. The socket's folder can be entered by the account that runs the server (and
-by root), which is the lock on the door: behind it `trust` lets a process take any database role. When we are root
-the server runs as a system user of its own (PostgreSQL refuses root), so the folder belongs to that user and
-root enters it as root. Row-level security guards tenants from each other, not the machine from its owner.
+by root), which is the lock on the door: behind it `trust` lets a process take any database role. When we are
+root the server runs as a system user of its own (PostgreSQL refuses root), so the folder belongs to that user
+and root enters it as root. Row-level security guards tenants from each other, not the machine from its owner.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -26,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 from services.core.postgres_account import PostgresFailed, ServerAccount, server_account
+from services.core.settings import Settings
 from services.core.tether import tied
 
 DATABASE = "matrix"
@@ -40,6 +42,7 @@ _SUPERUSER = "postgres"
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES_MAX = 107
 _POLL_S = 0.02
+_RETRY_S = 0.2
 
 # Written into postgresql.conf when the cluster is made, so that an operator may change them there.
 _INITIAL_SETTINGS = {
@@ -92,7 +95,7 @@ class EmbeddedPostgres:
             return near
         name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         # Not TMPDIR: processes started with different ones must find the same folder.
-        return Path("/tmp") / f"matrix-{os.geteuid()}-{name}"
+        return Path("/tmp") / f"matrix-{os.geteuid()}-{name}"  # noqa: S108 - its owner is checked
 
     @property
     def pid(self) -> int | None:
@@ -123,7 +126,7 @@ class EmbeddedPostgres:
         account = server_account()
         self._prepare_folders(account)
         try:
-            self._end_leftover()
+            self.stop_leftover()
             if not (self.cluster / "PG_VERSION").exists():
                 self._make_cluster(account)
             self._check_version(account)
@@ -199,6 +202,8 @@ class EmbeddedPostgres:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
 
     def _take_lock(self) -> None:
+        if self._lock is not None:  # held since an earlier start: the server died, we did not
+            return
         lock = (self.data_dir / "postgres.lock").open("ab")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -209,8 +214,8 @@ class EmbeddedPostgres:
             ) from error
         self._lock = lock
 
-    def _end_leftover(self) -> None:
-        """Stop a server whose parent was killed. We hold the lock, so nobody uses it any more."""
+    def stop_leftover(self) -> None:
+        """Stop a server whose parent was killed. Only for the holder of this data folder's lock."""
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
             if probe.connect_ex(str(self.socket_dir / _SOCKET_NAME)) != 0:
                 return
@@ -254,39 +259,41 @@ class EmbeddedPostgres:
             )
 
     def _serve(self, account: ServerAccount) -> None:
-        settings = {"listen_addresses": "", "unix_socket_directories": f'"{self.socket_dir}"'}
-        settings |= {} if self.durable else _UNSAFE_FAST
-        command: list[str | Path] = [self.binaries / "postgres", "-D", self.cluster]
-        for name, value in settings.items():
-            command += ["-c", f"{name}={value}"]
         deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
+        while True:
             log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
-            with self.log_path.open("ab") as log:
-                server = subprocess.Popen(
-                    command,
-                    cwd=self.data_dir,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
-                    preexec_fn=tied(signal.SIGINT),
-                    **account.popen_options(),
-                )
-            self._server = server
+            server = self._server = self._spawn(account)
             _wait_until(lambda s=server: s.poll() is not None or self.ready(), deadline - time.monotonic())
-            if server.poll() is None and self.ready():
-                return
             if server.poll() is None:
                 break
             said = self._log_since(log_from)
             # Backends of a killed server need a moment to notice; until then their memory blocks a new one.
             if "pre-existing shared memory block" not in said:
                 raise PostgresFailed(f"The database does not start: {_last_line(said)} (see {self.log_path})")
-            time.sleep(0.2)
-        raise PostgresFailed(
-            f"The database does not answer after {START_TIMEOUT_S:.0f} s: see {self.log_path}"
-        )
+            time.sleep(_RETRY_S)
+        if not self.ready():
+            seconds = f"{START_TIMEOUT_S:.0f} s"
+            raise PostgresFailed(f"The database does not answer after {seconds}: see {self.log_path}")
+
+    def _spawn(self, account: ServerAccount) -> subprocess.Popen[bytes]:
+        settings = {"listen_addresses": "", "unix_socket_directories": f'"{self.socket_dir}"'}
+        settings |= {} if self.durable else _UNSAFE_FAST
+        command: list[str | Path] = [self.binaries / "postgres", "-D", self.cluster]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.data_dir,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
+                preexec_fn=tied(signal.SIGINT),
+                user=account.uid,
+                group=account.gid,
+                extra_groups=account.extra_groups,
+            )
 
     def _log_since(self, position: int) -> str:
         with self.log_path.open("rb") as log:
@@ -294,24 +301,38 @@ class EmbeddedPostgres:
             return log.read().decode(errors="replace")
 
     def _ensure_roles(self) -> None:
-        """The three roles of docs: owner migrates, app works under row-level security, crossing is taken by name."""
+        """Owner migrates; app works under row-level security; crossing is taken by name across tenants."""
         wanted = {
-            OWNER_ROLE: "login nosuperuser nobypassrls",
-            APP_ROLE: "login nosuperuser nobypassrls",
-            CROSSING_ROLE: "nologin nosuperuser nobypassrls",
+            OWNER_ROLE: sql.SQL("login"),
+            APP_ROLE: sql.SQL("login"),
+            CROSSING_ROLE: sql.SQL("nologin"),
         }
         with self._connect() as connection:
             known = {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
-            for role, attributes in wanted.items():
+            for role, may_login in wanted.items():
                 if role not in known:
-                    create = sql.SQL("create role {} ").format(sql.Identifier(role))
-                    connection.execute(create + sql.SQL(attributes))
+                    create = sql.SQL("create role {} {} nosuperuser nobypassrls")
+                    connection.execute(create.format(sql.Identifier(role), may_login))
             connection.execute(
                 sql.SQL("grant {} to {} with inherit false, set true").format(
                     sql.Identifier(CROSSING_ROLE), sql.Identifier(APP_ROLE)
                 )
             )
         self.ensure_database(DATABASE)
+
+
+@contextmanager
+def serving(settings: Settings) -> Generator[None]:
+    """The embedded server for one command: the one that runs, else one for as long as the command takes."""
+    embedded = EmbeddedPostgres(settings.data_dir, binaries=settings.postgres_bin)
+    if settings.database_url is not None or embedded.ready():
+        yield
+        return
+    embedded.start()
+    try:
+        yield
+    finally:
+        embedded.stop()
 
 
 def _wheel_binaries() -> Path:
@@ -330,7 +351,9 @@ def _run(command: list[str | Path], account: ServerAccount, *, cwd: Path) -> sub
             capture_output=True,
             text=True,
             check=False,
-            **account.popen_options(),
+            user=account.uid,
+            group=account.gid,
+            extra_groups=account.extra_groups,
         )
     except OSError as error:
         raise PostgresFailed(

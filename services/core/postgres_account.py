@@ -13,7 +13,6 @@ import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 SERVER_ACCOUNT = "matrix-postgres"
 
@@ -36,11 +35,10 @@ class ServerAccount:
     uid: int | None = None
     gid: int | None = None
 
-    def popen_options(self) -> dict[str, Any]:
-        """Keyword arguments that make `subprocess` run a program as this account."""
-        if self.uid is None:
-            return {}
-        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+    @property
+    def extra_groups(self) -> list[int] | None:
+        """What `subprocess` is given as extra groups: none of root's for an account of its own."""
+        return None if self.uid is None else []
 
     def own(self, path: Path) -> None:
         """Give `path` to this account."""

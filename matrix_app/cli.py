@@ -1,0 +1,150 @@
+"""The `matrix` command. Each process of the product is one of its commands; heavy imports wait for theirs."""
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from matrix_app.up.preflight import explain, lock_data
+from matrix_app.up.refusal import Refused
+from services.core.postgres import EmbeddedPostgres, PostgresFailed, serving
+from services.core.settings import Settings, settings
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 1 and one sentence on standard error when it cannot be done."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[Settings, argparse.Namespace], None] = arguments.command
+    try:
+        command(settings(), arguments)
+    except ValidationError as error:
+        return _fail(explain(error))
+    except (Refused, PostgresFailed) as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _fail(sentence: str) -> int:
+    sys.stderr.write(f"matrix: {sentence}\n")
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="matrix", description="Run Matrix or one of its processes.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[..., None], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(command=command)
+        return made
+
+    up = add("up", _up, "start everything and keep it running")
+    up.add_argument("--with-parent", action="store_true", help="stop when the process that started this ends")
+    add("web", _web, "serve pages, API and gateway")
+    add("api", _api, "serve API and gateway without pages")
+    add("worker", _worker, "relay events, run jobs and schedules")
+    add("model", _model, "serve the built-in model on the port of MATRIX_MODEL_URL")
+    add("migrate", _migrate, "bring the database to the newest shape")
+    add("build", _build, "compile the pages if their sources changed")
+    demo = add("demo", _demo, "show the demo's address, accounts and key")
+    demo.add_argument("--json", action="store_true", help="for scripts")
+    demo.add_argument("--load", action="store_true", help="load the demo data if it is not there")
+    reset = add("reset", _reset, "delete this copy's data")
+    reset.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _up(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app.up.up import up
+
+    up(chosen, with_parent=arguments.with_parent)
+
+
+def _web(chosen: Settings, _: argparse.Namespace) -> None:
+    from matrix_app.up.serving import web
+
+    web(chosen)
+
+
+def _api(chosen: Settings, _: argparse.Namespace) -> None:
+    from matrix_app.up.serving import api
+
+    api(chosen)
+
+
+def _worker(chosen: Settings, _: argparse.Namespace) -> None:
+    import uvloop
+
+    from matrix_app.worker.main import main as work
+
+    uvloop.run(work(chosen))
+
+
+def _model(chosen: Settings, _: argparse.Namespace) -> None:
+    from matrix_app.model_server import main as serve
+
+    serve(chosen)
+
+
+def _migrate(chosen: Settings, _: argparse.Namespace) -> None:
+    from services.core import migrations, runtime
+
+    with serving(chosen):
+        migrations.migrate(runtime.urls(chosen)[0])
+
+
+def _build(_: Settings, __: argparse.Namespace) -> None:
+    from matrix_app.up import frontend
+    from matrix_app.up.progress import Progress
+
+    with Progress().step("pages built", takes="about a minute the first time"):
+        frontend.build()
+
+
+def _demo(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app.up.announcement import Demo, announcement, as_json
+
+    if arguments.load and importlib.util.find_spec("services.demo"):
+        with serving(chosen):
+            asyncio.run(_load_demo(chosen))
+        return
+    demo = Demo.read(chosen.data_dir)
+    if demo is None:
+        raise Refused(f"There is no demo data in {chosen.data_dir}: start once with MATRIX_MODE=demo.")
+    shown = json.dumps(as_json(chosen, demo), indent=2) if arguments.json else announcement(chosen)
+    sys.stdout.write(f"{shown}\n")
+
+
+async def _load_demo(chosen: Settings) -> None:
+    from services.core import runtime
+    from services.demo.service import ensure_demo
+
+    database = await runtime.start(chosen, "demo")
+    try:
+        await ensure_demo(database, chosen)
+    finally:
+        await runtime.stop()
+
+
+def _reset(chosen: Settings, arguments: argparse.Namespace) -> None:
+    if not chosen.data_dir.exists():
+        return
+    if not arguments.yes:
+        sys.stdout.write(f"Delete everything in {chosen.data_dir}? Type yes: ")
+        sys.stdout.flush()
+        if sys.stdin.readline().strip() != "yes":
+            raise Refused("Nothing was deleted.")
+    with lock_data(chosen.data_dir):
+        EmbeddedPostgres(chosen.data_dir).stop_leftover()
+        shutil.rmtree(chosen.data_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

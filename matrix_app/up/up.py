@@ -1,0 +1,174 @@
+"""`matrix up`: from a stopped product to a running one, and back."""
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from matrix_app.up import frontend, preflight
+from matrix_app.up.announcement import announcement
+from matrix_app.up.progress import Progress
+from matrix_app.up.refusal import Refused
+from matrix_app.up.supervisor import Child, Supervisor
+from services.core.postgres import EmbeddedPostgres, PostgresFailed
+from services.core.settings import Settings
+from services.core.tether import tie_to_parent, tied
+
+READY_TIMEOUT_S = 90.0
+START_FAILURES_MAX = 3
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class StartFailed(Refused):
+    """The product did not come up; the text ends with what the failing part said last."""
+
+
+class _Stop(BaseException):
+    """Somebody asked to stop. Not an Exception: no step of the start may take it for a failure of its own."""
+
+
+class Up:
+    """One run of the product."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._supervisor = Supervisor(progress.say)
+        self._postgres: EmbeddedPostgres | None = None
+        self._environment = {"MATRIX_DATA_DIR": str(settings.data_dir)}
+        self._serving = False
+        self._stopping = False
+
+    def run(self) -> None:
+        """Start everything, serve until asked to stop, stop everything. Raises Refused if it cannot start."""
+        with preflight.check(self._settings):
+            for number in _STOP_SIGNALS:
+                signal.signal(number, self._asked_to_stop)
+            try:
+                self._start()
+                self._serving = True
+                self._supervisor.watch(self._tick)
+            except _Stop:
+                pass
+            finally:
+                self._stop()
+
+    def _asked_to_stop(self, number: int, _frame: FrameType | None) -> None:
+        first, self._stopping = not self._stopping, True
+        if first and not self._serving:
+            raise _Stop
+
+    def _tick(self) -> bool:
+        if not self._stopping and self._postgres is not None and self._postgres.pid is None:
+            self._revive_database(self._postgres)
+        return self._stopping
+
+    def _revive_database(self, postgres: EmbeddedPostgres) -> None:
+        self._progress.say(f"database ended; it starts again (its log: {postgres.log_path})")
+        try:
+            postgres.start()
+        except PostgresFailed as error:
+            self._progress.say(str(error))
+            time.sleep(1.0)
+
+    # -- steps
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        if not self._settings.model_url:
+            self._start_model()
+        self._start_database()
+        with self._progress.step("database up to date"):
+            self._run("migrate")
+        if not frontend.is_current():
+            with self._progress.step("pages built", takes="about a minute the first time"):
+                frontend.build()
+        if self._settings.mode == "demo" and not (self._settings.data_dir / "demo.json").exists():
+            with self._progress.step("demo data loaded", takes="some seconds, once"):
+                self._run("demo", "--load")
+        with self._progress.step("web and worker ready"):
+            self._child("worker")
+            self._await_ready(self._child("web"))
+        self._progress.say(f"  ready after {time.monotonic() - began:.1f} s")
+        self._progress.say(announcement(self._settings))
+        self._progress.say("Ctrl-C stops everything.")
+
+    def _start_model(self) -> None:
+        self._environment["MATRIX_MODEL_URL"] = f"http://127.0.0.1:{preflight.free_loopback_port()}"
+        self._child("model", stop_last=True)
+
+    def _start_database(self) -> None:
+        if self._settings.database_url is not None:
+            return
+        self._postgres = EmbeddedPostgres(self._settings.data_dir, binaries=self._settings.postgres_bin)
+        name = "database started" if self._postgres.cluster.exists() else "database made and started"
+        with self._progress.step(name):
+            self._postgres.start()
+
+    def _command(self, *arguments: str) -> list[str | Path]:
+        return [sys.executable, "-m", "matrix_app.cli", *arguments]
+
+    def _child(self, name: str, *, stop_last: bool = False) -> Child:
+        log_path = self._settings.data_dir / "logs" / f"{name}.log"
+        child = Child(name, self._command(name), log_path, self._environment, stop_last)
+        self._supervisor.run(child)
+        return child
+
+    def _run(self, *arguments: str) -> None:
+        """Run one of our commands to its end, as a process of its own that gives its memory back."""
+        done = subprocess.run(
+            self._command(*arguments),
+            env=os.environ | self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=tied(signal.SIGTERM),
+            check=False,
+        )
+        if done.returncode != 0:
+            raise StartFailed(
+                f"`matrix {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}"
+            )
+
+    def _await_ready(self, web: Child) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not _answers(self._settings, "/readyz"):
+            self._supervisor.tick()
+            for child in self._supervisor.children:
+                if child.failures >= START_FAILURES_MAX:
+                    raise StartFailed(f"{child.name} does not start; {child.last_words()}")
+            if time.monotonic() > deadline:
+                raise StartFailed(f"No page answers after {READY_TIMEOUT_S:.0f} s; {web.last_words()}")
+            time.sleep(0.05)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        with self._progress.step("stopped"):
+            self._supervisor.stop()
+            if self._postgres is not None:
+                self._postgres.stop()
+
+
+def up(settings: Settings, *, with_parent: bool) -> None:
+    """Run the product until asked to stop. `with_parent`: also stop when the process that started us ends."""
+    if with_parent:
+        tie_to_parent(signal.SIGTERM)
+    Up(settings, Progress()).run()
+
+
+def _answers(settings: Settings, path: str) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    connection = http.client.HTTPConnection(host, settings.port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
