@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-import models
 import sqlalchemy as sa
-from alembic import context
 from sqlmodel import SQLModel
+
+import models
+from alembic import context
 
 for module in pkgutil.iter_modules(models.__path__):
     importlib.import_module(f"models.{module.name}")

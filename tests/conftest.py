@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
 from services.core import crypto, migrations
 from services.core import database as databases
 from services.core.database import Database
 from services.core.postgres import EmbeddedPostgres
-
 from tests.world import World
 
 TEMPLATE = "matrix_template"

@@ -6,9 +6,10 @@ Needs PostgreSQL 17 or newer (identity columns on partitioned tables).
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 from sqlalchemy.dialects import postgresql
+
+from alembic import op
 
 revision = "0001"
 down_revision = None

@@ -64,7 +64,11 @@ class LiveEndpoint:
 
     async def _serve(self, socket: WebSocket, actor: Actor, token: str) -> None:
         watcher = self._hub.join(actor)
-        parts = (self._listen(socket, watcher), self._send(socket, watcher), self._watch_access(socket, watcher, token))
+        parts = (
+            self._listen(socket, watcher),
+            self._send(socket, watcher),
+            self._watch_access(socket, watcher, token),
+        )
         tasks = [asyncio.create_task(part) for part in parts]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

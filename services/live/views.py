@@ -26,5 +26,7 @@ class View:
 
 VIEWS: dict[str, View] = {
     view.name: view
-    for view in (View("overview", Capability.USAGE_READ, metering.overview, frozenset({Capability.COST_READ})),)
+    for view in (
+        View("overview", Capability.USAGE_READ, metering.overview, frozenset({Capability.COST_READ})),
+    )
 }

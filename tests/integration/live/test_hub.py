@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from models.types import Role
 from services.core.database import Database
 from services.core.errors import Forbidden, NotFound
@@ -17,7 +18,6 @@ from services.core.wakeups import USAGE_CHANGED
 from services.core.work import UnitOfWork, unit_of_work
 from services.live.hub import Hub, Watcher
 from services.live.views import View
-
 from tests.world import World
 
 reads: list[str] = []
