@@ -1,27 +1,55 @@
 """The assembled product: pages, API and their lifespan on one ASGI app."""
 
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import reflex as rx
-from fastapi import FastAPI
 
-api = FastAPI(title="Matrix")
+from components import document
+from components.texts import t
+from matrix_app import pages
+from matrix_app.api.app import create_app
+from matrix_app.doors import Doors
+from matrix_app.pages import faults
+from matrix_app.pages.registry import PAGES
 
-
-@api.get("/healthz")
-async def healthz() -> dict[str, str]:
-    """Whether this process is alive; says nothing about the database."""
-    return {"status": "ok"}
-
-
-@api.get("/readyz")
-async def readyz() -> dict[str, str]:
-    """Whether this process can serve."""
-    return {"status": "ready"}
+api = create_app()
 
 
-def index() -> rx.Component:
-    """The front page."""
-    return rx.el.main(rx.el.h1("Matrix"))
+class MatrixApp(rx.App):
+    """Reflex's app behind the API's: a call of the gateway does not pass through what only pages need."""
+
+    def __call__(self) -> Doors:
+        documents = [
+            route
+            for route, declared in PAGES.items()
+            if route.startswith("/") and route != "/" and not declared.is_dynamic
+        ]
+        return Doors(api=api, pages=super().__call__(), documents=documents)
 
 
-app = rx.App(api_transformer=api, theme=None)
-app.add_page(index, route="/", title="Matrix")
+app = MatrixApp(
+    **document.app_options(),
+    theme=None,
+    frontend_exception_handler=faults.on_browser_fault,
+    backend_exception_handler=faults.on_server_fault,
+)
+
+pages.load_all()
+for declared in PAGES.values():
+    app.add_page(
+        declared.component(),
+        route=declared.route,
+        title=f"{t(declared.title)} \u00b7 {t('product.name')}",
+        on_load=list(declared.on_load),
+    )
+
+
+@app.register_lifespan_task
+@asynccontextmanager
+async def _api_lifespan() -> AsyncIterator[None]:
+    """Database, vault, live hub and gateway start and stop with the API, whichever process serves it."""
+    async with api.router.lifespan_context(api):
+        yield

@@ -1,0 +1,42 @@
+"""Which of the two apps of the web process answers: the API, or the pages with their websocket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# First parts of the paths that belong to the API; a page must not begin with one of them.
+API_ROOTS = frozenset({"api", "v1", "live", "healthz", "readyz", "metrics"})
+
+
+def is_api(path: str) -> bool:
+    """Whether the API answers at `path`."""
+    return path.removeprefix("/").split("/", 1)[0] in API_ROOTS
+
+
+class Doors:
+    """An ASGI app of two. Start and stop are the pages' app's, which starts the API's own with it.
+
+    `documents` are the routes that were compiled to a document of their own.
+    """
+
+    def __init__(self, *, api: AsgiApp, pages: AsgiApp, documents: Collection[str]) -> None:
+        self._api = api
+        self._pages = pages
+        self._documents = {route: f"{route}.html" for route in documents}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or not is_api(scope["path"]):
+            await self._pages(self._as_document(scope), receive, send)
+        else:
+            await self._api(scope, receive, send)
+
+    def _as_document(self, scope: Scope) -> Scope:
+        """A page lies both at /sign-in.html and in a folder /sign-in, and the folder would answer by a redirect."""
+        document = self._documents.get(scope["path"]) if scope["type"] == "http" else None
+        return {**scope, "path": document, "raw_path": document.encode()} if document else scope

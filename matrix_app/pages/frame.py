@@ -1,0 +1,100 @@
+"""The shells around our pages: navigation by console, who is signed in, and the states a page can be in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.feedback.states import empty_state, error_state, not_found_state
+from components.shell.navigation import NavGroup, NavItem
+from components.shell.page import Session, console_page, public_page
+from components.texts import t
+from state.base import PageState
+from state.session import GOVERNANCE_HOME, PORTAL_HOME, SessionState
+
+PORTAL_NAV = (
+    NavGroup(
+        (
+            NavItem("nav.overview", "/portal", "layout-dashboard", phone=True),
+            NavItem("nav.usage", "/portal/usage", "chart-column", phone=True),
+            NavItem("nav.requests", "/portal/requests", "list-filter"),
+        )
+    ),
+    NavGroup(
+        (
+            NavItem("nav.keys", "/portal/keys", "key-round", phone=True),
+            NavItem("nav.models", "/portal/models", "boxes"),
+            NavItem("nav.playground", "/portal/playground", "message-square", phone=True),
+        ),
+        text="nav.group.build",
+    ),
+)
+
+GOVERNANCE_NAV = (
+    NavGroup(
+        (
+            NavItem("nav.organizations", "/governance/organizations", "building-2", phone=True),
+            NavItem("nav.upstreams", "/governance/upstreams", "server", phone=True),
+            NavItem("nav.prices", "/governance/prices", "tags", phone=True),
+        )
+    ),
+)
+
+NAVIGATION = {"portal": (PORTAL_NAV, PORTAL_HOME), "governance": (GOVERNANCE_NAV, GOVERNANCE_HOME)}
+
+
+def _session() -> Session:
+    portal = {"id": "portal", "label": t("nav.console.portal"), "href": PORTAL_HOME}
+    governance = {"id": "governance", "label": t("nav.console.governance"), "href": GOVERNANCE_HOME}
+    return Session(
+        organization_id=SessionState.organization_id,
+        organization_name=SessionState.organization_name,
+        organizations=SessionState.organizations,
+        consoles=rx.cond(SessionState.staff, [portal, governance], [portal]),
+        account_name=SessionState.account_name,
+        account_email=SessionState.account_email,
+        account_items=({"label": t("nav.new_organization"), "href": "/welcome", "icon": "plus"},),
+        switch_url="/api/v1/session/organization",
+        sign_out_url="/api/v1/session/sign-out",
+    )
+
+
+def console_frame(*content: rx.Component, title: str, route: str, console: str) -> rx.Component:
+    """A page of a console; `title` is a catalogue key."""
+    nav, home = NAVIGATION[console]
+    return console_page(
+        *content,
+        title=t(title),
+        path=route,
+        console=console,
+        nav=nav,
+        session=_session(),
+        home=home,
+        nav_label=t(f"nav.console.{console}"),
+        demo=SessionState.demo,
+    )
+
+
+def public_frame(*content: rx.Component, title: str, wide: bool) -> rx.Component:
+    """A page that is open to anyone."""
+    return public_page(*content, title=t(title), demo=SessionState.demo, wide=wide)
+
+
+def in_its_state(
+    state: type[PageState], content: rx.Component, *, loading: rx.Component | None = None, retry: Any
+) -> rx.Component:
+    """`content`, or why there is none: not allowed, not there, not readable. `loading` stands in before the first reading."""
+    refused = empty_state(state.problem.title, state.problem.text, icon_name="lock")
+    failed = error_state(
+        title=state.problem.title, text=state.problem.text, reference=state.problem.reference, on_retry=retry
+    )
+    waiting = [("loading", loading)] if loading is not None else []
+    return rx.match(
+        state.status,
+        ("forbidden", refused),
+        ("missing", not_found_state()),
+        ("error", failed),
+        *waiting,
+        content,
+    )

@@ -1,0 +1,84 @@
+"""The declaration of a page: where it is, whose it is, what it needs, and what it reads first.
+
+@page("/portal/keys", console=Console.PORTAL, title="keys.title", needs=Capability.KEYS_READ, on_load=KeysState.load)
+def keys() -> Drawn: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import reflex as rx
+
+from matrix_app.pages.frame import console_frame, public_frame
+from services.core.permissions import Capability
+from state.session import SessionState
+
+Drawn = Sequence[rx.Component]
+
+
+class Console(StrEnum):
+    """Whose page it is; each but the public ones has its own navigation."""
+
+    PUBLIC = "public"
+    PORTAL = "portal"
+    GOVERNANCE = "governance"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`title` is a catalogue key; `needs` is what its first reading asks for, None when anyone may look."""
+
+    route: str
+    console: Console
+    title: str
+    needs: Capability | None
+    on_load: Sequence[Any]
+    draw: Callable[[], Drawn]
+    wide: bool = False
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether a part of the route names a row, as in /portal/requests/[request_id]."""
+        return "[" in self.route
+
+    def component(self) -> rx.Component:
+        """The whole page with its frame."""
+        if self.console is Console.PUBLIC:
+            return public_frame(*self.draw(), title=self.title, wide=self.wide)
+        return console_frame(*self.draw(), title=self.title, route=self.route, console=self.console.value)
+
+
+PAGES: dict[str, Page] = {}
+
+
+class DuplicateRoute(ValueError):
+    """Two pages want the same address."""
+
+
+def page(
+    route: str,
+    *,
+    console: Console,
+    title: str,
+    needs: Capability | None = None,
+    on_load: Any = None,
+    wide: bool = False,
+) -> Callable[[Callable[[], Drawn]], Callable[[], Drawn]]:
+    """Declare a page. The session is read before its own `on_load`, so that the shell knows who looks."""
+    own = [] if on_load is None else list(on_load) if isinstance(on_load, list | tuple) else [on_load]
+    first = SessionState.look if console is Console.PUBLIC else SessionState.load
+
+    def declare(draw: Callable[[], Drawn]) -> Callable[[], Drawn]:
+        if route in PAGES:
+            raise DuplicateRoute(
+                f"{route} is declared by {PAGES[route].draw.__qualname__} and {draw.__qualname__}."
+            )
+        events = own if SessionState.pass_through in own else [first, *own]
+        PAGES[route] = Page(route, console, title, needs, events, draw, wide)
+        return draw
+
+    return declare

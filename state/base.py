@@ -1,0 +1,208 @@
+"""What every page state shares, and the one way to declare a handler.
+
+Any method of a state class without a leading underscore can be called by name, over the socket, by anyone, on any
+page, with any payload. So each is declared by `page_event`, which finds out who calls, from the session's cookie and
+on every event, and what that person may do; a test walks all state classes and refuses the rest. What a handler
+finds in its state's vars may have been put there by an earlier event, never by somebody else.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
+from enum import StrEnum
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import reflex as rx
+
+from services.core import metrics, tracing
+from services.core.actor import Actor
+from services.core.crossing import Reason, crossing
+from services.core.errors import MatrixError, Unauthenticated
+from services.core.logs import get_logger
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork, unit_of_work
+from services.identity.queries import SignedIn, actor_for_token
+from state import addresses
+from state.problems import Problem, Unexpected, problem_of, status_of
+
+log = get_logger(__name__)
+
+P = ParamSpec("P")
+S = TypeVar("S", bound="PageState")
+Answer = Any  # what Reflex takes from a handler: nothing, an event, or a list of events
+Handler = Callable[Concatenate[S, P], Awaitable[Answer]]
+
+
+class Access(StrEnum):
+    """Who may call a handler that needs no capability."""
+
+    ANYONE = "anyone"
+    SIGNED_IN = "signed in"
+
+
+ANYONE, SIGNED_IN = Access.ANYONE, Access.SIGNED_IN
+
+SESSION_COOKIE = "matrix_session"
+
+# Not a state var: what a state holds is sent to the page, and outlives the event.
+_caller: ContextVar[SignedIn | None] = ContextVar("matrix_page_caller", default=None)
+
+
+class HandlerNotAsync(TypeError):
+    """A handler that is not a coroutine function would hold up everybody while it works."""
+
+
+class PageState(rx.State, mixin=True):
+    """Base of all page states; they are flat beside each other and hold only what is on screen.
+
+    `status` is loading, ready, error, forbidden or missing; `problem` says why when it is one of the last three.
+    """
+
+    status: str = "loading"
+    problem: Problem = Problem()
+
+    @property
+    def _caller(self) -> SignedIn | None:
+        """Who caused the event being handled; None on a page that is open to anyone."""
+        return _caller.get()
+
+    @property
+    def _signed_in(self) -> SignedIn:
+        """Who caused the event. Raises Unauthenticated when nobody is signed in."""
+        caller = _caller.get()
+        if caller is None:
+            raise Unauthenticated("You are not signed in.", next_step="Sign in and try again.")
+        return caller
+
+    @property
+    def _actor(self) -> Actor:
+        return self._signed_in.actor
+
+    def _unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Work in the caller's organisation."""
+        return unit_of_work(self._actor)
+
+    def _staff_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Work across tenants, in the name of a member of staff."""
+        return crossing(Reason.STAFF, actor=self._actor)
+
+    @property
+    def _query(self) -> dict[str, str]:
+        """The parameters of the page's address. Typed by anyone: parse before use."""
+        return dict(self.router.url.query_parameters)
+
+
+def page_event(
+    needs: Capability | Access, *, reads: bool = False
+) -> Callable[[Handler[S, P]], Handler[S, P]]:
+    """Declare a method of a page state as an event handler that callers with `needs` may call.
+
+    Errors become a toast; those of a handler that `reads` the page's rows become the page's `status` and `problem`.
+    Who is not signed in is sent to the sign-in page by a full navigation, since a socket keeps the cookies it
+    was opened with; who has no organisation yet is sent to make one.
+    """
+
+    def declare(handler: Handler[S, P]) -> Handler[S, P]:
+        if not inspect.iscoroutinefunction(handler):
+            raise HandlerNotAsync(f"{handler.__qualname__} must be `async def` without `yield`.")
+
+        @functools.wraps(handler)
+        async def guarded(self: S, *args: P.args, **kwargs: P.kwargs) -> Answer:
+            call = functools.partial(handler, self, *args, **kwargs)
+            with tracing.act(handler.__qualname__) as reference:
+                return await _observed(self, call, needs, handler.__qualname__, reference, reads=reads)
+
+        guarded.__matrix_needs__ = needs  # type: ignore[attr-defined]
+        return guarded
+
+    return declare
+
+
+def session_token(cookies: str) -> str:
+    """The session's token out of a Cookie header; empty when there is none."""
+    jar = SimpleCookie()
+    try:
+        jar.load(cookies)
+    except CookieError:
+        return ""
+    morsel = jar.get(SESSION_COOKIE)
+    return morsel.value if morsel else ""
+
+
+async def _observed(
+    state: PageState,
+    call: Callable[[], Awaitable[Answer]],
+    needs: Capability | Access,
+    name: str,
+    reference: str,
+    *,
+    reads: bool,
+) -> Answer:
+    """Call the handler and count, time and log how it ended. Never raises for a fault of the handler."""
+    outcome = "done"
+    with metrics.PAGE_EVENT_SECONDS.labels(name).time():
+        try:
+            return await _admitted(state, call, needs, reads=reads)
+        except MatrixError as error:
+            outcome = error.error_code
+            return _refusal(state, error, reference, reads=reads)
+        except Exception as error:
+            outcome = Unexpected.code
+            log.exception("page_event_failed", handler=name, exc_info=error)
+            return _refusal(state, _unexpected(), reference, reads=reads)
+        finally:
+            metrics.PAGE_EVENTS.labels(name, outcome).inc()
+
+
+async def _admitted(
+    state: PageState, call: Callable[[], Awaitable[Answer]], needs: Capability | Access, *, reads: bool
+) -> Answer:
+    token = session_token(state.router.headers.cookie)
+    caller = await actor_for_token(token) if token else None
+    if needs is not ANYONE and caller is None:
+        return leave_for(addresses.sign_in_for(_address(state)))
+    if isinstance(needs, Capability) and caller is not None:
+        if caller.organization is None:
+            return leave_for(addresses.NEW_ORGANIZATION)
+        caller.actor.require(needs)
+    entered = _caller.set(caller)
+    try:
+        answer = await call()
+    finally:
+        _caller.reset(entered)
+    if reads:
+        state.status, state.problem = "ready", Problem()
+    return answer
+
+
+def leave_for(path: str) -> rx.event.EventSpec:
+    """Load `path` anew, with a new socket and so with the cookies of now."""
+    return rx.call_script(f"window.location.assign({json.dumps(addresses.own_path(path))})")
+
+
+def _address(state: PageState) -> str:
+    url = state.router.url
+    return f"{url.path}?{url.query}" if url.query else url.path
+
+
+def _refusal(state: PageState, error: MatrixError, reference: str, *, reads: bool) -> Answer:
+    if isinstance(error, Unauthenticated):
+        return leave_for(addresses.sign_in_for(_address(state)))
+    problem = problem_of(error, reference)
+    if reads:
+        state.status, state.problem = status_of(error), problem
+        return None
+    return rx.toast.error(problem.title, description=problem.sentence)
+
+
+def _unexpected() -> Unexpected:
+    return Unexpected(
+        "This step failed for a reason we did not foresee.",
+        next_step="Try again; if it fails again, tell us the reference.",
+    )
