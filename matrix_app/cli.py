@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import importlib.util
 import json
 import shutil
 import sys
@@ -111,7 +110,7 @@ def _build(_: Settings, __: argparse.Namespace) -> None:
 def _demo(chosen: Settings, arguments: argparse.Namespace) -> None:
     from matrix_app.up.announcement import Demo, announcement, as_json
 
-    if arguments.load and importlib.util.find_spec("services.demo"):
+    if arguments.load:
         with serving(chosen):
             asyncio.run(_load_demo(chosen))
         return

@@ -153,7 +153,7 @@ def write_command():
 
 def step(name, command, sentence):
     began = time.time()
-    sys.stdout.write("  %-24s" % name)
+    sys.stdout.write("  %-34s" % name)
     sys.stdout.flush()
     done = subprocess.run(command, stdin=subprocess.DEVNULL)
     if done.returncode != 0:

@@ -13,7 +13,7 @@ from services.core.tether import tied
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
-STEADY_S = 60.0  # a child that ran this long starts again without delay
+STEADY_S = 60.0  # after this long a child has proved itself: its delays begin anew
 STOP_TIMEOUT_S = 20.0
 LOG_BYTES_MAX = 50_000_000
 _TICK_S = 0.1
