@@ -6,7 +6,9 @@ from typing import Any
 
 import reflex as rx
 
+from components.charts.chart import Series, chart
 from components.feedback.badges import Status, badge
+from components.feedback.figures import code_block, copyable, figure_card, sparkline
 from components.feedback.states import (
     banner,
     empty_state,
@@ -44,6 +46,9 @@ from components.kit.overlays import (
     menu,
 )
 from components.kit.tabs import Tab, tabs
+from components.live.figures import live_status, live_value
+from components.playground.chat import playground
+from components.secret import secret_dialog
 from components.shell.navigation import NavGroup, NavItem
 from components.shell.page import Session, console_page, page_header, section
 from components.tables.filters import Filter, filter_bar
@@ -133,13 +138,24 @@ def gallery() -> rx.Component:
             t("gallery.title"),
             dialog_example(),
             text=t("gallery.text"),
+            status=live_status("overview"),
         ),
+        section("Figures", _figures()),
+        section("Charts", *_charts()),
         section("Buttons and badges", _buttons(), _badges()),
         section("Tables", *_tables()),
         section("Forms", _form()),
         section("Overlays and tabs", _overlays(), _tabs()),
         section("States", *_states()),
-        section("Values", _values()),
+        section(
+            "Values",
+            _values(),
+            copyable("req_01k9x2c7", label="request id"),
+            code_block("curl https://matrix.example/v1/models", title="curl"),
+        ),
+        section(
+            "Playground", playground([{"id": "smollm2", "label": "SmolLM2 135M"}], organization_id="org_acme")
+        ),
         title=t("gallery.title"),
         path="/developer/gallery",
         console="portal",
@@ -170,6 +186,74 @@ def dialog_example() -> rx.Component:
         trigger=Trigger("New key", "primary", "plus"),
         description="A key speaks for the whole organisation. It is shown once.",
     )
+
+
+def _figures() -> rx.Component:
+    past = [3, 4, 4, 6, 5, 7, 9, 8, 11, 12, 12, 15]
+    return rx.el.div(
+        figure_card(
+            "Requests",
+            live_value("overview", "requests", "number", initial=1204331),
+            period="Today",
+            href="/usage",
+            as_of=when("2026-11-24T08:31:04+00:00", "second"),
+            comparison="12 % more than yesterday by this time",
+            spark=sparkline(past, label="Requests by hour, rising from 3 to 15 thousand"),
+        ),
+        figure_card(
+            "Cost so far",
+            money("1832.4012"),
+            period="November 2026",
+            href="/usage",
+            as_of=when("2026-11-24T08:31:04+00:00", "second"),
+        ),
+        figure_card("Tokens", value(48120331, "tokens"), period="Today", href="/usage", unit="tokens"),
+        figure_card(
+            "Errors",
+            value(0.0021, "percent"),
+            period="Last hour",
+            href="/requests",
+            info=info_tip("About errors", "Answers with status 500 or above."),
+        ),
+        class_name="grid-cards",
+    )
+
+
+def _charts() -> list[rx.Component]:
+    hours = [f"2026-11-23T{hour:02}:00:00+00:00" for hour in range(24)]
+    rows = [
+        {
+            "x": hour,
+            "smollm2": 40 + (index * 7) % 31,
+            "llama": None if index in (9, 10) else 22 + (index * 5) % 17,
+            "qwen": 9 + index,
+        }
+        for index, hour in enumerate(hours)
+    ]
+    days = [
+        {
+            "x": f"2026-11-{day:02}T00:00:00+00:00",
+            "smollm2": f"{day * 1.25:.2f}",
+            "llama": f"{20 - day * 0.6:.2f}",
+        }
+        for day in range(10, 25)
+    ]
+    return [
+        rx.el.div(
+            chart(
+                "Requests by model", rows, (Series("smollm2", "SmolLM2 135M"), Series("llama", "Llama 4 Scout"), Series("qwen", "Qwen 3 8B")),
+                summary="SmolLM2 carried most of the day; Llama 4 Scout did not answer between 09:00 and 10:00.", level=3,
+            ),
+            class_name="card",
+        ),
+        rx.el.div(
+            chart(
+                "Cost by day", days, (Series("smollm2", "SmolLM2 135M"), Series("llama", "Llama 4 Scout")), kind="bar", stacked=True,
+                value_kind="money", currency="USD", x_kind="day", summary="Cost grew from 26.50 to 35.60 USD a day.", partial_last=True, level=3,
+            ),
+            class_name="card",
+        ),
+    ]  # fmt: skip
 
 
 def _buttons() -> rx.Component:

@@ -10,7 +10,7 @@ from reflex_components_core.base.error_boundary import ErrorBoundary
 
 from components.feedback.badges import TONE_ICONS, Tone
 from components.icons import icon
-from components.links import button_link
+from components.links import button_link, link
 from components.texts import t
 
 Text = str | rx.Var[str]
@@ -122,7 +122,7 @@ def crash_page(*, stateful: bool) -> rx.Component:
             icon("circle-alert", size=24),
             rx.el.h1(t("feedback.crash.title")),
             rx.el.p(t("feedback.crash.text")),
-            rx.el.a(t("feedback.crash.reload"), href="", class_name="button primary"),
+            link(t("feedback.crash.reload"), href="", reload_document=True, class_name="button primary"),
             class_name="empty-state",
         ),
         class_name="page page-narrow",

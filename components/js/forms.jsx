@@ -348,6 +348,7 @@ export function SubmitButton({ label, look = "primary", icon, busy: given = fals
         type={onPress ? "button" : "submit"}
         className={`button ${look}`}
         aria-busy={busy || undefined}
+        aria-label={busy ? label : undefined}
         aria-disabled={busy || lost || undefined}
         aria-describedby={lost ? reason : undefined}
         onClick={press}

@@ -5,6 +5,7 @@ import { ColorModeContext, EventLoopContext } from "$/utils/context-registry";
 import { refs } from "$/utils/state";
 import { Button, Header, Menu, MenuItem, MenuSection, MenuTrigger, Popover, Separator } from "react-aria-components";
 import { Icon } from "./icon.jsx";
+import { Announcer } from "./live.jsx";
 import { ownPath, send } from "./request.js";
 import { connection, dismissToast, toast, toasts, useSignal } from "./signals.js";
 
@@ -17,6 +18,7 @@ export function Runtime({ texts }) {
     <>
       <ConnectionBanner text={texts.lost} />
       <Toasts texts={texts} />
+      <Announcer />
       <RouteFocus />
       <ThemeKeeper />
     </>
@@ -123,6 +125,18 @@ function ThemeKeeper() {
     };
   }, []);
   return null;
+}
+
+export function SkipLink({ label }) {
+  const skip = (event) => {
+    event.preventDefault();
+    document.getElementById("content")?.focus();
+  };
+  return (
+    <a className="skip-link" href="#content" onClick={skip}>
+      {label}
+    </a>
+  );
 }
 
 export function PageTitle({ title, organization, product }) {

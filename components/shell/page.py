@@ -38,6 +38,13 @@ class Session:
     sign_in_path: str = "/sign-in"
 
 
+class _SkipLink(AriaComponent):
+    library = library("shell")
+    tag = "SkipLink"
+
+    label: rx.Var[str]
+
+
 class _ThemeSwitch(AriaComponent):
     library = library("shell")
     tag = "ThemeSwitch"
@@ -78,7 +85,7 @@ def theme_switch() -> rx.Component:
 def brand(href: str = "/") -> rx.Component:
     """The product's mark, leading home."""
     return link(
-        rx.el.img(src="/favicon.svg", alt="", width="24", height="24"),
+        rx.el.img(src="/favicon.svg", alt="", class_name="brand-mark"),
         rx.el.span(t("product.name"), class_name="brand-name"),
         href=href,
         class_name="brand",
@@ -87,22 +94,20 @@ def brand(href: str = "/") -> rx.Component:
 
 def mode_bar(*, demo: rx.Var[bool] | bool = False, test: rx.Var[bool] | bool = False) -> rx.Component:
     """Says on every page, and in print, that this is not real business. Demo mode leads to its mailbox."""
-    demo_bar = rx.el.p(
-        rx.el.strong(t("shell.demo_mode")),
-        " ",
-        rx.el.span(t("shell.demo_mode_text"), class_name="mode-detail"),
-        " ",
-        link(t("shell.mailbox"), href="/mailbox"),
-        class_name="mode-bar",
+    mailbox = link(t("shell.mailbox"), href="/mailbox")
+    demo_bar = _mode(
+        t("shell.demo_mode"), rx.el.span(t("shell.demo_mode_text"), " ", class_name="mode-detail"), mailbox
     )
-    test_bar = rx.el.p(
-        rx.el.strong(t("shell.test_mode")), " ", t("shell.test_mode_text"), class_name="mode-bar"
-    )
+    test_bar = _mode(t("shell.test_mode"), t("shell.test_mode_text"))
     return rx.cond(test, test_bar, rx.cond(demo, demo_bar, rx.fragment()))
 
 
+def _mode(name: str, *content: rx.Component | str) -> rx.Component:
+    return rx.el.aside(rx.el.p(rx.el.strong(name), " ", *content), class_name="mode-bar", aria_label=name)
+
+
 def _skip_link() -> rx.Component:
-    return rx.el.a(t("shell.skip"), href="#content", class_name="skip-link")
+    return _SkipLink.create(label=t("shell.skip"))
 
 
 def _top_bar(session: Session, *, console: str, home: str) -> rx.Component:

@@ -1,0 +1,108 @@
+"""A figure with all that makes it trustworthy, and small things around values: copying, code, sparklines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import reflex as rx
+
+from components.js import ClientComponent, library
+from components.links import link
+from components.texts import t, texts_under
+
+Text = str | rx.Var[str]
+
+
+class _CopyButton(ClientComponent):
+    library = library("copy")
+    tag = "CopyButton"
+
+    text: rx.Var[str]
+    label: rx.Var[str]
+    show_label: rx.Var[bool]
+    texts: rx.Var[dict[str, str]]
+
+
+class _Sparkline(ClientComponent):
+    library = library("sparkline")
+    tag = "Sparkline"
+
+    points: rx.Var[list[Any]]
+    label: rx.Var[str]
+    topic: rx.Var[str]
+    path: rx.Var[str]
+
+
+def figure_card(
+    label: Text,
+    shown: rx.Component,
+    *,
+    period: Text,
+    href: Text,
+    unit: Text | None = None,
+    as_of: rx.Component | None = None,
+    comparison: rx.Component | Text | None = None,
+    spark: rx.Component | None = None,
+    info: rx.Component | None = None,
+) -> rx.Component:
+    """One number as the content: what it is, over which period, as of when, against what, and the rows behind it.
+
+    `shown` is a `value`, `money` or `live_value`; `href` leads to the rows whose sum it is.
+    """
+    units = [rx.el.span(unit, class_name="figure-unit")] if unit is not None else []
+    against = [rx.el.p(comparison, class_name="figure-note")] if comparison is not None else []
+    fresh = [t("card.as_of"), " ", as_of] if as_of is not None else []
+    details = link(t("card.details", label=label), href=href)
+    return rx.el.section(
+        rx.el.h2(label, *([info] if info is not None else []), class_name="figure-label"),
+        rx.el.p(shown, *units, class_name="figure-value"),
+        *against,
+        *([spark] if spark is not None else []),
+        rx.el.div(
+            rx.el.span(period, *([" \u00b7 ", *fresh] if fresh else []), class_name="faint"),
+            details,
+            class_name="figure-foot",
+        ),
+        class_name="card figure-card",
+    )
+
+
+def sparkline(
+    points: rx.Var[list[Any]] | Sequence[float],
+    *,
+    label: Text,
+    topic: str | None = None,
+    path: str | None = None,
+) -> rx.Component:
+    """The shape of a figure's recent past, from zero; `label` says it in words. With a topic it follows live."""
+    given = {"topic": topic, "path": path}
+    props = {name: prop for name, prop in given.items() if prop is not None}
+    return _Sparkline.create(points=points, label=label, **props)
+
+
+def copy_button(text: Text, *, label: Text, show_label: bool = False) -> rx.Component:
+    """Copies `text`; `label` names what ("Copy request id")."""
+    return _CopyButton.create(text=text, label=label, show_label=show_label, texts=texts_under("copy"))
+
+
+def copyable(text: Text, *, label: Text) -> rx.Component:
+    """An id or a prefix with its copy button; `label` is what it is ("request id")."""
+    return rx.el.span(
+        rx.el.code(text), copy_button(text, label=t("copy.copy", label=label)), class_name="copyable"
+    )
+
+
+def code_block(text: Text, *, title: Text) -> rx.Component:
+    """Code to paste, with a button that copies exactly what is shown."""
+    return rx.el.div(
+        rx.el.header(title, copy_button(text, label=t("copy.copy", label=title))),
+        rx.el.pre(rx.el.code(text), tab_index=0, role="region", aria_label=title),
+        class_name="code-block",
+    )
+
+
+def facts(*pairs: tuple[Text, rx.Component | Text]) -> rx.Component:
+    """Names and values of one thing, as on a details page."""
+    rows = [part for name, shown in pairs for part in (rx.el.dt(name), rx.el.dd(shown))]
+    return rx.el.dl(*rows, class_name="facts")
