@@ -19,6 +19,7 @@ from models.base import Table, id_field, instant, partitioned_by_organization
 from models.types import AMOUNT, BIG, BYTES, ID, QUANTITY
 
 JSONB: Any = postgresql.JSONB()
+TEXTS: Any = postgresql.ARRAY(sa.Text())
 
 
 class Meter(Table, table=True):
@@ -47,7 +48,8 @@ class Meter(Table, table=True):
 class UsageEvent(Table, table=True):
     """One fact, known by (organisation, source, event id) for ever. Retention clears `properties`, never keys.
 
-    `cost` is exact (12 places) in `currency`; null means no price was valid at `time`.
+    `cost` is exact (12 places) in `currency`; null means no price was valid at `time`. `price_ids` are the
+    prices it was rated with, so that it can be explained whatever is set or planned later.
     """
 
     __tablename__ = "usage_event"
@@ -69,6 +71,7 @@ class UsageEvent(Table, table=True):
     content_hash: bytes = Field(sa_type=BYTES)
     cost: Decimal | None = Field(default=None, sa_type=AMOUNT, nullable=True)
     currency: str = ""
+    price_ids: list[str] | None = Field(default=None, sa_type=TEXTS, nullable=True)
 
 
 class UsageSums(Table):

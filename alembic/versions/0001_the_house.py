@@ -143,6 +143,7 @@ def grant_rights() -> None:
         run(f"grant update ({column}) on {table} to matrix_crossing")
     jobs = "pgqueuer, pgqueuer_log, pgqueuer_schedules, pgqueuer_statistics"
     run(f"grant select, insert, update, delete, truncate on {jobs} to matrix_app")
+    run("grant select on alembic_version to matrix_app, matrix_crossing")  # readiness compares it with the code
     run("grant usage on all sequences in schema public to matrix_app")
 
 
@@ -347,6 +348,7 @@ def create_tables() -> None:
         sa.Column("content_hash", sa.LargeBinary(), nullable=False),
         sa.Column("cost", sa.Numeric(precision=30, scale=12), nullable=True),
         sa.Column("currency", sa.String(), nullable=False),
+        sa.Column("price_ids", postgresql.ARRAY(sa.Text()), nullable=True),
         sa.PrimaryKeyConstraint("organization_id", "source", "event_id", name=op.f("pk_usage_event")),
         postgresql_partition_by="HASH (organization_id)",
     )

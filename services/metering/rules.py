@@ -1,0 +1,302 @@
+"""What a usage event may be and what it adds to a meter: pure, no I/O."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, cast
+
+import orjson
+
+from models.money import exact
+from models.types import Aggregation
+from services.core.errors import Invalid
+
+INGEST_EVENTS_MAX = 1_000  # of one API call; larger batches are refused, not cut
+RECORD_EVENTS_MAX = 5_000  # of one settlement
+PROPERTIES_BYTES_MAX = 4_096
+PROPERTIES_DEPTH_MAX = 3  # containers within containers, the properties themselves counted
+TEXT_CHARACTERS_MAX = 200
+EVENT_AGE_MAX = timedelta(days=400)
+EVENT_AHEAD_MAX = timedelta(minutes=10)  # clocks of senders differ
+QUANTITY_MAX = Decimal(10) ** 18
+INTEGER_MAX = 2**63 - 1
+
+GATEWAY_SOURCE = "gateway"
+GATEWAY_TYPE = "ai.request"
+RESERVED_TYPE_PREFIX = "ai."
+
+# A number in text, for quantities that a JSON number cannot carry exactly. SQL in queries.py and meters.py
+# reads stored properties by the same pattern.
+DECIMAL_TEXT = r"^[0-9]{1,19}(\.[0-9]{1,12})?$"
+_DECIMAL_TEXT = re.compile(DECIMAL_TEXT, re.ASCII)
+
+# Sums of deltas equal sums of events only for these. The others are worked out from the raw events.
+SUMMED = frozenset({Aggregation.COUNT, Aggregation.SUM, Aggregation.MAX, Aggregation.AVERAGE})
+NUMERIC = frozenset(Aggregation) - {Aggregation.COUNT, Aggregation.UNIQUE}
+
+_REQUIRED = frozenset({"source", "event_id", "type", "time"})
+_FIELDS = _REQUIRED | {"properties", "model", "key_id"}
+_ONE = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEventIn:
+    """One fact as its sender states it. `time` is aware; (organisation, source, event_id) names it for ever."""
+
+    source: str
+    event_id: str
+    type: str
+    time: datetime
+    properties: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    model: str = ""
+    key_id: str = ""
+    organization_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterRule:
+    """The part of a meter that decides what an event adds to it. No organisation: the platform's own."""
+
+    id: str
+    organization_id: str | None
+    slug: str
+    event_type: str
+    aggregation: Aggregation
+    value_property: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedEvent:
+    """An event that was let in: time in UTC, properties as canonical JSON, and the hash of what it says.
+    `at` names it in refusals."""
+
+    at: str
+    event: UsageEventIn
+    properties: bytes
+    content_hash: bytes
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.event.organization_id, self.event.source, self.event.event_id
+
+
+def gateway_event(
+    *,
+    organization_id: str,
+    request_id: str,
+    time: datetime,
+    model: str,
+    key_id: str,
+    prompt_tokens: int,
+    completion_tokens: int,
+    endpoint: str,
+    status: int,
+) -> UsageEventIn:
+    """The one usage event of one gateway call. A failed call is counted by a property of its own, so that
+    error rates come from sums and never from reading requests."""
+    properties: dict[str, Any] = {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "endpoint": endpoint,
+        "status": status,
+    }
+    if status >= 400:
+        properties["failed"] = 1
+    return UsageEventIn(
+        GATEWAY_SOURCE, request_id, GATEWAY_TYPE, time, properties, model, key_id, organization_id
+    )
+
+
+def read_event(item: object, at: str) -> UsageEventIn:
+    """An event from decoded JSON. `at` names it in refusals, e.g. "events[3]". Raises Invalid."""
+    if not isinstance(item, dict):
+        raise Invalid("A usage event is a JSON object.", field=at)
+    given = cast("dict[str, Any]", item)
+    if missing := _REQUIRED - given.keys():
+        name = min(missing)
+        raise Invalid(f"A usage event needs {name!r}.", field=f"{at}.{name}")
+    if unknown := given.keys() - _FIELDS:
+        name = min(unknown)
+        raise Invalid(
+            f"A usage event has no field {name!r}.",
+            field=f"{at}.{name}",
+            next_step="Put what you measure into 'properties'.",
+        )
+    return UsageEventIn(
+        source=given["source"],
+        event_id=given["event_id"],
+        type=given["type"],
+        time=_read_time(given["time"], f"{at}.time"),
+        properties=given.get("properties", {}),
+        model=given.get("model", ""),
+        key_id=given.get("key_id", ""),
+    )
+
+
+def _read_time(value: object, at: str) -> datetime:
+    try:
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+    except ValueError:
+        pass
+    raise Invalid(
+        f"{value!r:.60} is not a time.", field=at, next_step="Write it as 2026-03-01T12:00:00Z (RFC 3339)."
+    )
+
+
+def check_event(event: UsageEventIn, at: str) -> CheckedEvent:
+    """Refuse what can never be stored or summed exactly. Raises Invalid naming the field under `at`."""
+    check_text(event.source, f"{at}.source")
+    check_text(event.event_id, f"{at}.event_id")
+    check_text(event.type, f"{at}.type")
+    if event.model != "":
+        check_text(event.model, f"{at}.model")
+    if event.key_id != "":
+        check_text(event.key_id, f"{at}.key_id")
+    time: Any = event.time
+    if not isinstance(time, datetime) or time.tzinfo is None:
+        raise Invalid(
+            "A time needs its offset from UTC.",
+            field=f"{at}.time",
+            next_step="Write it as 2026-03-01T12:00:00Z (RFC 3339).",
+        )
+    properties = _canonical(event.properties, f"{at}.properties")
+    if time.tzinfo is not UTC:
+        time = _in_utc(time, f"{at}.time")
+        event = replace(event, time=time)
+    said = f"{event.type}\0{time.isoformat()}\0{event.model}\0{event.key_id}\0".encode()
+    return CheckedEvent(at, event, properties, blake2b(said + properties, digest_size=16).digest())
+
+
+def _in_utc(time: datetime, at: str) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(f"{time.isoformat()} is outside the calendar.", field=at) from None
+
+
+def check_sent(event: UsageEventIn, at: str, *, now: datetime) -> None:
+    """What only senders outside must keep to: the time window, and names that belong to the platform."""
+    if event.source == GATEWAY_SOURCE:
+        raise Invalid("The source 'gateway' is the platform's own.", field=f"{at}.source")
+    if event.type.startswith(RESERVED_TYPE_PREFIX):
+        raise Invalid(
+            f"Types starting with {RESERVED_TYPE_PREFIX!r} are the platform's own.", field=f"{at}.type"
+        )
+    if event.time < now - EVENT_AGE_MAX:
+        raise Invalid(
+            f"{event.time.isoformat()} is more than {EVENT_AGE_MAX.days} days ago.", field=f"{at}.time"
+        )
+    if event.time > now + EVENT_AHEAD_MAX:
+        raise Invalid(f"{event.time.isoformat()} is in the future.", field=f"{at}.time")
+
+
+def check_text(text: object, at: str) -> None:
+    if not isinstance(text, str) or not text:
+        raise Invalid("This must be text that is not empty.", field=at)
+    if len(text) > TEXT_CHARACTERS_MAX:
+        raise Invalid(f"This has {len(text)} characters; at most {TEXT_CHARACTERS_MAX} fit.", field=at)
+    if not text.isprintable():
+        raise Invalid("This contains characters that cannot be printed.", field=at)
+
+
+def _canonical(properties: Any, at: str) -> bytes:
+    if not isinstance(properties, dict):
+        raise Invalid("Properties are a JSON object.", field=at)
+    _check_json(properties, at, depth=1)
+    written = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
+    if len(written) > PROPERTIES_BYTES_MAX:
+        raise Invalid(
+            f"The properties take {len(written):,} bytes of JSON; at most {PROPERTIES_BYTES_MAX:,} fit.",
+            field=at,
+        )
+    return written
+
+
+def _check_json(container: Any, at: str, *, depth: int) -> None:
+    """Only what PostgreSQL's jsonb gives back unchanged: no NUL, no lone surrogate, no NaN, no huge integer."""
+    if depth > PROPERTIES_DEPTH_MAX:
+        raise Invalid(f"Properties nest at most {PROPERTIES_DEPTH_MAX} deep.", field=at)
+    for name, value in _members(container, at):
+        if isinstance(value, str):
+            _check_json_text(value, f"{at}.{name}")
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                raise Invalid(f"{value} is not a number that can be counted.", field=f"{at}.{name}")
+        elif isinstance(value, int):
+            if not -INTEGER_MAX <= value <= INTEGER_MAX:
+                raise Invalid("Whole numbers have at most 63 bits.", field=f"{at}.{name}")
+        elif isinstance(value, (dict, list)):
+            _check_json(value, f"{at}.{name}", depth=depth + 1)
+        elif value is not None:
+            raise Invalid(f"{type(value).__name__} is no JSON value.", field=f"{at}.{name}")
+
+
+def _members(container: Any, at: str) -> Iterable[tuple[object, Any]]:
+    if isinstance(container, list):
+        return enumerate(cast("list[Any]", container))
+    for key in container:
+        _check_json_text(key, at)
+    return container.items()
+
+
+def _check_json_text(text: object, at: str) -> None:
+    if not isinstance(text, str):
+        raise Invalid("Names of properties are text.", field=at)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Invalid("This is not valid Unicode text.", field=at) from None
+    if "\0" in text:
+        raise Invalid("This contains a NUL byte, which cannot be stored.", field=at)
+
+
+def added_by(meter: MeterRule, properties: Mapping[str, Any], at: str) -> Decimal | None:
+    """What an event of the meter's type adds to it, or None when it lacks the property.
+
+    Raises Invalid for a value that the meter cannot take: text that is no number, a negative one, NaN.
+    """
+    if meter.aggregation is Aggregation.COUNT:
+        return _ONE
+    value = properties.get(meter.value_property or "")
+    if value is None:
+        return None
+    if type(value) is int and 0 <= value <= QUANTITY_MAX:
+        return Decimal(value)
+    where = f"{at}.properties.{meter.value_property}"
+    if meter.aggregation is Aggregation.UNIQUE:
+        if isinstance(value, (dict, list)):
+            raise Invalid(f"The meter {meter.slug!r} counts different simple values.", field=where)
+        return _ONE
+    return _quantity(value, meter.slug, where)
+
+
+def _quantity(value: Any, meter: str, at: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise Invalid(f"The meter {meter!r} needs a number here.", field=at)
+    if isinstance(value, str):
+        if not _DECIMAL_TEXT.fullmatch(value):
+            raise Invalid(
+                f"The meter {meter!r} needs a number that is not negative, and {value!r:.40} is none.",
+                field=at,
+            )
+        number = Decimal(value)
+    else:
+        number = Decimal(repr(value))
+    if number < 0:
+        raise Invalid(f"A quantity is not negative, and {value} is.", field=at)
+    if number > QUANTITY_MAX:
+        raise Invalid(f"A quantity is at most {QUANTITY_MAX:.0e}.", field=at)
+    return exact(number)
+
+
+def minute_of(time: datetime) -> datetime:
+    """The UTC minute a time falls in: the finest bucket that is kept."""
+    return time.replace(second=0, microsecond=0)

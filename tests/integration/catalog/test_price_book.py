@@ -1,0 +1,191 @@
+"""The price book: who may change it, what it refuses, and that history stays as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from models.catalog import Price
+from models.gateway import AiModel, Upstream
+from models.identity import Organization
+from models.types import OrganizationKind, Role
+from services.catalog import queries, service
+from services.catalog.queries import PriceState
+from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.core.errors import Conflict, Forbidden, Invalid, MatrixError, NotFound
+from services.core.ids import new_id
+from services.core.work import unit_of_work
+from tests.world import LONG_AGO, World
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def operator(world: World) -> Organization:
+    """The operator's organisation, on an installation that knows the model `small`."""
+    upstream = Upstream(id=new_id("ups"), name="built in", kind="builtin", created_at=LONG_AGO)
+    async with crossing(Reason.DEMO) as uow:
+        uow.add(upstream)
+        await uow.session.flush()
+        uow.add(
+            AiModel(
+                id=new_id("model"),
+                slug="small",
+                name="Small",
+                upstream_id=upstream.id,
+                upstream_model="small",
+                context_tokens=2048,
+                created_at=LONG_AGO,
+            )
+        )
+    return await world.organization(OrganizationKind.OPERATOR)
+
+
+async def set_price(
+    world: World, operator: Organization, *, now: datetime = NOW, role: Role = Role.OPERATOR, **given: Any
+) -> Price:
+    terms: dict[str, Any] = {
+        "model": "small",
+        "meter": "prompt_tokens",
+        "currency": "USD",
+        "unit_amount": Decimal("0.15"),
+    }
+    async with crossing(Reason.STAFF, actor=world.actor(operator, role), clock=FixedClock(now)) as uow:
+        return await service.set_price(uow, **{**terms, **given})
+
+
+async def book(world: World, operator: Organization, now: datetime = NOW) -> list[tuple[Any, ...]]:
+    async with unit_of_work(world.actor(operator, Role.OPERATOR), clock=FixedClock(now)) as uow:
+        return [
+            (row.unit_amount, row.valid_from, row.valid_to, row.state) for row in await queries.history(uow)
+        ]
+
+
+async def test_a_new_price_ends_the_one_before_it(world: World, operator: Organization) -> None:
+    await set_price(world, operator, unit_amount=Decimal("0.15"))
+    await set_price(world, operator, unit_amount=Decimal("0.20"), valid_from=NOW + DAY)
+
+    assert await book(world, operator) == [
+        (Decimal("0.20"), NOW + DAY, None, PriceState.PLANNED),
+        (Decimal("0.15"), NOW, NOW + DAY, PriceState.CURRENT),
+    ]
+    assert [row[3] for row in await book(world, operator, NOW + DAY)] == [
+        PriceState.CURRENT,
+        PriceState.ENDED,
+    ]
+
+
+async def test_prices_at_a_moment_are_those_valid_then(world: World, operator: Organization) -> None:
+    await set_price(world, operator, unit_amount=Decimal("0.15"))
+    await set_price(world, operator, unit_amount=Decimal("0.20"), valid_from=NOW + DAY)
+    await set_price(world, operator, unit_amount=Decimal(9), currency="EUR")
+    client = await world.organization()
+
+    async def amounts(at: datetime) -> list[Decimal]:
+        async with unit_of_work(world.actor(client, Role.VIEWER)) as uow:
+            return [row.unit_amount for row in await queries.current(uow, at=at, currency="USD")]
+
+    assert await amounts(NOW - timedelta(microseconds=1)) == []
+    assert await amounts(NOW) == [Decimal("0.15")]
+    assert await amounts(NOW + DAY - timedelta(microseconds=1)) == [Decimal("0.15")]
+    assert await amounts(NOW + DAY) == [Decimal("0.20")]
+
+
+REFUSED: list[tuple[str, dict[str, Any], type[MatrixError], str]] = [
+    ("negative", {"unit_amount": Decimal("-0.01")}, Invalid, "unit_amount"),
+    ("not a number", {"unit_amount": Decimal("NaN")}, Invalid, "unit_amount"),
+    ("infinite", {"unit_amount": Decimal("Infinity")}, Invalid, "unit_amount"),
+    ("a float", {"unit_amount": 0.15}, Invalid, "unit_amount"),
+    ("thirteen places", {"unit_amount": Decimal("0.0000000000001")}, Invalid, "unit_amount"),
+    ("absurdly high", {"unit_amount": Decimal("1000000.01")}, Invalid, "unit_amount"),
+    ("an unknown currency", {"currency": "XYZ"}, Invalid, "currency"),
+    ("a currency that ended", {"currency": "HRK"}, Invalid, "currency"),
+    ("an unknown meter", {"meter": "failed_requests"}, Invalid, "meter"),
+    ("an unknown model", {"model": "large"}, NotFound, ""),
+    ("no units", {"per_units": 0}, Invalid, "per_units"),
+    ("too many units", {"per_units": 1_000_000_001}, Invalid, "per_units"),
+    ("half a unit", {"per_units": 0.5}, Invalid, "per_units"),
+    ("the past", {"valid_from": NOW - timedelta(microseconds=1)}, Invalid, "valid_from"),
+    ("no timezone", {"valid_from": datetime(2027, 1, 1)}, Invalid, "valid_from"),  # noqa: DTZ001
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "field"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
+async def test_what_is_no_price_is_refused(
+    world: World, operator: Organization, given: dict[str, Any], error: type[MatrixError], field: str
+) -> None:
+    with pytest.raises(error) as refusal:
+        await set_price(world, operator, **given)
+
+    assert getattr(refusal.value, "field", "") == field
+    assert await book(world, operator) == []
+    await set_price(world, operator)  # and the same without the fault is taken
+
+
+@pytest.mark.parametrize("start", [NOW, NOW + DAY, NOW + 2 * DAY])
+async def test_prices_never_overlap(world: World, operator: Organization, start: datetime) -> None:
+    await set_price(world, operator, valid_from=NOW + 2 * DAY)
+
+    with pytest.raises(Conflict) as refusal:
+        await set_price(world, operator, valid_from=start)
+
+    assert refusal.value.error_code == "price_overlap"
+    assert [row[1:3] for row in await book(world, operator)] == [(NOW + 2 * DAY, None)]
+
+
+async def test_two_who_change_a_price_at_once_leave_one_line_of_prices(
+    world: World, operator: Organization
+) -> None:
+    starts = [NOW + n * timedelta(minutes=1) for n in range(6)]
+    results = await asyncio.gather(
+        *(set_price(world, operator, valid_from=start) for start in starts), return_exceptions=True
+    )
+
+    assert all(isinstance(result, (Price, Conflict)) for result in results)
+    rows = await book(world, operator)
+    assert len(rows) == sum(isinstance(result, Price) for result in results)
+    for later, earlier in itertools.pairwise(rows):
+        assert earlier[2] == later[1]
+    assert rows[0][2] is None
+
+
+@pytest.mark.parametrize(
+    ("role", "may_read", "may_write"),
+    [
+        (Role.OPERATOR, True, True),
+        (Role.SUPPORT, True, False),
+        (Role.GOVERNANCE, True, False),
+        (Role.OWNER, False, False),
+    ],
+)
+async def test_who_may_see_and_change_the_book(
+    world: World, operator: Organization, role: Role, may_read: bool, may_write: bool
+) -> None:
+    async def tries_to_read() -> None:
+        async with unit_of_work(world.actor(operator, role)) as uow:
+            await queries.history(uow)
+
+    for allowed, attempt in ((may_read, tries_to_read()), (may_write, set_price(world, operator, role=role))):
+        if allowed:
+            await attempt
+        else:
+            with pytest.raises(Forbidden):
+                await attempt
+
+
+async def test_the_past_is_told_by_wall_time_and_history_is_made_with_a_clock(
+    world: World, operator: Organization
+) -> None:
+    """Demo data starts a book long ago by setting its unit of work's clock back."""
+    await set_price(world, operator, now=NOW - 90 * DAY, unit_amount=Decimal("0.10"))
+
+    assert await book(world, operator) == [(Decimal("0.10"), NOW - 90 * DAY, None, PriceState.CURRENT)]
