@@ -1,0 +1,246 @@
+"""The whole product as `matrix up` runs it, in a data folder of its own, on a free port.
+
+For benchmarks and fault tests.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from services.core.postgres import EmbeddedPostgres
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 300.0  # the first start also builds the pages
+STOP_TIMEOUT_S = 60.0
+REQUEST_TIMEOUT_S = 30.0
+_POLL_S = 0.05
+
+
+class ProductFailed(RuntimeError):
+    """The product did not do what it must; the text holds its own last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Product:
+    """A running copy. Made by `running`."""
+
+    def __init__(
+        self, data_dir: Path, process: subprocess.Popen[bytes], port: int, environment: dict[str, str]
+    ) -> None:
+        self.data_dir = data_dir
+        self.port = port
+        self.environment = environment
+        self.address = f"http://127.0.0.1:{port}"
+        self.process = process
+        self._demo: dict[str, Any] | None = None
+
+    @property
+    def demo(self) -> dict[str, Any]:
+        """What `matrix demo --json` shows: accounts, api_key, organization."""
+        if self._demo is None:
+            self._demo = json.loads((self.data_dir / "demo.json").read_text())
+        return self._demo
+
+    @property
+    def key(self) -> str:
+        return self.demo["api_key"]
+
+    @property
+    def database(self) -> EmbeddedPostgres:
+        """For its URLs: this object runs nothing."""
+        return EmbeddedPostgres(self.data_dir)
+
+    def pid(self, name: str) -> int:
+        """The process id of `web`, `worker`, `model` or `database`. Raises ProductFailed when there is none."""
+        for child in psutil.Process(self.process.pid).children():
+            if _name(child) == name:
+                return child.pid
+        raise ProductFailed(f"No process {name} runs now.")
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """All processes of this copy by the part they belong to."""
+        parent = psutil.Process(self.process.pid)
+        parts = {"supervisor": [parent]}
+        for child in parent.children():
+            parts[_name(child)] = [child, *child.children(recursive=True)]
+        return parts
+
+    def ready(self, *, port: int | None = None) -> bool:
+        try:
+            return self.ask("GET", "/readyz", port=port).status == 200
+        except OSError:
+            return False
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        port: int | None = None,
+    ) -> Answer:
+        """One request with a JSON body. Raises OSError when nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=REQUEST_TIMEOUT_S)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, {"Content-Type": "application/json", **(headers or {})})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            connection.close()
+
+    def cookie(self, email: str = "") -> str:
+        """The Cookie header of somebody who signs in now: of `email`, else of the first demo account."""
+        accounts = self.demo["accounts"]
+        account = next((one for one in accounts if one["email"] == email), accounts[0])
+        body = {"email": account["email"], "password": account["password"]}
+        answer = self.ask("POST", "/api/v1/sessions", body, headers={"X-Matrix-CSRF": "1"})
+        if answer.status >= 300:
+            raise ProductFailed(f"Signing in answered {answer.status}: {answer.body.decode()}")
+        return str(answer.headers["Set-Cookie"]).partition(";")[0]
+
+    def last_words(self) -> str:
+        """The ends of all logs."""
+        texts = [f"--- {path.name}\n{_tail(path)}" for path in sorted(self.data_dir.glob("**/*.log"))]
+        return "\n".join(texts)
+
+
+@contextmanager
+def running(**settings: str) -> Iterator[Product]:
+    """Start the product and stop it at the end. Its data folder is made for it and deleted after.
+
+    `settings` are those of `MATRIX_*`, their names in lower case and without the prefix.
+    """
+    # A short path, for the database's socket, that the database's own system user may enter.
+    folder = Path(tempfile.mkdtemp(prefix="mx-"))
+    folder.chmod(0o755)
+    try:
+        with _process(folder / "data", settings) as product:
+            yield product
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _process(data_dir: Path, settings: dict[str, str]) -> Iterator[Product]:
+    data_dir.mkdir()
+    port = free_port()
+    chosen = {
+        "port": str(port),
+        "data_dir": str(data_dir),
+        "public_url": f"http://127.0.0.1:{port}",
+        **settings,
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MATRIX_")}
+    environment |= {f"MATRIX_{name.upper()}": value for name, value in chosen.items()}
+    log_path = data_dir / "up.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "matrix_app.cli", "up", "--with-parent"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    product = Product(data_dir, process, port, environment)
+    try:
+        await_that(
+            lambda: process.poll() is not None or product.ready(), START_TIMEOUT_S, "the product is ready"
+        )
+        if process.poll() is not None:
+            raise ProductFailed(f"`matrix up` ended early.\n{product.last_words()}")
+        yield product
+    finally:
+        _stop(process)
+
+
+@contextmanager
+def api_beside(product: Product) -> Iterator[tuple[str, int]]:
+    """Run `matrix api` beside the running product, on the same data; gives its address and process id."""
+    port = free_port()
+    environment = product.environment | {"MATRIX_PORT": str(port)}
+    log_path = product.data_dir / "logs" / "api.log"
+    with log_path.open("wb") as log:
+        command = [sys.executable, "-m", "matrix_app.cli", "api"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        await_that(
+            lambda: process.poll() is not None or product.ready(port=port),
+            START_TIMEOUT_S,
+            "matrix api is ready",
+        )
+        if process.poll() is not None:
+            raise ProductFailed(f"`matrix api` ended early.\n{_tail(log_path)}")
+        yield f"http://127.0.0.1:{port}", process.pid
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()  # its children are tied to it
+        process.wait()
+
+
+def await_that(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
+    """Wait until `holds()`. Raises TimeoutError naming `what`."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"After {timeout_s:g} s it does not hold that {what}.")
+        time.sleep(_POLL_S)
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def port_of(address: str) -> int:
+    return urlsplit(address).port or 80
+
+
+def _name(process: psutil.Process) -> str:
+    command = process.cmdline()
+    if any(Path(part).name == "postgres" for part in command[:1]):
+        return "database"
+    return command[-1] if command else ""
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
