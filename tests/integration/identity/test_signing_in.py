@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 
 from models.types import OrganizationKind, Role
 from services.core.errors import NotFound, RateLimited, Unauthenticated

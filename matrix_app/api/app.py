@@ -1,0 +1,73 @@
+"""The HTTP door for programs: REST, gateway, health. Pages are mounted behind it by matrix_app.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from matrix_app.api import errors, health
+from matrix_app.api.edge import Edge
+from matrix_app.api.v1 import doors, keys, organizations
+from services.core import runtime
+from services.core.settings import settings
+
+API = "/api/v1"
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    await runtime.start(settings(), "web")
+    try:
+        yield
+    finally:
+        await runtime.stop()
+
+
+def create_app() -> FastAPI:
+    """API and health. The database is reached once the app's lifespan has begun, not before."""
+    app = FastAPI(title="Matrix", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    errors.install(app)
+    app.include_router(health.router)
+    # An app of its own: what is not found below /api/v1 is a problem document, never a page.
+    app.mount(API, _rest())
+    app.add_middleware(Edge)
+    return app
+
+
+def _rest() -> FastAPI:
+    rest = FastAPI(
+        title="Matrix API",
+        version="1",
+        description="What the pages of Matrix do, for programs. Errors are RFC 9457 problem details.",
+        servers=[{"url": API}],
+        root_path_in_servers=False,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    errors.install(rest)
+    for module in (doors, organizations, keys):
+        rest.include_router(module.router)
+    _complete_openapi(rest)
+    return rest
+
+
+def _complete_openapi(rest: FastAPI) -> None:
+    """Add what operations refer to but FastAPI does not know: the shape of problems."""
+    generate = rest.openapi
+
+    def openapi() -> dict[str, Any]:
+        if rest.openapi_schema is None:
+            document = generate()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(problem.pop("$defs"))
+            schemas["Problem"] = problem
+            rest.openapi_schema = document
+        return rest.openapi_schema
+
+    rest.openapi = openapi

@@ -1,0 +1,175 @@
+"""Who asks: a key by its bearer header, or a signed-in person by cookie. And what one may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request, Response, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
+
+from services.core.actor import Actor
+from services.core.clock import SystemClock
+from services.core.crossing import Reason, crossing
+from services.core.errors import Conflict, Forbidden, Unauthenticated
+from services.core.permissions import Capability
+from services.core.settings import settings
+from services.core.work import UnitOfWork
+from services.identity import key_queries, keys, queries
+from services.identity.accounts import Client
+from services.identity.key_queries import KeyFacts
+from services.identity.queries import SignedIn
+from services.identity.rules import SESSION_AGE_MAX
+
+SESSION_COOKIE = "matrix_session"
+CSRF_HEADER = "X-Matrix-CSRF"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+KEY_USE_NOTED_EVERY = timedelta(minutes=1)
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key: `Bearer mx-...`")
+_cookie = APIKeyCookie(
+    name=SESSION_COOKIE,
+    auto_error=False,
+    scheme_name="Session",
+    description=f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Exactly one of `key` and `person` is there."""
+
+    actor: Actor
+    key: KeyFacts | None = None
+    person: SignedIn | None = None
+
+
+async def caller(
+    request: Request,
+    bearer: Annotated[object, Security(_bearer)],
+    cookie: Annotated[str | None, Security(_cookie)],
+) -> Caller:
+    """Raises Unauthenticated, or Forbidden for a request another site may have sent in a person's name."""
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        return await _by_key(authorization)
+    if not cookie:
+        raise Unauthenticated(
+            "This needs an API key or a session.",
+            next_step="Send 'Authorization: Bearer mx-...', or sign in.",
+        )
+    require_own_page(request)
+    signed_in = await queries.actor_for_token(cookie)
+    if signed_in is None:
+        raise Unauthenticated("The session has ended.", next_step="Sign in again.", code="session_ended")
+    return Caller(signed_in.actor, person=signed_in)
+
+
+async def _by_key(authorization: str) -> Caller:
+    scheme, _, secret = authorization.partition(" ")
+    facts = await key_queries.find_by_secret(secret.strip()) if scheme.lower() == "bearer" else None
+    if facts is None:
+        raise Unauthenticated(
+            "This API key is not known.",
+            next_step="Send 'Authorization: Bearer mx-...' with a key of this installation.",
+            code="invalid_api_key",
+        )
+    now = SystemClock().now()
+    facts.require_usable(now)
+    if facts.last_used_at is None or now - facts.last_used_at >= KEY_USE_NOTED_EVERY:
+        async with crossing(Reason.KEY_LOOKUP) as uow:
+            await keys.touch_last_used(uow, {facts.id: now})
+    return Caller(facts.actor(), key=facts)
+
+
+def require_own_page(request: Request) -> None:
+    """Refuse what another site may have made a browser send: its cookies come along, our header cannot.
+
+    Raises Forbidden. Requests that change nothing pass.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    require_known_origin(request)
+    if request.headers.get(CSRF_HEADER) != "1":
+        raise Forbidden(
+            f"The header {CSRF_HEADER} is missing.",
+            next_step=f"Send '{CSRF_HEADER}: 1' with requests that use the session cookie, or use an API key.",
+            code="csrf_header_missing",
+        )
+
+
+def require_known_origin(request: Request) -> None:
+    """Raises Forbidden when a browser says that the request comes from a page that is not ours."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin not in settings().origins:
+        raise Forbidden(
+            f"Pages from {origin[:200]!r} may not do this.",
+            next_step="Open Matrix at its own address, or add this one to MATRIX_ALLOWED_ORIGINS.",
+            code="origin_not_allowed",
+        )
+
+
+async def member(who: Annotated[Caller, Depends(caller)]) -> Caller:
+    """A caller who works in an organisation. Raises Conflict for a person who has none yet."""
+    if who.actor.organization_id is None:
+        raise Conflict(
+            "You work in no organisation yet.",
+            next_step="Create one, or switch to one of yours.",
+            code="no_organization",
+        )
+    return who
+
+
+async def person(who: Annotated[Caller, Depends(caller)]) -> SignedIn:
+    """A signed-in person. Raises Forbidden for keys."""
+    if who.person is None:
+        raise Forbidden(
+            "This is for signed-in people; an API key cannot do it.", next_step="Sign in in the browser."
+        )
+    return who.person
+
+
+AnyCaller = Annotated[Caller, Depends(caller)]
+Member = Annotated[Caller, Depends(member)]
+Person = Annotated[SignedIn, Depends(person)]
+
+
+@asynccontextmanager
+async def staff_work(who: Caller, capability: Capability) -> AsyncIterator[UnitOfWork]:
+    """A unit of work across tenants for a member of staff. Raises Forbidden before it is opened."""
+    who.actor.require(capability)
+    async with crossing(Reason.STAFF, actor=who.actor) as uow:
+        yield uow
+
+
+def client_of(request: Request) -> Client:
+    """Where the request comes from. Forwarded addresses count only as far as proxies are trusted."""
+    address = request.client.host if request.client else ""
+    hops = settings().trusted_proxy_hops
+    forwarded = [
+        part.strip() for part in request.headers.get("x-forwarded-for", "").split(",") if part.strip()
+    ]
+    if hops and len(forwarded) >= hops:
+        address = forwarded[-hops]
+    return Client(address=address, user_agent=request.headers.get("user-agent", ""))
+
+
+def set_session_cookie(response: Response, token: str) -> None:
+    response.set_cookie(
+        SESSION_COOKIE,
+        token,
+        max_age=int(SESSION_AGE_MAX.total_seconds()),
+        path="/",
+        secure=settings().secure_cookies,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def clear_session_cookie(response: Response) -> None:
+    response.delete_cookie(
+        SESSION_COOKIE, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax"
+    )

@@ -1,0 +1,141 @@
+"""What happens to every HTTP request at the edge of the process: identity, limits, headers, measurements.
+
+Plain ASGI: Starlette's BaseHTTPMiddleware runs each request in a task of its own, which breaks
+cancellation when a caller hangs up and costs more than the gateway may add in all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+
+from matrix_app.api import errors
+from services.core import metrics, tracing
+from services.core.logs import get_logger
+
+log = get_logger(__name__)
+
+BODY_BYTES_MAX = 12 * 1024 * 1024
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Where programs are answered. Pages have rules of their own.
+_PROGRAMS = ("/api/", "/v1/", "/healthz", "/readyz", "/metrics")
+_FOR_ALL = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
+_FOR_PROGRAMS = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class BodyTooLarge(HTTPException):
+    """Raised from `receive` when a body without a stated length grows too large."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"The body is larger than {BODY_BYTES_MAX // 1024 // 1024} MB.")
+
+
+class Edge:
+    """Outermost part of our own, around pages, API and gateway alike."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method, started = scope["method"], time.perf_counter()
+        with tracing.act(f"http {method}", path=scope["path"]) as trace_id:
+            exchange = _Exchange(scope, receive, send, trace_id)
+            try:
+                await self._serve(scope, exchange)
+            finally:
+                route = _route_of(scope)
+                metrics.HTTP_REQUESTS.labels(route, method, str(exchange.status)).inc()
+                metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)
+
+    async def _serve(self, scope: Scope, exchange: _Exchange) -> None:
+        try:
+            if exchange.stated_length > BODY_BYTES_MAX:
+                raise BodyTooLarge
+            await self._app(scope, exchange.receive, exchange.send)
+        except BodyTooLarge as error:
+            if exchange.status:
+                raise
+            answer = errors.problem_response(
+                413, "too_large", error.detail, next_step="Send it in smaller parts."
+            )
+            await answer(scope, exchange.receive, exchange.send)
+        except Exception as error:
+            log.error("request_failed", path=scope["path"], method=scope["method"], exc_info=error)
+            if not exchange.status:
+                await errors.unexpected()(scope, exchange.receive, exchange.send)
+            elif not exchange.finished:
+                raise  # the server cuts the connection, so that half an answer is not taken for a whole one
+
+
+class _Exchange:
+    """One request and its answer, watched on their way through."""
+
+    __slots__ = (
+        "_programs",
+        "_read",
+        "_receive",
+        "_send",
+        "_trace_id",
+        "finished",
+        "stated_length",
+        "status",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, trace_id: str) -> None:
+        self._receive = receive
+        self._send = send
+        self._trace_id = trace_id
+        self._programs = scope["path"].startswith(_PROGRAMS)
+        self._read = 0
+        self.status = 0
+        self.finished = False
+        stated = Headers(scope=scope).get("content-length", "")
+        self.stated_length = int(stated) if stated.isdecimal() else 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._read += len(message.get("body", b""))
+            if self._read > BODY_BYTES_MAX:
+                raise BodyTooLarge
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("x-request-id", self._trace_id)
+            for name, value in _FOR_ALL.items():
+                headers.setdefault(name, value)
+            if self._programs:
+                for name, value in _FOR_PROGRAMS.items():
+                    headers.setdefault(name, value)
+        elif message["type"] == "http.response.body":
+            self.finished = not message.get("more_body", False)
+        await self._send(message)
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's template, so that metrics have as many series as there are routes."""
+    route = scope.get("route")
+    template = getattr(route, "path", None)
+    if template is not None:
+        return f"{scope.get('root_path', '')}{template}"
+    return next((prefix for prefix in _PROGRAMS if scope["path"].startswith(prefix)), "pages")

@@ -1,0 +1,190 @@
+"""Errors as RFC 9457 problem details: a stable code, a sentence, a next step, and a reference to our logs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from services.core import tracing
+from services.core.errors import Invalid, MatrixError, RateLimited
+from services.core.logs import get_logger
+
+log = get_logger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """What is wrong with one part of the input."""
+
+    where: str = Field(description="body, query, path or header")
+    pointer: str = Field(description="JSON pointer into the body, else the parameter's name")
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(description="urn:matrix:error:<code>")
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable; made for programs")
+    next_step: str = Field(description="What to do about it, for people")
+    reference: str = Field(description="Finds this request in the logs")
+    errors: list[FieldError] = []
+    details: dict[str, Any] = {}
+
+
+_TITLES = {
+    "malformed_request": "The request cannot be read",
+    "invalid_input": "The input is not valid",
+    "not_found": "Not found",
+    "method_not_allowed": "This method is not possible here",
+    "unsupported_media_type": "This content type is not understood",
+    "too_large": "Too large",
+    "internal_error": "Something went wrong on our side",
+}
+_CODES = {
+    400: "malformed_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+
+def problem_response(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    title: str = "",
+    next_step: str = "",
+    errors: Sequence[FieldError] = (),
+    details: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    problem = Problem(
+        type=f"urn:matrix:error:{code}",
+        title=title or _TITLES.get(code) or HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        next_step=next_step,
+        reference=tracing.current_trace_id(),
+        errors=list(errors),
+        details=details or {},
+    )
+    content = orjson.dumps(problem.model_dump(), default=str)
+    return Response(content, status, headers, media_type=PROBLEM_JSON)
+
+
+def from_matrix_error(error: MatrixError) -> Response:
+    headers: dict[str, str] = {}
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="Matrix"'
+    errors: list[FieldError] = []
+    if isinstance(error, Invalid) and error.field:
+        errors = [FieldError(where="body", pointer=_pointer_to(error.field), message=error.message)]
+    return problem_response(
+        error.status,
+        error.error_code,
+        error.message,
+        title=error.title,
+        next_step=error.next_step,
+        errors=errors,
+        details=error.details,
+        headers=headers,
+    )
+
+
+def unexpected() -> Response:
+    return problem_response(
+        500,
+        "internal_error",
+        "An unexpected error happened. It was noted and will be looked at.",
+        next_step="Try again. If it happens again, report the reference.",
+    )
+
+
+def _pointer_to(field: str) -> str:
+    """`events[3].time` as JSON pointer `#/events/3/time`."""
+    return "#/" + "/".join(part for part in re.split(r"[.\[\]]+", field) if part)
+
+
+def install(app: FastAPI) -> None:
+    """Have every failure of `app` answered as a problem."""
+    app.exception_handler(MatrixError)(_on_matrix_error)
+    app.exception_handler(RequestValidationError)(_on_validation_error)
+    app.exception_handler(HTTPException)(_on_http_exception)
+    app.exception_handler(Exception)(_on_unexpected)
+
+
+async def _on_matrix_error(request: Request, error: MatrixError) -> Response:
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request_not_served", code=error.error_code, path=request.url.path, cause=error.__cause__)
+    return from_matrix_error(error)
+
+
+async def _on_unexpected(_: Request, __: Exception) -> Response:
+    return unexpected()  # logged where the exception arrives, in edge.py
+
+
+async def _on_validation_error(request: Request, error: RequestValidationError) -> Response:
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return problem_response(
+            400,
+            "malformed_request",
+            f"The body is not valid JSON: {found[0].get('ctx', {}).get('error', 'it cannot be parsed')}.",
+            next_step="Send one JSON document in UTF-8, without NaN, Infinity or lone surrogates.",
+        )
+    if [item["loc"] for item in found] == [("body",)] and "json" not in request.headers.get(
+        "content-type", ""
+    ):
+        return problem_response(
+            415,
+            "unsupported_media_type",
+            "The body has no JSON content type.",
+            next_step="Send JSON with 'Content-Type: application/json'.",
+        )
+    errors = [_field_error(item) for item in found]
+    first = errors[0]
+    return problem_response(
+        422,
+        "invalid_input",
+        f"{first.pointer or first.where}: {first.message}",
+        next_step="Correct the fields listed under errors.",
+        errors=errors,
+    )
+
+
+def _field_error(item: dict[str, Any]) -> FieldError:
+    """Says what is wrong, never what was sent: that may be a password."""
+    where, *path = (str(part) for part in item["loc"])
+    pointer = "#/" + "/".join(path) if where == "body" else ".".join(path)
+    return FieldError(where=where, pointer=pointer, message=str(item["msg"]).removeprefix("Value error, "))
+
+
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
+    code = _CODES.get(error.status_code, "request_refused")
+    detail, next_step = error.detail, ""
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail, next_step = f"There is nothing at {request.url.path!r}.", "See /api/v1/openapi.json."
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        detail, next_step = f"{request.method} is not possible here.", f"Use {allowed}."
+    headers = dict(error.headers or {})
+    return problem_response(error.status_code, code, detail, next_step=next_step, headers=headers)

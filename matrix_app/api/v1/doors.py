@@ -1,0 +1,179 @@
+"""Signing up, confirming an address, signing in and out, and saying who is there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from urllib.parse import quote
+
+from fastapi import Depends, Request, Response
+from pydantic import Field
+
+from matrix_app.api.deps import (
+    SESSION_COOKIE,
+    AnyCaller,
+    Person,
+    clear_session_cookie,
+    client_of,
+    require_known_origin,
+    require_own_page,
+    set_session_cookie,
+)
+from matrix_app.api.v1.organizations import OrganizationShown
+from matrix_app.api.v1.shape import Body, Shown, resource
+from services.core.settings import settings
+from services.identity import accounts, sessions
+from services.notify import queries as mailbox
+
+router = resource("session")
+from_own_page = [Depends(require_known_origin)]
+
+
+class SignUp(Body):
+    email: str
+    password: str = Field(json_schema_extra={"format": "password"})
+    name: str
+
+
+class EmailOnly(Body):
+    email: str
+
+
+class MailSent(Shown):
+    """The same for every address, so that nobody learns who has an account."""
+
+    status: Literal["mail_sent"] = "mail_sent"
+    message: str
+    mailbox: str | None = Field(None, description="Where demo mode keeps the mail")
+
+
+class Token(Body):
+    token: str = Field(max_length=200)
+
+
+class ConfirmedShown(Shown):
+    account_id: str
+    email: str
+
+
+class SignIn(Body):
+    email: str
+    password: str = Field(json_schema_extra={"format": "password"})
+
+
+class SessionShown(Shown):
+    account_id: str
+    organization_id: str | None = Field(description="Where the session works; null without an organisation")
+    expires_at: datetime
+
+
+@router.post("/sign-up", status_code=202, dependencies=from_own_page)
+async def sign_up(request: Request, body: SignUp) -> MailSent:
+    """Make an account; a mail with a link confirms the address."""
+    await accounts.sign_up(
+        email=body.email, password=body.password, name=body.name, client=client_of(request)
+    )
+    return _mail_sent(body.email)
+
+
+@router.post("/sign-up/resend", status_code=202, dependencies=from_own_page)
+async def resend(request: Request, body: EmailOnly) -> MailSent:
+    """Mail a new link, if the address waits for one."""
+    await accounts.resend_confirmation(email=body.email, client=client_of(request))
+    return _mail_sent(body.email)
+
+
+def _mail_sent(email: str) -> MailSent:
+    return MailSent(
+        message="We have sent a mail to this address. Follow the link in it.",
+        mailbox=f"/mailbox?address={quote(email.strip())}" if settings().mode == "demo" else None,
+    )
+
+
+@router.post("/sign-up/confirm", dependencies=from_own_page)
+async def confirm(body: Token) -> ConfirmedShown:
+    """Confirm an address by the token mailed to it."""
+    return ConfirmedShown.model_validate(await accounts.confirm_address(body.token))
+
+
+@router.post("/session", status_code=201, dependencies=from_own_page)
+async def sign_in(request: Request, response: Response, body: SignIn) -> SessionShown:
+    """Sign in; the session is a cookie that scripts cannot read."""
+    opened = await sessions.sign_in(email=body.email, password=body.password, client=client_of(request))
+    set_session_cookie(response, opened.token)
+    return SessionShown.model_validate(opened)
+
+
+@router.post("/session/sign-out", status_code=204)
+async def sign_out(request: Request, response: Response) -> None:
+    """End the session of the cookie, if there is one."""
+    require_own_page(request)
+    token = request.cookies.get(SESSION_COOKIE)
+    if token:
+        await sessions.sign_out(token)
+    clear_session_cookie(response)
+
+
+class Switch(Body):
+    organization_id: str = Field(max_length=100)
+
+
+@router.post("/session/organization")
+async def switch_organization(
+    request: Request, response: Response, who: Person, body: Switch
+) -> SessionShown:
+    """Work in another of one's organisations. The cookie is replaced; the old one ends."""
+    token = request.cookies[SESSION_COOKIE]
+    opened = await sessions.switch_organization(token, body.organization_id)
+    set_session_cookie(response, opened.token)
+    return SessionShown.model_validate(opened)
+
+
+class PersonShown(Shown):
+    id: str
+    email: str
+    name: str
+
+
+class Me(Shown):
+    """Who asks, and what they may do."""
+
+    account: PersonShown | None = Field(description="Null for an API key")
+    key_id: str | None
+    organization_id: str | None
+    organizations: list[OrganizationShown] = Field(description="All of the person's; empty for a key")
+    role: str | None
+    capabilities: list[str]
+
+
+@router.get("/me")
+async def me(who: AnyCaller) -> Me:
+    """Who the key or the session belongs to."""
+    return Me(
+        account=PersonShown.model_validate(who.person.account) if who.person else None,
+        key_id=who.key.id if who.key else None,
+        organization_id=who.actor.organization_id,
+        organizations=[
+            OrganizationShown.model_validate(o) for o in (who.person.organizations if who.person else ())
+        ],
+        role=who.actor.role,
+        capabilities=sorted(who.actor.capabilities),
+    )
+
+
+class MailShown(Shown):
+    id: str
+    subject: str
+    body: str
+    created_at: datetime
+
+
+class Mailbox(Shown):
+    data: list[MailShown]
+
+
+@router.get("/mailbox")
+async def mails(address: str) -> Mailbox:
+    """Mail to an address that demo mode kept instead of sending. Not found in production."""
+    found = await mailbox.mails_for(address, mode=settings().mode)
+    return Mailbox(data=[MailShown.model_validate(mail) for mail in found])

@@ -1,0 +1,170 @@
+"""API keys of the organisation one works in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from fastapi import Response
+from pydantic import AwareDatetime, Field
+
+from matrix_app.api.deps import Member
+from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.shape import (
+    PAGE_ROWS,
+    Body,
+    Cursor,
+    Limit,
+    Page,
+    Shown,
+    cursor_for,
+    position_in,
+    resource,
+)
+from services.core.work import UnitOfWork, unit_of_work
+from services.identity import key_queries, keys
+from services.identity.keys import CreatedKey, KeyChanges, Limits
+
+router = resource("keys", prefix="/keys")
+
+PerMinute = Annotated[int | None, Field(ge=1, le=keys.PER_MINUTE_MAX)]
+MODELS_MAX = 200
+
+
+class KeyShown(Shown):
+    """A key, without its secret, which nobody can read again."""
+
+    id: str
+    name: str
+    prefix: str = Field(description="First characters of the secret, to recognise it by")
+    scopes: list[str]
+    models: list[str] = Field(description="Slugs; empty means every model")
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    status: Literal["active", "expiring", "expired", "revoked"]
+    expires_at: AwareDatetime | None
+    last_used_at: AwareDatetime | None
+    revoked_at: AwareDatetime | None
+    replaces_id: str | None
+    created_by: str | None
+    created_by_name: str
+    created_at: AwareDatetime
+    version: int
+
+
+class KeyWithSecret(KeyShown):
+    secret: str = Field(description="Shown this once; store it now")
+
+
+class NewKey(Body):
+    name: str
+    scopes: list[str] = Field(["inference"], max_length=20)
+    models: list[str] = Field([], max_length=MODELS_MAX, description="Slugs; empty means every model")
+    requests_per_minute: PerMinute = None
+    tokens_per_minute: PerMinute = None
+    expires_at: AwareDatetime | None = None
+
+
+class ChangedKey(Body):
+    """What is left out stays; a limit of null is lifted."""
+
+    name: str | None = None
+    models: list[str] | None = Field(None, max_length=MODELS_MAX)
+    requests_per_minute: PerMinute = None
+    tokens_per_minute: PerMinute = None
+    version: int | None = Field(None, description="Refuse if somebody changed the key since this version")
+
+
+class Rotation(Body):
+    """How long the old key goes on working."""
+
+    overlap_hours: Annotated[int, Field(ge=0, le=keys.OVERLAP_HOURS_MAX)] = 24
+
+
+@router.get("")
+async def list_keys(
+    who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS, include_ended: bool = True
+) -> Page[KeyShown]:
+    """Keys, newest first."""
+    filters = {"organization": who.actor.organization_id, "include_ended": include_ended}
+    position = position_in("keys", filters, cursor)
+    async with unit_of_work(who.actor) as uow:
+        rows = await key_queries.list_keys(
+            uow, include_ended=include_ended, before=position[0] if position else None, limit=limit + 1
+        )
+    more = len(rows) > limit
+    return Page(
+        data=[KeyShown.model_validate(row) for row in rows[:limit]],
+        next_cursor=cursor_for("keys", filters, [rows[limit - 1].id]) if more else None,
+    )
+
+
+@router.post("", status_code=201, response_model=KeyWithSecret)
+async def create_key(who: Member, body: NewKey, repeat: RepeatOnce) -> Response:
+    """Make a key. Its secret is in this answer and nowhere else."""
+
+    async def create(uow: UnitOfWork) -> KeyWithSecret:
+        created = await keys.create_key(
+            uow,
+            name=body.name,
+            scopes=body.scopes,
+            models=body.models,
+            limits=Limits(body.requests_per_minute, body.tokens_per_minute),
+            expires_at=body.expires_at,
+        )
+        return await _with_secret(uow, created)
+
+    return await repeat.once(unit_of_work(who.actor), create, owner=who.actor.organization_id or "")
+
+
+async def _with_secret(uow: UnitOfWork, created: CreatedKey) -> KeyWithSecret:
+    shown = asdict(await key_queries.get_key(uow, created.key.id))
+    return KeyWithSecret.model_validate(shown | {"secret": created.secret})
+
+
+@router.get("/{key_id}")
+async def get_key(who: Member, key_id: str) -> KeyShown:
+    async with unit_of_work(who.actor) as uow:
+        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
+
+
+@router.patch("/{key_id}")
+async def update_key(who: Member, key_id: str, body: ChangedKey) -> KeyShown:
+    """Change name, models or limits."""
+    async with unit_of_work(who.actor) as uow:
+        changes = KeyChanges(name=body.name, models=body.models, limits=await _limits(uow, key_id, body))
+        await keys.update_key(uow, key_id, changes, version=body.version)
+        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
+
+
+async def _limits(uow: UnitOfWork, key_id: str, body: ChangedKey) -> Limits | None:
+    """Null lifts a limit and leaving it out keeps it, so what was sent must be told from what was not."""
+    sent = body.model_fields_set & {"requests_per_minute", "tokens_per_minute"}
+    if not sent:
+        return None
+    now = await key_queries.get_key(uow, key_id)
+    return Limits(
+        **{
+            name: getattr(body if name in sent else now, name)
+            for name in ("requests_per_minute", "tokens_per_minute")
+        }
+    )
+
+
+@router.post("/{key_id}/rotate", status_code=201, response_model=KeyWithSecret)
+async def rotate_key(who: Member, key_id: str, repeat: RepeatOnce, body: Rotation | None = None) -> Response:
+    """Make a key in place of this one, which goes on working for a while."""
+
+    async def rotate(uow: UnitOfWork) -> KeyWithSecret:
+        hours = (body or Rotation()).overlap_hours
+        return await _with_secret(uow, await keys.rotate_key(uow, key_id, overlap_hours=hours))
+
+    return await repeat.once(unit_of_work(who.actor), rotate, owner=who.actor.organization_id or "")
+
+
+@router.delete("/{key_id}")
+async def revoke_key(who: Member, key_id: str) -> KeyShown:
+    """End a key at once and for good."""
+    async with unit_of_work(who.actor) as uow:
+        await keys.revoke_key(uow, key_id)
+        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))

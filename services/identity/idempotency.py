@@ -1,0 +1,88 @@
+"""Requests that may be repeated: the answer is kept with the effect, and given again.
+
+The answer may hold a secret shown once, so it is stored sealed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.core.crypto import CannotOpen, Place, vault
+from services.core.errors import Conflict
+from services.core.work import UnitOfWork
+
+KEPT_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+async def once(
+    uow: UnitOfWork,
+    *,
+    owner: str,
+    key: str,
+    fingerprint: bytes,
+    effect: Callable[[], Awaitable[Answer]],
+) -> Answer:
+    """Run `effect` unless this owner's `key` has been answered before; then give that answer again.
+
+    Answer and effect are committed together, so a crash leaves both or neither; an effect that raises
+    leaves nothing and may be tried again. Two requests with one key at once run one after the other.
+    `owner` is the organisation, or the account for what happens outside of any.
+    Raises Conflict `idempotency_key_reused` when the key came with another request before.
+    """
+    named = {"owner": owner, "key": key}
+    await uow.execute("select pg_advisory_xact_lock(hashtextextended(:owner || ' ' || :key, 43))", named)
+    stored = (
+        await uow.execute(
+            "select fingerprint, status, body from idempotency_record"
+            " where organization_id = :owner and key = :key and expires_at > :now",
+            {**named, "now": uow.wall_now},
+        )
+    ).one_or_none()
+    place = Place(owner, "idempotency_record", "body", key)
+    if stored is not None:
+        if not hmac.compare_digest(stored.fingerprint, fingerprint):
+            raise _reused(key)
+        try:
+            return Answer(stored.status, vault().open(stored.body, place), replayed=True)
+        except CannotOpen as error:
+            raise Conflict(
+                "This request was answered before, and the answer cannot be read again.",
+                next_step="Look up what it made, or use a new Idempotency-Key.",
+                code="idempotency_answer_lost",
+            ) from error
+    answer = await effect()
+    await uow.execute(
+        "insert into idempotency_record"
+        " (organization_id, key, fingerprint, status, body, created_at, expires_at)"
+        " values (:owner, :key, :fingerprint, :status, :body, :now, :expires_at)"
+        " on conflict (organization_id, key) do update set fingerprint = excluded.fingerprint,"
+        " status = excluded.status, body = excluded.body, created_at = excluded.created_at,"
+        " expires_at = excluded.expires_at",
+        {
+            **named,
+            "fingerprint": fingerprint,
+            "status": answer.status,
+            "body": vault().seal(answer.body, place),
+            "now": uow.wall_now,
+            "expires_at": uow.wall_now + KEPT_FOR,
+        },
+    )
+    return answer
+
+
+def _reused(key: str) -> Conflict:
+    return Conflict(
+        f"The Idempotency-Key {key!r} came with another request before.",
+        next_step="Use a new key for a new request.",
+        code="idempotency_key_reused",
+    )

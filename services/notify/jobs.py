@@ -1,0 +1,30 @@
+"""The mail job: a door of its own, so settings are read here and handed on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.core.jobs import job
+from services.core.settings import Settings, settings
+from services.notify.service import Sender, send_account_mail
+from services.notify.smtp import SmtpServer
+
+ACCOUNT_MAIL = "notify.account_mail"
+
+
+def sender_of(chosen: Settings) -> Sender:
+    """Demo mode keeps mail even if a server is named: its people are invented, their addresses may not be."""
+    server = None
+    if chosen.mode == "production" and chosen.smtp_url is not None:
+        server = SmtpServer.from_url(chosen.smtp_url.get_secret_value())
+    return Sender(public_url=chosen.public_url, mail_from=chosen.mail_from, server=server)
+
+
+@job(ACCOUNT_MAIL)
+async def account_mail(payload: dict[str, Any]) -> None:
+    await send_account_mail(
+        event_id=payload["event_id"],
+        event_type=payload["event_type"],
+        account_id=payload["account_id"],
+        sender=sender_of(settings()),
+    )

@@ -1,0 +1,104 @@
+"""Mail: written once per cause, then sent, or in demo mode kept to be read in the mailbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.mail import Mail
+from services.core.clock import Clock
+from services.core.crossing import Reason, crossing
+from services.core.ids import new_id
+from services.core.work import UnitOfWork
+from services.identity import accounts
+from services.identity.rules import CONFIRMATION_VALID
+from services.notify import texts
+from services.notify.smtp import Outgoing, Smtp, SmtpServer
+
+ERROR_CHARACTERS_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """How mail leaves this installation. Without a server it stays in the mailbox."""
+
+    public_url: str
+    mail_from: str
+    server: SmtpServer | None
+
+
+async def send_account_mail(
+    *, event_id: int, event_type: str, account_id: str, sender: Sender, clock: Clock | None = None
+) -> None:
+    """Write the mail that an account's event calls for, and send it if there is a server.
+
+    Running twice writes it once; a crash between the server's yes and our note of it sends it twice, with
+    one Message-ID. Raises what smtplib raises, so that the job is tried again.
+    """
+    async with crossing(Reason.MAIL, clock=clock) as uow:
+        mail = await _written(uow, event_id, event_type, account_id, sender)
+        if mail is None or mail.sent_at is not None or sender.server is None:
+            return
+        outgoing = Outgoing(
+            message_id=mail.id,
+            sender=sender.mail_from,
+            recipient=mail.recipient,
+            subject=mail.subject,
+            body=mail.body,
+        )
+    try:
+        await Smtp(sender.server).send(outgoing)
+    except Exception as error:
+        async with crossing(Reason.MAIL, clock=clock) as uow:
+            await uow.execute(
+                "update mail set error = :error where id = :id",
+                error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS_MAX].replace("\x00", ""),
+                id=mail.id,
+            )
+        raise
+    async with crossing(Reason.MAIL, clock=clock) as uow:
+        # The link in it is a secret of the recipient's: once it is on its way we have no use for it.
+        await uow.execute(
+            "update mail set sent_at = :now, error = '', body = '' where id = :id",
+            now=uow.wall_now,
+            id=mail.id,
+        )
+
+
+async def _written(
+    uow: UnitOfWork, event_id: int, event_type: str, account_id: str, sender: Sender
+) -> Mail | None:
+    """The event's mail, written now or before; None when it has lost its purpose."""
+    dedupe_key = f"event:{event_id}"
+    # Two deliveries of one event at once must not both issue a token.
+    await uow.execute("select pg_advisory_xact_lock(hashtextextended(:key, 47))", key=f"mail {dedupe_key}")
+    found = (
+        await uow.execute("select id from mail where dedupe_key = :key", key=dedupe_key)
+    ).scalar_one_or_none()
+    if found is not None:
+        return await uow.get(Mail, found)
+    account = (
+        await uow.execute("select email, name, verified_at from account where id = :id", id=account_id)
+    ).one_or_none()
+    if account is None:
+        return None
+    if event_type == "account.sign_up_repeated":
+        text = texts.already_signed_up(name=account.name, public_url=sender.public_url)
+    elif account.verified_at is None:
+        text = texts.confirm_address(
+            name=account.name,
+            public_url=sender.public_url,
+            token=await accounts.issue_confirmation(uow, account_id),
+            hours=round(CONFIRMATION_VALID.total_seconds() / 3600),
+        )
+    else:
+        return None  # confirmed meanwhile, by an earlier link
+    mail = Mail(
+        id=new_id("mail"),
+        dedupe_key=dedupe_key,
+        recipient=account.email,
+        subject=text.subject,
+        body=text.body,
+        created_at=uow.wall_now,
+    )
+    uow.add(mail)
+    return mail

@@ -1,0 +1,31 @@
+"""Which events call for a mail. Importing this module also declares the jobs that it enqueues."""
+
+from __future__ import annotations
+
+from services.core import jobs
+from services.core.database import database
+from services.core.relay import Delivered, Subscriber
+from services.core.work import UnitOfWork
+from services.notify.jobs import ACCOUNT_MAIL
+
+
+async def _mail_to_account(_: UnitOfWork, event: Delivered) -> None:
+    """At least once per event; the job writes one mail however often it runs."""
+    await jobs.enqueue(
+        database(),
+        ACCOUNT_MAIL,
+        {"event_id": event.id, "event_type": event.type, "account_id": event.aggregate_id},
+        dedupe_key=f"{ACCOUNT_MAIL}:{event.id}",
+    )
+
+
+MAIL = Subscriber(
+    "mail",
+    {
+        "account.signed_up": _mail_to_account,
+        "account.confirmation_requested": _mail_to_account,
+        "account.sign_up_repeated": _mail_to_account,
+    },
+)
+
+SUBSCRIBERS = [MAIL]

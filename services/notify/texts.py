@@ -1,0 +1,42 @@
+"""What our mails say. Plain text; a subject never holds anything that a person typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    subject: str
+    body: str
+
+
+def confirm_address(*, name: str, public_url: str, token: str, hours: int) -> Text:
+    return Text(
+        "Confirm your address for Matrix",
+        f"""Hello {name},
+
+somebody, we hope you, signed up for Matrix with this address. Follow this link to confirm it:
+
+{public_url}/confirm?token={quote(token)}
+
+The link works for {hours} hours and for one account only. If you did not sign up, do nothing: without
+the link nobody can sign in with your address.
+""",
+    )
+
+
+def already_signed_up(*, name: str, public_url: str) -> Text:
+    return Text(
+        "You already have an account at Matrix",
+        f"""Hello {name},
+
+somebody, perhaps you, signed up for Matrix with this address, which has an account already. Nothing
+was changed. You can sign in here:
+
+{public_url}/sign-in
+
+If it was not you, there is nothing to do: whoever it was has not learned that this account exists.
+""",
+    )
