@@ -27,6 +27,7 @@ class Reason(StrEnum):
     STAFF = "staff"  # governance console, after a staff capability was required
     CATALOG = "catalog"  # models, upstreams and prices belong to nobody
     MAIL = "mail"
+    RETENTION = "retention"  # what has expired is deleted, whoever it belonged to
     DEMO = "demo"
     LIVE = "live"
     INVARIANTS = "invariants"

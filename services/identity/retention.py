@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -33,10 +34,10 @@ async def forget_expired(on: Database | None = None, *, clock: Clock | None = No
         )
 
 
-async def _delete(uow: UnitOfWork, table: str, condition: str, **named: object) -> int:
+async def _delete(uow: UnitOfWork, table: str, condition: str, **named: Any) -> int:
     condition = condition.replace(":now", "cast(:now as timestamptz)")
     gone = await uow.execute(
-        f"delete from {table} where ctid = any(array("  # noqa: S608 - names of ours, no input
+        f"delete from {table} where ctid = any(array("
         f" select ctid from {table} where {condition} limit :most for update skip locked))",
         now=uow.wall_now,
         most=ROWS_PER_TURN_MAX,

@@ -1,0 +1,163 @@
+"""What happened in the demo before today, as steps in the order of their moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from services.catalog import service as catalog
+from services.core.actor import Actor
+from services.core.permissions import ROLE_CAPABILITIES
+from services.core.work import UnitOfWork
+from services.demo.progress import Made, Step
+from services.demo.stories import OPERATOR, STORIES, Key, Story
+from services.identity import accounts, keys, organizations
+
+PRICES_DAYS = 119  # before today: everything is priced from before the first call
+PRICE_CUT_DAYS = 30
+OVERLAP_HOURS = 48
+
+
+Amounts = dict[str, tuple[Decimal, Decimal]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """Price of a million tokens of one meter, by currency: before and after the cut."""
+
+    endpoint: str
+    meter: str
+    amounts: Amounts
+
+
+def _amounts(
+    dollars: str, then_dollars: str, euros: str, then_euros: str, yen: int, then_yen: int
+) -> Amounts:
+    return {
+        "USD": (Decimal(dollars), Decimal(then_dollars)),
+        "EUR": (Decimal(euros), Decimal(then_euros)),
+        "JPY": (Decimal(yen), Decimal(then_yen)),
+    }
+
+
+TARIFFS = (
+    Tariff("chat", "prompt_tokens", _amounts("3.00", "2.40", "2.80", "2.24", 450, 360)),
+    Tariff("chat", "completion_tokens", _amounts("9.00", "7.20", "8.40", "6.72", 1_350, 1_080)),
+    Tariff("embeddings", "prompt_tokens", _amounts("0.80", "0.60", "0.75", "0.56", 120, 90)),
+)
+Hashes = Mapping[str, str]  # of passwords, by mail address
+
+
+def organization_of(story: Story) -> str:
+    """The name under which a step leaves the organisation's id."""
+    return f"{story.domain}/organization"
+
+
+def account_of(story: Story, person: int) -> str:
+    return f"{story.domain}/account/{person}"
+
+
+def key_of(story: Story, key: Key, *, rotated: bool = False) -> str:
+    return f"{story.domain}/key/{key.name}{'/rotated' if rotated else ''}"
+
+
+def member(story: Story, person: int, made: Made) -> Actor:
+    """One of the story's people at work in their organisation."""
+    account_id, role = made[account_of(story, person)], story.people[person].role
+    return Actor(
+        account_id, made[organization_of(story)], ROLE_CAPABILITIES[role], role=role, account_id=account_id
+    )
+
+
+def steps(today: datetime, *, models: dict[str, str], hashes: Hashes) -> list[Step]:
+    """Everything but usage, the oldest first. `today` is the moment at which the demo was first made."""
+    made = [_founding(story, today, hashes) for story in STORIES]
+    made += [step for story in STORIES for key in story.keys for step in _key_steps(story, key, today)]
+    made += [
+        _pricing("first prices", _midnight(today, PRICES_DAYS), models, 0),
+        _pricing("price cut", _midnight(today, PRICE_CUT_DAYS), models, 1),
+    ]
+    return sorted(made, key=lambda step: step.at)
+
+
+def _founding(story: Story, today: datetime, hashes: Hashes) -> Step:
+    async def found(uow: UnitOfWork, _: Made) -> Made:
+        people = {
+            account_of(story, number): await accounts.add_confirmed(
+                uow,
+                email=story.address_of(person),
+                name=person.name,
+                password_hash=hashes[story.address_of(person)],
+            )
+            for number, person in enumerate(story.people)
+        }
+        await uow.session.flush()
+        owner, *others = people.values()
+        organization = await organizations.found_organization(
+            uow,
+            owner_id=owner,
+            kind=story.kind,
+            name=story.name,
+            timezone=story.timezone,
+            currency=story.currency,
+            billing_mode=story.billing_mode,
+        )
+        for person, account_id in zip(story.people[1:], others, strict=True):
+            await organizations.add_member(uow, organization, account_id=account_id, role=person.role)
+        return {**people, organization_of(story): organization.id}
+
+    return Step(f"found {story.domain}", today - timedelta(days=story.founded), found)
+
+
+def _key_steps(story: Story, key: Key, today: datetime) -> list[Step]:
+    async def create(uow: UnitOfWork, _: Made) -> Made:
+        created = await keys.create_key(
+            uow,
+            name=key.name,
+            scopes=key.scopes,
+            limits=keys.Limits(key.requests_per_minute, key.tokens_per_minute),
+            expires_at=today + timedelta(days=key.expires_in) if key.expires_in is not None else None,
+        )
+        return {key_of(story, key): created.key.id}
+
+    async def rotate(uow: UnitOfWork, made: Made) -> Made:
+        created = await keys.rotate_key(uow, made[key_of(story, key)], overlap_hours=OVERLAP_HOURS)
+        return {key_of(story, key, rotated=True): created.key.id}
+
+    async def revoke(uow: UnitOfWork, made: Made) -> Made:
+        await keys.revoke_key(uow, made[key_of(story, key)])
+        return {}
+
+    acts = (("create", key.made, create), ("rotate", key.rotated, rotate), ("revoke", key.revoked, revoke))
+    return [
+        Step(
+            f"{verb} {key_of(story, key)}",
+            today - timedelta(days=days),
+            act,
+            lambda made: member(story, key.by, made),
+        )
+        for verb, days, act in acts
+        if days is not None
+    ]
+
+
+def _pricing(name: str, at: datetime, models: dict[str, str], turn: int) -> Step:
+    async def price(uow: UnitOfWork, _: Made) -> Made:
+        for tariff in TARIFFS:
+            for currency, amounts in tariff.amounts.items():
+                await catalog.set_price(
+                    uow,
+                    model=models[tariff.endpoint],
+                    meter=tariff.meter,
+                    currency=currency,
+                    unit_amount=amounts[turn],
+                )
+        return {}
+
+    return Step(name, at, price, lambda made: member(OPERATOR, 0, made))
+
+
+def _midnight(today: datetime, days: int) -> datetime:
+    return (today - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)

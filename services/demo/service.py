@@ -1,0 +1,154 @@
+"""Making the demo: everything through the verbs that people and programs use, in the order it happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from services.core.clock import Clock, SystemClock
+from services.core.database import Database
+from services.core.errors import MatrixError
+from services.core.logs import get_logger
+from services.core.settings import Settings
+from services.core.work import UnitOfWork, unit_of_work
+from services.demo import card, history
+from services.demo.history import key_of, organization_of
+from services.demo.progress import Made, Progress, Step
+from services.demo.stories import CLIENTS, HALDEN, HISTORY_DAYS, STORIES, Story
+from services.demo.traffic import KeySpan, Place, calls_of
+from services.gateway import settlement, upstreams
+from services.gateway.directory import BUILTIN
+from services.gateway.queries import staff_models, staff_upstreams
+from services.identity import keys, passwords
+from services.identity.key_queries import find_by_secret, list_keys
+from services.metering import rollup
+from services.metering.service import ensure_platform_meters
+
+log = get_logger(__name__)
+
+BEGUN, FINISHED = "begin", "finish"
+BEFORE_ALL = timedelta(days=121)  # before today: models are there, and nobody yet
+USAGE_STEP_DAYS = 13  # of one organisation, in one transaction
+SETTLE_CALLS = 2_000  # in one statement
+SHOWCASE_KEY = "Getting started"
+SHOWCASE_SCOPES = ("inference", "usage:read", "usage:write", "keys:read")
+
+
+async def ensure_demo(database: Database, settings: Settings, *, clock: Clock | None = None) -> None:
+    """Make what is missing of the demo, and its card in the data folder.
+
+    `database` is the installed one, and migrated. May be killed at any point and run again: it goes on where
+    it was. On a finished demo it writes nothing, except a new card (with a new key) when the card is gone.
+    """
+    clock = clock or SystemClock()
+    progress = Progress(database)
+    await progress.read()
+    if FINISHED not in progress.steps:
+        await _make(progress, clock)
+    await _ensure_card(progress, settings, clock)
+
+
+async def _make(progress: Progress, clock: Clock) -> None:
+    await progress.once(Step(BEGUN, clock.now() - BEFORE_ALL, _begin))
+    today = datetime.fromisoformat(progress.made["today"])
+    for step in history.steps(today, models=_models(progress.made), hashes=await _hashes(progress)):
+        await progress.once(step)
+    for story in CLIENTS:
+        for step in _usage(story, _place(progress.made, story, today), today):
+            await progress.once(step)
+    await rollup.compact(progress.on)
+    await progress.once(Step(FINISHED, today, _finish))
+    log.info("demo_made", steps=len(progress.steps))
+
+
+async def _begin(uow: UnitOfWork, _: Made) -> Made:
+    await ensure_platform_meters(uow)
+    await upstreams.ensure_builtin(uow)
+    builtin = {row.id for row in await staff_upstreams(uow) if row.kind == BUILTIN}
+    served = {
+        f"model/{endpoint}": model.slug
+        for model in await staff_models(uow)
+        if model.upstream_id in builtin
+        for endpoint in model.endpoints
+    }
+    return {"today": (uow.wall_now + BEFORE_ALL).isoformat(), "upstream": min(builtin), **served}
+
+
+def _models(made: Made) -> dict[str, str]:
+    return {name.removeprefix("model/"): slug for name, slug in made.items() if name.startswith("model/")}
+
+
+async def _finish(_: UnitOfWork, __: Made) -> Made:
+    return {}
+
+
+async def _hashes(progress: Progress) -> history.Hashes:
+    """Password hashes of the people that are not there yet: made before any transaction needs them."""
+    people = [
+        (story.address_of(person), person.password)
+        for story in STORIES
+        if organization_of(story) not in progress.made
+        for person in story.people
+    ]
+    hashes = await asyncio.gather(*(passwords.hashed(password) for _, password in people))
+    return {email: hashed for (email, _), hashed in zip(people, hashes, strict=True)}
+
+
+def _usage(story: Story, place: Place, today: datetime) -> Iterator[Step]:
+    """The story's calls up to `today`, booked as the gateway books them, the newest days first."""
+
+    def book(days: range) -> Step:
+        async def settle(uow: UnitOfWork, _: Made) -> Made:
+            calls = calls_of(story, place, until=today, days=days)
+            for start in range(0, len(calls), SETTLE_CALLS):
+                await settlement.settle(uow, calls[start : start + SETTLE_CALLS])
+            if calls:
+                await keys.touch_last_used(uow, {call.key_id: call.started_at for call in calls})
+            return {}
+
+        return Step(f"usage {story.domain} {days.start}-{days.stop}", today, settle)
+
+    for newest in range(0, HISTORY_DAYS, USAGE_STEP_DAYS):
+        yield book(range(newest, min(newest + USAGE_STEP_DAYS, HISTORY_DAYS)))
+
+
+def _place(made: Made, story: Story, today: datetime) -> Place:
+    spans: list[KeySpan] = []
+    for key in story.keys:
+        spans.append(KeySpan(key.name, made[key_of(story, key)], today - timedelta(days=key.made)))
+        if key.rotated is not None:
+            # Nobody changes a secret everywhere in the minute it is rotated.
+            since = today - timedelta(days=key.rotated) + timedelta(hours=history.OVERLAP_HOURS / 2)
+            spans.append(KeySpan(key.name, made[key_of(story, key, rotated=True)], since))
+    return Place(made[organization_of(story)], _models(made), made["upstream"], tuple(spans))
+
+
+async def _ensure_card(progress: Progress, settings: Settings, clock: Clock) -> None:
+    """A card with a key that works: the one that is there, or a new one in its place."""
+    organization_id = progress.made[organization_of(HALDEN)]
+    secret = card.read_secret(settings.data_dir)
+    if secret is None or not await _works(secret, organization_id, clock):
+        secret = await _new_showcase_key(progress, clock)
+    card.write(settings.data_dir, card.Card(settings.public_url, card.accounts(), secret, organization_id))
+
+
+async def _works(secret: str, organization_id: str, clock: Clock) -> bool:
+    facts = await find_by_secret(secret)
+    if facts is None or facts.organization_id != organization_id:
+        return False
+    try:
+        facts.require_usable(clock.now())
+    except MatrixError:
+        return False
+    return True
+
+
+async def _new_showcase_key(progress: Progress, clock: Clock) -> str:
+    """The secret of a fresh key of the first client. Keys of lost cards are revoked: nobody has their secret."""
+    owner = history.member(HALDEN, 0, progress.made)
+    async with unit_of_work(owner, on=progress.on, clock=clock) as uow:
+        for key in await list_keys(uow, include_ended=False):
+            if key.name == SHOWCASE_KEY:
+                await keys.revoke_key(uow, key.id)
+        return (await keys.create_key(uow, name=SHOWCASE_KEY, scopes=SHOWCASE_SCOPES)).secret
