@@ -7,7 +7,7 @@ from typing import Any
 
 from services.core.settings import Settings
 
-BUILT_IN_MODEL = "smollm2-135m-instruct"
+BUILT_IN_MODEL = "smollm2-135m"
 
 
 @dataclass(frozen=True, slots=True)
