@@ -1,8 +1,7 @@
 // A secret travels from the REST API to this component and to the clipboard. Page state, the log of events and the
 // page's HTML after closing never see it.
 import { useEffect, useRef, useState } from "react";
-import { Button } from "react-aria-components";
-import { Dialog, DialogClose } from "./overlays.jsx";
+import { Dialog, DialogClose } from "./dialog.jsx";
 import { Form, SubmitButton } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
 import { at } from "./live_store.js";
@@ -94,9 +93,7 @@ function Once({ secret, example, texts }) {
       </div>
       {example && <Example text={example.replaceAll("{secret}", secret)} texts={texts} />}
       <footer className="dialog-foot">
-        <Button slot="close" className="button primary">
-          {texts.done}
-        </Button>
+        <DialogClose label={texts.done} look="primary" />
       </footer>
     </div>
   );

@@ -3,9 +3,9 @@ import { useContext, useEffect, useRef, useState } from "react";
 import { useLocation, useNavigate, useNavigationType } from "react-router";
 import { ColorModeContext, EventLoopContext } from "$/utils/context-registry";
 import { refs } from "$/utils/state";
-import { Button, Header, Menu, MenuItem, MenuSection, MenuTrigger, Popover, Separator } from "react-aria-components";
 import { Icon } from "./icon.jsx";
 import { Announcer } from "./live.jsx";
+import { MenuButton } from "./menu.jsx";
 import { ownPath, send } from "./request.js";
 import { connection, dismissToast, toast, toasts, useSignal } from "./signals.js";
 
@@ -148,46 +148,22 @@ export function PageTitle({ title, organization, product }) {
 
 /* ---- the top bar ---- */
 
-function MenuRow({ id, label, detail, icon, href, checked }) {
-  return (
-    <MenuItem id={id} href={href} textValue={label} className="menu-item">
-      {icon && <Icon name={icon} />}
-      <span className="menu-text">
-        <span>{label}</span>
-        {detail && <span className="menu-detail">{detail}</span>}
-      </span>
-      {checked && <Icon name="check" className="menu-check" />}
-    </MenuItem>
-  );
-}
-
 export function ThemeSwitch({ texts }) {
   const { rawColorMode, setColorMode } = useContext(ColorModeContext);
-  const choose = (theme) => {
-    setColorMode(theme);
-    window.matrixTheme?.choose(theme);
+  const choose = ({ id }) => {
+    setColorMode(id);
+    window.matrixTheme?.choose(id);
   };
+  const items = [
+    { id: "system", label: texts.system, icon: "monitor" },
+    { id: "light", label: texts.light, icon: "sun" },
+    { id: "dark", label: texts.dark, icon: "moon" },
+  ];
   return (
-    <MenuTrigger>
-      <Button className="button quiet square" aria-label={texts.label}>
-        <Icon name="sun" className="only-light" />
-        <Icon name="moon" className="only-dark" />
-      </Button>
-      <Popover className="popover" placement="bottom end">
-        <Menu
-          className="menu"
-          aria-label={texts.label}
-          selectionMode="single"
-          disallowEmptySelection
-          selectedKeys={[rawColorMode]}
-          onSelectionChange={(keys) => choose([...keys][0])}
-        >
-          <MenuRow id="system" label={texts.system} icon="monitor" checked={rawColorMode === "system"} />
-          <MenuRow id="light" label={texts.light} icon="sun" checked={rawColorMode === "light"} />
-          <MenuRow id="dark" label={texts.dark} icon="moon" checked={rawColorMode === "dark"} />
-        </Menu>
-      </Popover>
-    </MenuTrigger>
+    <MenuButton className="button quiet square" label={texts.label} name={texts.label} items={items} selected={rawColorMode} onPick={choose}>
+      <Icon name="sun" className="only-light" />
+      <Icon name="moon" className="only-dark" />
+    </MenuButton>
   );
 }
 
@@ -208,66 +184,48 @@ export function Switcher({ label, current, items, switchUrl, field, destination 
   const chosen = others.find((item) => item.id === current);
   const name = chosen?.label ?? "";
   if (others.length < 2) return name ? <span className={`switcher ${className}`}>{name}</span> : null;
-  const pick = (id) => {
-    if (id === current) return;
-    const item = others.find((other) => other.id === id);
+  const pick = (item) => {
+    if (item.id === current) return;
     if (item.href) navigate(item.href);
-    else postAndLeave(switchUrl, { [field]: id }, destination, texts);
+    else postAndLeave(switchUrl, { [field]: item.id }, destination, texts);
   };
   return (
-    <MenuTrigger>
-      <Button className={`switcher button quiet ${className}`} aria-label={`${label}: ${name}`}>
-        <span className="switcher-name">{name}</span>
-        <Icon name="chevrons-up-down" />
-      </Button>
-      <Popover className="popover" placement="bottom start">
-        <Menu
-          className="menu"
-          aria-label={label}
-          selectionMode="single"
-          disallowEmptySelection
-          selectedKeys={[current]}
-          onAction={pick}
-        >
-          {others.map((item) => (
-            <MenuRow key={item.id} id={item.id} label={item.label} detail={item.detail} checked={item.id === current} />
-          ))}
-        </Menu>
-      </Popover>
-    </MenuTrigger>
+    <MenuButton
+      className={`switcher button quiet ${className}`}
+      label={label}
+      name={`${label}: ${name}`}
+      placement="bottom start"
+      items={others}
+      selected={current}
+      onPick={pick}
+    >
+      <span className="switcher-name">{name}</span>
+      <Icon name="chevrons-up-down" />
+    </MenuButton>
   );
 }
 
 export function AccountMenu({ name, email, items, signOutUrl, signInPath, texts }) {
   const navigate = useNavigate();
-  const act = (id) => {
-    if (id === "sign-out") postAndLeave(signOutUrl, {}, signInPath, texts);
-    else navigate(id);
+  const act = (item) => {
+    if (item.href) navigate(item.href);
+    else postAndLeave(signOutUrl, {}, signInPath, texts);
   };
-  const initials = (name || email || "?").trim().slice(0, 1).toUpperCase();
+  const initial = (name || email || "?").trim().slice(0, 1).toUpperCase();
   return (
-    <MenuTrigger>
-      <Button className="button quiet square" aria-label={`${texts.account}: ${name || email || ""}`}>
-        <span className="avatar" aria-hidden="true">
-          {initials}
-        </span>
-      </Button>
-      <Popover className="popover" placement="bottom end">
-        <Menu className="menu" aria-label={texts.account} onAction={act}>
-          <MenuSection className="menu-section">
-            <Header className="menu-header">
-              <strong>{name}</strong>
-              <span>{email}</span>
-            </Header>
-            {(items ?? []).map((item) => (
-              <MenuRow key={item.href} id={item.href} label={item.label} icon={item.icon} />
-            ))}
-          </MenuSection>
-          <Separator className="menu-separator" />
-          <MenuRow id="sign-out" label={texts.signOut} icon="log-out" />
-        </Menu>
-      </Popover>
-    </MenuTrigger>
+    <MenuButton
+      className="button quiet square"
+      label={texts.account}
+      name={`${texts.account}: ${name || email || ""}`}
+      items={(items ?? []).map((item) => ({ ...item, id: item.href }))}
+      header={{ title: name, text: email }}
+      last={{ id: "sign-out", label: texts.signOut, icon: "log-out" }}
+      onPick={act}
+    >
+      <span className="avatar" aria-hidden="true">
+        {initial}
+      </span>
+    </MenuButton>
   );
 }
 

@@ -49,7 +49,7 @@ def _flag_spec(flag: rx.Var[bool]) -> tuple[rx.Var[bool]]:
 
 
 class _Dialog(AriaComponent):
-    library = library("overlays")
+    library = library("dialog")
     tag = "Dialog"
 
     trigger: rx.Var[dict[str, Any]]
@@ -64,7 +64,7 @@ class _Dialog(AriaComponent):
 
 
 class _DialogClose(AriaComponent):
-    library = library("overlays")
+    library = library("dialog")
     tag = "DialogClose"
 
     label: rx.Var[str]
@@ -72,7 +72,7 @@ class _DialogClose(AriaComponent):
 
 
 class _ConfirmDialog(AriaComponent):
-    library = library("overlays")
+    library = library("dialog")
     tag = "ConfirmDialog"
 
     trigger: rx.Var[dict[str, Any]]
@@ -89,7 +89,7 @@ class _ConfirmDialog(AriaComponent):
 
 
 class _ActionMenu(AriaComponent):
-    library = library("overlays")
+    library = library("menu")
     tag = "ActionMenu"
 
     label: rx.Var[str]
@@ -101,7 +101,7 @@ class _ActionMenu(AriaComponent):
 
 
 class _IconButton(AriaComponent):
-    library = library("overlays")
+    library = library("tooltips")
     tag = "IconButton"
 
     label: rx.Var[str]
@@ -112,7 +112,7 @@ class _IconButton(AriaComponent):
 
 
 class _InfoTip(AriaComponent):
-    library = library("overlays")
+    library = library("tooltips")
     tag = "InfoTip"
 
     label: rx.Var[str]

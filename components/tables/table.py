@@ -242,21 +242,17 @@ def _skeleton(table: Table, has_actions: bool) -> rx.Component:
 
 
 def _pager(table: Table, paging: Paging) -> rx.Component:
-    def button(key: str, icon_name: str, enabled: rx.Var[bool] | bool, on_click: Any) -> rx.Component:
+    def button(enabled: rx.Var[bool] | bool, on_click: Any, *content: rx.Component | str) -> rx.Component:
+        off = ~rx.Var.create(enabled)
         return rx.el.button(
-            icon(icon_name),
-            t(key),
-            type="button",
-            class_name="button compact",
-            disabled=~rx.Var.create(enabled),
-            on_click=on_click,
+            *content, type="button", class_name="button compact", disabled=off, on_click=on_click
         )
 
     return rx.el.div(
         rx.el.p(paging.summary, class_name="small muted num"),
         rx.el.div(
-            button("table.previous", "chevron-left", paging.has_previous, paging.on_previous),
-            button("table.next", "chevron-right", paging.has_next, paging.on_next),
+            button(paging.has_previous, paging.on_previous, icon("chevron-left"), t("table.previous")),
+            button(paging.has_next, paging.on_next, t("table.next"), icon("chevron-right")),
             class_name="row",
             role="group",
             aria_label=t("table.pages", caption=t(table.caption)),

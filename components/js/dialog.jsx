@@ -1,0 +1,85 @@
+// Dialogs. The window itself, React Aria's, is fetched when the pointer or focus first nears its button, or when it opens.
+import { createContext, lazy, Suspense, useContext, useState } from "react";
+import { Icon } from "./icon.jsx";
+import { connection, useSignal } from "./signals.js";
+
+const fetchFrame = () => import("./dialog_frame.jsx");
+const DialogFrame = lazy(fetchFrame);
+const CloseContext = createContext(() => {});
+
+/** Opened by its own button, or by `open` when something else decides. A busy dialog cannot be dismissed. */
+export function Dialog({ trigger, open, onOpenChange, busy = false, dismissable = true, children, ...frame }) {
+  const [own, setOwn] = useState(false);
+  const controlled = open !== undefined && open !== null;
+  const visible = controlled ? open : own;
+  const change = (next) => {
+    if (!controlled) setOwn(next);
+    onOpenChange?.(next);
+  };
+  return (
+    <>
+      {trigger && (
+        <button
+          type="button"
+          className={`button ${trigger.look ?? ""}`}
+          aria-haspopup="dialog"
+          onPointerEnter={fetchFrame}
+          onFocus={fetchFrame}
+          onClick={() => change(true)}
+        >
+          {trigger.icon && <Icon name={trigger.icon} />}
+          {trigger.label}
+        </button>
+      )}
+      {visible && (
+        <Suspense fallback={null}>
+          <DialogFrame {...frame} busy={busy} dismissable={dismissable} onOpenChange={change}>
+            <CloseContext.Provider value={() => change(false)}>{children}</CloseContext.Provider>
+          </DialogFrame>
+        </Suspense>
+      )}
+    </>
+  );
+}
+
+export function DialogClose({ label, look = "", disabled = false, onPress }) {
+  const close = useContext(CloseContext);
+  const press = () => {
+    if (disabled) return;
+    onPress?.();
+    close();
+  };
+  return (
+    <button type="button" className={`button ${look}`} aria-disabled={disabled || undefined} onClick={press}>
+      {label}
+    </button>
+  );
+}
+
+/** States the consequence first; with `typed`, the exact name has to be typed before the verb can be pressed. */
+export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, typed, typedLabel, danger, onConfirm, texts, children }) {
+  const lost = useSignal(connection) === "lost";
+  const [entered, setEntered] = useState("");
+  const ready = !lost && (!typed || entered.trim() === typed);
+  const changed = (isOpen) => {
+    setEntered("");
+    onOpenChange?.(isOpen);
+  };
+  return (
+    <Dialog trigger={trigger} open={open} onOpenChange={changed} title={title} size="small" role="alertdialog" closeLabel={texts.close}>
+      {text && <p>{text}</p>}
+      {children}
+      {typed && (
+        <label className="field">
+          <span className="label">{typedLabel}</span>
+          <input className="input" value={entered} autoComplete="off" spellCheck="false" onChange={(event) => setEntered(event.target.value)} />
+        </label>
+      )}
+      {lost && <p className="small muted">{texts.lost}</p>}
+      <footer className="dialog-foot">
+        <DialogClose label={texts.cancel} />
+        <DialogClose label={verb} look={danger ? "primary danger" : "primary"} disabled={!ready} onPress={onConfirm} />
+      </footer>
+    </Dialog>
+  );
+}
