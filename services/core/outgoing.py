@@ -1,0 +1,155 @@
+"""Calls to addresses that a person typed: they must never reach inside.
+
+An address is judged twice. `checked_url` judges what is written, when it is saved and when it is loaded.
+`GuardedResolver` judges what a name resolves to at the moment of connecting, and the connection goes to
+exactly the addresses it let through, so a name that changes its mind between check and use gains nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from services.core.errors import Invalid
+
+URL_LENGTH_MAX = 2_000
+KEEPALIVE_S = 60.0
+_PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class AddressRefused(Invalid):
+    """The address is not one that this installation may call."""
+
+    code = "address_refused"
+    title = "This address may not be called"
+
+
+class ForbiddenAddress(OSError):
+    """A name resolved to an address inside. An OSError, so that HTTP clients report it as a failed connection."""
+
+
+def checked_url(text: str, *, allowed: Collection[str] = ()) -> str:
+    """`text` without a trailing slash, if it is an http(s) URL to a public host. Raises AddressRefused.
+
+    `allowed` names `host:port` pairs that may be private: what the operator vouches for by setting.
+    """
+    parts = _split(text)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or _PORTS[parts.scheme]
+    if f"{host}:{port}" not in allowed:
+        _require_public_host(host)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _split(text: str) -> SplitResult:
+    if len(text) > URL_LENGTH_MAX or any(ord(character) <= 32 for character in text):
+        raise _refused("The address is too long or holds blanks or control characters.")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise _refused(f"The address cannot be read: {error}.") from error
+    if parts.scheme not in _PORTS:
+        raise _refused("The address must begin with https:// or http://.")
+    if not parts.hostname:
+        raise _refused("The address names no host.")
+    if parts.username is not None or parts.password is not None:
+        raise _refused("The address must not hold a user name or password.")
+    if parts.query or parts.fragment:
+        raise _refused("The address must end with its path: no query, no fragment.")
+    return parts
+
+
+def _require_public_host(host: str) -> None:
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        raise _refused(f"{host!r} is a name for the inside of a network.")
+    try:
+        literal = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return  # a name, or digits that the system's resolver reads as an address: judged when connecting
+    if not is_public(literal):
+        raise _refused(f"{host} is an address inside a network, not a public one.")
+
+
+def _refused(message: str) -> AddressRefused:
+    return AddressRefused(
+        message,
+        field="base_url",
+        next_step="Use a public address, or name its host:port in MATRIX_ALLOW_PRIVATE_UPSTREAMS.",
+    )
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether `address`, and any IPv4 address wrapped in it, is one of the public internet."""
+    if isinstance(address, ipaddress.IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if wrapped is None and address in _NAT64:
+            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        if wrapped is not None:
+            return is_public(wrapped)
+        if int(address) >> 32 == 0:  # the deprecated ::a.b.c.d
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves names for aiohttp and raises ForbiddenAddress when any address found lies inside."""
+
+    def __init__(self, allowed: Collection[str] = ()) -> None:
+        self._allowed = frozenset(allowed)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        vouched = f"{host.rstrip('.')}:{port}" in self._allowed
+        results: list[ResolveResult] = []
+        for kind, _, protocol, _, address in found:
+            numeric = str(address[0]).partition("%")[0]
+            if not vouched and not is_public(ipaddress.ip_address(numeric)):
+                raise ForbiddenAddress(f"{host} leads to {numeric}, which is not a public address")
+            results.append(
+                ResolveResult(
+                    hostname=host, host=numeric, port=port, family=kind, proto=protocol,
+                    flags=socket.AI_NUMERICHOST,
+                )
+            )  # fmt: skip
+        return results
+
+    async def close(self) -> None:
+        return None
+
+
+def guarded_session(allowed: Collection[str] = (), **options: Any) -> ClientSession:
+    """An HTTP session for addresses that people typed. Never follow redirects with it: they are not judged."""
+    return _session(TCPConnector(resolver=GuardedResolver(allowed), **_POOL), **options)
+
+
+def inside_session(**options: Any) -> ClientSession:
+    """An HTTP session for our own processes, whose addresses come from settings and from nobody else."""
+    return _session(TCPConnector(**_POOL), **options)
+
+
+_POOL: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEPALIVE_S, "ttl_dns_cache": 10}
+
+
+def _session(connector: TCPConnector, **options: Any) -> ClientSession:
+    # No proxies from the environment, no cookies: what a call carries is only what the caller gave it.
+    return ClientSession(
+        connector=connector,
+        cookie_jar=DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=True,
+        timeout=ClientTimeout(total=None),
+        **options,
+    )

@@ -1,0 +1,168 @@
+"""Models and where they run, in memory: read at start, on a wake-up, and every so often."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.core.crossing import Reason, crossing
+from services.core.crypto import CannotOpen, Place, vault
+from services.core.database import Database
+from services.core.errors import MatrixError
+from services.core.logs import get_logger
+from services.core.outgoing import checked_url
+from services.core.work import UnitOfWork
+from services.gateway import rules
+from services.gateway.orders import Endpoint
+
+log = get_logger(__name__)
+
+BUILTIN = "builtin"
+PLATFORM = "platform"  # the tenant in the place of secrets that belong to the installation
+
+_ROWS = """
+select m.id, m.slug, m.name, m.description, m.upstream_model, m.endpoints, m.context_tokens, m.created_at,
+  u.id as upstream_id, u.name as upstream_name, u.kind, u.base_url, u.api_key_sealed, u.connect_timeout_s,
+  u.read_timeout_s, u.on_hangup
+from model m join upstream u on u.id = m.upstream_id
+where m.enabled and u.enabled
+order by m.slug
+"""
+
+
+def key_place(upstream_id: str) -> Place:
+    """Where an upstream's API key belongs: sealed for here, it opens nowhere else."""
+    return Place(PLATFORM, "upstream", "api_key_sealed", upstream_id)
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Leaves an upstream alone after failures in a row, then lets one call probe it."""
+
+    failures: int = 0
+    open_until: float = 0.0
+    probing: bool = False
+
+    def closed_for(self, now: float) -> float:
+        """Seconds until a call may be tried; 0 lets this one through (as the probe, after a break)."""
+        if self.open_until == 0.0:
+            return 0.0
+        if now < self.open_until:
+            return self.open_until - now
+        if self.probing:
+            return rules.CIRCUIT_OPEN_S
+        self.probing = True
+        return 0.0
+
+    def succeeded(self) -> None:
+        self.failures, self.open_until, self.probing = 0, 0.0, False
+
+    def failed(self, now: float) -> None:
+        self.failures += 1
+        self.probing = False
+        wait_s = rules.circuit_open_s(self.failures)
+        self.open_until = now + wait_s if wait_s else 0.0
+
+    def undecided(self) -> None:
+        """The call ended for a reason that says nothing of the upstream, as when its caller left."""
+        self.probing = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream, ready to be called. `base_url` ends before `/chat/completions`."""
+
+    id: str
+    name: str
+    builtin: bool
+    base_url: str
+    headers: dict[str, str]
+    connect_timeout_s: int
+    read_timeout_s: int
+    drains: bool  # read on to the end when the caller leaves, to learn the upstream's count
+    circuit: Circuit = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A model as clients name it and the upstream that answers for it."""
+
+    slug: str
+    name: str
+    description: str
+    upstream_model: str
+    endpoints: frozenset[str]
+    context_tokens: int
+    created: int  # seconds since 1970, as OpenAI says it
+    target: Target
+
+    def serves(self, endpoint: Endpoint) -> bool:
+        return endpoint.value in self.endpoints
+
+
+class Directory:
+    """The routes of this process. `model_url` is where the built-in server answers."""
+
+    def __init__(self, on: Database, *, model_url: str, allowed_private: frozenset[str]) -> None:
+        self._on = on
+        self._model_url = model_url.rstrip("/")
+        self._allowed = allowed_private
+        self._circuits: dict[str, Circuit] = {}
+        self.routes: dict[str, Route] = {}
+        self.loaded_at = 0.0
+
+    async def load(self) -> None:
+        """Read everything again. Raises Unavailable; then what was known stays."""
+        async with crossing(Reason.CATALOG, on=self._on) as uow:
+            routes = await self._read(uow)
+        self.routes = routes
+        self.loaded_at = time.monotonic()
+
+    async def _read(self, uow: UnitOfWork) -> dict[str, Route]:
+        targets: dict[str, Target | None] = {}
+        routes: dict[str, Route] = {}
+        for row in await uow.execute(_ROWS):
+            if row.upstream_id not in targets:
+                targets[row.upstream_id] = self._target(row)
+            target = targets[row.upstream_id]
+            if target is not None:
+                routes[row.slug] = Route(
+                    slug=row.slug,
+                    name=row.name,
+                    description=row.description,
+                    upstream_model=row.upstream_model,
+                    endpoints=frozenset(row.endpoints),
+                    context_tokens=row.context_tokens,
+                    created=int(row.created_at.timestamp()),
+                    target=target,
+                )
+        return routes
+
+    def _target(self, row: Any) -> Target | None:
+        """None, and a line in the log, when the upstream cannot be called as it stands."""
+        builtin = row.kind == BUILTIN
+        upstream_id: str = row.upstream_id
+        try:
+            base_url = (
+                f"{self._model_url}/v1" if builtin else checked_url(row.base_url, allowed=self._allowed)
+            )
+            sealed: bytes | None = row.api_key_sealed
+            key = vault().open(sealed, key_place(upstream_id)).decode() if sealed else ""
+        except (MatrixError, CannotOpen) as error:
+            log.error("upstream_unusable", upstream=upstream_id, error=str(error))
+            return None
+        headers = {"Content-Type": "application/json"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        return Target(
+            id=upstream_id,
+            name=row.upstream_name,
+            builtin=builtin,
+            base_url=base_url,
+            headers=headers,
+            connect_timeout_s=row.connect_timeout_s,
+            read_timeout_s=row.read_timeout_s,
+            drains=row.on_hangup == "drain",
+            circuit=self._circuits.setdefault(upstream_id, Circuit()),
+        )

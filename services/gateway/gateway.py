@@ -1,0 +1,388 @@
+"""The gateway of one process: its parts, their life, and the way of a call through them.
+
+A call that passed authentication gets one request row, whatever became of it. Calls that are refused before
+an upstream is asked (bad input, unknown model, over a limit) get theirs too, but at most
+REFUSED_ROWS_PER_MINUTE for each key: a client that hammers at its limit must not fill the log. They owe
+nothing, so they do not go through the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from services.core import metrics, tracing
+from services.core.actor import Actor
+from services.core.clock import Clock, SystemClock
+from services.core.database import Database, libpq_url
+from services.core.errors import Conflict, MatrixError, Unavailable
+from services.core.ids import new_id
+from services.core.logs import get_logger
+from services.core.permissions import Capability
+from services.core.wakeups import KEYS_CHANGED, listen
+from services.gateway import journal, orders, rules, sse
+from services.gateway.callers import Caller, Callers, OrganizationLimits, require_capability
+from services.gateway.calls import Call
+from services.gateway.directory import Directory, Route
+from services.gateway.exchange import JSON_TYPE, Exchange, Headers, Reply
+from services.gateway.journal import Entry, Journal, Slot
+from services.gateway.leases import LEASES_WANTED, Leases
+from services.gateway.limits import Admission, Limiter
+from services.gateway.orders import Endpoint, Order
+from services.gateway.refusals import Code, Refusal
+from services.gateway.settlement import Recoverer, Settler
+from services.gateway.upstream_calls import UpstreamClient, longest_answer
+
+log = get_logger(__name__)
+
+REFUSED_ROWS_PER_MINUTE = 60
+REFRESH_S = 30.0
+STOP_S_MAX = 10.0  # for the last settlement; what is left is settled at the next start
+OWNER = "matrix"  # as /v1/models names who runs the models
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an installation sets."""
+
+    data_dir: Path
+    model_url: str
+    allowed_private: frozenset[str]
+    limits: OrganizationLimits
+
+
+class Request(Protocol):
+    """A call as a door hands it over."""
+
+    address: str
+
+    @property
+    def secret(self) -> str | None:
+        """The bearer key, or None when the call carries none."""
+        ...
+
+    @property
+    def session_token(self) -> str | None:
+        """The session cookie of a call that the site's own pages made. Raises Refusal for a forged one."""
+        ...
+
+    async def body(self) -> bytes:
+        """The whole body. Raises Refusal when it is too long."""
+        ...
+
+
+class Gateway:
+    """Made and started once per process, inside its loop."""
+
+    def __init__(
+        self,
+        on: Database,
+        options: Options,
+        actor_for: Callable[[str], Awaitable[Actor | None]],
+        clock: Clock | None = None,
+    ) -> None:
+        self._on = on
+        self._clock = clock or SystemClock()
+        directory = options.data_dir / "journal"
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._slot = Slot.take_first_free(directory)
+        self._left_behind = self._slot.files()
+        self.journal = Journal.start(self._slot)
+        self.settler = Settler(on, self.journal)
+        self.limiter = Limiter(Leases(on, self._slot.process))
+        self.callers = Callers(on, self._clock, options.limits, actor_for)
+        self.directory = Directory(on, model_url=options.model_url, allowed_private=options.allowed_private)
+        self._client = UpstreamClient(options.allowed_private)
+        self._recoverer = Recoverer(self.settler, self._slot)
+        self._refused_rows: dict[str, float] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._flushing = ThreadPoolExecutor(1, thread_name_prefix="journal flush")
+
+    async def start(self) -> None:
+        """Works from now on; a database that is away only delays what needs it."""
+        for work in (self.settler.run, self._recover, self.limiter.keep, self._flush, self._listen):
+            self._tasks.append(asyncio.create_task(_lasting(work)))
+        with contextlib.suppress(Unavailable):
+            await self.directory.load()
+
+    async def stop(self) -> None:
+        """Settle what is closed, give back leases, let go of the journal. Calls should have ended before."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(STOP_S_MAX):
+                await self.settler.settle_waiting()
+                await self.limiter.stop()
+        except (MatrixError, TimeoutError) as error:
+            log.warning("gateway_stops_unsettled", error=str(error), unsettled=self.settler.unsettled)
+        await self._client.close()
+        self._flushing.shutdown()
+        self.journal.stop()
+
+    # What a door calls
+
+    async def models(self, request: Request, reply: Reply) -> None:
+        """GET /models: those the caller may use."""
+        caller = await self._identify(request, Capability.MODELS_READ)
+        shown = [
+            _model_json(route)
+            for route in (await self._routes()).values()
+            if not caller.models or route.slug in caller.models
+        ]
+        await reply.send(200, [JSON_TYPE], orjson.dumps({"object": "list", "data": shown}))
+
+    async def model(self, request: Request, reply: Reply, slug: str) -> None:
+        """GET /models/{slug}."""
+        caller = await self._identify(request, Capability.MODELS_READ)
+        route = await self._route_of(caller, slug)
+        await reply.send(200, [JSON_TYPE], orjson.dumps(_model_json(route)))
+
+    async def infer(self, request: Request, reply: Reply, endpoint: Endpoint) -> None:
+        """POST of one of the three endpoints. Raises Refusal while nothing was sent."""
+        started = time.perf_counter()
+        with tracing.act("gateway", endpoint=endpoint.value) as trace_id:
+            caller = await self._identify(request, Capability.INFERENCE)
+            call = Call(
+                id=new_id("req"),
+                organization_id=caller.organization_id,
+                key_id=caller.key_id,
+                account_id=caller.account_id,
+                endpoint=endpoint.value,
+                started_at=self._clock.now(),
+                address=request.address,
+                trace_id=trace_id,
+            )
+            try:
+                await self._answer(request, reply, caller, call, started)
+            except Refusal as refusal:
+                if call.attempts == 0 and not call.status:
+                    self._book_refused(caller, call, refusal, started)
+                refusal.headers.setdefault("x-request-id", call.id)
+                raise
+            finally:
+                _measure(call, time.perf_counter() - started)
+
+    async def _answer(
+        self, request: Request, reply: Reply, caller: Caller, call: Call, started: float
+    ) -> None:
+        order = orders.read(Endpoint(call.endpoint), await request.body())
+        route = await self._route_of(caller, order.model)
+        _require_fitting(order, route)
+        call.model, call.upstream_id = route.slug, route.target.id
+        call.streamed, call.prompt_estimate = order.stream, order.prompt_estimate
+        admission = await self.limiter.admit(
+            caller.subjects,
+            prepaid=caller.prepaid,
+            tokens=order.prompt_estimate + longest_answer(order, route),
+        )
+        try:
+            exchange = Exchange(
+                client=self._client,
+                order=order,
+                route=route,
+                entry=self._open(call),
+                reply=reply,
+                headers=[(b"x-request-id", call.id.encode()), *admission.headers],
+                close=self._close,
+                started=started,
+            )
+            await exchange.run()
+        except Refusal as refusal:
+            _add_headers(refusal, admission)
+            raise
+        finally:
+            admission.settle(call.tokens)
+
+    def _open(self, call: Call) -> Entry:
+        try:
+            return self.journal.open(call)
+        except OSError as error:
+            log.error("journal_refuses", error=str(error))
+            raise Refusal(
+                Code.NOT_AVAILABLE, "Calls cannot be booked at the moment, so none is made. Try again later."
+            ) from error
+
+    def _close(self, entry: Entry) -> None:
+        try:
+            entry.close()
+        except OSError as error:
+            # It is still settled from memory; only a crash before that would take it for broken off.
+            log.error("journal_refuses", error=str(error), request_id=entry.call.id)
+            entry.segment.closed += 1
+        self.settler.take(entry)
+
+    def _book_refused(self, caller: Caller, call: Call, refusal: Refusal, started: float) -> None:
+        now = time.monotonic()
+        who = caller.key_id or caller.account_id
+        full_at = self._refused_rows.get(who, 0.0)
+        share = REFUSED_ROWS_PER_MINUTE
+        if not rules.judge(full_at, now, cost=1, share=share, limit=share).allowed:
+            return
+        if len(self._refused_rows) > 10_000:
+            self._refused_rows.clear()
+        self._refused_rows[who] = rules.take(full_at, now, cost=1, share=share)
+        call.status, call.error_code = refusal.status, refusal.code.value
+        call.latency_ms = round((time.perf_counter() - started) * 1_000)
+        self.settler.take_refused(call)
+
+    async def _identify(self, request: Request, capability: Capability) -> Caller:
+        secret = request.secret
+        if secret is not None:
+            caller = await self.callers.by_key(secret)
+            require_capability(caller, capability)
+            return caller
+        token = request.session_token
+        if token is not None:
+            return await self.callers.by_session(token)
+        raise Refusal(
+            Code.INVALID_KEY,
+            "You didn't provide an API key. Send it as 'Authorization: Bearer mx-...'; create one in the console.",
+        )
+
+    async def _routes(self) -> dict[str, Route]:
+        if not self.directory.loaded_at:
+            try:
+                await self.directory.load()
+            except Unavailable as error:
+                raise Refusal(
+                    Code.NOT_AVAILABLE, "The list of models cannot be read at the moment."
+                ) from error
+        return self.directory.routes
+
+    async def _route_of(self, caller: Caller, slug: str) -> Route:
+        route = (await self._routes()).get(slug)
+        if route is None:
+            raise Refusal(
+                Code.MODEL_NOT_FOUND, f"The model '{slug}' does not exist. See GET /v1/models.", param="model"
+            )
+        if caller.models and slug not in caller.models:
+            raise Refusal(
+                Code.MODEL_NOT_ALLOWED, f"This API key may not use the model '{slug}'.", param="model"
+            )
+        return route
+
+    # What goes on behind
+
+    async def _listen(self) -> None:
+        channels = (KEYS_CHANGED, LEASES_WANTED)
+        async for channel, payload in listen(libpq_url(self._on.url), *channels, poll_s=REFRESH_S):
+            names = frozenset(payload.split(",")) - {""}
+            try:
+                await self._heed(channel, names)
+            except MatrixError as error:
+                log.warning("wakeup_not_heeded", channel=channel, error=str(error))
+
+    async def _heed(self, channel: str, names: frozenset[str]) -> None:
+        if channel == LEASES_WANTED:
+            await self.limiter.renew_wanted(names)
+            return
+        keys = frozenset(name for name in names if name.startswith("apikey_"))
+        self.callers.forget(keys)
+        if not names:
+            self.callers.doubt()
+        if names != keys or not names:
+            await self.directory.load()
+
+    async def _recover(self) -> None:
+        """Settle what dead processes left: at start ours, then every so often everybody's."""
+        failures = 0
+        while True:
+            try:
+                await self._recoverer.recover(self._left_behind)
+                failures, wait_s = 0, REFRESH_S
+            except (Unavailable, Conflict) as error:
+                failures += 1
+                wait_s = rules.retry_delay_s(failures, base_s=0.5, most_s=REFRESH_S)
+                log.warning("recovery_waits", error=str(error), in_s=wait_s)
+            await asyncio.sleep(wait_s)
+
+    async def _flush(self) -> None:
+        """Bring the journal to the disk itself, in groups and in a thread: for the day the machine dies."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(journal.FLUSH_S)
+            for segment in self.journal.segments():
+                if segment.dirty:
+                    await loop.run_in_executor(self._flushing, segment.flusher())
+
+
+async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
+    """Background work that ends by itself is a fault of ours: say so loudly, and go on."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("gateway_task_failed", task=work.__qualname__)
+        await asyncio.sleep(1)
+
+
+def _require_fitting(order: Order, route: Route) -> None:
+    if not route.serves(order.endpoint):
+        raise Refusal(
+            Code.ENDPOINT,
+            f"The model '{route.slug}' does not serve {order.endpoint.value}; it serves"
+            f" {', '.join(sorted(route.endpoints))}.",
+            param="model",
+        )
+    if rules.surely_above(route.context_tokens, order.text_bytes):
+        raise Refusal(
+            Code.CONTEXT_LENGTH,
+            f"This model's maximum context length is {route.context_tokens} tokens. However, your input has"
+            f" about {order.prompt_estimate} tokens. Please reduce its length.",
+            param="messages" if order.endpoint is Endpoint.CHAT else None,
+        )
+    if order.max_tokens is not None and order.max_tokens > route.context_tokens:
+        raise Refusal(
+            Code.INVALID_VALUE,
+            f"max_tokens is too large: {order.max_tokens}. This model's context has {route.context_tokens} tokens.",
+            param="max_tokens",
+        )
+
+
+def _model_json(route: Route) -> dict[str, Any]:
+    return {"id": route.slug, "object": "model", "created": route.created, "owned_by": OWNER}
+
+
+def _add_headers(refusal: Refusal, admission: Admission) -> None:
+    for name, value in admission.headers:
+        refusal.headers.setdefault(name.decode(), value.decode())
+
+
+def _measure(call: Call, seconds: float) -> None:
+    model = call.model or "unknown"
+    metrics.GATEWAY_REQUESTS.labels(model, str(call.status or "refused")).inc()
+    metrics.GATEWAY_SECONDS.labels(model).observe(seconds)
+    if call.prompt_tokens:
+        metrics.GATEWAY_TOKENS.labels(model, "prompt").inc(call.prompt_tokens)
+    if call.completion_tokens:
+        metrics.GATEWAY_TOKENS.labels(model, "completion").inc(call.completion_tokens)
+
+
+async def answer(work: Callable[[], Awaitable[None]], reply: Reply, begun: Callable[[], bool]) -> None:
+    """Run one request at a door; every failure becomes an answer in OpenAI's shape."""
+    try:
+        await work()
+    except Refusal as refusal:
+        await _refuse(refusal, reply, begun())
+    except Unavailable as error:
+        await _refuse(Refusal(Code.NOT_AVAILABLE, error.message), reply, begun())
+    except Exception:
+        log.exception("gateway_call_failed")
+        await _refuse(Refusal(Code.INTERNAL, "Something went wrong on our side."), reply, begun())
+
+
+async def _refuse(refusal: Refusal, reply: Reply, begun: bool) -> None:
+    if begun:
+        await reply.end(sse.event(refusal.error()))
+        return
+    headers: Headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+    await reply.send(refusal.status, [JSON_TYPE, *headers], refusal.body())

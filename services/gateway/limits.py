@@ -1,0 +1,267 @@
+"""Limits of requests and tokens a minute, judged in memory on leased shares.
+
+Each call passes every subject it concerns: its key's limits, when it has any, and its organisation's. Tokens
+are reserved by estimate (prompt and longest answer) and settled by what was really used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from services.core.errors import MatrixError
+from services.core.logs import get_logger
+from services.gateway import rules
+from services.gateway.leases import LEASE_S, RENEW_S, Leases, Share, Wanted
+from services.gateway.refusals import Code, Refusal
+
+log = get_logger(__name__)
+
+KEEP_S = 120.0  # a lease nobody used for this long is given back
+ACQUIRE_S_MAX = 3.0
+SWEEP_S = 600.0
+NEWCOMER_TRIES = 5
+NEWCOMER_WAIT_S = 0.06  # holders are woken by a notification and answer within a few milliseconds
+RESET_S_MAX = 3_600.0
+
+Headers = list[tuple[bytes, bytes]]
+Kind = Literal["requests", "tokens"]
+
+
+class Subject(NamedTuple):
+    """Something that has a limit. `name` is its key in rate_lease."""
+
+    name: str
+    kind: Kind
+    limit: int
+    owner: str
+
+    @classmethod
+    def of(cls, owner: str, kind: Kind, limit: int) -> Subject:
+        return cls(f"{owner}:{kind}", kind, limit, owner)
+
+
+Subjects = tuple[Subject, ...]
+
+
+@dataclass(slots=True)
+class Hold:
+    """This process's share of one subject, and how much of it is taken."""
+
+    subject: Subject
+    share: int
+    lease_until: float
+    asked_at: float  # when `asked` began to count
+    full_at: float = 0.0
+    asked: float = 0.0
+    demand: float = 0.0  # units a minute, smoothed
+    used_at: float = 0.0
+
+    def wanted(self, now: float) -> Wanted:
+        """What to ask for at this moment: half what was asked lately, half the history."""
+        elapsed_s = max(now - self.asked_at, 0.5)
+        self.demand = (self.demand + self.asked * rules.WINDOW_S / elapsed_s) / 2
+        self.asked, self.asked_at = 0.0, now
+        return Wanted(self.subject.name, self.subject.limit, math.ceil(self.demand))
+
+    def renewed(self, share: Share, *, asked_at: float, now: float) -> None:
+        self.full_at = rules.rescale(self.full_at, now, share_before=self.share, share=share.per_minute)
+        self.share = share.per_minute
+        self.lease_until = asked_at + LEASE_S
+
+
+@dataclass(slots=True)
+class Admission:
+    """A call that was let through. Settle it once, whatever becomes of it."""
+
+    headers: Headers
+    tokens: int
+    _holds: list[Hold]
+    _clock: Callable[[], float]
+
+    def settle(self, tokens: int) -> None:
+        """Replace the reservation by the `tokens` really used."""
+        now = self._clock()
+        for hold in self._holds:
+            if hold.subject.kind == "tokens":
+                hold.full_at = rules.take(hold.full_at, now, cost=tokens - self.tokens, share=hold.share)
+
+
+@dataclass(slots=True)
+class Limiter:
+    """The shares of one process."""
+
+    leases: Leases
+    clock: Callable[[], float] = time.monotonic
+    _holds: dict[str, Hold] = field(default_factory=dict)
+    _acquiring: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def admit(self, subjects: Subjects, *, prepaid: bool, tokens: int) -> Admission:
+        """Let a call through that may use `tokens`. Raises Refusal: over a limit, or no lease to be had."""
+        now = self.clock()
+        holds: list[Hold] = []
+        for subject in subjects:
+            hold = self._holds.get(subject.name)
+            if hold is None or hold.subject.limit != subject.limit or (prepaid and hold.lease_until <= now):
+                await self._acquire(subjects, prepaid=prepaid)
+                return self._judge([self._holds[one.name] for one in subjects], self.clock(), tokens)
+            holds.append(hold)
+        return self._judge(holds, now, tokens)
+
+    def _judge(self, holds: list[Hold], now: float, tokens: int) -> Admission:
+        verdicts: list[rules.Verdict] = []
+        refused: tuple[Hold, rules.Verdict] | None = None
+        for hold in holds:
+            cost = 1 if hold.subject.kind == "requests" else tokens
+            hold.asked += cost
+            hold.used_at = now
+            verdict = rules.judge(hold.full_at, now, cost=cost, share=hold.share, limit=hold.subject.limit)
+            verdicts.append(verdict)
+            if not verdict.allowed and (refused is None or verdict.retry_after_s > refused[1].retry_after_s):
+                refused = (hold, verdict)
+        if refused is not None:
+            raise _over_limit(*refused, tokens, limit_headers(holds, verdicts, 0, now))
+        for hold in holds:
+            cost = 1 if hold.subject.kind == "requests" else tokens
+            hold.full_at = rules.take(hold.full_at, now, cost=cost, share=hold.share)
+        return Admission(limit_headers(holds, verdicts, tokens, now), tokens, holds, self.clock)
+
+    async def _acquire(self, subjects: Subjects, *, prepaid: bool) -> None:
+        """Get leases for these subjects now, because a call waits for them."""
+        try:
+            async with asyncio.timeout(ACQUIRE_S_MAX), self._acquiring:
+                await self._acquire_missing(subjects, prepaid=prepaid)
+        except (MatrixError, TimeoutError) as error:
+            if prepaid or any(subject.name not in self._holds for subject in subjects):
+                raise Refusal(
+                    Code.NOT_AVAILABLE,
+                    "Your limits cannot be checked at the moment. Try again shortly.",
+                    headers={"Retry-After": "2"},
+                ) from error
+            log.warning("limits_not_renewed", error=str(error))
+
+    async def _acquire_missing(self, subjects: Subjects, *, prepaid: bool) -> None:
+        now = self.clock()
+        missing = [subject for subject in subjects if not self._holds_well(subject, now, prepaid=prepaid)]
+        for attempt in range(NEWCOMER_TRIES):
+            for subject in missing:
+                hold = self._holds.setdefault(subject.name, Hold(subject, 0, 0.0, self.clock()))
+                hold.subject = subject
+                hold.used_at = self.clock()
+            await self._renew([self._holds[subject.name] for subject in missing])
+            missing = [subject for subject in missing if self._holds[subject.name].share == 0]
+            if not missing:
+                return
+            self.leases.ask_holders([subject.name for subject in missing])
+            if attempt < NEWCOMER_TRIES - 1:
+                await asyncio.sleep(NEWCOMER_WAIT_S)
+
+    def _holds_well(self, subject: Subject, now: float, *, prepaid: bool) -> bool:
+        hold = self._holds.get(subject.name)
+        if hold is None or hold.subject.limit != subject.limit:
+            return False
+        return not prepaid or hold.lease_until > now
+
+    async def _renew(self, holds: Sequence[Hold]) -> None:
+        asked_at = self.clock()
+        shares = await self.leases.renew([hold.wanted(asked_at) for hold in holds])
+        now = self.clock()
+        for hold in holds:
+            hold.renewed(shares[hold.subject.name], asked_at=asked_at, now=now)
+
+    async def renew_wanted(self, names: frozenset[str]) -> None:
+        """Renew at once what a newcomer in another process asked for."""
+        holds = [hold for name, hold in self._holds.items() if name in names]
+        if holds:
+            await self._renew(holds)
+
+    async def keep(self) -> None:
+        """Renew leases in use and give back the others, until cancelled."""
+        swept_at = self.clock()
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self.renew_all()
+                if self.clock() - swept_at > SWEEP_S:
+                    swept_at = self.clock()
+                    await self.leases.sweep()
+            except MatrixError as error:
+                # Prepaid callers stop when their leases end; the others go on with the shares they had.
+                log.warning("leases_not_renewed", error=str(error))
+
+    async def renew_all(self) -> None:
+        now = self.clock()
+        idle = [name for name, hold in self._holds.items() if now - hold.used_at > KEEP_S]
+        for name in idle:
+            del self._holds[name]
+        await self.leases.give_back(idle)
+        if self._holds:
+            await self._renew(list(self._holds.values()))
+
+    async def stop(self) -> None:
+        names = list(self._holds)
+        self._holds.clear()
+        await self.leases.give_back(names)
+
+
+def limit_headers(
+    holds: Sequence[Hold], verdicts: Sequence[rules.Verdict], tokens: int, now: float
+) -> Headers:
+    """What is left after this call, as OpenAI says it and as the IETF draft does, for the tightest limits."""
+    headers: Headers = []
+    policies: list[str] = []
+    states: list[str] = []
+    for kind, cost in (("requests", 1), ("tokens", tokens)):
+        found = [(v.remaining, h, v) for h, v in zip(holds, verdicts, strict=True) if h.subject.kind == kind]
+        if not found:
+            continue
+        _, hold, verdict = min(found, key=lambda one: one[0])
+        left = max(0, verdict.remaining - cost) if verdict.allowed else verdict.remaining
+        reset_s = min(
+            verdict.reset_s + (cost * rules.WINDOW_S / hold.share if hold.share else 0.0), RESET_S_MAX
+        )
+        limit = hold.subject.limit
+        headers += [
+            (b"x-ratelimit-limit-%s" % kind.encode(), b"%d" % limit),
+            (b"x-ratelimit-remaining-%s" % kind.encode(), b"%d" % left),
+            (b"x-ratelimit-reset-%s" % kind.encode(), _duration(reset_s)),
+        ]
+        policies.append(f'"{kind}";q={limit};w=60')
+        states.append(f'"{kind}";r={left};t={math.ceil(reset_s)}')
+    if policies:
+        headers.append((b"ratelimit-policy", ", ".join(policies).encode()))
+        headers.append((b"ratelimit", ", ".join(states).encode()))
+    return headers
+
+
+def _duration(seconds: float) -> bytes:
+    """As OpenAI writes it: 12ms, 1.5s, 6m0s."""
+    if seconds < 1:
+        return b"%dms" % math.ceil(seconds * 1_000)
+    if seconds < 60:
+        return b"%.3gs" % seconds
+    return b"%dm%ds" % divmod(math.ceil(seconds), 60)
+
+
+def _over_limit(hold: Hold, verdict: rules.Verdict, tokens: int, headers: Headers) -> Refusal:
+    subject = hold.subject
+    whose = "your API key" if subject.owner.startswith("apikey_") else "your organization"
+    shown = {name.decode(): value.decode() for name, value in headers}
+    if math.isinf(verdict.retry_after_s):
+        # Asking again cannot help, so there is no Retry-After; the status is the one OpenAI gives.
+        return Refusal(
+            Code.RATE_LIMIT,
+            f"Request too large for {whose}: it may use {tokens} tokens and the limit is {subject.limit}"
+            " tokens per minute. Send a shorter prompt or a smaller max_tokens.",
+            headers=shown,
+        )
+    wait_s = max(1, math.ceil(verdict.retry_after_s))
+    return Refusal(
+        Code.RATE_LIMIT,
+        f"Rate limit reached for {whose}: {subject.limit} {subject.kind} per minute. Try again in {wait_s} s.",
+        headers={**shown, "Retry-After": str(wait_s)},
+    )

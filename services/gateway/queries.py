@@ -1,0 +1,91 @@
+"""Reads of models and upstreams for pages and API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model that clients may name."""
+
+    id: str
+    slug: str
+    name: str
+    description: str
+    endpoints: list[str]
+    context_tokens: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StaffModelRow:
+    """A model as the operator's console shows it."""
+
+    id: str
+    slug: str
+    name: str
+    description: str
+    endpoints: list[str]
+    context_tokens: int
+    created_at: datetime
+    upstream_id: str
+    upstream_name: str
+    upstream_model: str
+    enabled: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRow:
+    """An upstream as the operator's console shows it; of its key only whether there is one."""
+
+    id: str
+    name: str
+    kind: str
+    base_url: str
+    has_api_key: bool
+    connect_timeout_s: int
+    read_timeout_s: int
+    on_hangup: str
+    enabled: bool
+    created_at: datetime
+    version: int
+    models: int  # enabled ones that run there
+
+
+async def models(uow: UnitOfWork) -> list[ModelRow]:
+    """Models that clients may call, by slug. A model of a disabled upstream is listed and answers "not found"."""
+    uow.actor.require(Capability.MODELS_READ)
+    rows = await uow.execute(
+        "select id, slug, name, description, endpoints, context_tokens, created_at from model"
+        " where enabled order by slug"
+    )
+    return [ModelRow(**row) for row in rows.mappings()]
+
+
+async def staff_models(uow: UnitOfWork) -> list[StaffModelRow]:
+    """All models. `uow` is `crossing(Reason.STAFF, actor=...)`."""
+    uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
+    rows = await uow.execute(
+        "select m.id, m.slug, m.name, m.description, m.endpoints, m.context_tokens, m.created_at,"
+        " m.upstream_id, u.name as upstream_name, m.upstream_model, m.enabled, m.version"
+        " from model m join upstream u on u.id = m.upstream_id order by m.slug"
+    )
+    return [StaffModelRow(**row) for row in rows.mappings()]
+
+
+async def staff_upstreams(uow: UnitOfWork) -> list[UpstreamRow]:
+    """All upstreams. `uow` is `crossing(Reason.STAFF, actor=...)`."""
+    uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
+    rows = await uow.execute(
+        "select u.id, u.name, u.kind, u.base_url, u.api_key_sealed is not null as has_api_key,"
+        " u.connect_timeout_s, u.read_timeout_s, u.on_hangup, u.enabled, u.created_at, u.version,"
+        " (select count(*) from model m where m.upstream_id = u.id and m.enabled) as models"
+        " from upstream u order by u.kind = 'openai', u.name"
+    )
+    return [UpstreamRow(**row) for row in rows.mappings()]

@@ -1,0 +1,148 @@
+"""Server-sent events of a streamed answer: cut, counted, made ours, passed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+EVENT_BYTES_MAX = 4_000_000  # an upstream that never ends an event must not fill our memory
+DONE = b"data: [DONE]\n\n"
+
+
+class StreamBroken(Exception):
+    """The upstream's stream is not one we can pass on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as an upstream counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def usage_in(payload: dict[str, Any]) -> Usage | None:
+    """The usage an answer states, or None when it states none that makes sense."""
+    usage = payload.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+        return None
+    return Usage(prompt, completion)
+
+
+def event(payload: dict[str, Any]) -> bytes:
+    return b"data: %s\n\n" % orjson.dumps(payload)
+
+
+class Cutter:
+    """Takes an upstream's bytes as they come and gives the bytes to pass on, whole events only.
+
+    Along the way it names the model as the caller knows it, takes out what is not OpenAI's or was asked for by
+    us only, and keeps count. [DONE] is held back: the caller of this class sends it once the call is booked.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_model",
+        "_wants_usage",
+        "completion_tokens",
+        "done",
+        "error",
+        "finished",
+        "last",
+        "prompt_tokens",
+        "usage",
+    )
+
+    def __init__(self, model: str, *, wants_usage: bool) -> None:
+        self._buffer = b""
+        self._model = model
+        self._wants_usage = wants_usage
+        self.prompt_tokens = 0  # as reported on the way, 0 when nothing was
+        self.completion_tokens = 0  # so far: by the upstream's running count, else one per piece of text
+        self.usage: Usage | None = None  # the upstream's final word
+        self.finished = False  # a finish reason was seen
+        self.done = False  # [DONE] was seen
+        self.error: dict[str, Any] | None = None
+        self.last: dict[
+            str, Any
+        ] = {}  # id and time of the stream, for the chunk we may have to make ourselves
+
+    def feed(self, data: bytes) -> bytes:
+        """Raises StreamBroken for what cannot be an event stream of this API."""
+        buffer = self._buffer + data if self._buffer else data
+        if b"\r" in buffer:
+            buffer = buffer.replace(b"\r\n", b"\n")
+        *events, self._buffer = buffer.split(b"\n\n")
+        if len(self._buffer) > EVENT_BYTES_MAX:
+            raise StreamBroken("an event is too long")
+        return b"".join([self._pass(one) for one in events if one])
+
+    def _pass(self, text: bytes) -> bytes:
+        data = text[6:] if text.startswith(b"data: ") and b"\n" not in text else _data_of(text)
+        if not data:
+            return b""  # a comment that keeps the connection alive
+        if data == b"[DONE]":
+            self.done = True
+            return b""
+        try:
+            payload = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise StreamBroken("an event holds no JSON") from error
+        if not isinstance(payload, dict):
+            raise StreamBroken("an event holds no object")
+        if "error" in payload:
+            self.error = payload
+            return b""
+        return self._pass_chunk(payload)
+
+    def _pass_chunk(self, chunk: dict[str, Any]) -> bytes:
+        choices = _choices(chunk)
+        timings = chunk.pop("timings", None)
+        if isinstance(timings, dict):
+            self._take_running_count(timings)
+        else:
+            self.completion_tokens += sum(map(_carries_text, choices))
+        if choices and choices[0].get("finish_reason"):
+            self.finished = True
+        if stated := usage_in(chunk):
+            self.usage = stated
+            self.prompt_tokens, self.completion_tokens = stated.prompt_tokens, stated.completion_tokens
+            if not choices and not self._wants_usage:
+                return b""
+        if not self._wants_usage:
+            chunk.pop("usage", None)
+        chunk["model"] = self._model
+        if not self.last:
+            self.last = {name: chunk.get(name) for name in ("id", "object", "created", "model")}
+        return event(chunk)
+
+    def _take_running_count(self, timings: dict[str, Any]) -> None:
+        """llama.cpp says with every piece how many tokens it has made, also those it still holds back."""
+        made, read, cached = (timings.get(name, 0) for name in ("predicted_n", "prompt_n", "cache_n"))
+        if type(made) is int and type(read) is int and type(cached) is int:
+            self.completion_tokens = max(self.completion_tokens, made)
+            self.prompt_tokens = read + cached
+
+
+def _data_of(text: bytes) -> bytes:
+    lines = [line[5:].removeprefix(b" ") for line in text.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines)
+
+
+def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    choices = chunk.get("choices") or []
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise StreamBroken("a chunk's choices are not a list of objects")
+    return choices
+
+
+def _carries_text(choice: dict[str, Any]) -> bool:
+    """What an upstream sends piece by piece is a token each."""
+    delta = choice.get("delta")
+    said = delta if isinstance(delta, dict) else choice
+    return any(said.get(name) for name in ("content", "text", "tool_calls", "reasoning_content"))

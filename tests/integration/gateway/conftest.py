@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.core.database import Database
+from tests.integration.gateway.house import FakeUpstream, House, served
+from tests.world import World
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeUpstream]:
+    fake = FakeUpstream(tmp_path_factory.mktemp("fake") / "served.log")
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def house(database: Database, world: World, fake: FakeUpstream, tmp_path: Path) -> House:
+    return House(database, world, fake, tmp_path)
+
+
+@pytest.fixture
+async def gateway(house: House) -> AsyncIterator[House]:
+    """A house whose gateway answers on `base_url`."""
+    async with served(house):
+        yield house
