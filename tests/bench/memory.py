@@ -12,6 +12,7 @@ import psutil
 
 from tests.bench.figures import Figure, Result
 from tests.bench.product import Product, running
+from tests.bench.stub import MODEL
 
 PSS_MB_MAX = 1_200.0
 BUSY_CALLS = 3
@@ -34,7 +35,7 @@ def _use(product: Product) -> None:
     """Sign in and ask the built-in model, so that what is loaded on first use is loaded."""
     product.cookie()
     body = {
-        "model": "smollm2-135m-instruct",
+        "model": MODEL,
         "messages": [{"role": "user", "content": "Say hello."}],
         "max_tokens": 40,
     }

@@ -50,11 +50,7 @@ async def parties(product: Product, count: int) -> list[Party]:
 async def demo_party(product: Product) -> Party:
     """The demo's first organisation, with its history, and with a key without limits."""
     async with inside(product):
-        async with crossing(Reason.DEMO) as uow:
-            found = await uow.execute(
-                "select id from organization where name = :name", name=product.demo["organization"]
-            )
-        organization_id: str = found.scalar_one()
+        organization_id: str = product.demo["organization"]
         async with unit_of_work(system(organization_id)) as uow:
             created = await keys.create_key(uow, name="load")
     return Party(organization_id, product.cookie(), created.secret)

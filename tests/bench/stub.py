@@ -27,8 +27,8 @@ import uvloop
 from services.core.tether import tied
 from tests.bench.product import ROOT, ProductFailed, free_port
 
-MODEL = "smollm2-135m-instruct"
-PROMPT_BASE = 1_000_000
+MODEL = "smollm2-135m"
+PROMPT_BASE = 1_000
 MAX_TOKENS_USUAL = 16
 _NUMBER = re.compile(rb"\d+")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
