@@ -5,27 +5,33 @@ behind that still holds the port.
 """
 
 import asyncio
+import contextlib
 import signal
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import uvloop
 from granian.constants import Interfaces
+from granian.errors import FatalError
 from granian.log import LogLevels
 from granian.server.embed import Server
 
 from matrix_app.up import reflex_environment
 from matrix_app.up.frontend import published
+from matrix_app.up.refusal import Refused
 from services.core.settings import Settings
 
 DRAIN_TIMEOUT_S = 15.0  # how long answers under way may take once we were asked to stop
 BACKLOG = 1024
 
 Scope = MutableMapping[str, Any]
-AsgiApp = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class ServingFailed(RuntimeError):
+class ServingFailed(Refused):
     """The server ended although nobody asked it to."""
 
 
@@ -62,22 +68,45 @@ class _Requests:
     def __init__(self, app: AsgiApp) -> None:
         self._app = app
         self._running: set[asyncio.Task[Any]] = set()
+        self._cutting = False
 
-    async def __call__(self, scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        task = asyncio.current_task()
-        if scope["type"] != "http" or task is None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, _telling_why(send))
+        elif scope["type"] == "http":
+            await self._request(scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("A request must run in a task, else it could not be cut.")
         self._running.add(task)
         try:
             await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._cutting:
+                raise
         finally:
             self._running.discard(task)
 
     def cut(self) -> None:
         """Cancel what still runs; each sees a cancellation and closes its books as when a caller hangs up."""
+        self._cutting = True
         for task in self._running:
             task.cancel()
+
+
+def _telling_why(send: Send) -> Send:
+    """Write out why the app did not start: granian knows that it did not, and drops the reason."""
+
+    async def tell(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            sys.stderr.write(message.get("message", ""))
+        await send(message)
+
+    return tell
 
 
 async def _serve(app: _Requests, settings: Settings) -> None:
@@ -101,6 +130,7 @@ async def _serve(app: _Requests, settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    await server.serve()
+    with contextlib.suppress(FatalError):
+        await server.serve()
     if not asked:
-        raise ServingFailed("The server ended unasked: its app did not start.")
+        raise ServingFailed("The app did not start, or its server ended: see above.")
