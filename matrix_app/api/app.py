@@ -10,26 +10,31 @@ from fastapi import FastAPI
 
 from matrix_app.api import errors, health
 from matrix_app.api.edge import Edge
-from matrix_app.api.v1 import doors, keys, organizations
+from matrix_app.api.gateway import GatewayApp
+from matrix_app.api.v1 import doors, keys, models, organizations, staff, usage
 from services.core import runtime
 from services.core.settings import settings
 
 API = "/api/v1"
 
 
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    await runtime.start(settings(), "web")
-    try:
-        yield
-    finally:
-        await runtime.stop()
-
-
 def create_app() -> FastAPI:
-    """API and health. The database is reached once the app's lifespan has begun, not before."""
+    """API, gateway and health. The database is reached once the app's lifespan has begun, not before."""
+    gateway = GatewayApp()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        on = await runtime.start(settings(), "web")
+        try:
+            await gateway.start(on, settings())
+            yield
+        finally:
+            await gateway.stop()
+            await runtime.stop()
+
     app = FastAPI(title="Matrix", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     errors.install(app)
+    app.mount("/v1", gateway)  # first: its calls are many, and routes are tried in order
     app.include_router(health.router)
     # An app of its own: what is not found below /api/v1 is a problem document, never a page.
     app.mount(API, _rest())
@@ -50,7 +55,7 @@ def _rest() -> FastAPI:
         redirect_slashes=False,
     )
     errors.install(rest)
-    for module in (doors, organizations, keys):
+    for module in (doors, organizations, keys, models, usage, staff):
         rest.include_router(module.router)
     _complete_openapi(rest)
     return rest

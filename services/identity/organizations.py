@@ -67,7 +67,7 @@ async def found_organization(
         name=name,
         name_key=rules.sorting_key(name),
         timezone=rules.require_timezone(timezone),
-        currency=rules.require_currency(currency),
+        currency=rules.require_currency(currency, on=uow.now.date()),
         billing_mode=billing_mode,
         test_clock_id=test_clock_id,
         created_at=uow.now,

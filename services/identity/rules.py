@@ -7,8 +7,9 @@ import re
 import unicodedata
 import zoneinfo
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
+from models.money import UnknownCurrency, currency
 from models.types import OrganizationKind
 from services.core.errors import Forbidden, Invalid, TooLarge
 
@@ -165,10 +166,15 @@ def require_timezone(name: str) -> str:
     return name
 
 
-def require_currency(code: str) -> str:
-    if not re.fullmatch(r"[A-Z]{3}", code):
+def require_currency(code: str, *, on: date) -> str:
+    """A currency that is legal tender on that day. Raises Invalid."""
+    try:
+        usable = currency(code).valid_on(on)
+    except UnknownCurrency:
+        usable = False
+    if not usable:
         raise Invalid(
-            f"{code[:16]!r} is not a currency code.",
+            f"{code[:16]!r} is no currency that can be used.",
             field="currency",
             next_step="Use a code like USD or EUR.",
         )

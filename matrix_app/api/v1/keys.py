@@ -14,6 +14,7 @@ from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Body,
     Cursor,
+    Instant,
     Limit,
     Page,
     Shown,
@@ -62,7 +63,7 @@ class NewKey(Body):
     models: list[str] = Field([], max_length=MODELS_MAX, description="Slugs; empty means every model")
     requests_per_minute: PerMinute = None
     tokens_per_minute: PerMinute = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
 
 
 class ChangedKey(Body):

@@ -5,17 +5,26 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    model_validator,
+)
 
 from matrix_app.api.errors import PROBLEM_JSON
 from services.core.crypto import vault
-from services.core.errors import Invalid
+from services.core.errors import Invalid, Malformed
 
 PAGE_ROWS_MAX = 100
 PAGE_ROWS = 50
@@ -57,7 +66,23 @@ def exact_text(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-Exact = Annotated[Decimal, PlainSerializer(exact_text, return_type=str)]
+def _no_float(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError('write a decimal as text, like "0.15": a JSON number does not keep its digits')
+    return value
+
+
+Exact = Annotated[Decimal, BeforeValidator(_no_float), PlainSerializer(exact_text, return_type=str)]
+
+
+def _within_calendar(at: datetime) -> datetime:
+    """In UTC, and in years that every part of the system can hold."""
+    if not 1970 <= at.year < 2200:
+        raise ValueError("must lie between the years 1970 and 2199")
+    return at.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_calendar)]
 
 
 class Page(Shown, Generic[Item]):
@@ -147,6 +172,20 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def _refuse_nul(request: Request) -> None:
+    """PostgreSQL cannot store or compare a NUL byte, wherever in an address it stands."""
+    if "\x00" in request.url.path or b"%00" in request.scope["query_string"]:
+        raise Malformed(
+            "The address contains a NUL byte (%00).", next_step="Remove it.", code="malformed_request"
+        )
+
+
 def resource(tag: str, **options: Any) -> APIRouter:
     """A router for one kind of resource."""
-    return APIRouter(tags=[tag], route_class=StrictRoute, responses=failures(), **options)
+    return APIRouter(
+        tags=[tag],
+        route_class=StrictRoute,
+        responses=failures(),
+        dependencies=[Depends(_refuse_nul)],
+        **options,
+    )

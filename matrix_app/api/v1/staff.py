@@ -1,0 +1,279 @@
+"""What those do who run this installation: organisations, upstreams, models and prices of everybody."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Response
+from pydantic import AwareDatetime, Field
+
+from matrix_app.api.deps import AnyCaller, staff_work
+from matrix_app.api.v1.models import PriceShown
+from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.shape import (
+    PAGE_ROWS,
+    Body,
+    Cursor,
+    Exact,
+    Instant,
+    Limit,
+    Page,
+    Shown,
+    cursor_for,
+    position_in,
+    resource,
+)
+from services.catalog import queries as catalog
+from services.catalog import service as price_book
+from services.core.permissions import Capability
+from services.core.settings import settings
+from services.core.work import UnitOfWork
+from services.gateway import queries as gateway
+from services.gateway import upstreams
+from services.gateway.upstreams import ModelFields, UpstreamFields
+from services.identity import organizations, queries
+
+router = resource("staff", prefix="/staff")
+
+
+class StaffOrganizationShown(Shown):
+    id: str
+    kind: str
+    name: str
+    timezone: str
+    currency: str
+    billing_mode: str
+    created_at: AwareDatetime
+    suspended_at: AwareDatetime | None
+    members: int
+    active_keys: int
+
+
+class UpstreamShown(Shown):
+    """Of its key only whether there is one."""
+
+    id: str
+    name: str
+    kind: str
+    base_url: str
+    has_api_key: bool
+    connect_timeout_s: int
+    read_timeout_s: int
+    on_hangup: str
+    enabled: bool
+    created_at: AwareDatetime
+    version: int
+    models: int
+
+
+class Upstreams(Shown):
+    data: list[UpstreamShown]
+
+
+class NewUpstream(Body):
+    name: str
+    base_url: str = ""
+    api_key: str | None = Field(None, description="Stored sealed; null keeps it as it is, empty removes it")
+    connect_timeout_s: int = 5
+    read_timeout_s: int = 120
+    on_hangup: str = "drain"
+    enabled: bool = True
+
+
+class ChangedUpstream(NewUpstream):
+    version: int
+
+
+class StaffModelShown(Shown):
+    id: str
+    slug: str
+    name: str
+    description: str
+    endpoints: list[str]
+    context_tokens: int
+    created_at: AwareDatetime
+    upstream_id: str
+    upstream_name: str
+    upstream_model: str
+    enabled: bool
+    version: int
+
+
+class StaffModels(Shown):
+    data: list[StaffModelShown]
+
+
+class NewModel(Body):
+    slug: str
+    name: str
+    upstream_id: str
+    upstream_model: str
+    context_tokens: int
+    endpoints: list[str] = Field(["chat", "completions"])
+    description: str = ""
+    enabled: bool = True
+
+
+class ChangedModel(NewModel):
+    """The slug stays what it is."""
+
+    version: int
+
+
+class NewPrice(Body):
+    model: str
+    meter: str
+    currency: str
+    unit_amount: Exact = Field(description="Decimal in text, at most 12 places", examples=["0.15"])
+    per_units: int = 1_000_000
+    valid_from: Instant | None = Field(None, description="Now if left out; never in the past")
+
+
+class StaffPrices(Shown):
+    data: list[PriceShown]
+
+
+@router.get("/organizations")
+async def list_organizations(
+    who: AnyCaller,
+    search: Annotated[str, Query(max_length=100)] = "",
+    kind: str | None = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_ROWS,
+) -> Page[StaffOrganizationShown]:
+    """All organisations by name."""
+    filters = {"search": search, "kind": kind}
+    position = position_in("staff.organizations", filters, cursor)
+    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_READ) as uow:
+        rows = await queries.staff_organizations(
+            uow,
+            search=search,
+            kind=kind,
+            after=(position[0], position[1]) if position else None,
+            limit=limit + 1,
+        )
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(
+        data=[StaffOrganizationShown.model_validate(row) for row in rows[:limit]],
+        next_cursor=cursor_for("staff.organizations", filters, [last.name_key, last.id]) if last else None,
+    )
+
+
+@router.get("/organizations/{organization_id}")
+async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_READ) as uow:
+        return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+
+
+@router.post("/organizations/{organization_id}/suspend")
+async def suspend(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+    """Stop an organisation's keys and changes at once. Its people can still read."""
+    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
+        await organizations.suspend_organization(uow, organization_id)
+        return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+
+
+@router.post("/organizations/{organization_id}/resume")
+async def resume(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+    """Undo a suspension."""
+    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
+        await organizations.resume_organization(uow, organization_id)
+        return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+
+
+@router.get("/upstreams")
+async def list_upstreams(who: AnyCaller) -> Upstreams:
+    """Where models run."""
+    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
+        return Upstreams(data=[UpstreamShown.model_validate(r) for r in await gateway.staff_upstreams(uow)])
+
+
+@router.post("/upstreams", status_code=201, response_model=UpstreamShown)
+async def add_upstream(who: AnyCaller, body: NewUpstream, repeat: RepeatOnce) -> Response:
+    """Add a server that speaks the OpenAI API."""
+
+    async def add(uow: UnitOfWork) -> UpstreamShown:
+        row = await upstreams.add_upstream(
+            uow,
+            UpstreamFields(**body.model_dump(exclude={"api_key"})),
+            api_key=body.api_key or "",
+            allowed_private=settings().allow_private_upstreams,
+        )
+        return await _upstream(uow, row.id)
+
+    work = staff_work(who, Capability.STAFF_UPSTREAMS_WRITE)
+    return await repeat.once(work, add, owner=who.actor.id)
+
+
+@router.put("/upstreams/{upstream_id}")
+async def change_upstream(who: AnyCaller, upstream_id: str, body: ChangedUpstream) -> UpstreamShown:
+    """Replace what is said of an upstream."""
+    async with staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow:
+        await upstreams.update_upstream(
+            uow,
+            upstream_id,
+            UpstreamFields(**body.model_dump(exclude={"api_key", "version"})),
+            version=body.version,
+            api_key=body.api_key,
+            allowed_private=settings().allow_private_upstreams,
+        )
+        return await _upstream(uow, upstream_id)
+
+
+async def _upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamShown:
+    row = next(row for row in await gateway.staff_upstreams(uow) if row.id == upstream_id)
+    return UpstreamShown.model_validate(row)
+
+
+@router.get("/models")
+async def list_models(who: AnyCaller) -> StaffModels:
+    """All models, also those that are switched off."""
+    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
+        return StaffModels(data=[StaffModelShown.model_validate(r) for r in await gateway.staff_models(uow)])
+
+
+@router.post("/models", status_code=201, response_model=StaffModelShown)
+async def add_model(who: AnyCaller, body: NewModel, repeat: RepeatOnce) -> Response:
+    """Offer a model to clients."""
+
+    async def add(uow: UnitOfWork) -> StaffModelShown:
+        row = await upstreams.add_model(uow, ModelFields(**body.model_dump()))
+        return await _model(uow, row.id)
+
+    work = staff_work(who, Capability.STAFF_UPSTREAMS_WRITE)
+    return await repeat.once(work, add, owner=who.actor.id)
+
+
+@router.put("/models/{model_id}")
+async def change_model(who: AnyCaller, model_id: str, body: ChangedModel) -> StaffModelShown:
+    """Replace what is said of a model."""
+    async with staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow:
+        fields = ModelFields(**body.model_dump(exclude={"version"}))
+        await upstreams.update_model(uow, model_id, fields, version=body.version)
+        return await _model(uow, model_id)
+
+
+async def _model(uow: UnitOfWork, model_id: str) -> StaffModelShown:
+    row = next(row for row in await gateway.staff_models(uow) if row.id == model_id)
+    return StaffModelShown.model_validate(row)
+
+
+@router.get("/prices")
+async def list_prices(who: AnyCaller, model: str | None = None) -> StaffPrices:
+    """Every price there is, was or will be."""
+    async with staff_work(who, Capability.STAFF_PRICES_READ) as uow:
+        rows = await catalog.history(uow, model=model)
+    return StaffPrices(data=[PriceShown.model_validate(row) for row in rows])
+
+
+@router.post("/prices", status_code=201, response_model=PriceShown)
+async def set_price(who: AnyCaller, body: NewPrice, repeat: RepeatOnce) -> Response:
+    """Let a model cost something from now or a later time on. The price before it ends then."""
+
+    async def create(uow: UnitOfWork) -> PriceShown:
+        price = await price_book.set_price(uow, **body.model_dump())
+        state = "planned" if price.valid_from > uow.wall_now else "current"
+        return PriceShown.model_validate({**price.model_dump(), "state": state})
+
+    work = staff_work(who, Capability.STAFF_PRICES_WRITE)
+    return await repeat.once(work, create, owner=who.actor.id)
