@@ -6,7 +6,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 T ?= tests
-BOOTSTRAP := $(PYTHON) matrix_app/up/bootstrap.py
+BOOTSTRAP := command -v $(PYTHON) > /dev/null || { \
+  echo "matrix: There is no $(PYTHON) here: install Python 3.11 or newer." >&2; exit 1; }; \
+  $(PYTHON) matrix_app/up/bootstrap.py
 
 ##@ Use
 .PHONY: run
@@ -21,7 +23,7 @@ reset: ## Delete this copy's data (MATRIX_DATA_DIR, else ./data) after asking
 
 .PHONY: clean
 clean: ## Delete everything made here but the data: packages, compiled pages, caches
-	rm -rf .venv .web .web.ready .ruff_cache .pytest_cache .hypothesis .import_linter_cache assets/external
+	rm -rf .venv .web .web.ready .ruff_cache .pytest_cache .hypothesis .import_linter_cache .venv.lock assets/external
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Work on it
@@ -43,7 +45,7 @@ check: dev ## Lint, format, types, import rules, known vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m tests.audit
+	@$(BIN)/python -m tests.tools.audit
 
 .PHONY: format
 format: dev ## Put every Python file into the one format
@@ -56,11 +58,11 @@ bench: dev chromium ## Benchmarks, as ratios; also saved as JSON
 
 .PHONY: shot
 shot: dev chromium ## Pictures of a page in both themes and on a phone (PAGE=/portal)
-	@$(BIN)/python -m tests.shot $(PAGE)
+	@$(BIN)/python -m tests.tools.shot $(PAGE)
 
 .PHONY: chromium
 chromium:
-	@$(BIN)/python -m tests.chromium
+	@$(BIN)/python -m tests.tools.chromium
 
 .PHONY: lock
 lock: dev ## Lock the newest versions that requirements*.in allow (U=1 also raises those already locked)

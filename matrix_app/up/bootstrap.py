@@ -5,6 +5,7 @@ versions of Python, to say that they are too old. Packages are only touched when
 once asked for stays: `make run` after `make test` does not take the tests' packages away.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -48,12 +49,16 @@ def main(wanted):
     if stamp.get("digest") == digest:
         return
     check_room()
-    if not has_our_python():
-        make_venv()
-    install(sets)
-    write_command()
-    with open(STAMP, "w") as file:
-        json.dump({"sets": sets, "digest": digest}, file)
+    with open(VENV + ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two copies started at once: the second finds the work done
+        if read_stamp().get("digest") == digest:
+            return
+        if not has_our_python():
+            make_venv()
+        install(sets)
+        write_command()
+        with open(STAMP, "w") as file:
+            json.dump({"sets": sets, "digest": digest}, file)
 
 
 def use_a_fitting_python():

@@ -166,6 +166,7 @@ def test_the_demo_is_shown_with_the_address_this_copy_has_now(tmp_path: Path) ->
     demo = Demo.read(tmp_path)
 
     assert demo == Demo([DemoAccount("portal", "ada@example.com", "pw")], "mx-secret", "org_1")
+    assert demo is not None
     assert as_json(settings, demo)["address"] == "http://localhost:4000"
     assert curl(settings, "mx-secret").startswith("  curl http://localhost:4000/v1/chat/completions ")
     assert "ada@example.com" in announcement(settings)
