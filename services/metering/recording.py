@@ -20,7 +20,7 @@ from services.catalog import queries as catalog
 from services.catalog.rules import NOT_RATED, PriceBook, Rated, rate
 from services.core.errors import Invalid
 from services.core.work import UnitOfWork
-from services.metering import locks, rules
+from services.metering import calendar, locks, rules
 from services.metering.rules import CheckedEvent, MeterRule
 
 _NOTHING = Decimal(0)
@@ -276,7 +276,7 @@ class _Batch:
         rated: Rated,
     ) -> None:
         amounts = {line.meter: line.amount for line in rated.lines}
-        bucket = rules.minute_of(event.time)
+        bucket = calendar.minute_floor(event.time)
         for meter, quantity in added:
             if quantity is None or meter.aggregation not in rules.SUMMED:
                 continue

@@ -295,8 +295,3 @@ def _quantity(value: Any, meter: str, at: str) -> Decimal:
     if number > QUANTITY_MAX:
         raise Invalid(f"A quantity is at most {QUANTITY_MAX:.0e}.", field=at)
     return exact(number)
-
-
-def minute_of(time: datetime) -> datetime:
-    """The UTC minute a time falls in: the finest bucket that is kept."""
-    return time.replace(second=0, microsecond=0)
