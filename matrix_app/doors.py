@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -22,19 +22,36 @@ def is_api(path: str) -> bool:
 class Doors:
     """An ASGI app of two. Start and stop are the pages' app's, which starts the API's own with it.
 
-    `documents` are the routes that were compiled to a document of their own.
+    `documents` are the routes that were compiled to a document of their own; `headers` go with every answer
+    of the pages.
     """
 
-    def __init__(self, *, api: AsgiApp, pages: AsgiApp, documents: Collection[str]) -> None:
+    def __init__(
+        self,
+        *,
+        api: AsgiApp,
+        pages: AsgiApp,
+        documents: Collection[str],
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         self._api = api
         self._pages = pages
+        self._headers = headers
         self._documents = {route: f"{route}.html" for route in documents}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or not is_api(scope["path"]):
-            await self._pages(self._as_document(scope), receive, send)
+            await self._pages(self._as_document(scope), receive, self._with_headers(send))
         else:
             await self._api(scope, receive, send)
+
+    def _with_headers(self, send: Send) -> Send:
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+            await send(message)
+
+        return send_with_headers
 
     def _as_document(self, scope: Scope) -> Scope:
         """A page lies both at /sign-in.html and in a folder /sign-in, and the folder would answer by a redirect."""

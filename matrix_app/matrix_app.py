@@ -13,7 +13,10 @@ from matrix_app import pages
 from matrix_app.api.app import create_app
 from matrix_app.doors import Doors
 from matrix_app.pages import faults
+from matrix_app.page_headers import page_headers
 from matrix_app.pages.registry import PAGES
+from matrix_app.up.frontend import published
+from services.core.settings import settings
 
 api = create_app()
 
@@ -27,7 +30,8 @@ class MatrixApp(rx.App):
             for route, declared in PAGES.items()
             if route.startswith("/") and route != "/" and not declared.is_dynamic
         ]
-        return Doors(api=api, pages=super().__call__(), documents=documents)
+        headers = page_headers(published() / "build" / "client", https=settings().secure_cookies)
+        return Doors(api=api, pages=super().__call__(), documents=documents, headers=headers)
 
 
 app = MatrixApp(
