@@ -12,26 +12,26 @@ from components.texts import t
 from matrix_app import pages
 from matrix_app.api.app import create_app
 from matrix_app.doors import Doors
-from matrix_app.pages import faults
+from matrix_app.live_door import LiveDoor
 from matrix_app.page_headers import page_headers
-from matrix_app.pages.registry import PAGES
+from matrix_app.pages import faults
+from matrix_app.pages.registry import PAGES, documents
 from matrix_app.up.frontend import published
+from services.core.database import database
 from services.core.settings import settings
 
 api = create_app()
+live = LiveDoor()
 
 
 class MatrixApp(rx.App):
     """Reflex's app behind the API's: a call of the gateway does not pass through what only pages need."""
 
     def __call__(self) -> Doors:
-        documents = [
-            route
-            for route, declared in PAGES.items()
-            if route.startswith("/") and route != "/" and not declared.is_dynamic
-        ]
         headers = page_headers(published() / "build" / "client", https=settings().secure_cookies)
-        return Doors(api=api, pages=super().__call__(), documents=documents, headers=headers)
+        return Doors(
+            api=api, live=live, pages=super().__call__(), documents=documents(), headers=headers
+        )
 
 
 app = MatrixApp(
@@ -53,7 +53,7 @@ for declared in PAGES.values():
 
 @app.register_lifespan_task
 @asynccontextmanager
-async def _api_lifespan() -> AsyncIterator[None]:
-    """Database, vault, live hub and gateway start and stop with the API, whichever process serves it."""
-    async with api.router.lifespan_context(api):
+async def _lifespan() -> AsyncIterator[None]:
+    """The API's own start and stop, with the database, vault and gateway, and the live hub within it."""
+    async with api.router.lifespan_context(api), live.open(database(), settings()):
         yield
