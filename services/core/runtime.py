@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
+import models
 from services.core import crypto, database, logs, tracing
 from services.core.database import Database
 from services.core.settings import Settings
@@ -21,6 +25,7 @@ def urls(settings: Settings) -> tuple[str, str]:
 
 async def start(settings: Settings, process: str) -> Database:
     """Logs, traces, vault and database of this process. Call after any fork, in the loop that will be used."""
+    _know_all_tables()
     logs.configure(settings.log_level, settings.log_format, process)
     tracing.start(process, str(settings.otel_endpoint) if settings.otel_endpoint else None)
     crypto.install(crypto.file_vault(settings.data_dir))
@@ -34,3 +39,9 @@ async def stop() -> None:
     database.install(None)
     await on.close()
     tracing.stop()
+
+
+def _know_all_tables() -> None:
+    """Import every module of models: a table resolves its foreign keys, and logs their marks, only by then."""
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"models.{module.name}")
