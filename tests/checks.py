@@ -1,0 +1,78 @@
+"""Checks over a whole database that any test may end with."""
+
+from __future__ import annotations
+
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+
+EVIDENCE_MAX = 10
+
+_KEY = "organization_id, meter_id, bucket, model, key_id"
+_SUMS = "events, quantity, smallest, largest, cost, unpriced"
+
+# What each event states to each meter whose sums are kept, worked out from the event alone: quantity by its
+# properties, cost by the prices it names. Written apart from the product's own SQL, to disagree with it.
+_STATED = """
+    select e.organization_id, m.id as meter_id, date_trunc('minute', e.time, 'UTC') as bucket, e.model, e.key_id,
+           e.cost is null as unpriced, m.slug, m.organization_id is null as platform, e.price_ids,
+           case
+             when m.aggregation = 'count' then 1
+             when jsonb_typeof(e.properties -> m.value_property) = 'number'
+               then round((e.properties -> m.value_property)::numeric, 12)
+             when jsonb_typeof(e.properties -> m.value_property) = 'string'
+               and e.properties ->> m.value_property ~ '^[0-9]+([.][0-9]{1,12})?$'
+               then (e.properties ->> m.value_property)::numeric
+           end as quantity
+    from usage_event e
+    join meter m on m.event_type = e.type and coalesce(m.organization_id, e.organization_id) = e.organization_id
+    where m.aggregation in ('count', 'sum', 'max', 'average')
+"""
+_FROM_EVENTS = f"""
+    select {_KEY}, count(*) as events, sum(quantity) as quantity, min(quantity) as smallest,
+           max(quantity) as largest, count(*) filter (where unpriced) as unpriced,
+           coalesce(sum(round(quantity * unit_amount / per_units, 12)) filter (where not unpriced), 0) as cost
+    from ({_STATED}) as stated
+    left join lateral (select p.unit_amount, p.per_units from price p
+                       where stated.platform and p.meter = stated.slug and p.id = any(stated.price_ids)) as p on true
+    where quantity between 0 and 1000000000000000000
+    group by {_KEY}
+"""
+_FROM_ROLLUPS = f"""
+    select {_KEY}, sum(events) as events, sum(quantity) as quantity, min(smallest) as smallest,
+           max(largest) as largest, sum(cost) as cost, sum(unpriced) as unpriced
+    from (select {_KEY}, {_SUMS} from usage_minute union all select {_KEY}, {_SUMS} from usage_delta) as kept
+    group by {_KEY}
+"""
+_COARSER = """
+    select organization_id, meter_id, date_trunc('{unit}', bucket, 'UTC') as bucket, model, key_id,
+           sum(events) as events, sum(quantity) as quantity, min(smallest) as smallest,
+           max(largest) as largest, sum(cost) as cost, sum(unpriced) as unpriced
+    from usage_minute group by 1, 2, 3, 4, 5
+"""
+
+
+async def assert_rollups_equal_raw(on: Database | None = None) -> None:
+    """Minutes and waiting deltas equal the raw events, hours and days equal the minutes, costs add up."""
+    comparisons = {
+        "minutes and deltas against raw events": (_FROM_ROLLUPS, _FROM_EVENTS),
+        "hours against minutes": (f"select {_KEY}, {_SUMS} from usage_hour", _COARSER.format(unit="hour")),
+        "days against minutes": (f"select {_KEY}, {_SUMS} from usage_day", _COARSER.format(unit="day")),
+        "costs of meters against costs of events": (
+            "select organization_id, sum(cost) as cost from"
+            " (select organization_id, cost from usage_day union all select organization_id, cost from usage_delta)"
+            " as kept group by 1 having sum(cost) <> 0",
+            "select organization_id, sum(cost) as cost from usage_event group by 1 having sum(cost) <> 0",
+        ),
+    }
+    async with crossing(Reason.INVARIANTS, on=on) as uow:
+        # One snapshot for all comparisons: compactors and writers may be at work.
+        await uow.execute("set transaction isolation level repeatable read")
+        for what, (one, other) in comparisons.items():
+            columns = "organization_id, cost" if what.startswith("costs") else f"{_KEY}, {_SUMS}"
+            found = await uow.execute(
+                f"(select 'kept', d.* from (select {columns} from ({one}) a except select {columns} from ({other}) b) d"
+                f" union all select 'true', d.* from"
+                f" (select {columns} from ({other}) b except select {columns} from ({one}) a) d) limit {EVIDENCE_MAX}"
+            )
+            differing = [tuple(row) for row in found]
+            assert not differing, f"{what}:\n" + "\n".join(map(str, differing))
