@@ -24,6 +24,9 @@ log = get_logger(__name__)
 ATTEMPTS_MAX = 8
 RETRY = timedelta(seconds=5)  # doubled each time: the last of 8 tries comes ten minutes after the first
 HEARTBEAT_TIMEOUT = timedelta(seconds=30)
+POLL = timedelta(
+    seconds=2
+)  # only new jobs notify: retries, and jobs of a killed worker, are found by looking
 
 JobHandler = Callable[[dict[str, Any]], Awaitable[None]]
 _handlers: dict[str, JobHandler] = {}
@@ -69,17 +72,34 @@ async def work(on: Database) -> None:
     delay_s = 0.5
     while True:
         try:
-            async with await on.unpooled() as connection:
-                queuer = PgQueuer(PsycopgDriver(connection))
+            async with await on.unpooled() as asking, await on.unpooled() as listening:
+                queuer = PgQueuer(_Driver(asking, listening))
                 for name, handler in _handlers.items():
                     _register(queuer, name, handler)
                 delay_s = 0.5
-                await queuer.run(heartbeat_timeout=HEARTBEAT_TIMEOUT)
+                await queuer.run(dequeue_timeout=POLL, heartbeat_timeout=HEARTBEAT_TIMEOUT)
                 return
         except (psycopg.Error, OSError) as error:
             log.warning("jobs_reconnect", error=str(error), in_s=delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, 10)
+
+
+class _Driver(PsycopgDriver):
+    """PgQueuer's driver, with a connection of its own for notifications.
+
+    On a shared one every query waits until the listener lets go of it, which it does once a second.
+    """
+
+    def __init__(self, asking: psycopg.AsyncConnection[Any], listening: psycopg.AsyncConnection[Any]) -> None:
+        super().__init__(listening)
+        self._asking = PsycopgDriver(asking)
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        return await self._asking.fetch(query, *args)
+
+    async def execute(self, query: str, *args: object) -> str:
+        return await self._asking.execute(query, *args)
 
 
 def _register(queuer: PgQueuer, name: str, handler: JobHandler) -> None:
