@@ -29,8 +29,8 @@ STYLESHEETS = [
     )
 ]
 
-# Runs before first paint. The choice lives under Reflex's own storage key, so that both always agree; the cookie
-# lets the server know it for mail and documents. `choose` is called by the theme switch, `apply` when the system changes.
+# Runs before first paint. The choice lives under Reflex's own storage key, so that both always agree; the
+# cookie lets the server know it. `choose` is called by the theme switch, `apply` when the system changes.
 THEME_SCRIPT = """
 (function () {
   var root = document.documentElement;

@@ -60,7 +60,7 @@ def secret_dialog(
     open: rx.Var[bool] | None = None,
     on_open_change: Any = None,
     description: Text | None = None,
-    secret_path: str = "secret",
+    secret_path: str = "secret",  # noqa: S107 - the name of a field, not a secret
     id_path: str = "id",
     example: Text | None = None,
     extra: dict[str, Any] | None = None,

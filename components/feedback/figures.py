@@ -32,6 +32,7 @@ class _Sparkline(ClientComponent):
     label: rx.Var[str]
     topic: rx.Var[str]
     path: rx.Var[str]
+    field: rx.Var[str]
 
 
 def figure_card(
@@ -74,9 +75,13 @@ def sparkline(
     label: Text,
     topic: str | None = None,
     path: str | None = None,
+    field: str | None = None,
 ) -> rx.Component:
-    """The shape of a figure's recent past, from zero; `label` says it in words. With a topic it follows live."""
-    given = {"topic": topic, "path": path}
+    """The shape of a figure's recent past, from zero; `label` says it in words. With a topic it follows live.
+
+    Points are numbers, or objects with the number in `field`; those whose `start` is to come are not drawn.
+    """
+    given = {"topic": topic, "path": path, "field": field}
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Sparkline.create(points=points, label=label, **props)
 

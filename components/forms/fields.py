@@ -134,12 +134,13 @@ def password_field(
     label: Text = "Password",
     *,
     new: bool = False,
+    required: bool = True,
     hint: Text | None = None,
     min_length: int | None = None,
 ) -> rx.Component:
     """A password that can be shown; `new` asks the password manager for a fresh one. Pasting works."""
     return _field(
-        "password", name, label, required=True, hint=hint, min_length=min_length,
+        "password", name, label, required=required, hint=hint, min_length=min_length,
         auto_complete="new-password" if new else "current-password", texts=texts_under("form"),
     )  # fmt: skip
 

@@ -4,25 +4,26 @@ import { Icon } from "./icon.jsx";
 import { ownPath, send } from "./request.js";
 import { connection, toast, useSignal } from "./signals.js";
 
-const FormContext = createContext({ errors: {}, busy: false, formId: "form" });
+const FormContext = createContext({ errors: {}, busy: false, formId: "form", forgive: () => {} });
 const GUARD_MS = 1000;
 
 export const fieldId = (formId, name) => `${formId}-${name}`;
 
-/** The id and the complaint of the field `name` in the form around. */
+/** The id and the complaint of the field `name` in the form around, and how to say that its value is right now. */
 export function useField(name) {
-  const { errors, formId } = useContext(FormContext);
-  return { id: fieldId(formId, name), error: errors[name] };
+  const { errors, formId, forgive } = useContext(FormContext);
+  return { id: fieldId(formId, name), error: errors[name], forgive };
 }
 
 /** What is wrong with a control, in our words; empty when nothing is. */
 function complaint(control, texts) {
   const { validity } = control;
+  const isMissing = control.dataset.required === "true" && !control.value; // a picker's hidden value
   const label = control.dataset.label ?? control.name;
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
-  if (validity.valid) return "";
-  if (validity.valueMissing) {
-    const text = control.tagName === "SELECT" ? texts.choose : control.type === "checkbox" ? texts.tick : texts.enter;
+  if (validity.valid && !isMissing) return "";
+  if (validity.valueMissing || isMissing) {
+    const text = control.tagName === "SELECT" || isMissing ? texts.choose : control.type === "checkbox" ? texts.tick : texts.enter;
     return fill(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
   }
   if (validity.typeMismatch && control.type === "email") return texts.email;
@@ -45,6 +46,8 @@ function valuesOf(form) {
     } else if (control.type === "checkbox") values[control.name] = control.checked;
     else if (control.type === "radio") values[control.name] ??= control.checked ? control.value : undefined;
     else if (control.type === "number") values[control.name] = control.value === "" ? null : Number(control.value);
+    else if (control.type === "datetime-local") values[control.name] = control.value ? new Date(control.value).toISOString() : null;
+    else if (control.tagName === "SELECT" && control.value === "") values[control.name] = null;
     else values[control.name] = control.value;
     if (control.type === "radio" && control.checked) values[control.name] = control.value;
   }
@@ -99,7 +102,7 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
     if (busy || sending) return;
     const found = {};
     for (const control of form.current.elements) {
-      const text = control.name && control.willValidate ? complaint(control, texts) : "";
+      const text = control.name && !control.disabled ? complaint(control, texts) : "";
       if (text) found[control.name] ??= text;
     }
     setOwn({ errors: found, error: "" });
@@ -109,19 +112,21 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
     else onSubmit?.({ ...values, ...extra });
   }
 
-  // After a first submit, a field's complaint goes as soon as its value is right.
-  function recheck(event) {
-    const { name } = event.target;
-    if (!name || !own.errors[name]) return;
-    if (event.target.willValidate && complaint(event.target, texts)) return;
+  function forgive(name) {
     setOwn(({ errors: old, error: whole }) => {
       const { [name]: _gone, ...rest } = old;
       return { errors: rest, error: whole };
     });
   }
 
+  // After a first submit, a field's complaint goes as soon as its value is right.
+  function recheck(event) {
+    const { name } = event.target;
+    if (name && own.errors[name] && !complaint(event.target, texts)) forgive(name);
+  }
+
   return (
-    <FormContext.Provider value={{ errors: own.errors, busy: busy || sending, formId, texts }}>
+    <FormContext.Provider value={{ errors: own.errors, busy: busy || sending, formId, forgive }}>
       <form id={formId} ref={form} className="form" noValidate onSubmit={submit} onChange={recheck}>
         {failed && <Summary ref={summary} formId={formId} errors={own.errors} error={own.error} texts={texts} />}
         {children}

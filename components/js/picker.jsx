@@ -7,9 +7,10 @@ import { useField } from "./forms.jsx";
 /** `options` are `{id, label, detail}`; the chosen id travels in the form under `name`. */
 export function ComboBox({ name, label, hint, options, value, required, onChange, texts }) {
   const [chosen, setChosen] = useState(value ?? null);
-  const { id, error } = useField(name);
+  const { id, error, forgive } = useField(name);
   const choose = (key) => {
     setChosen(key);
+    if (key !== null) forgive(name);
     onChange?.(key === null ? "" : String(key));
   };
   return (
@@ -34,7 +35,7 @@ export function ComboBox({ name, label, hint, options, value, required, onChange
           <Icon name="chevron-down" />
         </Button>
       </div>
-      {name && <input type="hidden" name={name} value={chosen ?? ""} />}
+      {name && <input type="hidden" name={name} value={chosen ?? ""} data-label={label} data-required={required} />}
       {error && (
         <p className="field-error" id={`${id}-error`}>
           <Icon name="circle-alert" />

@@ -9,9 +9,24 @@ from typing import Any, Literal
 import reflex as rx
 
 from components.icons import icon
+from components.js import ClientComponent, library
 from components.texts import t
 
 SEARCH_SETTLE_MS = 250
+
+
+def _value_spec(value: rx.Var[str]) -> tuple[rx.Var[str]]:
+    return (value,)
+
+
+class _FilterInput(ClientComponent):
+    library = library("filters")
+    tag = "FilterInput"
+
+    type: rx.Var[str]
+    value: rx.Var[str]
+    settle_ms: rx.Var[int]
+    on_settle: rx.EventHandler[_value_spec]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ def filter_bar(
     filtered: rx.Var[bool] | bool,
     end: Sequence[rx.Component] = (),
 ) -> rx.Component:
-    """Controls show `values`; `on_filter(key, value)` is told each settled change. The bar stays when nothing matches."""
+    """Controls show `values`; `on_filter(key, value)` is told each settled change. Stays when nothing matches."""
     clear = rx.el.button(
         icon("x"), t("filter.clear"), type="button", on_click=on_clear, class_name="button quiet"
     )
@@ -71,13 +86,12 @@ def _control(
             class_name="select",
         )
     else:
-        # Uncontrolled: what is typed stays in the browser until it settles.
-        shown = rx.el.input(
+        shown = _FilterInput.create(
             id=control_id,
             type="search" if one.kind == "search" else "date",
-            default_value=current,
-            class_name="input",
-            on_change=lambda typed: _settled(on_filter(one.key, typed)),
+            value=current,
+            settle_ms=SEARCH_SETTLE_MS,
+            on_settle=lambda typed: on_filter(one.key, typed),
         )
     return rx.el.div(label, shown, class_name="field")
 
@@ -91,7 +105,3 @@ def _options(one: Filter) -> list[rx.Component]:
             )
         ]
     return [rx.el.option(words, value=chosen) for chosen, words in one.options]
-
-
-def _settled(event: Any) -> Any:
-    return event.debounce(SEARCH_SETTLE_MS)

@@ -66,7 +66,7 @@ class TableWithoutRowHeader(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A declared table. `id` is unique on its page, `caption` a catalogue key, `row_key` the field that identifies a row."""
+    """A declared table. `id` is unique on its page, `caption` a catalogue key, `row_key` names the rows' identity."""
 
     id: str
     caption: str
@@ -88,7 +88,7 @@ class Sorting:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Keyset paging: whether there is a page before and after, and how to go there. `summary` as "1-50 of about 1,200"."""
+    """Keyset paging: whether a page precedes and follows, and how to go there; `summary` as "1-50 of about 1,200"."""
 
     has_previous: rx.Var[bool] | bool
     has_next: rx.Var[bool] | bool

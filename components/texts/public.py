@@ -34,6 +34,7 @@ TEXTS: dict[str, str] = {
     "confirm.ready": "You opened the link we mailed. Confirm that the address is yours.",
     "confirm.submit": "Confirm address",
     "confirm.waiting": "We sent a mail with a link to the address you gave. Open the link to go on; it works for two days.",
+    "confirm.waiting_for": "We sent a mail with a link to {address}. Open the link to go on; it works for two days.",
     "confirm.mailbox": "Open the demo mailbox",
     "confirm.resend": "No mail?",
     "confirm.resend_text": "Check the spam folder, or have a new link sent. Links sent before stop working.",

@@ -1,0 +1,404 @@
+"""Every component in its states, for the gallery. Names, figures and sentences are made-up content, as in demo data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.charts.chart import Series, chart
+from components.feedback.badges import Status, badge
+from components.feedback.figures import figure_card, sparkline
+from components.feedback.states import (
+    banner,
+    empty_state,
+    error_state,
+    forbidden_state,
+    not_found_state,
+    skeleton,
+)
+from components.format.values import money, value, when
+from components.forms.fields import (
+    Option,
+    checkbox,
+    checkboxes,
+    combobox,
+    email_field,
+    money_field,
+    number_field,
+    password_field,
+    radios,
+    select,
+    switch,
+    text_area,
+    text_field,
+)
+from components.forms.form import action_button, form, form_foot, submit_button
+from components.kit.overlays import (
+    MenuEntry,
+    Trigger,
+    confirm_dialog,
+    dialog,
+    dialog_close,
+    dialog_foot,
+    icon_button,
+    info_tip,
+    menu,
+)
+from components.kit.tabs import Tab, tabs
+from components.live.figures import live_value
+from components.secret import secret_dialog
+from components.tables.filters import Filter, filter_bar
+from components.tables.table import Column, Paging, Sorting, Table, data_table
+
+STATUSES = {
+    "active": Status("gallery.status.active", "ok"),
+    "expiring": Status("gallery.status.expiring", "warn", "clock"),
+    "revoked": Status("gallery.status.revoked", "neutral", "ban"),
+}
+
+KEYS = Table(
+    "gallery-keys",
+    "gallery.keys",
+    columns=(
+        Column("name", "gallery.col.name", kind="link", href="href", row_header=True, sortable=True),
+        Column("prefix", "gallery.col.prefix", kind="code"),
+        Column("status", "gallery.col.status", kind="badge", statuses=STATUSES),
+        Column("requests", "gallery.col.requests", kind="number", sortable=True),
+        Column("cost", "gallery.col.cost", kind="money", currency="currency", sortable=True),
+        Column("used", "gallery.col.used", kind="datetime"),
+    ),
+)
+
+
+def _key(key_id: str, name: str, status: str, requests: int, cost: str, used: str | None) -> dict[str, Any]:
+    return {
+        "id": key_id, "name": name, "href": f"/keys/{key_id}", "prefix": f"mtx_{key_id[-4:]}", "status": status,
+        "requests": requests, "cost": cost, "currency": "USD", "used": used,
+    }  # fmt: skip
+
+
+ROWS = [
+    _key("key_0001", "Production", "active", 1204331, "1832.401200000000", "2026-11-24T08:31:00+00:00"),
+    _key(
+        "key_0002",
+        "Night batch for the catalogue translation",
+        "expiring",
+        88120,
+        "47.020000000000",
+        "2026-11-24T03:02:11+00:00",
+    ),
+    _key("key_0003", "Ana's laptop", "active", 312, "0.000412500000", "2026-11-23T17:40:00+00:00"),
+    _key("key_0004", "Old website", "revoked", 0, "0", None),
+]
+
+
+def dialog_example() -> rx.Component:
+    return dialog(
+        form(
+            "new-key",
+            text_field(
+                "name", "Name", hint="What will use it, so that a stranger dares to revoke it", max_length=80
+            ),
+            select(
+                "expiry",
+                "Expires",
+                [Option("90", "In 90 days"), Option("365", "In a year"), Option("", "Never")],
+                value="90",
+            ),
+            dialog_foot(dialog_close(), submit_button("Create key")),
+            on_submit=rx.noop(),
+        ),
+        title="New API key",
+        trigger=Trigger("New key", "primary", "plus"),
+        description="A key speaks for the whole organisation. It is shown once.",
+    )
+
+
+def figures_examples() -> rx.Component:
+    past = [3, 4, 4, 6, 5, 7, 9, 8, 11, 12, 12, 15]
+    return rx.el.div(
+        figure_card(
+            "Requests",
+            live_value("overview", "requests", "number", initial=1204331),
+            period="Today",
+            href="/usage",
+            as_of=when("2026-11-24T08:31:04+00:00", "second"),
+            comparison="12 % more than yesterday by this time",
+            spark=sparkline(past, label="Requests by hour, rising from 3 to 15 thousand"),
+        ),
+        figure_card(
+            "Cost so far",
+            money("1832.4012"),
+            period="November 2026",
+            href="/usage",
+            as_of=when("2026-11-24T08:31:04+00:00", "second"),
+        ),
+        figure_card("Tokens", value(48120331, "tokens"), period="Today", href="/usage", unit="tokens"),
+        figure_card(
+            "Errors",
+            value(0.0021, "percent"),
+            period="Last hour",
+            href="/requests",
+            info=info_tip("About errors", "Answers with status 500 or above."),
+        ),
+        class_name="grid-cards",
+    )
+
+
+def charts_examples() -> list[rx.Component]:
+    hours = [f"2026-11-23T{hour:02}:00:00+00:00" for hour in range(24)]
+    rows = [
+        {
+            "x": hour,
+            "smollm2": 40 + (index * 7) % 31,
+            "llama": None if index in (9, 10) else 22 + (index * 5) % 17,
+            "qwen": 9 + index,
+        }
+        for index, hour in enumerate(hours)
+    ]
+    days = [
+        {
+            "x": f"2026-11-{day:02}T00:00:00+00:00",
+            "smollm2": f"{day * 1.25:.2f}",
+            "llama": f"{20 - day * 0.6:.2f}",
+        }
+        for day in range(10, 25)
+    ]
+    return [
+        rx.el.div(
+            chart(
+                "Requests by model",
+                rows,
+                (
+                    Series("smollm2", "SmolLM2 135M"),
+                    Series("llama", "Llama 4 Scout"),
+                    Series("qwen", "Qwen 3 8B"),
+                ),
+                summary="SmolLM2 carried most of the day; Llama 4 Scout did not answer between 09:00 and 10:00.",
+                level=3,
+            ),
+            class_name="card",
+        ),
+        rx.el.div(
+            chart(
+                "Cost by day",
+                days,
+                (Series("smollm2", "SmolLM2 135M"), Series("llama", "Llama 4 Scout")),
+                kind="bar",
+                stacked=True,
+                value_kind="money",
+                currency="USD",
+                x_kind="day",
+                summary="Cost grew from 26.50 to 35.60 USD a day.",
+                partial_last=True,
+                level=3,
+            ),
+            class_name="card",
+        ),
+    ]
+
+
+def buttons_examples() -> rx.Component:
+    return rx.el.div(
+        action_button("Save changes", on_press=rx.noop(), look="primary"),
+        action_button("Refund 40.00 EUR", on_press=rx.noop()),
+        action_button(
+            "Export",
+            on_press=rx.toast.success("Export started", description="You may leave this page."),
+            icon="download",
+        ),
+        action_button(
+            "Fail",
+            on_press=rx.toast.error("The key was not revoked.", description="Try again."),
+            look="danger",
+        ),
+        action_button("Working", on_press=rx.noop(), busy=rx.Var.create(True)),
+        action_button("Quiet", on_press=rx.noop(), look="quiet"),
+        icon_button("Copy invoice number", "copy", on_press=rx.noop()),
+        info_tip("About tokens", "A token is about three quarters of an English word."),
+        class_name="row",
+    )
+
+
+def badges_examples() -> rx.Component:
+    return rx.el.div(
+        badge("Draft"),
+        badge("Active", "ok"),
+        badge("Expires soon", "warn", icon_name="clock"),
+        badge("Failed", "danger"),
+        badge("New", "info"),
+        class_name="row",
+    )
+
+
+def tables_examples() -> list[rx.Component]:
+    rows = rx.Var.create(ROWS)
+    none: rx.Var[list[dict[str, Any]]] = rx.Var.create([]).to(list[dict[str, Any]])
+    bar = filter_bar(
+        (
+            Filter("q", "gallery.col.name", "search"),
+            Filter("status", "gallery.col.status", options=(("active", "Active"), ("revoked", "Revoked"))),
+        ),
+        rx.Var.create({"q": "", "status": ""}),
+        on_filter=lambda _key, _value: rx.console_log("filter"),
+        on_clear=rx.noop(),
+        filtered=True,
+    )
+    full = data_table(
+        KEYS,
+        rows,
+        status=rx.Var.create("ready"),
+        sorting=Sorting(rx.Var.create("-requests"), lambda _key: rx.noop()),
+        paging=Paging(False, True, rx.noop(), rx.noop(), "1\u20134 of about 1,200"),
+        actions=lambda row: menu(
+            rx.Var.create("Actions for ") + row["name"].to(str),
+            [
+                MenuEntry("rotate", "Rotate", "refresh-cw"),
+                MenuEntry("revoke", "Revoke", "trash-2", danger=True),
+            ],
+        ),
+    )
+    return [
+        bar,
+        full,
+        data_table(_named("loading"), none, status=rx.Var.create("loading")),
+        data_table(
+            _named("error"),
+            none,
+            status=rx.Var.create("error"),
+            error_reference="req_01k9",
+            on_retry=rx.noop(),
+        ),
+        data_table(_named("filtered"), none, filtered=True, on_clear_filters=rx.noop()),
+        data_table(
+            _named("empty"),
+            none,
+            empty=empty_state(
+                "No API keys yet", "A key lets your programs call the gateway.", icon_name="key-round"
+            ),
+        ),
+    ]
+
+
+def _named(name: str) -> Table:
+    return Table(f"gallery-{name}", KEYS.caption, KEYS.columns)
+
+
+def form_examples() -> rx.Component:
+    models = [
+        Option("smollm2", "SmolLM2 135M", "Built in"),
+        Option("llama", "Llama 4 Scout", "Upstream West"),
+        Option("qwen", "Qwen 3 8B"),
+    ]
+    return rx.el.div(
+        form(
+            "gallery-form",
+            text_field("company", "Organisation", hint="As on its invoices", autocomplete="organization"),
+            email_field(),
+            password_field(new=True, hint="At least 12 characters", min_length=12),
+            combobox("model", "Model", models, hint="Type to find one"),
+            rx.el.div(
+                number_field("limit", "Requests a minute", min=1, step=1, value=60, suffix="rpm"),
+                money_field("budget", "Monthly budget", currency="USD", required=False),
+                class_name="form-row",
+            ),
+            checkboxes(
+                "scopes",
+                "Scopes",
+                [Option("chat", "Chat"), Option("embeddings", "Embeddings")],
+                value=["chat"],
+            ),
+            radios(
+                "plan",
+                "Plan",
+                [Option("solo", "Solo", "One member"), Option("team", "Team", "Up to 20 members")],
+                value="solo",
+            ),
+            text_area("note", "Note", required=False, rows=2),
+            checkbox("terms", "We accept the terms", required=True),
+            switch("alerts", "Send alerts", value=True),
+            form_foot(submit_button("Save organisation")),
+            on_submit=rx.noop(),
+            error=rx.Var.create(""),
+        ),
+        class_name="text-column",
+    )
+
+
+def overlays_examples() -> rx.Component:
+    return rx.el.div(
+        confirm_dialog(
+            title="Revoke \u201cProduction\u201d?",
+            text="Programs that use it stop at once. It was last used 2 minutes ago.",
+            verb="Revoke key",
+            typed="Production",
+            on_confirm=rx.toast.success("Key revoked"),
+            trigger=Trigger("Revoke key", "danger"),
+        ),
+        secret_dialog(
+            "gallery-secret",
+            text_field("name", "Name", max_length=80),
+            title="New API key",
+            done_title="Your new key",
+            submit_label="Create key",
+            url="/api/v1/gallery",
+            trigger=Trigger("Shown-once secret"),
+            example="curl -H 'Authorization: Bearer {secret}' http://localhost:3000/v1/models",
+            on_created=rx.noop(),
+        ),
+        menu(
+            "Row actions",
+            [
+                MenuEntry("open", "Open", "eye"),
+                MenuEntry("copy", "Copy id", "copy"),
+                MenuEntry("x", "Delete", "trash-2", danger=True),
+            ],
+            on_action=lambda chosen: rx.toast.info(chosen),
+        ),
+        class_name="row",
+    )
+
+
+def tabs_examples() -> rx.Component:
+    return tabs(
+        Tab("curl", "curl", rx.el.pre("curl ...")),
+        Tab("python", "Python", rx.el.pre("client = OpenAI()")),
+        Tab("javascript", "JavaScript", rx.el.pre("new OpenAI()")),
+        label="Language",
+    )
+
+
+def states_examples() -> list[rx.Component]:
+    return [
+        banner("info", "Prices change on 1 December.", title="New price book"),
+        banner("warn", "Usage since 10:42 is not counted yet."),
+        banner("danger", "The card was declined. The service stops on 30 November.", title="Payment failed"),
+        banner("ok", "All 12 upstreams answer."),
+        rx.el.div(
+            rx.el.div(skeleton(lines=4, label="Loading"), class_name="card"),
+            rx.el.div(error_state(reference="req_01k9x2", on_retry=rx.noop(), level=3), class_name="card"),
+            rx.el.div(forbidden_state(permission="keys:write", grantor="An owner"), class_name="card"),
+            rx.el.div(not_found_state(), class_name="card"),
+            class_name="grid-halves",
+        ),
+    ]
+
+
+def values_examples() -> rx.Component:
+    shown = {
+        "number": value(-1234567.5, "number"),
+        "tokens": value(48120331, "tokens"),
+        "money": money("1832.4012"),
+        "small money": money("0.0004125"),
+        "exact money": money("0.000412500001", exact=True),
+        "yen": money("1200", "JPY"),
+        "percent": value(0.193, "percent"),
+        "duration": value(1834, "duration"),
+        "instant": when("2026-11-24T08:31:00+00:00", zone="Europe/Lisbon"),
+        "missing": value("", "money"),
+    }
+    return rx.el.dl(
+        *(part for name, drawn in shown.items() for part in (rx.el.dt(name), rx.el.dd(drawn))),
+        class_name="facts",
+    )
