@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from matrix_app.api import errors, health
 from matrix_app.api.edge import Edge
 from matrix_app.api.gateway import GatewayApp
-from matrix_app.api.v1 import doors, keys, models, organizations, staff, usage
+from matrix_app.api.v1 import doors, figures, keys, models, organizations, requests, staff, usage
 from services.core import runtime
 from services.core.settings import settings
 
@@ -53,9 +53,10 @@ def _rest() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     errors.install(rest)
-    for module in (doors, organizations, keys, models, usage, staff):
+    for module in (doors, organizations, keys, models, requests, figures, usage, staff):
         rest.include_router(module.router)
     _complete_openapi(rest)
     return rest

@@ -28,6 +28,7 @@ SECRET_CHARACTERS = 40  # of 62 kinds: 238 bits
 SHOWN_CHARACTERS = 9  # of the secret, by which people recognise a key
 ACTIVE_KEYS_MAX = 200  # of one organisation
 OVERLAP_HOURS_MAX = 168
+SLUG_CHARACTERS_MAX = 200
 PER_MINUTE_MAX = 1_000_000_000
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -260,7 +261,11 @@ def _require_active(key: ApiKey, now: datetime) -> None:
 async def _known_models(uow: UnitOfWork, slugs: Sequence[str]) -> list[str]:
     wanted = sorted(set(slugs))
     for slug in wanted:
-        rules.refuse_unprintable(slug, field="models", what="The model's name")
+        rules.refuse_unprintable(slug[:SLUG_CHARACTERS_MAX], field="models", what="The model's name")
+        if len(slug) > SLUG_CHARACTERS_MAX:
+            raise Invalid(
+                "No model has a name that long.", field="models", next_step="See the list of models."
+            )
     found = await uow.execute("select slug from model where slug = any(:slugs)", slugs=wanted)
     unknown = set(wanted) - set(found.scalars())
     if unknown:

@@ -83,7 +83,9 @@ class Email:
 
 def clean_text(text: str, *, field: str, what: str, characters_max: int = NAME_CHARACTERS_MAX) -> str:
     """One line of text in normal form (NFC), trimmed. Raises Invalid if empty, too long or not printable."""
-    refuse_unprintable(text, field=field, what=what)
+    refuse_unprintable(
+        text[: characters_max * 4], field=field, what=what
+    )  # no work for what is too long anyway
     cleaned = unicodedata.normalize("NFC", text).strip()
     if not cleaned:
         raise Invalid(f"{what} is empty.", field=field, next_step=f"Enter {_lower(what)}.")
@@ -113,11 +115,13 @@ def refuse_unprintable(text: str, *, field: str, what: str) -> None:
 
 def parse_email(text: str) -> Email:
     """Raises Invalid for what cannot be an address we can write to."""
+    fits = len(text) <= EMAIL_CHARACTERS_MAX * 2
+    text = text[: EMAIL_CHARACTERS_MAX * 2]
     refuse_unprintable(text, field="email", what="The address")
     address = unicodedata.normalize("NFKC", text).strip()
     local, _, domain = address.rpartition("@")
     labels = domain.split(".")
-    fits = len(address) <= EMAIL_CHARACTERS_MAX and len(local) <= EMAIL_LOCAL_CHARACTERS_MAX
+    fits = fits and len(address) <= EMAIL_CHARACTERS_MAX and len(local) <= EMAIL_LOCAL_CHARACTERS_MAX
     if not fits or not _LOCAL_PART.fullmatch(local) or not all(map(_DOMAIN_LABEL.fullmatch, labels)):
         raise Invalid(
             "This is not an e-mail address.", field="email", next_step="Write it like name@example.com."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import Depends, Request, Response
@@ -19,6 +19,7 @@ from matrix_app.api.deps import (
     require_own_page,
     set_session_cookie,
 )
+from matrix_app.api.edge import BODY_BYTES_MAX
 from matrix_app.api.v1.organizations import OrganizationShown
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.settings import settings
@@ -29,9 +30,13 @@ router = resource("session")
 from_own_page = [Depends(require_known_origin)]
 
 
+# No bound here: how long is too long is for services/identity to say, with a better sentence.
+Password = Annotated[str, Field(max_length=BODY_BYTES_MAX, json_schema_extra={"format": "password"})]
+
+
 class SignUp(Body):
     email: str
-    password: str = Field(json_schema_extra={"format": "password"})
+    password: Password
     name: str
 
 
@@ -58,7 +63,7 @@ class ConfirmedShown(Shown):
 
 class SignIn(Body):
     email: str
-    password: str = Field(json_schema_extra={"format": "password"})
+    password: Password
 
 
 class SessionShown(Shown):

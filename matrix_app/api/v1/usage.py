@@ -1,4 +1,4 @@
-"""Usage: events in, figures out, and the meters between them."""
+"""Usage events in, and the meters that count them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.figures import MeterShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
 from models.types import Aggregation
@@ -172,21 +173,13 @@ class NewMeter(Body):
     unit: str = ""
 
 
-class MeterShown(Shown):
-    id: str
-    slug: str
-    name: str
-    event_type: str
-    aggregation: Aggregation
-    value_property: str | None
-    unit: str
-
-
 @router.post("/meters", status_code=201, response_model=MeterShown)
 async def create_meter(who: Member, body: NewMeter, repeat: RepeatOnce) -> Response:
     """Have events of one type counted, from the first one ever sent on."""
 
     async def create(uow: UnitOfWork) -> MeterShown:
-        return MeterShown.model_validate(await service.create_meter(uow, **body.model_dump()))
+        return MeterShown.model_validate(
+            {**(await service.create_meter(uow, **body.model_dump())).model_dump(), "platform": False}
+        )
 
     return await repeat.once(unit_of_work(who.actor), create, owner=who.actor.organization_id or "")
