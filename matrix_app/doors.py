@@ -1,4 +1,4 @@
-"""Which of the two apps of the web process answers: the API, or the pages with their websocket."""
+"""Which app of the web process answers: the API, the live figures, or the pages with their websocket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # First parts of the paths that belong to the API; a page must not begin with one of them.
-API_ROOTS = frozenset({"api", "v1", "live", "healthz", "readyz", "metrics"})
+API_ROOTS = frozenset({"api", "v1", "healthz", "readyz", "metrics"})
+LIVE = "/live"
 
 
 def is_api(path: str) -> bool:
@@ -20,7 +21,7 @@ def is_api(path: str) -> bool:
 
 
 class Doors:
-    """An ASGI app of two. Start and stop are the pages' app's, which starts the API's own with it.
+    """One ASGI app of several. Start and stop are the pages' app's, which starts the API's own with it.
 
     `documents` are the routes that were compiled to a document of their own; `headers` go with every answer
     of the pages.
@@ -30,17 +31,21 @@ class Doors:
         self,
         *,
         api: AsgiApp,
+        live: AsgiApp,
         pages: AsgiApp,
         documents: Collection[str],
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self._api = api
+        self._live = live
         self._pages = pages
         self._headers = headers
         self._documents = {route: f"{route}.html" for route in documents}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or not is_api(scope["path"]):
+        if scope["type"] == "websocket" and scope["path"] == LIVE:
+            await self._live(scope, receive, send)
+        elif scope["type"] == "lifespan" or not is_api(scope["path"]):
             await self._pages(self._as_document(scope), receive, self._with_headers(send))
         else:
             await self._api(scope, receive, send)

@@ -1,16 +1,24 @@
-"""What the pages around one's own account know: signing in, confirming an address, founding an organisation."""
+"""What the pages around one's own account know: signing up and in, confirming an address, founding an organisation."""
 
 from __future__ import annotations
 
+import json
 import zoneinfo
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import reflex as rx
 
+from services.catalog import queries as catalog
+from services.core.crossing import Reason, crossing
+from services.core.ids import is_id
+from state import addresses
 from state.base import ANYONE, SIGNED_IN, PageState, page_event
+from state.session import PORTAL_HOME
 
 TOKEN_CHARACTERS_MAX = 200
 EMAIL_CHARACTERS_MAX = 254
+USUAL_CURRENCY = "USD"
 
 
 class SignInState(PageState, rx.State):
@@ -29,23 +37,41 @@ class ConfirmState(PageState, rx.State):
     """The token of the link that was followed; it is the visitor's own, and goes on to the API."""
 
     token: str = ""
+    address: str = ""
+    mailbox: str = ""
 
     @page_event(ANYONE)
     async def load(self) -> None:
         self.token = self._query.get("token", "")[:TOKEN_CHARACTERS_MAX]
+        self.address = self._query.get("address", "")[:EMAIL_CHARACTERS_MAX]
+        self.mailbox = addresses.with_query("/mailbox", {"address": self.address})
+
+    @page_event(ANYONE)
+    async def signed_up(self, answer: dict[str, Any]) -> Any:
+        """Wait for the mail; in demo mode the API says where it lies, and so to which address it went."""
+        query = parse_qs(urlsplit(str(answer.get("mailbox") or "")).query)
+        return rx.redirect(addresses.with_query("/confirm", {"address": "".join(query.get("address", []))}))
+
+    @page_event(ANYONE)
+    async def confirmed(self, answer: dict[str, Any]) -> Any:
+        """On to signing in, with the address filled in."""
+        return rx.redirect(
+            addresses.with_query(addresses.SIGN_IN, {"confirmed": "1", "email": str(answer.get("email", ""))})
+        )
 
 
 class WelcomeState(PageState, rx.State):
-    """The timezone that the browser is in, as the form's first value."""
+    """First values of a new organisation: the browser's timezone, and the currencies there are prices in."""
 
     zone: str = "UTC"
-    zones: list[dict[str, str]] = []
+    currencies: list[dict[str, str]] = []
 
     @page_event(SIGNED_IN, reads=True)
     async def load(self) -> Any:
-        self.zones = [
-            {"id": name, "label": name.replace("_", " ")} for name in sorted(zoneinfo.available_timezones())
-        ]
+        async with crossing(Reason.CATALOG) as uow:
+            priced = {price.currency for price in await catalog.current(uow)}
+        ordered = sorted(priced | {USUAL_CURRENCY}, key=lambda code: (code != USUAL_CURRENCY, code))
+        self.currencies = [{"id": code, "label": code} for code in ordered]
         return rx.call_script("Intl.DateTimeFormat().resolvedOptions().timeZone", callback=WelcomeState.guess)
 
     @page_event(SIGNED_IN)
@@ -53,3 +79,19 @@ class WelcomeState(PageState, rx.State):
         """Take over what the browser says, if it is a timezone we know."""
         if zone in zoneinfo.available_timezones():
             self.zone = zone
+
+    @page_event(SIGNED_IN)
+    async def founded(self, answer: dict[str, Any]) -> Any:
+        """Work in the new organisation: the API changes the cookie, so the browser asks it and loads anew."""
+        organization_id = str(answer.get("id", ""))
+        return rx.call_script(_switch_to(organization_id)) if is_id(organization_id, "org") else None
+
+
+def _switch_to(organization_id: str) -> str:
+    request = {
+        "method": "POST",
+        "headers": {"Content-Type": "application/json", "X-Matrix-CSRF": "1"},
+        "body": json.dumps({"organization_id": organization_id}),
+    }
+    home = json.dumps(PORTAL_HOME)
+    return f"fetch('/api/v1/session/organization', {json.dumps(request)}).then(() => location.assign({home}))"

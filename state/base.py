@@ -14,9 +14,11 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
+from dataclasses import replace
 from enum import StrEnum
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
 
 import reflex as rx
 
@@ -84,13 +86,25 @@ class PageState(rx.State, mixin=True):
     def _actor(self) -> Actor:
         return self._signed_in.actor
 
+    @property
+    def _zone(self) -> ZoneInfo:
+        """The timezone by which the caller's organisation counts days."""
+        organization = self._signed_in.organization
+        return ZoneInfo(organization.timezone if organization else "UTC")
+
+    @property
+    def _currency(self) -> str:
+        organization = self._signed_in.organization
+        return organization.currency if organization else ""
+
     def _unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Work in the caller's organisation."""
         return unit_of_work(self._actor)
 
-    def _staff_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Work across tenants, in the name of a member of staff."""
-        return crossing(Reason.STAFF, actor=self._actor)
+    def _staff_work(self, *, within: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Work across tenants in the name of a member of staff; `within` an organisation, by its own clock."""
+        actor = self._actor if within is None else replace(self._actor, organization_id=within)
+        return crossing(Reason.STAFF, actor=actor)
 
     @property
     def _query(self) -> dict[str, str]:
@@ -98,9 +112,7 @@ class PageState(rx.State, mixin=True):
         return dict(self.router.url.query_parameters)
 
 
-def page_event(
-    needs: Capability | Access, *, reads: bool = False
-) -> Callable[[Handler[S, P]], Handler[S, P]]:
+def page_event(needs: Capability | Access, *, reads: bool = False) -> Callable[[Handler[S, P]], Any]:
     """Declare a method of a page state as an event handler that callers with `needs` may call.
 
     Errors become a toast; those of a handler that `reads` the page's rows become the page's `status` and `problem`.
@@ -108,7 +120,7 @@ def page_event(
     was opened with; who has no organisation yet is sent to make one.
     """
 
-    def declare(handler: Handler[S, P]) -> Handler[S, P]:
+    def declare(handler: Handler[S, P]) -> Any:
         if not inspect.iscoroutinefunction(handler):
             raise HandlerNotAsync(f"{handler.__qualname__} must be `async def` without `yield`.")
 

@@ -24,6 +24,7 @@ class Console(StrEnum):
     """Whose page it is; each but the public ones has its own navigation."""
 
     PUBLIC = "public"
+    BARE = "bare"  # brings its own frame
     PORTAL = "portal"
     GOVERNANCE = "governance"
 
@@ -47,6 +48,8 @@ class Page:
 
     def component(self) -> rx.Component:
         """The whole page with its frame."""
+        if self.console is Console.BARE:
+            return rx.fragment(*self.draw())
         if self.console is Console.PUBLIC:
             return public_frame(*self.draw(), title=self.title, wide=self.wide)
         return console_frame(*self.draw(), title=self.title, route=self.route, console=self.console.value)
@@ -70,7 +73,7 @@ def page(
 ) -> Callable[[Callable[[], Drawn]], Callable[[], Drawn]]:
     """Declare a page. The session is read before its own `on_load`, so that the shell knows who looks."""
     own = [] if on_load is None else list(on_load) if isinstance(on_load, list | tuple) else [on_load]
-    first = SessionState.look if console is Console.PUBLIC else SessionState.load
+    first = SessionState.look if console in {Console.PUBLIC, Console.BARE} else SessionState.load
 
     def declare(draw: Callable[[], Drawn]) -> Callable[[], Drawn]:
         if route in PAGES:
@@ -82,3 +85,8 @@ def page(
         return draw
 
     return declare
+
+
+def documents() -> list[str]:
+    """Routes that are compiled to a document of their own, besides the front page."""
+    return [route for route, one in PAGES.items() if route.startswith("/") and route != "/" and not one.is_dynamic]

@@ -1,21 +1,136 @@
-"""The portal's overview."""
+"""The portal's overview: what is being used right now, and what it costs."""
 
 from __future__ import annotations
 
-from components.shell.page import page_header
+from typing import Any
+
+import reflex as rx
+
+from components.feedback.badges import Status
+from components.feedback.figures import code_block, figure_card, sparkline
+from components.feedback.states import empty_state, skeleton
+from components.format.values import ValueKind
+from components.links import button_link
+from components.live.figures import live_refresh, live_status, live_value
+from components.shell.page import card, page_header, section
+from components.tables.table import Column, Table, data_table
 from components.texts import t
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.portal.keys import create_key_dialog
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from state.portal.overview import OverviewState
+from state.session import SessionState
 
+TOPIC = "overview"
+OUTCOMES = {"ok": Status("requests.ok", "ok"), "failed": Status("requests.failed", "danger")}
 
-@page(
-    "/portal",
-    console=Console.PORTAL,
-    title="overview.title",
-    needs=Capability.USAGE_READ,
-    on_load=OverviewState.load,
+LATEST = Table(
+    "latest",
+    "overview.latest",
+    columns=(
+        Column("started_at", "requests.time", kind="ago", row_header=True, href="href"),
+        Column("model", "requests.model", kind="code"),
+        Column("key", "requests.key"),
+        Column("outcome", "requests.outcome", kind="badge", statuses=OUTCOMES),
+        Column("prompt_tokens", "requests.input", kind="tokens"),
+        Column("completion_tokens", "requests.output", kind="tokens"),
+        Column("latency_ms", "requests.latency", kind="duration"),
+        Column("cost", "requests.cost", kind="money", currency="currency"),
+    ),
 )
+
+
+def _initial(path: str) -> rx.Var[Any]:
+    found: Any = OverviewState.figures.to(dict)
+    for part in path.split("."):
+        found = found[part].to(dict)
+    return found
+
+
+def _figure(name: str, path: str, kind: ValueKind, *, spark: bool = False) -> rx.Component:
+    """A live figure of today or this month, with the way to the rows behind it."""
+    shown = live_value(
+        TOPIC, path, kind, initial=_initial(path), currency=SessionState.currency, announce_as=t(f"overview.{name}")
+    )
+    today = path.startswith("today")
+    field = path.rsplit(".", 1)[-1]
+    line = sparkline(
+        OverviewState.figures["hours"].to(list), label=t("overview.by_hour"), topic=TOPIC, path="hours", field=field
+    )
+    return figure_card(
+        t(f"overview.{name}"),
+        shown,
+        period=t("overview.today") if today else t("overview.month"),
+        href="/portal/usage?range=24h" if today else "/portal/usage",
+        spark=line if spark else None,
+    )
+
+
+def _figures() -> rx.Component:
+    cost = rx.cond(
+        SessionState.capabilities.contains(Capability.COST_READ.value),
+        rx.fragment(_figure("cost_today", "today.cost", "money", spark=True), _figure("cost_month", "month.cost", "money")),
+        rx.fragment(),
+    )
+    return rx.el.div(
+        _figure("requests", "today.requests", "number", spark=True),
+        _figure("tokens", "today.tokens", "tokens", spark=True),
+        _figure("error_rate", "today.error_rate", "percent"),
+        cost,
+        _figure("requests_month", "month.requests", "number"),
+        class_name="grid-cards",
+    )
+
+
+def _guide() -> rx.Component:
+    """From no key to the first answer, on one page; the page notices the call by itself."""
+    key_step = rx.el.li(
+        rx.el.h3(t("guide.key")),
+        rx.cond(
+            OverviewState.step == "key",
+            rx.fragment(
+                rx.el.p(t("guide.key_text"), class_name="muted"),
+                create_key_dialog(OverviewState, on_created=OverviewState.key_made),
+            ),
+            rx.el.p(t("guide.key_done"), class_name="muted"),
+        ),
+    )
+    call_step = rx.el.li(
+        rx.el.h3(t("guide.call")),
+        rx.el.p(t("guide.call_text"), class_name="muted"),
+        code_block(OverviewState.example.replace("{secret}", "$MATRIX_API_KEY"), title=t("guide.curl")),
+    )
+    watch_step = rx.el.li(rx.el.h3(t("guide.watch")), rx.el.p(t("guide.watch_text"), class_name="muted"))
+    return card(rx.el.ol(key_step, call_step, watch_step, class_name="stack guide"), title=t("guide.title"))
+
+
+def _latest() -> rx.Component:
+    return section(
+        t("overview.latest"),
+        data_table(
+            LATEST,
+            OverviewState.latest,
+            status=OverviewState.status,
+            empty=empty_state(t("requests.none"), t("requests.none_text"), icon_name="activity", level=3),
+            zone=SessionState.zone,
+        ),
+        actions=[button_link(t("overview.all_requests"), href="/portal/requests", look="compact")],
+    )
+
+
+@page("/portal", console=Console.PORTAL, title="overview.title", needs=Capability.USAGE_READ, on_load=OverviewState.load)
 def overview() -> Drawn:
-    """Figures of now."""
-    return [page_header(t("overview.title"), text=t("overview.text"))]
+    """Figures of now, the latest calls, and for a newcomer the way to the first one."""
+    content = rx.fragment(
+        rx.cond(OverviewState.step != "done", _guide(), rx.fragment()),
+        _figures(),
+        _latest(),
+        live_refresh(TOPIC, path="latest", since=OverviewState.read_at, on_change=OverviewState.load),
+    )
+    return [
+        page_header(t("overview.title"), text=t("overview.text"), status=live_status(TOPIC, zone=SessionState.zone)),
+        in_its_state(
+            OverviewState, content, loading=skeleton(lines=12, label=t("overview.loading")), retry=OverviewState.load
+        ),
+    ]

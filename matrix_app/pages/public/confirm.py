@@ -24,17 +24,21 @@ def _ready() -> rx.Component:
             form_foot(submit_button(t("confirm.submit"))),
             url=endpoints.CONFIRM,
             extra={"token": ConfirmState.token},
-            destination="/sign-in?confirmed=1",
+            on_done=ConfirmState.confirmed,
         ),
     )
 
 
 def _waiting() -> rx.Component:
     return card(
-        rx.el.p(t("confirm.waiting")),
+        rx.cond(
+            ConfirmState.address != "",
+            rx.el.p(t("confirm.waiting_for", address=ConfirmState.address)),
+            rx.el.p(t("confirm.waiting")),
+        ),
         rx.cond(
             SessionState.demo,
-            rx.el.p(button_link(t("confirm.mailbox"), href="/mailbox", look="primary", icon_name="mail")),
+            rx.el.p(button_link(t("confirm.mailbox"), href=ConfirmState.mailbox, look="primary", icon_name="mail")),
             rx.fragment(),
         ),
     )
@@ -50,7 +54,7 @@ def confirm() -> Drawn:
             rx.el.p(t("confirm.resend_text"), class_name="muted"),
             rest_form(
                 "resend",
-                email_field(label=t("account.email")),
+                email_field(label=t("account.email"), value=ConfirmState.address),
                 form_foot(submit_button(t("confirm.resend_submit"), look="")),
                 url=endpoints.RESEND_CONFIRMATION,
                 done_text=t("confirm.resent"),

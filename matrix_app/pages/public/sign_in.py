@@ -12,7 +12,7 @@ from components.shell.page import card, page_header
 from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.registry import Console, Drawn, page
-from state.account import SignInState
+from state.account import ConfirmState, SignInState
 from state.session import SessionState
 
 
@@ -61,7 +61,7 @@ def sign_up() -> Drawn:
                 ),
                 form_foot(submit_button(t("sign_up.submit"))),
                 url=endpoints.SIGN_UP,
-                destination="/confirm",
+                on_done=ConfirmState.signed_up,
             )
         ),
         _instead("sign_up.known", "sign_up.known_link", "/sign-in"),

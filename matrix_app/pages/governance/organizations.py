@@ -1,0 +1,198 @@
+"""Organisations as staff sees them: all, and one with its people and usage."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+from components.feedback.badges import Status, status_badge
+from components.feedback.figures import copyable, facts
+from components.feedback.states import empty_state, skeleton
+from components.format.values import money, value, when
+from components.forms.form import rest_form, submit_button
+from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
+from components.links import link
+from components.shell.page import card, page_header, section
+from components.tables.filters import Filter, filter_bar
+from components.tables.table import Column, Paging, Table, data_table
+from components.texts import t
+from matrix_app.pages import endpoints
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.registry import Console, Drawn, page
+from models.types import OrganizationKind
+from services.core.permissions import Capability
+from state.governance.organizations import OrganizationsState, OrganizationState
+from state.session import SessionState
+
+STATUSES = {
+    "active": Status("organizations.active", "ok"),
+    "suspended": Status("organizations.suspended", "warn", "ban"),
+}
+KINDS = {kind.value: Status(f"organizations.kind.{kind.value}", "neutral", "building-2") for kind in OrganizationKind}
+
+ORGANIZATIONS = Table(
+    "organizations",
+    "organizations.title",
+    columns=(
+        Column("name", "organizations.name", kind="link", href="href", row_header=True),
+        Column("kind", "organizations.kind", kind="badge", statuses=KINDS),
+        Column("members", "organizations.members", kind="number"),
+        Column("active_keys", "organizations.keys", kind="number"),
+        Column("currency", "organizations.currency"),
+        Column("status", "organizations.status", kind="badge", statuses=STATUSES),
+        Column("created_at", "organizations.since", kind="date"),
+    ),
+)
+
+MEMBERS = Table(
+    "members",
+    "organization.members",
+    columns=(
+        Column("name", "organizations.name", row_header=True),
+        Column("email", "organization.email"),
+        Column("role", "organization.role"),
+        Column("joined_at", "organization.joined", kind="date"),
+    ),
+)
+
+
+@page(
+    "/governance/organizations",
+    console=Console.GOVERNANCE,
+    title="organizations.title",
+    needs=Capability.STAFF_ORGANIZATIONS_READ,
+    on_load=OrganizationsState.load,
+)
+def organizations() -> Drawn:
+    """All organisations, by name."""
+    kinds = [(kind.value, t(f"organizations.kind.{kind.value}")) for kind in OrganizationKind]
+    content = rx.fragment(
+        filter_bar(
+            [
+                Filter("q", "organizations.search", "search"),
+                Filter("kind", "organizations.kind", options=kinds),
+            ],
+            OrganizationsState.filters,
+            on_filter=OrganizationsState.narrow,
+            on_clear=OrganizationsState.widen,
+            filtered=OrganizationsState.filtered,
+        ),
+        data_table(
+            ORGANIZATIONS,
+            OrganizationsState.rows,
+            status=OrganizationsState.status,
+            empty=empty_state(t("organizations.none"), t("organizations.none_text"), icon_name="building-2"),
+            filtered=OrganizationsState.filtered,
+            on_clear_filters=OrganizationsState.widen,
+            paging=Paging(
+                ~OrganizationsState.is_first,
+                OrganizationsState.next_cursor != "",
+                OrganizationsState.first_page,
+                OrganizationsState.next_page,
+            ),
+            zone=SessionState.zone,
+        ),
+    )
+    return [
+        page_header(t("organizations.title"), text=t("organizations.text")),
+        in_its_state(OrganizationsState, content, retry=OrganizationsState.load),
+    ]
+
+
+def _change_dialog(verb: str, *, danger: bool) -> rx.Component:
+    """Suspend or resume, after the consequence was read."""
+    organization = OrganizationState.organization
+    name = organization["name"].to(str)
+    text = t(f"organization.{verb}_text", n=organization["active_keys"]) if danger else t(f"organization.{verb}_text")
+    words = t(f"organization.{verb}")
+    return dialog(
+        rx.el.p(text),
+        rest_form(
+            f"{verb}-organization",
+            dialog_foot(dialog_close(), submit_button(words, look="primary danger" if danger else "primary")),
+            url=f"{endpoints.STAFF_ORGANIZATIONS}/{organization['id'].to(str)}/{verb}",
+            done_text=t("organization.suspended" if danger else "organization.resumed"),
+            on_done=OrganizationState.load,
+        ),
+        title=t(f"organization.{verb}_title", name=name),
+        trigger=Trigger(words, "danger" if danger else "", "ban" if danger else "rotate-ccw"),
+        open=OrganizationState.asking,
+        on_open_change=OrganizationState.ask,
+        size="small",
+    )
+
+
+def _change() -> rx.Component:
+    organization = OrganizationState.organization
+    may = SessionState.capabilities.contains(Capability.STAFF_ORGANIZATIONS_WRITE.value)
+    either = rx.cond(
+        organization["status"] == "suspended",
+        _change_dialog("resume", danger=False),
+        _change_dialog("suspend", danger=True),
+    )
+    shown = may & (OrganizationState.status == "ready") & (organization["kind"] != "operator")
+    return rx.cond(shown, either, rx.fragment())
+
+
+def _facts() -> rx.Component:
+    organization = OrganizationState.organization
+    billing = [(mode, t(f"organization.billing.{mode}")) for mode in ("postpaid", "prepaid")]
+    return card(
+        facts(
+            (t("organization.id"), copyable(organization["id"].to(str), label=t("organization.id"))),
+            (t("organizations.kind"), status_badge(organization["kind"], KINDS)),
+            (t("organizations.status"), status_badge(organization["status"], STATUSES)),
+            (t("organization.timezone"), organization["timezone"].to(str)),
+            (t("organizations.currency"), organization["currency"].to(str)),
+            (t("organization.billing_mode"), rx.match(organization["billing_mode"], *billing, "")),
+            (t("organizations.since"), when(organization["created_at"], "date", zone=SessionState.zone)),
+        ),
+        title=t("organization.facts"),
+    )
+
+
+def _month() -> rx.Component:
+    month, currency = OrganizationState.month, OrganizationState.organization["currency"].to(str)
+    return card(
+        facts(
+            (t("organization.requests"), value(month["requests"], "number")),
+            (t("organization.error_rate"), value(month["error_rate"], "percent")),
+            (t("organization.input"), value(month["prompt_tokens"], "tokens")),
+            (t("organization.output"), value(month["completion_tokens"], "tokens")),
+            (t("organization.cost"), money(month["cost"], currency)),
+        ),
+        title=t("organization.month"),
+    )
+
+
+@page(
+    "/governance/organizations/[organization_id]",
+    console=Console.GOVERNANCE,
+    title="organization.title",
+    needs=Capability.STAFF_ORGANIZATIONS_READ,
+    on_load=OrganizationState.load,
+)
+def organization() -> Drawn:
+    """One organisation."""
+    people = section(
+        t("organization.members"),
+        data_table(
+            MEMBERS,
+            OrganizationState.members,
+            status=OrganizationState.status,
+            empty=empty_state(
+                t("organization.no_members"), t("organization.no_members_text"), icon_name="users", level=3
+            ),
+            zone=SessionState.zone,
+        ),
+    )
+    name = OrganizationState.organization["name"].to(str)
+    return [
+        rx.el.p(link(t("organization.back"), href="/governance/organizations")),
+        page_header(rx.cond(name, name, t("organization.title")), _change()),
+        in_its_state(
+            OrganizationState,
+            rx.fragment(rx.el.div(_facts(), _month(), class_name="grid-halves"), people),
+            loading=skeleton(lines=10, label=t("organization.loading")),
+            retry=OrganizationState.load,
+        ),
+    ]

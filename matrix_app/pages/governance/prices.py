@@ -1,0 +1,131 @@
+"""The price book: prices of now, their history, and setting a new one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.feedback.badges import Status
+from components.feedback.states import empty_state
+from components.format.values import when
+from components.forms.fields import Option, number_field, select, text_field
+from components.forms.form import rest_form, submit_button
+from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
+from components.shell.page import page_header
+from components.tables.filters import Filter, filter_bar
+from components.tables.table import Column, Table, data_table
+from components.texts import t
+from matrix_app.pages import endpoints
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.registry import Console, Drawn, page
+from services.core.permissions import Capability
+from state.governance.prices import PricesState
+from state.session import SessionState
+
+Row = rx.Var[dict[str, Any]]
+
+STATES = {
+    "current": Status("prices.current", "ok"),
+    "planned": Status("prices.planned", "info", "clock"),
+    "ended": Status("prices.ended", "neutral", "hourglass"),
+}
+METERS = ("prompt_tokens", "completion_tokens", "requests")
+
+
+def _meter(row: Row) -> rx.Component:
+    return rx.match(row["meter"], *[(name, t(f"meter.{name}")) for name in METERS], row["meter"].to(str))
+
+
+def _until(row: Row) -> rx.Component:
+    return rx.cond(row["valid_to"], when(row["valid_to"], "datetime", zone=SessionState.zone), t("prices.open"))
+
+
+PRICES = Table(
+    "prices",
+    "prices.title",
+    columns=(
+        Column("model", "prices.model", kind="code", row_header=True),
+        Column("meter", "prices.meter", draw=_meter),
+        Column("per_million", "prices.per_million", kind="money", currency="currency"),
+        Column("state", "prices.state", kind="badge", statuses=STATES),
+        Column("valid_from", "prices.valid_from", kind="datetime"),
+        Column("valid_to", "prices.valid_to", draw=_until),
+    ),
+)
+
+
+def _set_price() -> rx.Component:
+    meters = [Option(name, t(f"meter.{name}")) for name in METERS]
+    fields = [
+        select("model", t("prices.model"), PricesState.models),
+        select("meter", t("prices.meter"), meters),
+        rx.el.div(
+            text_field(
+                "unit_amount", t("prices.amount"), hint=t("prices.amount_hint"), pattern=r"\d{1,12}(\.\d{1,12})?",
+                autocomplete="off",
+            ),
+            text_field(
+                "currency", t("prices.currency"), hint=t("prices.currency_hint"), value="USD", pattern="[A-Z]{3}",
+                autocomplete="off",
+            ),
+            class_name="grid-halves",
+        ),
+        number_field(
+            "per_units", t("prices.per_units"), value=1_000_000, min=1, step=1, suffix=t("prices.units")
+        ),
+        text_field("valid_from", t("prices.valid_from"), kind="datetime-local", hint=t("prices.from_hint"), required=False),
+    ]  # fmt: skip
+    return dialog(
+        rest_form(
+            "set-price",
+            *fields,
+            dialog_foot(dialog_close(), submit_button(t("prices.set"))),
+            url=endpoints.STAFF_PRICES,
+            done_text=t("prices.saved"),
+            on_done=PricesState.changed,
+        ),
+        title=t("prices.set"),
+        description=t("prices.set_text"),
+        trigger=Trigger(t("prices.set"), "primary", "plus"),
+        open=PricesState.open_dialog,
+        on_open_change=PricesState.ask,
+    )
+
+
+@page(
+    "/governance/prices",
+    console=Console.GOVERNANCE,
+    title="prices.title",
+    needs=Capability.STAFF_PRICES_READ,
+    on_load=PricesState.load,
+)
+def prices() -> Drawn:
+    """Prices by model."""
+    states = [("all", t("prices.show.all")), *((name, t(f"prices.{name}")) for name in STATES)]
+    content = rx.fragment(
+        filter_bar(
+            [
+                Filter("model", "prices.model", options=PricesState.models),
+                Filter("state", "prices.state", options=states, any_text="prices.show.valid"),
+            ],
+            PricesState.filters,
+            on_filter=PricesState.narrow,
+            on_clear=PricesState.widen,
+            filtered=PricesState.filtered,
+        ),
+        data_table(
+            PRICES,
+            PricesState.rows,
+            status=PricesState.status,
+            empty=empty_state(t("prices.none"), t("prices.none_text"), icon_name="tags"),
+            filtered=PricesState.filtered,
+            on_clear_filters=PricesState.widen,
+            zone=SessionState.zone,
+        ),
+    )
+    may_write = SessionState.capabilities.contains(Capability.STAFF_PRICES_WRITE.value)
+    return [
+        page_header(t("prices.title"), rx.cond(may_write, _set_price(), rx.fragment()), text=t("prices.text")),
+        in_its_state(PricesState, content, retry=PricesState.load),
+    ]

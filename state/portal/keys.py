@@ -1,0 +1,87 @@
+"""API keys. Their secrets never come here: the dialogs that show one talk to the REST API themselves."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import reflex as rx
+
+from services.core.clock import SystemClock
+from services.core.permissions import Capability
+from services.gateway import queries as gateway
+from services.identity import key_queries
+from services.identity.key_queries import KeyRow
+from state.base import page_event
+from state.filters import FilteredState
+from state.format import instant_text
+from state.portal.snippets import first_call
+
+KEYS_SHOWN_MAX = 200
+EXPIRIES_DAYS = (30, 90, 365)
+
+
+class KeysState(FilteredState, rx.State):
+    """The organisation's keys, what may be chosen for a new one, and which dialog is open for which key."""
+
+    _filter_keys: ClassVar[tuple[str, ...]] = ("ended",)
+
+    rows: list[dict[str, Any]] = []
+    models: list[dict[str, str]] = []
+    expiries: list[str] = ["", "", ""]
+    chosen: dict[str, Any] = {}
+    open_dialog: str = ""
+    example: str = ""
+
+    @page_event(Capability.KEYS_READ, reads=True)
+    async def load(self) -> None:
+        with_ended = "ended" in self._show_filters()
+        async with self._unit_of_work() as uow:
+            rows = await key_queries.list_keys(uow, include_ended=with_ended, limit=KEYS_SHOWN_MAX)
+            offered = await gateway.models(uow)
+        self.rows = [_shown(row) for row in rows]
+        self.models = [{"id": model.slug, "label": model.name} for model in offered]
+        self.expiries = expiries()
+        self.example = first_call(offered)
+
+    @page_event(Capability.KEYS_WRITE)
+    async def ask(self, key_id: str, act: str) -> None:
+        """Open the dialog for one act on one key."""
+        found = [row for row in self.rows if row["id"] == key_id]
+        self.chosen = found[0] if found else {}
+        self.open_dialog = act if found and act in {"rotate", "revoke"} else ""
+
+    @page_event(Capability.KEYS_READ)
+    async def dismiss(self, is_open: bool) -> None:
+        if not is_open:
+            self.open_dialog = ""
+
+    @page_event(Capability.KEYS_READ)
+    async def changed(self) -> Any:
+        """A key was made, rotated or revoked through the API."""
+        self.open_dialog = ""
+        return KeysState.load
+
+
+def _shown(row: KeyRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "prefix": f"{row.prefix}\u2026",
+        "scopes": row.scopes,
+        "models": row.models,
+        "requests_per_minute": row.requests_per_minute,
+        "tokens_per_minute": row.tokens_per_minute,
+        "status": row.status,
+        "expires_at": instant_text(row.expires_at),
+        "last_used_at": instant_text(row.last_used_at),
+        "created_at": instant_text(row.created_at),
+        "created_by": row.created_by_name,
+        "ended": row.status in {"expired", "revoked"},
+    }
+
+
+def expiries() -> list[str]:
+    """Validity of a key is security, so it counts from wall time."""
+    now = SystemClock().now().replace(microsecond=0)
+    return [(now + timedelta(days=days)).isoformat() for days in EXPIRIES_DAYS]

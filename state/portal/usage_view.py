@@ -1,0 +1,143 @@
+"""From sums of usage to what the usage page draws. Pure; amounts stay exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from services.metering.calendar import Granularity
+from services.metering.queries import Series, Total
+from services.metering.sums import Figure
+from state.format import decimal_text, instant_text
+
+SERIES_MAX = 6  # more lines than that cannot be told apart: the smallest become one
+BUCKETS_MAX = 400
+OTHER = "other"
+
+METERS_OF: Mapping[str, tuple[str, ...]] = {
+    "requests": ("requests",),
+    "tokens": ("prompt_tokens", "completion_tokens"),
+    # Any of them can have a price of its own.
+    "cost": ("requests", "prompt_tokens", "completion_tokens"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A span that ends now, and the bucket it is drawn in unless another is chosen."""
+
+    span: timedelta
+    granularity: Granularity
+
+
+RANGES: Mapping[str, Range] = {
+    "1h": Range(timedelta(hours=1), Granularity.MINUTE),
+    "24h": Range(timedelta(hours=24), Granularity.HOUR),
+    "7d": Range(timedelta(days=7), Granularity.DAY),
+    "30d": Range(timedelta(days=30), Granularity.DAY),
+    "90d": Range(timedelta(days=90), Granularity.DAY),
+}
+USUAL_RANGE = "30d"
+
+_SPANS: Mapping[Granularity, timedelta] = {
+    Granularity.MINUTE: timedelta(minutes=1),
+    Granularity.HOUR: timedelta(hours=1),
+    Granularity.DAY: timedelta(days=1),
+    Granularity.WEEK: timedelta(days=7),
+    Granularity.MONTH: timedelta(days=28),
+}
+
+
+def fitting(span: timedelta) -> list[Granularity]:
+    """Buckets in which `span` has at least two and at most BUCKETS_MAX points."""
+    return [one for one, size in _SPANS.items() if 2 * size <= span <= BUCKETS_MAX * size]
+
+
+def granularity_for(chosen: str, within: Range) -> Granularity:
+    """The bucket somebody chose, if the range can be drawn in it."""
+    return next((one for one in fitting(within.span) if one.value == chosen), within.granularity)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Rows and lines of a chart, with the sum of all and the largest single bucket."""
+
+    rows: list[dict[str, Any]]
+    lines: list[dict[str, str]]
+    total: Decimal
+    peak: Decimal
+
+
+def drawing(measure: str, series: Sequence[Series], names: Mapping[str, str]) -> Drawing:
+    """A chart of `measure` from the series of its meters, which share their buckets.
+
+    `names` are those of groups. An empty label is the whole, OTHER the sum of the smallest: the page has the words.
+    """
+    groups = _by_group(measure, series)
+    ranked = sorted(groups, key=lambda group: (-sum(groups[group], Decimal(0)), group))
+    kept = ranked if len(ranked) <= SERIES_MAX else ranked[: SERIES_MAX - 1]
+    columns = [groups[group] for group in kept]
+    lines = [{"key": f"s{place}", "label": names.get(group, group)} for place, group in enumerate(kept)]
+    if len(kept) < len(ranked):
+        columns.append(_added([groups[group] for group in ranked[len(kept) :]]))
+        lines.append({"key": f"s{len(kept)}", "label": OTHER})
+    starts = [instant_text(start) for start in series[0].edges[:-1]] if series else []
+    rows: list[dict[str, Any]] = [
+        {"x": start}
+        | {line["key"]: decimal_text(column[at]) for line, column in zip(lines, columns, strict=True)}
+        for at, start in enumerate(starts)
+    ]
+    sums = _added(columns) or [Decimal(0)]
+    return Drawing(rows, lines, sum(sums, Decimal(0)), max(sums))
+
+
+def _by_group(measure: str, series: Sequence[Series]) -> dict[str, list[Decimal]]:
+    groups: dict[str, list[Decimal]] = {}
+    for one in series:
+        for line in one.lines:
+            values = [_amount(measure, figure) for figure in line.points]
+            groups[line.group] = _added([groups[line.group], values]) if line.group in groups else values
+    return groups
+
+
+def _amount(measure: str, figure: Figure) -> Decimal:
+    return (figure.cost if measure == "cost" else figure.quantity) or Decimal(0)
+
+
+def _added(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
+    return [sum(values, Decimal(0)) for values in zip(*columns, strict=True)] if columns else []
+
+
+def table_rows(
+    totals: Mapping[str, Sequence[Total]], names: Mapping[str, str], *, with_cost: bool
+) -> list[dict[str, Any]]:
+    """One row a group from the totals by meter slug, the dearest first."""
+    by_group: dict[str, dict[str, Figure]] = {}
+    for meter, found in totals.items():
+        for total in found:
+            by_group.setdefault(total.group, {})[meter] = total.figure
+    rows = [_table_row(group, figures, names, with_cost=with_cost) for group, figures in by_group.items()]
+    return sorted(rows, key=lambda row: (-Decimal(row["cost"] or 0), -Decimal(row["requests"]), row["id"]))
+
+
+def _table_row(
+    group: str, figures: Mapping[str, Figure], names: Mapping[str, str], *, with_cost: bool
+) -> dict[str, Any]:
+    def quantity(meter: str) -> str:
+        return decimal_text((figures[meter].quantity if meter in figures else None) or Decimal(0))
+
+    costs = [figures[meter].cost or Decimal(0) for meter in METERS_OF["cost"] if meter in figures]
+    return {
+        "id": group or "-",
+        "group": group,
+        "name": names.get(group, group),
+        "requests": quantity("requests"),
+        "failed": quantity("failed_requests"),
+        "prompt_tokens": quantity("prompt_tokens"),
+        "completion_tokens": quantity("completion_tokens"),
+        "cost": decimal_text(sum(costs, Decimal(0))) if with_cost else "",
+        "unpriced": sum(figures[meter].unpriced for meter in METERS_OF["cost"] if meter in figures),
+    }
