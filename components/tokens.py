@@ -108,8 +108,10 @@ def _colours(theme: str) -> dict[str, str]:
     colours = {name: getattr(colour, theme) for name, colour in COLOURS.items()}
     colours |= {f"series-{number}": getattr(colour, theme) for number, colour in enumerate(SERIES, start=1)}
     shade = "12%" if theme == "light" else "48%"
+    scrim = "32%" if theme == "light" else "56%"
     deep = "18%" if theme == "light" else "60%"
     return colours | {
+        "scrim": f"rgb(0 0 0 / {scrim})",
         "shadow-menu": f"0 8px 24px rgb(0 0 0 / {shade})",
         "shadow-dialog": f"0 16px 48px rgb(0 0 0 / {deep})",
     }

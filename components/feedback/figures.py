@@ -54,7 +54,11 @@ def figure_card(
     units = [rx.el.span(unit, class_name="figure-unit")] if unit is not None else []
     against = [rx.el.p(comparison, class_name="figure-note")] if comparison is not None else []
     fresh = [t("card.as_of"), " ", as_of] if as_of is not None else []
-    details = link(t("card.details", label=label), href=href)
+    details = link(
+        t("card.details"),
+        rx.el.span(" ", t("card.details_of", label=label), class_name="visually-hidden"),
+        href=href,
+    )
     return rx.el.section(
         rx.el.h2(label, *([info] if info is not None else []), class_name="figure-label"),
         rx.el.p(shown, *units, class_name="figure-value"),

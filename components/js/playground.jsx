@@ -213,8 +213,11 @@ function Turn({ turn, texts, copyTexts }) {
       )}
       {turn.usage && (
         <p className="turn-note num">
-          {fill(texts.usage, { prompt: formatTokens(turn.usage.prompt_tokens), completion: formatTokens(turn.usage.completion_tokens) })} {texts.tokens_unit},{" "}
-          {fill(texts.duration, { duration: formatDuration(turn.duration) })}
+          {fill(texts.usage, {
+            prompt: formatTokens(turn.usage.prompt_tokens),
+            completion: formatTokens(turn.usage.completion_tokens),
+            duration: formatDuration(turn.duration),
+          })}
         </p>
       )}
       {turn.requestId && (

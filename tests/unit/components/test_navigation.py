@@ -1,0 +1,47 @@
+"""A console has at most seven groups, a phone bar of four, and exactly one current page."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.shell.navigation import (
+    NAV_GROUPS_MAX,
+    NavGroup,
+    NavigationTooWide,
+    NavItem,
+    current_item,
+    main_nav,
+    require_fitting,
+)
+
+HOME = NavItem("gallery.nav.overview", "/portal", "gauge", phone=True)
+KEYS = NavItem("gallery.nav.keys", "/portal/keys", "key-round", phone=True)
+NAV = (NavGroup((HOME, KEYS)),)
+
+
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ("/portal", HOME),
+        ("/portal/keys", KEYS),
+        ("/portal/keys/[key_id]", KEYS),
+        ("/portal/keysmith", HOME),
+        ("/elsewhere", None),
+    ],
+)
+def test_a_page_belongs_to_its_nearest_parent(path: str, item: NavItem | None) -> None:
+    assert current_item(NAV, path) is item
+
+
+def test_exactly_one_link_is_current() -> None:
+    assert str(main_nav(NAV, path="/portal/keys", label="Portal")).count('"aria-current":"page"') == 1
+
+
+def test_too_many_groups_are_refused() -> None:
+    with pytest.raises(NavigationTooWide):
+        require_fitting([NavGroup((HOME,))] * (NAV_GROUPS_MAX + 1))
+
+
+def test_a_fifth_page_for_the_phone_is_refused() -> None:
+    with pytest.raises(NavigationTooWide):
+        require_fitting([NavGroup((HOME, KEYS, HOME, KEYS, HOME))])

@@ -1,0 +1,77 @@
+"""What every declared table must have for people who hear it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import reflex as rx
+
+from components.feedback.badges import Status
+from components.feedback.states import empty_state
+from components.tables.table import Column, Sorting, Table, TableWithoutRowHeader, data_table
+
+ROWS: rx.Var[list[dict[str, Any]]] = rx.Var("state.rows").to(list[dict[str, Any]])
+NAME = Column("name", "gallery.col.name", kind="link", href="href", row_header=True, sortable=True)
+COST = Column("cost", "gallery.col.cost", kind="money", currency="currency", sortable=True)
+STATUS = Column(
+    "status", "gallery.col.status", kind="badge", statuses={"active": Status("gallery.status.active", "ok")}
+)
+KEYS = Table("keys", "gallery.keys", (NAME, COST, STATUS))
+
+
+def drawn(**options: Any) -> str:
+    return str(data_table(KEYS, ROWS, **options))
+
+
+def test_a_table_needs_one_row_header() -> None:
+    with pytest.raises(TableWithoutRowHeader):
+        Table("keys", "gallery.keys", (COST, STATUS))
+
+
+def test_rows_have_a_header_cell_with_a_link() -> None:
+    html = drawn()
+
+    assert 'scope:"row"' in html
+    assert "ReactRouterLink" in html
+
+
+def test_the_table_is_named_and_scrolls_within_itself() -> None:
+    html = drawn()
+
+    assert '"aria-labelledby":"keys-caption"' in html
+    assert 'id:"keys-caption"' in html
+    assert "tabIndex:0" in html
+
+
+def test_numbers_are_marked_as_such() -> None:
+    assert 'className:"num"' in drawn()
+
+
+def test_sorted_column_says_so() -> None:
+    by: rx.Var[str] = rx.Var("state.sort").to(str)
+    asked: list[str] = []
+
+    html = drawn(sorting=Sorting(by, lambda key: asked.append(key) or rx.noop()))
+
+    assert '"aria-sort":' in html
+    assert '"descending"' in html
+    assert set(asked) == {"name", "cost"}
+
+
+def test_each_state_is_drawn() -> None:
+    status: rx.Var[str] = rx.Var("state.status").to(str)
+
+    html = drawn(
+        status=status,
+        empty=empty_state("No keys yet", "Make one."),
+        filtered=rx.Var("state.filtered").to(bool),
+    )
+
+    for words in (
+        "Loading API keys",
+        "These rows could not be loaded",
+        "No keys yet",
+        "Nothing matches these filters",
+    ):
+        assert words in html
