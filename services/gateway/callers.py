@@ -48,7 +48,16 @@ class Caller:
     prepaid: bool
     models: frozenset[str]  # slugs; empty means every model
     subjects: Subjects
-    facts: KeyFacts | None = None
+    capabilities: frozenset[Capability]
+    facts: KeyFacts | None = None  # of a key
+
+    def require(self, capability: Capability) -> None:
+        """Raises Refusal when the key's scopes or the person's role do not include `capability`."""
+        if capability in self.capabilities:
+            return
+        if self.facts is None:
+            raise Refusal(Code.SCOPE, "Your role does not allow you to use models. Ask an administrator.")
+        raise Refusal(Code.SCOPE, f"This API key lacks the scope for {capability.value!r}.")
 
 
 @dataclass(slots=True)
@@ -174,12 +183,13 @@ class Callers:
             prepaid=facts.billing_mode == BillingMode.PREPAID,
             models=facts.models,
             subjects=tuple(subjects),
+            capabilities=facts.actor().capabilities,
             facts=facts,
         )
 
     def _require_usable(self, caller: Caller) -> None:
         facts = caller.facts
-        if facts is None:
+        if facts is None or (facts.expires_at is None and facts.revoked_at is None and not facts.suspended):
             return
         try:
             facts.require_usable(self._clock.now())
@@ -199,8 +209,6 @@ class Callers:
             raise Refusal(Code.SIGN_IN, error.message) from error
         if actor is None or actor.organization_id is None:
             raise Refusal(Code.SIGN_IN, "Sign in first, or send an API key: 'Authorization: Bearer mx-...'.")
-        if not actor.may(Capability.INFERENCE):
-            raise Refusal(Code.SCOPE, "Your role does not allow you to use models. Ask an administrator.")
         return Caller(
             organization_id=actor.organization_id,
             key_id="",
@@ -209,6 +217,7 @@ class Callers:
             prepaid=False,
             models=frozenset(),
             subjects=tuple(self._limits.subjects(actor.organization_id)),
+            capabilities=actor.capabilities,
         )
 
     def forget(self, key_ids: frozenset[str]) -> None:
@@ -221,12 +230,6 @@ class Callers:
         """Notifications may have been missed: have every key looked up at its next call."""
         for known in self._known.values():
             known.looked_up_at = min(known.looked_up_at, time.monotonic() - FRESH_S)
-
-
-def require_capability(caller: Caller, capability: Capability) -> None:
-    """Raises Refusal when the key's scopes do not include `capability`."""
-    if caller.facts is not None and not caller.facts.actor().may(capability):
-        raise Refusal(Code.SCOPE, f"This API key lacks the scope for {capability.value!r}.")
 
 
 def _remember(cache: dict[bytes, _T], key: bytes, value: _T, most: int) -> None:

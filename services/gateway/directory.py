@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from yarl import URL
+
 from services.core.crossing import Reason, crossing
 from services.core.crypto import CannotOpen, Place, vault
 from services.core.database import Database
@@ -14,7 +16,7 @@ from services.core.logs import get_logger
 from services.core.outgoing import checked_url
 from services.core.work import UnitOfWork
 from services.gateway import rules
-from services.gateway.orders import Endpoint
+from services.gateway.orders import UPSTREAM_PATH, Endpoint
 
 log = get_logger(__name__)
 
@@ -69,7 +71,7 @@ class Circuit:
         self.probing = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
     """An upstream, ready to be called. `base_url` ends before `/chat/completions`."""
 
@@ -81,7 +83,14 @@ class Target:
     connect_timeout_s: int
     read_timeout_s: int
     drains: bool  # read on to the end when the caller leaves, to learn the upstream's count
-    circuit: Circuit = field(compare=False)
+    circuit: Circuit
+    _urls: dict[Endpoint, URL] = field(default_factory=dict[Endpoint, URL])
+
+    def url(self, endpoint: Endpoint) -> URL:
+        url = self._urls.get(endpoint)
+        if url is None:
+            url = self._urls[endpoint] = URL(self.base_url + UPSTREAM_PATH[endpoint])
+        return url
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +161,8 @@ class Directory:
         except (MatrixError, CannotOpen) as error:
             log.error("upstream_unusable", upstream=upstream_id, error=str(error))
             return None
-        headers = {"Content-Type": "application/json"}
+        # Packed answers would be unpacked here and sent on unpacked: ask for them as they are.
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         return Target(

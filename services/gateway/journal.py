@@ -1,12 +1,13 @@
 """The local journal: what a process has promised to book, on its own disk, before it acts.
 
 A call is written when it opens, before the upstream is asked, and again when it closes, before the caller gets
-the end of its answer. A write reaches the kernel at once, so kill -9 loses nothing; a flush to disk follows
-within FLUSH_S off the event loop, for the day the machine dies.
+the end of its answer. Segments are mapped files with all their blocks allocated: a record is a copy into memory
+that the kernel owns, so kill -9 loses nothing and no call waits for a disk; a flush to disk follows within
+FLUSH_S off the event loop, for the day the machine dies.
 
-A segment is two files: `.calls`, one checked line per record, and `.sent`, a mapped page of counters in which
-a stream notes each token before it is sent: exact, at the price of one store. When all calls of a full
-segment are settled both are deleted. Settling twice changes nothing, so nobody notes what is settled.
+A segment begins with counters, in which a stream notes each token before it is sent: exact, at the price of one
+store. Then come the records, a checked line each, up to the first NUL. When all calls of a full segment are
+settled it is deleted. Settling twice changes nothing, so nobody notes what is settled.
 
 A process works in a slot it holds by a file lock. Files of a slot whose lock is free belong to the dead.
 """
@@ -36,7 +37,10 @@ SEGMENT_CALLS_MAX = 4_096
 SEGMENT_S_MAX = 600.0  # callers' addresses are not kept longer than needed
 SLOTS_MAX = 1_024
 FLUSH_S = 0.1
+RECORD_BYTES_MAX = 2_048
+SEGMENT_BYTES = 4_194_304
 _COUNTERS = struct.Struct("<II")  # completion tokens sent, prompt tokens as reported
+_RECORDS_AT = SEGMENT_CALLS_MAX * _COUNTERS.size
 _OPEN, _CLOSED = b"o", b"c"
 
 
@@ -104,22 +108,21 @@ class Entry:
 
     def progress(self, sent: int, prompt: int = 0) -> None:
         """Note that `sent` tokens in all are leaving. Call it before they do."""
-        _COUNTERS.pack_into(self.segment.counters, self.counter * _COUNTERS.size, sent, prompt)
+        _COUNTERS.pack_into(self.segment.memory, self.counter * _COUNTERS.size, sent, prompt)
 
     def close(self) -> None:
-        """Write the call as it now stands. Raises OSError when the disk refuses."""
-        self.segment.write(_CLOSED, self.counter, self.call)
-        self.segment.closed += 1
+        """Write the call as it now stands."""
+        self.segment.close(self)
 
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """One pair of files that this process writes."""
+    """One file that this process writes."""
 
     path: Path
     descriptor: int
-    sent: int
-    counters: mmap.mmap
+    memory: mmap.mmap
+    used: int = _RECORDS_AT
     opened: int = 0
     closed: int = 0
     settled: int = 0
@@ -130,23 +133,36 @@ class Segment:
 
     @classmethod
     def create(cls, path: Path) -> Segment:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        size = SEGMENT_CALLS_MAX * _COUNTERS.size
-        sent = os.open(path.with_suffix(".sent"), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        os.posix_fallocate(sent, 0, size)  # a store into a hole of a full disk would kill the process
-        return cls(path, descriptor, sent, mmap.mmap(sent, size))
+        """Raises OSError when the disk has no room for it."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            # A store into a hole of a full disk would kill the process: have every block now or not at all.
+            os.posix_fallocate(descriptor, 0, SEGMENT_BYTES)
+            return cls(path, descriptor, mmap.mmap(descriptor, SEGMENT_BYTES))
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
 
-    def open(self, call: Call) -> Entry:
+    def open(self, call: Call) -> Entry | None:
+        """None when the segment is full: each open call keeps room for its closing record."""
+        line = _line(_OPEN, self.opened, call)
+        promised = (self.opened - self.closed + 1) * RECORD_BYTES_MAX
+        if self.opened == SEGMENT_CALLS_MAX or self.used + len(line) + promised > SEGMENT_BYTES:
+            return None
         entry = Entry(call, self, self.opened)
-        self.write(_OPEN, entry.counter, call)
+        self._write(line)
         self.opened += 1
         return entry
 
-    def write(self, state: bytes, counter: int, call: Call) -> None:
-        body = b"%s %d %s" % (state, counter, orjson.dumps(call))
-        line = b"%08x %s\n" % (zlib.crc32(body), body)
-        if os.write(self.descriptor, line) != len(line):
-            raise OSError("the disk took only a part of a journal record")
+    def close(self, entry: Entry) -> None:
+        self._write(_line(_CLOSED, entry.counter, entry.call))
+        self.closed += 1
+
+    def _write(self, line: bytes) -> None:
+        end = self.used + len(line)
+        self.memory[self.used : end] = line
+        self.used = end
         self.dirty = True
 
     @property
@@ -156,31 +172,32 @@ class Segment:
     def flusher(self) -> Callable[[], None]:
         """What brings everything written so far to the disk itself. It blocks: run it in a thread.
 
-        It works on descriptors of its own, so the segment may be deleted meanwhile.
+        It works on a descriptor of its own, so the segment may be deleted meanwhile.
         """
         self.dirty = False
-        descriptors = os.dup(self.descriptor), os.dup(self.sent)
+        descriptor = os.dup(self.descriptor)
 
         def flush() -> None:
-            for descriptor in descriptors:
-                try:
-                    os.fdatasync(descriptor)
-                finally:
-                    os.close(descriptor)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
 
         return flush
 
     def release(self, *, delete: bool) -> None:
-        self.counters.close()
+        self.memory.close()
         os.close(self.descriptor)
-        os.close(self.sent)
         if delete:
-            delete_segment(self.path)
+            self.path.unlink(missing_ok=True)
 
 
-def delete_segment(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_suffix(".sent").unlink(missing_ok=True)
+def _line(state: bytes, counter: int, call: Call) -> bytes:
+    body = b"%s %d %s" % (state, counter, orjson.dumps(call))
+    line = b"%08x %s\n" % (zlib.crc32(body), body)
+    if len(line) > RECORD_BYTES_MAX:
+        raise ValueError(f"A journal record of {len(line)} bytes: a field of a call is not bounded.")
+    return line
 
 
 @dataclass(slots=True)
@@ -201,9 +218,13 @@ class Journal:
 
     def open(self, call: Call) -> Entry:
         """Promise to book `call`. Raises OSError when the disk refuses: then the call must not be made."""
-        if self.current.opened >= SEGMENT_CALLS_MAX:
+        entry = self.current.open(call)
+        if entry is None:
             self.rotate()
-        return self.current.open(call)
+            entry = self.current.open(call)
+        if entry is None:
+            raise RuntimeError("An empty journal segment has no room for a call.")
+        return entry
 
     def rotate(self) -> None:
         self._number += 1
@@ -241,14 +262,12 @@ def read_closed(path: Path) -> list[Call]:
 
 def read_dead(path: Path) -> list[Call]:
     """All calls of a dead process's segment; those left open are closed with what had been sent."""
-    counters = path.with_suffix(".sent")
-    sent = counters.read_bytes() if counters.exists() else b""
+    counters = path.read_bytes()[:_RECORDS_AT]
     calls: list[Call] = []
     for closed, counter, call in _records(path).values():
         if not closed:
-            at = counter * _COUNTERS.size
-            tokens, prompt = _COUNTERS.unpack_from(sent, at) if at + _COUNTERS.size <= len(sent) else (0, 0)
-            call.broke_off(Code.PROCESS_ENDED, sent=tokens, prompt=prompt)
+            sent, prompt = _COUNTERS.unpack_from(counters, counter * _COUNTERS.size)
+            call.broke_off(Code.PROCESS_ENDED, sent=sent, prompt=prompt)
         calls.append(call)
     return calls
 
@@ -256,18 +275,18 @@ def read_dead(path: Path) -> list[Call]:
 def _records(path: Path) -> dict[str, tuple[bool, int, Call]]:
     """The last record of each call, by its id."""
     found: dict[str, tuple[bool, int, Call]] = {}
-    for state, counter, call in _lines(path):
+    for state, counter, call in _read_lines(path):
         found[call.id] = (state == _CLOSED, counter, call)
     return found
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, int, Call]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            checksum, _, body = line.rstrip(b"\n").partition(b" ")
-            if checksum != b"%08x" % zlib.crc32(body):
-                # The machine died while the line was on its way to the disk; kill -9 leaves no torn lines.
-                log.error("journal_line_unreadable", segment=path.name, line=number)
-                continue
-            state, counter, call = body.split(b" ", 2)
-            yield state, int(counter), from_json(orjson.loads(call))
+def _read_lines(path: Path) -> Iterator[tuple[bytes, int, Call]]:
+    written, _, _ = path.read_bytes()[_RECORDS_AT:].partition(b"\0")
+    for number, line in enumerate(written.splitlines(), start=1):
+        checksum, _, body = line.partition(b" ")
+        if checksum != b"%08x" % zlib.crc32(body):
+            # The process died in the middle of a copy, or the machine before the disk had it all.
+            log.error("journal_line_unreadable", segment=path.name, line=number)
+            continue
+        state, counter, call = body.split(b" ", 2)
+        yield state, int(counter), from_json(orjson.loads(call))

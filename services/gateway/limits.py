@@ -53,17 +53,17 @@ class Hold:
     """This process's share of one subject, and how much of it is taken."""
 
     subject: Subject
-    share: int
-    lease_until: float
-    asked_at: float  # when `asked` began to count
+    used_at: float
+    share: int = 0
+    lease_until: float = 0.0
     full_at: float = 0.0
-    asked: float = 0.0
+    asked: float = 0.0  # units since `asked_at`
+    asked_at: float = 0.0
     demand: float = 0.0  # units a minute, smoothed
-    used_at: float = 0.0
 
     def wanted(self, now: float) -> Wanted:
         """What to ask for at this moment: half what was asked lately, half the history."""
-        elapsed_s = max(now - self.asked_at, 0.5)
+        elapsed_s = max(now - self.asked_at, 0.5) if self.asked_at else rules.WINDOW_S
         self.demand = (self.demand + self.asked * rules.WINDOW_S / elapsed_s) / 2
         self.asked, self.asked_at = 0.0, now
         return Wanted(self.subject.name, self.subject.limit, math.ceil(self.demand))
@@ -124,11 +124,11 @@ class Limiter:
             if not verdict.allowed and (refused is None or verdict.retry_after_s > refused[1].retry_after_s):
                 refused = (hold, verdict)
         if refused is not None:
-            raise _over_limit(*refused, tokens, limit_headers(holds, verdicts, 0, now))
+            raise _over_limit(*refused, tokens, limit_headers(holds, verdicts, 0))
         for hold in holds:
             cost = 1 if hold.subject.kind == "requests" else tokens
             hold.full_at = rules.take(hold.full_at, now, cost=cost, share=hold.share)
-        return Admission(limit_headers(holds, verdicts, tokens, now), tokens, holds, self.clock)
+        return Admission(limit_headers(holds, verdicts, tokens), tokens, holds, self.clock)
 
     async def _acquire(self, subjects: Subjects, *, prepaid: bool) -> None:
         """Get leases for these subjects now, because a call waits for them."""
@@ -147,18 +147,20 @@ class Limiter:
     async def _acquire_missing(self, subjects: Subjects, *, prepaid: bool) -> None:
         now = self.clock()
         missing = [subject for subject in subjects if not self._holds_well(subject, now, prepaid=prepaid)]
+        holds = {subject: self._holds.get(subject.name) or Hold(subject, now) for subject in missing}
+        for subject, hold in holds.items():
+            hold.subject = subject
+        empty = list(holds.values())
         for attempt in range(NEWCOMER_TRIES):
-            for subject in missing:
-                hold = self._holds.setdefault(subject.name, Hold(subject, 0, 0.0, self.clock()))
-                hold.subject = subject
-                hold.used_at = self.clock()
-            await self._renew([self._holds[subject.name] for subject in missing])
-            missing = [subject for subject in missing if self._holds[subject.name].share == 0]
-            if not missing:
-                return
-            self.leases.ask_holders([subject.name for subject in missing])
+            await self._renew(empty)
+            empty = [hold for hold in empty if hold.share == 0]
+            if not empty:
+                break
+            self.leases.ask_holders([hold.subject.name for hold in empty])
             if attempt < NEWCOMER_TRIES - 1:
                 await asyncio.sleep(NEWCOMER_WAIT_S)
+        # Only now may other calls find them: a hold without a share refuses them for no reason.
+        self._holds.update((hold.subject.name, hold) for hold in holds.values())
 
     def _holds_well(self, subject: Subject, now: float, *, prepaid: bool) -> bool:
         hold = self._holds.get(subject.name)
@@ -208,34 +210,59 @@ class Limiter:
         await self.leases.give_back(names)
 
 
-def limit_headers(
-    holds: Sequence[Hold], verdicts: Sequence[rules.Verdict], tokens: int, now: float
-) -> Headers:
+def limit_headers(holds: Sequence[Hold], verdicts: Sequence[rules.Verdict], tokens: int) -> Headers:
     """What is left after this call, as OpenAI says it and as the IETF draft does, for the tightest limits."""
     headers: Headers = []
-    policies: list[str] = []
-    states: list[str] = []
-    for kind, cost in (("requests", 1), ("tokens", tokens)):
-        found = [(v.remaining, h, v) for h, v in zip(holds, verdicts, strict=True) if h.subject.kind == kind]
-        if not found:
+    policies: list[bytes] = []
+    states: list[bytes] = []
+    for kind, names in _NAMES.items():
+        tightest: tuple[int, Hold, rules.Verdict] | None = None
+        for hold, verdict in zip(holds, verdicts, strict=True):
+            if hold.subject.kind == kind and (tightest is None or verdict.remaining < tightest[0]):
+                tightest = verdict.remaining, hold, verdict
+        if tightest is None:
             continue
-        _, hold, verdict = min(found, key=lambda one: one[0])
-        left = max(0, verdict.remaining - cost) if verdict.allowed else verdict.remaining
-        reset_s = min(
-            verdict.reset_s + (cost * rules.WINDOW_S / hold.share if hold.share else 0.0), RESET_S_MAX
-        )
+        left, hold, verdict = tightest
+        cost = 1 if kind == "requests" else tokens
+        reset_s = verdict.reset_s
+        if verdict.allowed:
+            left = max(0, left - cost)
+            reset_s = min(reset_s + cost * rules.WINDOW_S / hold.share, RESET_S_MAX)
         limit = hold.subject.limit
-        headers += [
-            (b"x-ratelimit-limit-%s" % kind.encode(), b"%d" % limit),
-            (b"x-ratelimit-remaining-%s" % kind.encode(), b"%d" % left),
-            (b"x-ratelimit-reset-%s" % kind.encode(), _duration(reset_s)),
-        ]
-        policies.append(f'"{kind}";q={limit};w=60')
-        states.append(f'"{kind}";r={left};t={math.ceil(reset_s)}')
-    if policies:
-        headers.append((b"ratelimit-policy", ", ".join(policies).encode()))
-        headers.append((b"ratelimit", ", ".join(states).encode()))
+        headers.append((names.limit, b"%d" % limit))
+        headers.append((names.remaining, b"%d" % left))
+        headers.append((names.reset, _duration(reset_s)))
+        policies.append(names.policy % limit)
+        states.append(names.state % (left, math.ceil(reset_s)))
+    headers.append((b"ratelimit-policy", b", ".join(policies)))
+    headers.append((b"ratelimit", b", ".join(states)))
     return headers
+
+
+class _Names(NamedTuple):
+    limit: bytes
+    remaining: bytes
+    reset: bytes
+    policy: bytes
+    state: bytes
+
+
+_NAMES: dict[Kind, _Names] = {
+    "requests": _Names(
+        b"x-ratelimit-limit-requests",
+        b"x-ratelimit-remaining-requests",
+        b"x-ratelimit-reset-requests",
+        b'"requests";q=%d;w=60',
+        b'"requests";r=%d;t=%d',
+    ),
+    "tokens": _Names(
+        b"x-ratelimit-limit-tokens",
+        b"x-ratelimit-remaining-tokens",
+        b"x-ratelimit-reset-tokens",
+        b'"tokens";q=%d;w=60',
+        b'"tokens";r=%d;t=%d',
+    ),
+}
 
 
 def _duration(seconds: float) -> bytes:

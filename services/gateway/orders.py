@@ -23,6 +23,7 @@ INPUTS_MAX = 2_048
 STOPS_MAX = 16
 TOKENS_MAX = 10_000_000
 MODEL_LENGTH_MAX = 200
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
 class Endpoint(StrEnum):
@@ -206,7 +207,11 @@ def _messages(name: str, value: Any) -> None:
     if not 1 <= len(value) <= MESSAGES_MAX:
         raise Refusal(Code.INVALID_VALUE, f"'messages' must hold 1 to {MESSAGES_MAX} messages.", param=name)
     for number, message in enumerate(value):
-        _message(f"{name}[{number}]", message)
+        # Most messages are plain text; names for errors are only made where one may be needed.
+        if not (
+            isinstance(message, dict) and message.get("role") in ROLES and type(message.get("content")) is str
+        ):
+            _message(f"{name}[{number}]", message)
 
 
 def _message(name: str, message: Any) -> None:
@@ -215,7 +220,8 @@ def _message(name: str, message: Any) -> None:
     role = message.get("role")
     if not isinstance(role, str):
         raise _wrong_type(f"{name}.role", "a string", role)
-    _one_of("system", "developer", "user", "assistant", "tool", "function")(f"{name}.role", role)
+    if role not in ROLES:
+        _one_of(*sorted(ROLES))(f"{name}.role", role)
     content = message.get("content")
     if isinstance(content, list):
         for number, part in enumerate(content):

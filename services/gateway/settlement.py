@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -158,23 +159,29 @@ class Settler:
             pass
 
     async def settle_waiting(self) -> None:
-        """Settle all that is closed now. Raises Unavailable or Conflict: then it stays where it is."""
+        """Settle all that is closed now. Raises Unavailable or Conflict: then it stays where it is.
+
+        What closes meanwhile waits for the next time: going on at once would make batches of one or two
+        calls, and their transactions would cost the calls more than all the rest of the gateway.
+        """
         async with self._settling:
-            while self._waiting:
-                await self._settle_batch()
+            left = len(self._waiting)
+            while left > 0:
+                left -= await self._settle_batch(min(left, BATCH_CALLS_MAX))
             for segment in [one for one in self._journal.segments() if one.spilled]:
                 await self._settle_spilled(segment)
             self._journal.tidy()
             await self._note_last_used()
 
-    async def _settle_batch(self) -> None:
-        batch = [self._waiting[n] for n in range(min(BATCH_CALLS_MAX, len(self._waiting)))]
+    async def _settle_batch(self, size: int) -> int:
+        batch = list(islice(self._waiting, size))
         refused = await self._settle_calls([one.call for one in batch])
         for one in batch:
             self._waiting.popleft()
             if one.segment is not None:
                 one.segment.settled += 1
                 one.segment.parked |= one.call.id in refused
+        return size
 
     async def _settle_spilled(self, segment: Segment) -> None:
         """Read a segment again and settle all its closed calls: those already settled change nothing."""
@@ -198,7 +205,7 @@ class Settler:
             refused |= await self._settle_calls(calls[start : start + BATCH_CALLS_MAX])
         log.info("journal_recovered", segment=path.name, calls=len(calls), refused=len(refused))
         if not refused:
-            journal.delete_segment(path)
+            await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _settle_calls(self, calls: Sequence[Call]) -> set[str]:
         """Settle in one transaction; if the database refuses the batch, find the culprits and leave them out.

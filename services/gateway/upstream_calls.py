@@ -16,7 +16,7 @@ from services.core.outgoing import ForbiddenAddress, guarded_session, inside_ses
 from services.gateway import rules
 from services.gateway.calls import Call
 from services.gateway.directory import Route, Target
-from services.gateway.orders import UPSTREAM_PATH, Endpoint, Order
+from services.gateway.orders import Endpoint, Order
 from services.gateway.refusals import Code, Refusal
 
 log = get_logger(__name__)
@@ -75,7 +75,7 @@ class UpstreamClient:
         target = route.target
         self._require_closed_circuit(target)
         body = body_for(order, route)
-        url = target.base_url + UPSTREAM_PATH[order.endpoint]
+        url = target.url(order.endpoint)
         for attempt in range(1, CONNECT_RETRIES_MAX + 2):
             call.attempts = attempt
             try:

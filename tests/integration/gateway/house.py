@@ -146,8 +146,7 @@ class House:
         organization = await self.world.organization(billing_mode=billing_mode)
         async with unit_of_work(self.world.actor(organization), on=self.database) as uow:
             key = await create_key(uow, name="test", scopes=scopes, models=models, limits=limits)
-        client = self.using(organization, key)
-        return client
+        return self.using(organization, key)
 
     def using(self, organization: Organization, key: CreatedKey) -> Client:
         client = Client(
