@@ -16,7 +16,7 @@ from matrix_app.live_door import LiveDoor
 from matrix_app.page_headers import page_headers
 from matrix_app.pages import faults
 from matrix_app.pages.registry import PAGES, documents
-from matrix_app.up.frontend import published
+from matrix_app.up.reflex_environment import work_dir
 from services.core.database import database
 from services.core.settings import settings
 
@@ -28,7 +28,7 @@ class MatrixApp(rx.App):
     """Reflex's app behind the API's: a call of the gateway does not pass through what only pages need."""
 
     def __call__(self) -> Doors:
-        headers = page_headers(published() / "build" / "client", https=settings().secure_cookies)
+        headers = page_headers(work_dir() / "build" / "client", https=settings().secure_cookies)
         return Doors(
             api=api, live=live, pages=super().__call__(), documents=documents(), headers=headers
         )
