@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from tests.bench.clicks import requests_page
+from tests.bench.clicks import navigations
 from tests.bench.driving import Driving, driver
 from tests.bench.figures import Figure, Result, median_figure, percentile
 from tests.bench.parties import Party, demo_party
@@ -33,7 +33,7 @@ async def run() -> Result:
     with upstream() as model, running(model_url=model.address) as product:
         party = await demo_party(product)
         async with (
-            driver("portal", **requests_page(product, party), **_pace()) as portal,
+            driver("portal", **navigations(product, party), **_pace()) as portal,
             driver("live", **_watching(product, party)) as live,
         ):
             idle = [{"clicks": await portal.go()} for _ in range(REPEATS)]

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 
@@ -96,10 +95,7 @@ class Product:
         return parts
 
     def ready(self, *, port: int | None = None) -> bool:
-        try:
-            return self.ask("GET", "/readyz", port=port).status == 200
-        except OSError:
-            return False
+        return answers(port or self.port, "/readyz")
 
     def ask(
         self,
@@ -232,8 +228,16 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def port_of(address: str) -> int:
-    return urlsplit(address).port or 80
+def answers(port: int, path: str) -> bool:
+    """Whether somebody answers 200 there."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _name(process: psutil.Process) -> str:

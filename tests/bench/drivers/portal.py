@@ -1,8 +1,8 @@
 """People who click in pages: the page's own websocket, spoken without a browser.
 
 Options: address, cookie, path (of the page), root (full name of Reflex's root state), state (full name of the
-page's state), events ([[handler, payload], ...] sent in turn by each client), clients, per_second (of all
-together), seconds. A click's time ends when the page's state arrives changed.
+page's state), events ([[handler, query of the page's address], ...] sent in turn by each client), clients,
+per_second (of all together), seconds. A click's time ends when the page's state arrives changed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 import time
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -59,7 +60,7 @@ class Tab:
         boot = {
             "name": f"{self._options['root']}.hydrate_and_load",
             "payload": {},
-            "router_data": self._router_data(),
+            "router_data": self._router_data({}),
         }
         self._answered = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
@@ -70,8 +71,8 @@ class Tab:
     async def click(self, due: float) -> float:
         """Send the next event and wait for its answer: seconds from `due` on."""
         assert self._socket is not None
-        name, payload = next(self._events)
-        event = {"name": name, "payload": payload, "router_data": self._router_data()}
+        name, query = next(self._events)
+        event = {"name": name, "payload": {}, "router_data": self._router_data(query)}
         self._answered = asyncio.get_running_loop().create_future()
         await self._socket.send_str(_EVENT + orjson.dumps(["event", event]).decode())
         return await self._answer() - due
@@ -82,9 +83,9 @@ class Tab:
         if self._reader is not None:
             await asyncio.wait([self._reader])
 
-    def _router_data(self) -> dict[str, Any]:
+    def _router_data(self, query: dict[str, str]) -> dict[str, Any]:
         path = self._options["path"]
-        return {"pathname": path, "asPath": path}
+        return {"pathname": path, "asPath": f"{path}?{urlencode(query)}".rstrip("?"), "query": query}
 
     async def _answer(self) -> float:
         assert self._answered is not None
