@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 from reflex_components_core.react_router.dom import ReactRouterLink
 
 from components.icons import icon
+from components.props import Text
 
 
-def link(*children: rx.Component | rx.Var | str, href: str | rx.Var[str], **props: object) -> rx.Component:
+def link(*children: rx.Component | rx.Var | str, href: Text, **props: Any) -> rx.Component:
     """A client-side navigation to a page of ours; the shell then moves focus to its heading."""
     return ReactRouterLink.create(*children, to=href, **props)
 
 
-def button_link(
-    label: str | rx.Var[str], *, href: str | rx.Var[str], look: str = "", icon_name: str | None = None
-) -> rx.Component:
+def button_link(label: Text, *, href: Text, look: str = "", icon_name: str | None = None) -> rx.Component:
     """A link that looks like a button, since it begins an act; `look` as for buttons: primary, quiet, compact."""
     shape = [icon(icon_name)] if icon_name else []
     return link(*shape, label, href=href, class_name=f"button {look}".strip())
 
 
-def outside_link(label: str | rx.Var[str], *, href: str | rx.Var[str]) -> rx.Component:
+def outside_link(label: Text, *, href: Text) -> rx.Component:
     """A link to another site, which learns nothing about where it was clicked."""
     return rx.el.a(
         label, icon("external-link"), href=href, rel="noopener noreferrer", class_name="outside-link"

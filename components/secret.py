@@ -11,9 +11,8 @@ import reflex as rx
 
 from components.js import AriaComponent, library
 from components.kit.overlays import Trigger
+from components.props import Drawn, Flag, Text
 from components.texts import t, texts_under
-
-Text = str | rx.Var[str]
 
 
 def _id_spec(created: rx.Var[str]) -> tuple[rx.Var[str]]:
@@ -49,7 +48,7 @@ class _SecretDialog(AriaComponent):
 
 def secret_dialog(
     form_id: str,
-    *fields: rx.Component,
+    *fields: Drawn,
     title: Text,
     done_title: Text,
     submit_label: Text,
@@ -57,7 +56,7 @@ def secret_dialog(
     on_created: Any,
     method: Literal["POST", "PUT"] = "POST",
     trigger: Trigger | None = None,
-    open: rx.Var[bool] | None = None,
+    open: Flag | None = None,
     on_open_change: Any = None,
     description: Text | None = None,
     secret_path: str = "secret",  # noqa: S107 - the name of a field, not a secret

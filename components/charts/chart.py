@@ -10,9 +10,8 @@ import reflex as rx
 
 from components.format.values import ValueKind
 from components.js import PLOTLY, ClientComponent, library
+from components.props import Flag, Rows, Text
 from components.texts import texts_under
-
-Text = str | rx.Var[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class _Chart(ClientComponent):
 
 def chart(
     title: Text,
-    rows: rx.Var[list[dict[str, Any]]] | list[dict[str, Any]],
-    series: Sequence[Series] | rx.Var[list[dict[str, Any]]],
+    rows: Rows,
+    series: Sequence[Series] | Rows,
     *,
     summary: Text,
     kind: Literal["line", "area", "bar"] = "line",
@@ -59,7 +58,7 @@ def chart(
     x_label: Text | None = None,
     zone: Text = "UTC",
     stacked: bool = False,
-    partial_last: rx.Var[bool] | bool = False,
+    partial_last: Flag = False,
     level: Literal[2, 3] = 2,
     topic: str | None = None,
     path: str | None = None,
@@ -72,7 +71,11 @@ def chart(
     """
     given = {"currency": currency, "x_label": x_label, "topic": topic, "path": path}
     props = {name: prop for name, prop in given.items() if prop is not None}
-    lines = series if isinstance(series, rx.Var) else [asdict(one) for one in series]
+    lines = (
+        series
+        if isinstance(series, rx.Var)
+        else [asdict(one) if isinstance(one, Series) else one for one in series]
+    )
     return _Chart.create(
         title=title,
         rows=rows,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import reflex as rx
 
 from components.icons import icon
+from components.props import Drawn, Text
 from components.texts import t
 
 Tone = Literal["neutral", "info", "ok", "warn", "danger"]
@@ -31,12 +32,12 @@ class Status:
     icon: str | None = None
 
 
-def badge(word: str | rx.Var[str], tone: Tone = "neutral", *, icon_name: str | None = None) -> rx.Component:
+def badge(word: Text, tone: Tone = "neutral", *, icon_name: str | None = None) -> rx.Component:
     """A word with its icon; `tone` colours both."""
     return rx.el.span(icon(icon_name or TONE_ICONS[tone]), word, class_name=f"badge tone-{tone}")
 
 
-def status_badge(status: rx.Var[Any], statuses: Mapping[str, Status]) -> rx.Component:
+def status_badge(status: rx.Var[Any], statuses: Mapping[str, Status]) -> Drawn:
     """The badge for the value of a var; a value that nobody declared is shown as it is."""
     cases = [(name, badge(t(look.text), look.tone, icon_name=look.icon)) for name, look in statuses.items()]
     return rx.match(status, *cases, badge(status.to(str)))

@@ -9,9 +9,8 @@ import reflex as rx
 
 from components.js import ClientComponent, library
 from components.links import link
+from components.props import Drawn, Text
 from components.texts import t, texts_under
-
-Text = str | rx.Var[str]
 
 
 class _CopyButton(ClientComponent):
@@ -37,15 +36,15 @@ class _Sparkline(ClientComponent):
 
 def figure_card(
     label: Text,
-    shown: rx.Component,
+    shown: Drawn,
     *,
     period: Text,
     href: Text,
     unit: Text | None = None,
-    as_of: rx.Component | None = None,
-    comparison: rx.Component | Text | None = None,
-    spark: rx.Component | None = None,
-    info: rx.Component | None = None,
+    as_of: Drawn | None = None,
+    comparison: Drawn | Text | None = None,
+    spark: Drawn | None = None,
+    info: Drawn | None = None,
 ) -> rx.Component:
     """One number as the content: what it is, over which period, as of when, against what, and the rows behind it.
 

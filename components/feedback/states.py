@@ -11,13 +11,12 @@ from reflex_components_core.base.error_boundary import ErrorBoundary
 from components.feedback.badges import TONE_ICONS, Tone
 from components.icons import icon
 from components.links import button_link, link
+from components.props import Drawn, Text
 from components.texts import t
-
-Text = str | rx.Var[str]
 
 
 def empty_state(
-    title: Text, text: Text, *, action: rx.Component | None = None, icon_name: str = "inbox", level: int = 2
+    title: Text, text: Text, *, action: Drawn | None = None, icon_name: str = "inbox", level: int = 2
 ) -> rx.Component:
     """Why there is nothing, and the one act that changes it. `level` is the heading's, 2 or 3."""
     heading = rx.el.h2 if level == 2 else rx.el.h3
@@ -98,9 +97,7 @@ _SPOKEN_TONES: Mapping[Tone, str] = {
 }
 
 
-def banner(
-    tone: Tone, text: Text, *, title: Text | None = None, action: rx.Component | None = None
-) -> rx.Component:
+def banner(tone: Tone, text: Text, *, title: Text | None = None, action: Drawn | None = None) -> rx.Component:
     """A sentence that concerns the page below it; its tone is also said in words."""
     spoken = _SPOKEN_TONES.get(tone)
     return rx.el.div(
@@ -127,5 +124,5 @@ def crash_page(*, stateful: bool) -> rx.Component:
         ),
         class_name="page page-narrow",
     )
-    silent = {} if stateful else {"on_error": rx.noop()}
+    silent: dict[str, Any] = {} if stateful else {"on_error": rx.noop()}
     return ErrorBoundary.create(fallback_render=rx.Var.create(fallback), **silent)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import reflex as rx
 
 from components.js import ClientComponent, library
+from components.props import Text
 
 ValueKind = Literal[
     "text", "number", "tokens", "compact", "percent", "money", "duration",
@@ -35,8 +36,8 @@ def value(
     shown: Any,
     kind: ValueKind = "text",
     *,
-    currency: str | rx.Var[str] | None = None,
-    zone: str | rx.Var[str] | None = None,
+    currency: Text | None = None,
+    zone: Text | None = None,
     digits: int | None = None,
     exact: bool = False,
 ) -> rx.Component:
@@ -50,7 +51,7 @@ def value(
     return _Value.create(value=shown, kind=kind, exact=exact, **props)
 
 
-def money(amount: Any, currency: str | rx.Var[str] = "USD", *, exact: bool = False) -> rx.Component:
+def money(amount: Any, currency: Text = "USD", *, exact: bool = False) -> rx.Component:
     """A decimal string as "12.50 USD"; amounts below one unit keep four significant digits."""
     return value(amount, "money", currency=currency, exact=exact)
 
@@ -59,7 +60,7 @@ def when(
     instant: Any,
     style: Literal["ago", "date", "time", "datetime", "second"] = "datetime",
     *,
-    zone: str | rx.Var[str] = "UTC",
+    zone: Text = "UTC",
 ) -> rx.Component:
     """An ISO instant in the organisation's zone; "ago" keeps the full instant as its title."""
     return value(instant, style, zone=zone)

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import reflex as rx
 
 from components.js import AriaComponent, ClientComponent, library
+from components.props import Text
 from components.texts import t, texts_under
 
-Text = str | rx.Var[str]
 FieldKind = Literal[
     "text", "email", "password", "number", "search", "url", "date", "datetime-local",
     "textarea", "select", "checkbox", "switch", "checkboxes", "radios",
@@ -30,7 +30,7 @@ class Option:
     detail: str = ""
 
 
-Options = Sequence[Option] | rx.Var[list[dict[str, str]]]
+Options = Sequence[Option] | list[dict[str, str]] | rx.Var[list[dict[str, str]]]
 
 
 def _value_spec(value: rx.Var[Any]) -> tuple[rx.Var[Any]]:
@@ -80,7 +80,11 @@ class _ComboBox(AriaComponent):
 
 
 def _as_prop(options: Options) -> Any:
-    return options if isinstance(options, rx.Var) else [asdict(option) for option in options]
+    return (
+        options
+        if isinstance(options, rx.Var)
+        else [asdict(one) if isinstance(one, Option) else one for one in options]
+    )
 
 
 def _field(

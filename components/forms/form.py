@@ -7,9 +7,8 @@ from typing import Any, Literal
 import reflex as rx
 
 from components.js import ClientComponent, library
+from components.props import Drawn, Flag, Text, Texts
 from components.texts import texts_under
-
-Text = str | rx.Var[str]
 
 
 def _values_spec(values: rx.Var[dict[str, Any]]) -> tuple[rx.Var[dict[str, Any]]]:
@@ -49,11 +48,11 @@ class _SubmitButton(ClientComponent):
 
 def form(
     form_id: str,
-    *content: rx.Component,
+    *content: Drawn,
     on_submit: Any,
-    errors: rx.Var[dict[str, str]] | None = None,
-    error: rx.Var[str] | None = None,
-    busy: rx.Var[bool] | None = None,
+    errors: Texts | None = None,
+    error: Text | None = None,
+    busy: Flag | None = None,
     extra: dict[str, Any] | None = None,
 ) -> rx.Component:
     """Hands its values as one dict to the page's `on_submit(values)`, after the browser's checks passed.
@@ -68,7 +67,7 @@ def form(
 
 def rest_form(
     form_id: str,
-    *content: rx.Component,
+    *content: Drawn,
     url: Text,
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST",
     destination: Text | None = None,
@@ -92,14 +91,14 @@ def submit_button(
     *,
     look: Literal["primary", "", "primary danger"] = "primary",
     icon: str | None = None,
-    busy: rx.Var[bool] | None = None,
+    busy: Flag | None = None,
 ) -> rx.Component:
     """Submits the form around it. Keeps its width and name while busy; off, with the reason, while disconnected."""
     return _button(label, look=look, icon=icon, busy=busy)
 
 
 def action_button(
-    label: Text, *, on_press: Any, look: str = "", icon: str | None = None, busy: rx.Var[bool] | None = None
+    label: Text, *, on_press: Any, look: str = "", icon: str | None = None, busy: Flag | None = None
 ) -> rx.Component:
     """A button for an act outside a form, with the same guards: no second effect, off while disconnected."""
     return _button(label, look=look, icon=icon, busy=busy, on_press=on_press)
@@ -110,6 +109,6 @@ def _button(label: Text, *, look: str, **props: Any) -> rx.Component:
     return _SubmitButton.create(label=label, look=look, texts=texts_under("form"), **given)
 
 
-def form_foot(*buttons: rx.Component) -> rx.Component:
+def form_foot(*buttons: Drawn) -> rx.Component:
     """The buttons at the end of a form."""
     return rx.el.div(*buttons, class_name="form-foot")

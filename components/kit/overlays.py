@@ -9,9 +9,9 @@ from typing import Any, Literal
 import reflex as rx
 
 from components.js import AriaComponent, library
+from components.props import Drawn, Flag, Rows, Text
 from components.texts import t, texts_under
 
-Text = str | rx.Var[str]
 Look = Literal["", "primary", "quiet", "danger", "primary danger"]
 
 
@@ -124,15 +124,15 @@ def _given(**props: Any) -> dict[str, Any]:
 
 
 def dialog(
-    *body: rx.Component,
+    *body: Drawn,
     title: Text,
     trigger: Trigger | None = None,
-    open: rx.Var[bool] | None = None,
+    open: Flag | None = None,
     on_open_change: Any = None,
     description: Text | None = None,
     size: Literal["small", "medium", "large"] = "medium",
-    busy: rx.Var[bool] | bool = False,
-    dismissable: rx.Var[bool] | bool = True,
+    busy: Flag = False,
+    dismissable: Flag = True,
 ) -> rx.Component:
     """A modal window named by `title`. Opened by its `trigger`, or by the var `open` with `on_open_change`.
 
@@ -161,19 +161,19 @@ def dialog_close(label: Text | None = None, *, look: Look = "") -> rx.Component:
     return _DialogClose.create(label=label if label is not None else t("dialog.cancel"), look=look)
 
 
-def dialog_foot(*buttons: rx.Component) -> rx.Component:
+def dialog_foot(*buttons: Drawn) -> rx.Component:
     """The buttons at the end of a dialog: the way out first, the verb last."""
     return rx.el.footer(*buttons, class_name="dialog-foot")
 
 
 def confirm_dialog(
-    *details: rx.Component,
+    *details: Drawn,
     title: Text,
     verb: Text,
     on_confirm: Any,
     text: Text | None = None,
     trigger: Trigger | None = None,
-    open: rx.Var[bool] | None = None,
+    open: Flag | None = None,
     on_open_change: Any = None,
     typed: Text | None = None,
     danger: bool = True,
@@ -203,7 +203,7 @@ def confirm_dialog(
 
 def menu(
     label: Text,
-    entries: Sequence[MenuEntry] | rx.Var[list[dict[str, Any]]],
+    entries: Sequence[MenuEntry] | Rows,
     *,
     on_action: Any = None,
     icon: str = "ellipsis",
@@ -211,13 +211,17 @@ def menu(
     show_label: bool = False,
 ) -> rx.Component:
     """A button that opens a list of acts; `on_action` is told the chosen id. In a table the label names the row."""
-    items = entries if isinstance(entries, rx.Var) else [asdict(entry) for entry in entries]
+    items = (
+        entries
+        if isinstance(entries, rx.Var)
+        else [asdict(one) if isinstance(one, MenuEntry) else one for one in entries]
+    )
     props = _given(on_action=on_action)
     return _ActionMenu.create(label=label, items=items, icon=icon, look=look, show_label=show_label, **props)
 
 
 def icon_button(
-    label: Text, icon: str, *, on_press: Any, look: Look = "quiet", disabled: rx.Var[bool] | bool = False
+    label: Text, icon: str, *, on_press: Any, look: Look = "quiet", disabled: Flag = False
 ) -> rx.Component:
     """A button known by its icon; its name appears on hover and focus."""
     return _IconButton.create(label=label, icon=icon, look=look, disabled=disabled, on_press=on_press)

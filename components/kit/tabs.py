@@ -8,6 +8,7 @@ from typing import Any
 import reflex as rx
 
 from components.js import AriaComponent, library
+from components.props import Drawn, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +16,8 @@ class Tab:
     """One tab and its panel; `id` is what `on_change` is told."""
 
     id: str
-    label: str | rx.Var[str]
-    panel: rx.Component
+    label: Text
+    panel: Drawn
 
 
 def _text_spec(text: rx.Var[str]) -> tuple[rx.Var[str]]:
@@ -33,9 +34,7 @@ class _Tabs(AriaComponent):
     on_change: rx.EventHandler[_text_spec]
 
 
-def tabs(
-    *choices: Tab, label: str | rx.Var[str], selected: rx.Var[str] | None = None, on_change: Any = None
-) -> rx.Component:
+def tabs(*choices: Tab, label: Text, selected: Text | None = None, on_change: Any = None) -> rx.Component:
     """Panels of which one is seen. Keeps its own choice, or follows `selected` with `on_change`."""
     given = {"selected": selected, "on_change": on_change}
     props = {name: prop for name, prop in given.items() if prop is not None}

@@ -12,9 +12,8 @@ import reflex as rx
 
 from components.format.values import ValueKind
 from components.js import ClientComponent, library
+from components.props import Text
 from components.texts import t, texts_under
-
-Text = str | rx.Var[str]
 
 
 class _LiveValue(ClientComponent):
@@ -80,7 +79,7 @@ def live_status(topic: str, *, zone: Text = "UTC") -> rx.Component:
 
 
 def live_refresh(
-    topic: str, *, on_change: Any, path: str = "", since: rx.Var[str] | None = None, wait_ms: int = 300
+    topic: str, *, on_change: Any, path: str = "", since: Text | None = None, wait_ms: int = 300
 ) -> rx.Component:
     """Fires `on_change` when the topic, or only what is at `path`, changed: for rows that are read by a page event.
 

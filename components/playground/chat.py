@@ -7,9 +7,8 @@ from typing import Any
 import reflex as rx
 
 from components.js import ClientComponent, library
+from components.props import Rows, Text
 from components.texts import t, texts_under
-
-Text = str | rx.Var[str]
 
 
 def _id_spec(request_id: rx.Var[str]) -> tuple[rx.Var[str]]:
@@ -31,7 +30,7 @@ class _Playground(ClientComponent):
 
 
 def playground(
-    models: rx.Var[list[dict[str, Any]]] | list[dict[str, Any]],
+    models: Rows,
     *,
     organization_id: Text,
     model: Text | None = None,

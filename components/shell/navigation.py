@@ -10,6 +10,7 @@ import reflex as rx
 from components.icons import icon
 from components.js import AriaComponent, library
 from components.links import link
+from components.props import Text
 from components.texts import t, texts_under
 
 NAV_GROUPS_MAX = 7
@@ -66,7 +67,7 @@ class _MainNav(AriaComponent):
     texts: rx.Var[dict[str, str]]
 
 
-def main_nav(groups: Sequence[NavGroup], *, path: str, label: str | rx.Var[str]) -> rx.Component:
+def main_nav(groups: Sequence[NavGroup], *, path: str, label: Text) -> rx.Component:
     """The console's one navigation. Exactly one link has `aria-current` when `path` belongs to it."""
     require_fitting(groups)
     current = current_item(groups, path)

@@ -11,11 +11,10 @@ import reflex as rx
 from components.icons import icon
 from components.js import AriaComponent, library
 from components.links import link
+from components.props import Drawn, Flag, Text
 from components.shell.navigation import NavGroup, main_nav
 from components.shell.runtime import page_title
 from components.texts import t, texts_under
-
-Text = str | rx.Var[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def brand(href: str = "/") -> rx.Component:
     )
 
 
-def mode_bar(*, demo: rx.Var[bool] | bool = False, test: rx.Var[bool] | bool = False) -> rx.Component:
+def mode_bar(*, demo: Flag = False, test: Flag = False) -> rx.Component:
     """Says on every page, and in print, that this is not real business. Demo mode leads to its mailbox."""
     mailbox = link(t("shell.mailbox"), href="/mailbox")
     demo_bar = _mode(
@@ -102,7 +101,7 @@ def mode_bar(*, demo: rx.Var[bool] | bool = False, test: rx.Var[bool] | bool = F
     return rx.cond(test, test_bar, rx.cond(demo, demo_bar, rx.fragment()))
 
 
-def _mode(name: str, *content: rx.Component | str) -> rx.Component:
+def _mode(name: str, *content: Drawn | str) -> rx.Component:
     return rx.el.aside(rx.el.p(rx.el.strong(name), " ", *content), class_name="mode-bar", aria_label=name)
 
 
@@ -151,7 +150,7 @@ def _top_bar(session: Session, *, console: str, home: str) -> rx.Component:
 
 
 def console_page(
-    *content: rx.Component,
+    *content: Drawn,
     title: Text,
     path: str,
     console: str,
@@ -159,8 +158,8 @@ def console_page(
     session: Session,
     home: str = "/",
     nav_label: Text = "",
-    demo: rx.Var[bool] | bool = False,
-    test: rx.Var[bool] | bool = False,
+    demo: Flag = False,
+    test: Flag = False,
 ) -> rx.Component:
     """A page of a console: skip link, top bar, navigation, main. `content` holds the page's one h1 (`page_header`).
 
@@ -180,9 +179,7 @@ def console_page(
     )
 
 
-def public_page(
-    *content: rx.Component, title: Text, demo: rx.Var[bool] | bool = False, wide: bool = False
-) -> rx.Component:
+def public_page(*content: Drawn, title: Text, demo: Flag = False, wide: bool = False) -> rx.Component:
     """Sign-in, sign-up, errors: a mark, a theme switch and one column."""
     return rx.el.div(
         _skip_link(),
@@ -200,9 +197,9 @@ def public_page(
 
 def page_header(
     title: Text,
-    *actions: rx.Component,
+    *actions: Drawn,
     text: Text | None = None,
-    status: rx.Component | None = None,
+    status: Drawn | None = None,
 ) -> rx.Component:
     """The page's h1, the question it answers, what can be done, and how fresh it is."""
     lead = [rx.el.p(text)] if text is not None else []
@@ -214,7 +211,7 @@ def page_header(
     )
 
 
-def section(title: Text, *content: rx.Component, actions: Sequence[rx.Component] = ()) -> rx.Component:
+def section(title: Text, *content: Drawn, actions: Sequence[Drawn] = ()) -> rx.Component:
     """A part of a page with its h2."""
     return rx.el.section(
         rx.el.div(rx.el.h2(title), rx.el.div(*actions, class_name="row"), class_name="section-head"),
@@ -223,9 +220,7 @@ def section(title: Text, *content: rx.Component, actions: Sequence[rx.Component]
     )
 
 
-def card(
-    *content: rx.Component, title: Text | None = None, actions: Sequence[rx.Component] = ()
-) -> rx.Component:
+def card(*content: Drawn, title: Text | None = None, actions: Sequence[Drawn] = ()) -> rx.Component:
     """A bordered part of a page, with an optional h2."""
     head = [rx.el.header(rx.el.h2(title), *actions)] if title is not None else []
     return rx.el.section(*head, *content, class_name="card")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from components.js import AriaComponent, library
+from components.props import Text
 from components.texts import t, texts_under
 
 
@@ -29,6 +30,6 @@ def runtime() -> rx.Component:
     return rx.fragment(_Runtime.create(texts=texts_under("shell.runtime")))
 
 
-def page_title(title: str | rx.Var[str], organization: str | rx.Var[str] = "") -> rx.Component:
+def page_title(title: Text, organization: Text = "") -> rx.Component:
     """Names the window "Page · Organisation · Matrix"."""
     return _PageTitle.create(title=title, organization=organization, product=t("product.name"))

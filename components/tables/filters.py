@@ -10,6 +10,7 @@ import reflex as rx
 
 from components.icons import icon
 from components.js import ClientComponent, library
+from components.props import Drawn, Flag, Texts
 from components.texts import t
 
 SEARCH_SETTLE_MS = 250
@@ -39,18 +40,18 @@ class Filter:
     key: str
     text: str
     kind: Literal["search", "select", "date"] = "select"
-    options: Sequence[tuple[str, str]] | rx.Var[list[dict[str, str]]] = ()
+    options: Sequence[tuple[str, str]] | Sequence[dict[str, str]] | rx.Var[list[dict[str, str]]] = ()
     any_text: str = "filter.any"
 
 
 def filter_bar(
     filters: Sequence[Filter],
-    values: rx.Var[dict[str, str]],
+    values: Texts,
     *,
     on_filter: Callable[[str, rx.Var[str]], Any],
     on_clear: Any,
-    filtered: rx.Var[bool] | bool,
-    end: Sequence[rx.Component] = (),
+    filtered: Flag,
+    end: Sequence[Drawn] = (),
 ) -> rx.Component:
     """Controls show `values`; `on_filter(key, value)` is told each settled change. Stays when nothing matches."""
     clear = rx.el.button(
@@ -66,12 +67,10 @@ def filter_bar(
     )
 
 
-def _control(
-    one: Filter, values: rx.Var[dict[str, str]], on_filter: Callable[[str, rx.Var[str]], Any]
-) -> rx.Component:
+def _control(one: Filter, values: Texts, on_filter: Callable[[str, rx.Var[str]], Any]) -> rx.Component:
     control_id = f"filter-{one.key}"
     label = rx.el.label(t(one.text), html_for=control_id, class_name="label")
-    current = values[one.key].to(str)
+    current = rx.Var.create(values).to(dict[str, str])[one.key].to(str)
     if one.kind == "select":
         shown = rx.el.div(
             rx.el.select(

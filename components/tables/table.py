@@ -23,10 +23,9 @@ from components.feedback.states import empty_state, error_state
 from components.format.values import NUMBER_KINDS, value
 from components.icons import icon
 from components.links import link
+from components.props import Drawn, Flag, Row, Rows, Text
 from components.texts import t
 
-Row = rx.Var[dict[str, Any]]
-Rows = rx.Var[list[dict[str, Any]]]
 ColumnKind = Literal[
     "text", "link", "code", "badge", "number", "tokens", "percent", "money", "duration", "ago", "date", "datetime",
 ]  # fmt: skip
@@ -52,7 +51,7 @@ class Column:
     unit: str | None = None
     digits: int | None = None
     statuses: Mapping[str, Status] = field(default_factory=dict)
-    draw: Callable[[Row], rx.Component] | None = None
+    draw: Callable[[Row], Drawn] | None = None
 
     @property
     def is_number(self) -> bool:
@@ -82,7 +81,7 @@ class Table:
 class Sorting:
     """The current order as a var: "name" ascending, "-name" descending; `on_sort(key)` is told the header's key."""
 
-    by: rx.Var[str]
+    by: Text
     on_sort: Callable[[str], Any]
 
 
@@ -90,36 +89,37 @@ class Sorting:
 class Paging:
     """Keyset paging: whether a page precedes and follows, and how to go there; `summary` as "1-50 of about 1,200"."""
 
-    has_previous: rx.Var[bool] | bool
-    has_next: rx.Var[bool] | bool
+    has_previous: Flag
+    has_next: Flag
     on_previous: Any
     on_next: Any
-    summary: rx.Var[str] | str = ""
+    summary: Text = ""
 
 
 def data_table(
     table: Table,
     rows: Rows,
     *,
-    status: rx.Var[str] | str = "ready",
-    empty: rx.Component | None = None,
-    filtered: rx.Var[bool] | bool = False,
+    status: Text = "ready",
+    empty: Drawn | None = None,
+    filtered: Flag = False,
     on_clear_filters: Any = None,
     sorting: Sorting | None = None,
     paging: Paging | None = None,
-    actions: Callable[[Row], rx.Component] | None = None,
-    error_reference: rx.Var[str] | str = "",
+    actions: Callable[[Row], Drawn] | None = None,
+    error_reference: Text = "",
     on_retry: Any = None,
-    zone: rx.Var[str] | str = "UTC",
+    zone: Text = "UTC",
     phone: Literal["cards", "scroll"] = "cards",
 ) -> rx.Component:
     """The table in whichever of its states holds. Cells keep their height between loading and ready.
 
     `actions(row)` draws the last cell; the names of its buttons must include the row. `zone` is for instants.
     """
+    present = rx.Var.create(rows).to(list[dict[str, Any]])
     ready = rx.cond(
-        rows.length() > 0,
-        _drawn(table, _body(table, rows, actions, zone), sorting, actions is not None, phone),
+        present.length() > 0,
+        _drawn(table, _body(table, present, actions, zone), sorting, actions is not None, phone),
         rx.cond(filtered, _no_match(on_clear_filters), empty if empty is not None else rx.fragment()),
     )
     failed = error_state(title=t("table.error.title"), reference=error_reference, on_retry=on_retry)
@@ -197,9 +197,7 @@ def _header(column: Column, sorting: Sorting | None) -> rx.Component:
     )
 
 
-def _body(
-    table: Table, rows: Rows, actions: Callable[[Row], rx.Component] | None, zone: rx.Var[str] | str
-) -> rx.Component:
+def _body(table: Table, rows: Rows, actions: Callable[[Row], Drawn] | None, zone: Text) -> rx.Component:
     def row(values: Row) -> rx.Component:
         cells = [_cell(column, values, zone) for column in table.columns]
         if actions is not None:
@@ -209,7 +207,7 @@ def _body(
     return rx.el.tbody(rx.foreach(rows, row), role="rowgroup")
 
 
-def _cell(column: Column, row: Row, zone: rx.Var[str] | str) -> rx.Component:
+def _cell(column: Column, row: Row, zone: Text) -> rx.Component:
     content = _content(column, row, zone)
     attributes = {"data-label": t(column.text)}
     if column.row_header:
@@ -218,7 +216,7 @@ def _cell(column: Column, row: Row, zone: rx.Var[str] | str) -> rx.Component:
     return rx.el.td(content, role="cell", class_name=look, custom_attrs=attributes)
 
 
-def _content(column: Column, row: Row, zone: rx.Var[str] | str) -> rx.Component:
+def _content(column: Column, row: Row, zone: Text) -> Drawn:
     if column.draw is not None:
         return column.draw(row)
     shown = row[column.key]

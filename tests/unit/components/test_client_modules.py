@@ -33,7 +33,7 @@ def wrappers() -> list[type[ClientComponent]]:
 
 
 def source_of(wrapper: type[ClientComponent]) -> str:
-    return (ROOT / "js" / Path(wrapper.get_fields()["library"].default).name).read_text(encoding="utf-8")
+    return (ROOT / "js" / Path(str(wrapper.get_fields()["library"].default)).name).read_text(encoding="utf-8")
 
 
 def test_every_wrapper_names_an_export_of_its_module() -> None:
