@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from matrix_app.up import frontend, preflight
+from matrix_app.up import frontend, preflight, schema
 from matrix_app.up.announcement import announcement
 from matrix_app.up.progress import Progress
 from matrix_app.up.refusal import Refused
@@ -82,8 +82,9 @@ class Up:
         if not self._settings.model_url:
             self._start_model()
         self._start_database()
-        with self._progress.step("database up to date"):
-            self._run("migrate")
+        if not schema.is_newest(self._settings):
+            with self._progress.step("database brought up to date"):
+                self._run("migrate")
         if not frontend.is_current():
             with self._progress.step("pages built", takes="about a minute the first time"):
                 frontend.build()

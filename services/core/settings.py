@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
@@ -34,7 +35,9 @@ class Settings(BaseSettings):
     mail_from: str = "Matrix <no-reply@localhost>"
 
     model_url: str = ""  # where the built-in model server answers; set by `matrix up`
-    model_threads: int = Field(default=2, ge=1, le=256)
+    # One core is left to everybody else: llama.cpp's threads wait for each other in a loop, and when they share
+    # cores with other work two of them were measured five times slower than one.
+    model_threads: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 1) - 1), ge=1, le=256)
 
     # Upstreams may live inside only at these host:port pairs; see services/core/outgoing.py.
     allow_private_upstreams: list[str] = []

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
+from pydantic import SecretStr
 
+from matrix_app.up import schema
+from matrix_app.up.refusal import Refused
+from services.core import migrations
 from services.core.postgres import APP_ROLE, CROSSING_ROLE, OWNER_ROLE, EmbeddedPostgres, PostgresFailed
+from services.core.settings import Settings
 
 OWNER_PROGRAM = """
 import sys, time
@@ -166,6 +172,28 @@ def test_a_half_made_cluster_is_made_anew(data_dir: Path) -> None:
     assert server.ready()
     assert not (data_dir / "postgres.new").exists()
     server.stop()
+
+
+def test_a_database_is_newest_only_with_every_migration(server: EmbeddedPostgres) -> None:
+    settings = Settings(data_dir=server.data_dir)
+    assert not schema.is_newest(settings)
+
+    migrations.migrate(server.owner_url())
+    assert schema.is_newest(settings)
+
+    query(server, "update alembic_version set version_num = 'older'")
+    assert not schema.is_newest(settings)
+
+
+def test_the_newest_revision_is_read_as_alembic_reads_it() -> None:
+    assert schema.heads() == ScriptDirectory.from_config(migrations.config()).get_heads()
+
+
+def test_a_database_that_does_not_answer_is_a_sentence(data_dir: Path) -> None:
+    settings = Settings(database_url=SecretStr(f"postgresql://nobody@/x?host={data_dir}"))
+
+    with pytest.raises(Refused, match=r"The database does not answer \(.*MATRIX_DATABASE_URL"):
+        schema.is_newest(settings)
 
 
 def test_missing_binaries_are_named_with_the_way_out(data_dir: Path, tmp_path: Path) -> None:
