@@ -1,4 +1,4 @@
-"""The HTTP door for programs: REST, gateway, health. Pages are mounted behind it by matrix_app.py."""
+"""The HTTP door for programs: REST, gateway, health. Pages have a door of their own beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to every HTTP request at the edge of the process: identity, limits, headers, measurements.
+"""What happens to every request of a program at the edge: a trace, limits, headers, measurements.
 
 Plain ASGI: Starlette's BaseHTTPMiddleware runs each request in a task of its own, which breaks
 cancellation when a caller hangs up and costs more than the gateway may add in all.
@@ -27,12 +27,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where programs are answered. Pages have rules of their own.
 _GATEWAY = "/v1/"
-_PROGRAMS = (_GATEWAY, "/api/", "/healthz", "/readyz", "/metrics")
-_FOR_ALL = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
-_FOR_PROGRAMS = (
-    *_FOR_ALL,
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -47,7 +45,7 @@ class BodyTooLarge(HTTPException):
 
 
 class Edge:
-    """Outermost part of our own, around pages, API and gateway alike."""
+    """Around REST, gateway and health alike."""
 
     def __init__(self, app: AsgiApp) -> None:
         self._app = app
@@ -91,7 +89,6 @@ class _Exchange:
 
     __slots__ = (
         "_bytes_max",
-        "_headers",
         "_read",
         "_receive",
         "_send",
@@ -105,10 +102,8 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._trace_id = trace_id
-        path = scope["path"]
-        self._headers = _FOR_PROGRAMS if path.startswith(_PROGRAMS) else _FOR_ALL
         # The gateway has a limit of its own, and says so in the words its clients understand.
-        self._bytes_max = math.inf if path.startswith(_GATEWAY) else BODY_BYTES_MAX
+        self._bytes_max = math.inf if scope["path"].startswith(_GATEWAY) else BODY_BYTES_MAX
         self._read = 0
         self.status = 0
         self.finished = False
@@ -127,7 +122,7 @@ class _Exchange:
             self.status = message["status"]
             given = [(name.lower(), value) for name, value in message.get("headers", ())]
             names = {name for name, _ in given}
-            ours = ((b"x-request-id", self._trace_id.encode()), *self._headers)
+            ours = ((b"x-request-id", self._trace_id.encode()), *_HEADERS)
             message["headers"] = [*given, *(header for header in ours if header[0] not in names)]
         elif message["type"] == "http.response.body":
             self.finished = not message.get("more_body", False)
@@ -147,4 +142,4 @@ def _route_of(scope: Scope) -> str:
     template = getattr(route, "path", None)
     if template is not None:
         return f"{scope.get('root_path', '')}{template}"
-    return next((prefix for prefix in _PROGRAMS if scope["path"].startswith(prefix)), "pages")
+    return _GATEWAY if scope["path"].startswith(_GATEWAY) else "unmatched"

@@ -22,6 +22,7 @@ from services.core.database import database
 from services.core.postgres import EmbeddedPostgres
 from services.core.work import unit_of_work
 from services.identity import keys, passwords
+from tests.api.contract import Contract
 from tests.world import World
 
 PASSWORD = "nine lives and one more"
@@ -57,10 +58,16 @@ class Api:
 
     app: FastAPI
     world: World
+    contract: Contract
 
     def client(self, address: str = "192.0.2.10", **options: Any) -> AsyncClient:
-        transport = ASGITransport(self.app, client=(address, 40_000))
-        return AsyncClient(transport=transport, base_url=f"{ADDRESS}/api/v1/", **options)
+        """A program. Each answer it gets is held against the OpenAPI document."""
+        return AsyncClient(
+            transport=ASGITransport(self.app, client=(address, 40_000)),
+            base_url=f"{ADDRESS}/api/v1/",
+            event_hooks={"response": [self.contract.check]},
+            **options,
+        )
 
     def root(self, **options: Any) -> AsyncClient:
         return AsyncClient(transport=ASGITransport(self.app), base_url=ADDRESS, **options)
@@ -95,7 +102,9 @@ async def set_password(account: Account) -> None:
 
 @pytest.fixture
 async def api(app: FastAPI) -> Api:
-    return Api(app, World(database()))
+    async with AsyncClient(transport=ASGITransport(app), base_url=ADDRESS) as client:
+        document = (await client.get("/api/v1/openapi.json")).json()
+    return Api(app, World(database()), Contract(document))
 
 
 @pytest.fixture

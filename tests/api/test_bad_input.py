@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -273,7 +274,7 @@ async def test_an_emoji_password_is_as_good_as_any(api: Api) -> None:
 async def test_a_body_beyond_12_mb_is_cut_off(browser: AsyncClient, stated: bool) -> None:
     megabyte, count = b" " * 1024 * 1024, 13
 
-    async def stream() -> Any:
+    async def stream() -> AsyncIterator[bytes]:
         for _ in range(count):
             yield megabyte
 

@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     PlainSerializer,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -72,7 +73,12 @@ def _no_float(value: object) -> object:
     return value
 
 
-Exact = Annotated[Decimal, BeforeValidator(_no_float), PlainSerializer(exact_text, return_type=str)]
+Exact = Annotated[
+    Decimal,
+    BeforeValidator(_no_float),
+    PlainSerializer(exact_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "decimal"}),
+]
 
 
 def _within_calendar(at: datetime) -> datetime:

@@ -1,0 +1,55 @@
+"""The OpenAPI document is true: every answer in these tests is one that it declares."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import jsonschema_rs
+
+BASE = "/api/v1"
+
+
+class Contract:
+    """Answers as the document promises them: status, content type and shape of each operation."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self._paths = [
+            (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), operations)
+            for path, operations in document["paths"].items()
+        ]
+        self._validators: dict[str, Any] = {}
+
+    async def check(self, answer: httpx.Response) -> None:
+        """Raises AssertionError for an answer that the document does not know."""
+        operation = self._operation(answer.request)
+        if operation is None:
+            return
+        promised = operation["responses"].get(str(answer.status_code))
+        assert promised, (
+            f"{answer.request.method} {answer.request.url.path}: {answer.status_code} is not declared"
+        )
+        await answer.aread()
+        if not answer.content:
+            assert "content" not in promised, f"{answer.status_code} came without its body"
+            return
+        kind = answer.headers["content-type"].partition(";")[0]
+        assert kind in promised["content"], f"{kind} is not declared for {answer.status_code}"
+        problems = list(self._validator(promised["content"][kind]["schema"]).iter_errors(answer.json()))
+        assert not problems, f"{answer.request.url.path}: {problems[0]}"
+
+    def _operation(self, request: httpx.Request) -> dict[str, Any] | None:
+        path = request.url.path.removeprefix(BASE)
+        for pattern, operations in sorted(self._paths, key=lambda pair: "[^/]+" in pair[0].pattern):
+            if pattern.fullmatch(path) and request.method.lower() in operations:
+                return operations[request.method.lower()]
+        return None
+
+    def _validator(self, schema: dict[str, Any]) -> Any:
+        name = repr(schema)
+        if name not in self._validators:
+            whole = {**schema, "components": self.document["components"]}
+            self._validators[name] = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+        return self._validators[name]

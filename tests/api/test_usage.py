@@ -1,0 +1,206 @@
+"""Usage over HTTP: sent in three forms, counted once, read back by time, model, key and property."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import orjson
+import pytest
+
+from models.gateway import AiModel, Upstream
+from models.identity import Organization
+from models.types import Role
+from services.catalog.service import set_price
+from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.core.ids import new_id
+from services.gateway.calls import Call
+from services.gateway.settlement import settle
+from services.metering.service import ensure_platform_meters
+from tests.api.conftest import Api, problem
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+PAGES = {"slug": "pages", "name": "Pages", "event_type": "page", "aggregation": "sum", "value_property": "n"}
+
+
+def event(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "source": "shop",
+        "event_id": f"e{number}",
+        "type": "page",
+        "time": (NOW - timedelta(minutes=number)).isoformat(),
+        "properties": {"n": number, "region": "eu" if number % 2 else "us"},
+        **changes,
+    }
+
+
+@pytest.fixture(autouse=True)
+async def platform_meters(api: Api) -> None:
+    async with crossing(Reason.CATALOG) as uow:
+        await ensure_platform_meters(uow)
+
+
+async def test_three_forms_of_sending_mean_the_same(api: Api, acme: Organization) -> None:
+    client = await api.key_client(acme, "usage:write")
+    events = [event(n) for n in range(1, 4)]
+    forms: list[dict[str, Any]] = [
+        {"json": events},
+        {"json": {"events": events}},
+        {
+            "content": b"\n".join(map(orjson.dumps, events)) + b"\n\n",
+            "headers": {"content-type": "application/x-ndjson; charset=utf-8"},
+        },
+    ]
+    answers = [(await client.post("usage/events", **form)).json() for form in forms]
+    assert [(a["accepted"], a["duplicates"]) for a in answers] == [(3, 0), (0, 3), (0, 3)]
+    single = (await client.post("usage/events", json=event(4))).json()
+    assert single["events"] == [
+        {"source": "shop", "event_id": "e4", "status": "accepted", "cost": None, "currency": "USD"}
+    ]
+    other = (await client.post("usage/events", json=event(4, properties={"n": 99}))).json()
+    assert (other["conflicts"], other["events"][0]["status"]) == (1, "conflict")
+
+
+async def test_a_thousand_events_fit_and_one_more_does_not(api: Api, acme: Organization) -> None:
+    client = await api.key_client(acme, "usage:write")
+    thousand = [event(n, event_id=f"e{n}", time=NOW.isoformat()) for n in range(1_001)]
+    problem(await client.post("usage/events", json=thousand), 413, "batch_too_large")
+    assert (await client.post("usage/events", json=thousand[:1_000])).json()["accepted"] == 1_000
+
+
+async def test_usage_is_read_back_in_every_way(api: Api, acme: Organization) -> None:
+    client = await api.browser(acme)
+    assert (await client.post("meters", json=PAGES)).status_code == 201
+    problem(await client.post("meters", json=PAGES), 409, "meter_exists")
+    sent = [event(n, model="m1" if n < 3 else "m2", key_id="k1") for n in range(1, 5)]
+    assert (await client.post("usage/events", json=sent)).json()["accepted"] == 4
+    window = {"from": (NOW - timedelta(hours=2)).isoformat(), "to": (NOW + timedelta(minutes=5)).isoformat()}
+
+    async def quantity(**query: str) -> dict[str, str]:
+        answer = await client.get("usage/totals", params={"meter": "pages", **window, **query})
+        return {total["group"]: total["quantity"] for total in answer.json()["data"]}
+
+    assert await quantity() == {"": "10"}
+    assert await quantity(model="m1") == {"": "3"}
+    assert await quantity(key="nobody") == {"": "0"}
+    assert await quantity(property="region:us") == {"": "6"}
+    assert await quantity(group_by="model") == {"m1": "3", "m2": "7"}
+    series = (await client.get("usage", params={"meter": "pages", "granularity": "hour", **window})).json()
+    points = series["lines"][0]["points"]
+    assert sum(Decimal(point["quantity"]) for point in points) == 10
+    assert all(a["end"] == b["start"] for a, b in pairwise(points))
+    assert [m["slug"] for m in (await client.get("meters")).json()["data"] if not m["platform"]] == ["pages"]
+
+
+async def test_costs_are_hidden_from_those_who_may_not_see_them(api: Api, acme: Organization) -> None:
+    await call(acme)
+    for role, shown in ((Role.OWNER, True), (Role.VIEWER, False)):
+        client = await api.browser(acme, role)
+        requests = (await client.get("requests")).json()["data"]
+        assert (requests[0]["cost"] is not None) is shown
+        totals = (await client.get("usage/totals")).json()["data"]
+        assert (totals[0]["cost"] is not None) is shown
+        detail = (await client.get(f"requests/{requests[0]['id']}")).json()
+        assert bool(detail["explanation"]) is shown
+
+
+async def call(
+    organization: Organization, *, minutes_ago: int = 1, status: int = 200, key_id: str = "k1"
+) -> str:
+    """One settled call of the gateway, priced at 2 and 4 a million tokens."""
+    request_id = new_id("req")
+    async with crossing(Reason.CATALOG) as uow:
+        if not (await uow.execute("select from model")).all():
+            upstream = Upstream(id=new_id("ups"), name="up", created_at=NOW)
+            uow.add(upstream)
+            await uow.session.flush()
+            uow.add(
+                AiModel(
+                    id=new_id("model"),
+                    slug="small",
+                    name="Small",
+                    upstream_id=upstream.id,
+                    upstream_model="small",
+                    endpoints=["chat"],
+                    context_tokens=2_048,
+                    created_at=NOW,
+                )
+            )
+    clock = FixedClock(NOW - timedelta(days=2))
+    async with crossing(Reason.DEMO, clock=clock) as uow:
+        if not (await uow.execute("select from price")).all():
+            for meter, amount in (("prompt_tokens", "2"), ("completion_tokens", "4")):
+                await set_price(uow, model="small", meter=meter, currency="USD", unit_amount=Decimal(amount))
+    async with crossing(Reason.GATEWAY_SETTLEMENT) as uow:
+        await settle(uow, [settled(request_id, organization, minutes_ago, status, key_id)])
+    return request_id
+
+
+def settled(request_id: str, organization: Organization, minutes_ago: int, status: int, key_id: str) -> Call:
+    return Call(
+        id=request_id,
+        organization_id=organization.id,
+        key_id=key_id,
+        account_id="",
+        address="",
+        trace_id="",
+        model="small",
+        endpoint="chat",
+        status=status,
+        prompt_tokens=100,
+        completion_tokens=10,
+        started_at=NOW - timedelta(minutes=minutes_ago),
+    )
+
+
+async def test_a_request_explains_its_cost(api: Api, acme: Organization) -> None:
+    request_id = await call(acme)
+    detail = (await (await api.browser(acme)).get(f"requests/{request_id}")).json()
+    assert detail["cost"] == "0.00024"
+    assert sum(Decimal(line["amount"]) for line in detail["explanation"]) == Decimal(detail["cost"])
+    assert {(line["meter"], line["quantity"], line["unit_amount"]) for line in detail["explanation"]} == {
+        ("prompt_tokens", "100", "2"),
+        ("completion_tokens", "10", "4"),
+    }
+
+
+async def test_requests_are_listed_filtered_and_paged(api: Api, acme: Organization) -> None:
+    ids = [
+        await call(acme, minutes_ago=n, status=500 if n == 3 else 200, key_id=f"k{n % 2}")
+        for n in range(1, 6)
+    ]
+    client = await api.browser(acme)
+
+    async def listed(**query: Any) -> list[str]:
+        seen: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await client.get("requests", params={"limit": 2, **query, **cursor})).json()
+            seen += [row["id"] for row in page["data"]]
+            if page["next_cursor"] is None:
+                return seen
+            cursor = {"cursor": page["next_cursor"]}
+
+    assert await listed() == ids
+    assert await listed(status="failed") == [ids[2]]
+    assert await listed(status="ok") == [ids[0], ids[1], ids[3], ids[4]]
+    assert await listed(key="k0") == [ids[1], ids[3]]
+    assert await listed(model="large") == []
+    since = (NOW - timedelta(minutes=2)).isoformat()
+    assert await listed(**{"from": since}) == ids[:2]
+    first = (await client.get("requests", params={"limit": 2})).json()["next_cursor"]
+    problem(await client.get("requests", params={"cursor": first, "status": "failed"}), 422, "cursor_invalid")
+
+
+async def test_models_and_prices_are_for_everybody_who_may_call(api: Api, acme: Organization) -> None:
+    await call(acme)
+    client = await api.key_client(acme)
+    assert [model["slug"] for model in (await client.get("models")).json()["data"]] == ["small"]
+    prices = (await client.get("prices?currency=USD")).json()["data"]
+    assert {(price["meter"], price["unit_amount"], price["state"]) for price in prices} == {
+        ("prompt_tokens", "2", "current"),
+        ("completion_tokens", "4", "current"),
+    }
