@@ -29,7 +29,7 @@ export default function MenuPopover({ button, label, placement, items, selected,
   const choice = selected === undefined ? {} : { selectionMode: "single", selectedKeys: [selected], disallowEmptySelection: true };
   const rows = items.map((item) => <Row key={item.id} item={item} ticked={item.id === selected} />);
   return (
-    <Popover className="popover" triggerRef={button} isOpen onOpenChange={(open) => !open && onClose()} placement={placement}>
+    <Popover className="popover" aria-label={label} triggerRef={button} isOpen onOpenChange={(open) => !open && onClose()} placement={placement}>
       <Menu className="menu" aria-label={label} autoFocus="first" onAction={pick} onClose={onClose} {...choice}>
         {header ? (
           <MenuSection className="menu-section">
