@@ -23,7 +23,8 @@ function complaint(control, texts) {
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
   if (validity.valid && !isMissing) return "";
   if (validity.valueMissing || isMissing) {
-    const text = control.tagName === "SELECT" || isMissing ? texts.choose : control.type === "checkbox" ? texts.tick : texts.enter;
+    if (control.type === "checkbox") return fill(texts.tick, { label });
+    const text = control.tagName === "SELECT" || isMissing ? texts.choose : texts.enter;
     return fill(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
   }
   if (validity.typeMismatch && control.type === "email") return texts.email;

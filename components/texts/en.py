@@ -39,7 +39,7 @@ TEXTS: dict[str, str] = {
     "form.problems": "Check these fields",
     "form.enter": "Enter {label}",
     "form.choose": "Choose {label}",
-    "form.tick": "Tick {label}",
+    "form.tick": "Tick \u201c{label}\u201d",
     "form.email": "Enter an email address such as name@example.com",
     "form.short": "{label} needs at least {count} characters",
     "form.long": "{label} can have at most {count} characters",
