@@ -58,6 +58,7 @@ def _rest() -> FastAPI:
     errors.install(rest)
     for module in (doors, organizations, keys, models, requests, figures, usage, staff):
         rest.include_router(module.router)
+        errors.know_methods(rest, module.router)
     _complete_openapi(rest)
     return rest
 

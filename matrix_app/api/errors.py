@@ -9,8 +9,9 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -132,6 +133,20 @@ def install(app: FastAPI) -> None:
     app.exception_handler(Exception)(_on_unexpected)
 
 
+def know_methods(app: FastAPI, router: APIRouter) -> None:
+    """Have 405 answers of `app` name all methods of an address: Starlette names those of its first route."""
+    known: list[APIRoute] = getattr(app.state, "api_routes", [])
+    app.state.api_routes = known + [route for route in router.routes if isinstance(route, APIRoute)]
+
+
+def _methods_at(request: Request) -> str:
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    known: list[APIRoute] = getattr(request.app.state, "api_routes", [])
+    return ", ".join(
+        sorted({m for route in known if route.path_regex.fullmatch(path) for m in route.methods or ()})
+    )
+
+
 async def _on_matrix_error(request: Request, error: MatrixError) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request_not_served", code=error.error_code, path=request.url.path, cause=error.__cause__)
@@ -180,11 +195,11 @@ def _field_error(item: dict[str, Any]) -> FieldError:
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     code = _CODES.get(error.status_code, "request_refused")
-    detail, next_step = error.detail, ""
+    detail, next_step, headers = error.detail, "", dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail, next_step = f"There is nothing at {request.url.path!r}.", "See /api/v1/openapi.json."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        detail, next_step = f"{request.method} is not possible here.", f"Use {allowed}."
-    headers = dict(error.headers or {})
+        headers |= {"Allow": allowed} if (allowed := _methods_at(request)) else {}
+        detail = f"{request.method} is not possible here."
+        next_step = f"Use {headers.get('Allow', 'another method')}."
     return problem_response(error.status_code, code, detail, next_step=next_step, headers=headers)

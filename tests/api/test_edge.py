@@ -183,3 +183,10 @@ async def test_old_versions_of_rows_do_not_leak_between_requests(api: Api, acme:
     assert (await client.get("organizations")).json()["data"][0]["name"] == "Renamed" != before
     async with crossing(Reason.INVARIANTS) as uow:
         assert (await uow.execute("select name_key from organization")).scalar_one() == "renamed"
+
+
+async def test_a_wrong_method_is_told_all_right_ones(api: Api) -> None:
+    answer = await api.client().put("keys")
+    problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, POST"
+    assert (await api.client().post("keys/apikey_1")).headers["allow"] == "DELETE, GET, PATCH"
