@@ -46,7 +46,7 @@ class Problem(BaseModel):
     details: dict[str, Any] = {}
 
 
-_TITLES = {
+TITLES = {
     "malformed_request": "The request cannot be read",
     "invalid_input": "The input is not valid",
     "not_found": "Not found",
@@ -55,7 +55,7 @@ _TITLES = {
     "too_large": "Too large",
     "internal_error": "Something went wrong on our side",
 }
-_CODES = {
+CODES = {
     400: "malformed_request",
     404: "not_found",
     405: "method_not_allowed",
@@ -77,7 +77,7 @@ def problem_response(
 ) -> Response:
     problem = Problem(
         type=f"urn:matrix:error:{code}",
-        title=title or _TITLES.get(code) or HTTPStatus(status).phrase,
+        title=title or TITLES.get(code) or HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         code=code,
@@ -194,7 +194,7 @@ def _field_error(item: dict[str, Any]) -> FieldError:
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
-    code = _CODES.get(error.status_code, "request_refused")
+    code = CODES.get(error.status_code, "request_refused")
     detail, next_step, headers = error.detail, "", dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail, next_step = f"There is nothing at {request.url.path!r}.", "See /api/v1/openapi.json."
