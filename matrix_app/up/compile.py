@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ from matrix_app.up import reflex_environment
 
 def main(step: str) -> None:
     """Run `compile` (Python to React sources, npm packages) or `bundle` (Vite) in the working folder."""
+    # We lead our session: npm and Vite end with us when whoever started us was killed.
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
     reflex_environment.prepare(reflex_environment.work_dir())
     # A lock file that names a registry would send every later install there.
     os.environ["NPM_CONFIG_OMIT_LOCKFILE_REGISTRY_RESOLVED"] = "true"

@@ -18,6 +18,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from matrix_app.up.reflex_environment import ROOT, work_dir
 from matrix_app.up.refusal import Refused
@@ -121,23 +122,33 @@ def _run_step(step: str) -> None:
     mark.touch()
     log_path = _store() / "build.log"
     with log_path.open("wb") as log:
-        done = subprocess.run(
-            [sys.executable, "-m", "matrix_app.up.compile", step],
-            cwd=ROOT,
-            env=os.environ | {"REFLEX_WEB_WORKDIR": str(work)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=tied(signal.SIGKILL),
-            check=False,
-        )
+        code = _run_group([sys.executable, "-m", "matrix_app.up.compile", step], log)
     mark.unlink()
-    if done.returncode != 0:
+    if code != 0:
         tail = "\n".join(log_path.read_text(errors="replace").splitlines()[-15:])
         raise FrontendFailed(
             f"The pages could not be built (step {step}); the whole log is {log_path}.\n{tail}"
         )
+
+
+def _run_group(command: list[str], log: IO[bytes]) -> int:
+    """Run `command` with all it starts, and when we are stopped meanwhile end all of that: Vite would go on."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"REFLEX_WEB_WORKDIR": str(work_dir())},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=tied(signal.SIGTERM),
+    )
+    try:
+        return process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 def _publish(name: str) -> None:
