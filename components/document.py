@@ -26,6 +26,7 @@ STYLESHEETS = [
         "charts",
         "live",
         "playground",
+        "pages",
     )
 ]
 

@@ -30,6 +30,7 @@ from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity.queries import SignedIn, actor_for_token
+from services.identity.sessions import COOKIE
 from state import addresses
 from state.problems import Problem, Unexpected, problem_of, status_of
 
@@ -49,8 +50,6 @@ class Access(StrEnum):
 
 
 ANYONE, SIGNED_IN = Access.ANYONE, Access.SIGNED_IN
-
-SESSION_COOKIE = "matrix_session"
 
 # Not a state var: what a state holds is sent to the page, and outlives the event.
 _caller: ContextVar[SignedIn | None] = ContextVar("matrix_page_caller", default=None)
@@ -143,7 +142,7 @@ def session_token(cookies: str) -> str:
         jar.load(cookies)
     except CookieError:
         return ""
-    morsel = jar.get(SESSION_COOKIE)
+    morsel = jar.get(COOKIE)
     return morsel.value if morsel else ""
 
 

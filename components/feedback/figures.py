@@ -32,6 +32,7 @@ class _Sparkline(ClientComponent):
     topic: rx.Var[str]
     path: rx.Var[str]
     field: rx.Var[str]
+    bars: rx.Var[bool]
 
 
 def figure_card(
@@ -79,14 +80,16 @@ def sparkline(
     topic: str | None = None,
     path: str | None = None,
     field: str | None = None,
+    bars: bool = False,
 ) -> rx.Component:
     """The shape of a figure's recent past, from zero; `label` says it in words. With a topic it follows live.
 
-    Points are numbers, or objects with the number in `field`; those whose `start` is to come are not drawn.
+    Points are numbers, or objects with the number in `field`; those whose `start` is to come are left blank.
+    `bars` suit points that are sums of their own, such as hours; a line suits what goes on between them.
     """
     given = {"topic": topic, "path": path, "field": field}
     props = {name: prop for name, prop in given.items() if prop is not None}
-    return _Sparkline.create(points=points, label=label, **props)
+    return _Sparkline.create(points=points, label=label, bars=bars, **props)
 
 
 def copy_button(text: Text, *, label: Text, show_label: bool = False) -> rx.Component:

@@ -98,7 +98,7 @@ TEXTS: dict[str, str] = {
     "staff_models.title": "Models",
     "staff_models.name": "Name",
     "staff_models.slug": "Name in calls",
-    "staff_models.slug_hint": "What clients put into \"model\"; it cannot be changed later",
+    "staff_models.slug_hint": 'What clients put into "model"; it cannot be changed later',
     "staff_models.upstream": "Upstream",
     "staff_models.upstream_model": "Its name there",
     "staff_models.context": "Context",

@@ -84,7 +84,10 @@ def public_frame(*content: rx.Component, title: str, wide: bool) -> rx.Component
 def in_its_state(
     state: type[PageState], content: rx.Component, *, loading: rx.Component | None = None, retry: Any
 ) -> rx.Component:
-    """`content`, or why there is none: not allowed, not there, not readable. `loading` stands in before the first reading."""
+    """`content`, or why there is none: not allowed, not there, not readable.
+
+    `loading` stands in before the first reading.
+    """
     refused = empty_state(state.problem.title, state.problem.text, icon_name="lock")
     failed = error_state(
         title=state.problem.title, text=state.problem.text, reference=state.problem.reference, on_retry=retry

@@ -89,4 +89,6 @@ def page(
 
 def documents() -> list[str]:
     """Routes that are compiled to a document of their own, besides the front page."""
-    return [route for route, one in PAGES.items() if route.startswith("/") and route != "/" and not one.is_dynamic]
+    return [
+        route for route, one in PAGES.items() if route.startswith("/") and route != "/" and not one.is_dynamic
+    ]

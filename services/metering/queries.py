@@ -192,8 +192,10 @@ class Period:
     start: str
     requests: int
     failed: int
+    error_rate: float | None  # failed of all requests, 0..1; None without any
     prompt_tokens: int
     completion_tokens: int
+    tokens: int  # of both kinds
     cost: str | None
     unpriced: int  # requests that the cost leaves out
 
@@ -254,12 +256,16 @@ def _period(uow: UnitOfWork, start: datetime, figures: Sequence[tuple[str, Figur
         return int(sum(figure.quantity or 0 for name, figure in figures if name == slug))
 
     cost = sum((figure.cost or Decimal(0) for _, figure in figures), Decimal(0))
+    requests, failed = counted("requests"), counted("failed_requests")
+    prompt_tokens, completion_tokens = counted("prompt_tokens"), counted("completion_tokens")
     return Period(
         start=start.isoformat(),
-        requests=counted("requests"),
-        failed=counted("failed_requests"),
-        prompt_tokens=counted("prompt_tokens"),
-        completion_tokens=counted("completion_tokens"),
+        requests=requests,
+        failed=failed,
+        error_rate=failed / requests if requests else None,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        tokens=prompt_tokens + completion_tokens,
         cost=f"{cost:f}" if uow.actor.may(Capability.COST_READ) else None,
         unpriced=sum(figure.unpriced for name, figure in figures if name == "requests"),
     )

@@ -17,6 +17,7 @@ from state.filters import FilteredState
 from state.format import decimal_text, instant_text
 
 MILLION = Decimal(1_000_000)
+METERS = ("prompt_tokens", "completion_tokens", "requests")
 
 
 class PricesState(FilteredState, rx.State):
@@ -35,7 +36,8 @@ class PricesState(FilteredState, rx.State):
             prices = await catalog.history(uow, model=chosen.get("model"))
             models = await gateway.staff_models(uow)
         self.models = [{"id": model.slug, "label": f"{model.name} ({model.slug})"} for model in models]
-        self.rows = [_shown(price) for price in _chosen(prices, chosen.get("state", ""))]
+        shown = sorted(_chosen(prices, chosen.get("state", "")), key=_order)
+        self.rows = [_shown(price) for price in shown]
 
     @page_event(Capability.STAFF_PRICES_WRITE)
     async def ask(self, is_open: bool) -> None:
@@ -53,6 +55,11 @@ def _chosen(prices: Sequence[PriceRow], state: str) -> list[PriceRow]:
         return list(prices)
     wanted = {PriceState(state)} if state in set(PriceState) else {PriceState.CURRENT, PriceState.PLANNED}
     return [price for price in prices if price.state in wanted]
+
+
+def _order(price: PriceRow) -> tuple[str, str, int, float]:
+    """By model and currency, what goes in before what comes out, the newest first."""
+    return price.model, price.currency, METERS.index(price.meter), -price.valid_from.timestamp()
 
 
 def _shown(price: PriceRow) -> dict[str, Any]:

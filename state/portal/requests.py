@@ -50,13 +50,13 @@ class RequestsState(FilteredState, rx.State):
                 else []
             )
             self.read_at = instant_text(uow.wall_now)
-        names = {key.id: f"{key.name} ({key.prefix}\u2026)" for key in keys}
+        names = {key.id: key.name for key in keys}
         self.rows = [request_shown(row, names) for row in found.rows]
         self.next_cursor = found.next or ""
         self.is_first = not cursor
         self.newer = 0
         self.models = [{"id": model.slug, "label": model.name} for model in offered]
-        self.keys = [{"id": key_id, "label": name} for key_id, name in names.items()]
+        self.keys = [{"id": key.id, "label": f"{key.name} ({key.prefix}\u2026)"} for key in keys]
 
     @page_event(Capability.USAGE_READ)
     async def count_newer(self) -> None:
@@ -156,7 +156,7 @@ class RequestState(PageState, rx.State):
                 if self._actor.may(Capability.KEYS_READ)
                 else []
             )
-        names = {key.id: f"{key.name} ({key.prefix}\u2026)" for key in keys}
+        names = {key.id: key.name for key in keys}
         self.request = request_shown(found.row, names) | _more(found)
         self.unpriced = list(found.unpriced)
         self.lines = [

@@ -24,8 +24,14 @@ def curl_for(base_url: str, model: str, endpoints: Sequence[str], key: str) -> s
         f"curl {base_url}{path} \\\n"
         f'  -H "Authorization: Bearer {key}" \\\n'
         '  -H "Content-Type: application/json" \\\n'
-        f"  -d '{json.dumps(body)}'"
+        f"  -d '{_in_lines(body)}'"
     )
+
+
+def _in_lines(body: dict[str, Any]) -> str:
+    """JSON with one member a line, so that it can be read where there is little room."""
+    members = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in body.items()]
+    return "{" + ",\n       ".join(members) + "}"
 
 
 def _call(model: str, endpoints: Sequence[str]) -> tuple[str, dict[str, Any]]:

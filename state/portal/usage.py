@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -12,24 +14,16 @@ from services.core.work import UnitOfWork
 from services.gateway import queries as gateway
 from services.identity import key_queries
 from services.metering import queries as metering
-from services.metering.sums import Filter, GroupBy
+from services.metering.queries import Series, Total
+from services.metering.sums import GroupBy
 from state.addresses import with_query
 from state.base import page_event
 from state.filters import FilteredState
 from state.format import decimal_text, figure_text, instant_text
-from state.portal.usage_view import (
-    METERS_OF,
-    RANGES,
-    USUAL_RANGE,
-    drawing,
-    fitting,
-    granularity_for,
-    table_rows,
-)
+from state.portal.usage_view import METERS_OF, Question, drawing, fitting, measures, question, table_rows
 
 KEYS_OFFERED_MAX = 200
 TABLE_METERS = ("requests", "prompt_tokens", "completion_tokens", "failed_requests")
-GROUPS = {"model": GroupBy.MODEL, "key": GroupBy.KEY}
 
 
 class UsageState(FilteredState, rx.State):
@@ -42,7 +36,7 @@ class UsageState(FilteredState, rx.State):
     chart_total: str = "0"
     peak: str = "0"
     measure: str = "requests"
-    granularity: str = "day"
+    measures: list[str] = []
     granularities: list[str] = []
     rows: list[dict[str, Any]] = []
     sums: dict[str, Any] = {}
@@ -54,53 +48,42 @@ class UsageState(FilteredState, rx.State):
     @page_event(Capability.USAGE_READ, reads=True)
     async def load(self) -> None:
         chosen = self._show_filters()
-        within = RANGES.get(chosen.get("range", ""), RANGES[USUAL_RANGE])
-        bucket = granularity_for(chosen.get("granularity", ""), within)
         with_cost = self._actor.may(Capability.COST_READ)
-        self.measure = chosen.get("measure", "")
-        if self.measure not in METERS_OF or (self.measure == "cost" and not with_cost):
-            self.measure = "cost" if with_cost else "requests"
-        group = GROUPS.get(chosen.get("group", ""))
-        where = Filter(
-            models=(chosen["model"],) if "model" in chosen else (),
-            keys=(chosen["key"],) if "key" in chosen else (),
-        )
+        asked = question(chosen, with_cost=with_cost)
         async with self._unit_of_work() as uow:
             await self._offer(uow)
-            names = {one["id"]: one["label"] for one in self.models + self.keys}
-            start, end = uow.now - within.span, uow.now
-            series = [
-                await metering.series(
-                    uow, meter=meter, start=start, end=end, granularity=bucket, group_by=group, where=where
-                )
-                for meter in METERS_OF[self.measure]
-            ]
+            series = await _series(uow, asked)
             # The table covers the chart's whole buckets, so that one is the sum of the other.
             start, end = series[0].edges[0], series[0].edges[-1]
-            totals = {
-                meter: await metering.totals(
-                    uow, meter=meter, start=start, end=end, group_by=group or GroupBy.MODEL, where=where
-                )
-                for meter in TABLE_METERS
-            }
-            self.read_at, since = instant_text(uow.wall_now), instant_text(start)
-        drawn = drawing(self.measure, series, names)
-        self.chart_rows, self.chart_lines = drawn.rows, drawn.lines
-        unit = self._currency if self.measure == "cost" else ""
-        self.chart_total, self.peak = figure_text(drawn.total, unit), figure_text(drawn.peak, unit)
-        self.granularity = bucket.value
-        self.granularities = [one.value for one in fitting(within.span)]
-        self.rows = [
-            row | {"href": _drill_down(row, chosen, since)}
-            for row in table_rows(totals, names, with_cost=with_cost)
-        ]
+            totals = await _totals(uow, asked, start, end)
+            self.read_at = instant_text(uow.wall_now)
+        names = {one["id"]: one["label"] for one in self.models + self.keys}
+        self._draw(asked, series, names)
+        rows = table_rows(totals, names, currency=self._currency, with_cost=with_cost)
+        self.rows = [row | {"href": _drill_down(row, chosen, instant_text(start))} for row in rows]
         self.sums = _sums(self.rows, with_cost=with_cost)
+        self.measures = measures(with_cost=with_cost)
+        self.granularities = [one.value for one in fitting(asked.within.span)]
         self.newer = False
 
     @page_event(Capability.USAGE_READ)
     async def note_newer(self) -> None:
         """Something was used since; the figures stay as they are until they are asked for."""
-        self.newer = True
+        asked = question(self._chosen_filters(), with_cost=False)
+        async with self._unit_of_work() as uow:
+            edges = (await _series(uow, asked))[0].edges
+            totals = await metering.totals(
+                uow, meter="requests", start=edges[0], end=edges[-1], where=asked.where
+            )
+        counted = sum((total.figure.quantity or Decimal(0) for total in totals), Decimal(0))
+        self.newer = decimal_text(counted) != self.sums.get("requests")
+
+    def _draw(self, asked: Question, series: Sequence[Series], names: Mapping[str, str]) -> None:
+        drawn = drawing(asked.measure, series, names)
+        unit = self._currency if asked.measure == "cost" else ""
+        self.measure = asked.measure
+        self.chart_rows, self.chart_lines = drawn.rows, drawn.lines
+        self.chart_total, self.peak = figure_text(drawn.total, unit), figure_text(drawn.peak, unit)
 
     async def _offer(self, uow: UnitOfWork) -> None:
         self.models = [{"id": model.slug, "label": model.name} for model in await gateway.models(uow)]
@@ -108,6 +91,33 @@ class UsageState(FilteredState, rx.State):
         if self._actor.may(Capability.KEYS_READ):
             rows = await key_queries.list_keys(uow, limit=KEYS_OFFERED_MAX)
             self.keys = [{"id": row.id, "label": f"{row.name} ({row.prefix}\u2026)"} for row in rows]
+
+
+async def _series(uow: UnitOfWork, asked: Question) -> list[Series]:
+    """One series for each meter that the measure adds up; all have the same buckets."""
+    return [
+        await metering.series(
+            uow,
+            meter=meter,
+            start=uow.now - asked.within.span,
+            end=uow.now,
+            granularity=asked.granularity,
+            group_by=asked.group_by,
+            where=asked.where,
+        )
+        for meter in METERS_OF[asked.measure]
+    ]
+
+
+async def _totals(uow: UnitOfWork, asked: Question, start: datetime, end: datetime) -> dict[str, list[Total]]:
+    """Totals by meter and by group, which is the model when nothing else is asked for."""
+    group_by = asked.group_by or GroupBy.MODEL
+    return {
+        meter: await metering.totals(
+            uow, meter=meter, start=start, end=end, group_by=group_by, where=asked.where
+        )
+        for meter in TABLE_METERS
+    }
 
 
 def _drill_down(row: dict[str, Any], chosen: dict[str, str], since: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from services.metering.calendar import Granularity
 from services.metering.queries import Series, Total
-from services.metering.sums import Figure
+from services.metering.sums import Figure, Filter, GroupBy
 from state.format import decimal_text, instant_text
 
 SERIES_MAX = 6  # more lines than that cannot be told apart: the smallest become one
@@ -41,6 +41,8 @@ RANGES: Mapping[str, Range] = {
     "90d": Range(timedelta(days=90), Granularity.DAY),
 }
 USUAL_RANGE = "30d"
+USUAL_MEASURE = "requests"
+GROUPS = {"model": GroupBy.MODEL, "key": GroupBy.KEY}
 
 _SPANS: Mapping[Granularity, timedelta] = {
     Granularity.MINUTE: timedelta(minutes=1),
@@ -54,6 +56,38 @@ _SPANS: Mapping[Granularity, timedelta] = {
 def fitting(span: timedelta) -> list[Granularity]:
     """Buckets in which `span` has at least two and at most BUCKETS_MAX points."""
     return [one for one, size in _SPANS.items() if 2 * size <= span <= BUCKETS_MAX * size]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the filters of the usage page ask for."""
+
+    measure: str
+    within: Range
+    granularity: Granularity
+    group_by: GroupBy | None
+    where: Filter
+
+
+def question(chosen: Mapping[str, str], *, with_cost: bool) -> Question:
+    """The filters of an address; what cannot be told, drawn or seen by this person is as if it were not there."""
+    within = RANGES.get(chosen.get("range", ""), RANGES[USUAL_RANGE])
+    measure = chosen.get("measure", "")
+    return Question(
+        measure=measure if measure in measures(with_cost=with_cost) else USUAL_MEASURE,
+        within=within,
+        granularity=granularity_for(chosen.get("granularity", ""), within),
+        group_by=GROUPS.get(chosen.get("group", "")),
+        where=Filter(
+            models=(chosen["model"],) if "model" in chosen else (),
+            keys=(chosen["key"],) if "key" in chosen else (),
+        ),
+    )
+
+
+def measures(*, with_cost: bool) -> list[str]:
+    """What may be drawn."""
+    return [name for name in METERS_OF if with_cost or name != "cost"]
 
 
 def granularity_for(chosen: str, within: Range) -> Granularity:
@@ -112,14 +146,17 @@ def _added(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
 
 
 def table_rows(
-    totals: Mapping[str, Sequence[Total]], names: Mapping[str, str], *, with_cost: bool
+    totals: Mapping[str, Sequence[Total]], names: Mapping[str, str], *, currency: str, with_cost: bool
 ) -> list[dict[str, Any]]:
     """One row a group from the totals by meter slug, the dearest first."""
     by_group: dict[str, dict[str, Figure]] = {}
     for meter, found in totals.items():
         for total in found:
             by_group.setdefault(total.group, {})[meter] = total.figure
-    rows = [_table_row(group, figures, names, with_cost=with_cost) for group, figures in by_group.items()]
+    rows = [
+        _table_row(group, figures, names, with_cost=with_cost) | {"currency": currency}
+        for group, figures in by_group.items()
+    ]
     return sorted(rows, key=lambda row: (-Decimal(row["cost"] or 0), -Decimal(row["requests"]), row["id"]))
 
 

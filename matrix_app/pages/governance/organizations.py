@@ -27,7 +27,10 @@ STATUSES = {
     "active": Status("organizations.active", "ok"),
     "suspended": Status("organizations.suspended", "warn", "ban"),
 }
-KINDS = {kind.value: Status(f"organizations.kind.{kind.value}", "neutral", "building-2") for kind in OrganizationKind}
+KINDS = {
+    kind.value: Status(f"organizations.kind.{kind.value}", "neutral", "building-2")
+    for kind in OrganizationKind
+}
 
 ORGANIZATIONS = Table(
     "organizations",
@@ -65,7 +68,7 @@ MEMBERS = Table(
 def organizations() -> Drawn:
     """All organisations, by name."""
     kinds = [(kind.value, t(f"organizations.kind.{kind.value}")) for kind in OrganizationKind]
-    content = rx.fragment(
+    content = rx.el.div(
         filter_bar(
             [
                 Filter("q", "organizations.search", "search"),
@@ -91,6 +94,7 @@ def organizations() -> Drawn:
             ),
             zone=SessionState.zone,
         ),
+        class_name="listing",
     )
     return [
         page_header(t("organizations.title"), text=t("organizations.text")),
@@ -102,7 +106,11 @@ def _change_dialog(verb: str, *, danger: bool) -> rx.Component:
     """Suspend or resume, after the consequence was read."""
     organization = OrganizationState.organization
     name = organization["name"].to(str)
-    text = t(f"organization.{verb}_text", n=organization["active_keys"]) if danger else t(f"organization.{verb}_text")
+    text = (
+        t(f"organization.{verb}_text", n=organization["active_keys"])
+        if danger
+        else t(f"organization.{verb}_text")
+    )
     words = t(f"organization.{verb}")
     return dialog(
         rx.el.p(text),
@@ -187,7 +195,7 @@ def organization() -> Drawn:
     )
     name = OrganizationState.organization["name"].to(str)
     return [
-        rx.el.p(link(t("organization.back"), href="/governance/organizations")),
+        rx.el.p(link(t("organization.back"), href="/governance/organizations"), class_name="back-link"),
         page_header(rx.cond(name, name, t("organization.title")), _change()),
         in_its_state(
             OrganizationState,

@@ -20,7 +20,7 @@ from matrix_app.pages import endpoints
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
-from state.governance.prices import PricesState
+from state.governance.prices import METERS, PricesState
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
@@ -30,7 +30,6 @@ STATES = {
     "planned": Status("prices.planned", "info", "clock"),
     "ended": Status("prices.ended", "neutral", "hourglass"),
 }
-METERS = ("prompt_tokens", "completion_tokens", "requests")
 
 
 def _meter(row: Row) -> rx.Component:
@@ -38,7 +37,9 @@ def _meter(row: Row) -> rx.Component:
 
 
 def _until(row: Row) -> rx.Component:
-    return rx.cond(row["valid_to"], when(row["valid_to"], "datetime", zone=SessionState.zone), t("prices.open"))
+    return rx.cond(
+        row["valid_to"], when(row["valid_to"], "datetime", zone=SessionState.zone), t("prices.open")
+    )
 
 
 PRICES = Table(
@@ -62,11 +63,18 @@ def _set_price() -> rx.Component:
         select("meter", t("prices.meter"), meters),
         rx.el.div(
             text_field(
-                "unit_amount", t("prices.amount"), hint=t("prices.amount_hint"), pattern=r"\d{1,12}(\.\d{1,12})?",
+                "unit_amount",
+                t("prices.amount"),
+                hint=t("prices.amount_hint"),
+                pattern=r"\d{1,12}(\.\d{1,12})?",
                 autocomplete="off",
             ),
             text_field(
-                "currency", t("prices.currency"), hint=t("prices.currency_hint"), value="USD", pattern="[A-Z]{3}",
+                "currency",
+                t("prices.currency"),
+                hint=t("prices.currency_hint"),
+                value="USD",
+                pattern="[A-Z]{3}",
                 autocomplete="off",
             ),
             class_name="grid-halves",
@@ -74,8 +82,14 @@ def _set_price() -> rx.Component:
         number_field(
             "per_units", t("prices.per_units"), value=1_000_000, min=1, step=1, suffix=t("prices.units")
         ),
-        text_field("valid_from", t("prices.valid_from"), kind="datetime-local", hint=t("prices.from_hint"), required=False),
-    ]  # fmt: skip
+        text_field(
+            "valid_from",
+            t("prices.valid_from"),
+            kind="datetime-local",
+            hint=t("prices.from_hint"),
+            required=False,
+        ),
+    ]
     return dialog(
         rest_form(
             "set-price",
@@ -103,7 +117,7 @@ def _set_price() -> rx.Component:
 def prices() -> Drawn:
     """Prices by model."""
     states = [("all", t("prices.show.all")), *((name, t(f"prices.{name}")) for name in STATES)]
-    content = rx.fragment(
+    content = rx.el.div(
         filter_bar(
             [
                 Filter("model", "prices.model", options=PricesState.models),
@@ -123,9 +137,12 @@ def prices() -> Drawn:
             on_clear_filters=PricesState.widen,
             zone=SessionState.zone,
         ),
+        class_name="listing",
     )
     may_write = SessionState.capabilities.contains(Capability.STAFF_PRICES_WRITE.value)
     return [
-        page_header(t("prices.title"), rx.cond(may_write, _set_price(), rx.fragment()), text=t("prices.text")),
+        page_header(
+            t("prices.title"), rx.cond(may_write, _set_price(), rx.fragment()), text=t("prices.text")
+        ),
         in_its_state(PricesState, content, retry=PricesState.load),
     ]

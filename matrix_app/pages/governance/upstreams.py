@@ -32,7 +32,10 @@ from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
 
-STATUSES = {"enabled": Status("upstreams.enabled", "ok"), "disabled": Status("upstreams.disabled", "neutral", "ban")}
+STATUSES = {
+    "enabled": Status("upstreams.enabled", "ok"),
+    "disabled": Status("upstreams.disabled", "neutral", "ban"),
+}
 KEYS = {
     "set": Status("upstreams.key.set", "ok", "lock"),
     "none": Status("upstreams.key.none", "neutral"),
@@ -66,7 +69,9 @@ MODELS = Table(
         Column("upstream_model", "staff_models.upstream_model", kind="code"),
         Column("context_tokens", "staff_models.context", kind="tokens", unit="staff_models.tokens"),
         Column(
-            "endpoints", "staff_models.endpoints", draw=lambda row: rx.fragment(row["endpoints"].to(list[str]).join(", "))
+            "endpoints",
+            "staff_models.endpoints",
+            draw=lambda row: rx.fragment(row["endpoints"].to(list[str]).join(", ")),
         ),
         Column("status", "upstreams.status", kind="badge", statuses=STATUSES),
     ),
@@ -111,24 +116,41 @@ def _upstream_fields(given: Row | None) -> list[rx.Component]:
         return given[name] if given is not None else otherwise
 
     hangup = [
-        Option(act, t(f"upstreams.on_hangup.{act}"), t(f"upstreams.on_hangup.{act}_text")) for act in ("drain", "cancel")
+        Option(act, t(f"upstreams.on_hangup.{act}"), t(f"upstreams.on_hangup.{act}_text"))
+        for act in ("drain", "cancel")
     ]
     timeouts = rx.el.div(
         number_field(
-            "connect_timeout_s", t("upstreams.connect_timeout"), value=of("connect_timeout_s", 5), min=1, max=60, step=1,
+            "connect_timeout_s",
+            t("upstreams.connect_timeout"),
+            value=of("connect_timeout_s", 5),
+            min=1,
+            max=60,
+            step=1,
             suffix=t("upstreams.seconds"),
         ),
         number_field(
-            "read_timeout_s", t("upstreams.read_timeout"), value=of("read_timeout_s", 120), min=1, max=600, step=1,
+            "read_timeout_s",
+            t("upstreams.read_timeout"),
+            value=of("read_timeout_s", 120),
+            min=1,
+            max=600,
+            step=1,
             suffix=t("upstreams.seconds"),
         ),
         class_name="grid-halves",
-    )  # fmt: skip
+    )
     where = [
         text_field("name", t("upstreams.name"), value=of("name", ""), max_length=120, autocomplete="off"),
-        text_field("base_url", t("upstreams.url"), kind="url", hint=t("upstreams.url_hint"), value=of("base_url", "")),
+        text_field(
+            "base_url", t("upstreams.url"), kind="url", hint=t("upstreams.url_hint"), value=of("base_url", "")
+        ),
     ]
-    return [*where, timeouts, radios("on_hangup", t("upstreams.on_hangup"), hangup, value=of("on_hangup", "drain"))]
+    return [
+        *where,
+        timeouts,
+        radios("on_hangup", t("upstreams.on_hangup"), hangup, value=of("on_hangup", "drain")),
+    ]
 
 
 def _api_key(*, required: bool = False) -> rx.Component:
@@ -146,17 +168,26 @@ def _model_fields(given: Row | None) -> list[rx.Component]:
         _var_type=list[dict[str, str]],
         _var_data=UpstreamsState.upstreams._get_all_var_data(),
     )
-    slug = text_field("slug", t("staff_models.slug"), hint=t("staff_models.slug_hint"), max_length=100, autocomplete="off")
+    slug = text_field(
+        "slug", t("staff_models.slug"), hint=t("staff_models.slug_hint"), max_length=100, autocomplete="off"
+    )
     named = [] if given is not None else [slug]
     return [
         *named,
         text_field("name", t("staff_models.name"), value=of("name", ""), max_length=120, autocomplete="off"),
         select("upstream_id", t("staff_models.upstream"), upstreams, value=of("upstream_id", "")),
         text_field(
-            "upstream_model", t("staff_models.upstream_model"), value=of("upstream_model", ""), autocomplete="off"
+            "upstream_model",
+            t("staff_models.upstream_model"),
+            value=of("upstream_model", ""),
+            autocomplete="off",
         ),
         number_field(
-            "context_tokens", t("staff_models.context"), value=of("context_tokens", 8192), min=1, step=1,
+            "context_tokens",
+            t("staff_models.context"),
+            value=of("context_tokens", 8192),
+            min=1,
+            step=1,
             suffix=t("staff_models.tokens"),
         ),
         checkboxes(
@@ -166,10 +197,14 @@ def _model_fields(given: Row | None) -> list[rx.Component]:
             value=of("endpoints", ["chat", "completions"]),
         ),
         text_area(
-            "description", t("staff_models.description"), value=of("description", ""), required=False, rows=3,
+            "description",
+            t("staff_models.description"),
+            value=of("description", ""),
+            required=False,
+            rows=3,
             max_length=2000,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _toggle_dialog(name: str, url: rx.Var[str], texts: str) -> rx.Component:
@@ -194,20 +229,36 @@ def _dialogs() -> rx.Component:
     kept = UpstreamsState.kept
     return rx.fragment(
         _form_dialog(
-            "edit", *_upstream_fields(chosen), title=t("upstreams.edit_title", name=name), verb=t("upstreams.save"),
-            done=t("upstreams.saved"), url=upstream, extra=kept,
+            "edit",
+            *_upstream_fields(chosen),
+            title=t("upstreams.edit_title", name=name),
+            verb=t("upstreams.save"),
+            done=t("upstreams.saved"),
+            url=upstream,
+            extra=kept,
         ),
         _form_dialog(
-            "key", _api_key(), title=t("upstreams.key_title", name=name), text=t("upstreams.key_text"),
-            verb=t("upstreams.set_key"), done=t("upstreams.key_saved"), url=upstream, extra=UpstreamsState.sent,
+            "key",
+            _api_key(),
+            title=t("upstreams.key_title", name=name),
+            text=t("upstreams.key_text"),
+            verb=t("upstreams.set_key"),
+            done=t("upstreams.key_saved"),
+            url=upstream,
+            extra=UpstreamsState.sent,
         ),
         _toggle_dialog("toggle", upstream, "upstreams"),
         _form_dialog(
-            "model-edit", *_model_fields(chosen), title=t("upstreams.edit_title", name=name), verb=t("upstreams.save"),
-            done=t("upstreams.saved"), url=model, extra=kept,
+            "model-edit",
+            *_model_fields(chosen),
+            title=t("upstreams.edit_title", name=name),
+            verb=t("upstreams.save"),
+            done=t("upstreams.saved"),
+            url=model,
+            extra=kept,
         ),
         _toggle_dialog("model-toggle", model, "staff_models"),
-    )  # fmt: skip
+    )
 
 
 def _may_write(shown: rx.Component) -> rx.Component:
@@ -217,7 +268,11 @@ def _may_write(shown: rx.Component) -> rx.Component:
 
 def _upstream_actions(row: Row) -> rx.Component:
     toggle = MenuEntry("toggle", t("upstreams.toggle"), "ban")
-    own = [MenuEntry("edit", t("upstreams.edit"), "pencil"), MenuEntry("key", t("upstreams.set_key"), "key-round"), toggle]
+    own = [
+        MenuEntry("edit", t("upstreams.edit"), "pencil"),
+        MenuEntry("key", t("upstreams.set_key"), "key-round"),
+        toggle,
+    ]
     label = t("table.actions_of", row=row["name"].to(str))
 
     def drawn(entries: list[MenuEntry]) -> rx.Component:
@@ -227,7 +282,10 @@ def _upstream_actions(row: Row) -> rx.Component:
 
 
 def _model_actions(row: Row) -> rx.Component:
-    entries = [MenuEntry("edit", t("upstreams.edit"), "pencil"), MenuEntry("toggle", t("upstreams.toggle"), "ban")]
+    entries = [
+        MenuEntry("edit", t("upstreams.edit"), "pencil"),
+        MenuEntry("toggle", t("upstreams.toggle"), "ban"),
+    ]
     label = t("table.actions_of", row=row["name"].to(str))
     return _may_write(
         menu(label, entries, on_action=lambda act: UpstreamsState.ask_model(row["id"].to(str), act))
@@ -236,18 +294,29 @@ def _model_actions(row: Row) -> rx.Component:
 
 def _add_upstream() -> rx.Component:
     return _form_dialog(
-        "add", *_upstream_fields(None), _api_key(), title=t("upstreams.add"), verb=t("upstreams.add"),
-        done=t("upstreams.added"), url=endpoints.STAFF_UPSTREAMS, creates=True,
+        "add",
+        *_upstream_fields(None),
+        _api_key(),
+        title=t("upstreams.add"),
+        verb=t("upstreams.add"),
+        done=t("upstreams.added"),
+        url=endpoints.STAFF_UPSTREAMS,
+        creates=True,
         trigger=Trigger(t("upstreams.add"), "primary", "plus"),
-    )  # fmt: skip
+    )
 
 
 def _add_model() -> rx.Component:
     return _form_dialog(
-        "model-add", *_model_fields(None), title=t("staff_models.add"), verb=t("staff_models.add"),
-        done=t("staff_models.added"), url=endpoints.STAFF_MODELS, creates=True,
+        "model-add",
+        *_model_fields(None),
+        title=t("staff_models.add"),
+        verb=t("staff_models.add"),
+        done=t("staff_models.added"),
+        url=endpoints.STAFF_MODELS,
+        creates=True,
         trigger=Trigger(t("staff_models.add"), "", "plus"),
-    )  # fmt: skip
+    )
 
 
 @page(

@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.badges import Status
 from components.feedback.states import empty_state
-from components.format.values import when
+from components.format.values import value, when
 from components.forms.fields import Option, checkboxes, number_field, select, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
@@ -35,10 +35,15 @@ STATUSES = {
 
 
 def _limits(row: Row) -> rx.Component:
-    requests = rx.cond(row["requests_per_minute"], t("keys.limit.requests", n=row["requests_per_minute"]), "")
-    tokens = rx.cond(row["tokens_per_minute"], t("keys.limit.tokens", n=row["tokens_per_minute"]), "")
+    def limit(name: str, words: str) -> rx.Component:
+        shown = rx.el.div(value(row[name], "number"), " ", t(words), class_name="nowrap")
+        return rx.cond(row[name], shown, rx.fragment())
+
     none = ~row["requests_per_minute"].bool() & ~row["tokens_per_minute"].bool()
-    return rx.cond(none, t("keys.limit.none"), rx.fragment(rx.el.div(requests), rx.el.div(tokens)))
+    some = rx.fragment(
+        limit("requests_per_minute", "keys.limit.requests"), limit("tokens_per_minute", "keys.limit.tokens")
+    )
+    return rx.cond(none, t("keys.limit.none"), some)
 
 
 def _models(row: Row) -> rx.Component:
@@ -51,7 +56,9 @@ def _last_used(row: Row) -> rx.Component:
 
 
 def _expires(row: Row) -> rx.Component:
-    return rx.cond(row["expires_at"], when(row["expires_at"], "date", zone=SessionState.zone), t("keys.never"))
+    return rx.cond(
+        row["expires_at"], when(row["expires_at"], "date", zone=SessionState.zone), t("keys.never")
+    )
 
 
 KEYS = Table(
@@ -74,7 +81,8 @@ def create_key_dialog(state: type[KeysState], *, on_created: Any) -> rx.Componen
     """Makes a key by REST and shows its secret once, with a call to paste."""
     never = {"id": "", "label": t("keys.never")}
     expiries = [
-        {"id": state.expiries[place], "label": t("keys.expiry", n=days)} for place, days in enumerate(EXPIRIES_DAYS)
+        {"id": state.expiries[place], "label": t("keys.expiry", n=days)}
+        for place, days in enumerate(EXPIRIES_DAYS)
     ]
     return secret_dialog(
         "new-key",
@@ -156,17 +164,29 @@ def _actions(row: Row) -> rx.Component:
         entries,
         on_action=lambda act: KeysState.ask(row["id"].to(str), act),
     )
-    return rx.cond(row["ended"] | ~SessionState.capabilities.contains(Capability.KEYS_WRITE.value), rx.fragment(), shown)
+    return rx.cond(
+        row["ended"] | ~SessionState.capabilities.contains(Capability.KEYS_WRITE.value), rx.fragment(), shown
+    )
 
 
-@page("/portal/keys", console=Console.PORTAL, title="keys.title", needs=Capability.KEYS_READ, on_load=KeysState.load)
+@page(
+    "/portal/keys",
+    console=Console.PORTAL,
+    title="keys.title",
+    needs=Capability.KEYS_READ,
+    on_load=KeysState.load,
+)
 def keys() -> Drawn:
     """The organisation's keys."""
     may_write = SessionState.capabilities.contains(Capability.KEYS_WRITE.value)
     create = rx.cond(may_write, create_key_dialog(KeysState, on_created=KeysState.changed), rx.fragment())
-    listed = rx.fragment(
+    listed = rx.el.div(
         filter_bar(
-            [Filter("ended", "keys.show", options=(("yes", t("keys.show.all")),), any_text="keys.show.usable")],
+            [
+                Filter(
+                    "ended", "keys.show", options=(("yes", t("keys.show.all")),), any_text="keys.show.usable"
+                )
+            ],
             KeysState.filters,
             on_filter=KeysState.narrow,
             on_clear=KeysState.widen,
@@ -182,6 +202,7 @@ def keys() -> Drawn:
             error_reference=KeysState.problem.reference,
             on_retry=KeysState.load,
         ),
+        class_name="listing",
     )
     return [
         page_header(t("keys.title"), create, text=t("keys.text")),

@@ -32,23 +32,33 @@ def _card(model: rx.Var[dict[str, Any]]) -> rx.Component:
     )
     return rx.el.article(
         rx.el.header(
-            rx.el.h2(model["name"].to(str)), copyable(model["slug"].to(str), label=t("models.slug")), class_name="stack-tight"
+            rx.el.h2(model["name"].to(str)),
+            copyable(model["slug"].to(str), label=t("models.slug")),
         ),
         rx.el.p(model["description"].to(str), class_name="muted"),
         facts(
             (t("models.endpoints"), rx.el.span(endpoints, class_name="row")),
-            (t("models.context"), rx.fragment(value(model["context_tokens"], "tokens"), " ", t("models.tokens"))),
+            (
+                t("models.context"),
+                rx.fragment(value(model["context_tokens"], "tokens"), " ", t("models.tokens")),
+            ),
             (t("models.input"), _price(model["input"], model["currency"])),
             (t("models.output"), _price(model["output"], model["currency"])),
         ),
         code_block(model["snippet"].to(str), title=t("models.snippet")),
-        rx.cond(model["chat"], try_it, rx.fragment()),
-        class_name="card stack",
+        rx.cond(model["chat"], rx.el.div(try_it, class_name="row"), rx.fragment()),
+        class_name="card model-card",
         key=model["id"].to(str),
     )
 
 
-@page("/portal/models", console=Console.PORTAL, title="models.title", needs=Capability.MODELS_READ, on_load=ModelsState.load)
+@page(
+    "/portal/models",
+    console=Console.PORTAL,
+    title="models.title",
+    needs=Capability.MODELS_READ,
+    on_load=ModelsState.load,
+)
 def models() -> Drawn:
     """A card a model."""
     none = empty_state(t("models.none"), t("models.none_text"), icon_name="boxes")
@@ -74,10 +84,15 @@ def models() -> Drawn:
 )
 def playground() -> Drawn:
     """A conversation with a model, metered like any call."""
-    talk = chat(PlaygroundState.models, organization_id=SessionState.organization_id, model=PlaygroundState.model)
+    talk = chat(
+        PlaygroundState.models, organization_id=SessionState.organization_id, model=PlaygroundState.model
+    )
     return [
         page_header(t("play.title"), text=t("play.text")),
         in_its_state(
-            PlaygroundState, talk, loading=skeleton(lines=8, label=t("models.loading")), retry=PlaygroundState.load
+            PlaygroundState,
+            talk,
+            loading=skeleton(lines=8, label=t("models.loading")),
+            retry=PlaygroundState.load,
         ),
     ]

@@ -51,12 +51,22 @@ def _initial(path: str) -> rx.Var[Any]:
 def _figure(name: str, path: str, kind: ValueKind, *, spark: bool = False) -> rx.Component:
     """A live figure of today or this month, with the way to the rows behind it."""
     shown = live_value(
-        TOPIC, path, kind, initial=_initial(path), currency=SessionState.currency, announce_as=t(f"overview.{name}")
+        TOPIC,
+        path,
+        kind,
+        initial=_initial(path),
+        currency=SessionState.currency,
+        announce_as=t(f"overview.{name}"),
     )
     today = path.startswith("today")
     field = path.rsplit(".", 1)[-1]
     line = sparkline(
-        OverviewState.figures["hours"].to(list), label=t("overview.by_hour"), topic=TOPIC, path="hours", field=field
+        OverviewState.figures["hours"].to(list),
+        label=t("overview.by_hour"),
+        topic=TOPIC,
+        path="hours",
+        field=field,
+        bars=True,
     )
     return figure_card(
         t(f"overview.{name}"),
@@ -70,7 +80,10 @@ def _figure(name: str, path: str, kind: ValueKind, *, spark: bool = False) -> rx
 def _figures() -> rx.Component:
     cost = rx.cond(
         SessionState.capabilities.contains(Capability.COST_READ.value),
-        rx.fragment(_figure("cost_today", "today.cost", "money", spark=True), _figure("cost_month", "month.cost", "money")),
+        rx.fragment(
+            _figure("cost_today", "today.cost", "money", spark=True),
+            _figure("cost_month", "month.cost", "money"),
+        ),
         rx.fragment(),
     )
     return rx.el.div(
@@ -79,7 +92,7 @@ def _figures() -> rx.Component:
         _figure("error_rate", "today.error_rate", "percent"),
         cost,
         _figure("requests_month", "month.requests", "number"),
-        class_name="grid-cards",
+        class_name="grid-thirds",
     )
 
 
@@ -95,6 +108,7 @@ def _guide() -> rx.Component:
             ),
             rx.el.p(t("guide.key_done"), class_name="muted"),
         ),
+        class_name=rx.cond(OverviewState.step == "key", "", "done"),
     )
     call_step = rx.el.li(
         rx.el.h3(t("guide.call")),
@@ -119,7 +133,13 @@ def _latest() -> rx.Component:
     )
 
 
-@page("/portal", console=Console.PORTAL, title="overview.title", needs=Capability.USAGE_READ, on_load=OverviewState.load)
+@page(
+    "/portal",
+    console=Console.PORTAL,
+    title="overview.title",
+    needs=Capability.USAGE_READ,
+    on_load=OverviewState.load,
+)
 def overview() -> Drawn:
     """Figures of now, the latest calls, and for a newcomer the way to the first one."""
     content = rx.fragment(
@@ -129,8 +149,13 @@ def overview() -> Drawn:
         live_refresh(TOPIC, path="latest", since=OverviewState.read_at, on_change=OverviewState.load),
     )
     return [
-        page_header(t("overview.title"), text=t("overview.text"), status=live_status(TOPIC, zone=SessionState.zone)),
+        page_header(
+            t("overview.title"), text=t("overview.text"), status=live_status(TOPIC, zone=SessionState.zone)
+        ),
         in_its_state(
-            OverviewState, content, loading=skeleton(lines=12, label=t("overview.loading")), retry=OverviewState.load
+            OverviewState,
+            content,
+            loading=skeleton(lines=12, label=t("overview.loading")),
+            retry=OverviewState.load,
         ),
     ]

@@ -8,7 +8,7 @@ from components.feedback.badges import Status, status_badge
 from components.feedback.figures import copyable, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, value, when
-from components.links import button_link, link
+from components.links import link
 from components.live.figures import live_refresh
 from components.shell.page import card, page_header, section
 from components.tables.filters import Filter, filter_bar
@@ -47,7 +47,11 @@ COST_LINES = Table(
         Column("quantity", "request.quantity", kind="number"),
         Column("unit_amount", "request.unit_amount", kind="money", currency="currency"),
         Column("per_units", "request.per_units", kind="number"),
-        Column("amount", "request.amount", draw=lambda row: money(row["amount"], row["currency"].to(str), exact=True)),
+        Column(
+            "amount",
+            "request.amount",
+            draw=lambda row: money(row["amount"], row["currency"].to(str), exact=True),
+        ),
     ),
 )
 
@@ -84,7 +88,7 @@ def _filters() -> rx.Component:
 def requests() -> Drawn:
     """Every call, the latest first."""
     since = RequestsState.filters["since"]
-    content = rx.fragment(
+    content = rx.el.div(
         _filters(),
         rx.cond(
             since,
@@ -109,6 +113,7 @@ def requests() -> Drawn:
         live_refresh(
             "overview", path="latest", since=RequestsState.read_at, on_change=RequestsState.count_newer
         ),
+        class_name="listing",
     )
     return [
         page_header(
@@ -134,7 +139,11 @@ def _facts() -> rx.Component:
             (
                 t("requests.outcome"),
                 rx.fragment(
-                    status_badge(request["outcome"], OUTCOMES), " ", request["status"].to(str), " ", request["error_code"].to(str)
+                    status_badge(request["outcome"], OUTCOMES),
+                    " ",
+                    request["status"].to(str),
+                    " ",
+                    request["error_code"].to(str),
                 ),
             ),
             (t("request.streamed"), rx.cond(request["streamed"], t("request.yes"), t("request.no"))),
@@ -171,7 +180,7 @@ def request() -> Drawn:
     )
     may_see = SessionState.capabilities.contains(Capability.COST_READ.value)
     return [
-        rx.el.p(link(t("request.back"), href="/portal/requests")),
+        rx.el.p(link(t("request.back"), href="/portal/requests"), class_name="back-link"),
         page_header(t("request.title"), text=RequestState.request["id"].to(str)),
         in_its_state(
             RequestState,

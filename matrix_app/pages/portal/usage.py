@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import reflex as rx
@@ -19,7 +20,7 @@ from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from state.portal.usage import UsageState
-from state.portal.usage_view import METERS_OF, RANGES, USUAL_RANGE
+from state.portal.usage_view import METERS_OF, RANGES, USUAL_MEASURE, USUAL_RANGE
 from state.session import SessionState
 
 TABLE = Table(
@@ -37,11 +38,14 @@ TABLE = Table(
 )
 
 
-def _words(prefix: str, ids: rx.Var[list[str]], known: list[str]) -> rx.Var[list[dict[str, str]]]:
-    """Options for the ids that a state offers, in the catalogue's words."""
+def _words(
+    prefix: str, ids: rx.Var[list[str]], known: list[str], *, besides: str = ""
+) -> rx.Var[list[dict[str, str]]]:
+    """Options for the ids that a state offers, in the catalogue's words, without the one that needs no choosing."""
     words = {name: t(f"{prefix}.{name}") for name in known}
+    offered = f"({ids!s}).filter((id) => id !== {json.dumps(besides)})"
     return rx.Var(
-        f"({ids!s}).map((id) => ({{ id, label: ({rx.Var.create(words)!s})[id] ?? id }}))",
+        f"{offered}.map((id) => ({{ id, label: ({rx.Var.create(words)!s})[id] ?? id }}))",
         _var_type=list[dict[str, str]],
         _var_data=ids._get_all_var_data(),
     )
@@ -59,7 +63,6 @@ def _named_lines() -> rx.Var[list[dict[str, str]]]:
 
 
 def _filters() -> rx.Component:
-    measures = [(name, t(f"usage.measure.{name}")) for name in METERS_OF]
     usual = f"usage.range.{USUAL_RANGE}"
     ranges = [(name, t(f"usage.range.{name}")) for name in RANGES if name != USUAL_RANGE]
     known = ["minute", "hour", "day", "week", "month"]
@@ -72,7 +75,12 @@ def _filters() -> rx.Component:
                 options=_words("usage.granularity", UsageState.granularities, known),
                 any_text="usage.granularity.usual",
             ),
-            Filter("measure", "usage.measure", options=measures, any_text="usage.measure.usual"),
+            Filter(
+                "measure",
+                "usage.measure",
+                options=_words("usage.measure", UsageState.measures, list(METERS_OF), besides=USUAL_MEASURE),
+                any_text=f"usage.measure.{USUAL_MEASURE}",
+            ),
             Filter(
                 "group",
                 "usage.group_by",
@@ -138,7 +146,13 @@ def newer_chip(shown: rx.Var[bool], words: str | rx.Var[str], on_press: Any) -> 
     return rx.el.div(rx.cond(shown, button, rx.fragment()), role="status")
 
 
-@page("/portal/usage", console=Console.PORTAL, title="usage.title", needs=Capability.USAGE_READ, on_load=UsageState.load)
+@page(
+    "/portal/usage",
+    console=Console.PORTAL,
+    title="usage.title",
+    needs=Capability.USAGE_READ,
+    on_load=UsageState.load,
+)
 def usage() -> Drawn:
     """A range of usage, drawn, summed and told apart by model or key."""
     unpriced = banner("warn", t("usage.unpriced", n=UsageState.sums["unpriced"]))
@@ -166,5 +180,7 @@ def usage() -> Drawn:
             newer_chip(UsageState.newer, t("usage.newer"), UsageState.load),
             text=t("usage.text"),
         ),
-        in_its_state(UsageState, content, loading=skeleton(lines=12, label=t("usage.loading")), retry=UsageState.load),
+        in_its_state(
+            UsageState, content, loading=skeleton(lines=12, label=t("usage.loading")), retry=UsageState.load
+        ),
     ]

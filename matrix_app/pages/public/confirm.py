@@ -38,7 +38,9 @@ def _waiting() -> rx.Component:
         ),
         rx.cond(
             SessionState.demo,
-            rx.el.p(button_link(t("confirm.mailbox"), href=ConfirmState.mailbox, look="primary", icon_name="mail")),
+            rx.el.p(
+                button_link(t("confirm.mailbox"), href=ConfirmState.mailbox, look="primary", icon_name="mail")
+            ),
             rx.fragment(),
         ),
     )

@@ -14,31 +14,28 @@ from state.session import SessionState
 def _fact(name: str, icon_name: str) -> rx.Component:
     return rx.el.li(
         icon(icon_name, size=20),
-        rx.el.div(
-            rx.el.h2(t(f"landing.fact.{name}")), rx.el.p(t(f"landing.fact.{name}_text"), class_name="muted")
-        ),
-        class_name="card",
+        rx.el.h2(t(f"landing.fact.{name}")),
+        rx.el.p(t(f"landing.fact.{name}_text"), class_name="muted"),
     )
 
 
 @page("/", console=Console.PUBLIC, title="landing.window", on_load=SessionState.pass_through, wide=True)
 def landing() -> Drawn:
     """Sign in, or sign up."""
-    return [
-        rx.el.section(
-            rx.el.h1(t("landing.title"), tab_index=-1),
-            rx.el.p(t("landing.text"), class_name="reading"),
-            rx.el.div(
-                button_link(t("landing.sign_up"), href="/sign-up", look="primary"),
-                button_link(t("landing.sign_in"), href="/sign-in"),
-                class_name="row",
-            ),
-            class_name="stack landing-lead",
+    lead = rx.el.section(
+        rx.el.h1(t("landing.title"), tab_index=-1),
+        rx.el.p(t("landing.text")),
+        rx.el.div(
+            button_link(t("landing.sign_up"), href="/sign-up", look="primary"),
+            button_link(t("landing.sign_in"), href="/sign-in"),
+            class_name="row",
         ),
-        rx.el.ul(
-            _fact("api", "code-xml"),
-            _fact("live", "activity"),
-            _fact("cost", "receipt"),
-            class_name="grid-cards",
-        ),
-    ]
+        class_name="stack landing-lead",
+    )
+    facts = rx.el.ul(
+        _fact("api", "code-xml"),
+        _fact("live", "activity"),
+        _fact("cost", "receipt"),
+        class_name="landing-facts",
+    )
+    return [rx.el.div(lead, facts, class_name="stack landing")]

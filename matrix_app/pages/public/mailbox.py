@@ -42,7 +42,9 @@ def mailbox() -> Drawn:
     """Mail of one address, typed or just used; staff sees all."""
     asking = form(
         "mailbox",
-        email_field("address", t("mailbox.address"), hint=t("mailbox.address_hint"), value=MailboxState.address),
+        email_field(
+            "address", t("mailbox.address"), hint=t("mailbox.address_hint"), value=MailboxState.address
+        ),
         form_foot(submit_button(t("mailbox.show"), look="")),
         on_submit=MailboxState.ask,
     )
@@ -61,6 +63,9 @@ def mailbox() -> Drawn:
     return [
         page_header(t("mailbox.title"), text=t("mailbox.text")),
         in_its_state(
-            MailboxState, content, loading=skeleton(lines=6, label=t("mailbox.loading")), retry=MailboxState.load
+            MailboxState,
+            content,
+            loading=skeleton(lines=6, label=t("mailbox.loading")),
+            retry=MailboxState.load,
         ),
     ]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import zoneinfo
 
-import reflex as rx
-
 from components.forms.fields import Option, combobox, radios, select, text_field
 from components.forms.form import form_foot, rest_form, submit_button
 from components.shell.page import card, page_header
@@ -32,9 +30,19 @@ def welcome() -> Drawn:
             text_field("name", t("welcome.name"), autocomplete="organization", max_length=100),
             radios("kind", t("welcome.kind"), kinds, value="client"),
             combobox(
-                "timezone", t("welcome.timezone"), _timezones(), hint=t("welcome.timezone_hint"), value=WelcomeState.zone
+                "timezone",
+                t("welcome.timezone"),
+                _timezones(),
+                hint=t("welcome.timezone_hint"),
+                value=WelcomeState.zone,
             ),
-            select("currency", t("welcome.currency"), WelcomeState.currencies, hint=t("welcome.currency_hint"), value="USD"),
+            select(
+                "currency",
+                t("welcome.currency"),
+                WelcomeState.currencies,
+                hint=t("welcome.currency_hint"),
+                value="USD",
+            ),
             form_foot(submit_button(t("welcome.submit"))),
             url=endpoints.ORGANIZATIONS,
             on_done=WelcomeState.founded,
