@@ -27,7 +27,9 @@ def application_url(owner_url: str) -> str:
 
 def libpq_url(url: str) -> str:
     """SQLAlchemy's URL as psycopg itself reads it, for connections that must live outside the pool."""
-    return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    rendered = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    address, mark, query = rendered.partition("?")
+    return address + mark + query.replace("+", "%20")  # which libpq would take for a plus
 
 
 @dataclass(slots=True)
