@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from matrix_app.up.preflight import explain, lock_data
 from matrix_app.up.refusal import Refused
+from services.core.errors import MatrixError
 from services.core.postgres import EmbeddedPostgres, PostgresFailed, serving
 from services.core.settings import Settings, settings
 
@@ -25,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(explain(error))
     except (Refused, PostgresFailed) as error:
         return _fail(str(error))
+    except MatrixError as error:
+        return _fail(f"{error.message} {error.next_step}".strip())
     except KeyboardInterrupt:
         return 130
     return 0
@@ -51,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     add("worker", _worker, "relay events, run jobs and schedules")
     add("model", _model, "serve the built-in model on the port of MATRIX_MODEL_URL")
     add("migrate", _migrate, "bring the database to the newest shape")
+    operator = add(
+        "operator", _operator, "make an account that runs this installation; asks for its password"
+    )
+    operator.add_argument("email")
+    operator.add_argument("--name", help="as others see it")
     add("build", _build, "compile the pages if their sources changed")
     demo = add("demo", _demo, "show the demo's address, accounts and key")
     demo.add_argument("--json", action="store_true", help="for scripts")
@@ -93,10 +101,19 @@ def _model(chosen: Settings, _: argparse.Namespace) -> None:
 
 
 def _migrate(chosen: Settings, _: argparse.Namespace) -> None:
+    from matrix_app.furnishing import furnish
     from services.core import migrations, runtime
 
     with serving(chosen):
         migrations.migrate(runtime.urls(chosen)[0])
+        asyncio.run(furnish(chosen))
+
+
+def _operator(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app.furnishing import add_operator
+
+    with serving(chosen):
+        asyncio.run(add_operator(chosen, email=arguments.email, name=arguments.name or arguments.email))
 
 
 def _build(_: Settings, __: argparse.Namespace) -> None:
