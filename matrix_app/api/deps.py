@@ -23,15 +23,15 @@ from services.identity.accounts import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
 from services.identity.rules import SESSION_AGE_MAX
+from services.identity.sessions import COOKIE
 
-SESSION_COOKIE = "matrix_session"
 CSRF_HEADER = "X-Matrix-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY_USE_NOTED_EVERY = timedelta(minutes=1)
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key: `Bearer mx-...`")
 _cookie = APIKeyCookie(
-    name=SESSION_COOKIE,
+    name=COOKIE,
     auto_error=False,
     scheme_name="Session",
     description=f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
@@ -159,7 +159,7 @@ def client_of(request: Request) -> Client:
 
 def set_session_cookie(response: Response, token: str) -> None:
     response.set_cookie(
-        SESSION_COOKIE,
+        COOKIE,
         token,
         max_age=int(SESSION_AGE_MAX.total_seconds()),
         path="/",
@@ -170,6 +170,4 @@ def set_session_cookie(response: Response, token: str) -> None:
 
 
 def clear_session_cookie(response: Response) -> None:
-    response.delete_cookie(
-        SESSION_COOKIE, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax"
-    )
+    response.delete_cookie(COOKIE, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax")

@@ -23,8 +23,9 @@ from services.gateway.gateway import Gateway, Options
 from services.gateway.orders import BODY_BYTES_MAX, Endpoint
 from services.gateway.refusals import Code, Refusal
 from services.identity.queries import actor_for_token
+from services.identity.sessions import COOKIE
 
-SESSION_COOKIE = b"matrix_session"
+_COOKIE = COOKIE.encode()
 DISCARDED_BYTES_MAX = 32_000_000  # of a body that is too long, read so that its sender can read our answer
 
 Scope = MutableMapping[str, Any]
@@ -186,12 +187,12 @@ def _address(scope: Scope, headers: dict[bytes, bytes], hops: int) -> str:
 
 
 def _cookie(header: bytes) -> str:
-    if SESSION_COOKIE not in header:
+    if _COOKIE not in header:
         return ""
     cookies: SimpleCookie = SimpleCookie()
     with contextlib.suppress(CookieError):
         cookies.load(header.decode("latin-1"))
-    morsel = cookies.get(SESSION_COOKIE.decode())
+    morsel = cookies.get(COOKIE)
     return morsel.value if morsel else ""
 
 

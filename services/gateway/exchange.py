@@ -1,5 +1,8 @@
 """One call between caller and upstream: opened in the journal, answered, closed with what was used."""
 
+# JSON from outside is looked at value by value, so its parts have no known type before that.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import asyncio

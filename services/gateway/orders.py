@@ -4,6 +4,9 @@ Parameters are those of OpenAI's API and the sampling parameters that open serve
 as OpenAI does: a misspelt parameter that is silently ignored costs more than an error.
 """
 
+# JSON from outside is looked at value by value, so its parts have no known type before that.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import math

@@ -1,5 +1,8 @@
 """Server-sent events of a streamed answer: cut, counted, made ours, passed on."""
 
+# JSON from outside is looked at value by value, so its parts have no known type before that.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

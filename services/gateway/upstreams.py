@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from models.gateway import AiModel, Upstream
 from services.core.crypto import vault
@@ -178,7 +178,7 @@ async def ensure_builtin(uow: UnitOfWork) -> None:
         values = {field.name: getattr(given, field.name) for field in fields(given)}
         values |= {"id": new_id("model"), "endpoints": list(given.endpoints), "created_at": uow.wall_now}
         await uow.execute(
-            sa.dialects.postgresql.insert(AiModel)
+            postgresql.insert(AiModel)
             .values(**values, version=1)
             .on_conflict_do_nothing(index_elements=["slug"])
         )

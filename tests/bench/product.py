@@ -66,9 +66,9 @@ class Product:
     @property
     def demo(self) -> dict[str, Any]:
         """What `matrix demo --json` shows: accounts, api_key, organization."""
-        if self._demo is None:
-            self._demo = json.loads((self.data_dir / "demo.json").read_text())
-        return self._demo
+        read = self._demo or json.loads((self.data_dir / "demo.json").read_text())
+        self._demo = read
+        return read
 
     @property
     def key(self) -> str:

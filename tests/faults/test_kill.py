@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.parties import inside, parties
-from tests.bench.product import Product, ProductFailed, running
+from tests.bench.product import Answer, Product, ProductFailed, running
 from tests.bench.stub import MODEL, Stub, upstream
 from tests.faults import books
 from tests.faults.callers import Callers, Outcome, until
@@ -149,7 +149,7 @@ async def test_the_built_in_model_server_comes_back_after_kill_9() -> None:
             assert await books.inner_faults(party.organization_id) == []
 
 
-def _asking(product: Product, key: str) -> Callable[[], object]:
+def _asking(product: Product, key: str) -> Callable[[], Answer]:
     body = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 5}
     return lambda: product.ask(
         "POST", "/v1/chat/completions", body, headers={"Authorization": f"Bearer {key}"}

@@ -10,7 +10,6 @@ from fastapi import Depends, Request, Response
 from pydantic import Field
 
 from matrix_app.api.deps import (
-    SESSION_COOKIE,
     AnyCaller,
     Person,
     clear_session_cookie,
@@ -24,6 +23,7 @@ from matrix_app.api.v1.organizations import OrganizationShown
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.settings import settings
 from services.identity import accounts, sessions
+from services.identity.sessions import COOKIE
 from services.notify import queries as mailbox
 
 router = resource("session")
@@ -113,7 +113,7 @@ async def sign_in(request: Request, response: Response, body: SignIn) -> Session
 async def sign_out(request: Request, response: Response) -> None:
     """End the session of the cookie, if there is one."""
     require_own_page(request)
-    token = request.cookies.get(SESSION_COOKIE)
+    token = request.cookies.get(COOKIE)
     if token:
         await sessions.sign_out(token)
     clear_session_cookie(response)
@@ -128,7 +128,7 @@ async def switch_organization(
     request: Request, response: Response, who: Person, body: Switch
 ) -> SessionShown:
     """Work in another of one's organisations. The cookie is replaced; the old one ends."""
-    token = request.cookies[SESSION_COOKIE]
+    token = request.cookies[COOKIE]
     opened = await sessions.switch_organization(token, body.organization_id)
     set_session_cookie(response, opened.token)
     return SessionShown.model_validate(opened)

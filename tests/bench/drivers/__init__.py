@@ -11,7 +11,7 @@ import asyncio
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import orjson
@@ -75,7 +75,7 @@ def _say(message: dict[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-async def every(interval_s: float, seconds: float) -> Any:
+async def every(interval_s: float, seconds: float) -> AsyncIterator[float]:
     """Yield the planned moments of an open loop: a late answer does not put off the next question."""
     began = time.monotonic()
     due = began

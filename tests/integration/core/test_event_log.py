@@ -8,6 +8,8 @@ from typing import ClassVar
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
@@ -200,10 +202,12 @@ async def test_positions_survive_a_restore_from_a_dump(
         rows = await (await owner.execute("select * from event order by id")).fetchall()
         await owner.execute("truncate event")
         await owner.execute("alter table event alter column id restart with 1000")
-        columns = (await (await owner.execute("select * from event")).fetchall(), len(rows[0]))[1]
-        statement = f"insert into event values ({', '.join(['%s'] * columns)})"
+        columns = len(rows[0])
+        statement = sql.SQL("insert into event values ({})").format(
+            sql.SQL(", ").join([sql.Placeholder()] * columns)
+        )
         for row in rows:
-            values = [psycopg.types.json.Jsonb(value) if isinstance(value, dict) else value for value in row]
+            values = [Jsonb(value) if isinstance(value, dict) else value for value in row]
             await owner.execute(statement, values)
     async with unit_of_work(system(organization.id)) as uow:
         uow.record(Counted(aggregate_id="a", organization_id=organization.id, n=3))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.exc import ProgrammingError
 
 from services.core.database import Database, libpq_url
 from tests.world import World
@@ -133,9 +135,9 @@ async def test_what_the_application_role_may_not_even_try(database: Database, st
 async def test_logs_cannot_be_changed_even_across_tenants(database: Database, statement: str) -> None:
     async with database.engine.connect() as connection:
         await connection.execute(sa.text("set local role matrix_crossing"))
-        with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
+        with pytest.raises(ProgrammingError, match="permission denied"):
             await connection.execute(sa.text(statement))
 
 
-def sql_count(table: str) -> psycopg.sql.Composed:
-    return psycopg.sql.SQL("select count(*) from {}").format(psycopg.sql.Identifier(table))
+def sql_count(table: str) -> sql.Composed:
+    return sql.SQL("select count(*) from {}").format(sql.Identifier(table))

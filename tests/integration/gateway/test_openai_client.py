@@ -117,12 +117,13 @@ async def test_a_revoked_key_ends_at_once(gateway: House) -> None:
     async with unit_of_work(gateway.world.actor(ana.organization)) as uow:
         await revoke_key(uow, ana.key.key.id)
 
-    while True:  # the notification takes a few milliseconds; without it the key would live for 30 s
-        try:
+    async def call_until_refused() -> None:
+        while True:  # the notification takes a few milliseconds; without it the key would live for 30 s
             await ana.ai.chat.completions.create(model="plain", messages=ASK, timeout=WAIT_S)
-        except openai.AuthenticationError as error:
-            assert error.code == "invalid_api_key"
-            break
+
+    with pytest.raises(openai.AuthenticationError) as refused:
+        await call_until_refused()
+    assert refused.value.code == "invalid_api_key"
 
 
 async def test_an_unknown_model_is_not_found_and_a_forbidden_one_denied(gateway: House) -> None:
@@ -226,9 +227,12 @@ async def test_a_stream_that_breaks_off_says_so_and_is_booked_with_what_was_sent
     slug = model.replace("+", "-").replace("=", "-")
     received: list[str] = []
 
-    with pytest.raises(openai.APIError) as caught:
+    async def receive() -> None:
         async for chunk in await ana.ai.chat.completions.create(model=slug, messages=ASK, stream=True):
             received.append(chunk.choices[0].delta.content or "")
+
+    with pytest.raises(openai.APIError) as caught:
+        await receive()
 
     assert caught.value.code == "upstream_error"
     assert "10.0.0.7" not in str(caught.value)
