@@ -1,0 +1,115 @@
+"""What browser tests share: people of the demo, pages that write down their faults, and when a page is settled."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+from services.demo.stories import HALDEN, MERIDIAN, OPERATOR, Story
+from tests.bench.product import Product
+
+# One worker, one product, one event loop: a browser belongs to the loop that started it.
+MARKS = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("e2e"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(600),  # the first of them also builds the pages
+]
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 360, "height": 780}
+MODEL = "smollm2-135m"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of the demo who can sign in."""
+
+    email: str
+    password: str
+    name: str
+
+
+def _of(story: Story, place: int) -> Person:
+    person = story.people[place]
+    return Person(story.address_of(person), person.password, person.name)
+
+
+OWNER = _of(HALDEN, 0)
+VIEWER = _of(HALDEN, 4)
+OTHER_OWNER = _of(MERIDIAN, 0)
+STAFF = _of(OPERATOR, 0)
+
+
+@dataclass
+class Faults:
+    """What browsers complained about. A 404 document says so on the console too; that is its content, no fault."""
+
+    found: list[str] = field(default_factory=list)
+
+    def listen(self, page: Page) -> None:
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.found.append(f"{page.url}: {error}"))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        where = message.location.get("url", "")
+        own_document = message.page is not None and where == message.page.url
+        if message.type == "error" and not (own_document and "404" in message.text):
+            self.found.append(f"{where}: {message.text}")
+
+
+class Visitors:
+    """Browser contexts of the demo's people. Each signs in once: the door slows down those who come often."""
+
+    def __init__(self, product: Product, browser: Browser) -> None:
+        self.product = product
+        self._browser = browser
+        self._cookies: dict[str, str] = {}
+        self._open: list[BrowserContext] = []
+
+    async def context(self, person: Person | None = None, **options: Any) -> BrowserContext:
+        """A window of its own, signed in as `person` or not at all. Closed at the end of the test."""
+        given = {"viewport": DESK, "color_scheme": "light", "reduced_motion": "reduce"} | options
+        opened = await self._browser.new_context(base_url=self.product.address, **given)
+        self._open.append(opened)
+        if person is not None:
+            token = self._session(person)
+            cookie = {"name": "matrix_session", "value": token, "url": self.product.address, "httpOnly": True}
+            await opened.add_cookies([cookie])  # pyright: ignore[reportArgumentType]
+        return opened
+
+    async def page(self, person: Person | None = None, **options: Any) -> Page:
+        """One page in a window of its own."""
+        return await (await self.context(person, **options)).new_page()
+
+    async def close(self) -> None:
+        for context in self._open:
+            await context.close()
+        self._open.clear()
+
+    def _session(self, person: Person) -> str:
+        if person.email not in self._cookies:
+            body = {"email": person.email, "password": person.password}
+            answer = self.product.ask("POST", "/api/v1/session", body)
+            assert answer.status == 201, answer.body.decode()
+            self._cookies[person.email] = answer.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
+        return self._cookies[person.email]
+
+
+def figure(name: str) -> str:
+    """Selects the value on the overview's card of that name."""
+    return f"section.figure-card:has(h2:text-is('{name}')) .figure-value"
+
+
+LOADING = "[aria-busy=true]"
+
+
+async def settled(page: Page, *, loading: str = LOADING) -> None:
+    """Wait until the page shows what it came to show: its state is there, nothing loads, its window has its name."""
+    await expect(page.locator(".mode-bar")).to_be_visible()
+    await expect(page.locator("main h1")).to_be_visible()
+    await expect(page.locator(loading)).to_have_count(0)
+    await expect(page).to_have_title(re.compile(r".+ · Matrix$"))

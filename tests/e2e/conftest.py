@@ -1,0 +1,50 @@
+"""The real product, once for all browser tests, and a browser to look at it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import psutil
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.bench.product import Product, running
+from tests.e2e.browsing import Visitors
+from tests.tools import chromium
+
+STOP_S = 20
+
+
+@pytest.fixture(scope="session")
+def product() -> Iterator[Product]:
+    """`matrix up` in demo mode, in a folder of its own; when it was stopped, nothing of it is left."""
+    with running() as product:
+        yield product
+        supervisor = psutil.Process(product.process.pid)
+        family = [supervisor, *supervisor.children(recursive=True)]
+    assert product.process.returncode == 0, "the product did not end cleanly"
+    _, left = psutil.wait_procs(family, STOP_S)
+    assert left == [], "processes outlive the product"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    program = chromium.path()
+    assert program is not None, "There is no Chromium: run `make test`, or `python -m tests.tools.chromium`."
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=list(chromium.FLAGS))
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _visitors(product: Product, browser: Browser) -> Visitors:
+    return Visitors(product, browser)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitors(_visitors: Visitors) -> AsyncIterator[Visitors]:
+    """Windows of this test; all are closed at its end."""
+    yield _visitors
+    await _visitors.close()

@@ -1,0 +1,158 @@
+"""Every page of the registry, as everybody who may open it: sound, named, narrow enough, and open to all."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from matrix_app import pages
+from matrix_app.pages.registry import PAGES, Console
+from tests.bench.product import Product
+from tests.e2e.browsing import (
+    DESK,
+    MARKS,
+    OTHER_OWNER,
+    OWNER,
+    STAFF,
+    VIEWER,
+    Faults,
+    Person,
+    Visitors,
+    settled,
+)
+
+pytestmark = MARKS
+
+pages.load_all()
+NOWHERE = "/there/is/no/such/page"
+GALLERY = "/developer/gallery"
+DRAWING = ".chart-canvas[aria-busy=true]"  # the gallery also shows what loads for ever
+REFLOW = {"width": 320, "height": 640}
+PHONE = {"width": 360, "height": 740}
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+ROLES = {"anonymous": None, "owner": OWNER, "viewer": VIEWER, "staff": STAFF}
+# Who sees a console's pages at their fullest: for these every look is examined, for others one.
+AT_HOME = {Console.PORTAL: OWNER, Console.GOVERNANCE: STAFF}
+
+
+def _routes(console: Console | None = None) -> list[str]:
+    chosen = [route for route, one in PAGES.items() if console is None or one.console is console]
+    return sorted(NOWHERE if route == "404" else route for route in chosen)
+
+
+def _console_of(route: str) -> Console:
+    return PAGES["404" if route == NOWHERE else route].console
+
+
+@pytest.fixture
+def addresses(product: Product) -> dict[str, str]:
+    """The address of each route; of those that name a row, of a row that exists."""
+    answer = product.ask(
+        "GET", "/api/v1/requests?limit=1", headers={"Authorization": f"Bearer {product.key}"}
+    )
+    rows = {
+        "[request_id]": answer.json()["data"][0]["id"],
+        "[organization_id]": product.demo["organization"],
+    }
+    found = {route: route for route in _routes()}
+    for route in found:
+        for name, row in rows.items():
+            found[route] = found[route].replace(name, row)
+    assert not [address for address in found.values() if "[" in address]
+    return found
+
+
+def _full(person: Person | None, route: str) -> bool:
+    return person is AT_HOME.get(_console_of(route)) or (person is STAFF and route == GALLERY)
+
+
+@pytest.mark.parametrize("role", ["anonymous", "owner", "viewer", "staff"])
+async def test_every_page_is_sound(role: str, visitors: Visitors, addresses: dict[str, str]) -> None:
+    person: Person | None = ROLES[role]
+    page = await visitors.page(person)
+    faults = Faults()
+    faults.listen(page)
+    problems: list[str] = []
+    for route in _shown_to(person):
+        await page.set_viewport_size(DESK)  # pyright: ignore[reportArgumentType]
+        await page.goto(addresses[route])
+        await settled(page, **({"loading": DRAWING} if route == GALLERY else {}))
+        problems += [f"{role} at {route}: {one}" for one in await _problems(page, full=_full(person, route))]
+    assert problems == []
+    assert faults.found == []
+
+
+def _shown_to(person: Person | None) -> list[str]:
+    """Without those that lead somebody like this on to another page; the gallery is the same for all."""
+    if person is None:
+        return [route for route in _routes() if _console_of(route) is Console.PUBLIC and route != "/welcome"]
+    led_on = {"/", "/sign-in", "/sign-up"} | (set() if person is STAFF else {GALLERY})
+    return [route for route in _routes() if route not in led_on]
+
+
+async def _problems(page: Page, *, full: bool) -> list[str]:
+    found: list[str] = []
+    if (headings := await page.locator("h1").count()) != 1:
+        found.append(f"{headings} headings of the first level")
+    found += await _sideways(page, DESK["width"])
+    found += await _violations(page, "desk, light")
+    if full:
+        await _theme(page, "dark")
+        found += await _violations(page, "desk, dark")
+    await page.set_viewport_size(PHONE)  # pyright: ignore[reportArgumentType]
+    found += await _sideways(page, PHONE["width"])
+    if full:
+        found += await _violations(page, "phone, dark")
+        await _theme(page, "light")
+        found += await _violations(page, "phone, light")
+    await page.set_viewport_size(REFLOW)  # pyright: ignore[reportArgumentType]
+    return found + await _sideways(page, REFLOW["width"])
+
+
+async def _theme(page: Page, theme: Any) -> None:
+    await page.emulate_media(color_scheme=theme)
+    await expect(page.locator("html")).to_have_attribute("data-theme", theme)
+
+
+async def _sideways(page: Page, width: int) -> list[str]:
+    needed = await page.evaluate("document.documentElement.scrollWidth")
+    return [f"at {width} px wide it scrolls sideways to {needed}"] if needed > width else []
+
+
+async def _violations(page: Page, look: str) -> list[str]:
+    result = await Axe().run(page, options=AXE_RULES)
+    return [
+        f"{look}: {one['id']} ({one['help']}) at {[node['html'][:120] for node in one['nodes'][:3]]}"
+        for one in result.response["violations"]
+    ]
+
+
+async def test_strangers_are_led_to_signing_in_and_back(
+    visitors: Visitors, addresses: dict[str, str]
+) -> None:
+    page = await visitors.page()
+    for console in AT_HOME:
+        for route in _routes(console):
+            await page.goto(addresses[route])
+            await expect(page).to_have_url(f"/sign-in?next={quote(addresses[route], safe='')}")
+            await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+async def test_another_organisations_rows_look_like_nonsense(
+    visitors: Visitors, addresses: dict[str, str]
+) -> None:
+    page = await visitors.page(OTHER_OWNER)
+    seen: list[str] = []
+    for address in (
+        addresses["/portal/requests/[request_id]"],
+        "/portal/requests/req_00000000000000000000000000",
+    ):
+        await page.goto(address)
+        await settled(page)
+        await expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+        seen.append(await page.locator("main").inner_text())
+    assert seen[0] == seen[1]

@@ -1,0 +1,125 @@
+"""Figures that change while one looks: they equal a reload, reach everybody, survive a crash, and tell no secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.bench.product import START_TIMEOUT_S, Product
+from tests.e2e.browsing import MARKS, MODEL, OWNER, VIEWER, Person, Visitors, figure, settled
+
+pytestmark = MARKS
+
+CALLS = 3
+ARRIVAL_MS = 10_000
+
+# Values as a machine reads them, since "2 minutes ago" is another text at each look.
+_SHOWN = """() => {
+  const of = (cell) => {
+    const value = cell.querySelector("data, time");
+    return value ? (value.dateTime ?? value.value) : cell.textContent;
+  };
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  return {
+    figures: all(".figure-card").map((card) => [card.querySelector("h2").textContent, of(card)]),
+    lines: all(".figure-card svg").map((line) => line.outerHTML.replace(/ data-fresh="[a-z]*"/g, "")),
+    rows: all("table tbody tr").map((row) => all("th, td", row).map(of)),
+  };
+}"""
+
+
+async def shown(page: Page) -> dict[str, Any]:
+    return await page.evaluate(_SHOWN)
+
+
+async def overview(visitors: Visitors, person: Person) -> Page:
+    page = await visitors.page(person)
+    await page.goto("/portal")
+    await settled(page)
+    await expect(page.locator(".live-status")).to_have_attribute("data-state", "live")
+    return page
+
+
+def call(product: Product) -> str:
+    """One answered call of the demo's organisation; its request id."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}], "max_tokens": 8}
+    headers = {"Authorization": f"Bearer {product.key}"}
+    answer = product.ask("POST", "/v1/chat/completions", body, headers=headers)
+    assert answer.status == 200, answer.body.decode()
+    return str(answer.headers["x-request-id"])
+
+
+async def calls_arrive(page: Page, product: Product, calls: int) -> None:
+    """Make `calls` and wait until the open page shows all of them."""
+    requests = page.locator(figure("Requests"))
+    before = int((await requests.inner_text()).replace(",", ""))
+    last = [call(product) for _ in range(calls)][-1]
+    await expect(requests).to_have_text(f"{before + calls:,}", timeout=ARRIVAL_MS)
+    newest = page.get_by_role("table", name="Latest requests").locator("tbody tr").first
+    await expect(newest.get_by_role("link")).to_have_attribute("href", f"/portal/requests/{last}")
+
+
+async def test_live_equals_reload_for_everybody(product: Product, visitors: Visitors) -> None:
+    watching, second = await overview(visitors, OWNER), await overview(visitors, OWNER)
+    at_first = await shown(watching)
+
+    await calls_arrive(watching, product, CALLS)
+    live = await shown(watching)
+    await watching.reload()
+    await settled(watching)
+    reloaded = await shown(watching)
+
+    assert live == reloaded
+    assert live["figures"] != at_first["figures"]
+    assert len(live["figures"]) == 6
+    await expect(second.locator(figure("Requests"))).to_have_text(
+        await watching.locator(figure("Requests")).inner_text()
+    )
+    assert await shown(second) == reloaded
+
+
+@pytest.mark.parametrize(("person", "sees"), [(OWNER, True), (VIEWER, False)])
+async def test_cost_is_for_those_who_may_see_it(
+    person: Person, sees: bool, product: Product, visitors: Visitors
+) -> None:
+    page = await visitors.page(person)
+    frames: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+    headers = {"Authorization": f"Bearer {product.key}"}
+    newest = product.ask("GET", "/api/v1/requests?limit=1", headers=headers).json()["data"][0]["id"]
+    texts: list[str] = []
+    for address in ("/portal", "/portal/usage", "/portal/requests", f"/portal/requests/{newest}"):
+        await page.goto(address)
+        await settled(page)
+        texts.append(await page.locator("main").inner_text())
+        texts += await page.locator("main data").evaluate_all("all => all.map((one) => one.textContent)")
+
+    seen = re.findall(r"EUR|\bcost\b", "\n".join(texts), re.IGNORECASE)
+    sent = re.findall(r'\\?"(?:cost|amount|unit_amount)\\?":\s*\\?"?[0-9]', "\n".join(frames))
+    assert frames, "nothing was heard on the page's sockets, so nothing is proved by them"
+    assert (bool(seen), bool(sent)) == (sees, sees)
+
+
+async def test_a_crashed_server_is_said_and_made_good(product: Product, visitors: Visitors) -> None:
+    page = await overview(visitors, OWNER)
+    await page.evaluate("window.notReloaded = true")
+    banner = page.locator(".connection")
+
+    os.kill(product.pid("web"), signal.SIGKILL)
+
+    await expect(banner).to_contain_text("Reconnecting", timeout=20_000)
+    await expect(page.locator(figure("Requests"))).to_be_visible()
+    await expect(page.locator(".live-status")).to_have_attribute("data-state", "behind")
+    await expect(banner).not_to_contain_text("Reconnecting", timeout=START_TIMEOUT_S * 1_000)
+    await expect(page.locator(".live-status")).to_have_attribute("data-state", "live", timeout=30_000)
+    await calls_arrive(page, product, 1)
+    assert await page.evaluate("window.notReloaded") is True
+    live = await shown(page)
+    await page.reload()
+    await settled(page)
+    assert live == await shown(page)
