@@ -1,0 +1,353 @@
+"""What pages show is what happened: calls go in through the product's own verbs and come out of page states."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from models.identity import Organization
+from models.types import OrganizationKind, Role
+from services.catalog import service as price_book
+from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.core.work import unit_of_work
+from services.gateway import upstreams
+from services.identity import keys
+from services.metering import rules, service
+from state.account import ConfirmState, WelcomeState
+from state.governance.prices import PricesState
+from state.governance.upstreams import UpstreamsState
+from state.mailbox import MailboxState
+from state.portal.keys import KeysState
+from state.portal.models import ModelsState, PlaygroundState
+from state.portal.overview import OverviewState
+from state.portal.requests import RequestsState, RequestState
+from state.portal.usage import UsageState
+from state.session import SessionState
+from tests.integration.state.visitor import Visitor, said, sent_to, sign_in
+from tests.world import World
+
+Client = tuple[Visitor, Organization]
+
+MODEL = "smollm2-135m"
+LONG_AGO = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+async def client(world: World) -> Client:
+    """An owner of an organisation, in a house with a model, its prices and the platform's meters."""
+    operator = await world.organization(OrganizationKind.OPERATOR)
+    async with crossing(Reason.CATALOG) as uow:
+        await service.ensure_platform_meters(uow)
+        await upstreams.ensure_builtin(uow)
+    staff = world.actor(operator, Role.OPERATOR)
+    async with crossing(Reason.STAFF, actor=staff, clock=LONG_AGO) as uow:
+        for meter, amount in (("prompt_tokens", "2"), ("completion_tokens", "8")):
+            await price_book.set_price(
+                uow, model=MODEL, meter=meter, currency="USD", unit_amount=Decimal(amount)
+            )
+    organization = await world.organization(name="Acme")
+    visitor, _ = await sign_in(world, organization)
+    return visitor, organization
+
+
+async def called(
+    organization: Organization, request_id: str, *, status: int = 200, ago: timedelta = timedelta()
+) -> None:
+    """One call of the gateway, booked as its settlement books it."""
+    event = rules.gateway_event(
+        organization_id=organization.id, request_id=request_id, time=datetime.now(UTC) - ago, model=MODEL, key_id="",
+        prompt_tokens=100, completion_tokens=50, endpoint="chat", status=status,
+    )  # fmt: skip
+    async with crossing(Reason.GATEWAY_SETTLEMENT) as uow:
+        recorded = await service.record(uow, [event])
+        await uow.execute(
+            "insert into request (organization_id, id, key_id, account_id, model, upstream_id, endpoint, streamed,"
+            " status, error_code, prompt_tokens, completion_tokens, tokens_source, started_at, latency_ms, attempts,"
+            " cost, currency, address, trace_id) values (:organization, :id, '', '', :model, '', 'chat', false, :status, '',"
+            " 100, 50, 'upstream', :at, 12, 1, :cost, 'USD', '', 'trace')",
+            organization=organization.id,
+            id=request_id,
+            model=MODEL,
+            status=status,
+            at=event.time,
+            cost=recorded.outcomes[0].cost,
+        )
+
+
+async def test_the_overview_guides_from_no_key_to_the_first_call(client: Client, world: World) -> None:
+    visitor, organization = client
+    state, _ = await visitor.call(OverviewState, "load")
+    assert (state.step, state.figures["today"]["requests"]) == ("key", 0)
+    assert '"model": "smollm2-135m"' in state.example
+
+    async with unit_of_work(world.actor(organization)) as uow:
+        created = await keys.create_key(uow, name="First")
+    state, _ = await visitor.call(OverviewState, "load")
+    assert state.step == "call"
+    assert created.secret not in str(state.dict())
+
+    await called(organization, "req_1")
+    state, _ = await visitor.call(OverviewState, "load")
+    assert (state.step, state.figures["today"]["requests"]) == ("done", 1)
+    assert state.figures["today"]["cost"] == "0.000600000000"
+    assert [row["id"] for row in state.latest] == ["req_1"]
+
+
+async def test_a_viewer_sees_usage_and_no_cost(client: Client, world: World) -> None:
+    _, organization = client
+    await called(organization, "req_1")
+    viewer, _ = await sign_in(world, organization, Role.VIEWER)
+    viewer.at = "/portal/usage?measure=cost"
+
+    overview, _ = await viewer.call(OverviewState, "load")
+    usage, _ = await viewer.call(UsageState, "load")
+    viewer.at = "/portal/requests/req_1"
+    request, _ = await viewer.call(RequestState, "load")
+
+    assert overview.figures["today"]["cost"] is None
+    assert (overview.latest[0]["cost"], overview.step) == (None, "done")
+    assert (usage.measure, usage.sums["cost"], usage.measures) == ("requests", "", ["requests", "tokens"])
+    assert (request.request["cost"], request.lines) == ("", [])
+
+
+async def test_the_sums_of_usage_are_the_sums_of_its_rows_and_of_the_overview(
+    client: Client,
+) -> None:
+    visitor, organization = client
+    for number in range(3):
+        await called(organization, f"req_{number}", status=500 if number == 2 else 200)
+    visitor.at = "/portal/usage?range=today&measure=cost"
+
+    usage, _ = await visitor.call(UsageState, "load")
+    overview, _ = await visitor.call(OverviewState, "load")
+
+    today = overview.figures["today"]
+    assert (
+        (usage.sums["requests"], usage.sums["failed"])
+        == (str(today["requests"]), str(today["failed"]))
+        == ("3", "1")
+    )
+    assert Decimal(usage.sums["cost"]) == Decimal(today["cost"]) == Decimal("0.0018")
+    assert sum(Decimal(row["s0"]) for row in usage.chart_rows) == Decimal("0.0018")
+    assert usage.rows[0]["href"].startswith(f"/portal/requests?model={MODEL}&since=")
+
+
+async def test_newer_usage_is_announced_and_waits(client: Client) -> None:
+    visitor, organization = client
+    await called(organization, "req_1")
+    visitor.at = "/portal/usage?range=24h"
+    await visitor.call(UsageState, "load")
+    state, _ = await visitor.call(UsageState, "note_newer")
+    assert state.newer is False
+
+    await called(organization, "req_2")
+    state, _ = await visitor.call(UsageState, "note_newer")
+    assert (state.newer, state.sums["requests"]) == (True, "1")
+
+    state, _ = await visitor.call(UsageState, "load")
+    assert (state.newer, state.sums["requests"]) == (False, "2")
+
+
+async def test_the_request_list_pages_filters_and_counts_what_is_new(
+    client: Client,
+) -> None:
+    visitor, organization = client
+    for number in range(51):
+        await called(organization, f"req_{number:02}", ago=timedelta(seconds=100 - number))
+    visitor.at = "/portal/requests"
+    state, _ = await visitor.call(RequestsState, "load")
+    assert (len(state.rows), state.rows[0]["id"], state.is_first) == (50, "req_50", True)
+
+    await called(organization, "req_51", status=429)
+    state, _ = await visitor.call(RequestsState, "count_newer")
+    assert (state.newer, state.rows[0]["id"]) == (1, "req_50")
+
+    _, answer = await visitor.call(RequestsState, "next_page")
+    visitor.at = sent_to(answer)
+    state, _ = await visitor.call(RequestsState, "load")
+    assert ([row["id"] for row in state.rows], state.next_cursor, state.is_first) == (["req_00"], "", False)
+
+    visitor.at = "/portal/requests?outcome=failed&colour=red"
+    state, _ = await visitor.call(RequestsState, "load")
+    assert ([row["id"] for row in state.rows], state.filtered) == (["req_51"], True)
+    assert "colour" not in state.filters
+
+
+async def test_a_request_explains_its_cost(client: Client) -> None:
+    visitor, organization = client
+    await called(organization, "req_1")
+    visitor.at = "/portal/requests/req_1"
+
+    state, _ = await visitor.call(RequestState, "load")
+
+    assert state.request["cost"] == "0.0006"
+    assert {line["meter"]: line["amount"] for line in state.lines} == {
+        "prompt_tokens": "0.0002",
+        "completion_tokens": "0.0004",
+    }
+
+
+async def test_another_organisations_request_is_not_there(client: Client, world: World) -> None:
+    _, organization = client
+    await called(organization, "req_1")
+    stranger, _ = await sign_in(world, await world.organization())
+
+    for request_id in ("req_1", "req_none", "nonsense"):
+        stranger.at = f"/portal/requests/{request_id}"
+        state, _ = await stranger.call(RequestState, "load")
+        assert (state.status, state.request) == ("missing", {})
+
+
+async def test_filters_change_the_address_and_only_known_ones(client: Client) -> None:
+    visitor, _ = client
+    visitor.at = "/portal/requests?model=m"
+
+    _, answer = await visitor.call(RequestsState, "narrow", "key", "apikey_1")
+    assert sent_to(answer) == "/portal/requests?model=m&key=apikey_1"
+    _, answer = await visitor.call(RequestsState, "narrow", "model", "")
+    assert sent_to(answer) == "/portal/requests"
+    _, answer = await visitor.call(RequestsState, "narrow", "colour", "red")
+    assert answer is None
+
+
+async def test_keys_are_listed_without_anything_secret(client: Client, world: World) -> None:
+    visitor, organization = client
+    async with unit_of_work(world.actor(organization)) as uow:
+        created = await keys.create_key(uow, name="Production")
+        ended = await keys.create_key(uow, name="Old")
+        await keys.revoke_key(uow, ended.key.id)
+
+    state, _ = await visitor.call(KeysState, "load")
+    assert [row["name"] for row in state.rows] == ["Production"]
+    assert created.secret not in str(state.dict())
+    assert len(state.rows[0]["prefix"]) == 10
+
+    visitor.at = "/portal/keys?ended=yes"
+    state, _ = await visitor.call(KeysState, "load")
+    assert {row["name"]: row["ended"] for row in state.rows} == {"Old": True, "Production": False}
+
+
+async def test_a_dialog_opens_for_a_key_of_the_list_only(client: Client, world: World) -> None:
+    visitor, organization = client
+    async with unit_of_work(world.actor(organization)) as uow:
+        created = await keys.create_key(uow, name="Production")
+    await visitor.call(KeysState, "load")
+
+    state, _ = await visitor.call(KeysState, "ask", created.key.id, "revoke")
+    assert (state.open_dialog, state.chosen["name"]) == ("revoke", "Production")
+    state, _ = await visitor.call(KeysState, "ask", "apikey_of_somebody_else", "revoke")
+    assert (state.open_dialog, state.chosen) == ("", {})
+    state, _ = await visitor.call(KeysState, "ask", created.key.id, "delete everything")
+    assert state.open_dialog == ""
+
+
+async def test_models_show_prices_in_the_organisations_currency(client: Client, world: World) -> None:
+    visitor, _ = client
+    state, _ = await visitor.call(ModelsState, "load")
+    card = next(row for row in state.rows if row["slug"] == MODEL)
+    assert (card["input"], card["output"], card["currency"]) == ("2", "8", "USD")
+
+    japan, _ = await sign_in(world, await world.organization(currency="JPY"))
+    state, _ = await japan.call(ModelsState, "load")
+    assert {row["input"] for row in state.rows} == {""}  # no price is not a price of nothing
+
+
+async def test_the_playground_offers_models_that_talk(client: Client, world: World) -> None:
+    visitor, organization = client
+    visitor.at = "/portal/playground?model=no-such-model"
+    state, _ = await visitor.call(PlaygroundState, "load")
+    assert ([one["id"] for one in state.models], state.model) == ([MODEL], "")
+
+    viewer, _ = await sign_in(world, organization, Role.VIEWER)
+    state, _ = await viewer.call(PlaygroundState, "load")
+    assert state.status == "forbidden"
+
+
+async def test_staff_sees_prices_and_upstreams_without_keys(client: Client, world: World) -> None:
+    operator = await world.organization(OrganizationKind.OPERATOR)
+    async with crossing(Reason.STAFF, actor=world.actor(operator, Role.OPERATOR)) as uow:
+        added = await upstreams.add_upstream(
+            uow, upstreams.UpstreamFields("Elsewhere", "https://models.example/v1"), api_key="sk-very-secret"
+        )
+    staff, _ = await sign_in(world, operator, Role.OPERATOR)
+
+    prices, _ = await staff.call(PricesState, "load")
+    await staff.call(UpstreamsState, "load")
+    state, _ = await staff.call(UpstreamsState, "ask_upstream", added.id, "toggle")
+
+    assert [(row["meter"], row["per_million"]) for row in prices.rows] == [
+        ("prompt_tokens", "2"),
+        ("completion_tokens", "8"),
+    ]
+    assert {row["name"]: row["key"] for row in state.upstreams} == {
+        "Built-in server": "builtin",
+        "Elsewhere": "set",
+    }
+    assert (state.sent["enabled"], state.sent["api_key"], state.open_dialog) == (False, None, "toggle")
+    assert "very-secret" not in str(state.dict())
+
+
+async def test_a_mailbox_shows_one_address_to_anyone_and_all_to_staff_only(
+    client: Client, world: World
+) -> None:
+    _visitor, _ = client
+    async with crossing(Reason.MAIL) as uow:
+        await uow.execute(
+            "insert into mail (id, dedupe_key, recipient, subject, body, created_at, error) values"
+            " ('mail_1', 'one', 'ana@example.com', 'Confirm', 'See http://localhost:3000/confirm?token=abc', now(), '')"
+        )
+    stranger = Visitor(at="/mailbox")
+    assert (await stranger.call(MailboxState, "load"))[0].rows == []
+
+    stranger.at = "/mailbox?address=Ana%40example.com"
+    state, _ = await stranger.call(MailboxState, "load")
+    assert [row["link"] for row in state.rows] == ["/confirm?token=abc"]
+
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    staff.at = "/mailbox"
+    assert len((await staff.call(MailboxState, "load"))[0].rows) == 1
+
+
+async def test_signing_up_leads_to_the_mail_and_from_there_to_signing_in(world: World) -> None:
+    visitor = Visitor(at="/sign-up")
+
+    _, answer = await visitor.call(
+        ConfirmState, "signed_up", {"mailbox": "/mailbox?address=ana%40example.com"}
+    )
+    assert sent_to(answer) == "/confirm?address=ana%40example.com"
+    _, answer = await visitor.call(ConfirmState, "signed_up", {})
+    assert sent_to(answer) == "/confirm"
+    _, answer = await visitor.call(ConfirmState, "confirmed", {"email": "ana@example.com"})
+    assert sent_to(answer) == "/sign-in?confirmed=1&email=ana%40example.com"
+
+
+async def test_a_new_organisation_is_switched_to_and_nothing_else_is_run(
+    client: Client,
+) -> None:
+    visitor, organization = client
+
+    _, answer = await visitor.call(WelcomeState, "founded", {"id": organization.id})
+    assert organization.id in said(answer)
+    assert "/api/v1/session/organization" in said(answer)
+    _, answer = await visitor.call(WelcomeState, "founded", {"id": "x'); alert(1); ('"})
+    assert answer is None
+
+
+async def test_signed_in_people_pass_through_to_their_home_or_where_they_came_from(
+    client: Client, world: World
+) -> None:
+    visitor, _ = client
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    for who, at, leads_to in (
+        (visitor, "/sign-in", "/portal"),
+        (visitor, "/sign-in?next=%2Fportal%2Fusage", "/portal/usage"),
+        (visitor, "/sign-in?next=https%3A%2F%2Fevil.example", "/portal"),
+        (staff, "/", "/governance/organizations"),
+        (Visitor(), "/sign-in", ""),
+    ):
+        who.at = at
+        _, answer = await who.call(SessionState, "pass_through")
+        assert sent_to(answer) == leads_to

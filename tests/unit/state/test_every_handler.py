@@ -1,0 +1,127 @@
+"""Every public method of a state class is an endpoint that anyone may call by name: none may be unguarded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import pytest
+import reflex as rx
+
+from matrix_app import pages
+from matrix_app.doors import is_api
+from matrix_app.pages import endpoints
+from matrix_app.pages.registry import PAGES, Console
+from services.core.permissions import Capability
+from state.base import Access, HandlerNotAsync, PageState, page_event
+from state.filters import FilteredState
+
+pages.load_all()
+
+# Calls only methods named set_<var>, of which our states have none.
+REFLEX_OWN = frozenset({"setvar"})
+MIXINS = {PageState, FilteredState}
+
+
+def our_states(parent: type[rx.State] = rx.State) -> Iterator[type[rx.State]]:
+    for state in parent.get_substates():
+        if not state.__module__.startswith(("reflex", "tests.")):
+            yield state
+        yield from our_states(state)
+
+
+def handlers() -> Iterator[tuple[str, object]]:
+    for state in our_states():
+        for name, handler in state.event_handlers.items():
+            if name not in REFLEX_OWN:
+                yield f"{state.__module__}.{state.__name__}.{name}", handler.fn
+
+
+def test_there_are_states_to_look_at() -> None:
+    assert len(list(our_states())) > 10
+    assert len(list(handlers())) > 30
+
+
+def test_every_handler_was_declared_by_page_event() -> None:
+    undeclared = [name for name, function in handlers() if not hasattr(function, "__matrix_needs__")]
+    assert undeclared == []
+
+
+def test_no_state_offers_a_setter() -> None:
+    assert [name for name, _ in handlers() if ".set_" in name] == []
+
+
+def test_every_page_state_is_a_state_of_its_own_beside_the_others() -> None:
+    """A class that forgot rx.State among its bases is a mixin, and its handlers would be nobody's."""
+    for state in our_states():
+        assert issubclass(state, PageState), state
+        assert state.get_parent_state() is rx.State, state
+    forgotten = {
+        state
+        for parent in MIXINS
+        for state in parent.__subclasses__()
+        if state._mixin and state not in MIXINS  # pyright: ignore[reportPrivateUsage]
+    }
+    assert forgotten == set()
+
+
+def test_no_state_begins_with_content() -> None:
+    """Defaults are copied to every client."""
+    for state in our_states():
+        for name, field in state.get_fields().items():
+            default = field.default_value()
+            assert not isinstance(default, list | dict) or len(default) <= 3, (state, name)
+
+
+def test_only_pages_that_are_open_to_anyone_have_handlers_for_anyone() -> None:
+    for name, function in handlers():
+        if getattr(function, "__matrix_needs__", None) is Access.ANYONE:
+            assert name.startswith(("state.account.", "state.session.", "state.mailbox.")), name
+
+
+def test_a_handler_that_would_hold_up_everybody_is_refused() -> None:
+    with pytest.raises(HandlerNotAsync, match="async def"):
+
+        @page_event(Access.ANYONE)
+        def load(self: PageState) -> None: ...
+
+    with pytest.raises(HandlerNotAsync, match="yield"):
+
+        @page_event(Access.ANYONE)
+        async def stream(self: PageState):
+            yield
+
+
+def test_first_reading_of_a_page_needs_what_the_page_says() -> None:
+    for route, page in PAGES.items():
+        needs = {getattr(handler.fn, "__matrix_needs__", None) for handler in page.on_load}
+        if page.needs is not None:
+            assert page.needs in needs, route
+        if page.console in {Console.PORTAL, Console.GOVERNANCE}:
+            assert any(isinstance(need, Capability) for need in needs), route
+
+
+def test_staff_pages_need_a_staff_capability() -> None:
+    for route, page in PAGES.items():
+        assert (page.console is Console.GOVERNANCE) == (
+            page.needs is not None and page.needs.startswith("staff.")
+        ), route
+
+
+def test_no_page_hides_behind_the_api() -> None:
+    assert [route for route in PAGES if is_api(route) or route.startswith("/live")] == []
+
+
+def test_every_page_has_its_words() -> None:
+    for page in PAGES.values():
+        assert inspect.getdoc(page.draw), page.route
+        page.component()  # raises for a text that nobody declared
+
+
+def test_every_address_that_pages_send_to_is_one_of_the_api() -> None:
+    from matrix_app.api.app import create_app
+
+    mounted = next(route.app for route in create_app().routes if getattr(route, "path", "") == "/api/v1")
+    known = {f"/api/v1{path}" for path in mounted.openapi()["paths"]}
+    used = {value for name, value in vars(endpoints).items() if name.isupper()}
+    assert used <= known
