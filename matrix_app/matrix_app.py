@@ -29,9 +29,7 @@ class MatrixApp(rx.App):
 
     def __call__(self) -> Doors:
         headers = page_headers(work_dir() / "build" / "client", https=settings().secure_cookies)
-        return Doors(
-            api=api, live=live, pages=super().__call__(), documents=documents(), headers=headers
-        )
+        return Doors(api=api, live=live, pages=super().__call__(), documents=documents(), headers=headers)
 
 
 app = MatrixApp(

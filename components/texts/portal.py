@@ -91,6 +91,8 @@ TEXTS: dict[str, str] = {
     "usage.loading": "Loading usage",
     "usage.range": "Range",
     "usage.range.1h": "Last hour",
+    "usage.range.today": "Today",
+    "usage.range.month": "This month",
     "usage.range.24h": "Last 24 hours",
     "usage.range.7d": "Last 7 days",
     "usage.range.30d": "Last 30 days",

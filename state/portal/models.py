@@ -66,6 +66,7 @@ def _card(model: ModelRow, prices: Sequence[PriceRow], currency: str) -> dict[st
         "input": per_million(prices, model.slug, "prompt_tokens"),
         "output": per_million(prices, model.slug, "completion_tokens"),
         "currency": currency,
+        "answers": model.endpoints != ["embeddings"],
         "chat": "chat" in model.endpoints,
         "snippet": curl_for(settings().public_url, model.slug, model.endpoints, "$MATRIX_API_KEY"),
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 import reflex as rx
 
@@ -23,6 +24,7 @@ from state.format import decimal_text, figure_text, instant_text
 from state.portal.usage_view import METERS_OF, Question, drawing, fitting, measures, question, table_rows
 
 KEYS_OFFERED_MAX = 200
+MOMENT = timedelta(minutes=1)  # at midnight sharp, today has not begun to have a length
 TABLE_METERS = ("requests", "prompt_tokens", "completion_tokens", "failed_requests")
 
 
@@ -52,7 +54,7 @@ class UsageState(FilteredState, rx.State):
         asked = question(chosen, with_cost=with_cost)
         async with self._unit_of_work() as uow:
             await self._offer(uow)
-            series = await _series(uow, asked)
+            series = await _series(uow, asked, self._zone)
             # The table covers the chart's whole buckets, so that one is the sum of the other.
             start, end = series[0].edges[0], series[0].edges[-1]
             totals = await _totals(uow, asked, start, end)
@@ -71,7 +73,7 @@ class UsageState(FilteredState, rx.State):
         """Something was used since; the figures stay as they are until they are asked for."""
         asked = question(self._chosen_filters(), with_cost=False)
         async with self._unit_of_work() as uow:
-            edges = (await _series(uow, asked))[0].edges
+            edges = (await _series(uow, asked, self._zone))[0].edges
             totals = await metering.totals(
                 uow, meter="requests", start=edges[0], end=edges[-1], where=asked.where
             )
@@ -93,14 +95,16 @@ class UsageState(FilteredState, rx.State):
             self.keys = [{"id": row.id, "label": f"{row.name} ({row.prefix}\u2026)"} for row in rows]
 
 
-async def _series(uow: UnitOfWork, asked: Question) -> list[Series]:
+async def _series(uow: UnitOfWork, asked: Question, zone: ZoneInfo) -> list[Series]:
     """One series for each meter that the measure adds up; all have the same buckets."""
+    start = asked.within.start(uow.now, zone)
+    end = max(uow.now, start + MOMENT)
     return [
         await metering.series(
             uow,
             meter=meter,
-            start=uow.now - asked.within.span,
-            end=uow.now,
+            start=start,
+            end=end,
             granularity=asked.granularity,
             group_by=asked.group_by,
             where=asked.where,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from services.metering import calendar
 from services.metering.calendar import Granularity
 from services.metering.queries import Series, Total
 from services.metering.sums import Figure, Filter, GroupBy
@@ -27,16 +29,25 @@ METERS_OF: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A span that ends now, and the bucket it is drawn in unless another is chosen."""
+    """What lies between a start and now, and the bucket it is drawn in unless another is chosen.
+
+    `span` is its length, or its longest when it begins with the day or month of the organisation's calendar.
+    """
 
     span: timedelta
     granularity: Granularity
+    begins: Callable[[datetime, ZoneInfo], datetime] | None = None
+
+    def start(self, now: datetime, zone: ZoneInfo) -> datetime:
+        return self.begins(now, zone) if self.begins else now - self.span
 
 
 RANGES: Mapping[str, Range] = {
     "1h": Range(timedelta(hours=1), Granularity.MINUTE),
+    "today": Range(timedelta(days=1), Granularity.HOUR, calendar.day_start),
     "24h": Range(timedelta(hours=24), Granularity.HOUR),
     "7d": Range(timedelta(days=7), Granularity.DAY),
+    "month": Range(timedelta(days=31), Granularity.DAY, calendar.month_start),
     "30d": Range(timedelta(days=30), Granularity.DAY),
     "90d": Range(timedelta(days=90), Granularity.DAY),
 }

@@ -40,7 +40,7 @@ def _limits(row: Row) -> rx.Component:
         return rx.cond(row[name], shown, rx.fragment())
 
     none = ~row["requests_per_minute"].bool() & ~row["tokens_per_minute"].bool()
-    some = rx.fragment(
+    some = rx.el.div(
         limit("requests_per_minute", "keys.limit.requests"), limit("tokens_per_minute", "keys.limit.tokens")
     )
     return rx.cond(none, t("keys.limit.none"), some)

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from components.feedback.badges import badge
-from components.feedback.figures import code_block, copyable, facts
+from components.feedback.figures import code_block, copyable
 from components.feedback.states import empty_state, skeleton
 from components.format.values import money, value
 from components.links import button_link
@@ -30,20 +30,22 @@ def _card(model: rx.Var[dict[str, Any]]) -> rx.Component:
     try_it = button_link(
         t("models.try"), href=f"/portal/playground?model={model['slug'].to(str)}", icon_name="message-square"
     )
+    output = rx.fragment(rx.el.dt(t("models.output")), rx.el.dd(_price(model["output"], model["currency"])))
     return rx.el.article(
         rx.el.header(
             rx.el.h2(model["name"].to(str)),
             copyable(model["slug"].to(str), label=t("models.slug")),
         ),
         rx.el.p(model["description"].to(str), class_name="muted"),
-        facts(
-            (t("models.endpoints"), rx.el.span(endpoints, class_name="row")),
-            (
-                t("models.context"),
-                rx.fragment(value(model["context_tokens"], "tokens"), " ", t("models.tokens")),
-            ),
-            (t("models.input"), _price(model["input"], model["currency"])),
-            (t("models.output"), _price(model["output"], model["currency"])),
+        rx.el.dl(
+            rx.el.dt(t("models.endpoints")),
+            rx.el.dd(rx.el.span(endpoints, class_name="row")),
+            rx.el.dt(t("models.context")),
+            rx.el.dd(value(model["context_tokens"], "tokens"), " ", t("models.tokens")),
+            rx.el.dt(t("models.input")),
+            rx.el.dd(_price(model["input"], model["currency"])),
+            rx.cond(model["answers"], output, rx.fragment()),
+            class_name="facts",
         ),
         code_block(model["snippet"].to(str), title=t("models.snippet")),
         rx.cond(model["chat"], rx.el.div(try_it, class_name="row"), rx.fragment()),
