@@ -66,8 +66,8 @@ async def called(
         await uow.execute(
             "insert into request (organization_id, id, key_id, account_id, model, upstream_id, endpoint, streamed,"
             " status, error_code, prompt_tokens, completion_tokens, tokens_source, started_at, latency_ms, attempts,"
-            " cost, currency, address, trace_id) values (:organization, :id, '', '', :model, '', 'chat', false, :status, '',"
-            " 100, 50, 'upstream', :at, 12, 1, :cost, 'USD', '', 'trace')",
+            " cost, currency, address, trace_id) values (:organization, :id, '', '', :model, '', 'chat', false,"
+            " :status, '', 100, 50, 'upstream', :at, 12, 1, :cost, 'USD', '', 'trace')",
             organization=organization.id,
             id=request_id,
             model=MODEL,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import reflex as rx
+from reflex.state import BaseState
 
 from matrix_app import pages
 from matrix_app.doors import is_api
@@ -23,7 +25,7 @@ REFLEX_OWN = frozenset({"setvar"})
 MIXINS = {PageState, FilteredState}
 
 
-def our_states(parent: type[rx.State] = rx.State) -> Iterator[type[rx.State]]:
+def our_states(parent: type[BaseState] = rx.State) -> Iterator[type[BaseState]]:
     for state in parent.get_substates():
         if not state.__module__.startswith(("reflex", "tests.")):
             yield state
@@ -82,12 +84,12 @@ def test_only_pages_that_are_open_to_anyone_have_handlers_for_anyone() -> None:
 def test_a_handler_that_would_hold_up_everybody_is_refused() -> None:
     with pytest.raises(HandlerNotAsync, match="async def"):
 
-        @page_event(Access.ANYONE)
+        @page_event(Access.ANYONE)  # pyright: ignore[reportArgumentType]
         def load(self: PageState) -> None: ...
 
     with pytest.raises(HandlerNotAsync, match="yield"):
 
-        @page_event(Access.ANYONE)
+        @page_event(Access.ANYONE)  # pyright: ignore[reportArgumentType]
         async def stream(self: PageState):
             yield
 
@@ -121,7 +123,7 @@ def test_every_page_has_its_words() -> None:
 def test_every_address_that_pages_send_to_is_one_of_the_api() -> None:
     from matrix_app.api.app import create_app
 
-    mounted = next(route.app for route in create_app().routes if getattr(route, "path", "") == "/api/v1")
-    known = {f"/api/v1{path}" for path in mounted.openapi()["paths"]}
+    rest: Any = next(route for route in create_app().routes if getattr(route, "path", "") == "/api/v1")
+    known = {f"/api/v1{path}" for path in rest.app.openapi()["paths"]}
     used = {value for name, value in vars(endpoints).items() if name.isupper()}
     assert used <= known
