@@ -25,7 +25,7 @@ def urls(settings: Settings) -> tuple[str, str]:
 
 async def start(settings: Settings, process: str) -> Database:
     """Logs, traces, vault and database of this process. Call after any fork, in the loop that will be used."""
-    _know_all_tables()
+    know_all_tables()
     logs.configure(settings.log_level, settings.log_format, process)
     tracing.start(process, str(settings.otel_endpoint) if settings.otel_endpoint else None)
     crypto.install(crypto.file_vault(settings.data_dir))
@@ -41,7 +41,7 @@ async def stop() -> None:
     tracing.stop()
 
 
-def _know_all_tables() -> None:
+def know_all_tables() -> None:
     """Import every module of models: a table resolves its foreign keys, and logs their marks, only by then."""
     for module in pkgutil.iter_modules(models.__path__):
         importlib.import_module(f"models.{module.name}")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from models.types import OrganizationKind, Role
-from services.core import crypto
+from services.core import crypto, runtime
 from services.core import database as databases
 from services.core.actor import Actor, system
 from services.core.crossing import Reason, crossing
@@ -30,6 +30,7 @@ class Party:
 @asynccontextmanager
 async def inside(product: Product) -> AsyncIterator[Database]:
     """This process as one more process of the product: its database and its vault are installed."""
+    runtime.know_all_tables()
     crypto.install(crypto.file_vault(product.data_dir))
     on = databases.connect(product.database.app_url(), pool_size=4)
     databases.install(on)
