@@ -74,13 +74,15 @@ export function LiveStatus({ topic, zone, texts }) {
 }
 
 /**
- * Tells the page, once per burst, that `topic` changed and its rows should be read again. `since` is when the page
- * read them: a first message that is older says nothing new.
+ * Tells the page that `topic` changed and its rows should be read again: `wait` ms after the last change of a burst, but
+ * not later than `longest` ms after its first one. `since` is when the page read them: a first message that is older
+ * says nothing new.
  */
-export function LiveRefresh({ topic, path, since, wait = 300, onChange }) {
+export function LiveRefresh({ topic, path, since, wait = 300, longest = 1000, onChange }) {
   const known = useTopic(topic);
   const seen = useRef(null);
   const timer = useRef(null);
+  const began = useRef(null);
   const handler = useRef(onChange);
   handler.current = onChange;
   const part = known ? JSON.stringify(path ? at(known.data, path) : known.version) : null;
@@ -89,9 +91,14 @@ export function LiveRefresh({ topic, path, since, wait = 300, onChange }) {
     const first = seen.current === null;
     seen.current = part;
     if (first && !(since && new Date(known.at) > new Date(since))) return;
+    const now = performance.now();
+    began.current ??= now;
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => handler.current?.(), wait);
-  }, [part, since, wait]);
+    timer.current = setTimeout(() => {
+      began.current = null;
+      handler.current?.();
+    }, Math.min(wait, Math.max(0, began.current + longest - now)));
+  }, [part, since, wait, longest]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return null;
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
+from reflex.utils.imports import ImportVar
+from reflex.vars import VarData
 
 from components.format.values import ValueKind
 from components.js import ClientComponent, library
@@ -48,6 +50,7 @@ class _LiveRefresh(ClientComponent):
     path: rx.Var[str]
     since: rx.Var[str]
     wait: rx.Var[int]
+    longest: rx.Var[int]
     on_change: rx.EventHandler[rx.event.no_args_event_spec]
 
 
@@ -73,18 +76,46 @@ def live_value(
     )
 
 
+def live_rows(
+    topic: str, path: str, *, initial: rx.Var[list[dict[str, Any]]]
+) -> rx.Var[list[dict[str, Any]]]:
+    """The rows at `path` of a topic for a table to draw: they change without a page event, however many look on.
+
+    Until the hub has spoken they are `initial`, which a page reads by the topic's own query.
+    """
+    name = f"live_{topic}_{path}".replace(".", "_")
+    spoken = VarData(
+        imports={library("live"): ImportVar(tag="useLive")},
+        hooks={f"const {name} = useLive({topic!r}, {path!r})": None},
+    )
+    return rx.Var(
+        f"({name} ?? {initial!s})",
+        _var_type=list[dict[str, Any]],
+        _var_data=VarData.merge(spoken, initial._get_all_var_data()),
+    )
+
+
 def live_status(topic: str, *, zone: Text = "UTC") -> rx.Component:
     """ "Live · as of 12:03:04", or since when the figures stand still."""
     return _LiveStatus.create(topic=topic, zone=zone, texts=texts_under("live"))
 
 
 def live_refresh(
-    topic: str, *, on_change: Any, path: str = "", since: Text | None = None, wait_ms: int = 300
+    topic: str,
+    *,
+    on_change: Any,
+    path: str = "",
+    since: Text | None = None,
+    wait_ms: int = 300,
+    longest_wait_ms: int = 1_000,
 ) -> rx.Component:
     """Fires `on_change` when the topic, or only what is at `path`, changed: for rows that are read by a page event.
 
-    A burst fires once, `wait_ms` after its last change. `since` is the ISO instant at which the page read its rows;
-    with it, a change between that read and the first live message is not missed.
+    A burst fires once, `wait_ms` after its last change; one that does not end fires every `longest_wait_ms`. `since`
+    is the ISO instant at which the page read its rows; with it, a change between that read and the first live message
+    is not missed. Each firing is a page event of each viewer: rows that the topic itself holds are for `live_rows`.
     """
     props = {"since": since} if since is not None else {}
-    return _LiveRefresh.create(topic=topic, path=path, wait=wait_ms, on_change=on_change, **props)
+    return _LiveRefresh.create(
+        topic=topic, path=path, wait=wait_ms, longest=longest_wait_ms, on_change=on_change, **props
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -69,6 +70,19 @@ async def list_keys(
         limit=limit,
     )
     return [KeyRow(**row) for row in rows.mappings()]
+
+
+async def names_of(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, str]:
+    """Names of the organisation's keys by their ids; of none for who may not read keys."""
+    wanted = sorted(set(ids))
+    if not wanted or not uow.actor.may(Capability.KEYS_READ):
+        return {}
+    rows = await uow.execute(
+        "select id, name from api_key where organization_id = :organization_id and id = any(:wanted)",
+        organization_id=uow.organization_id,
+        wanted=wanted,
+    )
+    return {row.id: row.name for row in rows}
 
 
 async def get_key(uow: UnitOfWork, key_id: str) -> KeyRow:

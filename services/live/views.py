@@ -27,6 +27,11 @@ class View:
 VIEWS: dict[str, View] = {
     view.name: view
     for view in (
-        View("overview", Capability.USAGE_READ, metering.overview, frozenset({Capability.COST_READ})),
+        View(
+            "overview",
+            Capability.USAGE_READ,
+            metering.overview,
+            frozenset({Capability.COST_READ, Capability.KEYS_READ}),
+        ),
     )
 }

@@ -13,6 +13,7 @@ from models.types import Aggregation
 from services.core.errors import Invalid, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import key_queries
 from services.metering import calendar, sums
 from services.metering.calendar import Granularity
 from services.metering.rules import MeterRule
@@ -206,6 +207,7 @@ class LatestRequest:
     started_at: str
     model: str
     key_id: str
+    key: str  # its name, "" for those who may not see keys
     status: int
     prompt_tokens: int
     completion_tokens: int
@@ -278,6 +280,8 @@ async def _latest(uow: UnitOfWork) -> tuple[LatestRequest, ...]:
         organization_id=uow.organization_id,
         most=OVERVIEW_REQUESTS,
     )
+    rows = found.all()
+    names = await key_queries.names_of(uow, (row.key_id for row in rows if row.key_id))
     priced = uow.actor.may(Capability.COST_READ)
     return tuple(
         LatestRequest(
@@ -285,11 +289,12 @@ async def _latest(uow: UnitOfWork) -> tuple[LatestRequest, ...]:
             row.started_at.isoformat(),
             row.model,
             row.key_id,
+            names.get(row.key_id, ""),
             row.status,
             row.prompt_tokens,
             row.completion_tokens,
             row.latency_ms,
             f"{row.cost:f}" if priced and row.cost is not None else None,
         )
-        for row in found
+        for row in rows
     )

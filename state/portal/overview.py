@@ -8,6 +8,7 @@ import orjson
 import reflex as rx
 
 from services.core.permissions import Capability
+from services.core.work import UnitOfWork
 from services.gateway import queries as gateway
 from services.identity import key_queries
 from services.metering import queries as metering
@@ -16,13 +17,11 @@ from state.format import instant_text
 from state.portal.keys import expiries
 from state.portal.snippets import first_call
 
-KEYS_NAMED_MAX = 200
-
 
 class OverviewState(PageState, rx.State):
     """First paint of the overview, by the very query the live hub sends, and what a first call needs.
 
-    `steps` is which step of the guide somebody is at who has made no call yet: key, call, or done.
+    `step` is which step of the guide somebody is at who has made no call yet: key, call, or done.
     """
 
     figures: dict[str, Any] = {}
@@ -35,27 +34,20 @@ class OverviewState(PageState, rx.State):
 
     @page_event(Capability.USAGE_READ, reads=True)
     async def load(self) -> None:
-        may_see_keys = self._actor.may(Capability.KEYS_READ)
         async with self._unit_of_work() as uow:
             found = await metering.overview(uow)
-            keys = await key_queries.list_keys(uow, limit=KEYS_NAMED_MAX) if may_see_keys else []
-            offered = await gateway.models(uow)
             self.read_at = instant_text(uow.wall_now)
+            if found.latest or not self._actor.may(Capability.KEYS_READ):
+                self.step = "done"
+            else:
+                await self._show_guide(uow)
         self.figures = orjson.loads(orjson.dumps(found))
-        names = {key.id: key.name for key in keys}
-        self.latest = [
-            row
-            | {
-                "href": f"/portal/requests/{row['id']}",
-                "key": names.get(row["key_id"], row["key_id"]),
-                "outcome": "ok" if row["status"] < 400 else "failed",
-                "currency": found.currency,
-            }
-            for row in self.figures.pop("latest")
-        ]
-        usable = any(key.status in {"active", "expiring"} for key in keys)
-        called = bool(found.latest)
-        self.step = "done" if called or not may_see_keys else "call" if usable else "key"
+        self.latest = self.figures.pop("latest")
+
+    async def _show_guide(self, uow: UnitOfWork) -> None:
+        keys = await key_queries.list_keys(uow, include_ended=False, limit=1)
+        offered = await gateway.models(uow)
+        self.step = "call" if keys else "key"
         self.models = [{"id": model.slug, "label": model.name} for model in offered]
         self.expiries = expiries()
         self.example = first_call(offered)

@@ -6,12 +6,13 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.badges import Status
+from components.feedback.badges import Status, status_badge
 from components.feedback.figures import code_block, figure_card, sparkline
 from components.feedback.states import empty_state, skeleton
-from components.format.values import ValueKind
-from components.links import button_link
-from components.live.figures import live_refresh, live_status, live_value
+from components.format.values import ValueKind, money, when
+from components.links import button_link, link
+from components.live.figures import live_refresh, live_rows, live_status, live_value
+from components.props import Row
 from components.shell.page import card, page_header, section
 from components.tables.table import Column, Table, data_table
 from components.texts import t
@@ -29,16 +30,31 @@ LATEST = Table(
     "latest",
     "overview.latest",
     columns=(
-        Column("started_at", "requests.time", kind="ago", row_header=True, href="href"),
+        Column("started_at", "requests.time", row_header=True, draw=lambda row: _when(row)),
         Column("model", "requests.model", kind="code"),
-        Column("key", "requests.key"),
-        Column("outcome", "requests.outcome", kind="badge", statuses=OUTCOMES),
+        Column("key", "requests.key", draw=lambda row: rx.cond(row["key"], row["key"], row["key_id"])),
+        Column("status", "requests.outcome", draw=lambda row: _outcome(row["status"])),
         Column("prompt_tokens", "requests.input", kind="tokens"),
         Column("completion_tokens", "requests.output", kind="tokens"),
         Column("latency_ms", "requests.latency", kind="duration"),
-        Column("cost", "requests.cost", kind="money", currency="currency"),
+        Column(
+            "cost",
+            "requests.cost",
+            kind="money",
+            draw=lambda row: money(row["cost"], SessionState.currency),
+        ),
     ),
 )
+
+
+def _when(row: Row) -> rx.Component:
+    return link(
+        when(row["started_at"], "ago", zone=SessionState.zone), href="/portal/requests/" + row["id"].to(str)
+    )
+
+
+def _outcome(status: rx.Var[Any]) -> rx.Component:
+    return status_badge(rx.cond(status.to(int) < 400, "ok", "failed"), OUTCOMES)
 
 
 def _initial(path: str) -> rx.Var[Any]:
@@ -72,7 +88,7 @@ def _figure(name: str, path: str, kind: ValueKind, *, spark: bool = False) -> rx
         t(f"overview.{name}"),
         shown,
         period=t("overview.today") if today else t("overview.month"),
-        href="/portal/usage?range=24h" if today else "/portal/usage",
+        href="/portal/usage?range=today" if today else "/portal/usage?range=month",
         spark=line if spark else None,
     )
 
@@ -124,7 +140,7 @@ def _latest() -> rx.Component:
         t("overview.latest"),
         data_table(
             LATEST,
-            OverviewState.latest,
+            live_rows(TOPIC, "latest", initial=OverviewState.latest),
             status=OverviewState.status,
             empty=empty_state(t("requests.none"), t("requests.none_text"), icon_name="activity", level=3),
             zone=SessionState.zone,
@@ -142,11 +158,14 @@ def _latest() -> rx.Component:
 )
 def overview() -> Drawn:
     """Figures of now, the latest calls, and for a newcomer the way to the first one."""
+    # The first call ends the guide. From then on nothing is read again: 200 people look on at the cost of one.
+    first_call = live_refresh(
+        TOPIC, path="latest", since=OverviewState.read_at, on_change=OverviewState.load, wait_ms=0
+    )
     content = rx.fragment(
-        rx.cond(OverviewState.step != "done", _guide(), rx.fragment()),
+        rx.cond(OverviewState.step != "done", rx.fragment(_guide(), first_call), rx.fragment()),
         _figures(),
         _latest(),
-        live_refresh(TOPIC, path="latest", since=OverviewState.read_at, on_change=OverviewState.load),
     )
     return [
         page_header(
