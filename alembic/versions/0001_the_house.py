@@ -143,7 +143,9 @@ def grant_rights() -> None:
         run(f"grant update ({column}) on {table} to matrix_crossing")
     jobs = "pgqueuer, pgqueuer_log, pgqueuer_schedules, pgqueuer_statistics"
     run(f"grant select, insert, update, delete, truncate on {jobs} to matrix_app")
-    run("grant select on alembic_version to matrix_app, matrix_crossing")  # readiness compares it with the code
+    run(
+        "grant select on alembic_version to matrix_app, matrix_crossing"
+    )  # readiness compares it with the code
     run("grant usage on all sequences in schema public to matrix_app")
 
 
@@ -353,9 +355,9 @@ def create_tables() -> None:
         postgresql_partition_by="HASH (organization_id)",
     )
     op.create_index(
-        "ix_usage_event_organization_id_type_time",
+        "ix_usage_event_type_organization_id_time",
         "usage_event",
-        ["organization_id", "type", "time"],
+        ["type", "organization_id", "time"],
         unique=False,
     )
     op.create_table(
@@ -584,7 +586,7 @@ def drop_tables() -> None:
     op.drop_table("mail_token")
     op.drop_table("usage_minute")
     op.drop_table("usage_hour")
-    op.drop_index("ix_usage_event_organization_id_type_time", table_name="usage_event")
+    op.drop_index("ix_usage_event_type_organization_id_time", table_name="usage_event")
     op.drop_table("usage_event")
     op.drop_index("ix_usage_delta_organization_id_bucket", table_name="usage_delta")
     op.drop_table("usage_delta")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import orjson
 
-from models.money import exact
+from models.money import EXACT, exact
 from models.types import Aggregation
 from services.core.errors import Invalid
 
@@ -25,7 +25,7 @@ TEXT_CHARACTERS_MAX = 200
 EVENT_AGE_MAX = timedelta(days=400)
 EVENT_AHEAD_MAX = timedelta(minutes=10)  # clocks of senders differ
 QUANTITY_MAX = Decimal(10) ** 18
-INTEGER_MAX = 2**63 - 1
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1  # what orjson writes
 
 GATEWAY_SOURCE = "gateway"
 GATEWAY_TYPE = "ai.request"
@@ -43,6 +43,9 @@ NUMERIC = frozenset(Aggregation) - {Aggregation.COUNT, Aggregation.UNIQUE}
 _REQUIRED = frozenset({"source", "event_id", "type", "time"})
 _FIELDS = _REQUIRED | {"properties", "model", "key_id"}
 _ONE = Decimal(1)
+_MINUTE_CHARACTERS = len("2026-03-01T12:00")
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+plus = EXACT.add  # of quantities and costs: never rounds, however long a sum gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +73,27 @@ class MeterRule:
     aggregation: Aggregation
     value_property: str | None
 
+    @property
+    def sums(self) -> bool:
+        return self.aggregation in SUMMED
 
-@dataclass(frozen=True, slots=True)
+
+EventKey = tuple[str, str, str]  # organisation, source, event id
+
+
+@dataclass(slots=True)
 class CheckedEvent:
-    """An event that was let in: time in UTC, properties as canonical JSON, and the hash of what it says.
-    `at` names it in refusals."""
+    """An event that was let in: its time in UTC, its properties as canonical JSON, the hash of what it says.
+    `minute` is the UTC minute it falls in, as ISO 8601 writes it; `at` names the event in refusals."""
 
     at: str
     event: UsageEventIn
+    organization_id: str
+    key: EventKey
+    time: datetime
+    minute: str
     properties: bytes
     content_hash: bytes
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return self.event.organization_id, self.event.source, self.event.event_id
 
 
 def gateway_event(
@@ -150,72 +160,91 @@ def _read_time(value: object, at: str) -> datetime:
     )
 
 
-def check_event(event: UsageEventIn, at: str) -> CheckedEvent:
+def check_event(event: UsageEventIn, organization_id: str, at: str) -> CheckedEvent:
     """Refuse what can never be stored or summed exactly. Raises Invalid naming the field under `at`."""
-    check_text(event.source, f"{at}.source")
-    check_text(event.event_id, f"{at}.event_id")
-    check_text(event.type, f"{at}.type")
+    check_text(event.source, at, "source")
+    check_text(event.event_id, at, "event_id")
+    check_text(event.type, at, "type")
     if event.model != "":
-        check_text(event.model, f"{at}.model")
+        check_text(event.model, at, "model")
     if event.key_id != "":
-        check_text(event.key_id, f"{at}.key_id")
-    time: Any = event.time
+        check_text(event.key_id, at, "key_id")
+    time = _in_utc(event.time, at)
+    written = time.isoformat()
+    properties = _canonical(event.properties, at)
+    said = f"{event.type}\0{written}\0{event.model}\0{event.key_id}\0".encode()
+    return CheckedEvent(
+        at,
+        event,
+        organization_id,
+        (organization_id, event.source, event.event_id),
+        time,
+        written[:_MINUTE_CHARACTERS],
+        properties,
+        blake2b(said + properties, digest_size=16).digest(),
+    )
+
+
+def _in_utc(time: Any, at: str) -> datetime:
     if not isinstance(time, datetime) or time.tzinfo is None:
         raise Invalid(
             "A time needs its offset from UTC.",
             field=f"{at}.time",
             next_step="Write it as 2026-03-01T12:00:00Z (RFC 3339).",
         )
-    properties = _canonical(event.properties, f"{at}.properties")
-    if time.tzinfo is not UTC:
-        time = _in_utc(time, f"{at}.time")
-        event = replace(event, time=time)
-    said = f"{event.type}\0{time.isoformat()}\0{event.model}\0{event.key_id}\0".encode()
-    return CheckedEvent(at, event, properties, blake2b(said + properties, digest_size=16).digest())
-
-
-def _in_utc(time: datetime, at: str) -> datetime:
+    if time.tzinfo is UTC:
+        return time
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        raise Invalid(f"{time.isoformat()} is outside the calendar.", field=at) from None
+        raise Invalid(f"{time.isoformat()} is outside the calendar.", field=f"{at}.time") from None
 
 
-def check_sent(event: UsageEventIn, at: str, *, now: datetime) -> None:
+def check_sent(checked: CheckedEvent, *, now: datetime) -> None:
     """What only senders outside must keep to: the time window, and names that belong to the platform."""
+    event, time, at = checked.event, checked.time, checked.at
     if event.source == GATEWAY_SOURCE:
         raise Invalid("The source 'gateway' is the platform's own.", field=f"{at}.source")
     if event.type.startswith(RESERVED_TYPE_PREFIX):
         raise Invalid(
             f"Types starting with {RESERVED_TYPE_PREFIX!r} are the platform's own.", field=f"{at}.type"
         )
-    if event.time < now - EVENT_AGE_MAX:
-        raise Invalid(
-            f"{event.time.isoformat()} is more than {EVENT_AGE_MAX.days} days ago.", field=f"{at}.time"
-        )
-    if event.time > now + EVENT_AHEAD_MAX:
-        raise Invalid(f"{event.time.isoformat()} is in the future.", field=f"{at}.time")
+    if time < now - EVENT_AGE_MAX:
+        raise Invalid(f"{time.isoformat()} is more than {EVENT_AGE_MAX.days} days ago.", field=f"{at}.time")
+    if time > now + EVENT_AHEAD_MAX:
+        raise Invalid(f"{time.isoformat()} is in the future.", field=f"{at}.time")
 
 
-def check_text(text: object, at: str) -> None:
+def check_text(text: Any, at: str, name: str) -> None:
+    """Raises Invalid for what is no name: empty, too long, not text, or with characters nobody can see."""
+    if type(text) is str and 0 < len(text) <= TEXT_CHARACTERS_MAX and text.isprintable():
+        return
+    field = f"{at}.{name}" if at else name
     if not isinstance(text, str) or not text:
-        raise Invalid("This must be text that is not empty.", field=at)
+        raise Invalid("This must be text that is not empty.", field=field)
     if len(text) > TEXT_CHARACTERS_MAX:
-        raise Invalid(f"This has {len(text)} characters; at most {TEXT_CHARACTERS_MAX} fit.", field=at)
-    if not text.isprintable():
-        raise Invalid("This contains characters that cannot be printed.", field=at)
+        raise Invalid(f"This has {len(text)} characters; at most {TEXT_CHARACTERS_MAX} fit.", field=field)
+    raise Invalid("This contains characters that cannot be printed.", field=field)
 
 
 def _canonical(properties: Any, at: str) -> bytes:
+    """Properties as JSON with sorted names. Looks closer only where the written form says it must."""
     if not isinstance(properties, dict):
-        raise Invalid("Properties are a JSON object.", field=at)
-    _check_json(properties, at, depth=1)
-    written = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
+        raise Invalid("Properties are a JSON object.", field=f"{at}.properties")
+    try:
+        written = orjson.dumps(properties, option=_CANONICAL)
+    except orjson.JSONEncodeError as error:
+        _check_json(properties, f"{at}.properties", depth=1)
+        raise Invalid(f"The properties are no JSON: {error}.", field=f"{at}.properties") from error
     if len(written) > PROPERTIES_BYTES_MAX:
         raise Invalid(
             f"The properties take {len(written):,} bytes of JSON; at most {PROPERTIES_BYTES_MAX:,} fit.",
-            field=at,
+            field=f"{at}.properties",
         )
+    nested = b"[" in written or written.count(b"{") > 1
+    # orjson writes NaN and infinities as null, and NUL as an escape.
+    if nested or b"null" in written or b"\\u0000" in written:
+        _check_json(properties, f"{at}.properties", depth=1)
     return written
 
 
@@ -230,8 +259,8 @@ def _check_json(container: Any, at: str, *, depth: int) -> None:
             if not math.isfinite(value):
                 raise Invalid(f"{value} is not a number that can be counted.", field=f"{at}.{name}")
         elif isinstance(value, int):
-            if not -INTEGER_MAX <= value <= INTEGER_MAX:
-                raise Invalid("Whole numbers have at most 63 bits.", field=f"{at}.{name}")
+            if not INTEGER_MIN <= value <= INTEGER_MAX:
+                raise Invalid("Whole numbers have at most 64 bits.", field=f"{at}.{name}")
         elif isinstance(value, (dict, list)):
             _check_json(value, f"{at}.{name}", depth=depth + 1)
         elif value is not None:

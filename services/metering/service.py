@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -68,7 +68,9 @@ async def record(uow: UnitOfWork, events: Sequence[UsageEventIn]) -> Recorded:
     if not events:
         return Recorded(())
     _check_size(events, rules.RECORD_EVENTS_MAX)
-    checked = [rules.check_event(event, f"events[{n}]") for n, event in enumerate(events)]
+    checked = [
+        rules.check_event(event, event.organization_id, f"events[{n}]") for n, event in enumerate(events)
+    ]
     return await _store(uow, checked)
 
 
@@ -89,8 +91,8 @@ async def ingest(uow: UnitOfWork, events: Sequence[UsageEventIn]) -> Recorded:
             raise Invalid(
                 "An event belongs to the organisation that sends it.", field=f"{at}.organization_id"
             )
-        let_in = rules.check_event(replace(event, organization_id=uow.organization_id), at)
-        rules.check_sent(let_in.event, at, now=uow.now)
+        let_in = rules.check_event(event, uow.organization_id, at)
+        rules.check_sent(let_in, now=uow.now)
         checked.append(let_in)
     return await _store(uow, checked)
 
@@ -236,12 +238,12 @@ def _check(
             f"{slug!r:.80} is no slug: lower-case letters, digits and underscores, a letter first.",
             field="slug",
         )
-    rules.check_text(name, "name")
-    rules.check_text(event_type, "event_type")
+    rules.check_text(name, "", "name")
+    rules.check_text(event_type, "", "event_type")
     if unit:
-        rules.check_text(unit, "unit")
+        rules.check_text(unit, "", "unit")
     if value_property is not None:
-        rules.check_text(value_property, "value_property")
+        rules.check_text(value_property, "", "value_property")
     if (aggregation is Aggregation.COUNT) is (value_property is not None):
         raise Invalid(
             "A meter that counts events has no value property; every other one needs it.",
