@@ -24,11 +24,13 @@ class MailboxState(PageState, rx.State):
     """Mail to `address`."""
 
     address: str = ""
+    sees_all: bool = False
     rows: list[dict[str, Any]] = []
 
     @page_event(ANYONE, reads=True)
     async def load(self) -> None:
         self.address = self._query.get("address", "").strip()[:EMAIL_CHARACTERS_MAX]
+        self.sees_all = self._is_staff
         self.rows = [_shown(row) for row in await self._mails()]
 
     @page_event(ANYONE)
@@ -36,6 +38,10 @@ class MailboxState(PageState, rx.State):
         """Show the mail of another address."""
         address = str(values.get("address", ""))[:EMAIL_CHARACTERS_MAX]
         return rx.redirect(addresses.with_query("/mailbox", {"address": address}))
+
+    @property
+    def _is_staff(self) -> bool:
+        return self._caller is not None and self._caller.actor.may(Capability.STAFF_MAILBOX_READ)
 
     async def _mails(self) -> list[MailRow]:
         mode = settings().mode
@@ -45,7 +51,7 @@ class MailboxState(PageState, rx.State):
             )
         if self.address:
             return await mail.mails_for(self.address, mode=mode)
-        if self._caller is None or not self._caller.actor.may(Capability.STAFF_MAILBOX_READ):
+        if not self._is_staff:
             return []
         async with self._staff_work() as uow:
             return await mail.mailbox(uow)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import reflex as rx
 
+from services.catalog.rules import CostLine
 from services.core.permissions import Capability
 from services.gateway import queries as gateway
 from services.identity import key_queries
@@ -170,8 +171,13 @@ class RequestState(PageState, rx.State):
                 "currency": found.row.currency,
                 "price_id": line.price_id,
             }
-            for line in found.explanation
+            for line in sorted(found.explanation, key=_order)
         ]
+
+
+def _order(line: CostLine) -> int:
+    """What goes in before what comes out."""
+    return -1 if line.meter == "prompt_tokens" else 0
 
 
 def _more(found: RequestDetail) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 from components.feedback.badges import Status, status_badge
@@ -18,7 +20,7 @@ from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
-from models.types import OrganizationKind
+from models.types import OrganizationKind, Role
 from services.core.permissions import Capability
 from state.governance.organizations import OrganizationsState, OrganizationState
 from state.session import SessionState
@@ -52,10 +54,14 @@ MEMBERS = Table(
     columns=(
         Column("name", "organizations.name", row_header=True),
         Column("email", "organization.email"),
-        Column("role", "organization.role"),
+        Column("role", "organization.role", draw=lambda row: _role(row["role"])),
         Column("joined_at", "organization.joined", kind="date"),
     ),
 )
+
+
+def _role(role: rx.Var[Any]) -> rx.Component:
+    return rx.match(role, *[(one.value, t(f"role.{one.value}")) for one in Role], role.to(str))
 
 
 @page(

@@ -50,6 +50,7 @@ COST_LINES = Table(
         Column(
             "amount",
             "request.amount",
+            kind="money",
             draw=lambda row: money(row["amount"], row["currency"].to(str), exact=True),
         ),
     ),
@@ -181,7 +182,7 @@ def request() -> Drawn:
     may_see = SessionState.capabilities.contains(Capability.COST_READ.value)
     return [
         rx.el.p(link(t("request.back"), href="/portal/requests"), class_name="back-link"),
-        page_header(t("request.title"), text=RequestState.request["id"].to(str)),
+        page_header(t("request.title")),
         in_its_state(
             RequestState,
             rx.fragment(_facts(), rx.cond(may_see, explained, rx.fragment())),

@@ -56,10 +56,15 @@ def mailbox() -> Drawn:
             action=action_button(t("mailbox.refresh"), on_press=MailboxState.load, icon="refresh-cw"),
             icon_name="mail",
         ),
-        empty_state(t("mailbox.ask"), t("mailbox.ask_text"), icon_name="mail"),
+        rx.cond(
+            MailboxState.sees_all,
+            empty_state(t("mailbox.nothing"), t("mailbox.none_text"), icon_name="mail"),
+            empty_state(t("mailbox.ask"), t("mailbox.ask_text"), icon_name="mail"),
+        ),
     )
     mails = rx.el.ul(rx.foreach(MailboxState.rows, _mail), class_name="stack plain-list")
-    content = rx.fragment(asking, rx.cond(MailboxState.rows.length() > 0, mails, none))
+    everything = rx.cond(MailboxState.sees_all, rx.el.p(t("mailbox.all"), class_name="muted"), rx.fragment())
+    content = rx.fragment(asking, everything, rx.cond(MailboxState.rows.length() > 0, mails, none))
     return [
         page_header(t("mailbox.title"), text=t("mailbox.text")),
         in_its_state(
