@@ -77,7 +77,7 @@ def _set_price() -> rx.Component:
                 pattern="[A-Z]{3}",
                 autocomplete="off",
             ),
-            class_name="grid-halves",
+            class_name="field-pair",
         ),
         number_field(
             "per_units", t("prices.per_units"), value=1_000_000, min=1, step=1, suffix=t("prices.units")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import reflex as rx
@@ -138,7 +139,7 @@ def _upstream_fields(given: Row | None) -> list[rx.Component]:
             step=1,
             suffix=t("upstreams.seconds"),
         ),
-        class_name="grid-halves",
+        class_name="field-pair",
     )
     where = [
         text_field("name", t("upstreams.name"), value=of("name", ""), max_length=120, autocomplete="off"),
@@ -266,26 +267,34 @@ def _may_write(shown: rx.Component) -> rx.Component:
     return rx.cond(may, shown, rx.fragment())
 
 
+def _entries(row: Row, *own: MenuEntry) -> rx.Var[list[dict[str, Any]]]:
+    """What can be done with a row: its own acts, and switching it off or on."""
+    is_on = row["enabled"].to(bool)
+    toggle = asdict(MenuEntry("toggle", "")) | {
+        "label": rx.cond(is_on, t("upstreams.disable"), t("upstreams.enable")),
+        "icon": rx.cond(is_on, "ban", "circle-check"),
+    }
+    return rx.Var.create([*(asdict(entry) for entry in own), toggle]).to(list[dict[str, Any]])
+
+
 def _upstream_actions(row: Row) -> rx.Component:
-    toggle = MenuEntry("toggle", t("upstreams.toggle"), "ban")
     own = [
         MenuEntry("edit", t("upstreams.edit"), "pencil"),
         MenuEntry("key", t("upstreams.set_key"), "key-round"),
-        toggle,
     ]
+    entries = rx.cond(row["kind"] == "builtin", _entries(row), _entries(row, *own))
     label = t("table.actions_of", row=row["name"].to(str))
-
-    def drawn(entries: list[MenuEntry]) -> rx.Component:
-        return menu(label, entries, on_action=lambda act: UpstreamsState.ask_upstream(row["id"].to(str), act))
-
-    return _may_write(rx.cond(row["kind"] == "builtin", drawn([toggle]), drawn(own)))
+    return _may_write(
+        menu(
+            label,
+            entries.to(list[dict[str, Any]]),
+            on_action=lambda act: UpstreamsState.ask_upstream(row["id"].to(str), act),
+        )
+    )
 
 
 def _model_actions(row: Row) -> rx.Component:
-    entries = [
-        MenuEntry("edit", t("upstreams.edit"), "pencil"),
-        MenuEntry("toggle", t("upstreams.toggle"), "ban"),
-    ]
+    entries = _entries(row, MenuEntry("edit", t("upstreams.edit"), "pencil"))
     label = t("table.actions_of", row=row["name"].to(str))
     return _may_write(
         menu(label, entries, on_action=lambda act: UpstreamsState.ask_model(row["id"].to(str), act))

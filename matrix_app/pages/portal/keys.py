@@ -97,7 +97,7 @@ def create_key_dialog(state: type[KeysState], *, on_created: Any) -> rx.Componen
         rx.el.div(
             number_field("requests_per_minute", t("keys.requests_per_minute"), required=False, min=1, step=1),
             number_field("tokens_per_minute", t("keys.tokens_per_minute"), required=False, min=1, step=1),
-            class_name="grid-halves",
+            class_name="field-pair",
         ),
         select("expires_at", t("keys.expires"), rx.Var.create([never, *expiries]), required=False),
         title=t("keys.create"),
