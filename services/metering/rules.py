@@ -217,7 +217,7 @@ def check_sent(checked: CheckedEvent, *, now: datetime) -> None:
 
 def check_text(text: Any, at: str, name: str) -> None:
     """Raises Invalid for what is no name: empty, too long, not text, or with characters nobody can see."""
-    if type(text) is str and 0 < len(text) <= TEXT_CHARACTERS_MAX and text.isprintable():
+    if isinstance(text, str) and 0 < len(text) <= TEXT_CHARACTERS_MAX and text.isprintable():
         return
     field = f"{at}.{name}" if at else name
     if not isinstance(text, str) or not text:
