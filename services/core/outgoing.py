@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from services.core.errors import Invalid
 
@@ -42,11 +43,20 @@ def checked_url(text: str, *, allowed: Collection[str] = ()) -> str:
     `allowed` names `host:port` pairs that may be private: what the operator vouches for by setting.
     """
     parts = _split(text)
-    host = (parts.hostname or "").rstrip(".")
-    port = parts.port or _PORTS[parts.scheme]
+    host, port = _as_called(text), parts.port or _PORTS[parts.scheme]
     if f"{host}:{port}" not in allowed:
         _require_public_host(host)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+    netloc = f"[{host}]" if ":" in host else host
+    netloc = netloc if parts.port is None else f"{netloc}:{parts.port}"
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _as_called(text: str) -> str:
+    """The host as the HTTP client will call it. It folds characters: fullwidth digits become an address."""
+    try:
+        return (URL(text).raw_host or "").rstrip(".").lower()
+    except ValueError as error:
+        raise _refused(f"The address cannot be read: {error}.") from error
 
 
 def _split(text: str) -> SplitResult:
@@ -74,7 +84,10 @@ def _require_public_host(host: str) -> None:
     try:
         literal = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return  # a name, or digits that the system's resolver reads as an address: judged when connecting
+        # What looks like an address is never asked of the resolver, so it would not be judged when connecting.
+        if ":" in host or host.replace(".", "").isdigit():
+            raise _refused(f"{host!r} is no way to write an address.") from None
+        return  # a name, judged when connecting
     if not is_public(literal):
         raise _refused(f"{host} is an address inside a network, not a public one.")
 

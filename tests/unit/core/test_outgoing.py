@@ -1,0 +1,62 @@
+"""Addresses that a person typed: what is refused when it is written down."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.core.outgoing import AddressRefused, checked_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8080/v1",
+        "http://127.0.0.1./v1",
+        "http://10.1.2.3/v1",
+        "http://169.254.169.254/latest",
+        "http://[::1]/v1",
+        "http://[::ffff:127.0.0.1]/v1",
+        "http://[64:ff9b::7f00:1]/v1",
+        "http://localhost/v1",
+        "http://metadata.google.internal/v1",
+        # The HTTP client folds these to 127.0.0.1, 169.254.169.254 and localhost, and asks no resolver for digits.
+        "http://\uff11\uff12\uff17.0.0.1/v1",
+        "http://127\u30020\u30020\u30021/v1",
+        "http://\u2460\u2461\u2466.0.0.1/v1",
+        "http://169.254.169.25\uff14/latest",
+        "http://\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54/v1",
+        # Digits that the system's resolver would read as an address.
+        "http://2130706433/v1",
+        "http://127.1/v1",
+        "http://017700000001/v1",
+        "http://0/v1",
+        "http://user:secret@models.example/v1",
+        "http://models.example/v1?key=1",
+        "ftp://models.example/v1",
+        "http:///v1",
+    ],
+)
+def test_an_address_inside_is_refused_however_it_is_written(url: str) -> None:
+    with pytest.raises(AddressRefused):
+        checked_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://models.example/v1/", "https://models.example/v1"),
+        ("https://Models.Example:8443/v1", "https://models.example:8443/v1"),
+        ("https://8.8.8.8/v1", "https://8.8.8.8/v1"),
+        ("https://[2606:4700:4700::1111]:8443/v1", "https://[2606:4700:4700::1111]:8443/v1"),
+        # Kept as it will be called, so that what was judged is what is stored.
+        ("https://b\u00fccher.example/v1", "https://xn--bcher-kva.example/v1"),
+    ],
+)
+def test_a_public_address_is_kept_as_it_will_be_called(url: str, kept: str) -> None:
+    assert checked_url(url) == kept
+
+
+def test_what_the_operator_vouches_for_is_let_through_with_its_port_only() -> None:
+    assert checked_url("http://127.0.0.1:9000/v1", allowed=["127.0.0.1:9000"]) == "http://127.0.0.1:9000/v1"
+    with pytest.raises(AddressRefused):
+        checked_url("http://127.0.0.1:9001/v1", allowed=["127.0.0.1:9000"])
