@@ -19,7 +19,7 @@ from services.core.events import DomainEvent
 from services.core.work import UnitOfWork
 
 AGGREGATE = "demo"
-_LOCK = "select pg_advisory_xact_lock(4101002)"
+_LOCK = "select pg_advisory_xact_lock(hashtextextended(:step, 49))"
 _DONE = "select payload from event where aggregate_id = 'demo' and type = 'demo.step_made' order by id"
 
 Made = dict[str, str]
@@ -70,7 +70,7 @@ class Progress:
             return
         actor = step.actor(self.made)
         async with crossing(Reason.DEMO, actor=actor, on=self.on, clock=FixedClock(step.at)) as uow:
-            await uow.execute(_LOCK)
+            await uow.execute(_LOCK, step=step.name)
             await self._read(uow)
             if step.name in self.steps:
                 return

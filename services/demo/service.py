@@ -30,6 +30,7 @@ log = get_logger(__name__)
 BEGUN, FINISHED = "begin", "finish"
 BEFORE_ALL = timedelta(days=121)  # before today: models are there, and nobody yet
 USAGE_STEP_DAYS = 13  # of one organisation, in one transaction
+HANDS = 2  # while the database writes one step, the next is made up
 SETTLE_CALLS = 2_000  # in one statement
 SHOWCASE_KEY = "Getting started"
 SHOWCASE_SCOPES = ("inference", "usage:read", "usage:write", "keys:read")
@@ -54,12 +55,17 @@ async def _make(progress: Progress, clock: Clock) -> None:
     today = datetime.fromisoformat(progress.made["today"])
     for step in history.steps(today, models=_models(progress.made), hashes=await _hashes(progress)):
         await progress.once(step)
-    for story in CLIENTS:
-        for step in _usage(story, _place(progress.made, story, today), today):
-            await progress.once(step)
+    usage = (step for story in CLIENTS for step in _usage(story, _place(progress.made, story, today), today))
+    await asyncio.gather(*(_take_from(usage, progress) for _ in range(HANDS)))
     await rollup.compact(progress.on)
     await progress.once(Step(FINISHED, today, _finish))
     log.info("demo_made", steps=len(progress.steps))
+
+
+async def _take_from(steps: Iterator[Step], progress: Progress) -> None:
+    """One of several at work on steps that do not depend on each other."""
+    for step in steps:
+        await progress.once(step)
 
 
 async def _begin(uow: UnitOfWork, _: Made) -> Made:

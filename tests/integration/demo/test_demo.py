@@ -38,6 +38,8 @@ from services.metering import requests
 from tests.checks import assert_rollups_equal_raw
 from tests.conftest import TEMPLATE
 
+pytestmark = pytest.mark.xdist_group("demo")  # the demo is made once for all tests here
+
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 7, 15, 13, 20, 11, tzinfo=UTC)  # a Wednesday, with a month's end two weeks ago
 MADE = "demo_template"
@@ -159,7 +161,7 @@ async def test_killed_half_way_and_run_again_it_says_the_same(
         postgres.drop_database("demo_killed")
 
 
-_STEPS = "select payload ->> 'step' from event where type = 'demo.step_made' order by id"
+_STEPS = "select payload ->> 'step' from event where type = 'demo.step_made' order by 1"
 _MAKER = """
 import asyncio, sys
 from datetime import datetime
