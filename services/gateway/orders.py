@@ -26,6 +26,7 @@ INPUTS_MAX = 2_048
 STOPS_MAX = 16
 TOKENS_MAX = 10_000_000
 MODEL_LENGTH_MAX = 200
+DEPTH_MAX = 100  # deeper JSON can be read, but not written again for the upstream
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
@@ -108,9 +109,24 @@ def _object(body: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(given, dict):
         raise Refusal(Code.INVALID_TYPE, "The body must be a JSON object.")
+    if _opens(body) > DEPTH_MAX and _is_deeper(given, DEPTH_MAX):
+        raise Refusal(Code.INVALID_VALUE, f"The body is nested more than {DEPTH_MAX} levels deep.")
     if b"\\u0000" in body and _holds_nul(given):
         raise Refusal(Code.INVALID_VALUE, "Text must not hold NUL characters (\\u0000).")
     return cast("dict[str, Any]", given)
+
+
+def _opens(body: bytes) -> int:
+    """Not less than the depth of `body`: most are shallow, and need no walk."""
+    return body.count(b"[") + body.count(b"{")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = cast("dict[str, Any]", value).values()
+    elif not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper(inner, levels - 1) for inner in value)
 
 
 def _holds_nul(value: Any) -> bool:

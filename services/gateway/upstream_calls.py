@@ -73,14 +73,27 @@ class UpstreamClient:
         Counts the attempts in `call`. Raises Refusal.
         """
         target = route.target
-        self._require_closed_circuit(target)
         body = body_for(order, route)
-        url = target.url(order.endpoint)
+        self._require_closed_circuit(target)
+        try:
+            response = await self._connected(body, target, order.endpoint, call)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            target.circuit.failed(time.monotonic())
+            raise self.refusal_of(error, target) from error
+        except BaseException:
+            # Also in a pause between attempts: a probe nobody ends would keep the upstream shut for good.
+            target.circuit.undecided()
+            raise
+        self._note_health(target, response.status)
+        return response
+
+    async def _connected(self, body: bytes, target: Target, endpoint: Endpoint, call: Call) -> ClientResponse:
+        """The answer of the first attempt that made a connection, else the error of the last."""
         for attempt in range(1, CONNECT_RETRIES_MAX + 2):
             call.attempts = attempt
             try:
-                response = await self._session(target).post(
-                    url,
+                return await self._session(target).post(
+                    target.url(endpoint),
                     data=body,
                     headers=target.headers,
                     timeout=self._timeout(target),
@@ -88,15 +101,8 @@ class UpstreamClient:
                 )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if attempt > CONNECT_RETRIES_MAX or not _never_connected(error):
-                    target.circuit.failed(time.monotonic())
-                    raise self.refusal_of(error, target) from error
+                    raise
                 await asyncio.sleep(rules.retry_delay_s(attempt, base_s=RETRY_BASE_S, most_s=RETRY_S_MAX))
-            except BaseException:
-                target.circuit.undecided()
-                raise
-            else:
-                self._note_health(target, response.status)
-                return response
         raise AssertionError("the last attempt returns or raises")
 
     def _session(self, target: Target) -> ClientSession:
