@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from services.demo.stories import HALDEN, MERIDIAN, OPERATOR, Story
 from tests.bench.product import Product
@@ -21,7 +21,7 @@ MARKS = [
 ]
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 780}
-MODEL = "smollm2-135m"
+MODEL, MODEL_NAME = "smollm2-135m", "SmolLM2 135M Instruct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,10 @@ class Visitors:
         return self._cookies[person.email]
 
 
-def figure(name: str) -> str:
-    """Selects the value on the overview's card of that name."""
-    return f"section.figure-card:has(h2:text-is('{name}')) .figure-value"
+def figure(page: Page, name: str) -> Locator:
+    """The value on the overview's card of that name."""
+    heading = page.get_by_role("heading", name=name, exact=True)
+    return page.locator(".figure-card").filter(has=heading).locator(".figure-value")
 
 
 LOADING = "[aria-busy=true]"

@@ -82,8 +82,8 @@ async def test_every_page_is_sound(role: str, visitors: Visitors, addresses: dic
         await page.goto(addresses[route])
         await settled(page, **({"loading": DRAWING} if route == GALLERY else {}))
         problems += [f"{role} at {route}: {one}" for one in await _problems(page, full=_full(person, route))]
-    assert problems == []
-    assert faults.found == []
+    assert not problems, "\n".join(problems)
+    assert not faults.found, "\n".join(faults.found)
 
 
 def _shown_to(person: Person | None) -> list[str]:

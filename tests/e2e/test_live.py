@@ -56,7 +56,7 @@ def call(product: Product) -> str:
 
 async def calls_arrive(page: Page, product: Product, calls: int) -> None:
     """Make `calls` and wait until the open page shows all of them."""
-    requests = page.locator(figure("Requests"))
+    requests = figure(page, "Requests today")
     before = int((await requests.inner_text()).replace(",", ""))
     last = [call(product) for _ in range(calls)][-1]
     await expect(requests).to_have_text(f"{before + calls:,}", timeout=ARRIVAL_MS)
@@ -77,8 +77,8 @@ async def test_live_equals_reload_for_everybody(product: Product, visitors: Visi
     assert live == reloaded
     assert live["figures"] != at_first["figures"]
     assert len(live["figures"]) == 6
-    await expect(second.locator(figure("Requests"))).to_have_text(
-        await watching.locator(figure("Requests")).inner_text()
+    await expect(figure(second, "Requests today")).to_have_text(
+        await figure(watching, "Requests today").inner_text()
     )
     assert await shown(second) == reloaded
 
@@ -113,7 +113,7 @@ async def test_a_crashed_server_is_said_and_made_good(product: Product, visitors
     os.kill(product.pid("web"), signal.SIGKILL)
 
     await expect(banner).to_contain_text("Reconnecting", timeout=20_000)
-    await expect(page.locator(figure("Requests"))).to_be_visible()
+    await expect(figure(page, "Requests today")).to_be_visible()
     await expect(page.locator(".live-status")).to_have_attribute("data-state", "behind")
     await expect(banner).not_to_contain_text("Reconnecting", timeout=START_TIMEOUT_S * 1_000)
     await expect(page.locator(".live-status")).to_have_attribute("data-state", "live", timeout=30_000)

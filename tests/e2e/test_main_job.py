@@ -11,7 +11,17 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.bench.product import Product
 from tests.e2e import newcomer as steps
-from tests.e2e.browsing import MARKS, MODEL, OTHER_OWNER, Faults, Person, Visitors, figure, settled
+from tests.e2e.browsing import (
+    MARKS,
+    MODEL,
+    MODEL_NAME,
+    OTHER_OWNER,
+    Faults,
+    Person,
+    Visitors,
+    figure,
+    settled,
+)
 from tests.e2e.newcomer import Newcomer
 
 pytestmark = MARKS
@@ -51,7 +61,7 @@ async def test_a_call_appears_on_the_open_overview(
     page = await at(visitors, nadia, "/portal")
     await expect(page.locator(".live-status")).to_have_attribute("data-state", "live")
     await page.evaluate("window.notReloaded = true")
-    requests, cost = (page.locator(figure(name)) for name in ("Requests", "Cost today"))
+    requests, cost = (figure(page, name) for name in ("Requests today", "Cost today"))
     before = int(await requests.inner_text())
     cost_before = await cost.inner_text()
 
@@ -71,7 +81,7 @@ async def test_a_stream_arrives_in_pieces_and_is_counted(
     product: Product, nadia: Newcomer, visitors: Visitors
 ) -> None:
     page = await at(visitors, nadia, "/portal")
-    requests = page.locator(figure("Requests"))
+    requests = figure(page, "Requests today")
     before = int(await requests.inner_text())
 
     async with nadia.client(product) as client:
@@ -102,7 +112,7 @@ async def test_usage_shows_it_by_model_and_by_key(
     rows = page.get_by_role("table", name="By model or key").locator("tbody tr")
 
     await page.get_by_label("Group by").select_option("model")
-    await expect(rows.filter(has_text=MODEL)).to_have_count(1)
+    await expect(rows.filter(has_text=MODEL_NAME)).to_contain_text("USD")
 
     await page.get_by_label("Group by").select_option("key")
     await expect(rows.filter(has_text=nadia.key_name)).to_contain_text("USD")
@@ -171,7 +181,8 @@ async def test_after_signing_out_nothing_is_left_to_see(nadia: Newcomer, visitor
     await steps.sign_in(page, nadia)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     await page.get_by_role("link", name="API keys").click()
-    await expect(page.get_by_role("row").filter(has_text=nadia.key_name)).to_be_visible()
+    keys = page.get_by_role("table", name="API keys")
+    await expect(keys.get_by_role("row").filter(has_text=nadia.key_name)).to_be_visible()
 
     await page.get_by_role("button", name=f"Account: {nadia.name}").click()
     await page.get_by_role("menuitem", name="Sign out").click()
