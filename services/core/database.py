@@ -64,6 +64,7 @@ def connect(url: str, *, pool_size: int = 12) -> Database:
         pool_recycle=1_800,
         json_serializer=_json,
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # errors are logged, and parameters are mails, links and hashes
         connect_args={"prepare_threshold": 3, "connect_timeout": 5},
     )
     tracing.follow_sql(engine.sync_engine)

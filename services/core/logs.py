@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Iterable, MutableMapping
+from typing import Any, cast
 
 import structlog
 from sqlmodel import SQLModel
@@ -33,11 +33,24 @@ def personal_names() -> frozenset[str]:
 def redact(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     hidden = _ALWAYS_SECRET | personal_names()
     for name, value in fields.items():
-        if name in hidden:
-            fields[name] = "[redacted]"
-        elif isinstance(value, str):
-            fields[name] = _MAIL.sub("[mail]", _KEY.sub(r"\1...", value))
+        if not name.startswith("_"):  # structlog's own, never written
+            fields[name] = _shown(name, value, hidden)
     return fields
+
+
+def _shown(name: str, value: Any, hidden: frozenset[str]) -> Any:
+    """`value` as it may be written, looking into what it holds: an error is written by its words."""
+    if name in hidden:
+        return "[redacted]"
+    if isinstance(value, dict):
+        held = cast("dict[object, Any]", value)
+        return {str(inner): _shown(str(inner), part, hidden) for inner, part in held.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_shown("", part, hidden) for part in cast("Iterable[Any]", value)]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    text = value if isinstance(value, str) else str(value) or type(value).__name__
+    return _MAIL.sub("[mail]", _KEY.sub(r"\1...", text))
 
 
 def _add_trace(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -6,9 +6,11 @@ import io
 import logging
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 import models.identity  # noqa: F401  its columns are marked as personal
 from services.core import logs, tracing
+from services.core.database import connect
 
 
 @pytest.fixture
@@ -30,9 +32,12 @@ def written() -> io.StringIO:
         ({"authorization": "Bearer abc"}, "Bearer abc"),
         ({"detail": "key mx-AbCdEfGhIjKlMnOpQrStUvWxYz refused"}, "EfGhIjKl"),
         ({"user_agent": "Canary/1.0"}, "Canary/1.0"),
+        ({"cause": ValueError("no room for ana@example.com")}, "ana@example.com"),
+        ({"details": {"password": "correct horse"}}, "correct horse"),
+        ({"people": ["ana@example.com"]}, "ana@example.com"),
     ],
 )
-def test_a_canary_does_not_sing(written: io.StringIO, fields: dict[str, str], canary: str) -> None:
+def test_a_canary_does_not_sing(written: io.StringIO, fields: dict[str, object], canary: str) -> None:
     logs.get_logger("canary").warning("something", **fields)
 
     assert "something" in written.getvalue()
@@ -44,6 +49,18 @@ def test_libraries_are_redacted_too(written: io.StringIO) -> None:
 
     assert "cannot deliver" in written.getvalue()
     assert "ana@example.com" not in written.getvalue()
+
+
+async def test_what_a_failed_statement_was_given_is_not_written(written: io.StringIO) -> None:
+    on = connect("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    hidden = on.engine.sync_engine.hide_parameters
+    await on.close()
+    error = OperationalError("insert", {"body": "canary"}, Exception("gone"), hide_parameters=hidden)
+
+    logs.get_logger("canary").error("something", exc_info=error)
+
+    assert "gone" in written.getvalue()
+    assert "canary" not in written.getvalue()
 
 
 def test_lines_of_one_act_share_a_trace_id(written: io.StringIO) -> None:
