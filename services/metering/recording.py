@@ -96,7 +96,7 @@ _INSERT = sa.text(
 
 # `offset 0` keeps each look-up to itself, by primary key. Joined freely, row-level security's own condition
 # made the planner read every event of the organisation.
-_HASHES = sa.text(
+HASHES = sa.text(
     """
     select asked.n, stored.content_hash
     from json_to_recordset(cast(:keys as json)) as asked(n int, organization_id text, source text, event_id text)
@@ -331,7 +331,7 @@ async def _winning_hashes(
         if n not in inserted
     ]
     if missing:
-        for row in await uow.execute(_HASHES, keys=_json(missing)):
+        for row in await uow.execute(HASHES, keys=_json(missing)):
             winners[ordered[int(row.n)].key] = bytes(row.content_hash)
     return winners
 
