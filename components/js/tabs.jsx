@@ -1,24 +1,21 @@
-import { Children } from "react";
-import { Tab, TabList, TabPanel, Tabs as AriaTabs } from "react-aria-components";
+// Panels of which one is shown.
+import { Children, lazy } from "react";
+import { Deferred } from "./deferred.jsx";
+
+const TabList = lazy(() => import("./tab_list.jsx"));
 
 /** `tabs` are `{id, label}`; the children are their panels in the same order. */
-export function Tabs({ label, tabs, selected, onChange, children }) {
+export function Tabs({ children, ...frame }) {
   const panels = Children.toArray(children);
-  const control = selected === undefined || selected === null ? {} : { selectedKey: selected };
+  const shown = panels[Math.max(0, frame.tabs.findIndex((tab) => tab.id === frame.selected))];
+  const waiting = (
+    <div className="tabs" aria-busy="true">
+      {shown}
+    </div>
+  );
   return (
-    <AriaTabs className="tabs" {...control} onSelectionChange={(key) => onChange?.(String(key))}>
-      <TabList className="tab-list" aria-label={label}>
-        {tabs.map((tab) => (
-          <Tab key={tab.id} id={tab.id} className="tab">
-            {tab.label}
-          </Tab>
-        ))}
-      </TabList>
-      {tabs.map((tab, index) => (
-        <TabPanel key={tab.id} id={tab.id} className="tab-panel">
-          {panels[index]}
-        </TabPanel>
-      ))}
-    </AriaTabs>
+    <Deferred part={TabList} waiting={waiting} {...frame}>
+      {children}
+    </Deferred>
   );
 }
