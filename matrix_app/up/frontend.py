@@ -28,8 +28,9 @@ BUILDS_KEPT = 3
 _SOURCE_FOLDERS = ("matrix_app", "components", "state", "services", "models", "assets")
 _SOURCE_FILES = ("rxconfig.py", "requirements.txt")
 _LOCK_FOLDER = "reflex.lock"
-# Made while compiling, or no input of the bundle.
-_NOT_SOURCES = frozenset({"__pycache__", "external", "node_modules", "build", ".react-router", ".reflex"})
+# Made while compiling, or no input of the bundle. In the working folder `external` is one: our own JavaScript.
+_NOT_INPUT = frozenset({"__pycache__", "node_modules", "build", ".react-router", ".reflex"})
+_NOT_SOURCES = _NOT_INPUT | {"external"}
 _NOT_COMPILED = frozenset({"reflex.json", "reflex.install_frontend_packages.cached", "package-lock.json"})
 
 
@@ -183,12 +184,12 @@ def _hash_lock() -> str:
 
 def _hash_compiled() -> str:
     work = work_dir()
-    return _hash((path for path in _files(work) if path.name not in _NOT_COMPILED), work)
+    return _hash((path for path in _files(work, _NOT_INPUT) if path.name not in _NOT_COMPILED), work)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, left_out: frozenset[str] = _NOT_SOURCES) -> Iterator[Path]:
     for path, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _NOT_SOURCES)
+        folders[:] = sorted(name for name in folders if name not in left_out)
         for name in sorted(names):
             if not name.endswith(".pyc"):
                 yield Path(path) / name
