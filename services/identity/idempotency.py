@@ -5,6 +5,7 @@ The answer may hold a secret shown once, so it is stored sealed.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -37,9 +38,11 @@ async def once(
     Answer and effect are committed together, so a crash leaves both or neither; an effect that raises
     leaves nothing and may be tried again. Two requests with one key at once run one after the other.
     `owner` is the organisation, or the account for what happens outside of any.
-    Raises Conflict `idempotency_key_reused` when the key came with another request before.
+    Raises Conflict `idempotency_key_reused` when the key came with another request before, or from somebody
+    else: an answer may hold what only the one who asked for it may see.
     """
     named = {"owner": owner, "key": key}
+    fingerprint = hashlib.sha256(f"{uow.actor.id}\n".encode() + fingerprint).digest()
     await uow.execute("select pg_advisory_xact_lock(hashtextextended(:owner || ' ' || :key, 43))", named)
     stored = (
         await uow.execute(

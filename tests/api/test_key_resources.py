@@ -200,3 +200,14 @@ async def test_use_of_a_key_is_noted(api: Api, acme: Organization) -> None:
     await client.get("me")
     assert first is not None
     assert (await browser.get("keys")).json()["data"][0]["last_used_at"] == first  # at most once a minute
+
+
+async def test_a_secret_is_not_given_again_to_somebody_else(api: Api, acme: Organization) -> None:
+    """A colleague who may not even make keys sends the same request under the same Idempotency-Key."""
+    repeated = {"headers": {"idempotency-key": "first"}, "json": {"name": "laptop"}}
+    owner, viewer = await api.browser(acme), await api.browser(acme, Role.VIEWER)
+    created = await owner.post("keys", **repeated)
+    assert created.status_code == 201
+
+    problem(await viewer.post("keys", **repeated), 409, "idempotency_key_reused")
+    assert (await owner.post("keys", **repeated)).json()["secret"] == created.json()["secret"]
