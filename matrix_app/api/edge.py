@@ -28,6 +28,8 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _GATEWAY = "/v1/"
+# Callers may invent methods, and each would be a series that is kept for ever.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -61,7 +63,8 @@ class Edge:
                 await self._serve(scope, exchange)
             finally:
                 route = _route_of(scope)
-                metrics.HTTP_REQUESTS.labels(route, method, str(exchange.status)).inc()
+                known = method if method in _METHODS else "other"
+                metrics.HTTP_REQUESTS.labels(route, known, str(exchange.status)).inc()
                 metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)
 
     async def _serve(self, scope: Scope, exchange: _Exchange) -> None:

@@ -57,6 +57,9 @@ CASES: dict[str, Bad] = {
     "NaN in JSON": Bad("keys", 400, "malformed_request", content=b'{"name": NaN}', headers=JSON),
     "half a surrogate": Bad("keys", 400, "malformed_request", content=b'{"name": "\\ud800"}', headers=JSON),
     "broken UTF-8": Bad("keys", 400, "malformed_request", content=b'{"name": "\xff"}', headers=JSON),
+    "nested a thousand deep": Bad(
+        "keys", 422, "invalid_input", content=b'{"name": ' + b"[" * 1_000 + b"]" * 1_000 + b"}", headers=JSON
+    ),
     "a list for an object": Bad("keys", 422, "invalid_input", json=[1, 2]),
     "a number for a name": Bad("keys", 422, "invalid_input", json={"name": 7}, pointer="#/name"),
     "a text for a limit": Bad(

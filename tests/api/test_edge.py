@@ -58,6 +58,15 @@ async def test_measurements_name_routes_not_addresses(api: Api, acme: Organizati
     assert "apikey_not_there" not in text
 
 
+async def test_measurements_do_not_grow_by_methods_that_callers_invent(api: Api) -> None:
+    for number in range(3):
+        await api.root().request(f"INVENTED{number}", "/healthz")
+
+    text = (await api.root().get("/metrics")).text
+    assert 'method="other"' in text
+    assert "INVENTED" not in text
+
+
 async def test_measurements_may_ask_for_a_token(api: Api, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("MATRIX_METRICS_TOKEN", "let-me-see")
     settings.cache_clear()

@@ -48,11 +48,19 @@ class Body(BaseModel):
 
 
 def _holds_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any(_holds_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list) and any(map(_holds_nul, value))
+    """Walks without recursion: JSON can be nested more deeply than Python calls."""
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, str):
+            if "\x00" in part:
+                return True
+        elif isinstance(part, dict):
+            rest.extend(part)
+            rest.extend(part.values())
+        elif isinstance(part, list):
+            rest.extend(part)
+    return False
 
 
 class Shown(BaseModel):
