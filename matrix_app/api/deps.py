@@ -149,9 +149,9 @@ def client_of(request: Request) -> Client:
     """Where the request comes from. Forwarded addresses count only as far as proxies are trusted."""
     address = request.client.host if request.client else ""
     hops = settings().trusted_proxy_hops
-    forwarded = [
-        part.strip() for part in request.headers.get("x-forwarded-for", "").split(",") if part.strip()
-    ]
+    # A proxy may add a line of its own: only all lines together tell which part it wrote.
+    said = ",".join(request.headers.getlist("x-forwarded-for"))
+    forwarded = [part.strip() for part in said.split(",") if part.strip()]
     if hops and len(forwarded) >= hops:
         address = forwarded[-hops]
     return Client(address=address, user_agent=request.headers.get("user-agent", ""))

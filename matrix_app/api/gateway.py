@@ -130,7 +130,7 @@ class AsgiRequest:
         self._method: str = scope["method"]
         self._receive = receive
         self._origins = origins
-        self.address = _address(scope, self._headers, hops)
+        self.address = _address(scope, hops)
 
     @property
     def secret(self) -> str | None:
@@ -176,10 +176,11 @@ class AsgiRequest:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _address(scope: Scope, headers: dict[bytes, bytes], hops: int) -> str:
+def _address(scope: Scope, hops: int) -> str:
     """The caller's address: the one our outermost trusted proxy saw, else the peer's."""
     if hops:
-        seen = [part.strip() for part in headers.get(b"x-forwarded-for", b"").split(b",") if part.strip()]
+        said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        seen = [part.strip() for part in said.split(b",") if part.strip()]
         if len(seen) >= hops:
             return seen[-hops].decode("latin-1")[:64]
     client = scope.get("client")
