@@ -113,7 +113,12 @@ def code_block(text: Text, *, title: Text) -> rx.Component:
     )
 
 
-def facts(*pairs: tuple[Text, rx.Component | Text]) -> rx.Component:
+def fact(name: Text, shown: rx.Component | Text) -> rx.Component:
+    """One line of `facts` by itself, for one that is there only under a condition."""
+    return rx.fragment(rx.el.dt(name), rx.el.dd(shown))
+
+
+def facts(*pairs: tuple[Text, rx.Component | Text] | rx.Component) -> rx.Component:
     """Names and values of one thing, as on a details page."""
-    rows = [part for name, shown in pairs for part in (rx.el.dt(name), rx.el.dd(shown))]
+    rows = [fact(*pair) if isinstance(pair, tuple) else pair for pair in pairs]
     return rx.el.dl(*rows, class_name="facts")

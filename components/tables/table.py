@@ -38,7 +38,8 @@ class Column:
     """One column; `key` is the row's field and the name that sorting uses, `text` the catalogue key of its header.
 
     `href` and `currency` name fields of the row; `unit` is a catalogue key shown in the header; `statuses` maps the
-    values of a badge column; `draw` overrides the cell's content. Exactly one column of a table is its row header.
+    values of a badge column; `draw` overrides the cell's content. With `shown` the column is there only while that
+    holds, for what not everybody may see. Exactly one column of a table is its row header.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Column:
     digits: int | None = None
     statuses: Mapping[str, Status] = field(default_factory=dict)
     draw: Callable[[Row], Drawn] | None = None
+    shown: rx.Var[bool] | None = None
 
     @property
     def is_number(self) -> bool:
@@ -170,7 +172,7 @@ def _drawn(
 
 
 def _header_row(table: Table, sorting: Sorting | None, has_actions: bool) -> rx.Component:
-    cells = [_header(column, sorting) for column in table.columns]
+    cells = [_where_shown(column, _header(column, sorting)) for column in table.columns]
     if has_actions:
         hidden = rx.el.span(t("table.actions"), class_name="visually-hidden")
         cells.append(rx.el.th(hidden, scope="col", role="columnheader", class_name="actions"))
@@ -199,12 +201,16 @@ def _header(column: Column, sorting: Sorting | None) -> rx.Component:
 
 def _body(table: Table, rows: Rows, actions: Callable[[Row], Drawn] | None, zone: Text) -> rx.Component:
     def row(values: Row) -> rx.Component:
-        cells = [_cell(column, values, zone) for column in table.columns]
+        cells = [_where_shown(column, _cell(column, values, zone)) for column in table.columns]
         if actions is not None:
             cells.append(rx.el.td(actions(values), role="cell", class_name="actions"))
         return rx.el.tr(*cells, role="row", key=values[table.row_key].to(str))
 
     return rx.el.tbody(rx.foreach(rows, row), role="rowgroup")
+
+
+def _where_shown(column: Column, cell: rx.Component) -> rx.Component:
+    return cell if column.shown is None else rx.cond(column.shown, cell, rx.fragment())
 
 
 def _cell(column: Column, row: Row, zone: Text) -> rx.Component:

@@ -194,7 +194,7 @@ TEXTS: dict[str, str] = {
     "models.input": "Input, per million tokens",
     "models.output": "Output, per million tokens",
     "models.unpriced": "No price",
-    "models.snippet": "Call it",
+    "models.snippet": "Call {name}",
     "models.try": "Try in the playground",
     "models.none": "No model yet",
     "models.none_text": "Whoever runs this installation has not offered a model.",

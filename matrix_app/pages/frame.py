@@ -10,6 +10,7 @@ from components.feedback.states import empty_state, error_state, not_found_state
 from components.shell.navigation import NavGroup, NavItem
 from components.shell.page import Session, console_page, public_page
 from components.texts import t
+from services.core.permissions import Capability
 from state.base import PageState
 from state.session import GOVERNANCE_HOME, PORTAL_HOME, SessionState
 
@@ -40,6 +41,10 @@ GOVERNANCE_NAV = (
         )
     ),
 )
+
+# What a page leaves out for those who may not see it; services never hand it to them either.
+MAY_SEE_COST = SessionState.capabilities.contains(Capability.COST_READ.value)
+MAY_SEE_KEYS = SessionState.capabilities.contains(Capability.KEYS_READ.value)
 
 NAVIGATION = {"portal": (PORTAL_NAV, PORTAL_HOME), "governance": (GOVERNANCE_NAV, GOVERNANCE_HOME)}
 

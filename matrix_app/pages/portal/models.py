@@ -47,7 +47,7 @@ def _card(model: rx.Var[dict[str, Any]]) -> rx.Component:
             rx.cond(model["answers"], output, rx.fragment()),
             class_name="facts",
         ),
-        code_block(model["snippet"].to(str), title=t("models.snippet")),
+        code_block(model["snippet"].to(str), title=t("models.snippet", name=model["name"].to(str))),
         rx.cond(model["chat"], rx.el.div(try_it, class_name="row"), rx.fragment()),
         class_name="card model-card",
         key=model["id"].to(str),

@@ -16,7 +16,7 @@ from components.props import Row
 from components.shell.page import card, page_header, section
 from components.tables.table import Column, Table, data_table
 from components.texts import t
-from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.frame import MAY_SEE_COST, MAY_SEE_KEYS, in_its_state
 from matrix_app.pages.portal.keys import create_key_dialog
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
@@ -32,7 +32,12 @@ LATEST = Table(
     columns=(
         Column("started_at", "requests.time", row_header=True, draw=lambda row: _when(row)),
         Column("model", "requests.model", kind="code"),
-        Column("key", "requests.key", draw=lambda row: rx.cond(row["key"], row["key"], row["key_id"])),
+        Column(
+            "key",
+            "requests.key",
+            draw=lambda row: rx.cond(row["key"], row["key"], row["key_id"]),
+            shown=MAY_SEE_KEYS,
+        ),
         Column("status", "requests.outcome", draw=lambda row: _outcome(row["status"])),
         Column("prompt_tokens", "requests.input", kind="tokens"),
         Column("completion_tokens", "requests.output", kind="tokens"),
@@ -42,6 +47,7 @@ LATEST = Table(
             "requests.cost",
             kind="money",
             draw=lambda row: money(row["cost"], SessionState.currency),
+            shown=MAY_SEE_COST,
         ),
     ),
 )
@@ -95,7 +101,7 @@ def _figure(name: str, path: str, kind: ValueKind, *, spark: bool = False) -> rx
 
 def _figures() -> rx.Component:
     cost = rx.cond(
-        SessionState.capabilities.contains(Capability.COST_READ.value),
+        MAY_SEE_COST,
         rx.fragment(
             _figure("cost_today", "today.cost", "money", spark=True),
             _figure("cost_month", "month.cost", "money"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from components.feedback.badges import Status, status_badge
-from components.feedback.figures import copyable, facts
+from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, value, when
 from components.links import link
@@ -14,7 +14,7 @@ from components.shell.page import card, page_header, section
 from components.tables.filters import Filter, filter_bar
 from components.tables.table import Column, Paging, Table, data_table
 from components.texts import plural, t
-from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.frame import MAY_SEE_COST, MAY_SEE_KEYS, in_its_state
 from matrix_app.pages.portal.usage import newer_chip
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
@@ -29,13 +29,13 @@ REQUESTS = Table(
     columns=(
         Column("started_at", "requests.time", kind="datetime", href="href", row_header=True),
         Column("model", "requests.model", kind="code"),
-        Column("key", "requests.key"),
+        Column("key", "requests.key", shown=MAY_SEE_KEYS),
         Column("outcome", "requests.outcome", kind="badge", statuses=OUTCOMES),
         Column("status", "requests.status", kind="number"),
         Column("prompt_tokens", "requests.input", kind="tokens"),
         Column("completion_tokens", "requests.output", kind="tokens"),
         Column("latency_ms", "requests.latency", kind="duration"),
-        Column("cost", "requests.cost", kind="money", currency="currency"),
+        Column("cost", "requests.cost", kind="money", currency="currency", shown=MAY_SEE_COST),
     ),
 )
 
@@ -130,13 +130,15 @@ def requests() -> Drawn:
 
 def _facts() -> rx.Component:
     request = RequestState.request
+    key = rx.cond(request["key"], request["key"].to(str), t("request.playground"))
+    cost = money(request["cost"], request["currency"].to(str), exact=True)
     return card(
         facts(
             (t("request.id"), copyable(request["id"].to(str), label=t("request.id"))),
             (t("requests.time"), when(request["started_at"], "datetime", zone=SessionState.zone)),
             (t("requests.model"), rx.el.code(request["model"].to(str))),
             (t("request.endpoint"), rx.el.code(request["endpoint"].to(str))),
-            (t("requests.key"), rx.cond(request["key"], request["key"].to(str), t("request.playground"))),
+            rx.cond(MAY_SEE_KEYS, fact(t("requests.key"), key), rx.fragment()),
             (
                 t("requests.outcome"),
                 rx.fragment(
@@ -152,7 +154,7 @@ def _facts() -> rx.Component:
             (t("request.first_token"), value(request["first_token_ms"], "duration")),
             (t("requests.input"), value(request["prompt_tokens"], "tokens")),
             (t("requests.output"), value(request["completion_tokens"], "tokens")),
-            (t("requests.cost"), money(request["cost"], request["currency"].to(str), exact=True)),
+            rx.cond(MAY_SEE_COST, fact(t("requests.cost"), cost), rx.fragment()),
             (t("request.trace"), copyable(request["trace_id"].to(str), label=t("request.trace"))),
         )
     )
@@ -179,13 +181,12 @@ def request() -> Drawn:
         ),
         rx.el.p(t("request.arithmetic"), class_name="small muted"),
     )
-    may_see = SessionState.capabilities.contains(Capability.COST_READ.value)
     return [
         rx.el.p(link(t("request.back"), href="/portal/requests"), class_name="back-link"),
         page_header(t("request.title")),
         in_its_state(
             RequestState,
-            rx.fragment(_facts(), rx.cond(may_see, explained, rx.fragment())),
+            rx.fragment(_facts(), rx.cond(MAY_SEE_COST, explained, rx.fragment())),
             loading=skeleton(lines=12, label=t("request.loading")),
             retry=RequestState.load,
         ),

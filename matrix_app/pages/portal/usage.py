@@ -16,7 +16,7 @@ from components.shell.page import page_header, section
 from components.tables.filters import Filter, filter_bar
 from components.tables.table import Column, Table, data_table
 from components.texts import t
-from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.frame import MAY_SEE_COST, in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from state.portal.usage import UsageState
@@ -33,7 +33,7 @@ TABLE = Table(
         Column("failed", "usage.failed", kind="number"),
         Column("prompt_tokens", "usage.input", kind="tokens"),
         Column("completion_tokens", "usage.output", kind="tokens"),
-        Column("cost", "usage.cost", kind="money", currency="currency"),
+        Column("cost", "usage.cost", kind="money", currency="currency", shown=MAY_SEE_COST),
     ),
 )
 
@@ -105,9 +105,7 @@ def _sum(name: str, kind: ValueKind) -> rx.Component:
 
 
 def _sums() -> rx.Component:
-    cost = rx.cond(
-        SessionState.capabilities.contains(Capability.COST_READ.value), _sum("cost", "money"), rx.fragment()
-    )
+    cost = rx.cond(MAY_SEE_COST, _sum("cost", "money"), rx.fragment())
     return rx.el.dl(
         _sum("requests", "number"),
         _sum("failed", "number"),
