@@ -196,7 +196,7 @@ class Hub:
         access = [row for row in rows if row.type.startswith(ACCESS_EVENTS)]
         for watcher in self._watchers:
             if any(
-                _concerns(row.organization_id, row.aggregate_id, row.actor_id, watcher.actor)
+                _concerns(row.type, row.organization_id, row.aggregate_id, row.actor_id, watcher.actor)
                 for row in access
             ):
                 watcher.recheck.set()
@@ -209,6 +209,11 @@ _EVENTS_AFTER = sa.text(
 )
 
 
-def _concerns(organization_id: str | None, aggregate_id: str, actor_id: str, watcher: Actor) -> bool:
+def _concerns(
+    kind: str, organization_id: str | None, aggregate_id: str, actor_id: str, watcher: Actor
+) -> bool:
+    if kind.startswith("session."):
+        # Colleagues come and go all day: only what happens to one's own session says anything of one's access.
+        return aggregate_id == watcher.session_id
     own = {watcher.account_id, watcher.session_id, watcher.organization_id}
     return organization_id == watcher.organization_id or aggregate_id in own or actor_id in own

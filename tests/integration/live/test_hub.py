@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from models.types import Role
-from services.core.database import Database
+from services.core.crossing import Reason, crossing
+from services.core.database import CROSSING_ROLE, Database
 from services.core.errors import Forbidden, NotFound
 from services.core.permissions import Capability
+from services.core.relay import stamp
 from services.core.wakeups import USAGE_CHANGED
 from services.core.work import UnitOfWork, unit_of_work
+from services.identity.events import MembershipEnded, SessionEnded, SessionStarted
 from services.live.hub import Hub, Watcher
 from services.live.views import View
 from tests.world import World
@@ -159,3 +163,39 @@ async def test_nobody_watching_costs_nothing(database: Database, world: World) -
         await _until(other, "After")
 
     assert len(reads) <= 3  # for the one who still looks, not for the one who left
+
+
+async def test_access_is_looked_at_again_when_it_may_have_changed_and_not_before(
+    database: Database, world: World
+) -> None:
+    acme = await world.organization()
+    ana = await world.account(member_of=acme)
+    async with _running(database) as hub:
+        actor = replace(world.actor(acme, account=ana), session_id="ses_ana")
+        watcher, colleague = hub.join(actor), hub.join(replace(actor, session_id="ses_bob"))
+        hub.subscribe(watcher, "name")
+        await _next(watcher)
+        async with crossing(Reason.SIGN_IN) as uow:
+            uow.record(SessionStarted(aggregate_id="ses_eve", organization_id=acme.id, account_id="acc_eve"))
+            uow.record(
+                SessionEnded(
+                    aggregate_id="ses_ana", organization_id=acme.id, account_id=ana.id, reason="signed_out"
+                )
+            )
+        await _stamped(database)
+        async with asyncio.timeout(20):
+            await watcher.recheck.wait()
+        assert not colleague.recheck.is_set()
+
+        async with unit_of_work(world.actor(acme)) as uow:
+            uow.record(MembershipEnded(aggregate_id=acme.id, organization_id=acme.id, account_id="acc_eve"))
+        await _stamped(database)
+        async with asyncio.timeout(20):
+            await colleague.recheck.wait()
+
+
+async def _stamped(database: Database) -> None:
+    """As the relay does it in the worker."""
+    async with await database.unpooled() as connection:
+        await connection.execute(f"set role {CROSSING_ROLE}")
+        await stamp(connection)
