@@ -52,7 +52,13 @@ async def sign_up(
     name = rules.clean_text(name, field="name", what="The name")
     rules.require_good_password(password, email=address)
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
-        await throttle.count(uow, [throttle.Subject(throttle.SIGN_UP_NETWORK, client.network)])
+        await throttle.count(
+            uow,
+            [
+                throttle.Subject(throttle.SIGN_UP_NETWORK, client.network),
+                throttle.Subject(throttle.SIGN_UP_ADDRESS, address.key),
+            ],
+        )
 
     password_hash = await passwords.hashed(password)
 

@@ -31,8 +31,10 @@ class Door:
 SIGN_IN_ACCOUNT = Door("sign_in.account", free=5, delay_s=2, delay_s_max=900, forget_s=86_400)
 SIGN_IN_NETWORK = Door("sign_in.network", free=30, delay_s=2, delay_s_max=600, forget_s=3_600)
 SIGN_UP_NETWORK = Door("sign_up.network", free=30, delay_s=5, delay_s_max=900, forget_s=3_600)
+# Each sign-up writes to the address, whoever owns it: many networks together must not fill somebody's mailbox.
+SIGN_UP_ADDRESS = Door("sign_up.address", free=8, delay_s=60, delay_s_max=3_600, forget_s=86_400)
 RESEND_ACCOUNT = Door("resend.account", free=3, delay_s=60, delay_s_max=3_600, forget_s=86_400)
-DOORS = (SIGN_IN_ACCOUNT, SIGN_IN_NETWORK, SIGN_UP_NETWORK, RESEND_ACCOUNT)
+DOORS = (SIGN_IN_ACCOUNT, SIGN_IN_NETWORK, SIGN_UP_NETWORK, SIGN_UP_ADDRESS, RESEND_ACCOUNT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden, Invalid, MatrixError, RateLimited
 from services.identity import accounts
+from services.identity.accounts import Client
 from services.identity.rules import CONFIRMATION_VALID
 from tests.integration.identity.conftest import ELSEWHERE, HOME, PASSWORD, People
 
@@ -106,6 +107,22 @@ async def test_asking_for_another_mail_is_slowed_down_alike_for_everybody(people
             await accounts.resend_confirmation(email=email, client=HOME, clock=people.clock)
 
     assert (await people.events()).count("account.confirmation_requested") == 3
+
+
+async def test_many_networks_cannot_fill_somebodys_mailbox(people: People) -> None:
+    await people.confirmed("known@example.com")
+    for email in ("known@example.com", "new@example.com"):  # alike for both, so that it tells nothing
+        for number in range(accounts.throttle.SIGN_UP_ADDRESS.free):
+            await _sign_up_from(people, email, f"198.51.100.{number}")
+        with pytest.raises(RateLimited):
+            await _sign_up_from(people, email, "203.0.113.1")
+    await _sign_up_from(people, "somebody.else@example.com", "203.0.113.1")
+
+
+async def _sign_up_from(people: People, email: str, address: str) -> None:
+    await accounts.sign_up(
+        email=email, password=PASSWORD, name="Ana", client=Client(address), clock=people.clock
+    )
 
 
 async def test_no_password_reaches_the_event_log(people: People) -> None:
