@@ -128,6 +128,10 @@ def _demo(chosen: Settings, arguments: argparse.Namespace) -> None:
     from matrix_app.up.announcement import Demo, announcement, as_json
 
     if arguments.load:
+        if chosen.mode != "demo":
+            raise Refused(
+                "Demo accounts have published passwords: they are loaded with MATRIX_MODE=demo only."
+            )
         with serving(chosen):
             asyncio.run(_load_demo(chosen))
         return

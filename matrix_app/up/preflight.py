@@ -27,11 +27,21 @@ def check(settings: Settings) -> IO[str]:
 
     The lock holds until the returned file is closed or this process ends, however it ends.
     """
+    require_no_demo_in_production(settings)
     require_writable(settings.data_dir)
     lock = lock_data(settings.data_dir)
     require_disk(settings.data_dir)
     require_port(settings.host, settings.port)
     return lock
+
+
+def require_no_demo_in_production(settings: Settings) -> None:
+    """Refuse to open a demo to the world: anybody can read the passwords of its accounts, its staff's too."""
+    if settings.mode == "production" and (settings.data_dir / "demo.json").exists():
+        raise PreflightFailed(
+            f"{settings.data_dir} holds the demo, whose accounts have published passwords: "
+            "choose an empty folder for production with MATRIX_DATA_DIR."
+        )
 
 
 def require_writable(data_dir: Path) -> None:

@@ -82,6 +82,20 @@ def test_a_folder_nobody_may_write_is_refused() -> None:
         preflight.require_writable(Path("/proc/matrix"))
 
 
+def test_a_demo_is_not_opened_as_production(tmp_path: Path) -> None:
+    production = Settings(
+        mode="production",
+        data_dir=tmp_path,
+        smtp_url="smtp://mail.example",  # type: ignore[arg-type]
+    )
+    preflight.require_no_demo_in_production(production)
+    (tmp_path / "demo.json").touch()
+
+    preflight.require_no_demo_in_production(Settings(mode="demo", data_dir=tmp_path))
+    with pytest.raises(PreflightFailed, match="published passwords"):
+        preflight.check(production)
+
+
 def test_a_disk_without_room_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "DATA_FREE_MB_MIN", 10**12)
 
