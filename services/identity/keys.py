@@ -16,7 +16,7 @@ from models.gateway import ApiKey
 from services.core.crypto import vault
 from services.core.database import database
 from services.core.errors import Conflict, Forbidden, Invalid, StaleVersion
-from services.core.ids import new_id
+from services.core.ids import is_id, new_id
 from services.core.permissions import SCOPE_CAPABILITIES, Capability, capabilities_of_scopes
 from services.core.wakeups import KEYS_CHANGED
 from services.core.work import UnitOfWork
@@ -82,6 +82,7 @@ async def create_key(
         expires_at=expires_at,
         created_at=uow.wall_now,
     )
+    await _require_own_rights(uow, row)
     created = await _issue(uow, row)
     uow.record(
         ApiKeyCreated(
@@ -110,6 +111,7 @@ async def rotate_key(uow: UnitOfWork, key_id: str, *, overlap_hours: int = 24) -
     old = await policies.key_for(uow, key_id, Capability.KEYS_WRITE, lock=True)
     _require_active(old, uow.wall_now)
     _require_scopes(uow, old.scopes)
+    await _require_own_rights(uow, old)
     old_expires_at = uow.wall_now + timedelta(hours=overlap_hours)
     if old.expires_at is not None:
         old_expires_at = min(old.expires_at, old_expires_at)
@@ -176,8 +178,12 @@ async def update_key(
         wanted["requests_per_minute"] = changes.limits.requests_per_minute
         wanted["tokens_per_minute"] = changes.limits.tokens_per_minute
     changed = [name for name, value in wanted.items() if getattr(row, name) != value]
+    own = await _own_key(uow) if set(changed) - {"name"} else None
+    bounds = _Bounds.of(own) if own else None
     for name in changed:
         setattr(row, name, wanted[name])
+    if bounds is not None:
+        bounds.require(row)
     if changed:
         row.version += 1
         uow.record(ApiKeyUpdated(aggregate_id=row.id, organization_id=row.organization_id, changed=changed))
@@ -238,6 +244,50 @@ def _require_scopes(uow: UnitOfWork, scopes: Sequence[str]) -> None:
             f"The key would be allowed what you are not: {', '.join(sorted(excess))}.",
             next_step="Leave out those scopes, or ask somebody who has these permissions.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What a key that looks after keys may give to any of them, itself included: no more than it has."""
+
+    models: frozenset[str]
+    limits: tuple[int | None, int | None]
+
+    @classmethod
+    def of(cls, own: ApiKey) -> _Bounds:
+        return cls(frozenset(own.models), (own.requests_per_minute, own.tokens_per_minute))
+
+    def require(self, wanted: ApiKey) -> None:
+        """Raises Forbidden."""
+        if self.models and not (wanted.models and self.models.issuperset(wanted.models)):
+            raise _more_than_own("models")
+        for own, given in zip(
+            self.limits, (wanted.requests_per_minute, wanted.tokens_per_minute), strict=True
+        ):
+            if own is not None and (given is None or given > own):
+                raise _more_than_own("calls or tokens a minute")
+
+
+async def _require_own_rights(uow: UnitOfWork, wanted: ApiKey) -> None:
+    """Raises Forbidden when a key asks for one that may do more, or for longer, than itself."""
+    own = await _own_key(uow)
+    if own is None:
+        return
+    _Bounds.of(own).require(wanted)
+    if own.expires_at is not None and (wanted.expires_at is None or wanted.expires_at > own.expires_at):
+        raise _more_than_own("time")
+
+
+async def _own_key(uow: UnitOfWork) -> ApiKey | None:
+    """The key that acts; None when a person does."""
+    return await uow.get(ApiKey, uow.actor.id) if is_id(uow.actor.id, "apikey") else None
+
+
+def _more_than_own(what: str) -> Forbidden:
+    return Forbidden(
+        f"The key would be allowed more {what} than the key that asks for it.",
+        next_step="Ask for no more than it has, or sign in.",
+    )
 
 
 def _require_limits(limits: Limits) -> None:

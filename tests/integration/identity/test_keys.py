@@ -15,9 +15,11 @@ from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
 from services.core.database import Database, libpq_url
 from services.core.errors import Conflict, Forbidden, Invalid, NotFound, StaleVersion, Unauthenticated
+from services.core.ids import new_id
 from services.core.permissions import SCOPE_CAPABILITIES, capabilities_of_scopes
 from services.core.wakeups import KEYS_CHANGED, listen
 from services.core.work import UnitOfWork, unit_of_work
+from services.gateway import upstreams
 from services.identity import key_queries, keys, organizations
 from services.identity.keys import CreatedKey, KeyChanges, Limits
 from tests.integration.identity.conftest import People
@@ -112,6 +114,64 @@ async def test_a_key_cannot_make_one_that_may_do_more(people: People, owner: Act
             await keys.create_key(uow, name="child", scopes=[scope])
         with pytest.raises(Forbidden):  # nor take over one that may, by rotating it
             await keys.rotate_key(uow, strong.key.id)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"models": ()},
+        {"models": ("one", "two")},
+        {"limits": Limits(None, 100)},
+        {"limits": Limits(11, 100)},
+        {"limits": Limits(10, 101)},
+        {"expires_in": None},
+        {"expires_in": timedelta(hours=2)},
+    ],
+)
+async def test_a_key_gives_no_key_more_than_it_has(
+    people: People, owner: Actor, models_one_and_two: None, more: dict[str, object]
+) -> None:
+    own = {"models": ("one",), "limits": Limits(10, 100), "expires_in": timedelta(hours=1)}
+    scopes = ["inference", "keys:write"]
+
+    def facts(asked: dict[str, object]) -> dict[str, object]:
+        hours = asked.pop("expires_in")
+        return {**asked, "scopes": scopes, "expires_at": people.clock.at + hours if hours else None}  # type: ignore[operator]
+
+    acting = await make(people, owner, **facts(dict(own)))
+    freer = await make(people, owner, **facts(own | more))
+    found = await key_queries.find_by_secret(acting.secret)
+    assert found is not None
+    actor = found.actor()
+
+    assert (await make(people, actor, **facts(dict(own)))).secret
+    with pytest.raises(Forbidden):
+        await make(people, actor, **facts(own | more))
+    with pytest.raises(Forbidden):
+        async with work(people, actor) as uow:
+            await keys.rotate_key(uow, freer.key.id)
+    if "expires_in" not in more:
+        with pytest.raises(Forbidden):
+            async with work(people, actor) as uow:
+                await keys.update_key(uow, acting.key.id, KeyChanges(**more))  # type: ignore[arg-type]
+    async with work(people, actor) as uow:
+        assert (await keys.update_key(uow, acting.key.id, KeyChanges(limits=Limits(5, 50)))).version == 2
+        assert (await keys.rotate_key(uow, acting.key.id)).secret
+
+
+@pytest.fixture
+async def models_one_and_two(database: Database) -> None:
+    async with crossing(Reason.CATALOG) as uow:
+        await upstreams.ensure_builtin(uow)
+        for slug in ("one", "two"):
+            await uow.execute(
+                "insert into model (id, slug, name, description, upstream_id, upstream_model, endpoints,"
+                " context_tokens, enabled, created_at, version) select :id, :slug, 'A model', '', id, 'm',"
+                " array['chat'], 100, true, :now, 1 from upstream limit 1",
+                id=new_id("model"),
+                slug=slug,
+                now=uow.wall_now,
+            )
 
 
 async def test_rotation_overlaps_and_then_ends(people: People, owner: Actor) -> None:
