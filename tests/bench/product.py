@@ -241,10 +241,14 @@ def answers(port: int, path: str) -> bool:
 
 
 def _name(process: psutil.Process) -> str:
-    command = process.cmdline()
-    if any(Path(part).name == "postgres" for part in command[:1]):
-        return "database"
-    return command[-1] if command else ""
+    """Which part a child is; empty for one that has just ended."""
+    try:
+        command = process.cmdline()
+    except psutil.NoSuchProcess:  # also a zombie that its parent has not yet seen
+        return ""
+    if not command:
+        return ""
+    return "database" if Path(command[0]).name == "postgres" else command[-1]
 
 
 def _tail(path: Path, lines: int = 15) -> str:

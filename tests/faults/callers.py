@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -19,7 +19,7 @@ CALLERS = 8
 STREAMED, HANGING_UP = 0.5, 0.2  # shares of all calls, and of those that stream
 TOKENS_MAX = 24
 PAUSE_AFTER_TROUBLE_S = 0.05
-WAIT_S = 40.0
+WAIT_S = 60.0  # a job that a killed worker had taken is taken over after half of it
 
 
 class Outcome(StrEnum):
@@ -166,4 +166,13 @@ async def until(holds: Callable[[], Any], what: str, *, timeout_s: float = WAIT_
             return
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError(f"After {timeout_s:g} s it does not hold that {what}.")
+        await asyncio.sleep(0.05)
+
+
+async def until_none(lacking: Callable[[], Awaitable[list[str]]], *, timeout_s: float = WAIT_S) -> None:
+    """Wait until `lacking()` names nothing any more. Raises TimeoutError with what it names last."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while named := await lacking():
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError(f"After {timeout_s:g} s: {'; '.join(named)}")
         await asyncio.sleep(0.05)

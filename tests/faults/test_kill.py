@@ -21,7 +21,7 @@ from tests.bench.parties import inside, parties
 from tests.bench.product import Answer, Product, ProductFailed, running
 from tests.bench.stub import MODEL, Stub, upstream
 from tests.faults import books
-from tests.faults.callers import Callers, Outcome, until
+from tests.faults.callers import Callers, Outcome, until, until_none
 
 pytestmark = pytest.mark.e2e
 
@@ -109,11 +109,7 @@ async def _settled(product: Product) -> None:
     await until(lambda: len(_journal(product)) <= 1, "only the living process has a journal")
     await until(lambda: _measured(product, "matrix_gateway_unsettled_calls") == 0, "all calls are settled")
     async with inside(product):
-        await until(_nothing_undelivered, "every event is delivered")
-
-
-async def _nothing_undelivered() -> bool:
-    return await books.undelivered() == []
+        await until_none(books.undelivered)
 
 
 def _journal(product: Product) -> list[Path]:
