@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from services.core.work import UnitOfWork
 
 _CLASS = 4_301  # of advisory locks: no other code uses it
-_SLOTS = 64  # organisations share slots, so that a batch of many takes few locks
+_SLOTS = 256  # organisations and event types share slots, so that a batch of many takes few locks
 _PLATFORM = _SLOTS  # a slot of its own
 
 _SHARE = sa.text(
@@ -25,18 +25,22 @@ _HOLD = sa.text("select pg_advisory_xact_lock(:class, hashtext(:name) & (:slots 
 _HOLD_PLATFORM = sa.text("select pg_advisory_xact_lock(:class, :platform)")
 
 
-async def share_meters(uow: UnitOfWork, organizations: Iterable[str]) -> None:
-    """Until commit no meter of these organisations or of the platform is made."""
-    await uow.execute(
-        _SHARE, {"class": _CLASS, "slots": _SLOTS, "platform": _PLATFORM, "names": list(organizations)}
-    )
+async def share_meters(uow: UnitOfWork, feeds: Iterable[tuple[str, str]]) -> None:
+    """Until commit no meter is made that events of these (organisation, event type) would feed."""
+    names = [_name(organization_id, event_type) for organization_id, event_type in feeds]
+    await uow.execute(_SHARE, {"class": _CLASS, "slots": _SLOTS, "platform": _PLATFORM, "names": names})
 
 
-async def hold_meters(uow: UnitOfWork, organization_id: str) -> None:
-    """Until commit no event of the organisation is stored; waits for those being stored now."""
-    await uow.execute(_HOLD, {"class": _CLASS, "slots": _SLOTS, "name": organization_id})
+async def hold_meters(uow: UnitOfWork, organization_id: str, event_type: str) -> None:
+    """Until commit no such event of the organisation is stored; waits for those being stored now."""
+    name = _name(organization_id, event_type)
+    await uow.execute(_HOLD, {"class": _CLASS, "slots": _SLOTS, "name": name})
 
 
 async def hold_platform_meters(uow: UnitOfWork) -> None:
     """Until commit no event at all is stored; waits for those being stored now."""
     await uow.execute(_HOLD_PLATFORM, {"class": _CLASS, "platform": _PLATFORM})
+
+
+def _name(organization_id: str, event_type: str) -> str:
+    return f"{organization_id} {event_type}"

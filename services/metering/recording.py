@@ -129,7 +129,7 @@ async def store(uow: UnitOfWork, events: Sequence[CheckedEvent]) -> Recorded:
     ordered = [unique[key] for key in sorted(unique)]
     organizations = {checked.organization_id for checked in ordered}
     # Before the meters are read: from here on none can be made that would miss these events.
-    await locks.share_meters(uow, organizations)
+    await locks.share_meters(uow, {(checked.organization_id, checked.event.type) for checked in ordered})
     currencies = await _currencies(uow, organizations)
     meters = await _meters(uow, organizations, {checked.event.type for checked in ordered})
     prices = await _prices(uow, ordered, meters, currencies)

@@ -141,13 +141,13 @@ async def create_meter(
 ) -> Meter:
     """Count events of `event_type` from the first one ever sent on.
 
-    Holds up the organisation's ingest until commit, about a second for a million stored events of the type.
-    Raises Invalid, or Conflict when the slug is taken, also by a meter of the platform.
+    Until commit no event of the type is stored for the organisation: some seconds, over a million stored
+    ones. Raises Invalid, or Conflict when the slug is taken, also by a meter of the platform.
     """
     uow.actor.require(Capability.METERS_WRITE)
     _check(slug, name, event_type, aggregation, value_property, unit)
-    await locks.hold_meters(uow, uow.organization_id)
     await _check_room(uow, slug)
+    await locks.hold_meters(uow, uow.organization_id, event_type)
     meter = Meter(
         id=new_id("mtr"),
         organization_id=uow.organization_id,
@@ -216,6 +216,8 @@ async def _count_stored(uow: UnitOfWork, meter: Meter) -> None:
 
 
 async def _check_room(uow: UnitOfWork, slug: str) -> None:
+    # One at a time, or two would both find the slug free.
+    await uow.execute("select from organization where id = :id for no key update", id=uow.organization_id)
     found = await uow.execute(
         "select organization_id, slug from meter where coalesce(organization_id, '') = any(:owners)",
         owners=["", uow.organization_id],

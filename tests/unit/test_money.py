@@ -30,7 +30,7 @@ minors = st.integers(-(10**15), 10**15)
 moneys = st.builds(Money, minors, codes)
 fractions = st.fractions(-(10**6), 10**6, max_denominator=10**6)
 weights = st.lists(
-    st.one_of(st.integers(0, 10**6), st.fractions(0, 100, max_denominator=1_000)), min_size=1, max_size=20
+    st.one_of(st.integers(0, 10**6), st.fractions(0, 100, max_denominator=1_000)), min_size=1, max_size=8
 ).filter(any)
 
 
@@ -113,7 +113,7 @@ def test_exact_amounts_have_twelve_places(value: Decimal) -> None:
     rounded = exact(value)
 
     assert rounded.as_tuple().exponent == -12
-    assert rounded == Decimal(round_half_away(Fraction(value) * 10**12)).scaleb(-12)
+    assert Fraction(rounded) == Fraction(round_half_away(Fraction(value) * 10**12), 10**12)
     assert exact(f"{value:f}") == rounded
     assert exact(rounded) == rounded
 

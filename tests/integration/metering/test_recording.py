@@ -15,8 +15,9 @@ from models.identity import Organization
 from models.types import Aggregation, Role
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
-from services.core.database import Database
+from services.core.database import Database, libpq_url
 from services.core.errors import Conflict, Forbidden, Invalid, MatrixError, TooLarge
+from services.core.wakeups import USAGE_CHANGED, listen
 from services.core.work import unit_of_work
 from services.metering import queries, rollup, rules, service
 from services.metering.calendar import Granularity
@@ -256,6 +257,19 @@ async def test_what_is_no_meter_is_refused(world: World, client: Organization) -
             await make_meter(world, client, **given)
 
 
+async def test_of_two_meters_made_at_once_under_one_slug_one_is_refused(
+    world: World, client: Organization
+) -> None:
+    made = await asyncio.gather(
+        *(make_meter(world, client, slug="new", event_type=f"type {n}") for n in range(4)),
+        return_exceptions=True,
+    )
+
+    assert [type(result) for result in made].count(Conflict) == 3
+    async with unit_of_work(world.actor(client), clock=CLOCK) as uow:
+        assert [meter.slug for meter in await queries.meters(uow)] == ["new", "seconds"]
+
+
 async def test_platform_meters_are_made_once_and_count_what_came_before(
     world: World, client: Organization
 ) -> None:
@@ -298,6 +312,25 @@ async def test_usage_of_an_unknown_organisation_is_refused(world: World) -> None
             await service.record(uow, [job("1", organization_id="org_nobody")])
 
     assert refusal.value.field == "organization_id"
+
+
+async def test_watchers_are_woken_when_figures_changed(
+    world: World, database: Database, client: Organization
+) -> None:
+    wakeups: Any = listen(libpq_url(database.url), USAGE_CHANGED, poll_s=60)
+    try:
+        assert await anext(wakeups) == ("", "")  # it listens
+        heard = asyncio.ensure_future(anext(wakeups))
+        await ingest(world, client, [job("1")])
+        assert await asyncio.wait_for(heard, 30) == (USAGE_CHANGED, client.id)
+
+        other = await world.organization()
+        heard = asyncio.ensure_future(anext(wakeups))
+        await ingest(world, client, [job("1")])  # nothing new: nobody is told
+        await ingest(world, other, [job("1")])
+        assert await asyncio.wait_for(heard, 30) == (USAGE_CHANGED, other.id)
+    finally:
+        await wakeups.aclose()
 
 
 async def test_readers_never_see_a_delta_twice_or_not_at_all(
