@@ -48,7 +48,7 @@ ADDED_MS_MAX = 1.5
 RATIO_MIN = 0.4
 START_S_MAX = 60.0
 SETTLED_S_MAX = 120.0
-UNLIMITED = "2000000000"
+UNLIMITED = "1000000000"
 
 
 async def run(*, repeats: int = REPEATS, round_s: float = ROUND_S) -> Result:

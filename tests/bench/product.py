@@ -31,8 +31,8 @@ STOP_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 30.0
 _POLL_S = 0.05
 _HIGH_LIMITS = {
-    "organization_requests_per_minute": "2000000000",
-    "organization_tokens_per_minute": "2000000000",
+    "organization_requests_per_minute": "1000000000",
+    "organization_tokens_per_minute": "1000000000",
 }
 
 
