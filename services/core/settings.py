@@ -10,6 +10,8 @@ from typing import Literal, Self
 from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PER_MINUTE_MAX = 1_000_000_000  # leases of limits are 32-bit numbers
+
 
 class Settings(BaseSettings):
     """Everything an operator may choose. Secrets are `SecretStr`, so that printing settings shows stars."""
@@ -42,8 +44,8 @@ class Settings(BaseSettings):
     # Upstreams may live inside only at these host:port pairs; see services/core/outgoing.py.
     allow_private_upstreams: list[str] = []
     # What one organisation may ask of the gateway with all its keys; keys may be limited further.
-    organization_requests_per_minute: int = Field(default=30_000, ge=1)
-    organization_tokens_per_minute: int = Field(default=10_000_000, ge=1)
+    organization_requests_per_minute: int = Field(default=30_000, ge=1, le=PER_MINUTE_MAX)
+    organization_tokens_per_minute: int = Field(default=10_000_000, ge=1, le=PER_MINUTE_MAX)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
+TOKENS_MAX = 2**31 - 1  # what journal and tables hold; an upstream that states more is not believed
 EVENT_BYTES_MAX = 4_000_000  # an upstream that never ends an event must not fill our memory
 DONE = b"data: [DONE]\n\n"
 
@@ -32,9 +33,13 @@ def usage_in(payload: dict[str, Any]) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+    if not _is_count(prompt) or not _is_count(completion):
         return None
     return Usage(prompt, completion)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= TOKENS_MAX
 
 
 def event(payload: dict[str, Any]) -> bytes:
@@ -127,7 +132,7 @@ class Cutter:
     def _take_running_count(self, timings: dict[str, Any]) -> None:
         """llama.cpp says with every piece how many tokens it has made, also those it still holds back."""
         made, read, cached = (timings.get(name, 0) for name in ("predicted_n", "prompt_n", "cache_n"))
-        if type(made) is int and type(read) is int and type(cached) is int:
+        if _is_count(made) and _is_count(read) and _is_count(cached) and _is_count(read + cached):
             self.completion_tokens = max(self.completion_tokens, made)
             self.prompt_tokens = read + cached
 

@@ -33,6 +33,7 @@ def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"MATRIX_MODE": "production"}, "MATRIX_SMTP_URL"),
         ({"MATRIX_MODE": "staging"}, "mode"),
         ({"MATRIX_POOL_SIZE": "0"}, "pool_size"),
+        ({"MATRIX_ORGANIZATION_TOKENS_PER_MINUTE": "3000000000"}, "organization_tokens_per_minute"),
     ],
 )
 def test_a_wrong_setting_is_named(

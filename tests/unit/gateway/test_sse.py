@@ -110,3 +110,15 @@ def test_usage_that_makes_no_sense_is_no_usage(usage: Any) -> None:
     cutter.feed(event(chunk("a", usage=usage)))
     assert cutter.usage is None
     assert cutter.completion_tokens == 1
+
+
+def test_counts_that_no_table_could_hold_are_not_believed() -> None:
+    """Such a call could never be settled, so its usage would be lost with all that is true of it."""
+    cutter = Cutter("m", wants_usage=False)
+    timings = {"predicted_n": 2**40, "prompt_n": -1, "cache_n": 0}
+    usage = {"prompt_tokens": 7, "completion_tokens": 2**31}
+
+    cutter.feed(event(chunk("a", timings=timings)) + event(chunk("b")) + event(chunk("c", usage=usage)))
+
+    assert cutter.usage is None
+    assert (cutter.prompt_tokens, cutter.completion_tokens) == (0, 2)
