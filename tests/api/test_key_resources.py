@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -204,7 +205,7 @@ async def test_use_of_a_key_is_noted(api: Api, acme: Organization) -> None:
 
 async def test_a_secret_is_not_given_again_to_somebody_else(api: Api, acme: Organization) -> None:
     """A colleague who may not even make keys sends the same request under the same Idempotency-Key."""
-    repeated = {"headers": {"idempotency-key": "first"}, "json": {"name": "laptop"}}
+    repeated: dict[str, Any] = {"headers": {"idempotency-key": "first"}, "json": {"name": "laptop"}}
     owner, viewer = await api.browser(acme), await api.browser(acme, Role.VIEWER)
     created = await owner.post("keys", **repeated)
     assert created.status_code == 201
