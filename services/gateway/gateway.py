@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import orjson
 from prometheus_client import Counter, Histogram
+from sqlalchemy.exc import DBAPIError
 
 from services.core import metrics, tracing
 from services.core.actor import Actor
@@ -124,7 +125,7 @@ class Gateway:
             async with asyncio.timeout(STOP_S_MAX):
                 await self.settler.settle_waiting()
                 await self.limiter.stop()
-        except (MatrixError, TimeoutError) as error:
+        except (MatrixError, DBAPIError, TimeoutError) as error:
             log.warning("gateway_stops_unsettled", error=str(error), unsettled=self.settler.unsettled)
         await self._client.close()
         self._flushing.shutdown()
@@ -297,7 +298,7 @@ class Gateway:
             try:
                 await self._recoverer.recover(self._left_behind)
                 failures, wait_s = 0, REFRESH_S
-            except (Unavailable, Conflict) as error:
+            except (Unavailable, Conflict, DBAPIError) as error:
                 failures += 1
                 wait_s = rules.retry_delay_s(failures, base_s=0.5, most_s=REFRESH_S)
                 log.warning("recovery_waits", error=str(error), in_s=wait_s)

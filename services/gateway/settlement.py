@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from services.core import metrics
 from services.core.crossing import Reason, crossing
@@ -141,7 +141,7 @@ class Settler:
             try:
                 await self.settle_waiting()
                 failures = 0
-            except (Unavailable, Conflict) as error:
+            except (Unavailable, Conflict, DBAPIError) as error:
                 failures += 1
                 log.warning("settlement_waits", error=str(error), unsettled=self.unsettled, failures=failures)
             metrics.GATEWAY_UNSETTLED.set(self.unsettled)
@@ -220,7 +220,8 @@ class Settler:
                 await settle(uow, calls)
         except (Unavailable, Conflict):
             raise
-        except (MatrixError, DBAPIError, ValueError) as error:
+        # Any other error of the database is about all calls: it is read-only, or its tables are not ours yet.
+        except (MatrixError, DataError, IntegrityError, ValueError) as error:
             if len(calls) == 1:
                 log.error("call_cannot_be_settled", request_id=calls[0].id, error=str(error)[:500])
                 return {calls[0].id}
