@@ -18,8 +18,10 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeUpstream]:
 
 
 @pytest.fixture
-def house(database: Database, world: World, fake: FakeUpstream, tmp_path: Path) -> House:
-    return House(database, world, fake, tmp_path)
+async def house(database: Database, world: World, fake: FakeUpstream, tmp_path: Path) -> AsyncIterator[House]:
+    house = House(database, world, fake, tmp_path)
+    yield house
+    await house.close()
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from services.metering.service import ensure_platform_meters
 from tests.world import World
 
 ROOT = Path(__file__).parents[3]
-WAIT_S = 20.0
+WAIT_S = 60.0  # far longer than anything takes, for machines that do much at once
 
 
 def free_port() -> int:
@@ -95,6 +96,7 @@ class House:
         self.app = GatewayApp()
         self.upstream_id = ""
         self._clients: list[Client] = []
+        self.processes: list[GatewayProcess] = []
 
     @property
     def gateway(self) -> Gateway:
@@ -128,8 +130,6 @@ class House:
         async with crossing(
             Reason.STAFF, actor=self.world.actor(operator, Role.OPERATOR), on=self.database
         ) as uow:
-            from decimal import Decimal
-
             for meter, amount in (("prompt_tokens", prompt), ("completion_tokens", completion)):
                 await catalog.set_price(
                     uow, model=model, meter=meter, currency="USD", unit_amount=Decimal(amount)
@@ -171,6 +171,14 @@ class House:
             )
             return [dict(row) for row in found.mappings()]
 
+    async def row(self, client: Client) -> dict[str, Any]:
+        """The one request row of a client, once it is there."""
+        async with asyncio.timeout(WAIT_S):
+            while not (rows := await self.rows(client.organization)):  # noqa: ASYNC110 (as in `until`)
+                await asyncio.sleep(0.01)
+        (row,) = rows
+        return row
+
     async def usage(self, organization: Organization) -> dict[str, int]:
         """Sums of the platform's meters over raw usage events."""
         async with crossing(Reason.INVARIANTS, on=self.database) as uow:
@@ -183,9 +191,15 @@ class House:
             )
             return {name: int(value) for name, value in found.mappings().one().items()}
 
-    async def close(self) -> None:
+    async def close_clients(self) -> None:
         for client in self._clients:
             await client.close()
+        self._clients.clear()
+
+    async def close(self) -> None:
+        await self.close_clients()
+        for process in self.processes:
+            process.kill()
 
 
 def model_fields(slug: str, upstream_id: str) -> upstreams.ModelFields:
@@ -212,10 +226,17 @@ async def served(house: House, **settings: Any) -> AsyncIterator[House]:
     try:
         yield house
     finally:
-        await house.close()
+        await house.close_clients()
         server.stop()
         await asyncio.wait_for(serving, WAIT_S)
         await house.app.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until it is so. Raises TimeoutError after WAIT_S."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110 (what is waited for happens in another process)
+            await asyncio.sleep(0.01)
 
 
 async def until_answers(base_url: str) -> None:
@@ -233,6 +254,7 @@ class GatewayProcess:
     """A gateway in a process of its own, which a test may kill."""
 
     def __init__(self, house: House, owner_url: str, **environment: str) -> None:
+        house.processes.append(self)
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
         self._process = subprocess.Popen(
