@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -100,14 +100,11 @@ def _round(value: Fraction) -> Fraction:
     return Fraction((2 * value * 10**12 + 1) // 2, 10**12)
 
 
-def _decimal(value: Any) -> Decimal | None:
-    if value is None:
-        return None
-    return (
-        Decimal(value.numerator) / Decimal(value.denominator)
-        if isinstance(value, Fraction)
-        else Decimal(value)
-    )
+_WIDE = Context(prec=100)  # Python's own 28 digits are fewer than a long history's sums have
+
+
+def _decimal(value: Fraction | int | None) -> Decimal | None:
+    return None if value is None else _WIDE.divide(Decimal(value.numerator), Decimal(value.denominator))
 
 
 def _cost(meter: MeterSpec, inside: Iterable[tuple[Kept, Any]]) -> Decimal | None:
