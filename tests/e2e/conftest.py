@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 import psutil
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.bench.product import Product, running
 from tests.e2e.browsing import Visitors
 from tests.tools import chromium
 
 STOP_S = 20
+expect.set_options(timeout=30_000)  # how long a busy machine may take; how fast it must be, benchmarks say
 
 
 @pytest.fixture(scope="session")

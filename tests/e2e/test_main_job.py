@@ -26,8 +26,6 @@ from tests.e2e.newcomer import Newcomer
 
 pytestmark = MARKS
 
-ARRIVAL_MS = 3_000  # the product promises one second; a test machine may be busy with a model
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def nadia(product: Product, browser: Browser) -> AsyncIterator[Newcomer]:
@@ -67,10 +65,10 @@ async def test_a_call_appears_on_the_open_overview(
 
     request_id = await steps.ask(product, nadia)
 
-    await expect(requests).to_have_text(str(before + 1), timeout=ARRIVAL_MS)
-    await expect(cost).not_to_have_text(cost_before, timeout=ARRIVAL_MS)
+    await expect(requests).to_have_text(str(before + 1))
+    await expect(cost).not_to_have_text(cost_before)
     row = page.get_by_role("row").filter(has=page.locator(f"a[href='/portal/requests/{request_id}']"))
-    await expect(row).to_be_visible(timeout=ARRIVAL_MS)
+    await expect(row).to_be_visible()
     await expect(row).to_contain_text(nadia.key_name)
     await expect(row.get_by_role("cell").last).to_contain_text("USD")
     await expect(page.get_by_role("heading", name="Make your first call")).to_have_count(0)
@@ -98,7 +96,7 @@ async def test_a_stream_arrives_in_pieces_and_is_counted(
     assert len([piece for piece in pieces if piece]) > 1
     usage = chunks[-1].usage
     assert usage is not None
-    await expect(requests).to_have_text(str(before + 1), timeout=ARRIVAL_MS)
+    await expect(requests).to_have_text(str(before + 1))
     newest = page.get_by_role("table", name="Latest requests").locator("tbody tr").first
     await expect(newest.get_by_role("cell").nth(3)).to_have_text(str(usage.prompt_tokens))
     await expect(newest.get_by_role("cell").nth(4)).to_have_text(str(usage.completion_tokens))
@@ -130,7 +128,7 @@ async def test_the_playground_streams_and_can_be_stopped(nadia: Newcomer, visito
     await page.get_by_label("Longest answer").fill("12")
     await message.fill("Say hello")
     await message.press("Control+Enter")
-    await expect(answer).to_contain_text(re.compile(r"\d+ tokens in, \d+ out"), timeout=30_000)
+    await expect(answer).to_contain_text(re.compile(r"\d+ tokens in, \d+ out"))
     await expect(answer.locator(".turn-text")).not_to_be_empty()
 
     await page.get_by_label("Longest answer").fill("512")
