@@ -227,10 +227,15 @@ def _messages(name: str, value: Any) -> None:
         raise Refusal(Code.INVALID_VALUE, f"'messages' must hold 1 to {MESSAGES_MAX} messages.", param=name)
     for number, message in enumerate(value):
         # Most messages are plain text; names for errors are only made where one may be needed.
-        if not (
-            isinstance(message, dict) and message.get("role") in ROLES and type(message.get("content")) is str
-        ):
+        if not _is_plain(message):
             _message(f"{name}[{number}]", message)
+
+
+def _is_plain(message: Any) -> bool:
+    if not isinstance(message, dict):
+        return False
+    role, content = message.get("role"), message.get("content")
+    return isinstance(role, str) and role in ROLES and isinstance(content, str)
 
 
 def _message(name: str, message: Any) -> None:
