@@ -93,6 +93,7 @@ class Hub:
         self._topics: dict[TopicKey, Topic] = {}
         self._watchers: set[Watcher] = set()
         self._position: int | None = None
+        self.listening = asyncio.Event()  # set once no change or event can be missed any more
 
     async def run(self) -> None:
         """Until cancelled: hear what changed, in this process or another, and refresh what is watched."""
@@ -108,6 +109,8 @@ class Hub:
                 log.warning("live_events_not_read", error=error.message)
             if channel == "":
                 self._changed({key.organization_id for key in self._topics})
+            if self._position is not None:
+                self.listening.set()
 
     def join(self, actor: Actor) -> Watcher:
         watcher = Watcher(actor)

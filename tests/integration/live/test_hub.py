@@ -42,6 +42,8 @@ async def _running(database: Database) -> AsyncIterator[Hub]:
     hub = Hub(database, views=VIEWS)
     task = asyncio.create_task(hub.run())
     try:
+        async with asyncio.timeout(20):
+            await hub.listening.wait()
         yield hub
     finally:
         task.cancel()
