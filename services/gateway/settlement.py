@@ -133,6 +133,8 @@ class Settler:
 
     async def run(self) -> None:
         """Settle until cancelled."""
+        # Counted when asked: a figure set once a round says nothing of a call that closed since.
+        metrics.GATEWAY_UNSETTLED.set_function(lambda: self.unsettled)
         failures = 0
         while True:
             await self._pause(
@@ -144,7 +146,6 @@ class Settler:
             except (Unavailable, Conflict, DBAPIError) as error:
                 failures += 1
                 log.warning("settlement_waits", error=str(error), unsettled=self.unsettled, failures=failures)
-            metrics.GATEWAY_UNSETTLED.set(self.unsettled)
 
     async def _pause(self, delay_s: float) -> None:
         """Until a batch is full or due; after a failure for as long as the delay says, however much waits."""
