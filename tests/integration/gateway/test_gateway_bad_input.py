@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -151,7 +152,7 @@ async def test_the_bound_of_a_body_holds_without_a_stated_length(gateway: House,
     await gateway.furnish("plain")
     ana = await gateway.client()
 
-    async def chunks() -> Any:
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(length // 1_000):
             yield b"x" * 1_000
 
