@@ -5,12 +5,14 @@ system user of its own, which needs to pass through the folders above its binari
 """
 
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
 import stat
 import struct
 import subprocess
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +64,35 @@ def server_account() -> ServerAccount:
     """The account for the server, made on first use when we are root."""
     if os.geteuid() != 0:
         return ServerAccount()
-    with contextlib.suppress(KeyError):
-        return _known_account()
+    with _one_start_at_a_time():
+        with contextlib.suppress(KeyError):
+            return _known_account()
+        refused = _add_account()
+        with contextlib.suppress(KeyError):
+            return _known_account()
+    raise PostgresFailed(
+        f"PostgreSQL does not run as root and its account {SERVER_ACCOUNT} could not be made "
+        f"({refused}): add that system user, or run as an ordinary user."
+    )
+
+
+@contextlib.contextmanager
+def _one_start_at_a_time() -> Generator[None]:
+    """Hold all other starts on this machine here.
+
+    Two useradd at once both succeed now and then, and the id that the first one gave is then nobody's: initdb
+    refused to run as it. The lock is on the folder, since useradd replaces the file of accounts.
+    """
+    folder = os.open("/etc", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _add_account() -> str:
+    """Make the account; returns what useradd said against it."""
     useradd = shutil.which("useradd")
     if useradd is None:
         raise PostgresFailed(
@@ -72,13 +101,7 @@ def server_account() -> ServerAccount:
         )
     command = [useradd, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"]
     made = subprocess.run([*command, SERVER_ACCOUNT], capture_output=True, text=True, check=False)
-    # Two starts at once may both try; the account counts, not who made it.
-    with contextlib.suppress(KeyError):
-        return _known_account()
-    raise PostgresFailed(
-        f"PostgreSQL does not run as root and its account {SERVER_ACCOUNT} could not be made "
-        f"({made.stderr.strip()}): add that system user, or run as an ordinary user."
-    )
+    return made.stderr.strip()
 
 
 def _known_account() -> ServerAccount:
