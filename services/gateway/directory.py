@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from yarl import URL
 from services.core.crossing import Reason, crossing
 from services.core.crypto import CannotOpen, Place, vault
 from services.core.database import Database
-from services.core.errors import MatrixError
+from services.core.errors import MatrixError, Unavailable
 from services.core.logs import get_logger
 from services.core.outgoing import checked_url
 from services.core.work import UnitOfWork
@@ -21,6 +22,7 @@ from services.gateway.orders import UPSTREAM_PATH, Endpoint
 log = get_logger(__name__)
 
 BUILTIN = "builtin"
+LOOKS_PER_MINUTE = 60  # for names that are not known: anyone may invent them
 PLATFORM = "platform"  # the tenant in the place of secrets that belong to the installation
 
 _ROWS = """
@@ -120,6 +122,7 @@ class Directory:
         self._circuits: dict[str, Circuit] = {}
         self.routes: dict[str, Route] = {}
         self.loaded_at = 0.0
+        self._looks = 0.0
 
     async def load(self) -> None:
         """Read everything again. Raises Unavailable; then what was known stays."""
@@ -127,6 +130,23 @@ class Directory:
             routes = await self._read(uow)
         self.routes = routes
         self.loaded_at = time.monotonic()
+
+    async def look_up(self, slug: str) -> Route | None:
+        """The route of a name, read once more if it is not known: word of a new model may still be on its way.
+
+        While the database is away, or after too many unknown names, what is known decides.
+        """
+        if slug not in self.routes and self._may_look():
+            with contextlib.suppress(Unavailable):
+                await self.load()
+        return self.routes.get(slug)
+
+    def _may_look(self) -> bool:
+        now, share = time.monotonic(), LOOKS_PER_MINUTE
+        if not rules.judge(self._looks, now, cost=1, share=share, limit=share).allowed:
+            return False
+        self._looks = rules.take(self._looks, now, cost=1, share=share)
+        return True
 
     async def _read(self, uow: UnitOfWork) -> dict[str, Route]:
         targets: dict[str, Target | None] = {}

@@ -138,7 +138,7 @@ class Gateway:
         caller = await self._identify(request, Capability.MODELS_READ)
         shown = [
             _model_json(route)
-            for route in (await self._routes()).values()
+            for route in (await self._known()).routes.values()
             if not caller.models or route.slug in caller.models
         ]
         await reply.send(200, [JSON_TYPE], orjson.dumps({"object": "list", "data": shown}))
@@ -247,7 +247,7 @@ class Gateway:
         caller.require(capability)
         return caller
 
-    async def _routes(self) -> dict[str, Route]:
+    async def _known(self) -> Directory:
         if not self.directory.loaded_at:
             try:
                 await self.directory.load()
@@ -255,10 +255,10 @@ class Gateway:
                 raise Refusal(
                     Code.NOT_AVAILABLE, "The list of models cannot be read at the moment."
                 ) from error
-        return self.directory.routes
+        return self.directory
 
     async def _route_of(self, caller: Caller, slug: str) -> Route:
-        route = (await self._routes()).get(slug)
+        route = await (await self._known()).look_up(slug)
         if route is None:
             raise Refusal(
                 Code.MODEL_NOT_FOUND, f"The model '{slug}' does not exist. See GET /v1/models.", param="model"
