@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import logging
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.core import crypto, migrations
+from services.core import crypto, logs, migrations
 from services.core import database as databases
 from services.core.database import Database
 from services.core.postgres import EmbeddedPostgres
@@ -60,3 +62,14 @@ async def database(postgres: EmbeddedPostgres, database_name: str, tmp_path: Pat
 @pytest.fixture
 def world(database: Database) -> World:
     return World(database)
+
+
+@pytest.fixture
+def written() -> io.StringIO:
+    """What is logged, as the product writes it: one JSON object a line."""
+    stream = io.StringIO()
+    logs.configure("info", "json", "test")
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(stream)
+    return stream

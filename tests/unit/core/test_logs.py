@@ -13,16 +13,6 @@ from services.core import logs, tracing
 from services.core.database import connect
 
 
-@pytest.fixture
-def written() -> io.StringIO:
-    stream = io.StringIO()
-    logs.configure("info", "json", "test")
-    handler = logging.getLogger().handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(stream)
-    return stream
-
-
 @pytest.mark.parametrize(
     ("fields", "canary"),
     [
