@@ -9,13 +9,29 @@ from typing import Any
 from fastapi import FastAPI
 
 from matrix_app.api import errors, health
-from matrix_app.api.edge import Edge
+from matrix_app.api.edge import Edge, Receive, Scope, Send
 from matrix_app.api.gateway import GatewayApp
 from matrix_app.api.v1 import doors, figures, keys, models, organizations, requests, staff, usage
 from services.core import runtime
 from services.core.settings import settings
 
 API = "/api/v1"
+GATEWAY = "/v1"
+
+
+class Api(FastAPI):
+    """REST and health, with the gateway before them: a call of a model passes through no framework."""
+
+    def __init__(self, gateway: GatewayApp, **options: Any) -> None:
+        super().__init__(**options)
+        self._gateway = Edge(gateway)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and (path.startswith(f"{GATEWAY}/") or path == GATEWAY):
+            await self._gateway(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app() -> FastAPI:
@@ -32,9 +48,8 @@ def create_app() -> FastAPI:
             await gateway.stop()
             await runtime.stop()
 
-    app = FastAPI(title="Matrix", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = Api(gateway, title="Matrix", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     errors.install(app)
-    app.mount("/v1", gateway)  # first: its calls are many, and routes are tried in order
     app.include_router(health.router)
     # An app of its own: what is not found below /api/v1 is a problem document, never a page.
     app.mount(API, _rest())

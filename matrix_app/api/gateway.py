@@ -40,7 +40,7 @@ _ENDPOINTS = {
 
 
 class GatewayApp:
-    """An ASGI app to mount at /v1. `start` and `stop` belong in the lifespan of whoever mounts it."""
+    """An ASGI app for /v1. `start` and `stop` belong in the lifespan of whoever serves it."""
 
     def __init__(self) -> None:
         self._gateway: Gateway | None = None
@@ -95,9 +95,6 @@ class GatewayApp:
             await self._gateway.model(request, reply, unquote(path.removeprefix("/models/")))
         else:
             raise Refusal(Code.NO_ROUTE, f"Unknown request URL: {method} /v1{path}.")
-
-
-gateway_app = GatewayApp()
 
 
 def _actor_for(on: Database) -> Callable[[str], Awaitable[Actor | None]]:
