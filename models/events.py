@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Field
 
-from models.base import Table, instant
+from models.base import Table, instant, personal
 from models.types import BIG, BYTES, ID
 
 JSONB: Any = postgresql.JSONB()
@@ -26,6 +26,7 @@ class Event(Table, table=True):
         sa.Index("uq_event_position", "position", unique=True),
         sa.Index("ix_event_organization_id", "organization_id", "id"),
         sa.Index("ix_event_aggregate_id", "aggregate_id", "id"),
+        sa.Index("ix_event_actor_id", "actor_id", "id"),
     )
 
     id: int | None = Field(
@@ -36,6 +37,7 @@ class Event(Table, table=True):
     aggregate_id: str = Field(sa_type=ID)
     organization_id: str | None = Field(default=None, sa_type=ID, nullable=True)
     actor_id: str = Field(default="", sa_type=ID)
+    address: str = personal(default="")  # from where, when somebody at a door caused it
     payload: dict[str, Any] = Field(sa_type=JSONB, default={})
     happened_at: datetime = instant()  # business time
     recorded_at: datetime = instant()  # wall time

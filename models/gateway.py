@@ -79,6 +79,8 @@ class ApiKey(Table, table=True):
     revoked_at: datetime | None = instant(nullable=True)
     replaces_id: str | None = reference("api_key.id", nullable=True)
     created_by: str | None = reference("account.id", nullable=True)
+    project_id: str | None = reference("project.id", nullable=True, index=True)  # for the key's whole life
+    service_account_id: str | None = reference("service_account.id", nullable=True, index=True)
     created_at: datetime = instant()
     version: int = 1
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 
 from models.base import Table, id_field, instant, personal, reference
-from models.types import BYTES, ID, BillingMode
+from models.types import BIG, BYTES, ID, BillingMode
 
 
 class Account(Table, table=True):
@@ -24,6 +24,7 @@ class Account(Table, table=True):
     password_hash: str
     verified_at: datetime | None = instant(nullable=True)
     suspended_at: datetime | None = instant(nullable=True)
+    password_changed_at: datetime | None = instant(nullable=True)
     created_at: datetime = instant()
     version: int = 1
 
@@ -62,6 +63,74 @@ class Membership(Table, table=True):
     account_id: str = reference("account.id", index=True)
     role: str
     created_at: datetime = instant()
+    suspended_at: datetime | None = instant(nullable=True)  # may sign in, but not work in this organisation
+    version: int = 1
+
+
+class Invitation(Table, table=True):
+    """Somebody asked to join by mail. The link fits one address only; `token_hash` is all that is kept of it."""
+
+    __tablename__ = "invitation"
+    tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (
+        sa.Index(
+            "uq_invitation_open",
+            "organization_id",
+            "email_key",
+            unique=True,
+            postgresql_where=sa.text("accepted_at is null and revoked_at is null"),
+        ),
+        sa.Index("ix_invitation_organization_id", "organization_id", "id"),
+    )
+
+    id: str = id_field()
+    organization_id: str = reference("organization.id")
+    email: str = personal()
+    email_key: str = personal()
+    role: str
+    token_hash: bytes = Field(sa_type=BYTES, unique=True)
+    invited_by: str = reference("account.id")
+    created_at: datetime = instant()
+    expires_at: datetime = instant()
+    accepted_at: datetime | None = instant(nullable=True)
+    accepted_by: str | None = reference("account.id", nullable=True)
+    revoked_at: datetime | None = instant(nullable=True)
+    version: int = 1
+
+
+class ServiceAccount(Table, table=True):
+    """Somebody who is a program: has a role in one organisation and acts by its keys only."""
+
+    __tablename__ = "service_account"
+    tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (sa.UniqueConstraint("organization_id", "name_key"),)
+
+    id: str = id_field()
+    organization_id: str = reference("organization.id")
+    name: str
+    name_key: str
+    role: str
+    created_by: str | None = reference("account.id", nullable=True)
+    created_at: datetime = instant()
+    disabled_at: datetime | None = instant(nullable=True)
+    version: int = 1
+
+
+class Project(Table, table=True):
+    """A part of an organisation's work. A key belongs to one for life, so usage by project is that of its keys."""
+
+    __tablename__ = "project"
+    tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (sa.UniqueConstraint("organization_id", "name_key"),)
+
+    id: str = id_field()
+    organization_id: str = reference("organization.id")
+    name: str
+    name_key: str
+    description: str = ""
+    created_by: str | None = reference("account.id", nullable=True)
+    created_at: datetime = instant()
+    archived_at: datetime | None = instant(nullable=True)
     version: int = 1
 
 
@@ -80,6 +149,47 @@ class Session(Table, table=True):
     last_seen_at: datetime = instant()
     expires_at: datetime = instant()
     ended_at: datetime | None = instant(nullable=True)
+    proved_at: datetime = instant()  # when the person last showed who they are; risky acts ask again after a while
+    second_factor: bool = False
+
+
+class SignIn(Table, table=True):
+    """One attempt to sign in to an account, for its owner to look at."""
+
+    __tablename__ = "sign_in"
+    __table_args__ = (sa.Index("ix_sign_in_account_id", "account_id", sa.text("at desc"), "id"),)
+
+    id: str = id_field()
+    account_id: str = reference("account.id")
+    session_id: str | None = Field(default=None, sa_type=ID, nullable=True)
+    at: datetime = instant()
+    outcome: str  # signed_in, wrong_password, wrong_code, recovery_code
+    address: str = personal(default="")
+    user_agent: str = personal(default="")
+
+
+class Authenticator(Table, table=True):
+    """The TOTP seed of an account, sealed. It counts once `confirmed_at` is set; `last_step` refuses replays."""
+
+    __tablename__ = "authenticator"
+
+    account_id: str = Field(primary_key=True, sa_type=ID, foreign_key="account.id")
+    seed_sealed: bytes = Field(sa_type=BYTES)
+    created_at: datetime = instant()
+    confirmed_at: datetime | None = instant(nullable=True)
+    last_step: int = Field(default=-1, sa_type=BIG)
+
+
+class RecoveryCode(Table, table=True):
+    """One of the codes that open an account without its authenticator, each once."""
+
+    __tablename__ = "recovery_code"
+
+    id: str = id_field()
+    account_id: str = reference("account.id", index=True)
+    code_hash: bytes = Field(sa_type=BYTES, unique=True)
+    created_at: datetime = instant()
+    used_at: datetime | None = instant(nullable=True)
 
 
 class MailToken(Table, table=True):

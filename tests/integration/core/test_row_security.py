@@ -21,7 +21,7 @@ async def _tenant_tables(connection: psycopg.AsyncConnection[tuple[object, ...]]
     rows = await connection.execute(
         "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid"
         " where c.relkind in ('r', 'p') and not c.relispartition and a.attname = 'organization_id'"
-        " and c.relname <> 'session' order by 1"
+        " and c.relname not in ('session', 'notification') order by 1"
     )
     return [str(name) for (name,) in await rows.fetchall()]
 
