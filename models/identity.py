@@ -149,7 +149,9 @@ class Session(Table, table=True):
     last_seen_at: datetime = instant()
     expires_at: datetime = instant()
     ended_at: datetime | None = instant(nullable=True)
-    proved_at: datetime = instant()  # when the person last showed who they are; risky acts ask again after a while
+    proved_at: datetime = (
+        instant()
+    )  # when the person last showed who they are; risky acts ask again after a while
     second_factor: bool = False
 
 

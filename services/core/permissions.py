@@ -11,6 +11,16 @@ class Capability(StrEnum):
     ORGANIZATION_READ = "organization.read"
     ORGANIZATION_WRITE = "organization.write"
     MEMBERS_READ = "members.read"
+    MEMBERS_WRITE = "members.write"
+    SERVICE_ACCOUNTS_READ = "service_accounts.read"
+    SERVICE_ACCOUNTS_WRITE = "service_accounts.write"
+    PROJECTS_READ = "projects.read"
+    PROJECTS_WRITE = "projects.write"
+    AUDIT_READ = "audit.read"
+    TASKS_READ = "tasks.read"
+    TASKS_WRITE = "tasks.write"
+    FILES_READ = "files.read"
+    FILES_WRITE = "files.write"
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
     USAGE_READ = "usage.read"
@@ -26,20 +36,58 @@ class Capability(StrEnum):
     STAFF_PRICES_READ = "staff.prices.read"
     STAFF_PRICES_WRITE = "staff.prices.write"
     STAFF_MAILBOX_READ = "staff.mailbox.read"
+    STAFF_AUDIT_READ = "staff.audit.read"
+    STAFF_HEALTH_READ = "staff.health.read"
+    STAFF_JOBS_WRITE = "staff.jobs.write"
 
 
 C = Capability
 
-_VIEW = {C.ORGANIZATION_READ, C.MEMBERS_READ, C.USAGE_READ, C.MODELS_READ}
-_DEVELOP = _VIEW | {C.KEYS_READ, C.KEYS_WRITE, C.USAGE_WRITE, C.INFERENCE, C.COST_READ}
-_BILL = _VIEW | {C.COST_READ, C.KEYS_READ}
-_ADMINISTER = _DEVELOP | _BILL | {C.ORGANIZATION_WRITE, C.METERS_WRITE}
-_STAFF_VIEW = {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ}
+_VIEW = {
+    C.ORGANIZATION_READ,
+    C.MEMBERS_READ,
+    C.PROJECTS_READ,
+    C.USAGE_READ,
+    C.MODELS_READ,
+    C.TASKS_READ,
+    C.FILES_READ,
+}
+_DEVELOP = _VIEW | {
+    C.KEYS_READ,
+    C.KEYS_WRITE,
+    C.SERVICE_ACCOUNTS_READ,
+    C.USAGE_WRITE,
+    C.INFERENCE,
+    C.COST_READ,
+    C.TASKS_WRITE,
+    C.FILES_WRITE,
+}
+_BILL = _VIEW | {C.COST_READ, C.KEYS_READ, C.TASKS_WRITE, C.FILES_WRITE}
+_ADMINISTER = (
+    _DEVELOP
+    | _BILL
+    | {
+        C.ORGANIZATION_WRITE,
+        C.MEMBERS_WRITE,
+        C.SERVICE_ACCOUNTS_WRITE,
+        C.PROJECTS_WRITE,
+        C.METERS_WRITE,
+        C.AUDIT_READ,
+    }
+)
+_STAFF_VIEW = {
+    C.STAFF_ORGANIZATIONS_READ,
+    C.STAFF_UPSTREAMS_READ,
+    C.STAFF_PRICES_READ,
+    C.STAFF_HEALTH_READ,
+}
 _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_ORGANIZATIONS_WRITE,
     C.STAFF_UPSTREAMS_WRITE,
     C.STAFF_PRICES_WRITE,
     C.STAFF_MAILBOX_READ,
+    C.STAFF_AUDIT_READ,
+    C.STAFF_JOBS_WRITE,
 }
 
 ROLE_CAPABILITIES: dict[Role, frozenset[Capability]] = {
@@ -50,10 +98,8 @@ ROLE_CAPABILITIES: dict[Role, frozenset[Capability]] = {
     Role.VIEWER: frozenset(_VIEW),
     # Staff roles exist only in organisations of kind operator.
     Role.OPERATOR: frozenset(_ADMINISTER | _STAFF_WORK),
-    Role.SUPPORT: frozenset(
-        _VIEW | {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ}
-    ),
-    Role.GOVERNANCE: frozenset(_VIEW | {C.COST_READ} | _STAFF_VIEW),
+    Role.SUPPORT: frozenset(_VIEW | _STAFF_VIEW),
+    Role.GOVERNANCE: frozenset(_VIEW | {C.COST_READ, C.STAFF_AUDIT_READ} | _STAFF_VIEW),
 }
 
 STAFF_ROLES = frozenset({Role.OPERATOR, Role.SUPPORT, Role.GOVERNANCE})

@@ -14,6 +14,11 @@ READING = frozenset(
     {
         Capability.ORGANIZATION_READ,
         Capability.MEMBERS_READ,
+        Capability.SERVICE_ACCOUNTS_READ,
+        Capability.PROJECTS_READ,
+        Capability.AUDIT_READ,
+        Capability.TASKS_READ,
+        Capability.FILES_READ,
         Capability.KEYS_READ,
         Capability.USAGE_READ,
         Capability.COST_READ,
