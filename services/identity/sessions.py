@@ -132,6 +132,7 @@ async def _open(uow: UnitOfWork, account_id: str, client: Client) -> OpenedSessi
         created_at=uow.wall_now,
         last_seen_at=uow.wall_now,
         expires_at=uow.wall_now + rules.SESSION_AGE_MAX,
+        proved_at=uow.wall_now,
     )
     uow.add(row)
     uow.record(

@@ -41,6 +41,7 @@ async def sign_in(house: House, role: Role) -> tuple[httpx.AsyncClient, str, str
                 organization_id=organization.id,
                 created_at=now,
                 last_seen_at=now,
+                proved_at=now,
                 expires_at=now + timedelta(days=1),
             )
         )

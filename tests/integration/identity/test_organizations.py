@@ -16,19 +16,30 @@ from tests.integration.identity.conftest import People
 from tests.world import World
 
 C = Capability
-_VIEW = {C.ORGANIZATION_READ, C.MEMBERS_READ, C.USAGE_READ, C.MODELS_READ}
-_STAFF_READ = {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ}
+_VIEW = {
+    C.ORGANIZATION_READ,
+    C.MEMBERS_READ,
+    C.PROJECTS_READ,
+    C.USAGE_READ,
+    C.MODELS_READ,
+    C.TASKS_READ,
+    C.FILES_READ,
+}
+_WRITE = {C.TASKS_WRITE, C.FILES_WRITE}
+_STAFF_READ = {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ, C.STAFF_HEALTH_READ}
 
 # Written out once more by hand: whoever changes the product's table must mean it.
 TABLE: dict[Role, set[Capability]] = {
     Role.OWNER: set(Capability) - {c for c in Capability if c.value.startswith("staff.")},
     Role.ADMIN: set(Capability) - {c for c in Capability if c.value.startswith("staff.")},
-    Role.BILLING: _VIEW | {C.COST_READ, C.KEYS_READ},
-    Role.DEVELOPER: _VIEW | {C.COST_READ, C.KEYS_READ, C.KEYS_WRITE, C.USAGE_WRITE, C.INFERENCE},
+    Role.BILLING: _VIEW | _WRITE | {C.COST_READ, C.KEYS_READ},
+    Role.DEVELOPER: _VIEW
+    | _WRITE
+    | {C.COST_READ, C.KEYS_READ, C.KEYS_WRITE, C.SERVICE_ACCOUNTS_READ, C.USAGE_WRITE, C.INFERENCE},
     Role.VIEWER: _VIEW,
     Role.OPERATOR: set(Capability),
     Role.SUPPORT: _VIEW | _STAFF_READ,
-    Role.GOVERNANCE: _VIEW | _STAFF_READ | {C.COST_READ},
+    Role.GOVERNANCE: _VIEW | _STAFF_READ | {C.COST_READ, C.STAFF_AUDIT_READ},
 }
 
 

@@ -67,6 +67,7 @@ async def sign_in(
                 organization_id=organization.id if organization else None,
                 created_at=now,
                 last_seen_at=now,
+                proved_at=now,
                 expires_at=now + timedelta(days=1),
             )
         )
