@@ -176,6 +176,9 @@ async def _admitted(
 ) -> Answer:
     token = session_token(state.router.headers.cookie)
     caller = await actor_for_token(token) if token else None
+    if caller is not None:
+        # Reflex has looked through as many proxies as rxconfig.py says are trusted.
+        caller = replace(caller, actor=caller.actor.at(state.router.session.client_ip))
     if needs is not ANYONE and caller is None:
         return leave_for(addresses.sign_in_for(_address(state)))
     if isinstance(needs, Capability) and caller is not None:

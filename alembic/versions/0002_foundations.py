@@ -287,6 +287,8 @@ def create_tables() -> None:
     op.create_foreign_key(op.f("fk_api_key_project_id"), "api_key", "project", ["project_id"], ["id"])
     op.add_column("event", sa.Column("address", sa.String(), nullable=False, server_default=""))
     op.create_index("ix_event_actor_id", "event", ["actor_id", "id"], unique=False)
+    op.create_index("ix_event_type", "event", ["type", "id"], unique=False)
+    op.create_index("ix_event_recorded_at", "event", ["recorded_at"], unique=False, postgresql_using="brin")
     op.add_column("membership", sa.Column("suspended_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
         "session",
@@ -303,6 +305,8 @@ def downgrade() -> None:
     op.drop_column("session", "second_factor")
     op.drop_column("session", "proved_at")
     op.drop_column("membership", "suspended_at")
+    op.drop_index("ix_event_recorded_at", table_name="event", postgresql_using="brin")
+    op.drop_index("ix_event_type", table_name="event")
     op.drop_index("ix_event_actor_id", table_name="event")
     op.drop_column("event", "address")
     op.drop_constraint(op.f("fk_api_key_project_id"), "api_key", type_="foreignkey")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -55,7 +55,7 @@ async def caller(
     """Raises Unauthenticated, or Forbidden for a request another site may have sent in a person's name."""
     authorization = request.headers.get("authorization")
     if authorization is not None:
-        return await _by_key(authorization)
+        return _seen_at(await _by_key(authorization), request)
     if not cookie:
         raise Unauthenticated(
             "This needs an API key or a session.",
@@ -65,7 +65,13 @@ async def caller(
     signed_in = await queries.actor_for_token(cookie)
     if signed_in is None:
         raise Unauthenticated("The session has ended.", next_step="Sign in again.", code="session_ended")
-    return Caller(signed_in.actor, person=signed_in)
+    return _seen_at(Caller(signed_in.actor, person=signed_in), request)
+
+
+def _seen_at(who: Caller, request: Request) -> Caller:
+    """The caller with the address the request comes from, which the event log keeps."""
+    actor = who.actor.at(client_of(request).address)
+    return replace(who, actor=actor, person=replace(who.person, actor=actor) if who.person else None)
 
 
 async def _by_key(authorization: str) -> Caller:

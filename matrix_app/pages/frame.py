@@ -30,6 +30,7 @@ PORTAL_NAV = (
         ),
         text="nav.group.build",
     ),
+    NavGroup((NavItem("nav.audit", "/portal/audit", "clock"),), text="nav.group.organization"),
 )
 
 GOVERNANCE_NAV = (
@@ -38,6 +39,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.organizations", "/governance/organizations", "building-2", phone=True),
             NavItem("nav.upstreams", "/governance/upstreams", "server", phone=True),
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
+            NavItem("nav.audit", "/governance/audit", "clock"),
         )
     ),
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.types import Role
 from services.core.errors import Forbidden
 from services.core.permissions import ROLE_CAPABILITIES, Capability
+
+SYSTEM = "system"  # the actor of what nobody asked for
+ADDRESS_CHARACTERS_MAX = 64  # an IPv6 address with its zone fits; a forwarded header may hold anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Actor:
     account_id: str | None = None
     session_id: str | None = None
     trace_id: str = ""
+    address: str = ""  # from where, when a door knows it
 
     def may(self, capability: Capability) -> bool:
         return capability in self.capabilities
@@ -35,7 +39,11 @@ class Actor:
             permission=capability.value,
         )
 
+    def at(self, address: str) -> Actor:
+        """The same actor, seen at `address`."""
+        return replace(self, address=address[:ADDRESS_CHARACTERS_MAX])
+
 
 def system(organization_id: str | None = None) -> Actor:
     """The product itself, acting for nobody: schedules, subscribers, demo data."""
-    return Actor("system", organization_id, frozenset(Capability))
+    return Actor(SYSTEM, organization_id, frozenset(Capability))

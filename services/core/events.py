@@ -35,9 +35,10 @@ _LOCK = sa.text(
     " from (select distinct unnest(cast(:aggregates as text[])) as aggregate order by 1) as locks"
 )
 _INSERT = sa.text(
-    "insert into event (type, aggregate_id, organization_id, actor_id, payload, happened_at, recorded_at, trace_id)"
-    " select r.item->>'type', r.item->>'aggregate_id', r.item->>'organization_id', :actor_id, r.item->'payload',"
-    " :now, :wall_now, :trace_id"
+    "insert into event (type, aggregate_id, organization_id, actor_id, address, payload, happened_at, recorded_at,"
+    " trace_id)"
+    " select r.item->>'type', r.item->>'aggregate_id', r.item->>'organization_id', :actor_id, :address,"
+    " r.item->'payload', :now, :wall_now, :trace_id"
     " from jsonb_array_elements(cast(:rows as jsonb)) with ordinality as r(item, n) order by r.n"
 )
 
@@ -47,6 +48,7 @@ async def append(
     events: list[DomainEvent],
     *,
     actor_id: str,
+    address: str,
     trace_id: str,
     now: datetime,
     wall_now: datetime,
@@ -67,6 +69,7 @@ async def append(
         {
             "rows": dumps(rows).decode(),
             "actor_id": actor_id,
+            "address": address,
             "trace_id": trace_id,
             "now": now,
             "wall_now": wall_now,

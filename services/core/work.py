@@ -139,6 +139,7 @@ async def _finish(uow: UnitOfWork) -> None:
             await uow.session.connection(),
             uow.recorded,
             actor_id=uow.actor.id,
+            address=uow.actor.address,
             trace_id=uow.actor.trace_id or tracing.current_trace_id(),
             now=uow.now,
             wall_now=uow.wall_now,

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from models.identity import Account, MailToken
+from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
@@ -62,7 +63,7 @@ async def sign_up(
 
     password_hash = await passwords.hashed(password)
 
-    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+    async with crossing(Reason.SIGN_IN, actor=system().at(client.address), clock=clock) as uow:
         await _open_account(uow, address, name=name, password_hash=password_hash)
 
 

@@ -20,7 +20,7 @@ from services.core.database import Database
 from services.core.errors import Forbidden, Unauthenticated, not_found
 from services.core.ids import new_id, new_secret
 from services.core.work import UnitOfWork
-from services.identity import passwords, rules, throttle
+from services.identity import passwords, policies, rules, throttle
 from services.identity.accounts import Client
 from services.identity.events import SessionEnded, SessionStarted, SessionSwitched
 from services.identity.throttle import SIGN_IN_ACCOUNT, SIGN_IN_NETWORK, Subject
@@ -66,7 +66,8 @@ async def sign_in(*, email: str, password: str, client: Client, clock: Clock | N
             code="wrong_credentials",
         )
     renewed = await passwords.hashed(password) if passwords.is_outdated(account.password_hash) else None
-    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+    who = policies.person(account.id).at(client.address)
+    async with crossing(Reason.SIGN_IN, actor=who, clock=clock) as uow:
         await throttle.forgive(uow, subjects)
         await _require_unchanged(uow, account, renewed_hash=renewed)
         _require_admissible(account)
@@ -153,7 +154,7 @@ async def _organization_to_start_in(uow: UnitOfWork, account_id: str) -> str | N
     return found.scalar_one_or_none()
 
 
-async def sign_out(token: str, *, clock: Clock | None = None) -> None:
+async def sign_out(token: str, *, address: str = "", clock: Clock | None = None) -> None:
     """End the token's session. Signing out twice, or with a token that is nobody's, changes nothing."""
     if not token.isascii():
         return
@@ -167,6 +168,8 @@ async def sign_out(token: str, *, clock: Clock | None = None) -> None:
             )
         ).one_or_none()
         if ended is not None:
+            # Only now is it known who acts: an expired session may be ended, too.
+            uow.actor = policies.person(ended.account_id, session_id=ended.id).at(address)
             uow.record(
                 SessionEnded(
                     aggregate_id=ended.id,
@@ -187,7 +190,12 @@ returning s.id, s.account_id, s.expires_at
 
 
 async def switch_organization(
-    token: str, organization_id: str, *, on: Database | None = None, clock: Clock | None = None
+    token: str,
+    organization_id: str,
+    *,
+    address: str = "",
+    on: Database | None = None,
+    clock: Clock | None = None,
 ) -> OpenedSession:
     """Work in another of one's organisations, under a new token; the old one stops working.
 
@@ -207,6 +215,7 @@ async def switch_organization(
         ).one_or_none()
         if row is None:
             raise not_found("organisation", organization_id)
+        uow.actor = policies.person(row.account_id, session_id=row.id).at(address)
         uow.record(
             SessionSwitched(aggregate_id=row.id, organization_id=organization_id, account_id=row.account_id)
         )

@@ -1,12 +1,15 @@
-"""Who looks after the installation itself: made on its machine, never from outside."""
+"""Who looks after the installation itself: made on its machine, never from outside; and what they look at."""
 
 from __future__ import annotations
 
 from models.identity import Organization
 from models.types import OrganizationKind, Role
+from services.audit.reads import note_read
 from services.core.errors import Conflict
+from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.identity import accounts, organizations, rules
+from services.identity import accounts, organizations, queries, rules
+from services.identity.queries import Member, StaffOrganization
 
 ORGANIZATION_NAME = "Operations"
 
@@ -40,3 +43,18 @@ async def add_operator(uow: UnitOfWork, *, email: str, name: str, password_hash:
     else:
         await organizations.add_member(uow, organization, account_id=account_id, role=Role.OPERATOR)
     return account_id
+
+
+async def look_at_organization(uow: UnitOfWork, organization_id: str) -> StaffOrganization:
+    """One organisation for somebody of staff, who is noted to have looked. Raises NotFound."""
+    found = await queries.staff_organization(uow, organization_id)
+    note_read(uow, "organization", organization_id=found.id)
+    return found
+
+
+async def look_at_members(uow: UnitOfWork) -> list[Member]:
+    """The people of the organisation that `uow` looks into for staff, which is noted, too."""
+    uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
+    found = await queries.members(uow)
+    note_read(uow, "members", organization_id=uow.organization_id)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.audit.reads import MAILBOX, note_read
 from services.core.crossing import Reason, crossing
 from services.core.errors import NotFound
 from services.core.permissions import Capability
@@ -38,8 +39,12 @@ from mail
 async def mailbox(
     uow: UnitOfWork, *, before: tuple[datetime, str] | None = None, limit: int = 50
 ) -> list[MailRow]:
-    """All mail, newest first, from behind `before` = (created_at, id). `uow` crosses tenants for staff."""
+    """All mail, newest first, from behind `before` = (created_at, id). `uow` crosses tenants for staff.
+
+    Each look is noted in the log.
+    """
     uow.actor.require(Capability.STAFF_MAILBOX_READ)
+    note_read(uow, MAILBOX)
     rows = await uow.execute(
         _COLUMNS + " where cast(:before_at as timestamptz) is null"
         " or created_at < :before_at or (created_at = :before_at and id > :before_id)"

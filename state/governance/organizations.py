@@ -10,6 +10,7 @@ import reflex as rx
 from models.types import OrganizationKind
 from services.core.permissions import Capability
 from services.identity import queries as identity
+from services.identity import staff
 from services.identity.queries import StaffOrganization
 from services.metering import queries as metering
 from state.base import PageState, page_event
@@ -74,7 +75,7 @@ class OrganizationState(PageState, rx.State):
             self.organization, self.members, self.month = {}, [], {}
         async with self._staff_work(within=organization_id) as uow:
             found = await identity.staff_organization(uow, organization_id)
-            people = await identity.members(uow)
+            people = await staff.look_at_members(uow)
             used = await metering.overview(uow)
         self.organization = _shown(found)
         self.members = [

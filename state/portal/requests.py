@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ from services.identity import key_queries
 from services.metering import requests
 from services.metering.requests import RequestDetail, RequestFilter, RequestRow
 from state.base import PageState, page_event
+from state.days import midnight, midnight_after
 from state.filters import FilteredState
 from state.format import decimal_text, instant_text
 
@@ -82,15 +83,14 @@ class RequestsState(FilteredState, rx.State):
 
 def request_filter(chosen: dict[str, str], zone: ZoneInfo) -> RequestFilter:
     """The filters of an address; days are the organisation's, the last one included, and nonsense is no filter."""
-    first = _instant(chosen.get("since", "")) or _midnight(chosen.get("from", ""), zone)
-    last = _midnight(chosen.get("to", ""), zone)
+    first = _instant(chosen.get("since", "")) or midnight(chosen.get("from", ""), zone)
     outcomes = {"ok": False, "failed": True}
     return RequestFilter(
         models=(chosen["model"],) if "model" in chosen else (),
         keys=(chosen["key"],) if "key" in chosen else (),
         failed=outcomes.get(chosen.get("outcome", "")),
         start=first,
-        end=_midnight_after(last, zone),
+        end=midnight_after(chosen.get("to", ""), zone),
     )
 
 
@@ -101,21 +101,6 @@ def _instant(text: str) -> datetime | None:
     except ValueError:
         return None
     return at if at.tzinfo is not None else None
-
-
-def _midnight(day: str, zone: ZoneInfo) -> datetime | None:
-    try:
-        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=zone).astimezone(UTC)
-    except ValueError:
-        return None
-
-
-def _midnight_after(start: datetime | None, zone: ZoneInfo) -> datetime | None:
-    if start is None:
-        return None
-    # By the calendar, not by 24 hours: the day on which clocks change is shorter or longer.
-    day = start.astimezone(zone).date() + timedelta(days=1)
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def request_shown(row: RequestRow, key_names: dict[str, str]) -> dict[str, Any]:

@@ -115,7 +115,7 @@ async def sign_out(request: Request, response: Response) -> None:
     require_own_page(request)
     token = request.cookies.get(COOKIE)
     if token:
-        await sessions.sign_out(token)
+        await sessions.sign_out(token, address=client_of(request).address)
     clear_session_cookie(response)
 
 
@@ -129,7 +129,8 @@ async def switch_organization(
 ) -> SessionShown:
     """Work in another of one's organisations. The cookie is replaced; the old one ends."""
     token = request.cookies[COOKIE]
-    opened = await sessions.switch_organization(token, body.organization_id)
+    address = client_of(request).address
+    opened = await sessions.switch_organization(token, body.organization_id, address=address)
     set_session_cookie(response, opened.token)
     return SessionShown.model_validate(opened)
 

@@ -32,6 +32,7 @@ from services.gateway import queries as gateway
 from services.gateway import upstreams
 from services.gateway.upstreams import ModelFields, UpstreamFields
 from services.identity import organizations, queries
+from services.identity import staff as identity_staff
 
 router = resource("staff", prefix="/staff")
 
@@ -162,7 +163,9 @@ async def list_organizations(
 @router.get("/organizations/{organization_id}")
 async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
     async with staff_work(who, Capability.STAFF_ORGANIZATIONS_READ) as uow:
-        return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+        return StaffOrganizationShown.model_validate(
+            await identity_staff.look_at_organization(uow, organization_id)
+        )
 
 
 @router.post("/organizations/{organization_id}/suspend")

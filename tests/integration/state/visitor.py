@@ -18,6 +18,7 @@ from state.base import PageState
 from tests.world import World
 
 S = TypeVar("S", bound=PageState)
+ADDRESS = "192.0.2.30"
 
 
 def _fresh_root() -> rx.State:
@@ -39,7 +40,13 @@ class Visitor:
             "origin": "http://localhost:3000",
         }
         path = self.at.partition("?")[0]
-        router_data: dict[str, Any] = {"headers": headers, "pathname": path, "asPath": self.at, "query": {}}
+        router_data: dict[str, Any] = {
+            "headers": headers,
+            "pathname": path,
+            "asPath": self.at,
+            "query": {},
+            "ip": ADDRESS,
+        }
         self.root.router_data = self.root._update_router_vars(router_data, {})
         found = await self.root.get_state(kind)
         assert isinstance(found, kind)

@@ -1,0 +1,28 @@
+"""The installation's audit log."""
+
+from __future__ import annotations
+
+from components.shell.page import page_header
+from components.texts import t
+from matrix_app.pages import audit_log
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.registry import Console, Drawn, page
+from services.core.permissions import Capability
+from state.governance.audit import StaffAuditState
+
+
+@page(
+    "/governance/audit",
+    console=Console.GOVERNANCE,
+    title="audit.title",
+    needs=Capability.STAFF_AUDIT_READ,
+    on_load=StaffAuditState.load,
+)
+def staff_audit() -> Drawn:
+    """Who did what in the whole installation, the latest first."""
+    return [
+        page_header(t("audit.title"), audit_log.download(StaffAuditState), text=t("audit.staff_text")),
+        in_its_state(
+            StaffAuditState, audit_log.listing(StaffAuditState, staff=True), retry=StaffAuditState.load
+        ),
+    ]

@@ -1,0 +1,26 @@
+"""The organisation's audit log."""
+
+from __future__ import annotations
+
+from components.shell.page import page_header
+from components.texts import t
+from matrix_app.pages import audit_log
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.registry import Console, Drawn, page
+from services.core.permissions import Capability
+from state.portal.audit import AuditState
+
+
+@page(
+    "/portal/audit",
+    console=Console.PORTAL,
+    title="audit.title",
+    needs=Capability.AUDIT_READ,
+    on_load=AuditState.load,
+)
+def audit() -> Drawn:
+    """Who did what in the organisation, the latest first."""
+    return [
+        page_header(t("audit.title"), audit_log.download(AuditState), text=t("audit.text")),
+        in_its_state(AuditState, audit_log.listing(AuditState), retry=AuditState.load),
+    ]

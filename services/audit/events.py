@@ -1,0 +1,14 @@
+"""What is noted besides changes: that somebody looked."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from services.core.events import DomainEvent
+
+
+class PersonalDataRead(DomainEvent):
+    """Staff looked at what belongs to other people. In the log of the organisation looked into, if it is one."""
+
+    type: ClassVar[str] = "personal_data.read"
+    what: str  # organization, members, mailbox

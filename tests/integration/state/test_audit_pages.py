@@ -1,0 +1,67 @@
+"""The audit log on pages: what was done through pages carries who and where, and filters live in the address."""
+
+from __future__ import annotations
+
+from models.types import OrganizationKind, Role
+from state.governance.audit import StaffAuditState
+from state.governance.organizations import OrganizationState
+from state.mailbox import MailboxState
+from state.portal.audit import AuditState
+from tests.integration.state.visitor import sent_to, sign_in
+from tests.world import World
+
+
+async def test_staff_looking_through_pages_is_seen_by_those_looked_at(world: World) -> None:
+    operators = await world.organization(OrganizationKind.OPERATOR)
+    acme = await world.organization(name="Acme")
+    staff, sam = await sign_in(world, operators, Role.OPERATOR)
+    owner, _ = await sign_in(world, acme)
+    staff.at = f"/governance/organizations/{acme.id}"
+    await staff.call(OrganizationState, "load")
+    staff.at = "/mailbox"
+    await staff.call(MailboxState, "load")
+
+    owner.at = "/portal/audit"
+    portal, _ = await owner.call(AuditState, "load")
+    staff.at = "/governance/audit?type=personal_data.read"
+    governance, _ = await staff.call(StaffAuditState, "load")
+
+    assert [(row["type"], row["actor_kind"], row["detail"]) for row in portal.rows] == [
+        ("personal_data.read", "other", "what: members")
+    ]
+    assert [(row["object"], row["actor"], row["address"]) for row in governance.rows] == [
+        ("mailbox", sam.email, "192.0.2.30"),
+        (acme.id, sam.email, "192.0.2.30"),
+    ]
+    assert sam.email not in str(portal.rows)
+
+
+async def test_an_address_typed_by_anyone_is_no_fault(world: World) -> None:
+    owner, _ = await sign_in(world, await world.organization())
+    for query in ("type=%00&actor=%0a", "from=yesterday&to=0001-01-01", "to=9999-12-31", "colour=red"):
+        owner.at = f"/portal/audit?{query}"
+        state, _ = await owner.call(AuditState, "load")
+        assert (state.status, state.rows) == ("ready", [])
+    owner.at = "/portal/audit?after=nonsense"
+    state, _ = await owner.call(AuditState, "load")
+    assert (state.status, state.problem.title) == ("error", "The input is not valid")
+
+
+async def test_a_filter_goes_into_the_address_and_the_file_has_the_same_rows(world: World) -> None:
+    owner, _ = await sign_in(world, await world.organization(timezone="Europe/Berlin"))
+    owner.at = "/portal/audit?type=api_key.created&from=2026-03-29"
+    state, _ = await owner.call(AuditState, "load")
+    _, answer = await owner.call(AuditState, "narrow", "to", "2026-03-29")
+
+    assert sent_to(answer) == "/portal/audit?type=api_key.created&from=2026-03-29&to=2026-03-29"
+    assert state.csv_href == (
+        "/api/v1/audit?format=csv&type=api_key.created&from=2026-03-28T23%3A00%3A00%2B00%3A00"
+    )
+
+
+async def test_those_who_may_not_read_the_log_are_told_so(world: World) -> None:
+    acme = await world.organization()
+    developer, _ = await sign_in(world, acme, Role.DEVELOPER)
+    for state in (AuditState, StaffAuditState):
+        seen, _ = await developer.call(state, "load")
+        assert (seen.status, seen.rows) == ("forbidden", [])
