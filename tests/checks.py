@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
+from services.invariants.book import BOOK, EveryEventIsPositioned, EveryOrganizationHasAnOwner
+from services.invariants.check import evidence_against
+from services.invariants.rule import Invariant
 
 EVIDENCE_MAX = 10
 
@@ -76,3 +81,18 @@ async def assert_rollups_equal_raw(on: Database | None = None) -> None:
             )
             differing = [tuple(row) for row in found]
             assert not differing, f"{what}:\n" + "\n".join(map(str, differing))
+
+
+# What tests leave open that make their organisations by hand: nobody is a member, and no relay runs.
+MADE_BY_HAND = (EveryOrganizationHasAnOwner, EveryEventIsPositioned)
+
+
+async def assert_invariants(on: Database | None = None, *, but: Iterable[type[Invariant]] = ()) -> None:
+    """Every invariant that production checks holds, `but` for those that the test does not care about."""
+    broken: list[str] = []
+    for rule in BOOK:
+        if rule not in set(but):
+            async with crossing(Reason.INVARIANTS, on=on) as uow:
+                found = await evidence_against(rule, uow)
+            broken += [f"{rule.name}: {row}" for row in found]
+    assert not broken, "\n".join(broken)

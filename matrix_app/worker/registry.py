@@ -8,6 +8,7 @@ from __future__ import annotations
 from matrix_app.worker.schedules import Schedule
 from services.core.relay import Subscriber
 from services.identity import retention
+from services.invariants import check
 from services.metering import rollup
 from services.notify import subscribers as notify
 
@@ -16,4 +17,5 @@ SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS]
 SCHEDULES: list[Schedule] = [
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("retention", every_s=3_600, run=retention.forget_expired),
+    Schedule("invariants", every_s=check.CHECK_EVERY_S, run=check.check_all),
 ]

@@ -26,3 +26,4 @@ GATEWAY_UNSETTLED = Gauge(
     "matrix_gateway_unsettled_calls", "Calls in the local journal not yet in the database"
 )
 USAGE_INGESTED = Counter("matrix_usage_events_total", "Usage events by outcome", ["outcome"])
+INVARIANT_BROKEN = Gauge("matrix_invariant_broken", "1 while an invariant is broken", ["invariant"])

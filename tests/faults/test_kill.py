@@ -20,6 +20,7 @@ import pytest
 from tests.bench.parties import inside, parties
 from tests.bench.product import Answer, Product, ProductFailed, running
 from tests.bench.stub import MODEL, Stub, upstream
+from tests.checks import assert_invariants
 from tests.faults import books
 from tests.faults.callers import Callers, Outcome, until, until_none
 
@@ -59,6 +60,7 @@ async def _kill_all_under_load(*, seed: int, rounds: int = 1) -> None:
             faults = books.compare(rows, callers.seen, model.answered())
             faults += await books.inner_faults(party.organization_id)
             faults += await books.mail_faults(sign_ups.addresses)
+            await assert_invariants()
         assert faults == []
     assert {outcome for outcome in Outcome if callers.count(outcome)} == set(Outcome), (
         "the run hit too little"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.core.database import Database
+from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.gateway.house import FakeUpstream, House, served
 from tests.world import World
 
@@ -29,3 +30,10 @@ async def gateway(house: House) -> AsyncIterator[House]:
     """A house whose gateway answers on `base_url`."""
     async with served(house):
         yield house
+
+
+@pytest.fixture(autouse=True)
+async def sound(database: Database) -> AsyncIterator[None]:
+    """Whatever a test of the gateway did, the books are right in the end."""
+    yield
+    await assert_invariants(database, but=MADE_BY_HAND)

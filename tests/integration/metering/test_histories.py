@@ -25,7 +25,7 @@ from services.metering import queries, rollup, rules, service
 from services.metering.calendar import Granularity
 from services.metering.rules import UsageEventIn
 from services.metering.sums import Filter, GroupBy, empty
-from tests.checks import assert_rollups_equal_raw
+from tests.checks import MADE_BY_HAND, assert_invariants, assert_rollups_equal_raw
 from tests.integration.metering.history import History, MeterSpec
 from tests.world import World
 
@@ -132,6 +132,7 @@ class UsageHistory(RuleBasedStateMachine):
             for meter in self.meters:
                 self.compare(meter, Granularity.DAY, None, Filter(), NOW - timedelta(days=41), NOW)
             self.run(assert_rollups_equal_raw(self.on))
+            self.run(assert_invariants(self.on, but=MADE_BY_HAND))
         finally:
             databases.install(None)
             self.run(self.on.close())

@@ -1,0 +1,178 @@
+"""All invariants there are. Each reads a bounded part of its tables, since it runs again and again."""
+
+from __future__ import annotations
+
+from services.invariants.rule import Invariant
+
+
+class EveryAnswerHasItsUsageEvent(Invariant):
+    name = "answer_has_usage_event"
+    means = (
+        "Calls were answered whose tokens nobody counted: they cost us and are in no sum and on no invoice."
+    )
+    # By organisation, since that is how requests are indexed.
+    query = """
+        select r.organization_id, r.id as request_id
+        from organization o join lateral (
+          select organization_id, id from request
+          where organization_id = o.id and started_at >= :since and status < 400
+            and prompt_tokens + completion_tokens > 0
+        ) r on true
+        where not exists (
+          select from usage_event u
+          where u.organization_id = r.organization_id and u.source = 'gateway' and u.event_id = r.id
+        )
+        limit :evidence_max
+    """
+
+
+class RollUpsEqualRawEvents(Invariant):
+    """Hours and waiting deltas of the platform's meters against the events they sum up."""
+
+    name = "roll_ups_equal_events"
+    means = "Usage pages and invoices show sums that differ from what was used. The events are right, the sums are not."
+    query = """
+        with since as (
+          select date_trunc('hour', cast(:since as timestamptz), 'UTC') as start
+        ), counted as (
+          select o.id as organization_id, m.id as meter_id, m.event_type, m.value_property, m.aggregation
+          from organization o cross join meter m
+          where m.organization_id is null and m.aggregation in ('count', 'sum')
+        ), stated as (
+          select c.organization_id, c.meter_id, case
+            when c.aggregation = 'count' then 1
+            when jsonb_typeof(e.properties -> c.value_property) = 'number'
+              then round(cast(e.properties ->> c.value_property as numeric), 12)
+            when e.properties ->> c.value_property ~ '^[0-9]{1,18}([.][0-9]{1,12})?$'
+              then cast(e.properties ->> c.value_property as numeric) end as quantity
+          from counted c cross join since
+          join usage_event e on e.type = c.event_type and e.organization_id = c.organization_id
+            and e.time >= since.start
+        ), raw as (
+          select organization_id, meter_id, count(*) as events, sum(quantity) as quantity
+          from stated where quantity between 0 and 1000000000000000000 group by 1, 2
+        ), sums as (
+          select organization_id, meter_id, sum(events) as events, sum(quantity) as quantity from (
+            select c.organization_id, c.meter_id, h.events, h.quantity from counted c cross join since
+              join usage_hour h on h.organization_id = c.organization_id and h.meter_id = c.meter_id
+                and h.bucket >= since.start
+            union all
+            select c.organization_id, c.meter_id, d.events, d.quantity from counted c cross join since
+              join usage_delta d on d.organization_id = c.organization_id and d.meter_id = c.meter_id
+                and d.bucket >= since.start
+          ) as kept group by 1, 2
+        )
+        select organization_id, meter_id, cast(raw.events as text) as events,
+          cast(sums.events as text) as summed_events, cast(raw.quantity as text) as quantity,
+          cast(sums.quantity as text) as summed_quantity
+        from raw full join sums using (organization_id, meter_id)
+        where coalesce(raw.events, 0) <> coalesce(sums.events, 0)
+          or coalesce(raw.quantity, 0) <> coalesce(sums.quantity, 0)
+        limit :evidence_max
+    """
+
+
+class KeysBelongWhereTheirProjectDoes(Invariant):
+    name = "key_and_project_share_organization"
+    means = "A key works for a project or a service account of another organisation: usage shows up with strangers."
+    query = """
+        select k.id as key_id, k.organization_id, coalesce(p.organization_id, s.organization_id) as other_id
+        from api_key k
+        left join project p on p.id = k.project_id and p.organization_id <> k.organization_id
+        left join service_account s
+          on s.id = k.service_account_id and s.organization_id <> k.organization_id
+        where p.id is not null or s.id is not null
+        limit :evidence_max
+    """
+
+
+class NoSessionOutlivesSuspension(Invariant):
+    """A minute of grace: when a session was last seen is noted that rarely."""
+
+    name = "suspended_account_is_out"
+    means = "Somebody whose account is suspended still gets in."
+    query = """
+        select s.id as session_id, s.account_id, a.suspended_at, s.last_seen_at
+        from account a join session s on s.account_id = a.id
+        where a.suspended_at is not null and s.ended_at is null
+          and greatest(s.created_at, s.last_seen_at) > a.suspended_at + interval '1 minute'
+        limit :evidence_max
+    """
+
+
+class PositionsHaveNoGap(Invariant):
+    """The newest 100,000 events; those before were looked at when they were new."""
+
+    name = "event_positions_have_no_gap"
+    means = "A subscriber may have gone past an event that was not there yet: mail or search may lack it."
+    query = """
+        select position as after_position, following as next_position from (
+          select position, lead(position) over (order by position) as following from event
+          where position > (select coalesce(max(position), 0) from event) - 100000
+        ) as positions
+        where following <> position + 1
+        limit :evidence_max
+    """
+
+
+class EveryEventIsPositioned(Invariant):
+    name = "events_are_positioned"
+    means = "The relay stands still: mail, notifications and search get nothing new. Is a worker running?"
+    query = """
+        select id as event_id, type, recorded_at from event
+        where position is null and recorded_at < cast(:now as timestamptz) - interval '1 minute'
+        order by id limit :evidence_max
+    """
+
+
+class NoSubscriberIsAheadOfTheLog(Invariant):
+    name = "subscribers_follow_the_log"
+    means = (
+        "A subscriber has gone past the end of the log and will miss what comes next: was a backup restored?"
+    )
+    query = """
+        select name as subscriber, position from subscriber_cursor
+        where position > (select coalesce(max(position), 0) from event)
+        limit :evidence_max
+    """
+
+
+class EveryOrganizationHasAnOwner(Invariant):
+    name = "organization_has_owner"
+    means = "Nobody can invite, promote or remove people of this organisation any more."
+    query = """
+        select o.id as organization_id from organization o
+        where not exists (
+          select from membership m
+          where m.organization_id = o.id and m.suspended_at is null
+            and (m.role = 'owner' or (o.kind = 'operator' and m.role = 'operator'))
+        )
+        limit :evidence_max
+    """
+
+
+class InvitationsAreAcceptedOnce(Invariant):
+    name = "invitation_is_accepted_once"
+    means = "An invitation let somebody in twice, or after it was withdrawn."
+    query = """
+        select id as invitation_id, 1 as times from invitation
+        where (accepted_at is null) <> (accepted_by is null)
+          or accepted_at > expires_at or accepted_at > revoked_at
+        union all
+        select aggregate_id, cast(count(*) as int) from event
+        where type = 'invitation.accepted' group by aggregate_id having count(*) > 1
+        limit :evidence_max
+    """
+
+
+BOOK: tuple[type[Invariant], ...] = (
+    EveryAnswerHasItsUsageEvent,
+    RollUpsEqualRawEvents,
+    KeysBelongWhereTheirProjectDoes,
+    NoSessionOutlivesSuspension,
+    PositionsHaveNoGap,
+    EveryEventIsPositioned,
+    NoSubscriberIsAheadOfTheLog,
+    EveryOrganizationHasAnOwner,
+    InvitationsAreAcceptedOnce,
+)
