@@ -32,7 +32,7 @@ dev:
 	@$(BOOTSTRAP) dev
 
 .PHONY: test
-test: check chromium ## Everything: lint, types, import rules, unit, integration, API and browser tests (T=path for some)
+test: check chromium ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
 	@$(BIN)/pytest -n 2 $(T)
 
 .PHONY: test-deep
@@ -40,11 +40,12 @@ test-deep: dev chromium ## The long runs that `make test` leaves out
 	@$(BIN)/pytest -m deep $(T)
 
 .PHONY: check
-check: dev ## Lint, format, types, import rules, known vulnerabilities
+check: dev ## Lint, format, types, import rules, house rules, known vulnerabilities
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.tools.house_rules
 	@$(BIN)/python -m tests.tools.audit
 
 .PHONY: format
