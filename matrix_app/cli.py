@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "show the demo's address, accounts and key")
     demo.add_argument("--json", action="store_true", help="for scripts")
     demo.add_argument("--load", action="store_true", help="load the demo data if it is not there")
+    doctor = add("doctor", _doctor, "look for what is wrong; ends with 1 when something is")
+    doctor.add_argument("--json", action="store_true", help="for scripts")
     reset = add("reset", _reset, "delete this copy's data")
     reset.add_argument("--yes", action="store_true", help="do not ask")
     return parser
@@ -151,6 +153,16 @@ async def _load_demo(chosen: Settings) -> None:
         await ensure_demo(database, chosen)
     finally:
         await runtime.stop()
+
+
+def _doctor(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app import doctor
+
+    findings = asyncio.run(doctor.diagnose(chosen))
+    shown = doctor.as_json(findings) if arguments.json else doctor.as_text(findings)
+    sys.stdout.write(f"{shown}\n")
+    if failed := doctor.failures(findings):
+        raise Refused(f"{failed} of {len(findings)} checks failed.")
 
 
 def _reset(chosen: Settings, arguments: argparse.Namespace) -> None:

@@ -11,7 +11,18 @@ from fastapi import FastAPI
 from matrix_app.api import errors, health
 from matrix_app.api.edge import Edge, Receive, Scope, Send
 from matrix_app.api.gateway import GatewayApp
-from matrix_app.api.v1 import audit, doors, figures, keys, models, organizations, requests, staff, usage
+from matrix_app.api.v1 import (
+    audit,
+    doors,
+    figures,
+    keys,
+    models,
+    operations,
+    organizations,
+    requests,
+    staff,
+    usage,
+)
 from services.core import runtime
 from services.core.settings import settings
 
@@ -71,7 +82,7 @@ def _rest() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(rest)
-    for module in (doors, organizations, keys, models, requests, figures, usage, staff, audit):
+    for module in (doors, organizations, keys, models, requests, figures, usage, staff, audit, operations):
         rest.include_router(module.router)
         errors.know_methods(rest, module.router)
     _complete_openapi(rest)

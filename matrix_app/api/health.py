@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from functools import lru_cache
 
 import aiohttp
-from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
@@ -62,13 +60,8 @@ async def _database() -> tuple[str, str]:
         return "does not answer", "unknown"
     except (MatrixError, SQLAlchemyError):
         return "cannot be reached", "unknown"
-    wanted = _newest_migration()
+    wanted = migrations.newest()
     return "ok", "ok" if found == wanted else f"at {found}, needs {wanted}"
-
-
-@lru_cache(maxsize=1)
-def _newest_migration() -> str | None:
-    return ScriptDirectory.from_config(migrations.config()).get_current_head()
 
 
 async def _model_server() -> str:

@@ -40,6 +40,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.upstreams", "/governance/upstreams", "server", phone=True),
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
             NavItem("nav.audit", "/governance/audit", "clock"),
+            NavItem("nav.health", "/governance/health", "activity", phone=True),
         )
     ),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from alembic import command
 
@@ -31,3 +33,9 @@ def migrate(owner_url: str, revision: str = "head") -> None:
                 command.upgrade(config(connection), revision)
     finally:
         engine.dispose()
+
+
+@lru_cache(maxsize=1)
+def newest() -> str | None:
+    """The revision that this code needs."""
+    return ScriptDirectory.from_config(config()).get_current_head()

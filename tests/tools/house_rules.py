@@ -191,9 +191,11 @@ def _colours(source: Source) -> Found:
                 yield number, f"{found[0]} is a colour."
     elif source.is_python and source.within("components", "matrix_app", "state"):
         for node in ast.walk(source.tree):
-            text = node.value if isinstance(node, ast.Constant) else None
-            if isinstance(text, str) and _COLOUR_TEXT.fullmatch(text.strip()):
-                yield node.lineno, f"{text!r} is a colour."
+            match node:
+                case ast.Constant(value=str(text)) if _COLOUR_TEXT.fullmatch(text.strip()):
+                    yield node.lineno, f"{text!r} is a colour."
+                case _:
+                    pass
 
 
 _INTERACTIVE = {"button", "a", "input", "select", "textarea", "summary", "option"}

@@ -75,7 +75,9 @@ def test_a_fault_says_where_it_is_and_what_to_do_instead() -> None:
 
 
 def test_an_exception_for_one_function_is_none_for_its_neighbours() -> None:
-    text = "async def _own_key(uow):\n    await uow.get(ApiKey, x)\n\nasync def other(uow):\n    await uow.get(ApiKey, x)\n"
+    text = "".join(
+        f"async def {name}(uow):\n    await uow.get(ApiKey, x)\n\n" for name in ("_own_key", "other")
+    )
     assert [fault.line for fault in faults_of(Source("services/identity/keys.py", text))] == [5]
 
 

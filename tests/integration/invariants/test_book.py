@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from models.identity import Organization
 from models.types import OrganizationKind, Role
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
-from services.core.database import Database, libpq_url
+from services.core.database import Database
 from services.core.errors import Forbidden
 from services.core.work import unit_of_work
 from services.identity import keys
@@ -38,10 +38,9 @@ class House:
 
     async def run(self, statement: str, **values: object) -> None:
         """Change rows behind the product's back."""
-        async with await psycopg.AsyncConnection.connect(libpq_url(self.owner_url)) as connection:
-            bound = sa.text(statement).bindparams(**values)
-            compiled = str(bound.compile(dialect=sa.dialects.postgresql.psycopg.dialect()))
-            await connection.execute(compiled, values)
+        engine = create_async_engine(self.owner_url, poolclass=sa.NullPool)
+        async with engine.begin() as connection:
+            await connection.execute(sa.text(statement), values)
 
     async def evidence(self, rule: type[Invariant]) -> list[dict[str, object]]:
         async with crossing(Reason.INVARIANTS) as uow:

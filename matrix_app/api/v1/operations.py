@@ -1,0 +1,68 @@
+"""How the installation is, for staff."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from matrix_app.api.deps import AnyCaller, staff_work
+from matrix_app.api.v1.shape import Shown, resource
+from services.core.database import database
+from services.core.permissions import Capability
+from services.core.settings import settings
+from services.invariants import check
+from services.operations import queues
+from services.operations.doctor import Health, examine
+
+router = resource("staff", prefix="/staff")
+
+
+class FindingShown(Shown):
+    id: str = Field(examples=["D001"])
+    name: str
+    health: Health = Field(description="`warning` works, but should be looked at; `skipped` cannot be told")
+    detail: str
+    next_step: str
+
+
+class InvariantShown(Shown):
+    name: str
+    means: str = Field(description="What it means when it is broken")
+    checked_at: AwareDatetime | None
+    broken_since: AwareDatetime | None
+    evidence: list[dict[str, Any]] = Field(description="Some of the rows, by their ids")
+
+
+class QueueShown(Shown):
+    name: str
+    waiting: int
+    age_s: int | None = Field(description="How long the oldest has been due")
+    held: int = Field(description="Failed for good: these wait for a person")
+
+
+class HealthShown(Shown):
+    findings: list[FindingShown]
+    invariants: list[InvariantShown]
+    queues: list[QueueShown]
+
+
+@router.get("/health")
+async def get_health(who: AnyCaller) -> HealthShown:
+    """What `matrix doctor` finds, what always must be true, and what waits."""
+    async with staff_work(who, Capability.STAFF_HEALTH_READ) as uow:
+        invariants = await check.results(uow)
+    findings = await examine(who.actor, settings(), database())
+    return HealthShown(
+        findings=[FindingShown.model_validate(finding) for finding in findings],
+        invariants=[InvariantShown.model_validate(result) for result in invariants],
+        queues=[
+            QueueShown(name=one.name, waiting=one.waiting, age_s=_seconds(one.age), held=one.held)
+            for one in await queues.queues()
+        ],
+    )
+
+
+def _seconds(age: timedelta | None) -> int | None:
+    return int(age.total_seconds()) if age is not None else None
