@@ -23,7 +23,6 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import DBAPIError
 
 from services.core import metrics, tracing
-from services.core.actor import Actor
 from services.core.clock import Clock, SystemClock
 from services.core.database import Database, libpq_url
 from services.core.errors import Conflict, MatrixError, Unavailable
@@ -43,6 +42,7 @@ from services.gateway.orders import Endpoint, Order
 from services.gateway.refusals import Code, Refusal
 from services.gateway.settlement import Recoverer, Settler
 from services.gateway.upstream_calls import UpstreamClient, longest_answer
+from services.identity.queries import SignedIn
 
 log = get_logger(__name__)
 
@@ -89,7 +89,7 @@ class Gateway:
         self,
         on: Database,
         options: Options,
-        actor_for: Callable[[str], Awaitable[Actor | None]],
+        signed_in_by: Callable[[str], Awaitable[SignedIn | None]],
         clock: Clock | None = None,
     ) -> None:
         self._on = on
@@ -101,7 +101,7 @@ class Gateway:
         self.journal = Journal.start(self._slot)
         self.settler = Settler(on, self.journal)
         self.limiter = Limiter(Leases(on, self._slot.process))
-        self.callers = Callers(on, self._clock, options.limits, actor_for)
+        self.callers = Callers(on, self._clock, options.limits, signed_in_by)
         self.directory = Directory(on, model_url=options.model_url, allowed_private=options.allowed_private)
         self._client = UpstreamClient(options.allowed_private)
         self._recoverer = Recoverer(self.settler, self._slot)
@@ -277,7 +277,7 @@ class Gateway:
             names = frozenset(payload.split(",")) - {""}
             try:
                 await self._heed(channel, names)
-            except MatrixError as error:
+            except (MatrixError, DBAPIError) as error:
                 log.warning("wakeup_not_heeded", channel=channel, error=str(error))
 
     async def _heed(self, channel: str, names: frozenset[str]) -> None:
