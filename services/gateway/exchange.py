@@ -21,7 +21,7 @@ from services.gateway.calls import COUNTED, Call
 from services.gateway.directory import Route
 from services.gateway.journal import Entry
 from services.gateway.orders import Endpoint, Order
-from services.gateway.refusals import STATUS_AND_TYPE, Code, Refusal
+from services.gateway.refusals import IN_VAIN, STATUS_AND_TYPE, Code, Refusal
 from services.gateway.upstream_calls import UpstreamClient, read_answer, refusal_from
 
 log = get_logger(__name__)
@@ -150,7 +150,11 @@ class Exchange:
             if response.status != 200:
                 raise await self._refusal_from(response)
             if response.content_type != "text/event-stream":
-                raise Refusal(Code.UPSTREAM_ERROR, "The server of this model did not answer with a stream.")
+                raise Refusal(
+                    Code.UPSTREAM_ERROR,
+                    "The server of this model did not answer with a stream.",
+                    headers=IN_VAIN,
+                )
             await self.reply.begin(200, [*STREAM_HEADERS, *self.headers])
             trouble = await self._pass_on(response, cutter)
             await self._end_stream(cutter, trouble)

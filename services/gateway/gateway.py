@@ -332,6 +332,8 @@ def _require_fitting(order: Order, route: Route) -> None:
             f" {', '.join(sorted(route.endpoints))}.",
             param="model",
         )
+    if route.target.builtin:
+        orders.require_builtin(order)
     if rules.surely_above(route.context_tokens, order.text_bytes):
         raise Refusal(
             Code.CONTEXT_LENGTH,

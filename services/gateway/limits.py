@@ -23,7 +23,7 @@ from services.core.errors import MatrixError
 from services.core.logs import get_logger
 from services.gateway import rules
 from services.gateway.leases import LEASE_S, RENEW_S, Leases, Share, Wanted
-from services.gateway.refusals import Code, Refusal
+from services.gateway.refusals import IN_VAIN, Code, Refusal
 
 log = get_logger(__name__)
 
@@ -316,7 +316,7 @@ def _over_limit(hold: Hold, verdict: rules.Verdict, tokens: int, headers: Header
             Code.RATE_LIMIT,
             f"Request too large for {whose}: it may use {tokens} tokens and the limit is {subject.limit}"
             " tokens per minute. Send a shorter prompt or a smaller max_tokens.",
-            headers=shown,
+            headers=shown | IN_VAIN,
         )
     wait_s = max(1, math.ceil(verdict.retry_after_s))
     return Refusal(

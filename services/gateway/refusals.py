@@ -5,6 +5,7 @@ The official clients choose their exception by status, programs by `code`: both 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -80,17 +81,26 @@ STATUS_AND_TYPE: dict[Code, tuple[int, str]] = {
 }
 
 
+# For refusals whose status makes the official clients ask again, where they would hear the same again.
+IN_VAIN = {"x-should-retry": "false"}
+
+
 class Refusal(Exception):
     """The call ends here. `message` is for people and never holds what upstream or database said inside."""
 
     def __init__(
-        self, code: Code, message: str, *, param: str | None = None, headers: dict[str, str] | None = None
+        self,
+        code: Code,
+        message: str,
+        *,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
-        self.headers = headers or {}
+        self.headers = dict(headers or {})
         self.status, self.type = STATUS_AND_TYPE[code]
 
     def error(self) -> dict[str, Any]:

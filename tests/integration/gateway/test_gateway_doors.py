@@ -119,6 +119,7 @@ async def test_a_name_that_begins_to_lead_inside_is_not_followed(
     answer = await ana.http.post("/chat/completions", json=BODY | {"model": "rebound"})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "upstream_unavailable")
+    assert answer.headers["x-should-retry"] == "false"
     assert "127.0.0.1" not in answer.text
     assert (gateway.fake.log.read_text() if gateway.fake.log.exists() else "") == begun
 

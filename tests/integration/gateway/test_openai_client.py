@@ -294,6 +294,33 @@ async def test_a_stream_that_breaks_off_says_so_and_is_booked_with_what_was_sent
     assert (row["prompt_tokens"] > 0) == bool(received)
 
 
+@pytest.mark.parametrize(
+    ("model", "max_tokens", "asked"),
+    [
+        ("plain", 4_000, 1),  # larger than the limit of the key
+        ("bad+status=401", 1, 1),  # an operator has to act
+        ("bad+status=307", 1, 1),
+        ("bad+status=501", 1, 1),
+        ("bad+status=500", 1, 3),
+        ("bad+status=408", 1, 3),
+    ],
+)
+async def test_the_client_asks_again_only_where_that_may_help(
+    gateway: House, model: str, max_tokens: int, asked: int
+) -> None:
+    await gateway.furnish(model)
+    ana = await gateway.client(limits=Limits(tokens_per_minute=3_000))
+    patient = ana.ai.with_options(max_retries=2)
+
+    with pytest.raises(openai.APIStatusError) as caught:
+        await patient.chat.completions.create(
+            model=model.replace("+", "-").replace("=", "-"), messages=ASK, max_tokens=max_tokens
+        )
+
+    assert len(await gateway.rows(ana.organization)) == asked
+    assert (caught.value.response.headers.get("x-should-retry") == "false") == (asked == 1)
+
+
 async def test_an_upstream_that_is_away_is_tried_again_then_left_alone(gateway: House) -> None:
     await gateway.furnish("plain")
     ana = await gateway.client()
