@@ -13,7 +13,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import unquote
 
-from services.core.actor import Actor
 from services.core.database import Database
 from services.core.settings import Settings
 from services.gateway import gateway as gateways
@@ -59,7 +58,7 @@ class GatewayApp:
                     settings.organization_requests_per_minute, settings.organization_tokens_per_minute
                 ),
             ),
-            actor_for=_actor_for(on),
+            signed_in_by=lambda token: actor_for_token(token, on=on),
         )
         await gateway.start()
         self._gateway = gateway
@@ -95,14 +94,6 @@ class GatewayApp:
             await self._gateway.model(request, reply, unquote(path.removeprefix("/models/")))
         else:
             raise Refusal(Code.NO_ROUTE, f"Unknown request URL: {method} /v1{path}.")
-
-
-def _actor_for(on: Database) -> Callable[[str], Awaitable[Actor | None]]:
-    async def actor_for(token: str) -> Actor | None:
-        signed_in = await actor_for_token(token, on=on)
-        return signed_in.actor if signed_in else None
-
-    return actor_for
 
 
 def _path(scope: Scope) -> str:

@@ -22,6 +22,10 @@ LIVE_PUBLISHED = Counter("matrix_live_published_total", "Published topic version
 GATEWAY_REQUESTS = Counter("matrix_gateway_requests_total", "Gateway calls", ["model", "status"])
 GATEWAY_SECONDS = Histogram("matrix_gateway_request_seconds", "Gateway call, first to last byte", ["model"])
 GATEWAY_TOKENS = Counter("matrix_gateway_tokens_total", "Tokens as counted", ["model", "kind"])
+GATEWAY_REFUSED_UNRECORDED = Counter(
+    "matrix_gateway_refused_unrecorded_total",
+    "Refused calls beyond what one key may leave in the request log, so with neither row nor usage event",
+)
 GATEWAY_UNSETTLED = Gauge(
     "matrix_gateway_unsettled_calls", "Calls in the local journal not yet in the database"
 )

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
 from models.types import BillingMode
-from services.core.actor import Actor
 from services.core.clock import Clock
 from services.core.crypto import vault
 from services.core.database import Database
@@ -24,6 +25,7 @@ from services.core.permissions import Capability
 from services.gateway.limits import Subject, Subjects
 from services.gateway.refusals import Code, Refusal
 from services.identity.key_queries import KeyFacts, find_by_secret, looks_like_secret
+from services.identity.queries import SignedIn
 
 log = get_logger(__name__)
 
@@ -79,19 +81,19 @@ class OrganizationLimits:
 
 
 class Callers:
-    """Finds callers. `actor_for` turns a session token into the signed-in person, or None."""
+    """Finds callers. `signed_in_by` tells who holds a session token, or None."""
 
     def __init__(
         self,
         on: Database,
         clock: Clock,
         limits: OrganizationLimits,
-        actor_for: Callable[[str], Awaitable[Actor | None]],
+        signed_in_by: Callable[[str], Awaitable[SignedIn | None]],
     ) -> None:
         self._on = on
         self._clock = clock
         self._limits = limits
-        self._actor_for = actor_for
+        self._signed_in_by = signed_in_by
         self._known: dict[bytes, _Known] = {}
         self._strangers: dict[bytes, float] = {}
         self._underway: dict[bytes, asyncio.Task[Caller | None]] = {}
@@ -202,22 +204,22 @@ class Callers:
     async def by_session(self, token: str) -> Caller:
         """The signed-in person with this session token. Raises Refusal."""
         try:
-            actor = await self._actor_for(token)
-        except Unavailable as error:
+            signed_in = await self._signed_in_by(token)
+        except (Unavailable, DBAPIError) as error:
             raise Refusal(Code.NOT_AVAILABLE, "Your session cannot be checked at the moment.") from error
         except MatrixError as error:
             raise Refusal(Code.SIGN_IN, error.message) from error
-        if actor is None or actor.organization_id is None:
+        organization = signed_in.organization if signed_in else None
+        if signed_in is None or organization is None:
             raise Refusal(Code.SIGN_IN, "Sign in first, or send an API key: 'Authorization: Bearer mx-...'.")
         return Caller(
-            organization_id=actor.organization_id,
+            organization_id=organization.id,
             key_id="",
-            account_id=actor.account_id or actor.id,
-            # A person's session is checked against the database at each call, so a prepaid lease adds nothing.
-            prepaid=False,
+            account_id=signed_in.account.id,
+            prepaid=organization.billing_mode == BillingMode.PREPAID,
             models=frozenset(),
-            subjects=tuple(self._limits.subjects(actor.organization_id)),
-            capabilities=actor.capabilities,
+            subjects=tuple(self._limits.subjects(organization.id)),
+            capabilities=signed_in.actor.capabilities,
         )
 
     def forget(self, key_ids: frozenset[str]) -> None:

@@ -21,7 +21,7 @@ from services.gateway.calls import COUNTED, Call
 from services.gateway.directory import Route
 from services.gateway.journal import Entry
 from services.gateway.orders import Endpoint, Order
-from services.gateway.refusals import STATUS_AND_TYPE, Code, Refusal
+from services.gateway.refusals import IN_VAIN, STATUS_AND_TYPE, Code, Refusal
 from services.gateway.upstream_calls import UpstreamClient, read_answer, refusal_from
 
 log = get_logger(__name__)
@@ -111,37 +111,50 @@ class Exchange:
         response = await self.client.send(self.order, self.route, self.call)
         try:
             if response.status != 200:
-                raise await refusal_from(response, self.route)
+                raise await self._refusal_from(response)
             raw = await read_answer(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self.client.refusal_of(error, self.route.target) from error
         finally:
             response.release()
-        answer = _answer_in(raw)
-        self._take_usage(answer)
+        answer = _answer_in(raw, self.order.endpoint)
         answer["model"] = self.order.model
         answer.pop("timings", None)
+        body = _written(answer)
+        self._take_usage(answer)
         self._book(200)
-        await self.reply.send(200, [JSON_TYPE, *self.headers], orjson.dumps(answer))
+        await self.reply.send(200, [JSON_TYPE, *self.headers], body)
 
     def _take_usage(self, answer: dict[str, Any]) -> None:
+        """Take the upstream's count, unless there is none or it says that what it sent was no token at all."""
         call, usage = self.call, sse.usage_in(answer)
         if usage is not None:
             call.prompt_tokens, call.completion_tokens = usage.prompt_tokens, usage.completion_tokens
-            return
-        call.tokens_source = COUNTED
-        call.prompt_tokens = call.prompt_estimate
-        if self.order.endpoint is not Endpoint.EMBEDDINGS:
+        else:
+            call.prompt_tokens, call.tokens_source = call.prompt_estimate, COUNTED
+        if not call.completion_tokens and self.order.endpoint is not Endpoint.EMBEDDINGS:
             call.completion_tokens = rules.prompt_estimate(_text_bytes(answer))
+            if call.completion_tokens:
+                call.tokens_source = COUNTED
+
+    async def _refusal_from(self, response: ClientResponse) -> Refusal:
+        try:
+            return await refusal_from(response, self.route)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return self.client.refusal_of(error, self.route.target)
 
     async def _stream(self, cutter: sse.Cutter) -> None:
         self.reply.watch(self._hung_up)
         response = await self.client.send(self.order, self.route, self.call)
         try:
             if response.status != 200:
-                raise await refusal_from(response, self.route)
+                raise await self._refusal_from(response)
             if response.content_type != "text/event-stream":
-                raise Refusal(Code.UPSTREAM_ERROR, "The server of this model did not answer with a stream.")
+                raise Refusal(
+                    Code.UPSTREAM_ERROR,
+                    "The server of this model did not answer with a stream.",
+                    headers=IN_VAIN,
+                )
             await self.reply.begin(200, [*STREAM_HEADERS, *self.headers])
             trouble = await self._pass_on(response, cutter)
             await self._end_stream(cutter, trouble)
@@ -210,22 +223,65 @@ class Exchange:
         return round((time.perf_counter() - self.started) * 1_000)
 
 
-def _answer_in(raw: bytes) -> dict[str, Any]:
+def _answer_in(raw: bytes, endpoint: Endpoint) -> dict[str, Any]:
+    """What an upstream answered, as far as its shape is that of this API."""
     try:
         answer = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Refusal(Code.UPSTREAM_ERROR, "The server of this model sent what cannot be read.") from error
-    if not isinstance(answer, dict) or "error" in answer:
+        raise _unreadable() from error
+    if not isinstance(answer, dict) or answer.get("error") is not None:
         raise Refusal(Code.UPSTREAM_ERROR, "The server of this model reported an error.")
+    if not _is_shaped(answer, endpoint):
+        raise _unreadable()
     return answer
 
 
+def _is_shaped(answer: dict[str, Any], endpoint: Endpoint) -> bool:
+    if endpoint is Endpoint.EMBEDDINGS:
+        return isinstance(answer.get("data"), list)
+    choices = answer.get("choices")
+    if not isinstance(choices, list):
+        return False
+    return all(
+        isinstance(choice, dict)
+        and (endpoint is not Endpoint.CHAT or isinstance(choice.get("message"), dict))
+        for choice in choices
+    )
+
+
+def _written(answer: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(answer)
+    except orjson.JSONEncodeError as error:  # nested deeper than can be written
+        raise _unreadable() from error
+
+
+def _unreadable() -> Refusal:
+    return Refusal(Code.UPSTREAM_ERROR, "The server of this model sent what cannot be read.")
+
+
 def _text_bytes(answer: dict[str, Any]) -> int:
+    """Bytes of what a model said, and of what it asked to have called."""
     total = 0
-    for choice in answer.get("choices") or ():
-        message = choice.get("message") or choice
-        total += len(str(message.get("content") or message.get("text") or "").encode())
+    for choice in answer["choices"]:
+        message = choice.get("message")
+        said = message if isinstance(message, dict) else choice
+        total += sum(_length(said.get(name)) for name in ("content", "text", "reasoning_content"))
+        calls = said.get("tool_calls")
+        total += sum(map(_called_bytes, calls if isinstance(calls, list) else ()))
     return total
+
+
+def _called_bytes(call: Any) -> int:
+    called = (call.get("function") or call.get("custom")) if isinstance(call, dict) else None
+    return sum(map(_length, called.values())) if isinstance(called, dict) else 0
+
+
+def _length(value: Any) -> int:
+    """Bytes of a text; of parts or an object those of its JSON, and none of nothing."""
+    if isinstance(value, str):
+        return len(value.encode())
+    return len(orjson.dumps(value)) if value else 0
 
 
 def _usage_chunk(cutter: sse.Cutter, prompt_estimate: int) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The gateway of one process: its parts, their life, and the way of a call through them.
 
 A call that passed authentication gets one request row, whatever became of it. Calls that are refused before
-an upstream is asked (bad input, unknown model, over a limit) get theirs too, but at most
-REFUSED_ROWS_PER_MINUTE for each key: a client that hammers at its limit must not fill the log. They owe
-nothing, so they do not go through the journal.
+an upstream is asked (bad input, unknown model, over a limit) get theirs too, but only so many a minute for each
+key: a client that hammers at its limit must not fill the log. They owe nothing, so they do not go through the
+journal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import DBAPIError
 
 from services.core import metrics, tracing
-from services.core.actor import Actor
 from services.core.clock import Clock, SystemClock
 from services.core.database import Database, libpq_url
 from services.core.errors import Conflict, MatrixError, Unavailable
@@ -40,13 +39,13 @@ from services.gateway.journal import Entry, Journal, Slot
 from services.gateway.leases import LEASES_WANTED, Leases
 from services.gateway.limits import Admission, Limiter
 from services.gateway.orders import Endpoint, Order
-from services.gateway.refusals import Code, Refusal
+from services.gateway.refusals import Code, Refusal, RefusedRows
 from services.gateway.settlement import Recoverer, Settler
 from services.gateway.upstream_calls import UpstreamClient, longest_answer
+from services.identity.queries import SignedIn
 
 log = get_logger(__name__)
 
-REFUSED_ROWS_PER_MINUTE = 60
 REFRESH_S = 30.0
 STOP_S_MAX = 10.0  # for the last settlement; what is left is settled at the next start
 OWNER = "matrix"  # as /v1/models names who runs the models
@@ -89,7 +88,7 @@ class Gateway:
         self,
         on: Database,
         options: Options,
-        actor_for: Callable[[str], Awaitable[Actor | None]],
+        signed_in_by: Callable[[str], Awaitable[SignedIn | None]],
         clock: Clock | None = None,
     ) -> None:
         self._on = on
@@ -101,11 +100,11 @@ class Gateway:
         self.journal = Journal.start(self._slot)
         self.settler = Settler(on, self.journal)
         self.limiter = Limiter(Leases(on, self._slot.process))
-        self.callers = Callers(on, self._clock, options.limits, actor_for)
+        self.callers = Callers(on, self._clock, options.limits, signed_in_by)
         self.directory = Directory(on, model_url=options.model_url, allowed_private=options.allowed_private)
         self._client = UpstreamClient(options.allowed_private)
         self._recoverer = Recoverer(self.settler, self._slot)
-        self._refused_rows: dict[str, float] = {}
+        self._refused_rows = RefusedRows()
         self._tasks: list[asyncio.Task[None]] = []
         self._flushing = ThreadPoolExecutor(1, thread_name_prefix="journal flush")
 
@@ -221,16 +220,10 @@ class Gateway:
     def _book_refused(self, caller: Caller, call: Call, refusal: Refusal, started: float) -> None:
         call.status, call.error_code = refusal.status, refusal.code.value
         call.latency_ms = round((time.perf_counter() - started) * 1_000)
-        now = time.monotonic()
-        who = caller.key_id or caller.account_id
-        full_at = self._refused_rows.get(who, 0.0)
-        share = REFUSED_ROWS_PER_MINUTE
-        if not rules.judge(full_at, now, cost=1, share=share, limit=share).allowed:
-            return
-        if len(self._refused_rows) > 10_000:
-            self._refused_rows.clear()
-        self._refused_rows[who] = rules.take(full_at, now, cost=1, share=share)
-        self.settler.take_refused(call)
+        if self._refused_rows.take(caller.key_id or caller.account_id, time.monotonic()):
+            self.settler.take_refused(call)
+        else:
+            metrics.GATEWAY_REFUSED_UNRECORDED.inc()
 
     async def _identify(self, request: Request, capability: Capability) -> Caller:
         secret = request.secret
@@ -277,7 +270,7 @@ class Gateway:
             names = frozenset(payload.split(",")) - {""}
             try:
                 await self._heed(channel, names)
-            except MatrixError as error:
+            except (MatrixError, DBAPIError) as error:
                 log.warning("wakeup_not_heeded", channel=channel, error=str(error))
 
     async def _heed(self, channel: str, names: frozenset[str]) -> None:
@@ -332,6 +325,8 @@ def _require_fitting(order: Order, route: Route) -> None:
             f" {', '.join(sorted(route.endpoints))}.",
             param="model",
         )
+    if route.target.builtin:
+        orders.require_builtin(order)
     if rules.surely_above(route.context_tokens, order.text_bytes):
         raise Refusal(
             Code.CONTEXT_LENGTH,

@@ -208,6 +208,7 @@ class Journal:
     current: Segment
     sealed: list[Segment] = field(default_factory=list)
     _number: int = 0
+    _out_of_room: bool = False
 
     @classmethod
     def start(cls, slot: Slot) -> Journal:
@@ -233,10 +234,24 @@ class Journal:
         self.current = fresh
 
     def tidy(self) -> None:
-        """Delete segments whose calls are all settled, once they are full or old."""
+        """Delete segments whose calls are all settled, once they are full or old.
+
+        A disk without room for a fresh segment is logged: the old one serves on, and each deletion makes room.
+        """
+        self._delete_done()
         current = self.current
         if current.opened and current.done and time.monotonic() - current.created_at > SEGMENT_S_MAX:
-            self.rotate()
+            try:
+                self.rotate()
+            except OSError as error:
+                if not self._out_of_room:
+                    log.warning("journal_not_rotated", error=str(error))
+                self._out_of_room = True
+            else:
+                self._out_of_room = False
+                self._delete_done()
+
+    def _delete_done(self) -> None:
         for segment in [one for one in self.sealed if one.done]:
             self.sealed.remove(segment)
             segment.release(delete=True)

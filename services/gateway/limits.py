@@ -2,6 +2,10 @@
 
 Each call passes every subject it concerns: its key's limits, when it has any, and its organisation's. Tokens
 are reserved by estimate (prompt and longest answer) and settled by what was really used.
+
+While no lease can be had, because the database is away or refuses to write, postpaid callers go on: within the
+share that was leased last, or within the whole limit where none was. What they took is counted against the
+share they get when leases are to be had again. Prepaid callers stop when their lease ends.
 """
 
 from __future__ import annotations
@@ -13,11 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from sqlalchemy.exc import DBAPIError
+
 from services.core.errors import MatrixError
 from services.core.logs import get_logger
 from services.gateway import rules
 from services.gateway.leases import LEASE_S, RENEW_S, Leases, Share, Wanted
-from services.gateway.refusals import Code, Refusal
+from services.gateway.refusals import IN_VAIN, Code, Refusal
 
 log = get_logger(__name__)
 
@@ -61,6 +67,11 @@ class Hold:
     asked_at: float = 0.0
     demand: float = 0.0  # units a minute, smoothed
 
+    @property
+    def leased(self) -> bool:
+        """Whether the share was leased, now or before; else it is the whole limit, until one can be."""
+        return self.lease_until > 0.0
+
     def wanted(self, now: float) -> Wanted:
         """What to ask for at this moment: half what was asked lately, half the history."""
         elapsed_s = max(now - self.asked_at, 0.5) if self.asked_at else rules.WINDOW_S
@@ -69,9 +80,17 @@ class Hold:
         return Wanted(self.subject.name, self.subject.limit, math.ceil(self.demand))
 
     def renewed(self, share: Share, *, asked_at: float, now: float) -> None:
-        self.full_at = rules.rescale(self.full_at, now, share_before=self.share, share=share.per_minute)
-        self.share = share.per_minute
+        self._take_share(share.per_minute, now)
         self.lease_until = asked_at + LEASE_S
+
+    def limit_to(self, subject: Subject, now: float) -> None:
+        """Its limit was changed: a lower one holds from now on, more of a higher one must be leased first."""
+        self.subject = subject
+        self._take_share(min(self.share, subject.limit), now)
+
+    def _take_share(self, share: int, now: float) -> None:
+        self.full_at = rules.rescale(self.full_at, now, share_before=self.share, share=share)
+        self.share = share
 
 
 @dataclass(slots=True)
@@ -135,21 +154,32 @@ class Limiter:
         try:
             async with asyncio.timeout(ACQUIRE_S_MAX), self._acquiring:
                 await self._acquire_missing(subjects, prepaid=prepaid)
-        except (MatrixError, TimeoutError) as error:
-            if prepaid or any(subject.name not in self._holds for subject in subjects):
+        except (MatrixError, DBAPIError, TimeoutError) as error:
+            if prepaid:
                 raise Refusal(
                     Code.NOT_AVAILABLE,
                     "Your limits cannot be checked at the moment. Try again shortly.",
                     headers={"Retry-After": "2"},
                 ) from error
             log.warning("limits_not_renewed", error=str(error))
+            self._go_on_unleased(subjects)
+
+    def _go_on_unleased(self, subjects: Subjects) -> None:
+        """Have a hold for each, leased or not. Those in use are renewed before long, and these with them."""
+        now = self.clock()
+        for subject in subjects:
+            hold = self._holds.get(subject.name)
+            if hold is None:
+                self._holds[subject.name] = Hold(subject, now, share=subject.limit)
+            elif hold.subject.limit != subject.limit:
+                hold.limit_to(subject, now)
 
     async def _acquire_missing(self, subjects: Subjects, *, prepaid: bool) -> None:
         now = self.clock()
         missing = [subject for subject in subjects if not self._holds_well(subject, now, prepaid=prepaid)]
         holds = {subject: self._holds.get(subject.name) or Hold(subject, now) for subject in missing}
         for subject, hold in holds.items():
-            hold.subject = subject
+            hold.limit_to(subject, now)
         empty = list(holds.values())
         for attempt in range(NEWCOMER_TRIES):
             await self._renew(empty)
@@ -191,16 +221,18 @@ class Limiter:
                 if self.clock() - swept_at > SWEEP_S:
                     swept_at = self.clock()
                     await self.leases.sweep()
-            except MatrixError as error:
+            except (MatrixError, DBAPIError) as error:
                 # Prepaid callers stop when their leases end; the others go on with the shares they had.
                 log.warning("leases_not_renewed", error=str(error))
 
     async def renew_all(self) -> None:
-        now = self.clock()
-        idle = [name for name, hold in self._holds.items() if now - hold.used_at > KEEP_S]
-        for name in idle:
-            del self._holds[name]
-        await self.leases.give_back(idle)
+        """Give back what nobody used for long, and renew the rest. What cannot be given back is kept."""
+        unused_since = self.clock() - KEEP_S
+        idle = [hold for hold in self._holds.values() if hold.used_at < unused_since]
+        await self.leases.give_back([hold.subject.name for hold in idle])
+        for hold in idle:
+            if hold.used_at < unused_since:  # nobody came meanwhile
+                del self._holds[hold.subject.name]
         if self._holds:
             await self._renew(list(self._holds.values()))
 
@@ -284,7 +316,7 @@ def _over_limit(hold: Hold, verdict: rules.Verdict, tokens: int, headers: Header
             Code.RATE_LIMIT,
             f"Request too large for {whose}: it may use {tokens} tokens and the limit is {subject.limit}"
             " tokens per minute. Send a shorter prompt or a smaller max_tokens.",
-            headers=shown,
+            headers=shown | IN_VAIN,
         )
     wait_s = max(1, math.ceil(verdict.retry_after_s))
     return Refusal(

@@ -5,10 +5,17 @@ The official clients choose their exception by status, programs by `code`: both 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import orjson
+
+from services.gateway import rules
+
+REFUSED_ROWS_PER_MINUTE = 60
+KEYS_MAX = 10_000  # remembered; then all of them begin anew
 
 _INVALID = "invalid_request_error"
 _SERVER = "server_error"
@@ -80,17 +87,26 @@ STATUS_AND_TYPE: dict[Code, tuple[int, str]] = {
 }
 
 
+# For refusals whose status makes the official clients ask again, where they would hear the same again.
+IN_VAIN = {"x-should-retry": "false"}
+
+
 class Refusal(Exception):
     """The call ends here. `message` is for people and never holds what upstream or database said inside."""
 
     def __init__(
-        self, code: Code, message: str, *, param: str | None = None, headers: dict[str, str] | None = None
+        self,
+        code: Code,
+        message: str,
+        *,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
-        self.headers = headers or {}
+        self.headers = dict(headers or {})
         self.status, self.type = STATUS_AND_TYPE[code]
 
     def error(self) -> dict[str, Any]:
@@ -105,3 +121,20 @@ class Refusal(Exception):
 
     def body(self) -> bytes:
         return orjson.dumps(self.error())
+
+
+@dataclass(slots=True)
+class RefusedRows:
+    """How many refused calls of each key still go into the log: see docs/decisions/0011-refused-calls.md."""
+
+    _full_at: dict[str, float] = field(default_factory=dict[str, float])
+
+    def take(self, who: str, now: float) -> bool:
+        """Whether one more of `who` may go there, and note that it does."""
+        full_at, share = self._full_at.get(who, 0.0), REFUSED_ROWS_PER_MINUTE
+        if not rules.judge(full_at, now, cost=1, share=share, limit=share).allowed:
+            return False
+        if len(self._full_at) > KEYS_MAX:
+            self._full_at.clear()
+        self._full_at[who] = rules.take(full_at, now, cost=1, share=share)
+        return True

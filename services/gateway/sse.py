@@ -54,8 +54,12 @@ class Cutter:
     """
 
     __slots__ = (
+        "_ahead",
         "_buffer",
         "_model",
+        "_pieces",
+        "_pieces_then",
+        "_stated",
         "_wants_usage",
         "completion_tokens",
         "done",
@@ -63,7 +67,6 @@ class Cutter:
         "finished",
         "last",
         "prompt_tokens",
-        "usage",
     )
 
     def __init__(self, model: str, *, wants_usage: bool) -> None:
@@ -71,14 +74,30 @@ class Cutter:
         self._model = model
         self._wants_usage = wants_usage
         self.prompt_tokens = 0  # as reported on the way, 0 when nothing was
-        self.completion_tokens = 0  # so far: by the upstream's running count, else one per piece of text
-        self.usage: Usage | None = None  # the upstream's final word
+        self.completion_tokens = 0  # so far: the upstream's count as it last stood, and a token a piece since
+        self._pieces = 0
+        self._ahead = 0  # tokens that the upstream counts beyond the pieces it sent
+        self._stated: Usage | None = None
+        self._pieces_then = 0  # as usage was stated
         self.finished = False  # a finish reason was seen
         self.done = False  # [DONE] was seen
         self.error: dict[str, Any] | None = None
         self.last: dict[
             str, Any
         ] = {}  # id and time of the stream, for the chunk we may have to make ourselves
+
+    @property
+    def usage(self) -> Usage | None:
+        """The upstream's last word, or None while it has not spoken it.
+
+        Some state a usage with the first chunk, or a running one with each: that is no last word before the
+        stream came to its end, nor when text followed, nor when it says that the text was no token at all.
+        """
+        if self._pieces > self._pieces_then or not (self.finished or self.done):
+            return None
+        if self._stated and self._pieces and not self._stated.completion_tokens:
+            return None
+        return self._stated
 
     def feed(self, data: bytes) -> bytes:
         """Raises StreamBroken for what cannot be an event stream of this API."""
@@ -103,38 +122,45 @@ class Cutter:
             raise StreamBroken("an event holds no JSON") from error
         if not isinstance(payload, dict):
             raise StreamBroken("an event holds no object")
-        if "error" in payload:
+        if payload.get("error") is not None:
             self.error = payload
             return b""
         return self._pass_chunk(payload)
 
     def _pass_chunk(self, chunk: dict[str, Any]) -> bytes:
         choices = _choices(chunk)
+        self._pieces += sum(map(_carries_text, choices))
         timings = chunk.pop("timings", None)
         if isinstance(timings, dict):
             self._take_running_count(timings)
-        else:
-            self.completion_tokens += sum(map(_carries_text, choices))
         if choices and choices[0].get("finish_reason"):
             self.finished = True
-        if stated := usage_in(chunk):
-            self.usage = stated
-            self.prompt_tokens, self.completion_tokens = stated.prompt_tokens, stated.completion_tokens
-            if not choices and not self._wants_usage:
-                return b""
+        stated = usage_in(chunk)
+        if stated is not None:
+            self._stated, self._pieces_then = stated, self._pieces
+            self._hear(stated.prompt_tokens, stated.completion_tokens)
+        self.completion_tokens = min(self._pieces + self._ahead, TOKENS_MAX)
+        if stated is not None and not choices and not self._wants_usage:
+            return b""
         if not self._wants_usage:
             chunk.pop("usage", None)
         chunk["model"] = self._model
         if not self.last:
             self.last = {name: chunk.get(name) for name in ("id", "object", "created", "model")}
-        return event(chunk)
+        try:
+            return event(chunk)
+        except orjson.JSONEncodeError as error:
+            raise StreamBroken("an event is nested too deeply") from error
 
     def _take_running_count(self, timings: dict[str, Any]) -> None:
         """llama.cpp says with every piece how many tokens it has made, also those it still holds back."""
         made, read, cached = (timings.get(name, 0) for name in ("predicted_n", "prompt_n", "cache_n"))
         if _is_count(made) and _is_count(read) and _is_count(cached) and _is_count(read + cached):
-            self.completion_tokens = max(self.completion_tokens, made)
-            self.prompt_tokens = read + cached
+            self._hear(read + cached, made)
+
+    def _hear(self, prompt_tokens: int, completion_tokens: int) -> None:
+        self.prompt_tokens = prompt_tokens
+        self._ahead = max(0, completion_tokens - self._pieces)
 
 
 def _data_of(text: bytes) -> bytes:

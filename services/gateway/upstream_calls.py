@@ -17,7 +17,7 @@ from services.gateway import rules
 from services.gateway.calls import Call
 from services.gateway.directory import Route, Target
 from services.gateway.orders import Endpoint, Order
-from services.gateway.refusals import Code, Refusal
+from services.gateway.refusals import IN_VAIN, Code, Refusal
 
 log = get_logger(__name__)
 
@@ -28,6 +28,7 @@ ANSWER_BYTES_MAX = 64_000_000
 BUILTIN_COMPLETION_TOKENS = 512  # when the caller names no bound: the small model may never end by itself
 RESERVED_COMPLETION_TOKENS = 1_024
 MESSAGE_LENGTH_MAX = 500
+_WORTH_ASKING_AGAIN = frozenset({408, 409, 425})  # below 500
 _BROKEN_STATUSES = frozenset({502, 503, 504})  # the server behind is away: counts for the circuit
 
 
@@ -138,11 +139,12 @@ class UpstreamClient:
             return Refusal(
                 Code.UPSTREAM_TIMEOUT, f"The server of this model sent nothing for {target.read_timeout_s} s."
             )
-        if _never_connected(error) or isinstance(error, ForbiddenAddress):
+        if _never_connected(error):
+            forbidden = isinstance(error.__cause__, ForbiddenAddress)
             return Refusal(
                 Code.UPSTREAM_AWAY,
                 "The server of this model cannot be reached.",
-                headers={"Retry-After": "2"},
+                headers=IN_VAIN if forbidden else {"Retry-After": "2"},
             )
         return Refusal(Code.UPSTREAM_ERROR, "The server of this model broke off the connection.")
 
@@ -160,7 +162,11 @@ async def read_answer(response: ClientResponse) -> bytes:
     async for part in response.content.iter_any():
         body += part
         if len(body) > ANSWER_BYTES_MAX:
-            raise Refusal(Code.UPSTREAM_ERROR, "The server of this model sent an answer that is too long.")
+            raise Refusal(
+                Code.UPSTREAM_ERROR,
+                "The server of this model sent an answer that is too long.",
+                headers=IN_VAIN,
+            )
     return bytes(body)
 
 
@@ -189,7 +195,13 @@ async def refusal_from(response: ClientResponse, route: Route) -> Refusal:
         return Refusal(
             Code.UPSTREAM_AWAY, "The server of this model is not ready.", headers={"Retry-After": "2"}
         )
-    return Refusal(Code.UPSTREAM_ERROR, f"The server of this model answered with an error ({status}).")
+    # What is left below 500 is between the operator and the upstream: its key, its address, its payment.
+    in_vain = status == 501 or (status < 500 and status not in _WORTH_ASKING_AGAIN)
+    return Refusal(
+        Code.UPSTREAM_ERROR,
+        f"The server of this model answered with an error ({status}).",
+        headers=IN_VAIN if in_vain else None,
+    )
 
 
 def _said(raw: bytes) -> str:

@@ -5,7 +5,10 @@
 prints the port it listens on. A model's name switches faults on, so tests that share one fake do not meet:
 `model+fault=value+fault`. Faults: `delay=<s>` before the head, `pause=<s>` between pieces, `pieces=<n>`,
 `status=<code>`, `cut=<n>` (break the connection after n pieces), `hang` (never answer), `nousage`, `context`,
-`timings` (llama.cpp's running count in each piece), `garbage`, `errorchunk=<n>`, `nodone`, `length=<n>`.
+`timings` (llama.cpp's running count in each piece), `garbage`, `errorchunk=<n>`, `nodone`, `length=<n>`,
+`nullerror` (`"error": null` beside each answer), `early=<n>` (a usage of n tokens before the first piece, zero with
+each), `tools` (calls a function instead of talking), `torn` (the body of a failure ends too soon), and `oops=choices`,
+`oops=message`, `oops=deep` (an answer that is none).
 
 What it served is appended to the log, one JSON object a line, when an answer begins and when it ends: the count
 a test compares with ours. `GET /served` gives the same.
@@ -57,7 +60,7 @@ class Fake:
     async def embeddings(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         faults = faults_of(body["model"])
-        if refused := await _fail(faults):
+        if refused := await _fail(faults, request):
             return refused
         inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
         data = [
@@ -72,7 +75,7 @@ class Fake:
         faults = faults_of(body["model"])
         tag = _tag(body)
         self.note(kind="begin", tag=tag, authorization=request.headers.get("Authorization", ""), body=body)
-        if refused := await _fail(faults):
+        if refused := await _fail(faults, request):
             return refused
         pieces = min(int(faults.get("pieces", PIECES)), body.get("max_tokens") or 10**9)
         prompt = 7
@@ -91,8 +94,7 @@ class Fake:
             "usage": usage,
             "timings": {"predicted_n": pieces},
         }
-        if "nousage" in faults:
-            del answer["usage"]
+        _spoil(answer, faults)
         self.note(kind="end", tag=tag, prompt=prompt, completion=pieces)
         return web.json_response(answer)
 
@@ -111,6 +113,8 @@ class Fake:
         await response.prepare(request)
         sent = 0
         try:
+            if "early" in faults:
+                await response.write(_event(_chunk(body, faults, chat=chat, text="", made=0)))
             for n in range(pieces):
                 if faults.get("cut") == str(n) and request.transport is not None:
                     request.transport.abort()
@@ -149,7 +153,28 @@ def _tag(body: dict[str, Any]) -> str:
     return str(body.get("user", ""))
 
 
-async def _fail(faults: dict[str, str]) -> web.Response | None:
+def _spoil(answer: dict[str, Any], faults: dict[str, str]) -> None:
+    """Make of a whole answer what the faults ask for."""
+    if "nousage" in faults:
+        del answer["usage"]
+    if "early" in faults:
+        answer["usage"]["completion_tokens"] = 0
+    if "nullerror" in faults:
+        answer["error"] = None
+    if "tools" in faults:
+        function = {"name": "look_up", "arguments": json.dumps({"words": "w" * 4_000})}
+        call = {"id": "call_1", "type": "function", "function": function}
+        answer["choices"][0]["message"] = {"role": "assistant", "content": None, "tool_calls": [call]}
+    match faults.get("oops"):
+        case "choices":
+            answer["choices"] = "oops"
+        case "message":
+            answer["choices"][0] = {"message": "oops"}
+        case "deep":
+            answer["choices"][0]["deep"] = json.loads("[" * 300 + "]" * 300)
+
+
+async def _fail(faults: dict[str, str], request: web.Request) -> web.StreamResponse | None:
     if "hang" in faults:
         await asyncio.Event().wait()
     if "delay" in faults:
@@ -163,6 +188,13 @@ async def _fail(faults: dict[str, str]) -> web.Response | None:
             "n_ctx": 2048,
         }
         return web.json_response({"error": error}, status=400)
+    if "torn" in faults:
+        response = web.StreamResponse(status=500, headers={"Content-Length": "500"})
+        await response.prepare(request)
+        await response.write(b'{"error": ')
+        if request.transport is not None:
+            request.transport.abort()
+        return response
     if "status" in faults:
         error = {"message": "the server at 10.0.0.7 says no", "type": "x", "param": None, "code": "x"}
         return web.json_response({"error": error}, status=int(faults["status"]))
@@ -190,6 +222,11 @@ def _chunk(
     if "timings" in faults:
         # llama.cpp holds pieces back now and then: its count may run ahead of what was sent.
         chunk["timings"] = {"predicted_n": made + int(faults["timings"] or 0), "prompt_n": 4, "cache_n": 3}
+    if "early" in faults:
+        stated = 0 if made else int(faults["early"])
+        chunk["usage"] = {"prompt_tokens": 7, "completion_tokens": stated, "total_tokens": 7 + stated}
+    if "nullerror" in faults:
+        chunk["error"] = None
     return chunk
 
 

@@ -19,9 +19,8 @@ import httpx
 import openai
 from granian.constants import Interfaces
 from granian.server.embed import Server
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
+from matrix_app.api.app import Api
 from matrix_app.api.gateway import GatewayApp
 from models.identity import Organization
 from models.types import BillingMode, Role
@@ -217,9 +216,10 @@ def model_fields(slug: str, upstream_id: str) -> upstreams.ModelFields:
 async def served(house: House, **settings: Any) -> AsyncIterator[House]:
     """The gateway behind granian in this process, until the block ends."""
     port = free_port()
-    app = Starlette(routes=[Mount("/v1", house.app)])
     await house.app.start(house.database, house.settings(**settings))
-    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
+    server = Server(
+        Api(house.app), address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False
+    )
     serving = asyncio.create_task(server.serve())
     house.base_url = f"http://127.0.0.1:{port}/v1"
     await until_answers(house.base_url)

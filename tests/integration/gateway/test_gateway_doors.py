@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from models.types import Role
+from models.types import BillingMode, Role
 from services.core import outgoing
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, NotFound, StaleVersion
@@ -21,7 +21,9 @@ ASK = [{"role": "user", "content": "hi"}]
 BODY = {"model": "plain", "messages": ASK}
 
 
-async def sign_in(house: House, role: Role) -> tuple[httpx.AsyncClient, str, str]:
+async def sign_in(
+    house: House, role: Role, *, billing_mode: BillingMode = BillingMode.POSTPAID
+) -> tuple[httpx.AsyncClient, str, str]:
     """A browser with a session of somebody of this role; their organisation and account."""
     from datetime import UTC, datetime, timedelta
 
@@ -29,7 +31,7 @@ async def sign_in(house: House, role: Role) -> tuple[httpx.AsyncClient, str, str
     from services.core.crypto import vault
     from services.core.ids import new_id
 
-    organization = await house.world.organization()
+    organization = await house.world.organization(billing_mode=billing_mode)
     account = await house.world.account(member_of=organization, role=role)
     token, now = new_secret(), datetime.now(UTC)
     async with crossing(Reason.SIGN_IN, on=house.database) as uow:
@@ -118,6 +120,7 @@ async def test_a_name_that_begins_to_lead_inside_is_not_followed(
     answer = await ana.http.post("/chat/completions", json=BODY | {"model": "rebound"})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "upstream_unavailable")
+    assert answer.headers["x-should-retry"] == "false"
     assert "127.0.0.1" not in answer.text
     assert (gateway.fake.log.read_text() if gateway.fake.log.exists() else "") == begun
 

@@ -67,6 +67,18 @@ async def test_a_running_count_is_taken_when_the_caller_leaves(gateway: House) -
     assert received + 2 <= row["completion_tokens"] < 2_000
 
 
+async def test_what_an_upstream_stated_at_the_beginning_is_not_all_that_is_paid(gateway: House) -> None:
+    model = "long+pieces=4000+pause=0.005+early=0"
+    await gateway.furnish(model, on_hangup="cancel")
+    ana = await gateway.client()
+
+    received = await leave_after(ana, model, 20)
+
+    row = await gateway.row(ana)
+    assert (row["status"], row["prompt_tokens"], row["tokens_source"]) == (499, 7, "counted")
+    assert received <= row["completion_tokens"] < 2_000
+
+
 async def test_leaving_a_plain_call_cancels_it_and_owes_nothing(gateway: House) -> None:
     await gateway.furnish("slow+delay=60", on_hangup="cancel")
     ana = await gateway.client()

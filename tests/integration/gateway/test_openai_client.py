@@ -197,6 +197,7 @@ async def test_tokens_are_reserved_by_the_longest_answer_and_settled_by_the_real
         ("bad+status=422", openai.BadRequestError, "upstream_rejected_request"),
         ("bad+context", openai.BadRequestError, "context_length_exceeded"),
         ("bad+hang", openai.InternalServerError, "upstream_timeout"),
+        ("bad+torn", openai.InternalServerError, "upstream_error"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -218,7 +219,58 @@ async def test_failures_of_the_upstream(
     assert (row["prompt_tokens"], row["completion_tokens"]) == (0, 0)
 
 
-@pytest.mark.parametrize("model", ["bad+cut=3", "bad+errorchunk=3", "bad+garbage"])
+@pytest.mark.parametrize("fault", ["choices", "message", "deep"])
+@pytest.mark.parametrize("usage", ["", "+nousage"])
+async def test_an_answer_that_is_none_is_an_error_of_the_upstream(
+    gateway: House, fault: str, usage: str
+) -> None:
+    await gateway.furnish(f"bad+oops={fault}{usage}")
+    ana = await gateway.client()
+
+    with pytest.raises(openai.InternalServerError) as caught:
+        await ana.ai.chat.completions.create(model=f"bad-oops-{fault}{usage.replace('+', '-')}", messages=ASK)
+
+    assert (caught.value.status_code, caught.value.code) == (502, "upstream_error")
+    assert (await gateway.row(ana))["completion_tokens"] == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_of_null_is_no_error(gateway: House, stream: bool) -> None:
+    await gateway.furnish("fine+nullerror")
+    ana = await gateway.client()
+    body = {"model": "fine-nullerror", "messages": ASK, "stream": stream}
+
+    answer = await ana.http.post("/chat/completions", json=body)
+
+    assert answer.status_code == 200
+    assert "w4" in answer.text
+    row = await gateway.row(ana)
+    assert (row["status"], row["completion_tokens"], row["error_code"]) == (200, 5, "")
+
+
+async def test_text_that_an_upstream_calls_no_token_is_counted(gateway: House) -> None:
+    await gateway.furnish("modest+early=0")
+    ana = await gateway.client()
+
+    await ana.ai.chat.completions.create(model="modest-early-0", messages=ASK)
+
+    row = await gateway.row(ana)
+    assert (row["prompt_tokens"], row["completion_tokens"], row["tokens_source"]) == (7, 4, "counted")
+
+
+async def test_the_arguments_of_a_tool_call_are_counted(gateway: House) -> None:
+    await gateway.furnish("handy+tools+nousage")
+    ana = await gateway.client()
+
+    answer = await ana.ai.chat.completions.create(model="handy-tools-nousage", messages=ASK)
+
+    assert answer.choices[0].message.tool_calls
+    row = await gateway.row(ana)
+    assert row["tokens_source"] == "counted"
+    assert row["completion_tokens"] > 1_000
+
+
+@pytest.mark.parametrize("model", ["bad+cut=3", "bad+errorchunk=3", "bad+garbage", "bad+cut=3+early=0"])
 async def test_a_stream_that_breaks_off_says_so_and_is_booked_with_what_was_sent(
     gateway: House, model: str
 ) -> None:
@@ -229,7 +281,7 @@ async def test_a_stream_that_breaks_off_says_so_and_is_booked_with_what_was_sent
 
     async def receive() -> None:
         async for chunk in await ana.ai.chat.completions.create(model=slug, messages=ASK, stream=True):
-            received.append(chunk.choices[0].delta.content or "")
+            received.extend(filter(None, (choice.delta.content for choice in chunk.choices)))
 
     with pytest.raises(openai.APIError) as caught:
         await receive()
@@ -240,6 +292,33 @@ async def test_a_stream_that_breaks_off_says_so_and_is_booked_with_what_was_sent
     assert (row["status"], row["tokens_source"]) == (502, "counted")
     assert row["completion_tokens"] == len(received)
     assert (row["prompt_tokens"] > 0) == bool(received)
+
+
+@pytest.mark.parametrize(
+    ("model", "max_tokens", "asked"),
+    [
+        ("plain", 4_000, 1),  # larger than the limit of the key
+        ("bad+status=401", 1, 1),  # an operator has to act
+        ("bad+status=307", 1, 1),
+        ("bad+status=501", 1, 1),
+        ("bad+status=500", 1, 3),
+        ("bad+status=408", 1, 3),
+    ],
+)
+async def test_the_client_asks_again_only_where_that_may_help(
+    gateway: House, model: str, max_tokens: int, asked: int
+) -> None:
+    await gateway.furnish(model)
+    ana = await gateway.client(limits=Limits(tokens_per_minute=3_000))
+    patient = ana.ai.with_options(max_retries=2)
+
+    with pytest.raises(openai.APIStatusError) as caught:
+        await patient.chat.completions.create(
+            model=model.replace("+", "-").replace("=", "-"), messages=ASK, max_tokens=max_tokens
+        )
+
+    assert len(await gateway.rows(ana.organization)) == asked
+    assert (caught.value.response.headers.get("x-should-retry") == "false") == (asked == 1)
 
 
 async def test_an_upstream_that_is_away_is_tried_again_then_left_alone(gateway: House) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import openai
@@ -13,11 +13,14 @@ import pytest
 from psycopg import sql
 
 from models.types import BillingMode
+from services.core.database import Database
 from services.core.errors import MatrixError
 from services.core.postgres import EmbeddedPostgres
 from services.gateway import settlement
 from services.gateway.calls import Call
-from services.gateway.leases import LEASE_S
+from services.gateway.leases import LEASE_S, Leases
+from services.gateway.limits import KEEP_S, Limiter, Subject
+from services.gateway.refusals import Refusal
 from tests.integration.gateway.house import House
 
 ASK: Any = [{"role": "user", "content": "Say five words."}]
@@ -70,6 +73,104 @@ async def test_postpaid_calls_go_on_and_are_booked_when_it_is_back(
     rows = await gateway.rows(ana.organization)
     assert [row["status"] for row in rows] == [200] * 11
     assert (await gateway.usage(ana.organization))["completion_tokens"] == 55
+
+
+async def idle(house: House) -> None:
+    """So long without a call that leases are given back, as the limiter does it every few seconds."""
+    house.gateway.limiter.clock = lambda: time.monotonic() + KEEP_S + LEASE_S
+    await house.gateway.limiter.renew_all()
+
+
+@pytest.mark.parametrize("mode", [BillingMode.POSTPAID, BillingMode.PREPAID])
+async def test_who_had_been_idle_before_goes_on_only_if_postpaid(
+    gateway: House, postgres: EmbeddedPostgres, database_name: str, mode: BillingMode
+) -> None:
+    await gateway.furnish("plain")
+    ana = await gateway.client(billing_mode=mode)
+    body = {"model": "plain", "messages": ASK}
+    assert (await ana.http.post("/chat/completions", json=body)).status_code == 200
+    await idle(gateway)
+    assert gateway.gateway.limiter._holds == {}
+
+    async with away(postgres, database_name):
+        statuses = [(await ana.http.post("/chat/completions", json=body)).status_code for _ in range(3)]
+    await settled(gateway)
+
+    expected = 200 if mode == BillingMode.POSTPAID else 503
+    assert statuses == [expected] * 3
+    assert [row["status"] for row in await gateway.rows(ana.organization)] == [200, *statuses]
+
+
+@pytest.mark.parametrize("mode", [BillingMode.POSTPAID, BillingMode.PREPAID])
+async def test_who_was_idle_during_it_goes_on_only_if_postpaid(
+    gateway: House, postgres: EmbeddedPostgres, database_name: str, mode: BillingMode
+) -> None:
+    await gateway.furnish("plain")
+    ana = await gateway.client(billing_mode=mode)
+    body = {"model": "plain", "messages": ASK}
+    assert (await ana.http.post("/chat/completions", json=body)).status_code == 200
+
+    async with away(postgres, database_name):
+        with pytest.raises(MatrixError):
+            await idle(gateway)
+        held = dict(gateway.gateway.limiter._holds)
+        answer = await ana.http.post("/chat/completions", json=body)
+    await settled(gateway)
+
+    assert held  # what could not be given back is still ours
+    assert answer.status_code == (200 if mode == BillingMode.POSTPAID else 503)
+
+
+async def test_what_passed_without_a_lease_is_bounded_and_counted_at_the_next_renewal(
+    database: Database, postgres: EmbeddedPostgres, database_name: str
+) -> None:
+    subjects = (Subject("apikey_x:requests", "requests", 10, "apikey_x"),)
+    limiter = Limiter(Leases(database, "one"), clock=lambda: 1_000.0)
+    passed = 0
+
+    async with away(postgres, database_name):
+        for _ in range(30):
+            with suppress(Refusal):
+                await limiter.admit(subjects, prepaid=False, tokens=1)
+                passed += 1
+    (hold,) = limiter._holds.values()
+    assert passed == 10
+    assert not hold.leased
+
+    await renewed(limiter)
+
+    assert hold.leased
+    assert hold.share == 10
+    with pytest.raises(Refusal):
+        await limiter.admit(subjects, prepaid=False, tokens=1)
+
+
+async def test_a_lower_limit_holds_at_once_even_if_it_cannot_be_leased(
+    database: Database, postgres: EmbeddedPostgres, database_name: str
+) -> None:
+    before, after = (Subject("apikey_x:requests", "requests", limit, "apikey_x") for limit in (1_000, 5))
+    limiter = Limiter(Leases(database, "one"), clock=lambda: 1_000.0)
+    await limiter.admit((before,), prepaid=False, tokens=1)
+    passed = 0
+
+    async with away(postgres, database_name):
+        for _ in range(30):
+            with suppress(Refusal):
+                await limiter.admit((after,), prepaid=False, tokens=1)
+                passed += 1
+
+    assert passed == 4  # one had passed before
+
+
+async def renewed(limiter: Limiter) -> None:
+    """As `settled`, for the leases."""
+    for _ in range(20):
+        try:
+            await limiter.renew_all()
+        except MatrixError:
+            continue
+        return
+    raise AssertionError("the database does not come back")
 
 
 async def test_prepaid_calls_stop_when_the_lease_has_ended(

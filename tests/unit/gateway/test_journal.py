@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -102,6 +103,35 @@ def test_segments_are_deleted_when_full_and_settled(slot: Slot, monkeypatch: pyt
         "req_000005",
         "req_000006",
     }
+
+
+def test_a_full_disk_keeps_no_settled_segment(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleting is what makes room again, so it must not wait for room."""
+    written = Journal.start(slot)
+    for number in range(2):
+        entry = written.open(call(number))
+        entry.close()
+        entry.segment.settled += 1
+        if not number:
+            written.rotate()
+    current = written.current
+    current.created_at -= journal.SEGMENT_S_MAX + 1
+
+    def no_room(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "posix_fallocate", no_room)
+        for _ in range(3):
+            written.tidy()
+        assert slot.files() == [current.path]
+    entry = written.open(call(3))  # the old segment serves on
+    entry.close()
+    entry.segment.settled += 1
+    written.tidy()
+
+    assert slot.files() == [written.current.path]
+    assert written.current is not current
 
 
 def test_a_segment_keeps_room_for_the_end_of_each_open_call(

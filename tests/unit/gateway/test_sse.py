@@ -88,6 +88,7 @@ def test_usage_beside_the_last_piece_is_counted_and_shown_only_on_request() -> N
         b"data: 17\n\n",
         b'data: {"choices": [17]}\n\n',
         b'data: {"choices": "x"}\n\n',
+        b'data: {"choices": [], "deep": ' + b"[" * 300 + b"]" * 300 + b"}\n\n",
         b"data: " + b"x" * 5_000_000,
     ],
 )
@@ -121,4 +122,72 @@ def test_counts_that_no_table_could_hold_are_not_believed() -> None:
     cutter.feed(event(chunk("a", timings=timings)) + event(chunk("b")) + event(chunk("c", usage=usage)))
 
     assert cutter.usage is None
-    assert (cutter.prompt_tokens, cutter.completion_tokens) == (0, 2)
+    assert (cutter.prompt_tokens, cutter.completion_tokens) == (0, 3)
+
+
+def usage(completion: int) -> dict[str, int]:
+    return {"prompt_tokens": 7, "completion_tokens": completion, "total_tokens": 7 + completion}
+
+
+@pytest.mark.parametrize(
+    ("events", "counted"),
+    [
+        ([chunk("", usage=usage(0)), *[chunk("w")] * 50], 50),
+        ([chunk("w", usage=usage(0))] * 50, 50),
+        ([chunk("w"), chunk("w", usage=usage(30)), *[chunk("w")] * 9], 39),
+        ([*[chunk("w")] * 4, {"choices": [], "usage": usage(6)}, chunk("w")], 7),
+        ([chunk("w", usage=usage(2**31 - 1)), chunk("w")], 2**31 - 1),
+        ([chunk("", usage=usage(0))], 0),
+    ],
+    ids=[
+        "zero first",
+        "zero always",
+        "a running count",
+        "the end, then more",
+        "the greatest",
+        "nothing sent",
+    ],
+)
+def test_what_is_stated_on_the_way_is_not_the_last_word(events: list[dict[str, Any]], counted: int) -> None:
+    cutter = Cutter("ours", wants_usage=False)
+
+    for one in events:
+        cutter.feed(event(one))
+
+    assert cutter.usage is None
+    assert (cutter.prompt_tokens, cutter.completion_tokens) == (7, counted)
+
+
+@pytest.mark.parametrize(
+    ("events", "last_word"),
+    [
+        ([chunk("w", usage=usage(1)), chunk("w", finish="stop", usage=usage(9))], Usage(7, 9)),
+        ([chunk("w", finish="stop"), {"choices": [], "usage": usage(9)}], Usage(7, 9)),
+        ([chunk("w"), chunk("w", usage=usage(9)), None], Usage(7, 9)),
+        ([chunk("w", finish="stop", usage=usage(9)), chunk("w")], None),
+        ([chunk("w", usage=usage(1)), chunk("w", finish="stop")], None),
+        ([chunk("w", finish="stop", usage=usage(0))], None),
+        ([chunk("", finish="stop", usage=usage(0))], Usage(7, 0)),
+    ],
+    ids=[
+        "with the end",
+        "after the end",
+        "before [DONE]",
+        "before more",
+        "early only",
+        "zero",
+        "really zero",
+    ],
+)
+def test_what_is_stated_at_the_end_is(events: list[dict[str, Any] | None], last_word: Usage | None) -> None:
+    cutter = Cutter("ours", wants_usage=False)
+    for one in events:
+        cutter.feed(event(one) if one else DONE)
+    assert cutter.usage == last_word
+
+
+def test_an_error_of_null_is_none() -> None:
+    cutter = Cutter("ours", wants_usage=False)
+    (shown,) = payloads(cutter.feed(event(chunk("a", error=None))))
+    assert cutter.error is None
+    assert shown["choices"][0]["delta"]["content"] == "a"
