@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -17,6 +17,7 @@ from services.core.settings import Settings
 from services.identity.queries import actor_for_token
 from services.identity.sessions import COOKIE
 from services.live.hub import Hub
+from services.live.views import VIEWS, View
 
 log = get_logger(__name__)
 
@@ -26,13 +27,14 @@ RESTART_S = 1.0
 class LiveDoor:
     """An ASGI app for websockets. Before its hub runs, and after, it asks pages to come back later."""
 
-    def __init__(self) -> None:
+    def __init__(self, views: Mapping[str, View] = VIEWS) -> None:
+        self._views = views
         self._endpoint: LiveEndpoint | None = None
 
     @contextlib.asynccontextmanager
     async def open(self, on: Database, settings: Settings) -> AsyncIterator[None]:
         """Run the hub for as long as the context lasts."""
-        hub = Hub(on)
+        hub = Hub(on, views=self._views)
         running = asyncio.create_task(_kept_running(hub), name="live hub")
         self._endpoint = LiveEndpoint(hub, _authenticate, settings.origins, COOKIE)
         try:

@@ -6,7 +6,8 @@ accepted, on a timer, and whenever an event says that somebody's access changed.
 From the page: `{"subscribe": ["overview"]}`, `{"unsubscribe": [...]}`.
 To the page: `{"topic", "version", "at", "data"}`; `{"beat": <instant>, "behind": {<topic>: <since>}}` every two
 seconds, so that a page knows when it has stopped hearing; `{"refused": <topic>, "code", "message"}`.
-Closes with 4401 (sign in again) or 4403 (no right).
+Closes with 4401 (sign in again), 4403 (no right), 1013 (come back later), and, for what no page says, with 1003
+(not understood) or 1009 (too long).
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import orjson
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from services.core.actor import Actor
 from services.core.clock import SystemClock
-from services.core.errors import MatrixError, Unavailable
+from services.core.errors import Conflict, MatrixError, Unavailable
 from services.live.hub import Hub, Watcher
 
 SIGN_IN_AGAIN = 4401
 NO_RIGHT = 4403
 TRY_LATER = 1013
+NOT_UNDERSTOOD = 1003
+TOO_LONG = 1009
 BEAT_S = 2.0
 RECHECK_S = 30.0
 SEND_TIMEOUT_S = 10.0
@@ -83,23 +88,23 @@ class LiveEndpoint:
 
     async def _listen(self, socket: WebSocket, watcher: Watcher) -> None:
         while True:
-            text = await socket.receive_text()
-            if len(text) > MESSAGE_BYTES_MAX:
-                await socket.close(1009, "Messages of the page are short.")
-                return
             try:
-                message = orjson.loads(text)
-                wanted, unwanted = _names(message, "subscribe"), _names(message, "unsubscribe")
-            except (orjson.JSONDecodeError, TypeError) as error:
-                await socket.close(1003, f"Not understood: {error}"[:120])
+                wish = _wish(await socket.receive())
+            except _NotUnderstood as error:
+                await socket.close(error.close_code, error.reason)
                 return
-            for name in wanted[: TOPICS_MAX - len(watcher.sent)]:
-                try:
-                    self._hub.subscribe(watcher, name)
-                except MatrixError as error:
-                    await _send(socket, {"refused": name, "code": error.error_code, "message": error.message})
-            for topic in [topic for topic in watcher.sent if topic.view.name in unwanted]:
+            for name in wish.wanted:
+                await self._follow(socket, watcher, name)
+            for topic in [topic for topic in watcher.sent if topic.view.name in wish.unwanted]:
                 self._hub.unsubscribe(watcher, topic)
+
+    async def _follow(self, socket: WebSocket, watcher: Watcher, name: str) -> None:
+        try:
+            if len(watcher.sent) >= TOPICS_MAX and name not in {topic.view.name for topic in watcher.sent}:
+                raise Conflict(f"A page watches {TOPICS_MAX} topics at most.", code="too_many_topics")
+            self._hub.subscribe(watcher, name)
+        except MatrixError as error:
+            await _send(socket, {"refused": name, "code": error.error_code, "message": error.message})
 
     async def _send(self, socket: WebSocket, watcher: Watcher) -> None:
         while True:
@@ -136,13 +141,46 @@ class LiveEndpoint:
                 return
 
 
-def _names(message: object, verb: str) -> list[str]:
-    """The list of view names under `verb`; raises TypeError for anything else."""
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a page asks for: names of views it wants to follow, and no longer wants to."""
+
+    wanted: list[str]
+    unwanted: list[str]
+
+
+class _NotUnderstood(Exception):
+    """What arrived is nothing that a page says. `reason` goes into the close frame: 123 bytes at most."""
+
+    def __init__(self, reason: str, *, close_code: int = NOT_UNDERSTOOD) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.close_code = close_code
+
+
+def _wish(received: Message) -> _Wish:
+    """Raises _NotUnderstood, and WebSocketDisconnect when the page has left."""
+    if received["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(received.get("code", 1005))
+    text = received.get("text")
+    if text is None:
+        raise _NotUnderstood("Text is expected, not bytes.")
+    if len(text.encode()) > MESSAGE_BYTES_MAX:
+        raise _NotUnderstood("Messages of a page are short.", close_code=TOO_LONG)
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _NotUnderstood("JSON is expected.") from error
     if not isinstance(message, dict):
-        raise TypeError("an object is expected")
+        raise _NotUnderstood("An object is expected.")
+    return _Wish(_names(message, "subscribe"), _names(message, "unsubscribe"))
+
+
+def _names(message: dict[str, object], verb: str) -> list[str]:
+    """The list of view names under `verb`; raises _NotUnderstood for anything else."""
     names = message.get(verb, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{verb} takes a list of names")
+        raise _NotUnderstood(f"{verb} takes a list of names.")
     return names
 
 

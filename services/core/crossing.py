@@ -1,7 +1,9 @@
-"""Reads and writes across tenants: every reason is listed here, counted and logged.
+"""Reads and writes across tenants: every reason is listed here and counted, and staff is written down.
 
 Row-level security binds the application role to one organisation. Work that by its nature looks across
-them changes to the role `matrix_crossing` for one transaction, under a name from this table.
+them changes to the role `matrix_crossing` for one transaction, under a name from this table. Where a person
+looks into other people's data (Reason.STAFF), the log says who and whose. The other reasons are the product's
+own work, many a second: they count only.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from services.core import clock as clocks
 from services.core import metrics
 from services.core.actor import Actor, system
 from services.core.database import Database
+from services.core.logs import get_logger
 from services.core.work import UnitOfWork, crossing_work
+
+log = get_logger(__name__)
 
 
 class Reason(StrEnum):
@@ -40,10 +45,29 @@ async def crossing(
     actor: Actor | None = None,
     on: Database | None = None,
     clock: clocks.Clock | None = None,
+    target: str | None = None,
 ) -> AsyncGenerator[UnitOfWork, None]:
-    """A unit of work that sees every tenant. A staff reason needs the staff member as `actor`."""
+    """A unit of work that sees every tenant. A staff reason needs the staff member as `actor`.
+
+    `target` is the organisation whose data staff wants to see, where it is one. Those that staff changes are
+    known from the events.
+    """
     if reason is Reason.STAFF and actor is None:
         raise ValueError("Staff work across tenants must name who does it.")
     metrics.CROSSINGS.labels(reason=reason.value).inc()
     async with crossing_work(actor or system(), on=on, clock=clock) as uow:
-        yield uow
+        try:
+            yield uow
+        finally:  # also what was refused or failed
+            if reason is Reason.STAFF:
+                _write_down(uow, target)
+
+
+def _write_down(uow: UnitOfWork, target: str | None) -> None:
+    named = [target, *(event.organization_id for event in uow.recorded)]
+    log.info(
+        "staff_crossing",
+        reason=Reason.STAFF.value,
+        actor_id=uow.actor.id,
+        organization_ids=sorted({organization_id for organization_id in named if organization_id}),
+    )

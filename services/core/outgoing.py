@@ -24,6 +24,7 @@ URL_LENGTH_MAX = 2_000
 KEEPALIVE_S = 60.0
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_ISATAP, _ISATAP_FLAGS = 0x0000_5EFE, 0x0300_0000  # RFC 5214: "globally unique" and "group" may be set
 
 
 class AddressRefused(Invalid):
@@ -103,14 +104,26 @@ def _refused(message: str) -> AddressRefused:
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Whether `address`, and any IPv4 address wrapped in it, is one of the public internet."""
     if isinstance(address, ipaddress.IPv6Address):
+        if address.is_site_local or int(address) >> 32 == 0:  # both deprecated: fec0::/10, and ::a.b.c.d
+            return False
+        if _tunnels_inside(address):
+            return False
         wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
         if wrapped is None and address in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+            wrapped = _last_32_bits(address)
         if wrapped is not None:
             return is_public(wrapped)
-        if int(address) >> 32 == 0:  # the deprecated ::a.b.c.d
-            return False
     return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _tunnels_inside(address: ipaddress.IPv6Address) -> bool:
+    """Whether it is an ISATAP interface, under whatever prefix, of an IPv4 address that is not public."""
+    interface = int(address) >> 32 & 0xFFFF_FFFF
+    return interface & ~_ISATAP_FLAGS == _ISATAP and not is_public(_last_32_bits(address))
+
+
+def _last_32_bits(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
 
 
 class GuardedResolver(AbstractResolver):

@@ -8,7 +8,7 @@ A lost wake-up costs latency only: every reader also polls slowly from its own c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import psycopg
@@ -85,10 +85,11 @@ def _chunks(payloads: list[str]) -> list[str]:
     return chunks
 
 
-async def listen(url: str, *channels: str, poll_s: float) -> AsyncIterator[tuple[str, str]]:
+async def listen(url: str, *channels: str, poll_s: float) -> AsyncGenerator[tuple[str, str], None]:
     """Yield (channel, payload) of each wake-up, and ("", "") at start, every `poll_s` and after reconnecting.
 
-    Readers treat ("", "") as "look at everything", since wake-ups are lost while the connection is down.
+    Readers treat ("", "") as "look at everything", since wake-ups are lost while the connection is down. It
+    comes as often under constant traffic as in silence.
     """
     delay_s = 0.1
     while True:
@@ -99,15 +100,11 @@ async def listen(url: str, *channels: str, poll_s: float) -> AsyncIterator[tuple
                 for channel in channels:
                     await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
                 delay_s = 0.1
-                yield "", ""
                 while True:
-                    heard = False
-                    async for notice in connection.notifies(timeout=poll_s, stop_after=1):
-                        heard = True
+                    yield "", ""
+                    async for notice in connection.notifies(timeout=poll_s):  # from now, not from the last
                         yield notice.channel, notice.payload
-                    if not heard:
-                        await connection.execute("select 1")  # notices a dead server
-                        yield "", ""
+                    await connection.execute("select 1")  # notices a dead server
         except psycopg.Error as error:
             log.warning("listener_reconnects", channels=channels, error=str(error), in_s=delay_s)
             await asyncio.sleep(delay_s)

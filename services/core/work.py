@@ -35,6 +35,11 @@ _BUSINESS_NOW = sa.text(
     "select c.now_at, c.follows_wall from organization o join test_clock c on c.id = o.test_clock_id where o.id = :id"
 )
 
+# SQLSTATEs with a meaning of their own. Other operational errors, a shutdown (57P01) or a start (57P03) among
+# them, mean that the database cannot be reached.
+READ_ONLY = "25006"  # a standby, a server that was demoted, or a database kept from changes on purpose
+TWO_CHANGES_MET = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock timeout
+
 
 class UnitOfWork:
     """What a service verb may use. Made by `unit_of_work` and `crossing` only."""
@@ -154,17 +159,21 @@ class _OurErrors:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (InterfaceError, PoolTimeout)) or (
-            isinstance(error, OperationalError) and not _is_serialization(error)
-        ):
+        if isinstance(error, DBAPIError) and _state(error) == READ_ONLY:
             raise Unavailable(
-                "The database cannot be reached.", next_step="Try again in a moment."
+                "The database takes no changes at the moment: it is read-only.",
+                next_step="What is there can be read. Try again later.",
             ) from error
-        if isinstance(error, OperationalError):
+        if isinstance(error, OperationalError) and _state(error) in TWO_CHANGES_MET:
             raise Conflict(
                 "Two changes met; neither was lost.", next_step="Try again.", code="busy"
             ) from error
+        if isinstance(error, (InterfaceError, OperationalError, PoolTimeout)):
+            raise Unavailable(
+                "The database cannot be reached.", next_step="Try again in a moment."
+            ) from error
 
 
-def _is_serialization(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "55P03"}
+def _state(error: DBAPIError) -> str | None:
+    """The SQLSTATE, when it was the server that refused."""
+    return getattr(error.orig, "sqlstate", None)

@@ -107,3 +107,20 @@ class ApiKeyUpdated(DomainEvent):
 class ApiKeyRevoked(DomainEvent):
     type: ClassVar[str] = "api_key.revoked"
     name: str
+
+
+class TestClockCreated(DomainEvent):
+    """`aggregate_id` is the clock's, here and below. The organisation's business time stands at `shows`."""
+
+    __test__ = False  # pytest would otherwise collect it by its name
+    type: ClassVar[str] = "test_clock.created"
+    name: str
+    shows: datetime
+
+
+class TestClockAdvanced(DomainEvent):
+    """Once for each organisation on the clock."""
+
+    __test__ = False
+    type: ClassVar[str] = "test_clock.advanced"
+    shows: datetime

@@ -1,15 +1,143 @@
-"""Row-level security, proven in raw SQL by the application's own role."""
+"""Row-level security, proven by the application's own role on a row of two tenants in every tenant table."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
 
-from services.core.database import Database, libpq_url
-from tests.world import World
+from models.base import Table
+from models.events import Event, IdempotencyRecord
+from models.gateway import ApiKey, GatewayRequest
+from models.identity import Account, Membership, Organization
+from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
+from services.core import runtime
+from services.core.crossing import Reason, crossing
+from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
+from services.core.ids import new_id
+from tests.world import LONG_AGO, World
+
+runtime.know_all_tables()
+
+REFUSED = None
+
+
+def _tables(base: type[Table]) -> Iterator[type[Table]]:
+    for kind in base.__subclasses__():
+        yield from (kind, *_tables(kind))
+
+
+# By what a row is known to be a tenant's. People have no such column: they are seen through their memberships.
+OWNER_COLUMN: dict[type[Table], sa.Column[Any]] = {
+    model: SQLModel.metadata.tables[model.__tablename__].c[model.tenant_column]
+    for model in _tables(Table)
+    if model.tenant_column is not None
+} | {Account: SQLModel.metadata.tables["account"].c["id"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organisation and its one member."""
+
+    organization: Organization
+    account: Account
+
+    def owner_of(self, model: type[Table]) -> str:
+        """What the owner column of `model` holds in this tenant's rows."""
+        return self.account.id if model is Account else self.organization.id
+
+
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    ours: Tenant
+    theirs: Tenant
+
+
+def rows_of(tenant: Tenant) -> list[Table]:
+    """A row with a fresh key of every tenant table, besides the organisation and the person themselves."""
+    own: Any = {"organization_id": tenant.organization.id}
+    made: Any = {**own, "created_at": LONG_AGO}
+    sums: Any = {
+        **own, "meter_id": new_id("mtr"), "bucket": LONG_AGO, "model": "", "key_id": "", "events": 1,
+        "quantity": Decimal(1), "cost": Decimal(1),
+    }  # fmt: skip
+    secret, key = new_id("apikey").encode(), new_id("req")
+    return [
+        Membership(id=new_id("mem"), account_id=tenant.account.id, role="viewer", **made),
+        ApiKey(id=new_id("apikey"), name="k", prefix="mx-k", secret_hash=secret, **made),
+        Meter(id=new_id("mtr"), slug=new_id("mtr"), name="m", event_type="t", aggregation="count", **made),
+        GatewayRequest(id=key, model="m", endpoint="chat", status=200, started_at=LONG_AGO, **own),
+        UsageEvent(
+            source="s", event_id=key, type="t", time=LONG_AGO, received_at=LONG_AGO, content_hash=b"h", **own
+        ),
+        UsageDelta(**sums),
+        UsageMinute(**sums),
+        UsageHour(**sums),
+        UsageDay(**sums),
+        Event(type="t", aggregate_id="a", happened_at=LONG_AGO, recorded_at=LONG_AGO, **own),
+        IdempotencyRecord(key=key, fingerprint=b"f", status=200, body=b"", expires_at=LONG_AGO, **made),
+    ]
+
+
+@pytest.fixture
+async def tenants(database: Database, world: World) -> Tenants:
+    async def tenant(name: str) -> Tenant:
+        made = Tenant(await world.organization(name=name), await world.account())
+        async with crossing(Reason.DEMO) as uow:
+            for row in rows_of(made):
+                uow.add(row)
+        return made
+
+    return Tenants(ours=await tenant("Ours"), theirs=await tenant("Theirs"))
+
+
+@asynccontextmanager
+async def acting_for(database: Database, tenant: Tenant) -> AsyncIterator[AsyncConnection]:
+    """The application at work for one organisation; nothing is kept."""
+    async with database.engine.connect() as connection:
+        scope = sa.text("select set_config('matrix.scope', :scope, true)")
+        await connection.execute(scope, {"scope": tenant.organization.id})
+        yield connection
+
+
+async def attempt(connection: AsyncConnection, statement: sa.Executable) -> int | None:
+    """How many rows it changed, or REFUSED. Undone in either case."""
+    savepoint = await connection.begin_nested()
+    try:
+        done = await connection.execute(statement, execution_options={"preserve_rowcount": True})
+        return done.rowcount
+    except ProgrammingError as error:
+        if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        return REFUSED
+    finally:
+        await savepoint.rollback()
+
+
+def insertion(row: Table) -> sa.Executable:
+    given = {name: value for name, value in row.model_dump().items() if value is not None}
+    return sa.insert(SQLModel.metadata.tables[type(row).__tablename__]).values(given)
+
+
+async def tables_the_application_may(connection: AsyncConnection, right: str) -> set[str]:
+    rows = await connection.execute(
+        sa.text(
+            "select relname from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace"
+            " and has_table_privilege(oid, :right)"
+        ),
+        {"right": right},
+    )
+    return set(rows.scalars())
 
 
 async def _connect(database: Database) -> psycopg.AsyncConnection[tuple[object, ...]]:
@@ -55,11 +183,8 @@ async def test_the_application_role_is_bound(database: Database) -> None:
 
 @pytest.mark.parametrize("setting", [None, "", "org_nobody"])
 async def test_without_a_scope_there_are_no_rows(
-    database: Database, world: World, setting: str | None
+    database: Database, tenants: Tenants, setting: str | None
 ) -> None:
-    organization = await world.organization()
-    await world.account(member_of=organization)
-
     async with await _connect(database) as connection:
         if setting is not None:
             await connection.execute("select set_config('matrix.scope', %s, true)", (setting,))
@@ -68,36 +193,99 @@ async def test_without_a_scope_there_are_no_rows(
             assert count == (0,), table
 
 
-async def test_a_scope_shows_its_own_rows_and_no_others(database: Database, world: World) -> None:
-    ours, theirs = await world.organization(name="Ours"), await world.organization(name="Theirs")
-    me, them = await world.account(member_of=ours), await world.account(member_of=theirs)
+async def test_every_tenant_table_has_a_row_in_these_tests(tenants: Tenants) -> None:
+    covered = {type(row) for row in rows_of(tenants.ours)} | {Organization, Account}
 
+    assert set(OWNER_COLUMN) - covered == set(), "Add a row of the new table to rows_of()."
+
+
+async def test_a_scope_shows_its_own_rows_and_no_others(database: Database, tenants: Tenants) -> None:
+    async with acting_for(database, tenants.ours) as connection:
+        for model, column in OWNER_COLUMN.items():
+            owners = await connection.execute(sa.select(column))
+
+            assert owners.scalars().all() == [tenants.ours.owner_of(model)], model.__tablename__
+
+
+async def test_a_row_cannot_be_written_into_another_tenant(
+    database: Database, world: World, tenants: Tenants
+) -> None:
+    new_person = await world.account()  # one cannot belong to an organisation twice
+    async with acting_for(database, tenants.ours) as connection:
+        may_insert = await tables_the_application_may(connection, "insert")
+        for row in rows_of(replace(tenants.ours, account=new_person)):
+            allowed = type(row).__tablename__ in may_insert
+            assert await attempt(connection, insertion(row)) == (1 if allowed else REFUSED), row
+
+        for row in [new_person, *rows_of(replace(tenants.theirs, account=new_person))]:
+            assert await attempt(connection, insertion(row)) is REFUSED, row
+
+
+async def test_rows_of_another_tenant_can_be_neither_changed_nor_moved_nor_deleted(
+    database: Database, tenants: Tenants
+) -> None:
+    async with acting_for(database, tenants.ours) as connection:
+        may_update = await tables_the_application_may(connection, "update")
+        may_delete = await tables_the_application_may(connection, "delete")
+        for model, column in OWNER_COLUMN.items():
+            table, ours, theirs = column.table, tenants.ours.owner_of(model), tenants.theirs.owner_of(model)
+            change = sa.update(table).values({column.name: column})
+            own_only = 1 if table.name in may_update else REFUSED
+            none = 0 if table.name in may_update else REFUSED
+            assert await attempt(connection, change) == own_only, table.name
+            assert await attempt(connection, change.where(column == theirs)) == none, table.name
+            take = sa.update(table).values({column.name: ours}).where(column == theirs)
+            assert await attempt(connection, take) == none, table.name
+            give = sa.update(table).values({column.name: theirs}).where(column == ours)
+            assert await attempt(connection, give) is REFUSED, table.name
+
+            delete = sa.delete(table)
+            own_only = 1 if table.name in may_delete else REFUSED
+            none = 0 if table.name in may_delete else REFUSED
+            assert await attempt(connection, delete) == own_only, table.name
+            assert await attempt(connection, delete.where(column == theirs)) == none, table.name
+
+
+async def test_what_belongs_to_everybody_is_seen_and_not_changed(
+    database: Database, tenants: Tenants
+) -> None:
+    shared: Any = {"name": "m", "event_type": "t", "aggregation": "count", "created_at": LONG_AGO}
+    async with crossing(Reason.DEMO) as uow:
+        uow.add(Meter(id=new_id("mtr"), slug="requests", **shared))
+    meter = SQLModel.metadata.tables["meter"]
+    of_all = meter.c.organization_id.is_(None)
+    async with acting_for(database, tenants.ours) as connection:
+        seen = await connection.execute(sa.select(meter.c.slug).where(of_all))
+        assert seen.scalars().all() == ["requests"]
+
+        assert await attempt(connection, insertion(Meter(id=new_id("mtr"), slug="x", **shared))) is REFUSED
+        assert await attempt(connection, sa.update(meter).values(name="x").where(of_all)) is REFUSED
+        assert await attempt(connection, sa.delete(meter).where(of_all)) is REFUSED
+
+
+async def test_nobody_has_rights_on_a_partition(database: Database) -> None:
+    """Asked directly, a partition ignores the policy of its table."""
+    partitioned = {
+        table.name
+        for table in SQLModel.metadata.tables.values()
+        if table.dialect_kwargs.get("postgresql_partition_by")
+    }
     async with await _connect(database) as connection:
-        await connection.execute("select set_config('matrix.scope', %s, true)", (ours.id,))
-        organizations = await (await connection.execute("select id from organization")).fetchall()
-        people = await (await connection.execute("select id from account")).fetchall()
-        changed = await connection.execute(
-            "update organization set name = 'Stolen' where id = %s", (theirs.id,)
-        )
+        partitions = await (
+            await connection.execute(_PARTITIONS, ([APPLICATION_ROLE, CROSSING_ROLE],))
+        ).fetchall()
 
-        assert organizations == [(ours.id,)]
-        assert people == [(me.id,)]
-        assert changed.rowcount == 0
-        assert them.id != me.id
+    assert {table for table, *_ in partitions} == partitioned
+    assert [row for row in partitions if row[-1]] == []
 
 
-async def test_a_row_cannot_be_written_into_another_tenant(database: Database, world: World) -> None:
-    ours, theirs = await world.organization(), await world.organization()
-
-    async with await _connect(database) as connection:
-        await connection.execute("select set_config('matrix.scope', %s, true)", (ours.id,))
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await connection.execute(
-                "insert into event (type, aggregate_id, organization_id, actor_id, payload, happened_at,"
-                " recorded_at, trace_id)"
-                " values ('x', 'x', %s, '', '{}', now(), now(), '')",
-                (theirs.id,),
-            )
+_PARTITIONS = """
+select i.inhparent::regclass::text, p.relname, r.rolname,
+  has_table_privilege(r.rolname, p.oid, 'select, insert, update, delete, truncate, references, trigger')
+    or has_any_column_privilege(r.rolname, p.oid, 'select, insert, update, references')
+from pg_class p join pg_inherits i on i.inhrelid = p.oid, pg_roles r
+where p.relispartition and p.relkind = 'r' and r.rolname = any(%s)
+"""
 
 
 async def test_the_scope_ends_with_its_transaction(database: Database, world: World) -> None:

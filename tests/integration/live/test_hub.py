@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
 from models.types import Role
+from services.core.clock import Clock, FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.database import CROSSING_ROLE, Database
 from services.core.errors import Forbidden, NotFound
@@ -20,8 +22,12 @@ from services.core.relay import stamp
 from services.core.wakeups import USAGE_CHANGED
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity.events import MembershipEnded, SessionEnded, SessionStarted
+from services.live import hub as hubs
+from services.live import views as product
 from services.live.hub import Hub, Watcher
 from services.live.views import View
+from services.metering import rules
+from services.metering.service import ensure_platform_meters, record
 from tests.world import World
 
 reads: list[str] = []
@@ -37,9 +43,11 @@ VIEWS = {"name": View("name", Capability.USAGE_READ, _name, frozenset({Capabilit
 
 
 @asynccontextmanager
-async def _running(database: Database) -> AsyncIterator[Hub]:
+async def _running(
+    database: Database, *, views: Mapping[str, View] = VIEWS, clock: Clock | None = None
+) -> AsyncIterator[Hub]:
     reads.clear()
-    hub = Hub(database, views=VIEWS)
+    hub = Hub(database, views=views, clock=clock)
     task = asyncio.create_task(hub.run())
     try:
         async with asyncio.timeout(20):
@@ -194,6 +202,74 @@ async def test_access_is_looked_at_again_when_it_may_have_changed_and_not_before
         await _stamped(database)
         async with asyncio.timeout(20):
             await colleague.recheck.wait()
+
+
+async def test_what_nobody_announced_is_found_by_looking_while_others_are_busy(
+    database: Database, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "POLL_S", 0.2)
+    quiet, busy = await world.organization(name="Before"), await world.organization()
+    async with _running(database) as hub, _constant_notices(database, busy.id):
+        watcher = hub.join(world.actor(quiet))
+        hub.subscribe(watcher, "name")
+        await _until(watcher, "Before")
+        async with unit_of_work(world.actor(quiet)) as uow:
+            await uow.execute("update organization set name = 'After' where id = :id", id=quiet.id)
+
+        await _until(watcher, "After")
+
+
+async def test_an_open_overview_turns_over_at_the_organisation_s_midnight(
+    database: Database, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "POLL_S", 0.2)
+    before_midnight = datetime(2026, 6, 29, 18, 29, tzinfo=UTC)  # 23:59 in Kolkata, another day in London
+    clock = FixedClock(before_midnight)
+    here, busy = await world.organization(timezone="Asia/Kolkata"), await world.organization()
+    await _one_call(here.id, at=before_midnight)
+    async with (
+        _running(database, views=product.VIEWS, clock=clock) as hub,
+        _constant_notices(database, busy.id),
+    ):
+        watcher = hub.join(world.actor(here))
+        hub.subscribe(watcher, "overview")
+        evening = (await _next(watcher))["data"]
+        clock.at = before_midnight + timedelta(minutes=1)
+        while (morning := (await _next(watcher))["data"])["today"]["start"] == evening["today"]["start"]:
+            pass
+
+    assert datetime.fromisoformat(evening["today"]["start"]) == clock.at - timedelta(days=1)
+    assert datetime.fromisoformat(morning["today"]["start"]) == clock.at
+    assert (evening["today"]["requests"], morning["today"]["requests"]) == (1, 0)
+    assert (evening["month"]["requests"], morning["month"]["requests"]) == (1, 1)
+
+
+async def _one_call(organization_id: str, *, at: datetime) -> None:
+    event = rules.gateway_event(
+        organization_id=organization_id, request_id="req_1", time=at, model="small", key_id="", status=200,
+        endpoint="chat", prompt_tokens=3, completion_tokens=4,
+    )  # fmt: skip
+    async with crossing(Reason.CATALOG) as uow:
+        await ensure_platform_meters(uow)
+    async with crossing(Reason.GATEWAY_SETTLEMENT, clock=FixedClock(at)) as uow:
+        await record(uow, [event])
+
+
+@asynccontextmanager
+async def _constant_notices(database: Database, organization_id: str) -> AsyncIterator[None]:
+    """Usage of one organisation that never pauses."""
+    async with await database.unpooled() as connection:
+
+        async def notify() -> None:
+            while True:
+                await connection.execute("select pg_notify(%s, %s)", (USAGE_CHANGED, organization_id))
+
+        notifying = asyncio.create_task(notify())
+        try:
+            yield
+        finally:
+            notifying.cancel()
+            await asyncio.gather(notifying, return_exceptions=True)
 
 
 async def _stamped(database: Database) -> None:

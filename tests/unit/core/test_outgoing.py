@@ -17,6 +17,16 @@ from services.core.outgoing import AddressRefused, checked_url
         "http://[::1]/v1",
         "http://[::ffff:127.0.0.1]/v1",
         "http://[64:ff9b::7f00:1]/v1",
+        # Site-local, which was for the inside of one site.
+        "http://[fec0::1]/v1",
+        "http://[feff:ffff::1]/v1",
+        # Interfaces that tunnel to the IPv4 address they hold (ISATAP), under any prefix and inside another wrapping.
+        "http://[2606:4700::5efe:10.0.0.1]/v1",
+        "http://[2606:4700::5efe:a9fe:a9fe]/v1",
+        "http://[2606:4700::200:5efe:127.0.0.1]/v1",
+        "http://[2606:4700::300:5efe:c0a8:1]/v1",
+        "http://[2002:808:808::5efe:10.0.0.1]/v1",
+        "http://[fe80::5efe:8.8.8.8]/v1",
         "http://localhost/v1",
         "http://metadata.google.internal/v1",
         # The HTTP client folds these to 127.0.0.1, 169.254.169.254 and localhost, and asks no resolver for digits.
@@ -48,6 +58,7 @@ def test_an_address_inside_is_refused_however_it_is_written(url: str) -> None:
         ("https://Models.Example:8443/v1", "https://models.example:8443/v1"),
         ("https://8.8.8.8/v1", "https://8.8.8.8/v1"),
         ("https://[2606:4700:4700::1111]:8443/v1", "https://[2606:4700:4700::1111]:8443/v1"),
+        ("https://[2606:4700::200:5efe:808:808]/v1", "https://[2606:4700::200:5efe:808:808]/v1"),
         # Kept as it will be called, so that what was judged is what is stored.
         ("https://b\u00fccher.example/v1", "https://xn--bcher-kva.example/v1"),
     ],
