@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from matrix_app.up.preflight import explain, lock_data
-from matrix_app.up.refusal import Refused
 from services.core.errors import MatrixError
 from services.core.postgres import EmbeddedPostgres, PostgresFailed, serving
+from services.core.refusal import Refused
 from services.core.settings import Settings, settings
 
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from matrix_app.up.refusal import Refused
+from services.core.refusal import Refused
 from services.core.settings import Settings
 
 DATA_FREE_MB_MIN = 300
@@ -121,7 +121,7 @@ def explain(error: ValidationError) -> str:
     """Wrong settings as one sentence, naming variables and not values: some are secrets."""
     faults: list[str] = []
     for fault in error.errors(include_input=False, include_url=False):
-        name = "_".join(str(part) for part in fault["loc"]).upper()
+        name = str(fault["loc"][0]).upper() if fault["loc"] else ""  # what follows is a place in a list
         message = fault["msg"].removeprefix("Value error, ").rstrip(".")
         faults.append(f"MATRIX_{name}: {message}" if name else message)
     return f"The settings are wrong ({'; '.join(faults)}): correct the environment."

@@ -5,8 +5,8 @@ import re
 import psycopg
 
 from matrix_app.up.reflex_environment import ROOT
-from matrix_app.up.refusal import Refused
 from services.core.postgres import EmbeddedPostgres
+from services.core.refusal import Refused
 from services.core.settings import Settings
 
 _VERSIONS = ROOT / "alembic" / "versions"

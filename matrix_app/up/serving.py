@@ -20,7 +20,7 @@ from granian.server.embed import Server
 
 from matrix_app.up import reflex_environment
 from matrix_app.up.frontend import published
-from matrix_app.up.refusal import Refused
+from services.core.refusal import Refused
 from services.core.settings import Settings
 
 DRAIN_TIMEOUT_S = 15.0  # how long answers under way may take once we were asked to stop

@@ -12,9 +12,9 @@ from types import FrameType
 from matrix_app.up import frontend, preflight, schema
 from matrix_app.up.announcement import announcement
 from matrix_app.up.progress import Progress
-from matrix_app.up.refusal import Refused
 from matrix_app.up.supervisor import Child, Supervisor
 from services.core.postgres import EmbeddedPostgres, PostgresFailed
+from services.core.refusal import Refused
 from services.core.settings import Settings
 from services.core.tether import tie_to_parent, tied
 

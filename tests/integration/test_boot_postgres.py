@@ -15,9 +15,9 @@ from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 
 from matrix_app.up import schema
-from matrix_app.up.refusal import Refused
 from services.core import migrations
 from services.core.postgres import APP_ROLE, CROSSING_ROLE, OWNER_ROLE, EmbeddedPostgres, PostgresFailed
+from services.core.refusal import Refused
 from services.core.settings import Settings
 
 OWNER_PROGRAM = """
