@@ -2,16 +2,18 @@
 
 import argparse
 import asyncio
+import errno
 import json
 import shutil
 import sys
 from collections.abc import Callable
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from matrix_app.up.preflight import explain, lock_data
 from services.core.errors import MatrixError
-from services.core.postgres import EmbeddedPostgres, PostgresFailed, serving
+from services.core.postgres import EmbeddedPostgres, serving
 from services.core.refusal import Refused
 from services.core.settings import Settings, settings
 
@@ -24,10 +26,17 @@ def main(argv: list[str] | None = None) -> int:
         command(settings(), arguments)
     except ValidationError as error:
         return _fail(explain(error))
-    except (Refused, PostgresFailed) as error:
+    except SettingsError as error:
+        return _fail(f"The settings are wrong ({error}): correct the environment.")
+    except Refused as error:
         return _fail(str(error))
     except MatrixError as error:
         return _fail(f"{error.message} {error.next_step}".strip())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(f"The disk is full{where}: make room, or choose another folder with MATRIX_DATA_DIR.")
     except KeyboardInterrupt:
         return 130
     return 0
@@ -102,10 +111,12 @@ def _model(chosen: Settings, _: argparse.Namespace) -> None:
 
 def _migrate(chosen: Settings, _: argparse.Namespace) -> None:
     from matrix_app.furnishing import furnish
+    from matrix_app.up import schema
     from services.core import migrations, runtime
 
     with serving(chosen):
-        migrations.migrate(runtime.urls(chosen)[0])
+        if not schema.is_newest(chosen):
+            migrations.migrate(runtime.urls(chosen)[0])
         asyncio.run(furnish(chosen))
 
 

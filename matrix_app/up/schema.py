@@ -1,44 +1,80 @@
-"""Whether the database has every migration, found out without loading the libraries that migrate."""
+"""Whether the database is one we can work with, and has every migration.
+
+Found out without loading the libraries that migrate.
+"""
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import psycopg
 
 from matrix_app.up.reflex_environment import ROOT
-from services.core.postgres import EmbeddedPostgres
+from services.core.postgres import OLDEST_MAJOR, EmbeddedPostgres
 from services.core.refusal import Refused
 from services.core.settings import Settings
 
+CONNECT_TIMEOUT_S = 10
 _VERSIONS = ROOT / "alembic" / "versions"
 _REVISION = re.compile(r"^revision\b[^=]*= *[\"']([^\"']+)", re.MULTILINE)
 _PARENT = re.compile(r"^down_revision\b[^=]*= *[\"']([^\"']+)", re.MULTILINE)
 
 
 def is_newest(settings: Settings) -> bool:
-    """True when the database's revision is the last in the chain of files; migrating would change nothing."""
-    with _connect(settings) as connection:
-        try:
-            found = connection.execute("select version_num from alembic_version").fetchall()
-        except psycopg.errors.UndefinedTable:
-            return False
-    return [row[0] for row in found] == heads()
+    """True when the database's revision is the last in the chain of files; migrating would change nothing.
 
-
-def _connect(settings: Settings) -> psycopg.Connection:
-    given = settings.database_url
-    url = given.get_secret_value() if given else EmbeddedPostgres(settings.data_dir).owner_url()
-    try:
-        return psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True, connect_timeout=10)
-    except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise Refused(
-            f"The database does not answer ({reason}): is MATRIX_DATABASE_URL right, and is it running?"
-        ) from error
+    Raises Refused for a database that does not answer, is too old, or was migrated by newer code.
+    """
+    with _connected(settings) as connection:
+        found = _revisions_in(connection)
+    for revision in found:
+        if revision not in _revisions():
+            raise Refused(
+                f"The database was brought to {revision} by a newer Matrix, which this one does not know: "
+                "run that version, or restore the backup from before it."
+            )
+    return found == heads()
 
 
 def heads() -> list[str]:
     """The revisions that no other follows, read from the migrations' files."""
-    texts = [path.read_text() for path in _VERSIONS.glob("*.py")]
-    revisions = {found for text in texts for found in _REVISION.findall(text)}
-    parents = {found for text in texts for found in _PARENT.findall(text)}
-    return sorted(revisions - parents)
+    parents = {found for text in _texts() for found in _PARENT.findall(text)}
+    return sorted(_revisions() - parents)
+
+
+@contextmanager
+def _connected(settings: Settings) -> Generator[psycopg.Connection]:
+    given = settings.database_url
+    url = given.get_secret_value() if given else EmbeddedPostgres(settings.data_dir).owner_url()
+    try:
+        connection = psycopg.connect(
+            url.replace("+psycopg", "", 1), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
+        )
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise Refused(
+            f"The database does not answer ({reason}): is MATRIX_DATABASE_URL right, and is it running?"
+        ) from error
+    with connection:
+        major = connection.info.server_version // 10_000
+        if major < OLDEST_MAJOR:
+            raise Refused(
+                f"The database is PostgreSQL {major} and {OLDEST_MAJOR} or newer is needed: upgrade it, or leave out "
+                "MATRIX_DATABASE_URL for the one that comes along."
+            )
+        yield connection
+
+
+def _revisions_in(connection: psycopg.Connection) -> list[str]:
+    try:
+        return [row[0] for row in connection.execute("select version_num from alembic_version").fetchall()]
+    except psycopg.errors.UndefinedTable:
+        return []
+
+
+def _revisions() -> set[str]:
+    return {found for text in _texts() for found in _REVISION.findall(text)}
+
+
+def _texts() -> list[str]:
+    return [path.read_text() for path in _VERSIONS.glob("*.py")]

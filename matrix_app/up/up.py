@@ -132,10 +132,12 @@ class Up:
             preexec_fn=tied(signal.SIGTERM),
             check=False,
         )
-        if done.returncode != 0:
-            raise StartFailed(
-                f"`matrix {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}"
-            )
+        if done.returncode == 0:
+            return
+        said = (done.stderr or done.stdout).strip()
+        if said.startswith("matrix: ") and "\n" not in said:  # a sentence already
+            raise StartFailed(said.removeprefix("matrix: "))
+        raise StartFailed(f"`matrix {' '.join(arguments)}` failed:\n{said}")
 
     def _await_ready(self, web: Child) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
