@@ -4,16 +4,15 @@ import argparse
 import asyncio
 import errno
 import json
-import shutil
 import sys
 from collections.abc import Callable
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from matrix_app.up.preflight import explain, lock_data
+from matrix_app.up.preflight import explain
 from services.core.errors import MatrixError
-from services.core.postgres import EmbeddedPostgres, serving
+from services.core.postgres import serving
 from services.core.refusal import Refused
 from services.core.settings import Settings, settings
 
@@ -165,16 +164,19 @@ async def _load_demo(chosen: Settings) -> None:
 
 
 def _reset(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app.up import reset
+
     if not chosen.data_dir.exists():
         return
+    reset.require_ours(chosen.data_dir)
     if not arguments.yes:
-        sys.stdout.write(f"Delete everything in {chosen.data_dir}? Type yes: ")
+        sys.stdout.write(f"Delete the database, keys and logs in {chosen.data_dir}? Type yes: ")
         sys.stdout.flush()
         if sys.stdin.readline().strip() != "yes":
             raise Refused("Nothing was deleted.")
-    with lock_data(chosen.data_dir):
-        EmbeddedPostgres(chosen.data_dir).stop_leftover()
-        shutil.rmtree(chosen.data_dir)
+    left = reset.delete(chosen.data_dir)
+    if left:
+        sys.stdout.write(f"Not made by Matrix, and left in {chosen.data_dir}: {', '.join(left)}\n")
 
 
 if __name__ == "__main__":
