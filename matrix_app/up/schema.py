@@ -1,4 +1,4 @@
-"""Whether the database is one we can work with, and has every migration.
+"""Whether the database is one we can work with, has every migration, and belongs to our keys.
 
 Found out without loading the libraries that migrate.
 """
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import psycopg
 
 from matrix_app.up.reflex_environment import ROOT
+from services.core import key_file
 from services.core.postgres import OLDEST_MAJOR, EmbeddedPostgres
 from services.core.refusal import Refused
 from services.core.settings import Settings
@@ -34,6 +35,24 @@ def is_newest(settings: Settings) -> bool:
                 "run that version, or restore the backup from before it."
             )
     return found == heads()
+
+
+def is_furnished(settings: Settings) -> bool:
+    """Whether a migrated database was begun with keys and has what every installation needs.
+
+    Raises Refused when the data folder holds other keys, or none.
+    """
+    path = key_file.path_in(settings.data_dir)
+    with _connected(settings) as connection:
+        row = connection.execute(
+            "select fingerprint, exists (select from meter where organization_id is null) from key_fingerprint"
+            " where purpose = %s",
+            (key_file.LOOKUP,),
+        ).fetchone()
+    if row is None:
+        return False
+    key_file.require_same(key_file.read(path), row[0], path)
+    return bool(row[1])
 
 
 def heads() -> list[str]:

@@ -1,6 +1,7 @@
 """`matrix up`: from a stopped product to a running one, and back."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -82,7 +83,7 @@ class Up:
         if not self._settings.model_url:
             self._start_model()
         self._start_database()
-        if not schema.is_newest(self._settings):
+        if not (schema.is_newest(self._settings) and schema.is_furnished(self._settings)):
             with self._progress.step("database brought up to date"):
                 self._run("migrate")
         if not frontend.is_current():
@@ -93,7 +94,8 @@ class Up:
                 self._run("demo", "--load")
         with self._progress.step("web and worker ready"):
             self._child("worker")
-            self._await_ready(self._child("web"))
+            self._child("web")
+            self._await_ready()
         self._progress.say(f"  ready after {time.monotonic() - began:.1f} s")
         self._progress.say(announcement(self._settings))
         self._progress.say("Ctrl-C stops everything.")
@@ -139,15 +141,16 @@ class Up:
             raise StartFailed(said.removeprefix("matrix: "))
         raise StartFailed(f"`matrix {' '.join(arguments)}` failed:\n{said}")
 
-    def _await_ready(self, web: Child) -> None:
+    def _await_ready(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while not _answers(self._settings, "/readyz"):
+        while (missing := _missing(self._settings)) is not None:
             self._supervisor.tick()
             for child in self._supervisor.children:
                 if child.failures >= START_FAILURES_MAX:
                     raise StartFailed(f"{child.name} does not start; {child.last_words()}")
             if time.monotonic() > deadline:
-                raise StartFailed(f"No page answers after {READY_TIMEOUT_S:.0f} s; {web.last_words()}")
+                words = "\n".join(child.last_words() for child in self._supervisor.children)
+                raise StartFailed(f"Not ready after {READY_TIMEOUT_S:.0f} s ({missing}); {words}")
             time.sleep(0.05)
 
     def _stop(self) -> None:
@@ -165,13 +168,18 @@ def up(settings: Settings, *, with_parent: bool) -> None:
     Up(settings, Progress()).run()
 
 
-def _answers(settings: Settings, path: str) -> bool:
+def _missing(settings: Settings) -> str | None:
+    """What /readyz still waits for; None when everything is there."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
     connection = http.client.HTTPConnection(host, settings.port, timeout=5)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        if answer.status == 200:
+            return None
+        parts: dict[str, str] = json.loads(answer.read())
+        return ", ".join(f"{name}: {state}" for name, state in parts.items() if state != "ok")
+    except (OSError, http.client.HTTPException, ValueError):
+        return "no page answers"
     finally:
         connection.close()
