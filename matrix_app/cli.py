@@ -61,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     add("api", _api, "serve API and gateway without pages")
     add("worker", _worker, "relay events, run jobs and schedules")
     add("model", _model, "serve the built-in model on the port of MATRIX_MODEL_URL")
-    add("migrate", _migrate, "bring the database to the newest shape")
+    migrate = add("migrate", _migrate, "bring the database to the newest shape")
+    migrate.add_argument(
+        "--forget-lost-keys",
+        action="store_true",
+        help="go on with new keys: API keys, sessions and stored secrets made with the lost ones end",
+    )
     operator = add(
         "operator", _operator, "make an account that runs this installation; asks for its password"
     )
@@ -108,7 +113,7 @@ def _model(chosen: Settings, _: argparse.Namespace) -> None:
     serve(chosen)
 
 
-def _migrate(chosen: Settings, _: argparse.Namespace) -> None:
+def _migrate(chosen: Settings, arguments: argparse.Namespace) -> None:
     from matrix_app.furnishing import furnish
     from matrix_app.up import schema
     from services.core import migrations, runtime
@@ -116,6 +121,8 @@ def _migrate(chosen: Settings, _: argparse.Namespace) -> None:
     with serving(chosen):
         if not schema.is_newest(chosen):
             migrations.migrate(runtime.urls(chosen)[0])
+        if arguments.forget_lost_keys:
+            schema.forget_keys(chosen)
         asyncio.run(furnish(chosen))
 
 

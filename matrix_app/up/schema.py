@@ -55,6 +55,12 @@ def is_furnished(settings: Settings) -> bool:
     return bool(row[1])
 
 
+def forget_keys(settings: Settings) -> None:
+    """Let a migrated database begin anew with the keys that are there, or with new ones if none are."""
+    with _connected(settings) as connection:
+        connection.execute("delete from key_fingerprint")
+
+
 def heads() -> list[str]:
     """The revisions that no other follows, read from the migrations' files."""
     parents = {found for text in _texts() for found in _PARENT.findall(text)}

@@ -40,10 +40,10 @@ class Installation:
     def settings(self) -> Settings:
         return Settings(data_dir=self.data_dir, database_url=self.owner_url, database_app_url=self.app_url)  # type: ignore[arg-type]
 
-    async def matrix(self, command: str) -> tuple[int | None, str]:
+    async def matrix(self, *command: str) -> tuple[int | None, str]:
         """Exit status, and what was said on standard error."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "matrix_app.cli", command, cwd=ROOT, stderr=asyncio.subprocess.PIPE,
+            sys.executable, "-m", "matrix_app.cli", *command, cwd=ROOT, stderr=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL, stdin=asyncio.subprocess.DEVNULL,
             env={
                 **os.environ,
@@ -102,6 +102,16 @@ async def test_other_keys_are_refused(begun: Installation, command: str, tmp_pat
     begun.keys.write_bytes((tmp_path / "other" / "keys" / "master.json").read_bytes())
 
     await assert_refused(begun, command)
+
+
+async def test_keys_lost_for_good_give_way_to_new_ones_when_somebody_says_so(begun: Installation) -> None:
+    lost = begun.keys.read_bytes()
+    begun.keys.unlink()
+
+    assert await begun.matrix("migrate", "--forget-lost-keys") == (0, "")
+
+    assert begun.keys.read_bytes() != lost
+    assert await begun.matrix("migrate") == (0, "")
 
 
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"current": "a", "keys": {"a": "zz"}, "lookup": "00"}'])
