@@ -89,16 +89,26 @@ class Up:
         if not frontend.is_current():
             with self._progress.step("pages built", takes="about a minute the first time"):
                 frontend.build()
-        if self._settings.mode == "demo" and not (self._settings.data_dir / "demo.json").exists():
+        begun = (self._settings.data_dir / "demo.json").exists()
+        if self._settings.mode == "demo" and not begun:
             with self._progress.step("demo data loaded", takes="some seconds, once"):
                 self._run("demo", "--load")
         with self._progress.step("web and worker ready"):
             self._child("worker")
             self._child("web")
+            if self._settings.mode == "demo" and begun:
+                self._mend_demo()
             self._await_ready()
         self._progress.say(f"  ready after {time.monotonic() - began:.1f} s")
         self._progress.say(announcement(self._settings))
         self._progress.say("Ctrl-C stops everything.")
+
+    def _mend_demo(self) -> None:
+        """Put a key that works into the line to paste, while web starts: somebody may have ended the last one."""
+        try:
+            self._run("demo", "--load")
+        except StartFailed as error:
+            self._progress.say(f"The demo's key could not be looked at: {error}")
 
     def _start_model(self) -> None:
         self._environment["MATRIX_MODEL_URL"] = f"http://127.0.0.1:{preflight.free_loopback_port()}"
