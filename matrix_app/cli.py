@@ -2,17 +2,18 @@
 
 import argparse
 import asyncio
+import errno
 import json
-import shutil
 import sys
 from collections.abc import Callable
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
-from matrix_app.up.preflight import explain, lock_data
-from matrix_app.up.refusal import Refused
+from matrix_app.up.preflight import explain
 from services.core.errors import MatrixError
-from services.core.postgres import EmbeddedPostgres, PostgresFailed, serving
+from services.core.postgres import serving
+from services.core.refusal import Refused
 from services.core.settings import Settings, settings
 
 
@@ -24,10 +25,17 @@ def main(argv: list[str] | None = None) -> int:
         command(settings(), arguments)
     except ValidationError as error:
         return _fail(explain(error))
-    except (Refused, PostgresFailed) as error:
+    except SettingsError as error:
+        return _fail(f"The settings are wrong ({error}): correct the environment.")
+    except Refused as error:
         return _fail(str(error))
     except MatrixError as error:
         return _fail(f"{error.message} {error.next_step}".strip())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(f"The disk is full{where}: make room, or choose another folder with MATRIX_DATA_DIR.")
     except KeyboardInterrupt:
         return 130
     return 0
@@ -53,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     add("api", _api, "serve API and gateway without pages")
     add("worker", _worker, "relay events, run jobs and schedules")
     add("model", _model, "serve the built-in model on the port of MATRIX_MODEL_URL")
-    add("migrate", _migrate, "bring the database to the newest shape")
+    migrate = add("migrate", _migrate, "bring the database to the newest shape")
+    migrate.add_argument(
+        "--forget-lost-keys",
+        action="store_true",
+        help="go on with new keys: API keys, sessions and stored secrets made with the lost ones end",
+    )
     operator = add(
         "operator", _operator, "make an account that runs this installation; asks for its password"
     )
@@ -102,12 +115,16 @@ def _model(chosen: Settings, _: argparse.Namespace) -> None:
     serve(chosen)
 
 
-def _migrate(chosen: Settings, _: argparse.Namespace) -> None:
+def _migrate(chosen: Settings, arguments: argparse.Namespace) -> None:
     from matrix_app.furnishing import furnish
+    from matrix_app.up import schema
     from services.core import migrations, runtime
 
     with serving(chosen):
-        migrations.migrate(runtime.urls(chosen)[0])
+        if not schema.is_newest(chosen):
+            migrations.migrate(runtime.urls(chosen)[0])
+        if arguments.forget_lost_keys:
+            schema.forget_keys(chosen)
         asyncio.run(furnish(chosen))
 
 
@@ -166,16 +183,19 @@ def _doctor(chosen: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _reset(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app.up import reset
+
     if not chosen.data_dir.exists():
         return
+    reset.require_ours(chosen.data_dir)
     if not arguments.yes:
-        sys.stdout.write(f"Delete everything in {chosen.data_dir}? Type yes: ")
+        sys.stdout.write(f"Delete the database, keys and logs in {chosen.data_dir}? Type yes: ")
         sys.stdout.flush()
         if sys.stdin.readline().strip() != "yes":
             raise Refused("Nothing was deleted.")
-    with lock_data(chosen.data_dir):
-        EmbeddedPostgres(chosen.data_dir).stop_leftover()
-        shutil.rmtree(chosen.data_dir)
+    left = reset.delete(chosen.data_dir)
+    if left:
+        sys.stdout.write(f"Not made by Matrix, and left in {chosen.data_dir}: {', '.join(left)}\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from matrix_app.up.refusal import Refused
+from services.core.refusal import Refused
 from services.core.settings import Settings
 
 MODEL_NAME = "smollm2-135m-instruct"

@@ -40,7 +40,18 @@ APPLICATION_RIGHTS = {
     "price": "select",
     "test_clock": "select",
 }
-CROSSING_ONLY = ("session", "mail_token", "throttle", "upstream", "rate_lease", "subscriber_cursor", "mail")
+CROSSING_ONLY = (
+    "session",
+    "mail_token",
+    "throttle",
+    "upstream",
+    "rate_lease",
+    "subscriber_cursor",
+    "mail",
+    "key_fingerprint",
+    "heartbeat",
+)
+WRITTEN_ONCE = ("key_fingerprint",)
 APPEND_ONLY = {"event": "position", "usage_event": "properties"}  # and the one column that may change
 TENANT_COLUMN = {
     "organization": "id",
@@ -138,6 +149,8 @@ def grant_rights() -> None:
         run(f"grant {rights} on {table} to matrix_app")
     for table in (*APPLICATION_RIGHTS, *CROSSING_ONLY):
         run(f"grant select, insert, update, delete on {table} to matrix_crossing")
+    for table in WRITTEN_ONCE:
+        run(f"revoke update, delete on {table} from matrix_crossing")
     for table, column in APPEND_ONLY.items():
         run(f"revoke update, delete on {table} from matrix_crossing")
         run(f"grant update ({column}) on {table} to matrix_crossing")
@@ -194,6 +207,19 @@ def create_tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", "key", name=op.f("pk_idempotency_record")),
+    )
+    op.create_table(
+        "heartbeat",
+        sa.Column("part", sa.Text(collation="C"), nullable=False),
+        sa.Column("beaten_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("part", name=op.f("pk_heartbeat")),
+    )
+    op.create_table(
+        "key_fingerprint",
+        sa.Column("purpose", sa.Text(collation="C"), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("purpose", name=op.f("pk_key_fingerprint")),
     )
     op.create_table(
         "mail",
@@ -601,6 +627,8 @@ def drop_tables() -> None:
     op.drop_table("rate_lease")
     op.drop_index("ix_mail_created_at", table_name="mail")
     op.drop_table("mail")
+    op.drop_table("key_fingerprint")
+    op.drop_table("heartbeat")
     op.drop_table("idempotency_record")
     op.drop_index("uq_event_position", table_name="event")
     op.drop_index("ix_event_unpositioned", table_name="event", postgresql_where=sa.text("position is null"))

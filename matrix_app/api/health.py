@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import asdict, dataclass
 
 import aiohttp
 from fastapi import APIRouter, Request, Response
@@ -11,8 +12,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.core import migrations
+from services.core import heartbeat, key_file, migrations
 from services.core.crossing import Reason, crossing
+from services.core.crypto import vault
 from services.core.errors import MatrixError, Unauthenticated
 from services.core.settings import settings
 
@@ -26,11 +28,13 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Each part is `ok`, `not configured`, or says what is wrong."""
+    """Each part is `ok`, `not configured`, or says what is wrong. `worker` is `late` when none shows signs of life."""
 
     status: str
     database: str
     migrations: str
+    keys: str
+    worker: str
     model: str
 
 
@@ -43,25 +47,49 @@ async def healthz() -> Alive:
 @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready}})
 async def readyz(response: Response) -> Ready:
     """Whether everything is up that the main job needs. 503 says what is missing."""
-    (database, migrated), model = await asyncio.gather(_database(), _model_server())
-    fine = {"ok", "not configured"}
-    ready = fine.issuperset((database, migrated, model))
+    stored, model = await asyncio.gather(_stored(), _model_server())
+    ready = {"ok", "not configured"}.issuperset((*asdict(stored).values(), model))
     response.status_code = 200 if ready else 503
-    return Ready(
-        status="ready" if ready else "not ready", database=database, migrations=migrated, model=model
-    )
+    return Ready(status="ready" if ready else "not ready", model=model, **asdict(stored))
 
 
-async def _database() -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the database says of itself and of those who only write to it."""
+
+    database: str
+    migrations: str = "unknown"
+    keys: str = "unknown"
+    worker: str = "unknown"
+
+
+_READ = """
+select (select version_num from alembic_version) as revision,
+       (select fingerprint from key_fingerprint where purpose = :purpose) as fingerprint,
+       (select clock_timestamp() - beaten_at <= make_interval(secs => :late_s) from heartbeat where part = :part)
+         as worker_lives
+"""
+
+
+async def _stored() -> _Stored:
     try:
-        async with asyncio.timeout(CHECK_TIMEOUT_S), crossing(Reason.INVARIANTS) as uow:
-            found = (await uow.execute("select version_num from alembic_version")).scalar_one_or_none()
+        async with asyncio.timeout(CHECK_TIMEOUT_S), crossing(Reason.HEALTH) as uow:
+            found = (
+                await uow.execute(
+                    _READ, purpose=key_file.LOOKUP, part=heartbeat.WORKER, late_s=heartbeat.LATE_S
+                )
+            ).one()
     except TimeoutError:
-        return "does not answer", "unknown"
+        return _Stored("does not answer")
     except (MatrixError, SQLAlchemyError):
-        return "cannot be reached", "unknown"
+        return _Stored("cannot be reached")
     wanted = migrations.newest()
-    return "ok", "ok" if found == wanted else f"at {found}, needs {wanted}"
+    return _Stored(
+        database="ok",
+        migrations="ok" if found.revision == wanted else f"at {found.revision}, needs {wanted}",
+        keys="ok" if found.fingerprint == vault().fingerprint() else "not those of this database",
+        worker="ok" if found.worker_lives else "late",
+    )
 
 
 async def _model_server() -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from matrix_app.up.reflex_environment import ROOT, work_dir
-from matrix_app.up.refusal import Refused
+from services.core.refusal import Refused
 from services.core.tether import tied
 
 BUILDS_KEPT = 3

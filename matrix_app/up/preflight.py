@@ -11,7 +11,7 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from matrix_app.up.refusal import Refused
+from services.core.refusal import Refused
 from services.core.settings import Settings
 
 DATA_FREE_MB_MIN = 300
@@ -28,9 +28,9 @@ def check(settings: Settings) -> IO[str]:
     The lock holds until the returned file is closed or this process ends, however it ends.
     """
     require_no_demo_in_production(settings)
+    require_disk(settings.data_dir)
     require_writable(settings.data_dir)
     lock = lock_data(settings.data_dir)
-    require_disk(settings.data_dir)
     require_port(settings.host, settings.port)
     return lock
 
@@ -84,8 +84,9 @@ def lock_data(data_dir: Path) -> IO[str]:
 
 
 def require_disk(data_dir: Path) -> None:
-    """Refuse to start when the database could hardly write its log."""
-    free_mb = shutil.disk_usage(data_dir).free // 1_000_000
+    """Refuse to start when the database could hardly write its log. The folder need not be there yet."""
+    there = next(path for path in (data_dir, *data_dir.parents) if os.path.exists(path))
+    free_mb = shutil.disk_usage(there).free // 1_000_000
     if free_mb < DATA_FREE_MB_MIN:
         raise PreflightFailed(
             f"{free_mb} MB are free on the disk of {data_dir} and {DATA_FREE_MB_MIN} are needed: "
@@ -121,7 +122,7 @@ def explain(error: ValidationError) -> str:
     """Wrong settings as one sentence, naming variables and not values: some are secrets."""
     faults: list[str] = []
     for fault in error.errors(include_input=False, include_url=False):
-        name = "_".join(str(part) for part in fault["loc"]).upper()
+        name = str(fault["loc"][0]).upper() if fault["loc"] else ""  # what follows is a place in a list
         message = fault["msg"].removeprefix("Value error, ").rstrip(".")
         faults.append(f"MATRIX_{name}: {message}" if name else message)
     return f"The settings are wrong ({'; '.join(faults)}): correct the environment."

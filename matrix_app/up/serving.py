@@ -20,7 +20,7 @@ from granian.server.embed import Server
 
 from matrix_app.up import reflex_environment
 from matrix_app.up.frontend import published
-from matrix_app.up.refusal import Refused
+from services.core.refusal import Refused
 from services.core.settings import Settings
 
 DRAIN_TIMEOUT_S = 15.0  # how long answers under way may take once we were asked to stop
@@ -63,7 +63,8 @@ def api(settings: Settings) -> None:
 def serve(app: AsgiApp, settings: Settings) -> None:
     """Serve `app` until SIGTERM or SIGINT, then let requests under way finish, up to DRAIN_TIMEOUT_S.
 
-    Raises ServingFailed when it ends by itself: the address is taken or the app does not start.
+    Raises ServingFailed when it ends by itself: the address is taken or the app does not start; or the app's own
+    Refused.
     """
     uvloop.run(_serve(_Requests(app), settings))
 
@@ -75,14 +76,35 @@ class _Requests:
         self._app = app
         self._running: set[asyncio.Task[Any]] = set()
         self._cutting = False
+        self.refusal: Refused | None = None  # why the app did not start, where that is a sentence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, _starting(send))
+            await self._live(scope, receive, send)
         elif scope["type"] == "http":
             await self._request(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Settle down once the app has started; or keep why it did not, which granian knows and drops."""
+        trace = ""
+
+        async def tell(message: MutableMapping[str, Any]) -> None:
+            nonlocal trace
+            if message["type"] == "lifespan.startup.failed":
+                trace = message.get("message", "")
+            elif message["type"] == "lifespan.startup.complete":
+                _leave_alone_what_stays()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, tell)
+        except Refused as refusal:
+            self.refusal = refusal
+        finally:
+            if self.refusal is None:
+                sys.stderr.write(trace)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
@@ -102,19 +124,6 @@ class _Requests:
         self._cutting = True
         for task in self._running:
             task.cancel()
-
-
-def _starting(send: Send) -> Send:
-    """Settle down once the app has started; or write out why it did not, which granian knows and drops."""
-
-    async def tell(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "lifespan.startup.failed":
-            sys.stderr.write(message.get("message", ""))
-        elif message["type"] == "lifespan.startup.complete":
-            _leave_alone_what_stays()
-        await send(message)
-
-    return tell
 
 
 def _leave_alone_what_stays() -> None:
@@ -150,5 +159,7 @@ async def _serve(app: _Requests, settings: Settings) -> None:
         loop.add_signal_handler(number, stop)
     with contextlib.suppress(FatalError):
         await server.serve()
+    if app.refusal is not None:
+        raise app.refusal
     if not asked:
         raise ServingFailed("The app did not start, or its server ended: see above.")

@@ -1,6 +1,7 @@
 """`matrix up`: from a stopped product to a running one, and back."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -12,9 +13,9 @@ from types import FrameType
 from matrix_app.up import frontend, preflight, schema
 from matrix_app.up.announcement import announcement
 from matrix_app.up.progress import Progress
-from matrix_app.up.refusal import Refused
 from matrix_app.up.supervisor import Child, Supervisor
 from services.core.postgres import EmbeddedPostgres, PostgresFailed
+from services.core.refusal import Refused
 from services.core.settings import Settings
 from services.core.tether import tie_to_parent, tied
 
@@ -82,21 +83,32 @@ class Up:
         if not self._settings.model_url:
             self._start_model()
         self._start_database()
-        if not schema.is_newest(self._settings):
+        if not (schema.is_newest(self._settings) and schema.is_furnished(self._settings)):
             with self._progress.step("database brought up to date"):
                 self._run("migrate")
         if not frontend.is_current():
             with self._progress.step("pages built", takes="about a minute the first time"):
                 frontend.build()
-        if self._settings.mode == "demo" and not (self._settings.data_dir / "demo.json").exists():
+        begun = (self._settings.data_dir / "demo.json").exists()
+        if self._settings.mode == "demo" and not begun:
             with self._progress.step("demo data loaded", takes="some seconds, once"):
                 self._run("demo", "--load")
         with self._progress.step("web and worker ready"):
             self._child("worker")
-            self._await_ready(self._child("web"))
+            self._child("web")
+            if self._settings.mode == "demo" and begun:
+                self._mend_demo()
+            self._await_ready()
         self._progress.say(f"  ready after {time.monotonic() - began:.1f} s")
         self._progress.say(announcement(self._settings))
         self._progress.say("Ctrl-C stops everything.")
+
+    def _mend_demo(self) -> None:
+        """Put a key that works into the line to paste, while web starts: somebody may have ended the last one."""
+        try:
+            self._run("demo", "--load")
+        except StartFailed as error:
+            self._progress.say(f"The demo's key could not be looked at: {error}")
 
     def _start_model(self) -> None:
         self._environment["MATRIX_MODEL_URL"] = f"http://127.0.0.1:{preflight.free_loopback_port()}"
@@ -132,20 +144,23 @@ class Up:
             preexec_fn=tied(signal.SIGTERM),
             check=False,
         )
-        if done.returncode != 0:
-            raise StartFailed(
-                f"`matrix {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout).strip()}"
-            )
+        if done.returncode == 0:
+            return
+        said = (done.stderr or done.stdout).strip()
+        if said.startswith("matrix: ") and "\n" not in said:  # a sentence already
+            raise StartFailed(said.removeprefix("matrix: "))
+        raise StartFailed(f"`matrix {' '.join(arguments)}` failed:\n{said}")
 
-    def _await_ready(self, web: Child) -> None:
+    def _await_ready(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while not _answers(self._settings, "/readyz"):
+        while (missing := _missing(self._settings)) is not None:
             self._supervisor.tick()
             for child in self._supervisor.children:
                 if child.failures >= START_FAILURES_MAX:
                     raise StartFailed(f"{child.name} does not start; {child.last_words()}")
             if time.monotonic() > deadline:
-                raise StartFailed(f"No page answers after {READY_TIMEOUT_S:.0f} s; {web.last_words()}")
+                words = "\n".join(child.last_words() for child in self._supervisor.children)
+                raise StartFailed(f"Not ready after {READY_TIMEOUT_S:.0f} s ({missing}); {words}")
             time.sleep(0.05)
 
     def _stop(self) -> None:
@@ -163,13 +178,18 @@ def up(settings: Settings, *, with_parent: bool) -> None:
     Up(settings, Progress()).run()
 
 
-def _answers(settings: Settings, path: str) -> bool:
+def _missing(settings: Settings) -> str | None:
+    """What /readyz still waits for; None when everything is there."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
     connection = http.client.HTTPConnection(host, settings.port, timeout=5)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        if answer.status == 200:
+            return None
+        parts: dict[str, str] = json.loads(answer.read())
+        return ", ".join(f"{name}: {state}" for name, state in parts.items() if state != "ok")
+    except (OSError, http.client.HTTPException, ValueError):
+        return "no page answers"
     finally:
         connection.close()

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     RETENTION = "retention"  # what has expired is deleted, whoever it belonged to
     DEMO = "demo"
     LIVE = "live"
+    HEALTH = "health"  # the keys and the heartbeats of the installation belong to nobody
     INVARIANTS = "invariants"
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,9 @@ from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from services.core import key_file
+from services.core.key_file import Keys
 
 VERSION = 1
 _NONCE = 12
@@ -36,6 +38,7 @@ class KeyProvider(Protocol):
     def wrap(self, key_id: str, data_key: bytes, aad: bytes) -> bytes: ...
     def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes: ...
     def lookup_key(self) -> bytes: ...
+    def fingerprint(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +55,13 @@ class Place:
 
 
 class FileKeyProvider:
-    """Key-encryption keys in one file that only its owner may read; made on first use."""
+    """Key-encryption keys out of one file, held in memory."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        if not path.exists():
-            self._create()
-        keys = json.loads(path.read_text())
-        self._current: str = keys["current"]
-        self._keys = {key_id: bytes.fromhex(key) for key_id, key in keys["keys"].items()}
-        self._lookup = bytes.fromhex(keys["lookup"])
-
-    def _create(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key_id = f"file-{secrets.token_hex(4)}"
-        content = {
-            "current": key_id,
-            "keys": {key_id: secrets.token_hex(32)},
-            "lookup": secrets.token_hex(32),
-        }
-        draft = self._path.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(
-                draft, self._path
-            )  # refuses to replace: of two processes starting at once, one makes the keys
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+    def __init__(self, keys: Keys) -> None:
+        self._current = keys.current
+        self._keys = keys.wrapping
+        self._lookup = keys.lookup
+        self._fingerprint = keys.fingerprint
 
     def current_key_id(self) -> str:
         return self._current
@@ -98,6 +75,9 @@ class FileKeyProvider:
 
     def lookup_key(self) -> bytes:
         return self._lookup
+
+    def fingerprint(self) -> bytes:
+        return self._fingerprint
 
 
 class Vault:
@@ -129,6 +109,10 @@ class Vault:
         except (InvalidTag, KeyError, IndexError, ValueError, UnicodeDecodeError) as error:
             raise CannotOpen("the value cannot be opened here") from error
 
+    def fingerprint(self) -> bytes:
+        """What the database knows these keys by."""
+        return self._keys.fingerprint()
+
     def lookup_hash(self, secret: str) -> bytes:
         """32 bytes that find a secret again without storing it. For high-entropy secrets, not passwords."""
         return hmac.new(self._keys.lookup_key(), secret.encode(), hashlib.sha256).digest()
@@ -149,4 +133,6 @@ def vault() -> Vault:
 
 
 def file_vault(data_dir: Path) -> Vault:
-    return Vault(FileKeyProvider(data_dir / "keys" / "master.json"))
+    """A vault with the keys of a data folder, made if there are none. Asks no database: see keyring."""
+    path = key_file.path_in(data_dir)
+    return Vault(FileKeyProvider(key_file.read(path) or key_file.make(path)))

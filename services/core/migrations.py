@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import ProgrammingError
 
 from alembic import command
+from services.core.refusal import Refused
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "alembic"
 
@@ -23,7 +26,10 @@ def config(connection: sa.Connection | None = None) -> Config:
 
 
 def migrate(owner_url: str, revision: str = "head") -> None:
-    """Upgrade (or, to an older revision, downgrade) in one transaction. Blocking: for start-up and the CLI."""
+    """Upgrade (or, to an older revision, downgrade) in one transaction. Blocking: for start-up and the CLI.
+
+    Raises Refused when the owner may not do what it takes.
+    """
     engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
     try:
         with engine.begin() as connection:
@@ -31,6 +37,14 @@ def migrate(owner_url: str, revision: str = "head") -> None:
                 command.downgrade(config(connection), revision)
             else:
                 command.upgrade(config(connection), revision)
+    except ProgrammingError as error:
+        if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        reason = str(error.orig).strip().splitlines()[0]
+        raise Refused(
+            f"The database could not be brought up to date ({reason}): the role in MATRIX_DATABASE_URL must own the "
+            "database and be allowed to make roles, see docs/operations.md."
+        ) from error
     finally:
         engine.dispose()
 

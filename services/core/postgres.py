@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -34,10 +35,12 @@ DATABASE = "matrix"
 OWNER_ROLE = "matrix_owner"
 APP_ROLE = "matrix_app"
 CROSSING_ROLE = "matrix_crossing"
+OLDEST_MAJOR = 17  # the first with identity columns on partitioned tables
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 LOG_BYTES_MAX = 20_000_000
+_MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
 _SUPERUSER = "postgres"
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES_MAX = 107
@@ -128,9 +131,9 @@ class EmbeddedPostgres:
         self._prepare_folders(account)
         try:
             self.stop_leftover()
+            self._check_version(account)
             if not (self.cluster / "PG_VERSION").exists():
                 self._make_cluster(account)
-            self._check_version(account)
             self._serve(account)
             self._ensure_roles()
         except BaseException:
@@ -244,6 +247,10 @@ class EmbeddedPostgres:
         done = _run(command, account, cwd=self.data_dir)
         if done.returncode != 0:
             shutil.rmtree(half, ignore_errors=True)
+            if "No space left" in done.stderr:
+                raise PostgresFailed(
+                    f"The disk of {self.data_dir} is full: make room, or choose another MATRIX_DATA_DIR."
+                )
             raise PostgresFailed(f"The database could not be made: {_last_line(done.stderr)}")
         half.rename(self.cluster)
 
@@ -251,8 +258,15 @@ class EmbeddedPostgres:
         shown = _run([self.binaries / "postgres", "--version"], account, cwd=self.data_dir)
         if shown.returncode != 0:
             raise PostgresFailed(f"PostgreSQL does not run here: {_last_line(shown.stderr)}")
-        ours = shown.stdout.split()[-1].split(".")[0]
-        theirs = (self.cluster / "PG_VERSION").read_text().strip()
+        said = _MAJOR.search(shown.stdout)
+        ours = said.group(1) if said else shown.stdout.strip()
+        if said is None or int(ours) < OLDEST_MAJOR:
+            raise PostgresFailed(
+                f"{self.binaries} holds PostgreSQL {ours} and {OLDEST_MAJOR} or newer is needed: set "
+                "MATRIX_POSTGRES_BIN to newer binaries, or leave it out for those that come along."
+            )
+        made = self.cluster / "PG_VERSION"
+        theirs = made.read_text().strip() if made.exists() else ours
         if ours != theirs:
             raise PostgresFailed(
                 f"The data in {self.cluster} was made by PostgreSQL {theirs} and this is {ours}: set "

@@ -16,6 +16,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.core.refusal import Refused
+
 SERVER_ACCOUNT = "matrix-postgres"
 
 _ACL_ATTRIBUTE = "system.posix_acl_access"
@@ -26,7 +28,7 @@ _NO_ID = 0xFFFFFFFF
 _SEARCH = 1
 
 
-class PostgresFailed(RuntimeError):
+class PostgresFailed(Refused):
     """The embedded PostgreSQL cannot be used; the text is one sentence for the person, with the way out."""
 
 

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 
 import models
-from services.core import crypto, database, logs, tracing
+from services.core import crypto, database, keyring, logs, tracing
 from services.core.database import Database
 from services.core.settings import Settings
 
@@ -24,12 +24,20 @@ def urls(settings: Settings) -> tuple[str, str]:
 
 
 async def start(settings: Settings, process: str) -> Database:
-    """Logs, traces, vault and database of this process. Call after any fork, in the loop that will be used."""
+    """Logs, traces, vault and database of this process. Call after any fork, in the loop that will be used.
+
+    Raises Refused for a database that is not set up, and for keys that are not those of this database.
+    """
     know_all_tables()
     logs.configure(settings.log_level, settings.log_format, process)
     tracing.start(process, str(settings.otel_endpoint) if settings.otel_endpoint else None)
-    crypto.install(crypto.file_vault(settings.data_dir))
     on = database.connect(urls(settings)[1], pool_size=settings.pool_size)
+    try:
+        crypto.install(await keyring.open_vault(on, settings.data_dir))
+    except BaseException:
+        await on.close()
+        tracing.stop()
+        raise
     database.install(on)
     return on
 

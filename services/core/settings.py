@@ -2,15 +2,70 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from services.core import urls
+from services.core.refusal import Refused
 
 PER_MINUTE_MAX = 1_000_000_000  # leases of limits are 32-bit numbers
+PREFIX = "MATRIX_"
+
+
+def _listed(written: Any) -> Any:
+    """A list from `a, b` or from JSON. Raises ValueError for what is neither."""
+    if not isinstance(written, str):
+        return written
+    if not written.lstrip().startswith("["):
+        return [part.strip() for part in written.split(",") if part.strip()]
+    try:
+        return json.loads(written)
+    except json.JSONDecodeError as error:
+        raise ValueError("a list is written with commas, or as JSON: neither can be read") from error
+
+
+def _origins(written: Any) -> Any:
+    origins = _listed(written)
+    if "*" in str(origins):
+        raise ValueError("it must name origins; '*' would let any site act for a signed-in person")
+    return origins
+
+
+def _named_folder(written: Any) -> Any:
+    """Raises ValueError for an empty name, which would mean the folder one happens to stand in."""
+    if isinstance(written, str) and not written.strip():
+        raise ValueError("it is empty: name a folder, or leave it out for ./data")
+    return written
+
+
+def _database(written: SecretStr) -> SecretStr:
+    return SecretStr(urls.database_url(written.get_secret_value()))
+
+
+def _mail_server(written: SecretStr) -> SecretStr:
+    return SecretStr(urls.smtp_url(written.get_secret_value()))
+
+
+def _origin_or_none(written: str) -> str:
+    return urls.http_origin(written) if written else ""
+
+
+def _url_or_none(written: str) -> str:
+    return urls.http_url(written) if written else ""
+
+
+_List = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
+_Origins = Annotated[list[Annotated[str, AfterValidator(urls.origin)]], NoDecode, BeforeValidator(_origins)]
+_DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 
 
 class Settings(BaseSettings):
@@ -21,28 +76,31 @@ class Settings(BaseSettings):
     mode: Literal["demo", "production"] = "demo"
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=1, le=65_535)
-    data_dir: Path = Path("data")
-    public_url: str = ""
-    allowed_origins: list[str] = []
+    data_dir: Annotated[Path, BeforeValidator(_named_folder)] = Path("data")
+    public_url: Annotated[str, AfterValidator(_origin_or_none)] = ""  # required in production
+    allowed_origins: _Origins = []
     trusted_proxy_hops: int = Field(default=0, ge=0, le=8)
 
-    database_url: SecretStr | None = None  # owner of the tables; none means the embedded server
-    database_app_url: SecretStr | None = None  # role matrix_app; by default the owner's URL with SET ROLE
+    database_url: _DatabaseUrl | None = None  # owner of the tables; none means the embedded server
+    database_app_url: _DatabaseUrl | None = None  # role matrix_app; by default the owner's URL with SET ROLE
     postgres_bin: Path | None = (
         None  # a folder with initdb and postgres for the embedded server, if not the wheel's
     )
     pool_size: int = Field(default=12, ge=2, le=200)
 
-    smtp_url: SecretStr | None = None  # smtp://user:password@host:587 ; required in production
+    # smtp://user:password@host:587 ; required in production
+    smtp_url: Annotated[SecretStr, AfterValidator(_mail_server)] | None = None
     mail_from: str = "Matrix <no-reply@localhost>"
 
-    model_url: str = ""  # where the built-in model server answers; set by `matrix up`
+    model_url: Annotated[str, AfterValidator(_url_or_none)] = (
+        ""  # where the built-in model server answers; set by `matrix up`
+    )
     # One core is left to everybody else: llama.cpp's threads wait for each other in a loop, and when they share
     # cores with other work two of them were measured five times slower than one.
     model_threads: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 1) - 1), ge=1, le=256)
 
     # Upstreams may live inside only at these host:port pairs; see services/core/outgoing.py.
-    allow_private_upstreams: list[str] = []
+    allow_private_upstreams: _List = []
     # What one organisation may ask of the gateway with all its keys; keys may be limited further.
     organization_requests_per_minute: int = Field(default=30_000, ge=1, le=PER_MINUTE_MAX)
     organization_tokens_per_minute: int = Field(default=10_000_000, ge=1, le=PER_MINUTE_MAX)
@@ -57,33 +115,60 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        needed = {"MATRIX_PUBLIC_URL": self.public_url, "MATRIX_SMTP_URL": self.smtp_url}
+        missing = [name for name, value in needed.items() if not value]
+        if self.mode == "production" and missing:
+            raise ValueError(
+                f"MATRIX_MODE is production, which needs {' and '.join(missing)}: "
+                "sign-up confirms addresses by mail, with links to the address people use."
+            )
         # The model is frozen for its readers; only here, while it is made, are the derived values filled in.
         if not self.public_url:
             object.__setattr__(self, "public_url", f"http://localhost:{self.port}")
-        object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
         object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
-        if "*" in self.allowed_origins:
-            raise ValueError(
-                "MATRIX_ALLOWED_ORIGINS must name origins; '*' would let any site act for a signed-in person."
-            )
-        if self.mode == "production" and self.smtp_url is None:
-            raise ValueError(
-                "MATRIX_SMTP_URL is required when MATRIX_MODE is production: sign-up confirms addresses by mail."
-            )
         return self
 
     @property
     def origins(self) -> frozenset[str]:
         """Origins that browsers may call from: our own, and those named."""
         own = {self.public_url, f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}"}
-        return frozenset(own | {origin.rstrip("/") for origin in self.allowed_origins})
+        return frozenset(own | set(self.allowed_origins))
 
     @property
     def secure_cookies(self) -> bool:
         return self.public_url.startswith("https://")
 
 
+class UnknownSetting(Refused):
+    """A variable looks like a setting and is none: most likely somebody believes that it does something."""
+
+
+# Not ours, and no mistake: the key in our own examples, and what Kubernetes and Docker tell each container about
+# services whose names begin with `matrix`.
+_OTHERS = re.compile(
+    r"API_KEY|.+_SERVICE_(HOST|PORT)(_\w+)?|(.+_)?PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?"
+)
+_LINK = re.compile(r"(tcp|udp|sctp)://")
+
+
+def require_known(environment: Mapping[str, str]) -> None:
+    """Raises UnknownSetting, which names the variable and the nearest that exists, and no value."""
+    known = {name.upper() for name in Settings.model_fields}
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix(PREFIX)
+        if not variable.upper().startswith(PREFIX) or name in known:
+            continue
+        if _OTHERS.fullmatch(name) or _LINK.match(environment[variable]):
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f"did you mean {PREFIX}{near[0]}? Correct it" if near else "remove it"
+        raise UnknownSetting(
+            f"There is no setting {PREFIX}{name}: {meant}; docs/operations.md lists them all."
+        )
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The process's settings. Raises pydantic's ValidationError, which names each wrong variable."""
+    """The process's settings. Raises pydantic's ValidationError, which names each wrong variable, or Refused."""
+    require_known(os.environ)
     return Settings()

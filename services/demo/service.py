@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from services.core.clock import Clock, SystemClock
 from services.core.database import Database
-from services.core.errors import MatrixError
 from services.core.logs import get_logger
 from services.core.settings import Settings
 from services.core.work import UnitOfWork, unit_of_work
@@ -40,7 +39,8 @@ async def ensure_demo(database: Database, settings: Settings, *, clock: Clock | 
     """Make what is missing of the demo, and its card in the data folder.
 
     `database` is the installed one, and migrated. May be killed at any point and run again: it goes on where
-    it was. On a finished demo it writes nothing, except a new card (with a new key) when the card is gone.
+    it was. On a finished demo it writes nothing, except a new card (with a new key) when the card is gone or its
+    key was ended.
     """
     clock = clock or SystemClock()
     progress = Progress(database)
@@ -131,30 +131,29 @@ def _place(made: Made, story: Story, today: datetime) -> Place:
 
 
 async def _ensure_card(progress: Progress, settings: Settings, clock: Clock) -> None:
-    """A card with a key that works: the one that is there, or a new one in its place."""
+    """A card with a key that works and will go on to: the one that is there, or a new one in its place."""
     organization_id = progress.made[organization_of(HALDEN)]
     secret = card.read_secret(settings.data_dir)
-    if secret is None or not await _works(secret, organization_id, clock):
+    facts = await find_by_secret(secret) if secret is not None else None
+    if secret is None or facts is None or facts.organization_id != organization_id:
+        await _revoke_lost_keys(progress, clock)
+        secret = await _new_showcase_key(progress, clock)
+    elif facts.revoked_at is not None or facts.expires_at is not None:  # somebody revoked or rotated it
         secret = await _new_showcase_key(progress, clock)
     card.write(settings.data_dir, card.Card(settings.public_url, card.accounts(), secret, organization_id))
 
 
-async def _works(secret: str, organization_id: str, clock: Clock) -> bool:
-    facts = await find_by_secret(secret)
-    if facts is None or facts.organization_id != organization_id:
-        return False
-    try:
-        facts.require_usable(clock.now())
-    except MatrixError:
-        return False
-    return True
-
-
-async def _new_showcase_key(progress: Progress, clock: Clock) -> str:
-    """The secret of a fresh key of the first client. Keys of lost cards are revoked: nobody has their secret."""
+async def _revoke_lost_keys(progress: Progress, clock: Clock) -> None:
+    """End the keys of lost cards, whose secrets nobody has. What somebody got by rotating one is theirs."""
     owner = history.member(HALDEN, 0, progress.made)
     async with unit_of_work(owner, on=progress.on, clock=clock) as uow:
         for key in await list_keys(uow, include_ended=False):
-            if key.name == SHOWCASE_KEY:
+            if key.name == SHOWCASE_KEY and key.replaces_id is None:
                 await keys.revoke_key(uow, key.id)
+
+
+async def _new_showcase_key(progress: Progress, clock: Clock) -> str:
+    """The secret of a fresh key of the first client."""
+    owner = history.member(HALDEN, 0, progress.made)
+    async with unit_of_work(owner, on=progress.on, clock=clock) as uow:
         return (await keys.create_key(uow, name=SHOWCASE_KEY, scopes=SHOWCASE_SCOPES)).secret

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.core import migrations
+from services.core import heartbeat, migrations
 from services.core.actor import Actor
 from services.core.clock import SystemClock
 from services.core.crossing import Reason, crossing
@@ -30,7 +30,6 @@ POSTGRES_MAJOR_MIN = 17
 DISK_FREE_MB_MIN = 300  # below it `matrix up` refuses to start
 DISK_FREE_MB_LOW = 2_000
 SKEW_MAX = timedelta(seconds=5)  # a code of an authenticator is good for thirty
-HEARTBEAT_AGE_MAX = timedelta(minutes=1)
 QUEUE_AGE_MAX = timedelta(minutes=1)
 
 
@@ -149,14 +148,11 @@ async def _clock(place: Place) -> Look:
 
 
 async def _worker(place: Place) -> Look:
-    """Every worker asks for new events every few seconds, and notes that it asked."""
-    async with crossing(Reason.INVARIANTS, on=place.on) as uow:
-        seen = (await uow.execute("select max(updated_at) from subscriber_cursor")).scalar_one()
-        age = uow.wall_now - seen if seen is not None else None
+    age = await heartbeat.age(place.on)
     if age is None:
         return Look(Health.FAILED, "No worker has ever worked here.", "Start `matrix up` or `matrix worker`.")
     said = f"A worker was last seen {max(age.total_seconds(), 0):.0f} s ago."
-    if age > HEARTBEAT_AGE_MAX:
+    if age.total_seconds() > heartbeat.LATE_S:
         return Look(Health.FAILED, said, "Start `matrix worker`, or look into logs/worker.log.")
     return Look(Health.OK, said)
 

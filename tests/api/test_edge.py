@@ -15,7 +15,9 @@ from matrix_app.api import errors
 from matrix_app.api.edge import Edge
 from matrix_app.api.v1.shape import resource
 from models.identity import Organization
+from services.core import heartbeat
 from services.core.crossing import Reason, crossing
+from services.core.database import database
 from services.core.errors import Unavailable
 from services.core.settings import settings
 from tests.api.conftest import Api, problem
@@ -23,6 +25,7 @@ from tests.api.conftest import Api, problem
 
 async def test_alive_and_ready(api: Api) -> None:
     client = api.root()
+    await heartbeat.beat(database())
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     ready = await client.get("/readyz")
     assert ready.status_code == 200
@@ -30,8 +33,36 @@ async def test_alive_and_ready(api: Api) -> None:
         "status": "ready",
         "database": "ok",
         "migrations": "ok",
+        "keys": "ok",
+        "worker": "ok",
         "model": "not configured",
     }
+
+
+async def test_without_signs_of_life_of_a_worker_nothing_is_ready(api: Api) -> None:
+    async def worker() -> tuple[int, str]:
+        answer = await api.root().get("/readyz")
+        return answer.status_code, answer.json()["worker"]
+
+    assert await worker() == (503, "late")  # none has ever run
+    await heartbeat.beat(database())
+    assert await worker() == (200, "ok")
+    await _silence("5 seconds")
+    assert await worker() == (200, "ok")
+    await _silence("15 seconds")
+    assert await worker() == (503, "late")
+    await heartbeat.beat(database())
+    assert await worker() == (200, "ok")
+    assert (await api.root().get("/healthz")).status_code == 200
+
+
+async def _silence(lasting: str) -> None:
+    """Have the last sign of life be that much older than now."""
+    async with crossing(Reason.HEALTH) as uow:
+        await uow.execute(
+            "update heartbeat set beaten_at = clock_timestamp() - cast(:lasting as interval)",
+            lasting=lasting,
+        )
 
 
 async def test_not_ready_says_what_is_missing(
@@ -132,6 +163,7 @@ async def test_with_the_database_away_everything_says_so(api: Api, acme: Organiz
         problem(answer, 503, "unavailable")
         ready = await api.root().get("/readyz")
         assert (ready.status_code, ready.json()["database"]) == (503, "cannot be reached")
+        assert ready.json()["worker"] == "unknown"
     finally:
         databases.install(here)
         await away.close()

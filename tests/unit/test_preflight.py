@@ -86,6 +86,7 @@ def test_a_demo_is_not_opened_as_production(tmp_path: Path) -> None:
     production = Settings(
         mode="production",
         data_dir=tmp_path,
+        public_url="https://ai.example",
         smtp_url="smtp://mail.example",  # type: ignore[arg-type]
     )
     preflight.require_no_demo_in_production(production)

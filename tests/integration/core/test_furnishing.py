@@ -27,6 +27,7 @@ class Command:
         self._environment = {
             **os.environ,
             "MATRIX_MODE": "production",
+            "MATRIX_PUBLIC_URL": "https://ai.example",
             "MATRIX_SMTP_URL": "smtp://127.0.0.1:25",
             "MATRIX_DATABASE_URL": owner_url,
             "MATRIX_DATABASE_APP_URL": app_url,

@@ -19,8 +19,9 @@ from sqlmodel import SQLModel
 from models.base import Table
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
-from models.identity import Account, Membership, Organization
+from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
+from models.tasks import StoredFile, Task
 from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
@@ -86,7 +87,17 @@ def rows_of(tenant: Tenant) -> list[Table]:
         UsageDay(**sums),
         Event(type="t", aggregate_id="a", happened_at=LONG_AGO, recorded_at=LONG_AGO, **own),
         IdempotencyRecord(key=key, fingerprint=b"f", status=200, body=b"", expires_at=LONG_AGO, **made),
-    ]
+        Invitation(
+            id=key, email="a@b.example", email_key=key, role="viewer", token_hash=secret,
+            invited_by=tenant.account.id, expires_at=LONG_AGO, **made,
+        ),
+        ServiceAccount(id=new_id("svc"), name="s", name_key=key, role="viewer", **made),
+        Project(id=new_id("proj"), name="p", name_key=key, **made),
+        StoredFile(
+            id=new_id("file"), purpose="p", name="n", content_type="t", size_bytes=1, sha256=b"h", **made
+        ),
+        Task(id=new_id("task"), asked_by=tenant.account.id, kind="k", dedupe_key=key, due_at=LONG_AGO, **made),
+    ]  # fmt: skip
 
 
 @pytest.fixture

@@ -101,6 +101,18 @@ async def test_a_worker_stops_when_asked_and_says_so(workers: Workers) -> None:
     assert await workers.end(worker, signal.SIGTERM) == 0
 
 
+async def test_a_worker_shows_signs_of_life(workers: Workers, database: Database) -> None:
+    living = "select count(*) from heartbeat where clock_timestamp() - beaten_at < interval '15 seconds'"
+    assert await one(database, living) == 0
+    worker = await workers.start()
+
+    await until(lambda: one(database, living))
+    await one(database, "update heartbeat set beaten_at = '2026-01-01' returning 1")
+
+    await until(lambda: one(database, living))
+    assert await workers.end(worker, signal.SIGTERM) == 0
+
+
 async def test_what_waits_when_a_worker_is_killed_is_done_by_the_next(
     workers: Workers, database: Database, world: World
 ) -> None:

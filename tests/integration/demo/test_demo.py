@@ -30,6 +30,7 @@ from services.core.settings import Settings
 from services.core.work import unit_of_work
 from services.demo.service import ensure_demo
 from services.demo.stories import HALDEN, HISTORY_DAYS, KUMO, MERIDIAN, STORIES
+from services.identity import keys
 from services.identity.accounts import Client
 from services.identity.key_queries import find_by_secret
 from services.identity.queries import actor_for_token
@@ -263,6 +264,52 @@ async def test_a_lost_card_is_written_again_with_a_key_that_works(house: House) 
     assert old is not None
     assert old.revoked_at == NOW  # nobody has its secret any more
     assert house.card | {"api_key": ""} == lost | {"api_key": ""}
+
+
+@pytest.mark.parametrize("end", ["revoked", "rotated with an overlap", "rotated at once"])
+async def test_a_card_whose_key_was_ended_by_somebody_gets_one_that_works(house: House, end: str) -> None:
+    card = house.card
+    replacement = await _end(card["api_key"], end)
+
+    await ensure_demo(house.on, house.settings, clock=FixedClock(NOW))
+
+    found = await find_by_secret(house.card["api_key"])
+    assert found is not None
+    found.require_usable(NOW)
+    assert found.expires_at is None
+    assert found.scopes == {"inference", "usage:read", "usage:write", "keys:read"}
+    assert house.card | {"api_key": ""} == card | {"api_key": ""}
+    if replacement:  # whoever rotated it has this one in a program
+        kept = await find_by_secret(replacement)
+        assert kept is not None
+        kept.require_usable(NOW)
+    again = house.card
+    await ensure_demo(house.on, house.settings, clock=FixedClock(NOW))
+    assert house.card == again
+
+
+async def _end(secret: str, how: str) -> str:
+    """End a key as a person does; returns the secret they have instead, if any."""
+    found = await find_by_secret(secret)
+    assert found is not None
+    people = system(found.organization_id)
+    async with unit_of_work(people, clock=FixedClock(NOW)) as uow:
+        if how == "revoked":
+            await keys.revoke_key(uow, found.id)
+            return ""
+        overlap = 24 if how == "rotated with an overlap" else 0
+        return (await keys.rotate_key(uow, found.id, overlap_hours=overlap)).secret
+
+
+async def test_a_lost_card_leaves_a_key_that_somebody_got_by_rotation(house: House) -> None:
+    replacement = await _end(house.card["api_key"], "rotated at once")
+    (house.settings.data_dir / "demo.json").unlink()
+
+    await ensure_demo(house.on, house.settings, clock=FixedClock(NOW))
+
+    kept = await find_by_secret(replacement)
+    assert kept is not None
+    kept.require_usable(NOW)
 
 
 async def test_the_stories_can_be_read_off_the_figures(house: House) -> None:

@@ -54,6 +54,11 @@ class House:
             " on conflict (name) do update set updated_at = excluded.updated_at",
             at=at or datetime.now(UTC),
         )
+        await self.run(
+            "insert into heartbeat values ('worker', :at)"
+            " on conflict (part) do update set beaten_at = excluded.beaten_at",
+            at=at or datetime.now(UTC),
+        )
         await check.check_all(self.on)
 
 

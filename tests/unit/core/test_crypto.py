@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.crypto import CannotOpen, FileKeyProvider, Place, Vault, file_vault
+from services.core.crypto import CannotOpen, Place, Vault, file_vault
 
 PLACE = Place(tenant="org_a", table="upstream", column="api_key", row="ups_1")
 
@@ -61,10 +61,10 @@ def test_noise_is_refused_in_one_way(vault: Vault, noise: bytes) -> None:
 def test_keys_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "master.json"
 
-    sealed = Vault(FileKeyProvider(path)).seal(b"secret", PLACE)
+    sealed = file_vault(tmp_path).seal(b"secret", PLACE)
 
     assert path.stat().st_mode & 0o777 == 0o600
-    assert Vault(FileKeyProvider(path)).open(sealed, PLACE) == b"secret"
+    assert file_vault(tmp_path).open(sealed, PLACE) == b"secret"
     assert list(path.parent.iterdir()) == [path]
 
 
