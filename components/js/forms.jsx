@@ -1,6 +1,7 @@
 // Forms: labels, hints, errors at the field and in a summary, one effect per submit.
 import { createContext, useContext, useEffect, useId, useRef, useState } from "react";
 import { Icon } from "./icon.jsx";
+import { fillMessage } from "./messages.js";
 import { ownPath, send } from "./request.js";
 import { connection, toast, useSignal } from "./signals.js";
 
@@ -20,21 +21,20 @@ function complaint(control, texts) {
   const { validity } = control;
   const isMissing = control.dataset.required === "true" && !control.value; // a picker's hidden value
   const label = control.dataset.label ?? control.name;
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
   if (validity.valid && !isMissing) return "";
   if (validity.valueMissing || isMissing) {
-    if (control.type === "checkbox") return fill(texts.tick, { label });
+    if (control.type === "checkbox") return fillMessage(texts.tick, { label });
     const text = control.tagName === "SELECT" || isMissing ? texts.choose : texts.enter;
-    return fill(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
+    return fillMessage(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
   }
   if (validity.typeMismatch && control.type === "email") return texts.email;
-  if (validity.tooShort) return fill(texts.short, { label, count: control.minLength });
-  if (validity.tooLong) return fill(texts.long, { label, count: control.maxLength });
-  if (validity.rangeUnderflow) return fill(texts.low, { label, count: control.min });
-  if (validity.rangeOverflow) return fill(texts.high, { label, count: control.max });
-  if (validity.badInput) return fill(texts.number, { label });
-  if (validity.stepMismatch) return fill(texts.step, { label, count: control.step });
-  return fill(texts.format, { label });
+  if (validity.tooShort) return fillMessage(texts.short, { label, count: control.minLength });
+  if (validity.tooLong) return fillMessage(texts.long, { label, count: control.maxLength });
+  if (validity.rangeUnderflow) return fillMessage(texts.low, { label, count: control.min });
+  if (validity.rangeOverflow) return fillMessage(texts.high, { label, count: control.max });
+  if (validity.badInput) return fillMessage(texts.number, { label });
+  if (validity.stepMismatch) return fillMessage(texts.step, { label, count: control.step });
+  return fillMessage(texts.format, { label });
 }
 
 function valuesOf(form) {

@@ -27,7 +27,8 @@ from components.props import Drawn, Flag, Row, Rows, Text
 from components.texts import t
 
 ColumnKind = Literal[
-    "text", "link", "code", "badge", "number", "tokens", "percent", "money", "duration", "ago", "date", "datetime",
+    "text", "link", "code", "badge", "number", "tokens", "percent", "money", "price", "per_million", "duration",
+    "ago", "date", "datetime",
 ]  # fmt: skip
 
 SKELETON_ROWS = 8
