@@ -14,11 +14,11 @@ from components.props import Text
 
 ValueKind = Literal[
     "text", "number", "tokens", "compact", "percent", "money", "price", "per_million", "duration",
-    "ago", "date", "time", "datetime", "second", "month", "day",
+    "bytes", "ago", "date", "time", "datetime", "second", "month", "day",
 ]  # fmt: skip
 
 NUMBER_KINDS = frozenset(
-    {"number", "tokens", "compact", "percent", "money", "price", "per_million", "duration"}
+    {"number", "tokens", "compact", "percent", "money", "price", "per_million", "duration", "bytes"}
 )
 
 

@@ -181,6 +181,16 @@ export function formatDuration(ms) {
   return value < 1000 ? `${formatNumber(value, 0)}\u00a0ms` : `${formatNumber(value / 1000, 2)}\u00a0s`;
 }
 
+const BYTE_UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+
+/** Bytes by thousands, as storage is sold: "1.5 MB". */
+export function formatBytes(bytes) {
+  if (isMissing(bytes)) return MISSING;
+  let [amount, place] = [Number(bytes), 0];
+  for (; amount >= 1000 && place < BYTE_UNITS.length - 1; place += 1) amount /= 1000;
+  return written(number({ style: "unit", unit: BYTE_UNITS[place], unitDisplay: place ? "short" : "long", maximumFractionDigits: place ? 1 : 0 }), amount);
+}
+
 /** One door for declared columns, cards and live values: `kind` names the unit, never the look. */
 export function formatValue(kind, value, { currency, zone, digits, exact } = {}) {
   switch (kind) {
@@ -200,6 +210,8 @@ export function formatValue(kind, value, { currency, zone, digits, exact } = {})
       return isMissing(value) ? MISSING : formatPrice(perMillion(value), currency);
     case "duration":
       return formatDuration(value);
+    case "bytes":
+      return formatBytes(value);
     case "ago":
       return formatAgo(value);
     case "date":
@@ -215,4 +227,4 @@ export function formatValue(kind, value, { currency, zone, digits, exact } = {})
 }
 
 export const isDateKind = (kind) => ["date", "time", "datetime", "second", "month", "day", "ago"].includes(kind);
-export const isNumberKind = (kind) => ["number", "tokens", "compact", "percent", "money", "price", "per_million", "duration"].includes(kind);
+export const isNumberKind = (kind) => ["number", "tokens", "compact", "percent", "money", "price", "per_million", "duration", "bytes"].includes(kind);

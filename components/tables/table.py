@@ -28,7 +28,7 @@ from components.texts import t
 
 ColumnKind = Literal[
     "text", "link", "code", "badge", "number", "tokens", "percent", "money", "price", "per_million", "duration",
-    "ago", "date", "datetime",
+    "bytes", "ago", "date", "datetime",
 ]  # fmt: skip
 
 SKELETON_ROWS = 8
