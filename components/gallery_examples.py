@@ -392,6 +392,7 @@ def states_examples() -> list[rx.Component]:
             ],
             on_keep_mine=rx.noop(),
             on_take_theirs=rx.noop(),
+            takes_focus=False,
         ),
         rx.el.div(
             rx.el.div(skeleton(lines=4, label=say("Loading")), class_name="card"),

@@ -39,9 +39,7 @@ def form_examples() -> rx.Component:
             ),
             email_field(),
             password_field(new=True, hint=say("At least 12 characters"), min_length=12, strength=True),
-            text_field(
-                "phone", say("Phone"), kind="text", required=False, read_only=True, value="+351 210 000 000"
-            ),
+            text_field("id", say("Organisation id"), required=False, read_only=True, value="org_acme"),
             combobox("model", say("Model"), models, hint=say("Type to find one")),
             combobox(
                 "member",

@@ -40,9 +40,9 @@ def icon(name: str, *, size: IconSize = 16, class_name: str = "") -> rx.Componen
     """A decorative icon; the word or the name that gives it meaning stands beside it or on its button."""
     if name not in names():
         raise UnknownIcon(name)
-    turns = "turns" if name in ALONG_THE_LINE else ""
+    flips = "flips" if name in ALONG_THE_LINE else ""
     return rx.el.svg(
         rx.el.svg.use(href=f"{SPRITE_URL}#{name}"),
-        class_name=" ".join(filter(None, (f"icon icon-{size}", turns, class_name))),
+        class_name=" ".join(filter(None, (f"icon icon-{size}", flips, class_name))),
         custom_attrs={"aria-hidden": "true", "focusable": "false"},
     )

@@ -20,6 +20,7 @@ class _ConflictPanel(ClientComponent):
     zone: rx.Var[str]
     fields: rx.Var[list[dict[str, Any]]]
     busy: rx.Var[bool]
+    takes_focus: rx.Var[bool]
     texts: rx.Var[dict[str, str]]
     form_texts: rx.Var[dict[str, str]]
     on_keep_mine: rx.EventHandler[rx.event.no_args_event_spec]
@@ -35,6 +36,7 @@ def conflict_panel(
     on_take_theirs: Any,
     zone: Text = "UTC",
     busy: Flag = False,
+    takes_focus: bool = True,
 ) -> rx.Component:
     """ "Changed by Ana 2 minutes ago", each field with both values, and the choice which of them stay.
 
@@ -47,6 +49,7 @@ def conflict_panel(
         zone=zone,
         fields=fields,
         busy=busy,
+        takes_focus=takes_focus,
         texts=texts_under("conflict"),
         form_texts=texts_under("form"),
         on_keep_mine=on_keep_mine,

@@ -25,7 +25,7 @@ function tracesOf({ kind, rows, series, hidden, valueKind, xKind, currency, zone
     const shared = { x, y, name: one.label, visible: hidden.includes(one.key) ? "legendonly" : true, text, hoverinfo: "text", textposition: "none" };
     if (kind === "bar") {
       const shape = rows.map((_, at) => (partialLast && at === rows.length - 1 ? "/" : ""));
-      return { ...shared, type: "bar", marker: { color: colour, pattern: { shape, solidity: 0.4, fgcolor: token("surface") }, line: { color: token("surface"), width: 1 } } };
+      return { ...shared, type: "bar", marker: { color: colour, pattern: { shape, solidity: 0.4, fgcolor: colour, bgcolor: token("surface") }, line: { color: shape.map((one) => (one ? colour : token("surface"))), width: 1 } } };
     }
     return {
       ...shared,

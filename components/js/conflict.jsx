@@ -6,10 +6,12 @@ import { fillMessage } from "./messages.js";
 import { Value } from "./value.jsx";
 
 /** `fields` are {name, label, mine, theirs}; those with equal values are left out. */
-export function ConflictPanel({ who, at, zone = "UTC", fields, busy = false, texts, formTexts, onKeepMine, onTakeTheirs }) {
+export function ConflictPanel({ who, at, zone = "UTC", fields, busy = false, takesFocus = true, texts, formTexts, onKeepMine, onTakeTheirs }) {
   const panel = useRef(null);
   const title = useId();
-  useEffect(() => panel.current?.focus(), []);
+  useEffect(() => {
+    if (takesFocus) panel.current?.focus();
+  }, []);
   const differing = (fields ?? []).filter((field) => field.mine !== field.theirs);
   return (
     <section className="conflict" role="alert" tabIndex={-1} ref={panel} aria-labelledby={title}>

@@ -74,11 +74,15 @@ export function FileField({ name, label, hint, accept, bytesMax, many = false, u
     <FieldFrame id={id} label={label} hint={hint} optional={optional} error={error}>
       <div className="drop-zone" data-over={over} onDrop={drop} onDragOver={drag} onDragLeave={() => setOver(false)}>
         <Icon name="upload" size={20} />
+        <label className="button" htmlFor={id} id={`${id}-choose`}>
+          {many ? texts.choose_many : texts.choose}
+        </label>
         <input
           ref={input}
           id={id}
           type="file"
-          className="file-input"
+          className="visually-hidden"
+          aria-labelledby={`${id}-label ${id}-choose`}
           accept={accept}
           multiple={many}
           aria-describedby={descriptionsOf(id, { hint, error, more: `${id}-limits` })}

@@ -70,19 +70,23 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
   const [dirty, setDirty] = useState(false);
   const form = useRef(null);
   const summary = useRef(null);
+  const drawn = useRef(false);
   const given = JSON.stringify(errors ?? {}) + (error ?? "");
   useEffect(() => setOwn({ errors: errors ?? {}, error: error ?? "" }), [given]);
 
   const failed = Object.keys(own.errors).length > 0 || Boolean(own.error);
   useEffect(() => {
     if (!failed) return undefined;
-    summary.current?.focus();
+    if (drawn.current) summary.current?.focus(); // a page that opens with them keeps its own focus
     const title = document.title;
     document.title = `${texts.error}: ${title}`;
     return () => {
       document.title = title;
     };
   }, [own, failed, texts.error]);
+  useEffect(() => {
+    drawn.current = true;
+  }, []);
 
   async function sendTo(values) {
     setSending(true);
@@ -184,7 +188,7 @@ function Summary({ ref, formId, errors, error, texts }) {
           {entries.map(([name, message]) => (
             <li key={name}>
               <a href={`#${fieldId(formId, name)}`} onClick={(event) => jump(event, name)}>
-                <FieldError id={id} error={error} />
+                {message}
               </a>
             </li>
           ))}

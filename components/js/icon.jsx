@@ -3,7 +3,7 @@ const ALONG_THE_LINE = new Set(["arrow-left", "arrow-right", "chevron-left", "ch
 
 export function Icon({ name, size = 16, className = "" }) {
   return (
-    <svg className={`icon icon-${size} ${ALONG_THE_LINE.has(name) ? "turns" : ""} ${className}`} aria-hidden="true" focusable="false">
+    <svg className={`icon icon-${size} ${ALONG_THE_LINE.has(name) ? "flips" : ""} ${className}`} aria-hidden="true" focusable="false">
       <use href={`/icons.svg#${name}`} />
     </svg>
   );
