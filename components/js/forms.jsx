@@ -76,8 +76,8 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
 
   const failed = Object.keys(own.errors).length > 0 || Boolean(own.error);
   useEffect(() => {
-    if (!failed) return undefined;
-    if (drawn.current) summary.current?.focus(); // a page that opens with them keeps its own focus
+    if (!failed || !drawn.current) return undefined; // a page that opens with them keeps its own focus and name
+    summary.current?.focus();
     const title = document.title;
     document.title = `${texts.error}: ${title}`;
     return () => {

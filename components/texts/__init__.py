@@ -23,6 +23,8 @@ from components.pseudo import pseudo
 
 Locale = Literal["en", "pseudo"]
 
+NAMES = frozenset({"product.name"})  # which no language translates
+
 _locale: ContextVar[Locale] = ContextVar("locale", default="en")
 
 
@@ -76,9 +78,10 @@ def made_up(text: str) -> str:
 
 def _text(key: str) -> str:
     try:
-        return made_up(catalogue()[key])
+        text = catalogue()[key]
     except KeyError:
         raise UnknownText(key) from None
+    return text if key in NAMES else made_up(text)
 
 
 def t(key: str, **values: object) -> str:

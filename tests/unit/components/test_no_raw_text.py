@@ -30,7 +30,7 @@ UNSPOKEN = re.compile(
 UNSPOKEN_KEYS = {"id", "icon", "look", "href", "key", "kind", "name", "product"}
 # Names, not words: what is typed, read and sent exactly so.
 NAMES = icons.names() | {zone.replace("_", " ") for zone in available_timezones()} | available_timezones() | {
-    "$MATRIX_API_KEY", "chat", "completions", "embeddings", "ok", "failed",
+    "$MATRIX_API_KEY", "Matrix", "chat", "completions", "embeddings", "ok", "failed",
     "inference", "usage:read", "usage:write", "keys:read", "keys:write",
 }  # fmt: skip
 
