@@ -11,18 +11,20 @@ from components.gallery_examples import (
     charts_examples,
     dialog_example,
     figures_examples,
-    form_examples,
     overlays_examples,
     states_examples,
     tables_examples,
     tabs_examples,
     values_examples,
 )
+from components.gallery_forms import copy_example, failed_form_example, form_examples
+from components.js import ClientComponent, library
 from components.live.figures import live_status
 from components.playground.chat import playground
 from components.shell.navigation import NavGroup, NavItem
 from components.shell.page import Session, console_page, page_header, section
-from components.texts import t
+from components.texts import made_up as say
+from components.texts import speaking, t, texts_under
 
 NAV = (
     NavGroup(
@@ -42,25 +44,48 @@ NAV = (
     ),
 )
 
-SESSION = Session(
-    organization_id="org_acme",
-    organization_name="Acme Robotics",
-    organizations=[
-        {"id": "org_acme", "label": "Acme Robotics", "detail": "Client"},
-        {"id": "org_birch", "label": "Birch & Sons Typesetting", "detail": "Client"},
-    ],
-    consoles=[
-        {"id": "portal", "label": "Portal", "href": "/"},
-        {"id": "governance", "label": "Governance", "href": "/governance"},
-    ],
-    account_name="Ana Duarte",
-    account_email="ana@acme.example",
-    account_items=({"label": "Settings", "href": "/settings", "icon": "settings"},),
-)
+
+class _GalleryFrame(ClientComponent):
+    library = library("gallery_frame")
+    tag = "GalleryFrame"
+
+
+class _GalleryLooks(ClientComponent):
+    library = library("gallery_frame")
+    tag = "GalleryLooks"
+
+    texts: rx.Var[dict[str, str]]
+
+
+def _session() -> Session:
+    return Session(
+        organization_id="org_acme",
+        organization_name="Acme Robotics",
+        organizations=[
+            {"id": "org_acme", "label": "Acme Robotics", "detail": say("Client")},
+            {"id": "org_birch", "label": "Birch & Sons Typesetting", "detail": say("Client")},
+        ],
+        consoles=[
+            {"id": "portal", "label": say("Portal"), "href": "/"},
+            {"id": "governance", "label": say("Governance"), "href": "/governance"},
+        ],
+        account_name="Ana Duarte",
+        account_email="ana@acme.example",
+        account_items=({"label": say("Settings"), "href": "/settings", "icon": "settings"},),
+    )
 
 
 def gallery() -> rx.Component:
-    """All components in their states. Content is made up, and what is sent goes to addresses that do not exist."""
+    """All components in their states. Content is made up, and what is sent goes to addresses that do not exist.
+
+    The address chooses the look: `?locale=pseudo`, `?dir=rtl`, `?density=compact` or `touch`.
+    """
+    with speaking("pseudo"):
+        in_pseudo_locale = _page()
+    return _GalleryFrame.create(_page(), in_pseudo_locale)
+
+
+def _page() -> rx.Component:
     return console_page(
         page_header(
             t("gallery.title"),
@@ -68,21 +93,23 @@ def gallery() -> rx.Component:
             text=t("gallery.text"),
             status=live_status("overview"),
         ),
-        section("Figures", figures_examples()),
-        section("Charts", *charts_examples()),
-        section("Buttons and badges", buttons_examples(), badges_examples()),
-        section("Tables", *tables_examples()),
-        section("Forms", form_examples()),
-        section("Overlays and tabs", overlays_examples(), tabs_examples()),
-        section("States", *states_examples()),
+        _GalleryLooks.create(texts=texts_under("gallery.look")),
+        section(say("Figures"), figures_examples()),
+        section(say("Charts"), *charts_examples()),
+        section(say("Buttons and badges"), buttons_examples(), badges_examples()),
+        section(say("Tables"), *tables_examples()),
+        section(say("Forms"), form_examples()),
+        section(say("A refused form"), failed_form_example(), copy_example()),
+        section(say("Overlays and tabs"), overlays_examples(), tabs_examples()),
+        section(say("States"), *states_examples()),
         section(
-            "Values",
+            say("Values"),
             values_examples(),
-            copyable("req_01k9x2c7", label="request id"),
+            copyable("req_01k9x2c7", label=say("request id")),
             code_block("curl https://matrix.example/v1/models", title="curl"),
         ),
         section(
-            "Playground",
+            say("Playground"),
             playground(
                 [{"id": "smollm2", "label": "SmolLM2 135M"}], organization_id="org_acme", url="/v1/gallery"
             ),
@@ -91,7 +118,7 @@ def gallery() -> rx.Component:
         path="/developer/gallery",
         console="portal",
         nav=NAV,
-        session=SESSION,
-        nav_label="Portal",
+        session=_session(),
+        nav_label=say("Portal"),
         demo=True,
     )

@@ -8,32 +8,21 @@ import reflex as rx
 
 from components.charts.chart import Series, chart
 from components.feedback.badges import Status, badge
+from components.feedback.conflict import conflict_panel
 from components.feedback.figures import figure_card, sparkline
+from components.feedback.progress import progress_bar
 from components.feedback.states import (
     banner,
+    dismissible_banner,
     empty_state,
     error_state,
     forbidden_state,
     not_found_state,
     skeleton,
 )
-from components.format.values import money, value, when
-from components.forms.fields import (
-    Option,
-    checkbox,
-    checkboxes,
-    combobox,
-    email_field,
-    money_field,
-    number_field,
-    password_field,
-    radios,
-    select,
-    switch,
-    text_area,
-    text_field,
-)
-from components.forms.form import action_button, form, form_foot, submit_button
+from components.format.values import money, price, value, when
+from components.forms.fields import Option, select, text_field
+from components.forms.form import action_button, form, submit_button
 from components.kit.overlays import (
     MenuEntry,
     Trigger,
@@ -50,6 +39,7 @@ from components.live.figures import live_value
 from components.secret import secret_dialog
 from components.tables.filters import Filter, filter_bar
 from components.tables.table import Column, Paging, Sorting, Table, data_table
+from components.texts import made_up as say
 
 STATUSES = {
     "active": Status("gallery.status.active", "ok"),
@@ -98,20 +88,23 @@ def dialog_example() -> rx.Component:
         form(
             "new-key",
             text_field(
-                "name", "Name", hint="What will use it, so that a stranger dares to revoke it", max_length=80
+                "name",
+                say("Name"),
+                hint=say("What will use it, so that a stranger dares to revoke it"),
+                max_length=80,
             ),
             select(
                 "expiry",
-                "Expires",
-                [Option("90", "In 90 days"), Option("365", "In a year"), Option("", "Never")],
+                say("Expires"),
+                [Option("90", say("In 90 days")), Option("365", say("In a year")), Option("", say("Never"))],
                 value="90",
             ),
-            dialog_foot(dialog_close(), submit_button("Create key")),
+            dialog_foot(dialog_close(), submit_button(say("Create key"))),
             on_submit=rx.noop(),
         ),
-        title="New API key",
-        trigger=Trigger("New key", "primary", "plus"),
-        description="A key speaks for the whole organisation. It is shown once.",
+        title=say("New API key"),
+        trigger=Trigger(say("New key"), "primary", "plus"),
+        description=say("A key speaks for the whole organisation. It is shown once."),
     )
 
 
@@ -119,28 +112,30 @@ def figures_examples() -> rx.Component:
     past = [3, 4, 4, 6, 5, 7, 9, 8, 11, 12, 12, 15]
     return rx.el.div(
         figure_card(
-            "Requests",
+            say("Requests"),
             live_value("overview", "requests", "number", initial=1204331),
-            period="Today",
+            period=say("Today"),
             href="/usage",
             as_of=when("2026-11-24T08:31:04+00:00", "second"),
-            comparison="12 % more than yesterday by this time",
-            spark=sparkline(past, label="Requests by hour, rising from 3 to 15 thousand"),
+            comparison=say("12 % more than yesterday by this time"),
+            spark=sparkline(past, label=say("Requests by hour, rising from 3 to 15 thousand")),
         ),
         figure_card(
-            "Cost so far",
+            say("Cost so far"),
             money("1832.4012"),
-            period="November 2026",
+            period=say("November 2026"),
             href="/usage",
             as_of=when("2026-11-24T08:31:04+00:00", "second"),
         ),
-        figure_card("Tokens", value(48120331, "tokens"), period="Today", href="/usage", unit="tokens"),
         figure_card(
-            "Errors",
+            say("Tokens"), value(48120331, "tokens"), period=say("Today"), href="/usage", unit=say("tokens")
+        ),
+        figure_card(
+            say("Errors"),
             value(0.0021, "percent"),
-            period="Last hour",
+            period=say("Last hour"),
             href="/requests",
-            info=info_tip("About errors", "Answers with status 500 or above."),
+            info=info_tip(say("About errors"), say("Answers with status 500 or above.")),
         ),
         class_name="grid-cards",
     )
@@ -168,21 +163,23 @@ def charts_examples() -> list[rx.Component]:
     return [
         rx.el.div(
             chart(
-                "Requests by model",
+                say("Requests by model"),
                 rows,
                 (
                     Series("smollm2", "SmolLM2 135M"),
                     Series("llama", "Llama 4 Scout"),
                     Series("qwen", "Qwen 3 8B"),
                 ),
-                summary="SmolLM2 carried most of the day; Llama 4 Scout did not answer between 09:00 and 10:00.",
+                summary=say(
+                    "SmolLM2 carried most of the day; Llama 4 Scout did not answer between 09:00 and 10:00."
+                ),
                 level=3,
             ),
             class_name="card",
         ),
         rx.el.div(
             chart(
-                "Cost by day",
+                say("Cost by day"),
                 days,
                 (Series("smollm2", "SmolLM2 135M"), Series("llama", "Llama 4 Scout")),
                 kind="bar",
@@ -190,7 +187,7 @@ def charts_examples() -> list[rx.Component]:
                 value_kind="money",
                 currency="USD",
                 x_kind="day",
-                summary="Cost grew from 26.50 to 35.60 USD a day.",
+                summary=say("Cost grew from 26.50 to 35.60 USD a day."),
                 partial_last=True,
                 level=3,
             ),
@@ -201,33 +198,33 @@ def charts_examples() -> list[rx.Component]:
 
 def buttons_examples() -> rx.Component:
     return rx.el.div(
-        action_button("Save changes", on_press=rx.noop(), look="primary"),
-        action_button("Refund 40.00 EUR", on_press=rx.noop()),
+        action_button(say("Save changes"), on_press=rx.noop(), look="primary"),
+        action_button(say("Refund 40.00 EUR"), on_press=rx.noop()),
         action_button(
-            "Export",
-            on_press=rx.toast.success("Export started", description="You may leave this page."),
+            say("Export"),
+            on_press=rx.toast.success(say("Export started"), description=say("You may leave this page.")),
             icon="download",
         ),
         action_button(
-            "Fail",
-            on_press=rx.toast.error("The key was not revoked.", description="Try again."),
+            say("Fail"),
+            on_press=rx.toast.error(say("The key was not revoked."), description=say("Try again.")),
             look="danger",
         ),
-        action_button("Working", on_press=rx.noop(), busy=rx.Var.create(True)),
-        action_button("Quiet", on_press=rx.noop(), look="quiet"),
-        icon_button("Copy invoice number", "copy", on_press=rx.noop()),
-        info_tip("About tokens", "A token is about three quarters of an English word."),
+        action_button(say("Working"), on_press=rx.noop(), busy=rx.Var.create(True)),
+        action_button(say("Quiet"), on_press=rx.noop(), look="quiet"),
+        icon_button(say("Copy invoice number"), "copy", on_press=rx.noop()),
+        info_tip(say("About tokens"), say("A token is about three quarters of an English word.")),
         class_name="row",
     )
 
 
 def badges_examples() -> rx.Component:
     return rx.el.div(
-        badge("Draft"),
-        badge("Active", "ok"),
-        badge("Expires soon", "warn", icon_name="clock"),
-        badge("Failed", "danger"),
-        badge("New", "info"),
+        badge(say("Draft")),
+        badge(say("Active"), "ok"),
+        badge(say("Expires soon"), "warn", icon_name="clock"),
+        badge(say("Failed"), "danger"),
+        badge(say("New"), "info"),
         class_name="row",
     )
 
@@ -238,7 +235,11 @@ def tables_examples() -> list[rx.Component]:
     bar = filter_bar(
         (
             Filter("q", "gallery.col.name", "search"),
-            Filter("status", "gallery.col.status", options=(("active", "Active"), ("revoked", "Revoked"))),
+            Filter(
+                "status",
+                "gallery.col.status",
+                options=(("active", say("Active")), ("revoked", say("Revoked"))),
+            ),
         ),
         rx.Var.create({"q": "", "status": ""}),
         on_filter=lambda _key, _value: rx.console_log("filter"),
@@ -250,12 +251,12 @@ def tables_examples() -> list[rx.Component]:
         rows,
         status=rx.Var.create("ready"),
         sorting=Sorting(rx.Var.create("-requests"), lambda _key: rx.noop()),
-        paging=Paging(False, True, rx.noop(), rx.noop(), "1\u20134 of about 1,200"),
+        paging=Paging(False, True, rx.noop(), rx.noop(), say("1\u20134 of about 1,200")),
         actions=lambda row: menu(
-            rx.Var.create("Actions for ") + row["name"].to(str),
+            rx.Var.create(say("Actions for ")) + row["name"].to(str),
             [
-                MenuEntry("rotate", "Rotate", "refresh-cw"),
-                MenuEntry("revoke", "Revoke", "trash-2", danger=True),
+                MenuEntry("rotate", say("Rotate"), "refresh-cw"),
+                MenuEntry("revoke", say("Revoke"), "trash-2", danger=True),
             ],
         ),
     )
@@ -275,7 +276,9 @@ def tables_examples() -> list[rx.Component]:
             _named("empty"),
             none,
             empty=empty_state(
-                "No API keys yet", "A key lets your programs call the gateway.", icon_name="key-round"
+                say("No API keys yet"),
+                say("A key lets your programs call the gateway."),
+                icon_name="key-round",
             ),
         ),
     ]
@@ -285,74 +288,49 @@ def _named(name: str) -> Table:
     return Table(f"gallery-{name}", KEYS.caption, KEYS.columns)
 
 
-def form_examples() -> rx.Component:
-    models = [
-        Option("smollm2", "SmolLM2 135M", "Built in"),
-        Option("llama", "Llama 4 Scout", "Upstream West"),
-        Option("qwen", "Qwen 3 8B"),
-    ]
-    return rx.el.div(
-        form(
-            "gallery-form",
-            text_field("company", "Organisation", hint="As on its invoices", autocomplete="organization"),
-            email_field(),
-            password_field(new=True, hint="At least 12 characters", min_length=12),
-            combobox("model", "Model", models, hint="Type to find one"),
-            rx.el.div(
-                number_field("limit", "Requests a minute", min=1, step=1, value=60, suffix="rpm"),
-                money_field("budget", "Monthly budget", currency="USD", required=False),
-                class_name="form-row",
-            ),
-            checkboxes(
-                "scopes",
-                "Scopes",
-                [Option("chat", "Chat"), Option("embeddings", "Embeddings")],
-                value=["chat"],
-            ),
-            radios(
-                "plan",
-                "Plan",
-                [Option("solo", "Solo", "One member"), Option("team", "Team", "Up to 20 members")],
-                value="solo",
-            ),
-            text_area("note", "Note", required=False, rows=2),
-            checkbox("terms", "We accept the terms", required=True),
-            switch("alerts", "Send alerts", value=True),
-            form_foot(submit_button("Save organisation")),
-            on_submit=rx.noop(),
-            error=rx.Var.create(""),
-        ),
-        class_name="text-column",
-    )
-
-
 def overlays_examples() -> rx.Component:
     return rx.el.div(
         confirm_dialog(
-            title="Revoke \u201cProduction\u201d?",
-            text="Programs that use it stop at once. It was last used 2 minutes ago.",
-            verb="Revoke key",
+            title=say("Revoke \u201cProduction\u201d?"),
+            text=say("Programs that use it stop at once. It was last used 2 minutes ago."),
+            verb=say("Revoke key"),
             typed="Production",
-            on_confirm=rx.toast.success("Key revoked"),
-            trigger=Trigger("Revoke key", "danger"),
+            on_confirm=rx.toast.success(say("Key revoked")),
+            trigger=Trigger(say("Revoke key"), "danger"),
         ),
         secret_dialog(
             "gallery-secret",
-            text_field("name", "Name", max_length=80),
-            title="New API key",
-            done_title="Your new key",
-            submit_label="Create key",
+            text_field("name", say("Name"), max_length=80),
+            title=say("New API key"),
+            done_title=say("Your new key"),
+            submit_label=say("Create key"),
             url="/api/v1/gallery",
-            trigger=Trigger("Shown-once secret"),
+            trigger=Trigger(say("Shown-once secret")),
             example="curl -H 'Authorization: Bearer {secret}' http://localhost:3000/v1/models",
             on_created=rx.noop(),
         ),
+        confirm_dialog(
+            title=say("Delete \u201cNight batch\u201d?"),
+            text=say("It waits for the server before it closes."),
+            verb=say("Delete"),
+            on_confirm=rx.noop(),
+            busy=False,
+            error=say("Somebody else deleted it a minute ago."),
+            trigger=Trigger(say("Delete and wait")),
+        ),
+        dialog(
+            rx.el.p(say("The import runs; this window closes by itself.")),
+            dialog_foot(submit_button(say("Importing"), busy=rx.Var.create(True))),
+            title=say("Import members"),
+            busy=True,
+            open=False,
+        ),
         menu(
-            "Row actions",
+            say("Row actions"),
             [
-                MenuEntry("open", "Open", "eye"),
-                MenuEntry("copy", "Copy id", "copy"),
-                MenuEntry("x", "Delete", "trash-2", danger=True),
+                MenuEntry("open", say("Open"), "eye"),
+                MenuEntry("copy", say("Copy id"), "copy"),
+                MenuEntry("x", say("Delete"), "trash-2", danger=True),
             ],
             on_action=lambda chosen: rx.toast.info(chosen),
         ),
@@ -365,20 +343,61 @@ def tabs_examples() -> rx.Component:
         Tab("curl", "curl", rx.el.pre("curl ...")),
         Tab("python", "Python", rx.el.pre("client = OpenAI()")),
         Tab("javascript", "JavaScript", rx.el.pre("new OpenAI()")),
-        label="Language",
+        label=say("Language"),
     )
 
 
 def states_examples() -> list[rx.Component]:
     return [
-        banner("info", "Prices change on 1 December.", title="New price book"),
-        banner("warn", "Usage since 10:42 is not counted yet."),
-        banner("danger", "The card was declined. The service stops on 30 November.", title="Payment failed"),
-        banner("ok", "All 12 upstreams answer."),
+        banner("info", say("Prices change on 1 December."), title=say("New price book")),
+        banner("warn", say("Usage since 10:42 is not counted yet.")),
+        banner(
+            "danger",
+            say("The card was declined. The service stops on 30 November."),
+            title=say("Payment failed"),
+        ),
+        banner("ok", say("All 12 upstreams answer.")),
+        dismissible_banner(
+            "info",
+            say("Keys may now belong to a project."),
+            title=say("New"),
+            remember="gallery",
+        ),
         rx.el.div(
-            rx.el.div(skeleton(lines=4, label="Loading"), class_name="card"),
+            progress_bar(say("Import of members"), done=42, total=1204, detail=say("Sending invitations")),
+            progress_bar(say("Export of usage")),
+            progress_bar(say("Backup"), done=3, total=8, status="waiting"),
+            progress_bar(say("Rating of October"), done=8, total=8, status="done"),
+            progress_bar(
+                say("Search index"),
+                done=2,
+                total=8,
+                status="failed",
+                detail=say("The disk is full: 2 of 8 parts fit."),
+            ),
+            class_name="card",
+        ),
+        conflict_panel(
+            "Ana",
+            rx.Var("new Date(Date.now() - 120000).toISOString()").to(str),
+            [
+                {
+                    "name": "name",
+                    "label": say("Name"),
+                    "mine": "Night batch",
+                    "theirs": "Nightly translation",
+                },
+                {"name": "limit", "label": say("Requests a minute"), "mine": "120", "theirs": "60"},
+                {"name": "note", "label": say("Note"), "mine": "same", "theirs": "same"},
+            ],
+            on_keep_mine=rx.noop(),
+            on_take_theirs=rx.noop(),
+            takes_focus=False,
+        ),
+        rx.el.div(
+            rx.el.div(skeleton(lines=4, label=say("Loading")), class_name="card"),
             rx.el.div(error_state(reference="req_01k9x2", on_retry=rx.noop(), level=3), class_name="card"),
-            rx.el.div(forbidden_state(permission="keys:write", grantor="An owner"), class_name="card"),
+            rx.el.div(forbidden_state(permission="keys:write", grantor=say("An owner")), class_name="card"),
             rx.el.div(not_found_state(), class_name="card"),
             class_name="grid-halves",
         ),
@@ -393,12 +412,15 @@ def values_examples() -> rx.Component:
         "small money": money("0.0004125"),
         "exact money": money("0.000412500001", exact=True),
         "yen": money("1200", "JPY"),
+        "price of a million": price("0.00000015", per_unit=True),
         "percent": value(0.193, "percent"),
         "duration": value(1834, "duration"),
+        "bytes": value(1_500_000, "bytes"),
         "instant": when("2026-11-24T08:31:00+00:00", zone="Europe/Lisbon"),
+        "hour that comes twice": when("2026-10-25T01:30:00+00:00", zone="Europe/Berlin"),
         "missing": value("", "money"),
     }
     return rx.el.dl(
-        *(part for name, drawn in shown.items() for part in (rx.el.dt(name), rx.el.dd(drawn))),
+        *(part for name, drawn in shown.items() for part in (rx.el.dt(say(name)), rx.el.dd(drawn))),
         class_name="facts",
     )

@@ -17,6 +17,11 @@ _SPRITE = Path(__file__).parent.parent / "assets" / "icons.svg"
 
 IconSize = Literal[16, 20, 24]
 
+# Shapes that point where the text goes, or back: where text runs from right to left they are turned.
+ALONG_THE_LINE = frozenset(
+    {"arrow-left", "arrow-right", "chevron-left", "chevron-right", "external-link", "log-out", "send"}
+)
+
 
 class UnknownIcon(LookupError):
     """The sprite has no such shape."""
@@ -35,8 +40,9 @@ def icon(name: str, *, size: IconSize = 16, class_name: str = "") -> rx.Componen
     """A decorative icon; the word or the name that gives it meaning stands beside it or on its button."""
     if name not in names():
         raise UnknownIcon(name)
+    flips = "flips" if name in ALONG_THE_LINE else ""
     return rx.el.svg(
         rx.el.svg.use(href=f"{SPRITE_URL}#{name}"),
-        class_name=f"icon icon-{size} {class_name}".strip(),
+        class_name=" ".join(filter(None, (f"icon icon-{size}", flips, class_name))),
         custom_attrs={"aria-hidden": "true", "focusable": "false"},
     )

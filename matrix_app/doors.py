@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -24,7 +24,7 @@ class Doors:
     """One ASGI app of several. Start and stop are the pages' app's, which starts the API's own with it.
 
     `documents` are the routes that were compiled to a document of their own; `headers` go with every answer
-    of the pages.
+    of the pages. `led_on` are addresses without a page, each with the page it leads to.
     """
 
     def __init__(
@@ -35,16 +35,20 @@ class Doors:
         pages: AsgiApp,
         documents: Collection[str],
         headers: Sequence[tuple[bytes, bytes]] = (),
+        led_on: Mapping[str, str] | None = None,
     ) -> None:
         self._api = api
         self._live = live
         self._pages = pages
         self._headers = headers
+        self._led_on = led_on or {}
         self._documents = {route: f"{route}.html" for route in documents}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and scope["path"] == LIVE:
             await self._live(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].rstrip("/") in self._led_on:
+            await _lead_to(self._led_on[scope["path"].rstrip("/")], self._with_headers(send))
         elif scope["type"] == "lifespan" or not is_api(scope["path"]):
             await self._pages(self._as_document(scope), receive, self._with_headers(send))
         else:
@@ -62,3 +66,10 @@ class Doors:
         """A page lies both at /sign-in.html and in a folder /sign-in, and the folder would answer by a redirect."""
         document = self._documents.get(scope["path"]) if scope["type"] == "http" else None
         return {**scope, "path": document, "raw_path": document.encode()} if document else scope
+
+
+async def _lead_to(path: str, send: Send) -> None:
+    """A temporary redirect, so that a page may stand at the address one day."""
+    headers = [(b"location", path.encode()), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 307, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

@@ -15,7 +15,7 @@ from matrix_app.doors import Doors
 from matrix_app.live_door import LiveDoor
 from matrix_app.page_headers import page_headers
 from matrix_app.pages import faults
-from matrix_app.pages.registry import PAGES, documents
+from matrix_app.pages.registry import LED_ON, PAGES, documents
 from matrix_app.up.reflex_environment import work_dir
 from services.core.database import database
 from services.core.settings import settings
@@ -29,7 +29,14 @@ class MatrixApp(rx.App):
 
     def __call__(self) -> Doors:
         headers = page_headers(work_dir() / "build" / "client", https=settings().secure_cookies)
-        return Doors(api=api, live=live, pages=super().__call__(), documents=documents(), headers=headers)
+        return Doors(
+            api=api,
+            live=live,
+            pages=super().__call__(),
+            documents=documents(),
+            headers=headers,
+            led_on=LED_ON,
+        )
 
 
 app = MatrixApp(

@@ -23,6 +23,17 @@ class _CopyButton(ClientComponent):
     texts: rx.Var[dict[str, str]]
 
 
+class _CopyField(ClientComponent):
+    library = library("copy")
+    tag = "CopyField"
+
+    field_id: rx.Var[str]
+    text: rx.Var[str]
+    label: rx.Var[str]
+    hint: rx.Var[str]
+    texts: rx.Var[dict[str, str]]
+
+
 class _Sparkline(ClientComponent):
     library = library("sparkline")
     tag = "Sparkline"
@@ -101,6 +112,15 @@ def copyable(text: Text, *, label: Text) -> rx.Component:
     """An id or a prefix with its copy button; `label` is what it is ("request id")."""
     return rx.el.span(
         rx.el.code(text), copy_button(text, label=t("copy.copy", label=label)), class_name="copyable"
+    )
+
+
+def copy_field(field_id: str, label: Text, text: Text, *, hint: Text | None = None) -> rx.Component:
+    """A value to carry elsewhere, such as an address: whole, selectable, with a button that copies it."""
+    named = {"copy_named": t("copy.copy", label=label)}
+    props = {"hint": hint} if hint is not None else {}
+    return _CopyField.create(
+        field_id=field_id, label=label, text=text, texts=texts_under("copy") | named, **props
     )
 
 

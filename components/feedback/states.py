@@ -10,9 +10,10 @@ from reflex_components_core.base.error_boundary import ErrorBoundary
 
 from components.feedback.badges import TONE_ICONS, Tone
 from components.icons import icon
+from components.js import ClientComponent, library
 from components.links import button_link, link
 from components.props import Drawn, Text
-from components.texts import t
+from components.texts import t, texts_under
 
 
 def empty_state(
@@ -95,6 +96,44 @@ _SPOKEN_TONES: Mapping[Tone, str] = {
     "warn": "feedback.tone.warn",
     "danger": "feedback.tone.danger",
 }
+
+
+class _DismissibleBanner(ClientComponent):
+    library = library("banner")
+    tag = "DismissibleBanner"
+
+    remember: rx.Var[str]
+    tone: rx.Var[str]
+    icon: rx.Var[str]
+    spoken: rx.Var[str]
+    title: rx.Var[str]
+    text: rx.Var[str]
+    texts: rx.Var[dict[str, str]]
+    on_dismiss: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+def dismissible_banner(
+    tone: Tone,
+    text: Text,
+    *,
+    remember: Text = "",
+    title: Text | None = None,
+    action: Drawn | None = None,
+    on_dismiss: Any = None,
+) -> rx.Component:
+    """A banner that can be put away; with `remember`, a key of its own, it stays away in this browser."""
+    given = {"title": title, "on_dismiss": on_dismiss}
+    props = {name: prop for name, prop in given.items() if prop is not None}
+    return _DismissibleBanner.create(
+        *([action] if action is not None else []),
+        remember=remember,
+        tone=tone,
+        icon=TONE_ICONS[tone],
+        spoken=t(_SPOKEN_TONES[tone]),
+        text=text,
+        texts=texts_under("banner"),
+        **props,
+    )
 
 
 def banner(tone: Tone, text: Text, *, title: Text | None = None, action: Drawn | None = None) -> rx.Component:

@@ -13,11 +13,13 @@ from components.js import ClientComponent, library
 from components.props import Text
 
 ValueKind = Literal[
-    "text", "number", "tokens", "compact", "percent", "money", "duration",
-    "ago", "date", "time", "datetime", "second", "month", "day",
+    "text", "number", "tokens", "compact", "percent", "money", "price", "per_million", "duration",
+    "bytes", "ago", "date", "time", "datetime", "second", "month", "day",
 ]  # fmt: skip
 
-NUMBER_KINDS = frozenset({"number", "tokens", "compact", "percent", "money", "duration"})
+NUMBER_KINDS = frozenset(
+    {"number", "tokens", "compact", "percent", "money", "price", "per_million", "duration", "bytes"}
+)
 
 
 class _Value(ClientComponent):
@@ -44,7 +46,8 @@ def value(
     """`shown` as `kind`: a <data> for figures, a <time> for instants in `zone` (IANA, UTC when not given).
 
     `percent` takes a share (0.19), `duration` milliseconds, `money` a decimal string and its `currency`;
-    `exact` keeps all twelve places of an amount.
+    `exact` keeps all twelve places of an amount. `price` keeps four significant digits of any amount, `per_million`
+    those of a million times what one unit costs.
     """
     given = {"currency": currency, "zone": zone, "digits": digits}
     props = {name: prop for name, prop in given.items() if prop is not None}
@@ -54,6 +57,11 @@ def value(
 def money(amount: Any, currency: Text = "USD", *, exact: bool = False) -> rx.Component:
     """A decimal string as "12.50 USD"; amounts below one unit keep four significant digits."""
     return value(amount, "money", currency=currency, exact=exact)
+
+
+def price(amount: Any, currency: Text = "USD", *, per_unit: bool = False) -> rx.Component:
+    """A decimal string as "1.875 USD", with four digits that count; `per_unit` is the price of one of a million."""
+    return value(amount, "per_million" if per_unit else "price", currency=currency)
 
 
 def when(

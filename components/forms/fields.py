@@ -65,6 +65,21 @@ class _Field(ClientComponent):
     on_change: rx.EventHandler[_value_spec]
 
 
+class _MoneyField(ClientComponent):
+    library = library("money_field")
+    tag = "MoneyField"
+
+    name: rx.Var[str]
+    label: rx.Var[str]
+    hint: rx.Var[str]
+    optional: rx.Var[str]
+    currency: rx.Var[str]
+    value: rx.Var[str]
+    required: rx.Var[bool]
+    texts: rx.Var[dict[str, str]]
+    on_change: rx.EventHandler[_value_spec]
+
+
 class _ComboBox(AriaComponent):
     library = library("picker")
     tag = "ComboBox"
@@ -75,8 +90,10 @@ class _ComboBox(AriaComponent):
     value: rx.Var[str]
     options: rx.Var[list[dict[str, Any]]]
     required: rx.Var[bool]
+    search_url: rx.Var[str]
     texts: rx.Var[dict[str, str]]
     on_change: rx.EventHandler[_value_spec]
+    on_search: rx.EventHandler[_value_spec]
 
 
 def _as_prop(options: Options) -> Any:
@@ -121,13 +138,14 @@ def text_field(
 
 def email_field(
     name: str = "email",
-    label: Text = "Email",
+    label: Text | None = None,
     *,
     hint: Text | None = None,
     value: Any = None,
     autocomplete: str = "email",
 ) -> rx.Component:
     """An e-mail address; `autocomplete` is "username" on the sign-in page."""
+    label = label if label is not None else t("form.label.email")
     return text_field(
         name, label, kind="email", hint=hint, value=value, autocomplete=autocomplete, max_length=254
     )
@@ -135,17 +153,23 @@ def email_field(
 
 def password_field(
     name: str = "password",
-    label: Text = "Password",
+    label: Text | None = None,
     *,
     new: bool = False,
     required: bool = True,
     hint: Text | None = None,
     min_length: int | None = None,
+    strength: bool = False,
 ) -> rx.Component:
-    """A password that can be shown; `new` asks the password manager for a fresh one. Pasting works."""
+    """A password that can be shown; `new` asks the password manager for a fresh one. Pasting works.
+
+    With `strength` it says while somebody types how hard the password is to guess; the server decides.
+    """
+    label = label if label is not None else t("form.label.password")
+    said = texts_under("password") if strength else {}
     return _field(
         "password", name, label, required=required, hint=hint, min_length=min_length,
-        auto_complete="new-password" if new else "current-password", texts=texts_under("form"),
+        auto_complete="new-password" if new else "current-password", texts=texts_under("form") | said,
     )  # fmt: skip
 
 
@@ -177,18 +201,19 @@ def money_field(
     hint: Text | None = None,
     value: Any = None,
     required: bool = True,
+    on_change: Any = None,
 ) -> rx.Component:
-    """A decimal amount as text, its currency fixed beside it; the server parses it and refuses what is unclear."""
-    return _field(
-        "text",
-        name,
-        label,
-        required=required,
-        hint=hint,
-        value=value,
-        suffix=currency,
-        input_mode="decimal",
-        auto_complete="off",
+    """An amount, its currency fixed beside it. It travels as a decimal string, never as a float.
+
+    "1.234,56", "1234.56" and "EUR 1 234,56" are read and said back; what could be two amounts is refused with an
+    example, as are more decimals than the currency has.
+    """
+    given = {"hint": hint, "value": value, "on_change": on_change}
+    if not required:
+        given["optional"] = t("form.optional")
+    props = {key: prop for key, prop in given.items() if prop is not None}
+    return _MoneyField.create(
+        name=name, label=label, currency=currency, required=required, texts=texts_under("money"), **props
     )
 
 
@@ -240,9 +265,21 @@ def combobox(
     value: Any = None,
     required: bool = True,
     on_change: Any = None,
+    search_url: Text | None = None,
+    on_search: Any = None,
 ) -> rx.Component:
-    """One of many choices, found by typing."""
-    given = {"hint": hint, "value": value, "on_change": on_change}
+    """One of many choices, found by typing.
+
+    Too many to send at once are looked up: at `search_url`, which takes the settled text as `q` and answers
+    `{"data": [{id, label or name, detail?}]}`, or by `on_search(text)`, after which the page changes `options`.
+    """
+    given = {
+        "hint": hint,
+        "value": value,
+        "on_change": on_change,
+        "search_url": search_url,
+        "on_search": on_search,
+    }
     props = {key: prop for key, prop in given.items() if prop is not None}
     return _ComboBox.create(
         name=name,

@@ -29,6 +29,7 @@ class _Form(ClientComponent):
     errors: rx.Var[dict[str, str]]
     error: rx.Var[str]
     busy: rx.Var[bool]
+    guard: rx.Var[bool]
     texts: rx.Var[dict[str, str]]
     on_submit: rx.EventHandler[_values_spec]
     on_done: rx.EventHandler[_values_spec]
@@ -54,13 +55,15 @@ def form(
     error: Text | None = None,
     busy: Flag | None = None,
     extra: dict[str, Any] | None = None,
+    guard: bool = False,
 ) -> rx.Component:
     """Hands its values as one dict to the page's `on_submit(values)`, after the browser's checks passed.
 
     Checkboxes are booleans, numbers are numbers or null, everything else is text; `extra` is added.
     `errors` ({field: message}) and `error` (about the whole) come back from the page; `busy` while it works.
+    With `guard`, leaving what was typed and not sent asks first.
     """
-    given = {"errors": errors, "error": error, "busy": busy, "extra": extra}
+    given = {"errors": errors, "error": error, "busy": busy, "extra": extra, "guard": guard or None}
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, on_submit=on_submit, texts=texts_under("form"), **props)
 
@@ -74,14 +77,21 @@ def rest_form(
     done_text: Text | None = None,
     on_done: Any = None,
     extra: dict[str, Any] | None = None,
+    guard: bool = False,
 ) -> rx.Component:
     """Sends its values as JSON to our REST API, with the cookie: for all that sets cookies or answers with secrets.
 
     Problem details come back as errors (`errors` by field, else `detail` and `next_step`). On success the browser
     leaves by a full navigation for the answer's `next`, the address bar's `?next=`, or `destination`;
-    without `destination` it stays, shows `done_text` and fires `on_done(answer)`.
+    without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard` is as for `form`.
     """
-    given = {"destination": destination, "done_text": done_text, "on_done": on_done, "extra": extra}
+    given = {
+        "destination": destination,
+        "done_text": done_text,
+        "on_done": on_done,
+        "extra": extra,
+        "guard": guard or None,
+    }
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, url=url, method=method, texts=texts_under("form"), **props)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import reflex as rx
 
 REACT_ARIA = "react-aria-components@1.22.1"
+DATES = "@internationalized/date@3.12.4"  # React Aria's own, for the days it takes
 PLOTLY = "plotly.js-basic-dist-min@4.1.1"
 
 _LIBRARIES = {

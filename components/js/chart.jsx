@@ -2,7 +2,7 @@
 import { useEffect, useId, useMemo, useRef, useState } from "react";
 import { Icon } from "./icon.jsx";
 import { useLive } from "./live.jsx";
-import { formatValue, isDateKind } from "./matrix_format.js";
+import { formatDate, formatValue, isDateKind } from "./matrix_format.js";
 
 const DASHES = ["solid", "6px,3px", "2px,3px", "8px,3px,2px,3px", "1px,4px", "10px,4px"];
 const MARKERS = ["circle", "square", "triangle-up", "diamond", "x", "cross"];
@@ -17,7 +17,7 @@ const colourOf = (index) => (index < SERIES_MAX ? token(`series-${index + 1}`) :
 
 function tracesOf({ kind, rows, series, hidden, valueKind, xKind, currency, zone, partialLast }) {
   const isTime = isDateKind(xKind);
-  const x = rows.map((row) => (isTime ? inZone(row.x, zone) : row.x));
+  const x = isTime ? wallTimes(rows, xKind, zone).x : rows.map((row) => row.x);
   return series.map((one, index) => {
     const y = rows.map((row) => (row[one.key] === null || row[one.key] === undefined ? null : Number(row[one.key])));
     const colour = colourOf(index);
@@ -25,7 +25,7 @@ function tracesOf({ kind, rows, series, hidden, valueKind, xKind, currency, zone
     const shared = { x, y, name: one.label, visible: hidden.includes(one.key) ? "legendonly" : true, text, hoverinfo: "text", textposition: "none" };
     if (kind === "bar") {
       const shape = rows.map((_, at) => (partialLast && at === rows.length - 1 ? "/" : ""));
-      return { ...shared, type: "bar", marker: { color: colour, pattern: { shape, solidity: 0.4, fgcolor: token("surface") }, line: { color: token("surface"), width: 1 } } };
+      return { ...shared, type: "bar", marker: { color: colour, pattern: { shape, solidity: 0.4, fgcolor: colour, bgcolor: token("surface") }, line: { color: shape.map((one) => (one ? colour : token("surface"))), width: 1 } } };
     }
     return {
       ...shared,
@@ -46,7 +46,14 @@ function inZone(instant, zone) {
   return parts.replace(" ", "T");
 }
 
-function layoutOf({ kind, stacked, valueKind, xKind, currency }) {
+/** Where the rows stand. Where clocks show an hour twice, wall times would lay one bar over another: names keep them apart. */
+function wallTimes(rows, xKind, zone) {
+  const times = rows.map((row) => inZone(row.x, zone));
+  if (new Set(times).size === times.length) return { x: times, type: "date" };
+  return { x: rows.map((row) => formatDate(row.x, xKind === "time" ? "time" : "datetime", zone)), type: "category" };
+}
+
+function layoutOf({ kind, rows, stacked, valueKind, xKind, currency, zone }) {
   const axis = { color: token("text-3"), gridcolor: token("line"), linecolor: token("line"), zeroline: false, automargin: true, fixedrange: true };
   const isMoney = valueKind === "money";
   return {
@@ -59,7 +66,7 @@ function layoutOf({ kind, stacked, valueKind, xKind, currency }) {
     hovermode: "x unified",
     hoverlabel: { bgcolor: token("surface"), bordercolor: token("control"), font: { color: token("text"), size: 13 } },
     font: { family: "Inter, system-ui, sans-serif", size: 12, color: token("text-3") },
-    xaxis: { ...axis, showgrid: false, type: isDateKind(xKind) ? "date" : "category", nticks: 8 },
+    xaxis: { ...axis, showgrid: false, type: isDateKind(xKind) ? wallTimes(rows, xKind, zone).type : "category", nticks: 8 },
     yaxis: {
       ...axis,
       rangemode: "tozero",
@@ -150,12 +157,14 @@ function NumbersTable({ id, title, rows, series, xLabel, xKind, valueKind, curre
           {rows.map((row, index) => (
             <tr key={row.x}>
               <th scope="row" className="num-start">
-                {formatValue(xKind, row.x, { zone })}
+                <bdi>{formatValue(xKind, row.x, { zone })}</bdi>
                 {partialLast && index === rows.length - 1 && <span className="faint"> *</span>}
               </th>
               {series.map((one) => (
                 <td key={one.key} className="num">
-                  {formatValue(valueKind, row[one.key], { currency })}
+                  <data className="num" value={row[one.key] ?? ""}>
+                    {formatValue(valueKind, row[one.key], { currency })}
+                  </data>
                 </td>
               ))}
             </tr>

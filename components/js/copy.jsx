@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Icon } from "./icon.jsx";
 import { announce } from "./live_store.js";
 import { toast } from "./signals.js";
@@ -36,5 +36,48 @@ export function CopyButton({ text, label, showLabel = false, texts }) {
       <Icon name={copied ? "check" : "copy"} />
       {showLabel && (copied ? texts.done : label)}
     </button>
+  );
+}
+
+/** A value to carry elsewhere, whole and selectable, with a button that copies it. */
+export function CopyField({ fieldId, text, label, hint, texts }) {
+  const [copied, copy] = useCopy(text);
+  const field = useRef(null);
+  const press = async () => {
+    if (await copy()) {
+      announce(texts.done);
+      return;
+    }
+    field.current.select(); // the person can still copy it by hand
+    toast.error(texts.failed);
+  };
+  return (
+    <div className="field">
+      <label className="label" htmlFor={fieldId}>
+        {label}
+      </label>
+      {hint && (
+        <p className="hint" id={`${fieldId}-hint`}>
+          {hint}
+        </p>
+      )}
+      <div className="copy-field">
+        <input
+          id={fieldId}
+          ref={field}
+          className="input"
+          readOnly
+          value={text ?? ""}
+          spellCheck="false"
+          autoComplete="off"
+          aria-describedby={hint ? `${fieldId}-hint` : undefined}
+          onFocus={(event) => event.target.select()}
+        />
+        <button type="button" className="button" aria-label={texts.copy_named} onClick={press}>
+          <Icon name={copied ? "check" : "copy"} />
+          {copied ? texts.done : texts.verb}
+        </button>
+      </div>
+    </div>
   );
 }

@@ -1,5 +1,6 @@
 // Dialogs. The window itself, React Aria's, is fetched when the pointer or focus first nears its button, or when it opens.
-import { createContext, lazy, Suspense, useContext, useState } from "react";
+import { createContext, lazy, Suspense, useContext, useEffect, useRef, useState } from "react";
+import { SubmitButton } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
 import { connection, useSignal } from "./signals.js";
 
@@ -56,17 +57,35 @@ export function DialogClose({ label, look = "", disabled = false, onPress }) {
   );
 }
 
-/** States the consequence first; with `typed`, the exact name has to be typed before the verb can be pressed. */
-export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, typed, typedLabel, danger, onConfirm, texts, children }) {
+/**
+ * States the consequence first; with `typed`, the exact name has to be typed before the verb can be pressed. With
+ * `busy` told by the page it stays until the act is done, or until `error` says why it was not.
+ */
+export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, typed, typedLabel, danger, busy, error, onConfirm, texts, children }) {
   const lost = useSignal(connection) === "lost";
   const [entered, setEntered] = useState("");
+  const [own, setOwn] = useState(false);
+  const [asked, setAsked] = useState(false);
+  const acting = useRef(false);
+  const waits = busy !== undefined && busy !== null;
   const ready = !lost && (!typed || entered.trim() === typed);
-  const changed = (isOpen) => {
+  const look = danger ? "primary danger" : "primary";
+  const change = (isOpen) => {
     setEntered("");
+    setAsked(false);
+    setOwn(isOpen);
     onOpenChange?.(isOpen);
   };
+  useEffect(() => {
+    if (acting.current && !busy && !error) change(false);
+    acting.current = Boolean(busy);
+  }, [busy, error]);
+  const confirm = () => {
+    setAsked(true);
+    onConfirm?.();
+  };
   return (
-    <Dialog trigger={trigger} open={open} onOpenChange={changed} title={title} size="small" role="alertdialog" closeLabel={texts.close}>
+    <Dialog trigger={trigger} open={open ?? own} onOpenChange={change} title={title} size="small" role="alertdialog" closeLabel={texts.close} busy={Boolean(busy)}>
       {text && <p>{text}</p>}
       {children}
       {typed && (
@@ -76,9 +95,19 @@ export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, 
         </label>
       )}
       {lost && <p className="small muted">{texts.lost}</p>}
+      {asked && error && (
+        <p className="field-error" role="alert">
+          <Icon name="circle-alert" />
+          {error}
+        </p>
+      )}
       <footer className="dialog-foot">
-        <DialogClose label={texts.cancel} />
-        <DialogClose label={verb} look={danger ? "primary danger" : "primary"} disabled={!ready} onPress={onConfirm} />
+        <DialogClose label={texts.cancel} disabled={Boolean(busy)} />
+        {waits ? (
+          <SubmitButton label={verb} look={look} busy={busy} disabled={!ready} onPress={confirm} texts={texts} />
+        ) : (
+          <DialogClose label={verb} look={look} disabled={!ready} onPress={onConfirm} />
+        )}
       </footer>
     </Dialog>
   );

@@ -1,40 +1,44 @@
 // Forms: labels, hints, errors at the field and in a summary, one effect per submit.
 import { createContext, useContext, useEffect, useId, useRef, useState } from "react";
+import { useBlocker } from "react-router";
 import { Icon } from "./icon.jsx";
+import { fillMessage } from "./messages.js";
+import { strengthOf } from "./password_strength.js";
 import { ownPath, send } from "./request.js";
 import { connection, toast, useSignal } from "./signals.js";
 
-const FormContext = createContext({ errors: {}, busy: false, formId: "form", forgive: () => {} });
+const FormContext = createContext({ errors: {}, complaints: {}, busy: false, formId: "form", forgive: () => {}, complain: () => {} });
 const GUARD_MS = 1000;
 
 export const fieldId = (formId, name) => `${formId}-${name}`;
 
-/** The id and the complaint of the field `name` in the form around, and how to say that its value is right now. */
+/** The id and the complaint of the field `name` in the form around, and how to say that its value is right or wrong. */
 export function useField(name) {
-  const { errors, formId, forgive } = useContext(FormContext);
-  return { id: fieldId(formId, name), error: errors[name], forgive };
+  const { errors, complaints, formId, forgive, complain } = useContext(FormContext);
+  return { id: fieldId(formId, name), error: errors[name] ?? complaints[name], forgive, complain };
 }
 
 /** What is wrong with a control, in our words; empty when nothing is. */
 function complaint(control, texts) {
+  if (control.dataset.complaint) return control.dataset.complaint; // a field of ours that reads what is typed
   const { validity } = control;
   const isMissing = control.dataset.required === "true" && !control.value; // a picker's hidden value
   const label = control.dataset.label ?? control.name;
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
   if (validity.valid && !isMissing) return "";
   if (validity.valueMissing || isMissing) {
-    if (control.type === "checkbox") return fill(texts.tick, { label });
-    const text = control.tagName === "SELECT" || isMissing ? texts.choose : texts.enter;
-    return fill(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
+    if (control.type === "checkbox") return fillMessage(texts.tick, { label });
+    const isChosen = control.tagName === "SELECT" || (isMissing && control.dataset.typed !== "true");
+    const text = isChosen ? texts.choose : texts.enter;
+    return fillMessage(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
   }
   if (validity.typeMismatch && control.type === "email") return texts.email;
-  if (validity.tooShort) return fill(texts.short, { label, count: control.minLength });
-  if (validity.tooLong) return fill(texts.long, { label, count: control.maxLength });
-  if (validity.rangeUnderflow) return fill(texts.low, { label, count: control.min });
-  if (validity.rangeOverflow) return fill(texts.high, { label, count: control.max });
-  if (validity.badInput) return fill(texts.number, { label });
-  if (validity.stepMismatch) return fill(texts.step, { label, count: control.step });
-  return fill(texts.format, { label });
+  if (validity.tooShort) return fillMessage(texts.short, { label, count: control.minLength });
+  if (validity.tooLong) return fillMessage(texts.long, { label, count: control.maxLength });
+  if (validity.rangeUnderflow) return fillMessage(texts.low, { label, count: control.min });
+  if (validity.rangeOverflow) return fillMessage(texts.high, { label, count: control.max });
+  if (validity.badInput) return fillMessage(texts.number, { label });
+  if (validity.stepMismatch) return fillMessage(texts.step, { label, count: control.step });
+  return fillMessage(texts.format, { label });
 }
 
 function valuesOf(form) {
@@ -59,17 +63,20 @@ function valuesOf(form) {
  * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`.
  * `errors` ({field: message}) and `error` (a sentence about the whole) come from the server.
  */
-export function Form({ formId, url, method = "POST", extra, destination, onSubmit, onDone, errors, error, busy = false, fullPage = true, doneText, texts, children }) {
+export function Form({ formId, url, method = "POST", extra, destination, onSubmit, onDone, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, children }) {
   const [own, setOwn] = useState({ errors: {}, error: "" });
+  const [complaints, setComplaints] = useState({}); // of fields that were left; the summary is for what was sent
   const [sending, setSending] = useState(false);
+  const [dirty, setDirty] = useState(false);
   const form = useRef(null);
   const summary = useRef(null);
+  const drawn = useRef(false);
   const given = JSON.stringify(errors ?? {}) + (error ?? "");
   useEffect(() => setOwn({ errors: errors ?? {}, error: error ?? "" }), [given]);
 
   const failed = Object.keys(own.errors).length > 0 || Boolean(own.error);
   useEffect(() => {
-    if (!failed) return undefined;
+    if (!failed || !drawn.current) return undefined; // a page that opens with them keeps its own focus and name
     summary.current?.focus();
     const title = document.title;
     document.title = `${texts.error}: ${title}`;
@@ -77,6 +84,9 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
       document.title = title;
     };
   }, [own, failed, texts.error]);
+  useEffect(() => {
+    drawn.current = true;
+  }, []);
 
   async function sendTo(values) {
     setSending(true);
@@ -92,6 +102,7 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
       setSending(false);
     } catch (problem) {
       const known = Object.keys(problem.fields ?? {}).length > 0;
+      setDirty(true);
       setOwn({ errors: problem.fields ?? {}, error: known ? "" : (problem.sentence ?? problem.message) });
       setSending(false);
     }
@@ -107,13 +118,18 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
       if (text) found[control.name] ??= text;
     }
     setOwn({ errors: found, error: "" });
+    setComplaints({});
     if (Object.keys(found).length > 0) return;
     const values = valuesOf(form.current);
+    setDirty(false);
     if (url) sendTo(values);
     else onSubmit?.({ ...values, ...extra });
   }
 
+  const complain = (name, text) => setComplaints((all) => ({ ...all, [name]: text }));
+
   function forgive(name) {
+    setComplaints(({ [name]: _gone, ...rest }) => rest);
     setOwn(({ errors: old, error: whole }) => {
       const { [name]: _gone, ...rest } = old;
       return { errors: rest, error: whole };
@@ -127,13 +143,31 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
   }
 
   return (
-    <FormContext.Provider value={{ errors: own.errors, busy: busy || sending, formId, forgive }}>
-      <form id={formId} ref={form} className="form" noValidate onSubmit={submit} onChange={recheck}>
+    <FormContext.Provider value={{ errors: own.errors, complaints, busy: busy || sending, formId, forgive, complain }}>
+      <form id={formId} ref={form} className="form" noValidate onSubmit={submit} onChange={recheck} onInput={() => setDirty(true)}>
+        {guard && <LeaveGuard dirty={dirty} text={texts.leave} />}
         {failed && <Summary ref={summary} formId={formId} errors={own.errors} error={own.error} texts={texts} />}
         {children}
       </form>
     </FormContext.Provider>
   );
+}
+
+/** Asks before what was typed is left behind, by a link of ours, by Back or by closing the window. */
+function LeaveGuard({ dirty, text }) {
+  const blocker = useBlocker(({ currentLocation, nextLocation }) => dirty && currentLocation.pathname !== nextLocation.pathname);
+  useEffect(() => {
+    if (!dirty) return undefined;
+    const ask = (event) => event.preventDefault();
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, [dirty]);
+  useEffect(() => {
+    if (blocker.state !== "blocked") return;
+    if (window.confirm(text)) blocker.proceed();
+    else blocker.reset();
+  }, [blocker, text]);
+  return null;
 }
 
 function Summary({ ref, formId, errors, error, texts }) {
@@ -178,12 +212,44 @@ const attributesOf = ({ autoComplete, required, minLength, maxLength, min, max, 
   spellCheck,
 });
 
+/** Label, hint and complaint around the control whose id is `id`. */
+export function FieldFrame({ id, label, hint, optional, error, children }) {
+  return (
+    <div className="field">
+      <label className="label" htmlFor={id} id={`${id}-label`}>
+        {label}
+        {optional && <span className="optional"> {optional}</span>}
+      </label>
+      {hint && (
+        <p className="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
+      {children}
+      <FieldError id={id} error={error} />
+    </div>
+  );
+}
+
+export function FieldError({ id, error }) {
+  if (!error) return null;
+  return (
+    <p className="field-error" id={`${id}-error`}>
+      <Icon name="circle-alert" />
+      {error}
+    </p>
+  );
+}
+
+/** The ids that describe a control, for aria-describedby. */
+export const descriptionsOf = (id, { hint, error, more }) => [hint && `${id}-hint`, error && `${id}-error`, more].filter(Boolean).join(" ") || undefined;
+
 /** One labelled control. `kind`: text, email, password, number, search, textarea, select, checkbox, switch, checkboxes, radios. */
 export function Field({ kind = "text", name, label, hint, suffix, value, options, onChange, texts, optional, readOnly, ...rest }) {
   const { errors, formId } = useContext(FormContext);
   const error = errors[name];
   const id = fieldId(formId, name);
-  const described = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ") || undefined;
+  const described = descriptionsOf(id, { hint, error });
   const shared = {
     id,
     name,
@@ -193,12 +259,6 @@ export function Field({ kind = "text", name, label, hint, suffix, value, options
     "aria-invalid": error ? true : undefined,
     ...attributesOf(rest),
   };
-  const message = error && (
-    <p className="field-error" id={`${id}-error`}>
-      <Icon name="circle-alert" />
-      {error}
-    </p>
-  );
   const help = hint && (
     <p className="hint" id={`${id}-hint`}>
       {hint}
@@ -212,7 +272,7 @@ export function Field({ kind = "text", name, label, hint, suffix, value, options
           <span>{label}</span>
         </label>
         {help}
-        {message}
+        <FieldError id={id} error={error} />
       </div>
     );
   }
@@ -221,21 +281,15 @@ export function Field({ kind = "text", name, label, hint, suffix, value, options
       <fieldset className="field" id={id} tabIndex={-1} aria-describedby={described}>
         <legend className="label">{label}</legend>
         {help}
-        {message}
+        <FieldError id={id} error={error} />
         <Choices {...shared} kind={kind} options={options} value={value} onChange={onChange} />
       </fieldset>
     );
   }
   return (
-    <div className="field">
-      <label className="label" htmlFor={id}>
-        {label}
-        {optional && <span className="optional"> {optional}</span>}
-      </label>
-      {help}
+    <FieldFrame id={id} label={label} hint={hint} optional={optional} error={error}>
       <Control {...shared} kind={kind} options={options} value={value} suffix={suffix} texts={texts} onChange={onChange} />
-      {message}
-    </div>
+    </FieldFrame>
   );
 }
 
@@ -307,27 +361,42 @@ function Control({ kind, options, value, suffix, texts, onChange, ...shared }) {
   );
 }
 
-function Password({ texts, ...shared }) {
+/** Shown on demand; pasting and password managers work. With words for it, says how hard it is to guess. */
+function Password({ texts, onChange, ...shared }) {
   const [visible, setVisible] = useState(false);
+  const [strength, setStrength] = useState("");
+  const says = Boolean(texts.strong);
+  const change = (event) => {
+    if (says) setStrength(strengthOf(event.target.value, shared.minLength ?? 0));
+    onChange?.(event);
+  };
   return (
-    <div className="input-group">
-      <input {...shared} type={visible ? "text" : "password"} className="input" autoCapitalize="none" spellCheck="false" />
-      <button
-        type="button"
-        className="input-button"
-        aria-pressed={visible}
-        aria-label={texts.show}
-        aria-controls={shared.id}
-        onClick={() => setVisible(!visible)}
-      >
-        <Icon name={visible ? "eye-off" : "eye"} />
-      </button>
-    </div>
+    <>
+      <div className="input-group">
+        <input {...shared} type={visible ? "text" : "password"} className="input" autoCapitalize="none" spellCheck="false" onChange={change} />
+        <button
+          type="button"
+          className="input-button"
+          aria-pressed={visible}
+          aria-label={texts.show}
+          aria-controls={shared.id}
+          onClick={() => setVisible(!visible)}
+        >
+          <Icon name={visible ? "eye-off" : "eye"} />
+        </button>
+      </div>
+      {says && (
+        <p className="strength" data-strength={strength} role="status">
+          {strength && <span className="strength-bar" aria-hidden="true" />}
+          {texts[strength]}
+        </p>
+      )}
+    </>
   );
 }
 
 /** Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. */
-export function SubmitButton({ label, look = "primary", icon, busy: given = false, onPress, texts }) {
+export function SubmitButton({ label, look = "primary", icon, busy: given = false, disabled = false, onPress, texts }) {
   const form = useContext(FormContext);
   const lost = useSignal(connection) === "lost";
   const [pressed, setPressed] = useState(false);
@@ -340,7 +409,7 @@ export function SubmitButton({ label, look = "primary", icon, busy: given = fals
   }, [pressed]);
   const press = (event) => {
     // A second click or Enter while the first is under way must not act again.
-    if (busy || lost || (pressed && onPress)) {
+    if (busy || lost || disabled || (pressed && onPress)) {
       event.preventDefault();
       return;
     }
@@ -355,7 +424,7 @@ export function SubmitButton({ label, look = "primary", icon, busy: given = fals
         className={`button ${look}`}
         aria-busy={busy || undefined}
         aria-label={busy ? label : undefined}
-        aria-disabled={busy || lost || undefined}
+        aria-disabled={busy || lost || disabled || undefined}
         aria-describedby={lost ? reason : undefined}
         onClick={press}
       >

@@ -1,7 +1,8 @@
 // Figures that change while you look. What is shown equals what a reload would show.
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
-import { formatDate, formatValue } from "./matrix_format.js";
+import { formatDate, formatValue, spokenMoney } from "./matrix_format.js";
 import { announce, announcement, at, follow, freshness, topics } from "./live_store.js";
+import { fillMessage } from "./messages.js";
 import { useSignal } from "./signals.js";
 import { Value } from "./value.jsx";
 
@@ -32,8 +33,8 @@ export function LiveValue({ topic, path, initial, announceAs, announceText, clas
     if (before === value || before === undefined || before === null || before === "") return undefined;
     setFresh(true);
     if (announceAs) {
-      const words = { label: announceAs, value: formatValue(format.kind, value, format) };
-      announce(announceText.replace(/\{(\w+)\}/g, (_, key) => words[key]));
+      const words = { label: announceAs, value: format.kind === "money" ? spokenMoney(value, format.currency) : formatValue(format.kind, value, format) };
+      announce(fillMessage(announceText, words));
     }
     const timer = setTimeout(() => setFresh(false), FRESH_MS);
     return () => clearTimeout(timer);
@@ -55,11 +56,10 @@ export function LiveStatus({ topic, zone, texts }) {
   const state = now.refused[topic] ? "refused" : late ? "behind" : now.state;
   const shown = mounted ? (state === "live" && !known ? "connecting" : state) : "connecting";
   const clock = (instant) => formatDate(instant, "second", zone);
-  const fill = (text, time) => text.replace("{time}", time);
   const words = {
     connecting: () => texts.connecting,
-    live: () => `${texts.on} \u00b7 ${fill(texts.as_of, clock(now.heard))}`,
-    behind: () => (late || now.heard ? fill(texts.behind, clock(late ?? now.heard)) : texts.behind_unknown),
+    live: () => `${texts.on} \u00b7 ${fillMessage(texts.as_of, { time: clock(now.heard) })}`,
+    behind: () => (late || now.heard ? fillMessage(texts.behind, { time: clock(late ?? now.heard) }) : texts.behind_unknown),
     refused: () => texts.refused,
   };
   useEffect(() => {

@@ -3,15 +3,15 @@
 const MISSING = "\u2013";
 const cache = new Map();
 
-function locale() {
+export function locale() {
   return (typeof document !== "undefined" && document.documentElement.lang) || "en";
 }
 
-function formatter(kind, options) {
-  const key = `${kind}${locale()}${JSON.stringify(options)}`;
+function formatter(kind, options, language = locale()) {
+  const key = `${kind}${language}${JSON.stringify(options)}`;
   let made = cache.get(key);
   if (!made) {
-    made = new Intl[kind](locale(), options);
+    made = new Intl[kind](language, options);
     cache.set(key, made);
   }
   return made;
@@ -19,11 +19,12 @@ function formatter(kind, options) {
 
 const number = (options) => formatter("NumberFormat", options);
 const isMissing = (value) => value === null || value === undefined || value === "" || Number.isNaN(value);
-// A true minus sign lines up with figures; a hyphen does not.
-const minus = (text) => text.replace(/^-/, "\u2212");
+// A true minus sign lines up with figures; a hyphen does not. Direction is the element's: it stands left to right.
+const tidy = (part) => (part.type === "minusSign" ? part.value.replace("-", "\u2212") : part.value).replace(/[\u200e\u200f\u061c]/g, "");
+const written = (made, value) => made.formatToParts(value).map(tidy).join("");
 
 export function formatNumber(value, digits = 3) {
-  return isMissing(value) ? MISSING : minus(number({ maximumFractionDigits: digits }).format(value));
+  return isMissing(value) ? MISSING : written(number({ maximumFractionDigits: digits }), value);
 }
 
 /** Whole tokens; from ten million on in millions, since more figures say nothing on a card. */
@@ -33,11 +34,49 @@ export function formatTokens(value) {
 }
 
 export function formatCompact(value) {
-  return isMissing(value) ? MISSING : minus(number({ notation: "compact", maximumSignificantDigits: 4 }).format(value));
+  return isMissing(value) ? MISSING : written(number({ notation: "compact", maximumSignificantDigits: 4 }), value);
 }
 
 export function formatPercent(value, digits = 1) {
-  return isMissing(value) ? MISSING : minus(number({ style: "percent", maximumFractionDigits: digits }).format(value));
+  return isMissing(value) ? MISSING : written(number({ style: "percent", maximumFractionDigits: digits }), value);
+}
+
+// Minor digits where browsers follow custom and ISO 4217, our table, says otherwise; and what has no ISO code.
+const MINOR_DIGITS = {
+  ...Object.fromEntries(
+    "AFN ALL COP HUF IDR IRR KPW LAK LBP MGA MMK MRO PKR SLL SOS STD SYP YER ZMK".split(" ").map((code) => [code, 2]),
+  ),
+  IQD: 3,
+  BTC: 8,
+};
+const PLACES_MAX = 12;
+const PRICE_DIGITS = 4;
+
+/** The number of minor-unit digits of a currency. */
+export function minorDigits(currency) {
+  return MINOR_DIGITS[currency] ?? number({ style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+}
+
+/** All digits of a decimal string or a number, without an exponent. */
+function decimalText(amount) {
+  const text = String(amount);
+  return /e/i.test(text) ? Number(amount).toFixed(PLACES_MAX) : text;
+}
+
+/** The power of ten of the first digit that counts: 0 for 1 to 9.9, -2 for 0.012; null for nothing. */
+function magnitude(amount) {
+  const [whole, fraction = ""] = decimalText(amount).replace(/^[-+]/, "").split(".");
+  const leading = whole.replace(/^0+/, "");
+  if (leading) return leading.length - 1;
+  const zeros = fraction.search(/[1-9]/);
+  return zeros < 0 ? null : -zeros - 1;
+}
+
+function moneyText(amount, currency, fewest, most) {
+  const made = number({ style: "currency", currency, currencyDisplay: "code", minimumFractionDigits: fewest, maximumFractionDigits: Math.max(fewest, Math.min(PLACES_MAX, most)) });
+  const parts = made.formatToParts(amount);
+  const figures = parts.filter((part) => part.type !== "currency" && part.type !== "literal");
+  return `${figures.map(tidy).join("").trim()}\u00a0${currency}`;
 }
 
 /**
@@ -46,37 +85,74 @@ export function formatPercent(value, digits = 1) {
  */
 export function formatMoney(amount, currency = "USD", exact = false) {
   if (isMissing(amount)) return MISSING;
-  const plain = { style: "currency", currency, currencyDisplay: "code" };
-  const size = Math.abs(Number(amount));
-  let options = plain;
-  if (exact) options = { ...plain, maximumFractionDigits: 12 };
-  else if (size > 0 && size < 1) {
-    const places = number(plain).resolvedOptions().maximumFractionDigits;
-    const wanted = Math.min(12, Math.ceil(-Math.log10(size)) + 3);
-    options = { ...plain, minimumFractionDigits: places, maximumFractionDigits: Math.max(places, wanted) };
-  }
-  const parts = number(options).formatToParts(amount);
-  const code = parts.find((part) => part.type === "currency").value;
-  const figures = parts.filter((part) => part.type !== "currency" && !/^\s+$/.test(part.value));
-  return `${minus(figures.map((part) => part.value).join("").trim())}\u00a0${code}`;
+  const places = minorDigits(currency);
+  if (exact) return moneyText(amount, currency, places, PLACES_MAX);
+  const size = magnitude(amount);
+  return moneyText(amount, currency, places, size !== null && size < 0 ? PRICE_DIGITS - 1 - size : places);
+}
+
+/** A price: four significant digits however large it is, so that 1.875 USD does not read as 1.88. */
+export function formatPrice(amount, currency = "USD") {
+  if (isMissing(amount)) return MISSING;
+  return moneyText(amount, currency, minorDigits(currency), PRICE_DIGITS - 1 - (magnitude(amount) ?? 0));
+}
+
+/** What a million units cost of which one costs `amount`, a decimal string: the point moves, nothing is rounded. */
+export function perMillion(amount) {
+  const [, sign, whole, fraction = ""] = /^([-+]?)(\d*)\.?(\d*)$/.exec(decimalText(amount));
+  const padded = fraction.padEnd(6, "0");
+  return `${sign}${(whole + padded.slice(0, 6)).replace(/^0+(?=\d)/, "")}${padded.length > 6 ? `.${padded.slice(6)}` : ""}`;
+}
+
+/** Money as it is said: "12.50 US dollars". */
+export function spokenMoney(amount, currency = "USD") {
+  if (isMissing(amount)) return "";
+  const places = minorDigits(currency);
+  const size = magnitude(amount);
+  const most = size !== null && size < 0 ? Math.min(PLACES_MAX, Math.max(places, PRICE_DIGITS - 1 - size)) : places;
+  return written(number({ style: "currency", currency, currencyDisplay: "name", minimumFractionDigits: places, maximumFractionDigits: most }), amount);
 }
 
 const DATE = { year: "numeric", month: "short", day: "numeric" };
 const TIME = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const STYLES = {
+  date: DATE,
+  time: TIME,
+  datetime: { ...DATE, ...TIME },
+  second: { ...TIME, second: "2-digit" },
+  month: { year: "numeric", month: "long" },
+  day: { month: "short", day: "numeric" },
+};
+const HALF_HOUR_MS = 1_800_000;
 
-/** `style`: date, time, datetime, second (with seconds) or month; `zone` is an IANA name. */
+/** Minutes that `zone` is ahead of UTC at `date`. */
+function offsetMinutes(date, zone) {
+  const parts = formatter("DateTimeFormat", { timeZone: zone, timeZoneName: "longOffset" }, "en").formatToParts(date);
+  const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)/.exec(parts.find((part) => part.type === "timeZoneName").value) ?? [0, "+", 0, 0];
+  return (sign === "-" ? -1 : 1) * (Number(hours) * 60 + Number(minutes));
+}
+
+/** Whether the clocks of `zone` show this time twice, since they are set back around `date`. */
+function isTwice(date, zone) {
+  const here = offsetMinutes(date, zone);
+  return [1, 2].some((halves) => {
+    const shift = halves * HALF_HOUR_MS;
+    const later = offsetMinutes(new Date(date.getTime() + shift), zone);
+    const earlier = offsetMinutes(new Date(date.getTime() - shift), zone);
+    return here - later === halves * 30 || earlier - here === halves * 30;
+  });
+}
+
+/**
+ * `style`: date, time, datetime, second (with seconds), month or day; `zone` is an IANA name. A time that the clocks
+ * show twice says its offset.
+ */
 export function formatDate(value, style = "datetime", zone = "UTC") {
   const date = new Date(value);
   if (isMissing(value) || Number.isNaN(date.getTime())) return MISSING;
-  const styles = {
-    date: DATE,
-    time: TIME,
-    datetime: { ...DATE, ...TIME },
-    second: { ...TIME, second: "2-digit" },
-    month: { year: "numeric", month: "long" },
-    day: { month: "short", day: "numeric" },
-  };
-  return formatter("DateTimeFormat", { ...styles[style], timeZone: zone }).format(date);
+  const options = { ...STYLES[style], timeZone: zone };
+  if (options.hour && isTwice(date, zone)) options.timeZoneName = "shortOffset";
+  return formatter("DateTimeFormat", options).format(date);
 }
 
 const STEPS = [
@@ -105,6 +181,16 @@ export function formatDuration(ms) {
   return value < 1000 ? `${formatNumber(value, 0)}\u00a0ms` : `${formatNumber(value / 1000, 2)}\u00a0s`;
 }
 
+const BYTE_UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+
+/** Bytes by thousands, as storage is sold: "1.5 MB". */
+export function formatBytes(bytes) {
+  if (isMissing(bytes)) return MISSING;
+  let [amount, place] = [Number(bytes), 0];
+  for (; amount >= 1000 && place < BYTE_UNITS.length - 1; place += 1) amount /= 1000;
+  return written(number({ style: "unit", unit: BYTE_UNITS[place], unitDisplay: place ? "short" : "long", maximumFractionDigits: place ? 1 : 0 }), amount);
+}
+
 /** One door for declared columns, cards and live values: `kind` names the unit, never the look. */
 export function formatValue(kind, value, { currency, zone, digits, exact } = {}) {
   switch (kind) {
@@ -118,8 +204,14 @@ export function formatValue(kind, value, { currency, zone, digits, exact } = {})
       return formatPercent(value, digits);
     case "money":
       return formatMoney(value, currency, exact);
+    case "price":
+      return formatPrice(value, currency);
+    case "per_million":
+      return isMissing(value) ? MISSING : formatPrice(perMillion(value), currency);
     case "duration":
       return formatDuration(value);
+    case "bytes":
+      return formatBytes(value);
     case "ago":
       return formatAgo(value);
     case "date":
@@ -135,4 +227,4 @@ export function formatValue(kind, value, { currency, zone, digits, exact } = {})
 }
 
 export const isDateKind = (kind) => ["date", "time", "datetime", "second", "month", "day", "ago"].includes(kind);
-export const isNumberKind = (kind) => ["number", "tokens", "compact", "percent", "money", "duration"].includes(kind);
+export const isNumberKind = (kind) => ["number", "tokens", "compact", "percent", "money", "price", "per_million", "duration", "bytes"].includes(kind);

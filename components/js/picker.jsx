@@ -4,7 +4,10 @@ import { Deferred } from "./deferred.jsx";
 
 const List = lazy(() => import("./picker_list.jsx"));
 
-/** `options` are `{id, label, detail}`; the chosen id travels in the form under `name`. */
+/**
+ * `options` are `{id, label, detail}`; the chosen id travels in the form under `name`. With `searchUrl` or `onSearch`
+ * they are looked up while typing: `options` then are those of the last answer, or the first ones to show.
+ */
 export function ComboBox({ name, label, hint, value, required, ...frame }) {
   const waiting = (
     <div className="field">

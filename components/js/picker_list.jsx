@@ -1,17 +1,39 @@
 // The field and list of picker.jsx, of React Aria.
 import { useState } from "react";
 import { Button, ComboBox as AriaComboBox, Input, Label, ListBox, ListBoxItem, Popover, Text } from "react-aria-components";
+import { FieldError, useField } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
-import { useField } from "./forms.jsx";
+import { useSearch } from "./picker_search.js";
 
-export default function PickerList({ name, label, hint, options, value, required, onChange, texts }) {
+function Option({ option }) {
+  return (
+    <ListBoxItem id={option.id} textValue={option.label} className="menu-item">
+      <span className="menu-text">
+        <span>{option.label}</span>
+        {option.detail && <span className="menu-detail">{option.detail}</span>}
+      </span>
+      <Icon name="check" className="menu-check" />
+    </ListBoxItem>
+  );
+}
+
+export default function PickerList({ name, label, hint, options: given, value, required, onChange, searchUrl, onSearch, texts }) {
   const [chosen, setChosen] = useState(value ?? null);
+  const [typed, setTyped] = useState(() => given?.find((option) => option.id === value)?.label ?? "");
+  const { options, state, search } = useSearch({ options: given, searchUrl, onSearch });
   const { id, error, forgive } = useField(name);
   const choose = (key) => {
     setChosen(key);
+    if (search) setTyped(key === null ? "" : (options.find((option) => option.id === key)?.label ?? ""));
     if (key !== null) forgive(name);
     onChange?.(key === null ? "" : String(key));
   };
+  const type = (text) => {
+    setTyped(text);
+    if (text !== options.find((option) => option.id === chosen)?.label) search(text);
+  };
+  const looked = search ? { inputValue: typed, onInputChange: type, allowsEmptyCollection: true, defaultFilter: () => true } : {};
+  const note = { searching: texts.searching, failed: texts.failed }[state];
   return (
     <AriaComboBox
       className="field"
@@ -21,6 +43,7 @@ export default function PickerList({ name, label, hint, options, value, required
       isRequired={required}
       validationBehavior="aria"
       menuTrigger="focus"
+      {...looked}
     >
       <Label className="label">{label}</Label>
       {hint && (
@@ -31,26 +54,20 @@ export default function PickerList({ name, label, hint, options, value, required
       <div className="input-group">
         <Input className="input" id={id} />
         <Button className="input-button" aria-label={texts.open}>
-          <Icon name="chevron-down" />
+          <Icon name={state === "searching" ? "loader-circle" : "chevron-down"} className={state === "searching" ? "spinner" : ""} />
         </Button>
       </div>
-      {name && <input type="hidden" name={name} value={chosen ?? ""} data-label={label} data-required={required} />}
-      {error && (
-        <p className="field-error" id={`${id}-error`}>
-          <Icon name="circle-alert" />
-          {error}
-        </p>
+      {search && (
+        <span className="visually-hidden" role="status">
+          {note}
+        </span>
       )}
+      {name && <input type="hidden" name={name} value={chosen ?? ""} data-label={label} data-required={required} />}
+      <FieldError id={id} error={error} />
       <Popover className="popover popover-field" placement="bottom start">
-        <ListBox className="menu" renderEmptyState={() => <p className="menu-empty">{texts.none}</p>}>
-          {(options ?? []).map((option) => (
-            <ListBoxItem key={option.id} id={option.id} textValue={option.label} className="menu-item">
-              <span className="menu-text">
-                <span>{option.label}</span>
-                {option.detail && <span className="menu-detail">{option.detail}</span>}
-              </span>
-              <Icon name="check" className="menu-check" />
-            </ListBoxItem>
+        <ListBox className="menu" renderEmptyState={() => <p className="menu-empty">{note ?? texts.none}</p>}>
+          {options.map((option) => (
+            <Option key={option.id} option={option} />
           ))}
         </ListBox>
       </Popover>

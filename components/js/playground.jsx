@@ -5,6 +5,7 @@ import { CopyButton } from "./copy.jsx";
 import { Icon } from "./icon.jsx";
 import { announce } from "./live_store.js";
 import { formatDuration, formatTokens } from "./matrix_format.js";
+import { fillMessage } from "./messages.js";
 import { connection, useSignal } from "./signals.js";
 
 const NEAR_END_PX = 48;
@@ -196,7 +197,6 @@ function Conversation({ turns, texts, copyTexts }) {
 }
 
 function Turn({ turn, texts, copyTexts }) {
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
   return (
     <article className={`turn turn-${turn.role}`} aria-busy={turn.running || undefined}>
       <p className="turn-who">{turn.role === "user" ? texts.you : turn.model}</p>
@@ -213,8 +213,8 @@ function Turn({ turn, texts, copyTexts }) {
       )}
       {turn.usage && (
         <p className="turn-note num">
-          {fill(texts.usage, {
-            prompt: formatTokens(turn.usage.prompt_tokens),
+          {fillMessage(texts.usage, {
+            prompt: turn.usage.prompt_tokens,
             completion: formatTokens(turn.usage.completion_tokens),
             duration: formatDuration(turn.duration),
           })}

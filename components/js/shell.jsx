@@ -5,11 +5,15 @@ import { ColorModeContext, EventLoopContext } from "$/utils/context-registry";
 import { refs } from "$/utils/state";
 import { Icon } from "./icon.jsx";
 import { Announcer } from "./live.jsx";
+import { locale } from "./matrix_format.js";
 import { MenuButton } from "./menu.jsx";
 import { ownPath, send } from "./request.js";
 import { connection, dismissToast, toast, toasts, useSignal } from "./signals.js";
 
 const LOST_AFTER_MS = 3000;
+
+// React Aria would speak the browser's language; it speaks the page's.
+if (typeof window !== "undefined") window[Symbol.for("react-aria.i18n.locale")] = locale();
 
 /* ---- once per window ---- */
 

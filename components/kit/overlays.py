@@ -83,6 +83,8 @@ class _ConfirmDialog(AriaComponent):
     typed: rx.Var[str]
     typed_label: rx.Var[str]
     danger: rx.Var[bool]
+    busy: rx.Var[bool]
+    error: rx.Var[str]
     texts: rx.Var[dict[str, str]]
     on_open_change: rx.EventHandler[_flag_spec]
     on_confirm: rx.EventHandler[rx.event.no_args_event_spec]
@@ -177,10 +179,13 @@ def confirm_dialog(
     on_open_change: Any = None,
     typed: Text | None = None,
     danger: bool = True,
+    busy: Flag | None = None,
+    error: Text | None = None,
 ) -> rx.Component:
     """Asks before an act that cannot be taken back; `verb` names it ("Revoke key"), `text` its consequence.
 
-    With `typed`, that exact name has to be typed first.
+    With `typed`, that exact name has to be typed first. It closes when the verb is pressed; with the page's `busy` it
+    stays until the act is done, or shows `error`.
     """
     props = _given(
         trigger=trigger.as_prop() if trigger else None,
@@ -188,6 +193,8 @@ def confirm_dialog(
         on_open_change=on_open_change,
         text=text,
         typed=typed,
+        busy=busy,
+        error=error,
         typed_label=t("dialog.type_name", name=typed) if typed is not None else None,
     )
     return _ConfirmDialog.create(

@@ -27,7 +27,8 @@ from components.props import Drawn, Flag, Row, Rows, Text
 from components.texts import t
 
 ColumnKind = Literal[
-    "text", "link", "code", "badge", "number", "tokens", "percent", "money", "duration", "ago", "date", "datetime",
+    "text", "link", "code", "badge", "number", "tokens", "percent", "money", "price", "per_million", "duration",
+    "bytes", "ago", "date", "datetime",
 ]  # fmt: skip
 
 SKELETON_ROWS = 8
@@ -40,6 +41,7 @@ class Column:
     `href` and `currency` name fields of the row; `unit` is a catalogue key shown in the header; `statuses` maps the
     values of a badge column; `draw` overrides the cell's content. With `shown` the column is there only while that
     holds, for what not everybody may see. Exactly one column of a table is its row header.
+    Where a phone shows lines, a row has its header and its `brief` columns only.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Column:
     statuses: Mapping[str, Status] = field(default_factory=dict)
     draw: Callable[[Row], Drawn] | None = None
     shown: rx.Var[bool] | None = None
+    brief: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -112,9 +115,12 @@ def data_table(
     error_reference: Text = "",
     on_retry: Any = None,
     zone: Text = "UTC",
-    phone: Literal["cards", "scroll"] = "cards",
+    phone: Literal["cards", "scroll", "lines"] = "cards",
 ) -> rx.Component:
     """The table in whichever of its states holds. Cells keep their height between loading and ready.
+
+    On a phone each row is a card; or rows are scrolled sideways; or the first five are drawn, on two lines each with
+    their row header and `brief` columns, for a table with a page of its own.
 
     `actions(row)` draws the last cell; the names of its buttons must include the row. `zone` is for instants.
     """
@@ -218,7 +224,7 @@ def _cell(column: Column, row: Row, zone: Text) -> rx.Component:
     attributes = {"data-label": t(column.text)}
     if column.row_header:
         return rx.el.th(content, scope="row", role="rowheader", custom_attrs=attributes)
-    look = "num" if column.is_number else ""
+    look = " ".join(filter(None, ("num" if column.is_number else "", "brief" if column.brief else "")))
     return rx.el.td(content, role="cell", class_name=look, custom_attrs=attributes)
 
 

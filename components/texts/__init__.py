@@ -1,18 +1,31 @@
 """Every word a person reads, by key.
 
 Each module of this package declares `TEXTS: dict[str, str]`; the catalogue is their union and a key declared
-twice is an error. Placeholders are `{name}`; a value may be a Reflex var, which then stays live on the page.
+twice is an error. Texts are messages (components/messages.py): `{name}` is a placeholder and
+`{count, plural, one {# key} other {# keys}}` a count; a value may be a Reflex var, which then stays live on the page.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from types import ModuleType
+from typing import Literal
 
 import reflex as rx
+
+from components import messages
+from components.pseudo import pseudo
+
+Locale = Literal["en", "pseudo"]
+
+NAMES = frozenset({"product.name"})  # which no language translates
+
+_locale: ContextVar[Locale] = ContextVar("locale", default="en")
 
 
 class UnknownText(LookupError):
@@ -48,29 +61,51 @@ def catalogue() -> Mapping[str, str]:
     return merge([importlib.import_module(f"{__name__}.{name}") for name in names])
 
 
-def t(key: str, **values: object) -> str:
-    """The text of `key` with its placeholders filled; raises UnknownText, and KeyError for a missing value."""
+@contextmanager
+def speaking(locale: Locale) -> Iterator[None]:
+    """What is drawn inside takes its texts in `locale`. Pages are drawn once, when they are built."""
+    token = _locale.set(locale)
+    try:
+        yield
+    finally:
+        _locale.reset(token)
+
+
+def made_up(text: str) -> str:
+    """Content of the gallery, which stands for what a catalogue or a person would say."""
+    return pseudo(text) if _locale.get() == "pseudo" else text
+
+
+def _text(key: str) -> str:
     try:
         text = catalogue()[key]
     except KeyError:
         raise UnknownText(key) from None
-    return text.format(**values) if values else text
+    return text if key in NAMES else made_up(text)
+
+
+def t(key: str, **values: object) -> str:
+    """The text of `key` with its placeholders filled; raises UnknownText, and KeyError for a missing value.
+
+    Without values it is the message itself, for a client component that fills it.
+    """
+    text = _text(key)
+    return messages.write(messages.parse(text), values) if values else text
 
 
 def texts_under(prefix: str) -> dict[str, str]:
     """The texts below `prefix.`, keyed by the rest of their key: what a client component needs as one prop."""
     found = {
-        key.removeprefix(f"{prefix}."): text
-        for key, text in catalogue().items()
-        if key.startswith(f"{prefix}.")
+        key.removeprefix(f"{prefix}."): _text(key) for key in catalogue() if key.startswith(f"{prefix}.")
     }
     if not found:
         raise UnknownText(f"{prefix}.*")
     return found
 
 
-def plural(key: str, count: int | rx.Var[int]) -> str | rx.Var[str]:
-    """`key.one` or `key.other` by `count`, which both may name as `{count}`."""
-    if isinstance(count, int):
-        return t(f"{key}.one" if count == 1 else f"{key}.other", count=count)
-    return rx.cond(count == 1, t(f"{key}.one", count=count), t(f"{key}.other", count=count))
+def plural(key: str, count: int | rx.Var[int]) -> str:
+    """The text of `key`, a message with a plural by `{count}`; or one of the pair `key.one` and `key.other`."""
+    if key in catalogue():
+        return t(key, count=count)
+    one, other = messages.parse(_text(f"{key}.one")), messages.parse(_text(f"{key}.other"))
+    return messages.write((messages.Plural("count", {"one": one, "other": other}),), {"count": count})

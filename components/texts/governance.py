@@ -52,7 +52,7 @@ TEXTS: dict[str, str] = {
     "organization.no_members_text": "Nobody can sign in to this organisation.",
     "organization.suspend": "Suspend",
     "organization.suspend_title": "Suspend {name}",
-    "organization.suspend_text": "Its {n} keys stop at once. Its people can still read, and change nothing. You can resume it later.",
+    "organization.suspend_text": "{n, plural, =0 {It has no key that works.} one {Its # key stops at once.} other {Its # keys stop at once.}} Its people can still read, and change nothing. You can resume it later.",
     "organization.suspended": "Organisation suspended",
     "organization.resume": "Resume",
     "organization.resume_title": "Resume {name}",

@@ -15,7 +15,7 @@ import reflex as rx
 
 from matrix_app.pages.frame import console_frame, public_frame
 from services.core.permissions import Capability
-from state.session import SessionState
+from state.session import GOVERNANCE_HOME, SessionState
 
 Drawn = Sequence[rx.Component]
 
@@ -56,6 +56,9 @@ class Page:
 
 
 PAGES: dict[str, Page] = {}
+
+# Addresses people type that are no page, each with the page it leads to.
+LED_ON = {"/governance": GOVERNANCE_HOME}
 
 
 class DuplicateRoute(ValueError):

@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.badges import Status
 from components.feedback.states import empty_state
-from components.format.values import value, when
+from components.format.values import when
 from components.forms.fields import Option, checkboxes, number_field, select, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
@@ -36,7 +36,7 @@ STATUSES = {
 
 def _limits(row: Row) -> rx.Component:
     def limit(name: str, words: str) -> rx.Component:
-        shown = rx.el.div(value(row[name], "number"), " ", t(words), class_name="nowrap")
+        shown = rx.el.div(t(words, n=row[name]), class_name="num")
         return rx.cond(row[name], shown, rx.fragment())
 
     none = ~row["requests_per_minute"].bool() & ~row["tokens_per_minute"].bool()

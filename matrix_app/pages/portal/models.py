@@ -9,7 +9,7 @@ import reflex as rx
 from components.feedback.badges import badge
 from components.feedback.figures import code_block, copyable
 from components.feedback.states import empty_state, skeleton
-from components.format.values import money, value
+from components.format.values import price
 from components.links import button_link
 from components.playground.chat import playground as chat
 from components.shell.page import page_header
@@ -22,7 +22,7 @@ from state.session import SessionState
 
 
 def _price(amount: rx.Var[Any], currency: rx.Var[Any]) -> rx.Component:
-    return rx.cond(amount, money(amount, currency.to(str)), t("models.unpriced"))
+    return rx.cond(amount, price(amount, currency.to(str)), t("models.unpriced"))
 
 
 def _card(model: rx.Var[dict[str, Any]]) -> rx.Component:
@@ -41,7 +41,7 @@ def _card(model: rx.Var[dict[str, Any]]) -> rx.Component:
             rx.el.dt(t("models.endpoints")),
             rx.el.dd(rx.el.span(endpoints, class_name="row")),
             rx.el.dt(t("models.context")),
-            rx.el.dd(value(model["context_tokens"], "tokens"), " ", t("models.tokens")),
+            rx.el.dd(t("models.tokens", n=model["context_tokens"]), class_name="num"),
             rx.el.dt(t("models.input")),
             rx.el.dd(_price(model["input"], model["currency"])),
             rx.cond(model["answers"], output, rx.fragment()),

@@ -31,14 +31,14 @@ LATEST = Table(
     "overview.latest",
     columns=(
         Column("started_at", "requests.time", row_header=True, draw=lambda row: _when(row)),
-        Column("model", "requests.model", kind="code"),
+        Column("model", "requests.model", kind="code", brief=True),
         Column(
             "key",
             "requests.key",
             draw=lambda row: rx.cond(row["key"], row["key"], row["key_id"]),
             shown=MAY_SEE_KEYS,
         ),
-        Column("status", "requests.outcome", draw=lambda row: _outcome(row["status"])),
+        Column("status", "requests.outcome", draw=lambda row: _outcome(row["status"]), brief=True),
         Column("prompt_tokens", "requests.input", kind="tokens"),
         Column("completion_tokens", "requests.output", kind="tokens"),
         Column("latency_ms", "requests.latency", kind="duration"),
@@ -48,6 +48,7 @@ LATEST = Table(
             kind="money",
             draw=lambda row: money(row["cost"], SessionState.currency),
             shown=MAY_SEE_COST,
+            brief=True,
         ),
     ),
 )
@@ -150,6 +151,7 @@ def _latest() -> rx.Component:
             status=OverviewState.status,
             empty=empty_state(t("requests.none"), t("requests.none_text"), icon_name="activity", level=3),
             zone=SessionState.zone,
+            phone="lines",
         ),
         actions=[button_link(t("overview.all_requests"), href="/portal/requests", look="compact")],
     )

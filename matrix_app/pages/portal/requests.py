@@ -45,7 +45,7 @@ COST_LINES = Table(
     columns=(
         Column("meter", "request.meter", row_header=True, draw=lambda row: _meter(row["meter"])),
         Column("quantity", "request.quantity", kind="number"),
-        Column("unit_amount", "request.unit_amount", kind="money", currency="currency"),
+        Column("unit_amount", "request.unit_amount", kind="price", currency="currency"),
         Column("per_units", "request.per_units", kind="number"),
         Column(
             "amount",

@@ -45,7 +45,7 @@ def test_every_wrapper_names_an_export_of_its_module() -> None:
 def test_props_that_python_sends_are_read_by_the_component() -> None:
     for wrapper in wrappers():
         source = source_of(wrapper)
-        for prop in set(wrapper.__annotations__) - {"lib_dependencies"}:
+        for prop in set(vars(wrapper).get("__annotations__", {})) - {"lib_dependencies"}:
             camel = re.sub(r"_(\w)", lambda match: match[1].upper(), prop)
             passed_on = "...format" in source or "...frame" in source
             assert passed_on or re.search(rf"\b{camel}\b", source), f"{wrapper.__name__}.{prop}"

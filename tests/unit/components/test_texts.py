@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import ModuleType
 
 import pytest
 import reflex as rx
 
-from components import texts
+from components import messages, texts
+from components.pseudo import pseudo
 
 
 def module(name: str, **declared: str) -> ModuleType:
@@ -45,6 +47,33 @@ def test_texts_of_a_client_component_come_without_their_prefix() -> None:
         "light": "Light",
         "dark": "Dark",
     }
+
+
+def test_every_text_is_a_message_and_stays_one_in_the_pseudo_locale() -> None:
+    for text in texts.catalogue().values():
+        messages.parse(text)
+        messages.parse(pseudo(text))
+
+
+def test_the_locale_lasts_for_what_is_drawn_in_it() -> None:
+    with texts.speaking("pseudo"):
+        inside = texts.t("dialog.close")
+        under = texts.texts_under("shell.theme")["dark"]
+
+    assert (inside, under) == (pseudo("Close"), pseudo("Dark"))
+    assert texts.t("dialog.close") == "Close"
+
+
+def test_a_count_takes_its_form() -> None:
+    assert texts.t("keys.expiry", n=1) == "In 1 day"
+    assert texts.t("keys.expiry", n=90) == "In 90 days"
+    assert texts.plural("requests.newer", 2) == "2 new requests"
+
+
+@pytest.mark.parametrize("form", [r"\(s\)", r"\{(?:n|count|total|number|left)\} (?!more\b|or\b)[a-z-]+s\b"])
+def test_no_count_stands_before_a_plural_by_hand(form: str) -> None:
+    made_by_hand = [key for key, text in texts.catalogue().items() if re.search(form, text)]
+    assert made_by_hand == []
 
 
 def test_nothing_is_an_apology_or_a_plea() -> None:

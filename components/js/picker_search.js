@@ -1,0 +1,42 @@
+// Options of a combobox that are looked up while somebody types: the settled text is asked for, the latest answer wins.
+import { useEffect, useRef, useState } from "react";
+import { send } from "./request.js";
+
+const SETTLE_MS = 250;
+
+const optionOf = (row) => ({ id: String(row.id), label: row.label ?? row.name ?? String(row.id), detail: row.detail ?? row.email ?? "" });
+
+/** {options, state: "ready" | "searching" | "failed", search(text)}; `url` takes the text as `q` and answers {data: [...]}. */
+export function useSearch({ options, searchUrl, onSearch }) {
+  const [found, setFound] = useState(null);
+  const [state, setState] = useState("ready");
+  const pending = useRef({ timer: null, abort: null });
+  const tell = useRef(onSearch);
+  tell.current = onSearch;
+  useEffect(() => () => stop(pending.current), []);
+  useEffect(() => {
+    if (onSearch) setState("ready"); // the page answered
+  }, [options]);
+  const search = (text) => {
+    stop(pending.current);
+    setState("searching");
+    pending.current.timer = setTimeout(() => (searchUrl ? ask(text) : tell.current(text)), SETTLE_MS);
+  };
+  async function ask(text) {
+    const abort = new AbortController();
+    pending.current.abort = abort;
+    try {
+      const answer = await send("GET", `${searchUrl}${searchUrl.includes("?") ? "&" : "?"}q=${encodeURIComponent(text)}`, { signal: abort.signal });
+      setFound((answer?.data ?? []).map(optionOf));
+      setState("ready");
+    } catch (problem) {
+      if (problem.name !== "AbortError") setState("failed");
+    }
+  }
+  return { options: found ?? options ?? [], state, search: searchUrl || onSearch ? search : null };
+}
+
+function stop(pending) {
+  clearTimeout(pending.timer);
+  pending.abort?.abort();
+}

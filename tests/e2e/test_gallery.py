@@ -1,0 +1,315 @@
+"""The gallery in every look: sound for all, narrow enough, and each piece that acts by keyboard alone."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Locator, Page, expect
+
+from tests.e2e.browsing import DESK, MARKS, OWNER, PHONE, Faults, Visitors, settled
+
+pytestmark = MARKS
+
+GALLERY = "/developer/gallery"
+DRAWING = ".chart-canvas[aria-busy=true]"  # the gallery also shows what loads for ever
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+REFLOW = {"width": 320, "height": 640}
+
+
+async def gallery(
+    visitors: Visitors, *, size: dict[str, int] = DESK, theme: str = "light", **look: str
+) -> Page:
+    page = await visitors.page(OWNER, viewport=size, color_scheme=theme)
+    await page.goto(f"{GALLERY}?{urlencode(look)}")
+    await settled(page, loading=DRAWING)
+    await expect(page.locator("html")).to_have_attribute("dir", look.get("dir", "ltr"))
+    # Parts that are fetched when they are drawn are there.
+    await expect(page.locator(".date-segments")).to_have_count(2)
+    await expect(page.get_by_role("tab")).to_have_count(3)
+    return page
+
+
+async def violations(page: Page, look: str) -> list[str]:
+    result = await Axe().run(page, options=AXE_RULES)
+    return [
+        f"{look}: {one['id']} ({one['help']}) at {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in result.response["violations"]
+    ]
+
+
+async def sideways(page: Page) -> int:
+    """How many px the page is wider than its window."""
+    return await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_the_gallery_is_sound(theme: str, direction: str, visitors: Visitors) -> None:
+    page = await gallery(visitors, theme=theme, dir=direction)
+    faults = Faults()
+    faults.listen(page)
+    found: list[str] = []
+    for size in (DESK, PHONE):
+        await page.set_viewport_size(size)  # pyright: ignore[reportArgumentType]
+        assert await sideways(page) <= 0
+        found += await violations(page, f"{theme}, {direction}, {size['width']} px")
+    assert found == []
+    assert faults.found == []
+
+
+@pytest.mark.parametrize("density", ["compact", "touch"])
+async def test_density_changes_rows_and_controls_and_nothing_breaks(density: str, visitors: Visitors) -> None:
+    page = await gallery(visitors, density=density)
+    row = page.get_by_role("table", name="API keys").first.locator("tbody tr").first
+    heights = {"compact": 32, "touch": 52}
+
+    box = await row.bounding_box()
+    assert box is not None
+    assert heights[density] <= box["height"] <= heights[density] + 2
+    assert await sideways(page) <= 0
+    assert await violations(page, density) == []
+
+
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+@pytest.mark.parametrize("size", [DESK, PHONE, REFLOW], ids=lambda size: str(size["width"]))
+async def test_longer_words_fit(size: dict[str, int], direction: str, visitors: Visitors) -> None:
+    page = await gallery(visitors, size=size, locale="pseudo", dir=direction)
+
+    assert await sideways(page) <= 0
+    assert await page.evaluate(CLIPPED) == []
+
+
+# Controls whose words are cut off, or that stick out of the window.
+CLIPPED = """() => [...document.querySelectorAll(".button, .badge, .tab, .label, .side-link span, th button")]
+  .filter((one) => one.checkVisibility() && !one.closest(".visually-hidden, [aria-hidden=true]"))
+  .filter((one) => {
+    const box = one.getBoundingClientRect();
+    const hidden = one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline";
+    const outside = box.width > 0 && (box.left < -1 || box.right > innerWidth + 1);
+    return (hidden && !one.closest(".switcher, .side")) || (outside && !one.closest(".table-scroll, .tab-list"));
+  })
+  .map((one) => one.outerHTML.slice(0, 160))"""
+
+
+async def test_right_to_left_mirrors_the_shell_and_keeps_figures(visitors: Visitors) -> None:
+    page = await gallery(visitors, dir="rtl")
+
+    side = await page.get_by_role("navigation", name="Portal").bounding_box()
+    main = await page.get_by_role("main").bounding_box()
+    assert side is not None
+    assert main is not None
+    assert side["x"] > main["x"]
+    assert (
+        await page.locator(".chart-canvas").first.evaluate("one => getComputedStyle(one).direction") == "ltr"
+    )
+    figures = page.locator("data.num")
+    assert await figures.evaluate_all("all => all.every((one) => getComputedStyle(one).direction === 'ltr')")
+    arrows = page.get_by_role("tab")
+    await arrows.first.focus()
+    await page.keyboard.press("ArrowLeft")  # the next one, where text runs to the left
+    await expect(arrows.nth(1)).to_be_focused()
+
+
+async def test_money_is_read_back_or_refused_with_an_example(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    field = page.get_by_label("Monthly budget")
+    read = page.locator("output")
+
+    await field.fill("EUR 5")
+    await field.press("Tab")
+    await expect(field).to_have_attribute("aria-invalid", "true")
+    await expect(
+        page.get_by_text(re.compile(r"Monthly budget is in USD: enter an amount such as 1,234\.56"))
+    ).to_be_visible()
+
+    await field.fill("1.234,56")
+    await expect(read).to_have_text("= 1,234.56\u00a0USD")
+    await expect(field).not_to_have_attribute("aria-invalid", "true")
+    assert await page.locator("input[name=budget]").input_value() == "1234.56"
+
+
+async def test_days_are_chosen_by_keyboard_and_by_name(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    first, last = (page.locator(f"input[name=period_{end}]") for end in ("from", "to"))
+    opener = page.get_by_role("button", name=re.compile("Show calendar"))
+
+    await opener.focus()
+    await page.keyboard.press("Enter")
+    calendar = page.get_by_role("dialog", name="Billing period")
+    await expect(calendar.locator(".calendar-day[data-focused]")).to_have_count(1)
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")  # which goes on to the day after
+    await page.keyboard.press("Enter")
+    await expect(calendar).to_have_count(0)
+    assert await first.input_value() == "2026-11-08"
+    assert await last.input_value() == "2026-11-09"
+
+    await page.keyboard.press("Enter")
+    await calendar.get_by_role("button", name="Last month").press("Enter")
+    await expect(calendar).to_have_count(0)
+    assert (await first.input_value()).endswith("-01")
+    assert await last.input_value() >= await first.input_value()
+    await expect(opener).to_be_focused()
+
+    await opener.press("Enter")
+    await page.keyboard.press("Escape")
+    await expect(calendar).to_have_count(0)
+    await expect(opener).to_be_focused()
+
+
+async def test_options_are_looked_up_and_the_latest_answer_wins(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    asked: list[str] = []
+
+    async def answer(route: object, request: object) -> None:
+        text = request.url.partition("q=")[2]  # pyright: ignore[reportAttributeAccessIssue]
+        asked.append(text)
+        rows = [{"id": f"usr_{text}", "name": f"Found {text}", "email": "found@acme.example"}]
+        await route.fulfill(json={"data": rows})  # pyright: ignore[reportAttributeAccessIssue]
+
+    await page.route("**/api/v1/gallery?*", answer)
+    field = page.get_by_role("combobox", name=re.compile("Member"))
+    await field.press_sequentially("an")
+    await expect(page.get_by_role("option", name="Found an")).to_be_visible()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+
+    await expect(field).to_have_value("Found an")
+    assert await page.locator("input[name=member]").input_value() == "usr_an"
+    assert asked[-1] == "an"
+
+
+async def test_a_tooltip_opens_on_focus_and_leaves_with_escape(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    await page.get_by_role("button", name="Quiet").focus()
+
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("tooltip", name="Copy invoice number")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("tooltip")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Copy invoice number")).to_be_focused()
+
+
+async def test_a_menu_is_searched_by_its_first_letters(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    opener = page.get_by_role("button", name="Row actions")
+    await opener.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("menuitem", name="Open")).to_be_focused()
+
+    await page.keyboard.type("del")
+    await expect(page.get_by_role("menuitem", name="Delete")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(opener).to_be_focused()
+
+
+async def test_danger_wants_the_name_typed(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    opener = page.get_by_role("button", name="Revoke key")
+    await opener.focus()
+    await page.keyboard.press("Enter")
+    asking = page.get_by_role("alertdialog")
+    verb = asking.get_by_role("button", name="Revoke key")
+
+    await expect(verb).to_have_attribute("aria-disabled", "true")
+    await asking.get_by_label("Type Production to go on").fill("Production")
+    await expect(verb).not_to_have_attribute("aria-disabled", "true")
+    await verb.press("Enter")
+    await expect(asking).to_have_count(0)
+    await expect(page.get_by_role("status").filter(has_text="Key revoked").first).to_be_visible()
+    await expect(opener).to_be_focused()
+
+
+async def test_a_dialog_that_waits_says_why_the_act_failed(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    await page.get_by_role("button", name="Delete and wait").press("Enter")
+    asking = page.get_by_role("alertdialog")
+
+    await asking.get_by_role("button", name="Delete", exact=True).press("Enter")
+
+    await expect(asking.get_by_role("alert")).to_have_text("Somebody else deleted it a minute ago.")
+    await page.keyboard.press("Escape")
+    await expect(asking).to_have_count(0)
+
+
+async def test_an_empty_form_says_what_is_missing_and_leads_there(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    form = page.locator("#gallery-form")
+    await form.get_by_role("button", name="Save organisation").press("Enter")
+    summary = form.locator(".error-summary")
+
+    await expect(summary).to_be_focused()
+    await expect(page).to_have_title(re.compile("^Error: "))
+    for link, field in (("Enter organisation", "Organisation"), ("Choose model", "Model")):
+        await summary.get_by_role("link", name=link).press("Enter")
+        await expect(form.get_by_label(field, exact=True).first).to_be_focused()
+
+
+async def test_a_password_is_judged_while_it_is_typed_and_can_be_pasted(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    field = page.locator("#gallery-form-password")
+    said = page.locator(".strength")
+    for password, words in (
+        ("short", "Too short"),
+        ("aaaaaaaaaaaaa", "Easy to guess"),
+        ("kissa juoksi katolla yöllä", "Very hard to guess"),
+    ):
+        await field.fill(password)
+        await expect(said).to_have_text(words)
+
+    await paste(field, "from the manager")
+    await expect(field).to_have_value("from the manager")
+    await page.locator("#gallery-form").get_by_role("button", name="Show password").press("Enter")
+    await expect(field).to_have_attribute("type", "text")
+
+
+async def paste(field: Locator, text: str) -> None:
+    await field.fill("")
+    await field.focus()
+    await field.evaluate("(one, text) => document.execCommand('insertText', false, text)", text)
+
+
+async def test_files_are_dropped_checked_and_sent(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    await page.route("**/api/v1/gallery", lambda route: route.fulfill(status=201, json={"id": "file_1"}))
+    chosen = page.locator("#gallery-form-contract")
+
+    await chosen.set_input_files(
+        [
+            {"name": "contract.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-"},
+            {"name": "program.exe", "mimeType": "application/x-msdownload", "buffer": b"MZ"},
+        ]
+    )
+
+    rows = page.locator(".file-row")
+    await expect(rows.filter(has_text="contract.pdf")).to_have_attribute("data-state", "done")
+    await expect(rows.filter(has_text="program.exe")).to_contain_text("A file of this kind is not taken here")
+    assert await page.locator("input[name=contract]").input_value() == "file_1"
+    await page.get_by_role("button", name="Remove contract.pdf").press("Enter")
+    await expect(rows).to_have_count(1)
+    assert await page.locator("input[name=contract]").input_value() == ""
+
+
+async def test_a_note_that_was_put_away_stays_away(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    note = page.get_by_text("Keys may now belong to a project.")
+
+    await page.get_by_role("button", name="Put this note away").press("Enter")
+    await expect(note).to_have_count(0)
+    await expect(page.get_by_role("main")).to_be_focused()
+    await page.reload()
+    await settled(page, loading=DRAWING)
+    await expect(note).to_have_count(0)
+
+
+async def test_the_unfinished_bar_is_hatched_in_its_own_colour(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    strokes = page.locator(".chart pattern path")
+
+    await expect(page.locator(".bars .partial path").first).to_be_visible()
+    blue = await page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--series-1')")
+    drawn = await strokes.evaluate_all("all => all.map((one) => one.getAttribute('stroke'))")
+    assert "rgb({}, {}, {})".format(*bytes.fromhex(blue.strip().removeprefix("#"))) in drawn

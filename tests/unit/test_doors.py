@@ -1,0 +1,62 @@
+"""Which app of the web process answers an address, and what leads on to another."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from matrix_app import pages
+from matrix_app.doors import Doors
+from matrix_app.pages.registry import LED_ON, PAGES
+
+pages.load_all()
+
+HEADER = (b"x-frame-options", b"DENY")
+
+
+async def answer(path: str) -> list[MutableMapping[str, Any]]:
+    """What is sent for a GET of `path`; the apps behind the doors say their name."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    def app(name: str) -> Any:
+        async def behind(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"app", name.encode())]})
+
+        return behind
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request"}
+
+    doors = Doors(
+        api=app("api"), live=app("live"), pages=app("pages"), documents=[], headers=[HEADER], led_on=LED_ON
+    )
+    await doors({"type": "http", "path": path, "raw_path": path.encode()}, receive, send)
+    return sent
+
+
+async def test_a_console_without_a_page_leads_to_its_first_one() -> None:
+    for path in ("/governance", "/governance/"):
+        start, body = await answer(path)
+
+        assert start["status"] == 307
+        assert (b"location", b"/governance/organizations") in start["headers"]
+        assert HEADER in start["headers"]
+        assert body["body"] == b""
+
+
+async def test_what_leads_on_leads_to_a_page_and_hides_none() -> None:
+    assert set(LED_ON.values()) <= set(PAGES)
+    assert set(LED_ON).isdisjoint(PAGES)
+
+
+async def test_pages_and_api_are_told_apart_by_their_first_part() -> None:
+    for path, name in (
+        ("/governance/organizations", b"pages"),
+        ("/api/v1/keys", b"api"),
+        ("/v1/models", b"api"),
+    ):
+        [start] = await answer(path)
+        assert (b"app", name) in start["headers"]
