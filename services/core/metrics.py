@@ -23,6 +23,9 @@ GATEWAY_REQUESTS = Counter("matrix_gateway_requests_total", "Gateway calls", ["m
 GATEWAY_SECONDS = Histogram("matrix_gateway_request_seconds", "Gateway call, first to last byte", ["model"])
 GATEWAY_TOKENS = Counter("matrix_gateway_tokens_total", "Tokens as counted", ["model", "kind"])
 GATEWAY_UNSETTLED = Gauge(
-    "matrix_gateway_unsettled_calls", "Calls in the local journal not yet in the database"
+    "matrix_gateway_unsettled_calls", "Calls in the local journal that wait for the database"
+)
+GATEWAY_PARKED = Gauge(
+    "matrix_gateway_parked_calls", "Calls that the database refuses: in the local journal, not booked"
 )
 USAGE_INGESTED = Counter("matrix_usage_events_total", "Usage events by outcome", ["outcome"])
