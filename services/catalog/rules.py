@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from models.money import EXACT, exact
 
-# Usage of these by a model has to have a price; a call (the meter `requests`) may be priced.
+# Usage of these by a model has to have a price; a call that was served (the meter `requests`) may have one.
 MUST_BE_PRICED = frozenset({"prompt_tokens", "completion_tokens"})
 PRICEABLE = MUST_BE_PRICED | {"requests"}
 
@@ -58,7 +58,7 @@ NOT_RATED = Rated(_NOTHING, ())  # usage that no price is expected for
 
 
 def rate(values: Mapping[str, Decimal], terms: Mapping[str, Terms]) -> Rated:
-    """Cost of one event from what each meter (by slug) counted and the terms valid at its time.
+    """Cost of one event from what is charged of each meter (by slug) and the terms valid at its time.
 
     An event is priced wholly or not at all: with one price missing it has no cost and no lines.
     """

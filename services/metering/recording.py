@@ -229,7 +229,7 @@ def _rateable(
         return _Rateable(checked, added, NOT_RATED)
     values = {meter.slug: quantity for meter, quantity in added if meter.organization_id is None}
     terms = prices.at(event.model, currencies[checked.organization_id], checked.time)
-    return _Rateable(checked, added, rate(values, terms))
+    return _Rateable(checked, added, rate(rules.charged(values, event.properties), terms))
 
 
 def _row(n: int, one: _Rateable, currencies: Mapping[str, str]) -> dict[str, Any]:

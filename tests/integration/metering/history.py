@@ -13,7 +13,7 @@ from models.types import Aggregation
 from services.metering.rules import UsageEventIn
 from services.metering.sums import Figure, Filter, GroupBy
 
-PRICED = ("prompt_tokens", "completion_tokens")
+PRICED = ("prompt_tokens", "completion_tokens", "requests")
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class History:
     def _rate(self, event: UsageEventIn) -> tuple[dict[str, Fraction], bool]:
         costs: dict[str, Fraction] = {}
         for meter in PRICED:
-            used = event.properties[meter]
+            used = _served(event) if meter == "requests" else event.properties[meter]
             valid = [p for p in self.prices if p[:2] == (event.model, meter) and p[2] <= event.time]
             if valid:
                 _, _, _, amount, per_units = max(valid, key=lambda p: p[2])
                 costs[meter] = _round(Fraction(used) * Fraction(amount) / per_units)
-            elif used:
+            elif used and meter != "requests":  # which may do without a price
                 return {}, True
         return costs, False
 
@@ -89,6 +89,13 @@ class History:
                         sum(k.unpriced for k, _ in inside),
                     )
         return found
+
+
+def _served(event: UsageEventIn) -> int:
+    """Whether a call is charged as a request: it went well, or somebody hung up in the middle of it."""
+    said = event.properties
+    in_the_middle = said["status"] == 499 and said["prompt_tokens"] + said["completion_tokens"] > 0
+    return int(said["status"] < 400 or in_the_middle)
 
 
 def _said(event: UsageEventIn) -> tuple[Any, ...]:

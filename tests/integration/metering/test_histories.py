@@ -94,9 +94,9 @@ calls = st.builds(
     time=times,
     model=st.sampled_from(MODELS),
     key_id=st.sampled_from(KEYS),
-    prompt=st.integers(0, 3_000),
-    completion=st.integers(0, 3_000),
-    status=st.sampled_from([200, 200, 429, 502]),
+    prompt=st.one_of(st.just(0), st.integers(0, 3_000)),
+    completion=st.one_of(st.just(0), st.integers(0, 3_000)),
+    status=st.sampled_from([200, 200, 429, 499, 502]),
 )
 filters = st.builds(
     Filter,
@@ -224,7 +224,7 @@ class UsageHistory(RuleBasedStateMachine):
 
     @rule(
         model=st.sampled_from(MODELS),
-        meter=st.sampled_from(["prompt_tokens", "completion_tokens"]),
+        meter=st.sampled_from(["prompt_tokens", "completion_tokens", "requests"]),
         amount=st.sampled_from([Decimal(0), Decimal("0.15"), Decimal("0.000000000007"), Decimal(3)]),
         per_units=st.sampled_from([1, 3, 1_000_000]),
         day=st.integers(1, 40),
