@@ -47,11 +47,15 @@ class CostLine:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """`cost` is the sum of `lines`, or None when a meter of `unpriced` was used and had no valid price."""
+    """`cost` is the sum of `lines`, or None when a meter of `unpriced` was used and had no valid price.
+
+    `price_ids` are the prices that were there, also when another one was missing.
+    """
 
     cost: Decimal | None
     lines: tuple[CostLine, ...]
     unpriced: tuple[str, ...] = ()
+    price_ids: tuple[str, ...] = ()
 
 
 NOT_RATED = Rated(_NOTHING, ())  # usage that no price is expected for
@@ -73,9 +77,10 @@ def rate(values: Mapping[str, Decimal], terms: Mapping[str, Terms]) -> Rated:
             )
         elif meter in MUST_BE_PRICED and quantity:
             unpriced.append(meter)
+    price_ids = tuple([line.price_id for line in lines])
     if unpriced:
-        return Rated(None, (), tuple(unpriced))
-    return Rated(sum((line.amount for line in lines), _NOTHING), tuple(lines))
+        return Rated(None, (), tuple(unpriced), price_ids)
+    return Rated(sum((line.amount for line in lines), _NOTHING), tuple(lines), (), price_ids)
 
 
 @dataclass(slots=True)

@@ -248,7 +248,7 @@ def _row(n: int, one: _Rateable, currencies: Mapping[str, str]) -> dict[str, Any
         "content_hash": f"\\x{checked.content_hash.hex()}",
         "cost": None if rated.cost is None else f"{rated.cost:f}",
         "currency": currencies[checked.organization_id],
-        "price_ids": [line.price_id for line in rated.lines] or None,
+        "price_ids": rated.price_ids or None,
     }
 
 

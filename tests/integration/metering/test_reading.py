@@ -224,6 +224,25 @@ async def test_a_call_without_a_price_says_what_is_missing(world: World, client:
     assert (detail.row.cost, detail.explanation, detail.unpriced) == (None, (), ("prompt_tokens",))
 
 
+async def test_a_call_with_one_price_missing_names_that_one(world: World, client: Organization) -> None:
+    await price(world, LONG_AGO, model="wild", prompt_tokens="1", requests="1")
+    identifier = await call(client, 1, NOW, model="wild")
+    await price(world, NOW + timedelta(seconds=1), model="wild", completion_tokens="2")  # too late for it
+
+    async with unit_of_work(world.actor(client), clock=FixedClock(NOW)) as uow:
+        detail = await requests.detail(uow, identifier)
+        totals = [
+            (await queries.totals(uow, meter=meter, start=NOW - DAY, end=NOW + DAY, where=where))[0].figure
+            for meter in ("requests", "prompt_tokens", "completion_tokens")
+            for where in (Filter(), Filter(properties={"endpoint": "chat"}))
+        ]
+
+    assert (detail.row.cost, detail.explanation, detail.unpriced) == (None, (), ("completion_tokens",))
+    # It is priced wholly or not at all, in sums as well.
+    assert {(figure.cost, figure.unpriced) for figure in totals} == {(Decimal(0), 1)}
+    await assert_rollups_equal_raw()
+
+
 NOT_CHARGED, CHARGED = Decimal(0), Decimal("0.25")
 TOKENS = {"prompt_tokens": 1_000, "completion_tokens": 100}  # 0.0012 dollars
 NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0}
