@@ -23,13 +23,14 @@ from services.core import clock as clocks
 from services.core import events, tracing
 from services.core.actor import Actor
 from services.core.database import CROSSING_ROLE, Database, database
-from services.core.errors import Conflict, Unavailable
+from services.core.errors import Conflict, MatrixError, Unavailable
 from services.core.events import DomainEvent
 from services.core.wakeups import EVENTS_COMMITTED
 
 _Row = TypeVar("_Row", bound=SQLModel)
 
 _SCOPE = sa.text("select set_config('matrix.scope', :scope, true)")
+_LIMIT_STATEMENTS = sa.text("select set_config('statement_timeout', :to, true)")
 _CROSS = sa.text(f"set local role {CROSSING_ROLE}")
 _BUSINESS_NOW = sa.text(
     "select c.now_at, c.follows_wall from organization o join test_clock c on c.id = o.test_clock_id where o.id = :id"
@@ -83,6 +84,23 @@ class UnitOfWork:
     async def get(self, kind: type[_Row], identifier: Any, *, lock: bool = False) -> _Row | None:
         """A row by primary key as this role may see it. Services reach rows through policies instead."""
         return await self.session.get(kind, identifier, with_for_update=lock or None, populate_existing=lock)
+
+
+@asynccontextmanager
+async def statements_within(
+    uow: UnitOfWork, seconds: float, *, otherwise: MatrixError
+) -> AsyncGenerator[None, None]:
+    """Let each statement in the block take at most `seconds`. One that needs longer is stopped, `otherwise` is
+    raised, and the unit of work is at its end. For reads whose size a caller chooses."""
+    before = (await uow.execute("select current_setting('statement_timeout')")).scalar_one()
+    await uow.execute(_LIMIT_STATEMENTS, to=f"{seconds * 1_000:.0f}ms")
+    try:
+        yield
+    except OperationalError as error:
+        if _sqlstate(error) != _STOPPED:
+            raise
+        raise otherwise from error
+    await uow.execute(_LIMIT_STATEMENTS, to=before)
 
 
 @asynccontextmanager
@@ -165,5 +183,12 @@ class _OurErrors:
             ) from error
 
 
+_STOPPED = "57014"  # it took longer than its statement_timeout
+
+
 def _is_serialization(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "55P03"}
+    return _sqlstate(error) in {"40001", "40P01", "55P03"}
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)

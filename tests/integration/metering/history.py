@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
@@ -69,14 +69,20 @@ class History:
         group_by: GroupBy | None,
         where: Filter,
         now: datetime,
-    ) -> dict[tuple[int, str], Figure]:
-        """Figures by bucket and group, where something was seen."""
+        told_apart: Set[str] | None = None,
+    ) -> dict[tuple[int, str | None], Figure]:
+        """Figures by bucket and group, where something was seen. What is not of `told_apart` is the group None."""
+
+        def group_of(kept: Kept) -> str | None:
+            group = _group(kept.event, group_by)
+            return group if told_apart is None or group in told_apart else None
+
         seen = [kept for kept in self.events.values() if _matches(kept.event, meter, where)]
         counted = [(kept, value) for kept in seen if (value := _value(meter, kept.event)) is not None]
-        groups = {_group(kept.event, group_by) for kept, _ in counted}
-        found: dict[tuple[int, str], Figure] = {}
+        groups = {group_of(kept) for kept, _ in counted}
+        found: dict[tuple[int, str | None], Figure] = {}
         for group in groups:
-            members = [(kept, value) for kept, value in counted if _group(kept.event, group_by) == group]
+            members = [(kept, value) for kept, value in counted if group_of(kept) == group]
             for bucket in range(len(edges) - 1):
                 window = (edges[bucket], edges[bucket + 1])
                 inside = [pair for pair in members if window[0] <= pair[0].event.time < window[1]]

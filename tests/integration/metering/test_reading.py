@@ -358,7 +358,7 @@ async def test_groups_add_up_and_filters_narrow(world: World, client: Organizati
 
     async with unit_of_work(world.actor(client), clock=FixedClock(NOW)) as uow:
 
-        async def totals(**options: Any) -> dict[str, Decimal | None]:
+        async def totals(**options: Any) -> dict[str | None, Decimal | None]:
             found = await queries.totals(
                 uow, meter="prompt_tokens", start=NOW - DAY, end=NOW + DAY, **options
             )
