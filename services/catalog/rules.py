@@ -11,7 +11,7 @@ from models.money import EXACT, exact
 
 # Usage of these by a model has to have a price; a call that was served (the meter `requests`) may have one.
 MUST_BE_PRICED = frozenset({"prompt_tokens", "completion_tokens"})
-PRICEABLE = MUST_BE_PRICED | {"requests"}
+PRICEABLE = ("prompt_tokens", "completion_tokens", "requests")  # in the order of a price list
 
 UNIT_AMOUNT_MAX = Decimal(1_000_000)  # of the currency's major unit, for `per_units`
 PER_UNITS_MAX = 1_000_000_000

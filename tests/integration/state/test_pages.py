@@ -313,6 +313,40 @@ async def test_staff_sees_prices_and_upstreams_without_keys(client: Client, worl
     assert "very-secret" not in str(state.dict())
 
 
+async def test_the_price_book_comes_in_pages_of_what_was_chosen(client: Client, world: World) -> None:
+    operator = await world.organization(OrganizationKind.OPERATOR)
+    actor = world.actor(operator, Role.OPERATOR)
+    async with crossing(Reason.STAFF, actor=actor, clock=LONG_AGO) as uow:
+        for day in range(60):
+            starts = uow.wall_now + timedelta(days=day)
+            await price_book.set_price(
+                uow,
+                model=MODEL,
+                meter="requests",
+                currency="USD",
+                unit_amount=Decimal(day),
+                valid_from=starts,
+            )
+    staff, _ = await sign_in(world, operator, Role.OPERATOR)
+    staff.at = "/governance/prices"
+
+    state, _ = await staff.call(PricesState, "load")
+    assert [row["unit_amount"] for row in state.rows] == ["2", "8", "59"]  # however many ended before
+    assert (state.next_cursor, state.is_first) == ("", True)
+
+    staff.at = "/governance/prices?state=ended"
+    state, _ = await staff.call(PricesState, "load")
+    assert [row["unit_amount"] for row in state.rows] == [str(day) for day in range(58, 8, -1)]
+    _, answer = await staff.call(PricesState, "next_page")
+    staff.at = sent_to(answer)
+    assert staff.at.startswith("/governance/prices?state=ended&after=")
+    state, _ = await staff.call(PricesState, "load")
+    assert [row["unit_amount"] for row in state.rows] == [str(day) for day in range(8, -1, -1)]
+    assert (state.next_cursor, state.is_first) == ("", False)
+    _, answer = await staff.call(PricesState, "first_page")
+    assert sent_to(answer) == "/governance/prices?state=ended"
+
+
 async def test_a_mailbox_shows_one_address_to_anyone_and_all_to_staff_only(
     client: Client, world: World
 ) -> None:
