@@ -48,8 +48,8 @@ class Meter(Table, table=True):
 class UsageEvent(Table, table=True):
     """One fact, known by (organisation, source, event id) for ever. Retention clears `properties`, never keys.
 
-    `cost` is exact (12 places) in `currency`; null means no price was valid at `time`. `price_ids` are the
-    prices it was rated with, so that it can be explained whatever is set or planned later.
+    `cost` is exact (12 places) in `currency`; null means a price was missing at `time`. `price_ids` are the
+    prices that were there, so that it can be explained whatever is set or planned later.
     """
 
     __tablename__ = "usage_event"

@@ -9,13 +9,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from services.catalog.rules import PriceBook, Terms
+from services.catalog.rules import PRICEABLE, PriceBook, Terms
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
-HISTORY_ROWS_MAX = 1_000
-
-_COLUMNS = "id, model, meter, currency, unit_amount, per_units, valid_from, valid_to, created_by"
+_STATE = "case when valid_from > :at then 'planned' when valid_to <= :at then 'ended' else 'current' end"
+# No two prices share a place, and it never changes: prices are neither edited nor taken back.
+_PLACE = "model, currency, array_position(cast(:meters as text[]), meter), -extract(epoch from valid_from)"
 
 
 class PriceState(StrEnum):
@@ -41,41 +41,69 @@ class PriceRow:
 
 
 async def current(
-    uow: UnitOfWork, *, at: datetime | None = None, currency: str | None = None
+    uow: UnitOfWork,
+    *,
+    at: datetime | None = None,
+    currency: str | None = None,
+    after: str | None = None,
+    limit: int | None = None,
 ) -> list[PriceRow]:
-    """Prices valid at `at` (default: business now), by model and meter. Whoever may see models may see them."""
+    """Prices valid at `at` (default: business now), in the order of the book. Whoever may see models may see
+    them. They go on from behind the price `after`; without a limit they are all, at most one of each model,
+    currency and meter."""
     if not uow.actor.may(Capability.STAFF_PRICES_READ):
         uow.actor.require(Capability.MODELS_READ)
-    moment = at or uow.now
-    found = await uow.execute(
-        f"select {_COLUMNS} from price where valid_from <= :at and (valid_to is null or valid_to > :at)"
-        " and (cast(:currency as text) is null or currency = :currency) order by model, currency, meter",
-        at=moment,
-        currency=currency,
+    return await _listed(
+        uow, at=at or uow.now, states=[PriceState.CURRENT], currency=currency, after=after, limit=limit
     )
-    return [_row(row, moment) for row in found]
 
 
-async def history(uow: UnitOfWork, *, model: str | None = None) -> list[PriceRow]:
-    """Every price there is, was or will be, the newest of each model and meter first."""
+async def history(
+    uow: UnitOfWork,
+    *,
+    model: str | None = None,
+    states: Collection[PriceState] = (),
+    after: str | None = None,
+    limit: int,
+) -> list[PriceRow]:
+    """Prices there are, were or will be, from behind the price `after` (an id): by model and currency, what goes
+    in before what comes out, the newest first. No states means all."""
     uow.actor.require(Capability.STAFF_PRICES_READ)
-    found = await uow.execute(
-        f"select {_COLUMNS} from price where cast(:model as text) is null or model = :model"
-        " order by model, currency, meter, valid_from desc limit :most",
-        model=model,
-        most=HISTORY_ROWS_MAX,
-    )
     # Prices belong to nobody, so their state is told by wall time and not by any organisation's clock.
-    return [_row(row, uow.wall_now) for row in found]
+    return await _listed(
+        uow, at=uow.wall_now, states=states or list(PriceState), model=model, after=after, limit=limit
+    )
 
 
-def _row(row: Any, at: datetime) -> PriceRow:
-    if row.valid_from > at:
-        state = PriceState.PLANNED
-    elif row.valid_to is not None and row.valid_to <= at:
-        state = PriceState.ENDED
-    else:
-        state = PriceState.CURRENT
+async def _listed(
+    uow: UnitOfWork,
+    *,
+    at: datetime,
+    states: Collection[PriceState],
+    model: str | None = None,
+    currency: str | None = None,
+    after: str | None,
+    limit: int | None,
+) -> list[PriceRow]:
+    found = await uow.execute(
+        f"select id, model, meter, currency, unit_amount, per_units, valid_from, valid_to, created_by,"
+        f" {_STATE} as state from price"
+        f" where {_STATE} = any(:states) and (cast(:model as text) is null or model = :model)"
+        " and (cast(:currency as text) is null or currency = :currency)"
+        f" and (cast(:after as text) is null or ({_PLACE}) > (select {_PLACE} from price where id = :after))"
+        f" order by {_PLACE} limit cast(:most as bigint)",
+        at=at,
+        states=[state.value for state in states],
+        model=model,
+        currency=currency,
+        after=after,
+        meters=list(PRICEABLE),
+        most=limit,
+    )
+    return [_row(row) for row in found]
+
+
+def _row(row: Any) -> PriceRow:
     return PriceRow(
         row.id,
         row.model,
@@ -86,7 +114,7 @@ def _row(row: Any, at: datetime) -> PriceRow:
         row.valid_from,
         row.valid_to,
         row.created_by,
-        state,
+        PriceState(row.state),
     )
 
 

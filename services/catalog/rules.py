@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from models.money import EXACT, exact
 
-# Usage of these by a model has to have a price; a call (the meter `requests`) may be priced.
+# Usage of these by a model has to have a price; a call that was served (the meter `requests`) may have one.
 MUST_BE_PRICED = frozenset({"prompt_tokens", "completion_tokens"})
-PRICEABLE = MUST_BE_PRICED | {"requests"}
+PRICEABLE = ("prompt_tokens", "completion_tokens", "requests")  # in the order of a price list
 
 UNIT_AMOUNT_MAX = Decimal(1_000_000)  # of the currency's major unit, for `per_units`
 PER_UNITS_MAX = 1_000_000_000
@@ -47,18 +47,22 @@ class CostLine:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """`cost` is the sum of `lines`, or None when a meter of `unpriced` was used and had no valid price."""
+    """`cost` is the sum of `lines`, or None when a meter of `unpriced` was used and had no valid price.
+
+    `price_ids` are the prices that were there, also when another one was missing.
+    """
 
     cost: Decimal | None
     lines: tuple[CostLine, ...]
     unpriced: tuple[str, ...] = ()
+    price_ids: tuple[str, ...] = ()
 
 
 NOT_RATED = Rated(_NOTHING, ())  # usage that no price is expected for
 
 
 def rate(values: Mapping[str, Decimal], terms: Mapping[str, Terms]) -> Rated:
-    """Cost of one event from what each meter (by slug) counted and the terms valid at its time.
+    """Cost of one event from what is charged of each meter (by slug) and the terms valid at its time.
 
     An event is priced wholly or not at all: with one price missing it has no cost and no lines.
     """
@@ -73,9 +77,10 @@ def rate(values: Mapping[str, Decimal], terms: Mapping[str, Terms]) -> Rated:
             )
         elif meter in MUST_BE_PRICED and quantity:
             unpriced.append(meter)
+    price_ids = tuple([line.price_id for line in lines])
     if unpriced:
-        return Rated(None, (), tuple(unpriced))
-    return Rated(sum((line.amount for line in lines), _NOTHING), tuple(lines))
+        return Rated(None, (), tuple(unpriced), price_ids)
+    return Rated(sum((line.amount for line in lines), _NOTHING), tuple(lines), (), price_ids)
 
 
 @dataclass(slots=True)

@@ -112,7 +112,7 @@ def _start(valid_from: datetime | None, wall_now: datetime) -> datetime:
 
 def _check_terms(meter: str, currency: str, per_units: Any, starts: datetime) -> None:
     if meter not in PRICEABLE:
-        known = ", ".join(sorted(PRICEABLE))
+        known = ", ".join(PRICEABLE)
         raise Invalid(f"{meter!r} cannot be priced.", field="meter", next_step=f"Choose one of: {known}.")
     if type(per_units) is not int or not 1 <= per_units <= PER_UNITS_MAX:
         raise Invalid(f"A price is for 1 to {PER_UNITS_MAX:,} units.", field="per_units")

@@ -27,7 +27,10 @@ GATEWAY_REFUSED_UNRECORDED = Counter(
     "Refused calls beyond what one key may leave in the request log, so with neither row nor usage event",
 )
 GATEWAY_UNSETTLED = Gauge(
-    "matrix_gateway_unsettled_calls", "Calls in the local journal not yet in the database"
+    "matrix_gateway_unsettled_calls", "Calls in the local journal that wait for the database"
+)
+GATEWAY_PARKED = Gauge(
+    "matrix_gateway_parked_calls", "Calls that the database refuses: in the local journal, not booked"
 )
 USAGE_INGESTED = Counter("matrix_usage_events_total", "Usage events by outcome", ["outcome"])
 INVARIANT_BROKEN = Gauge("matrix_invariant_broken", "1 while an invariant is broken", ["invariant"])

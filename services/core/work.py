@@ -23,13 +23,14 @@ from services.core import clock as clocks
 from services.core import events, tracing
 from services.core.actor import Actor
 from services.core.database import CROSSING_ROLE, Database, database
-from services.core.errors import Conflict, Unavailable
+from services.core.errors import Conflict, MatrixError, Unavailable
 from services.core.events import DomainEvent
 from services.core.wakeups import EVENTS_COMMITTED
 
 _Row = TypeVar("_Row", bound=SQLModel)
 
 _SCOPE = sa.text("select set_config('matrix.scope', :scope, true)")
+_LIMIT_STATEMENTS = sa.text("select set_config('statement_timeout', :to, true)")
 _CROSS = sa.text(f"set local role {CROSSING_ROLE}")
 _BUSINESS_NOW = sa.text(
     "select c.now_at, c.follows_wall from organization o join test_clock c on c.id = o.test_clock_id where o.id = :id"
@@ -37,6 +38,7 @@ _BUSINESS_NOW = sa.text(
 
 # SQLSTATEs with a meaning of their own. Other operational errors, a shutdown (57P01) or a start (57P03) among
 # them, mean that the database cannot be reached.
+STOPPED = "57014"  # it took longer than its statement_timeout
 READ_ONLY = "25006"  # a standby, a server that was demoted, or a database kept from changes on purpose
 TWO_CHANGES_MET = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock timeout
 
@@ -88,6 +90,23 @@ class UnitOfWork:
     async def get(self, kind: type[_Row], identifier: Any, *, lock: bool = False) -> _Row | None:
         """A row by primary key as this role may see it. Services reach rows through policies instead."""
         return await self.session.get(kind, identifier, with_for_update=lock or None, populate_existing=lock)
+
+
+@asynccontextmanager
+async def statements_within(
+    uow: UnitOfWork, seconds: float, *, otherwise: MatrixError
+) -> AsyncGenerator[None, None]:
+    """Let each statement in the block take at most `seconds`. One that needs longer is stopped, `otherwise` is
+    raised, and the unit of work is at its end. For reads whose size a caller chooses."""
+    before = (await uow.execute("select current_setting('statement_timeout')")).scalar_one()
+    await uow.execute(_LIMIT_STATEMENTS, to=f"{seconds * 1_000:.0f}ms")
+    try:
+        yield
+    except OperationalError as error:
+        if _state(error) != STOPPED:
+            raise
+        raise otherwise from error
+    await uow.execute(_LIMIT_STATEMENTS, to=before)
 
 
 @asynccontextmanager

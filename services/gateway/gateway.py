@@ -290,6 +290,7 @@ class Gateway:
         while True:
             try:
                 await self._recoverer.recover(self._left_behind)
+                self._left_behind.clear()
                 failures, wait_s = 0, REFRESH_S
             except (Unavailable, Conflict, DBAPIError) as error:
                 failures += 1

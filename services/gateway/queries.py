@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.core.errors import not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
@@ -58,34 +59,74 @@ class UpstreamRow:
     models: int  # enabled ones that run there
 
 
-async def models(uow: UnitOfWork) -> list[ModelRow]:
-    """Models that clients may call, by slug. A model of a disabled upstream is listed and answers "not found"."""
+_STAFF_MODELS = (
+    "select m.id, m.slug, m.name, m.description, m.endpoints, m.context_tokens, m.created_at,"
+    " m.upstream_id, u.name as upstream_name, m.upstream_model, m.enabled, m.version"
+    " from model m join upstream u on u.id = m.upstream_id"
+)
+_UPSTREAMS = (
+    "select u.id, u.name, u.kind, u.base_url, u.api_key_sealed is not null as has_api_key,"
+    " u.connect_timeout_s, u.read_timeout_s, u.on_hangup, u.enabled, u.created_at, u.version,"
+    " (select count(*) from model m where m.upstream_id = u.id and m.enabled) as models"
+    " from upstream u"
+)
+
+
+async def models(uow: UnitOfWork, *, after: str = "", limit: int | None = None) -> list[ModelRow]:
+    """Models that clients may call, by slug, from behind the slug `after`; all of them without a limit. A model
+    of a disabled upstream is listed and answers "not found"."""
     uow.actor.require(Capability.MODELS_READ)
     rows = await uow.execute(
         "select id, slug, name, description, endpoints, context_tokens, created_at from model"
-        " where enabled order by slug"
+        " where enabled and slug > :after order by slug limit cast(:most as bigint)",
+        after=after,
+        most=limit,
     )
     return [ModelRow(**row) for row in rows.mappings()]
 
 
-async def staff_models(uow: UnitOfWork) -> list[StaffModelRow]:
-    """All models. `uow` is `crossing(Reason.STAFF, actor=...)`."""
+async def staff_models(uow: UnitOfWork, *, after: str = "", limit: int | None = None) -> list[StaffModelRow]:
+    """Models by slug, also those switched off, as `models` lists them. `uow` is `crossing(Reason.STAFF, actor=...)`."""
     uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
     rows = await uow.execute(
-        "select m.id, m.slug, m.name, m.description, m.endpoints, m.context_tokens, m.created_at,"
-        " m.upstream_id, u.name as upstream_name, m.upstream_model, m.enabled, m.version"
-        " from model m join upstream u on u.id = m.upstream_id order by m.slug"
+        f"{_STAFF_MODELS} where m.slug > :after order by m.slug limit cast(:most as bigint)",
+        after=after,
+        most=limit,
     )
     return [StaffModelRow(**row) for row in rows.mappings()]
 
 
-async def staff_upstreams(uow: UnitOfWork) -> list[UpstreamRow]:
-    """All upstreams. `uow` is `crossing(Reason.STAFF, actor=...)`."""
+async def staff_model(uow: UnitOfWork, model_id: str) -> StaffModelRow:
+    """One model for staff. Raises NotFound."""
+    uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
+    found = await uow.execute(f"{_STAFF_MODELS} where m.id = :id", id=model_id)
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise not_found("model", model_id)
+    return StaffModelRow(**row)
+
+
+async def staff_upstreams(
+    uow: UnitOfWork, *, after: tuple[str, str] | None = None, limit: int | None = None
+) -> list[UpstreamRow]:
+    """Upstreams by name, the built-in one first, from behind `after` = (kind, name) of the last one seen; all of
+    them without a limit. `uow` is `crossing(Reason.STAFF, actor=...)`."""
     uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
     rows = await uow.execute(
-        "select u.id, u.name, u.kind, u.base_url, u.api_key_sealed is not null as has_api_key,"
-        " u.connect_timeout_s, u.read_timeout_s, u.on_hangup, u.enabled, u.created_at, u.version,"
-        " (select count(*) from model m where m.upstream_id = u.id and m.enabled) as models"
-        " from upstream u order by u.kind = 'openai', u.name"
+        f"{_UPSTREAMS} where cast(:kind as text) is null or (u.kind = 'openai', u.name) > (:kind = 'openai', :name)"
+        " order by u.kind = 'openai', u.name limit cast(:most as bigint)",
+        kind=after[0] if after else None,
+        name=after[1] if after else "",
+        most=limit,
     )
     return [UpstreamRow(**row) for row in rows.mappings()]
+
+
+async def staff_upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamRow:
+    """One upstream for staff. Raises NotFound."""
+    uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
+    found = await uow.execute(f"{_UPSTREAMS} where u.id = :id", id=upstream_id)
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise not_found("upstream", upstream_id)
+    return UpstreamRow(**row)

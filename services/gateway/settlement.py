@@ -101,6 +101,7 @@ class Settler:
         self._on = on
         self._journal = journal
         self._waiting: deque[_Waiting] = deque()
+        self._parked: set[str] = set()
         self._used: dict[str, datetime] = {}
         self._used_written_at = time.monotonic()
         self._wake = asyncio.Event()
@@ -108,9 +109,14 @@ class Settler:
 
     @property
     def unsettled(self) -> int:
-        """Calls in the journal that are closed and not yet in the database."""
+        """Calls in the journal that are closed and wait for the database."""
         on_disk = sum(one.closed - one.settled for one in self._journal.segments())
         return on_disk + sum(1 for one in self._waiting if one.segment is None)
+
+    @property
+    def parked(self) -> int:
+        """Calls that the database refused since this process started: on disk only, for people to look at."""
+        return len(self._parked)
 
     def take(self, entry: Entry) -> None:
         """Accept a closed call. What memory has no room for waits on disk."""
@@ -135,6 +141,7 @@ class Settler:
         """Settle until cancelled."""
         # Counted when asked: a figure set once a round says nothing of a call that closed since.
         metrics.GATEWAY_UNSETTLED.set_function(lambda: self.unsettled)
+        metrics.GATEWAY_PARKED.set_function(lambda: self.parked)
         failures = 0
         while True:
             await self._pause(
@@ -199,7 +206,7 @@ class Settler:
         segment.settled = max(segment.settled, closed)
 
     async def settle_dead(self, path: Path) -> None:
-        """Settle what a dead process left in this segment, and delete it."""
+        """Settle what a dead process left in this segment, and delete it unless it holds a parked call."""
         calls = await asyncio.to_thread(journal.read_dead, path)
         refused: set[str] = set()
         for start in range(0, len(calls), BATCH_CALLS_MAX):
@@ -225,9 +232,12 @@ class Settler:
         except (MatrixError, DataError, IntegrityError, ValueError) as error:
             if len(calls) == 1:
                 log.error("call_cannot_be_settled", request_id=calls[0].id, error=str(error)[:500])
+                self._parked.add(calls[0].id)
                 return {calls[0].id}
             half = len(calls) // 2
             return await self._settle_calls(calls[:half]) | await self._settle_calls(calls[half:])
+        if self._parked:
+            self._parked.difference_update(call.id for call in calls)
         return set()
 
     async def _note_last_used(self) -> None:
@@ -239,29 +249,43 @@ class Settler:
 
 
 class Recoverer:
-    """Finds segments of dead processes and has them settled."""
+    """Finds segments of dead processes and has them settled.
+
+    A segment that holds a parked call stays where it is. It is tried once by each process, at its start or when
+    it is found: what was refused is refused again, and trying on would cost transactions for ever.
+    """
 
     def __init__(self, settler: Settler, slot: journal.Slot) -> None:
         self._settler = settler
         self._slot = slot
+        self._tried: dict[
+            Path, int
+        ] = {}  # segments that stay, by when they were written: names are used again
 
     async def recover(self, own: Sequence[Path]) -> None:
         """Settle `own` (what a former holder of our slot left) and whatever lies in free slots.
 
         Raises Unavailable or Conflict; what is not settled yet stays on disk for the next time.
         """
-        for path in own:
-            if path.exists():
-                await self._settler.settle_dead(path)
+        await self._settle(own)
         for number in self._other_slots():
             slot = journal.Slot.take(self._slot.directory, number)
             if slot is None:
                 continue  # its process lives and settles for itself
             try:
-                for path in slot.files():
-                    await self._settler.settle_dead(path)
+                await self._settle(slot.files())
             finally:
                 slot.release()
+        self._tried = {path: written for path, written in self._tried.items() if path.exists()}
+
+    async def _settle(self, segments: Sequence[Path]) -> None:
+        for path in segments:
+            if not path.exists():
+                continue
+            written = path.stat().st_mtime_ns
+            if self._tried.get(path) != written:
+                await self._settler.settle_dead(path)
+                self._tried[path] = written
 
     def _other_slots(self) -> list[int]:
         numbers = {int(path.name.partition("-")[0]) for path in self._slot.directory.glob("*-*.calls")}

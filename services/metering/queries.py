@@ -6,20 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from models.types import Aggregation
 from services.core.errors import Invalid, not_found
 from services.core.permissions import Capability
-from services.core.work import UnitOfWork
+from services.core.work import UnitOfWork, statements_within
 from services.identity import key_queries
 from services.metering import calendar, sums
 from services.metering.calendar import Granularity
 from services.metering.rules import MeterRule
-from services.metering.sums import EVERYTHING, Figure, Filter, GroupBy, Sum
+from services.metering.sums import EVERYTHING, Figure, Filter, GroupBy, Measure, Sum
 
+GROUPS_MAX = (
+    100  # told apart in one answer, those with most; senders choose their names, so there may be millions
+)
 SERIES_FIGURES_MAX = 50_000  # of all lines of one series
+READ_S_MAX = 10.0  # of one statement
 OVERVIEW_REQUESTS = 10
 
 
@@ -42,9 +46,10 @@ class MeterRow:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One figure a bucket. `group` is a model's slug or a key's id, "" when the series is not grouped."""
+    """One figure a bucket. `group` is a model's slug or a key's id, "" when the series is not grouped, and None
+    for all groups together that are not told apart."""
 
-    group: str
+    group: str | None
     points: tuple[Figure, ...]
 
 
@@ -62,7 +67,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    group: str
+    """One figure of a window; `group` as in a line."""
+
+    group: str | None
     figure: Figure
 
 
@@ -107,38 +114,67 @@ async def series(
 ) -> Series:
     """A meter (by slug) over time, in whole buckets of the organisation's calendar that touch [start, end).
 
-    A series that is not grouped has exactly one line, a grouped one a line for each group seen.
-    Raises NotFound for the meter, and Invalid for a window that is empty or too fine.
+    A series that is not grouped has exactly one line. A grouped one has a line for each group seen, at most
+    GROUPS_MAX and SERIES_FIGURES_MAX points: those with most, and last the rest together.
+    Raises NotFound for the meter, and Invalid for a window that is empty, too fine or too large to read.
     """
-    row = await _meter(uow, meter)
+    (one,) = await series_of(
+        uow, meters=[meter], start=start, end=end, granularity=granularity, group_by=group_by, where=where
+    )
+    return one
+
+
+async def series_of(
+    uow: UnitOfWork,
+    *,
+    meters: Sequence[str],
+    start: datetime,
+    end: datetime,
+    granularity: Granularity,
+    group_by: GroupBy | None = None,
+    where: Filter = EVERYTHING,
+    measure: Measure = Measure.QUANTITY,
+    groups_max: int | None = None,
+) -> list[Series]:
+    """As `series`, of several meters that tell the same groups apart: those with most of `measure` over all.
+
+    When grouped, the meters are such as `sums.leading` can rank together. `groups_max` asks for fewer lines.
+    """
+    rows = await _meters(uow, meters)
     home = await _home(uow)
     edges = calendar.edges(start, end, granularity, home.zone)
-    found = await sums.read(uow, [row.rule], edges, group_by=group_by, where=where)
-    return Series(
-        row,
-        granularity,
-        home.zone.key,
-        home.currency,
-        tuple(edges),
-        tuple(_lines(uow, row, found, len(edges) - 1, grouped=group_by is not None)),
-    )
+    buckets = len(edges) - 1
+    most = min(groups_max or GROUPS_MAX, GROUPS_MAX, SERIES_FIGURES_MAX // buckets - 1)
+    ranking = _Ranking(rows, measure, most)
+    found = await _read(uow, rows, edges, group_by, where, ranking)
+    return [
+        Series(
+            row,
+            granularity,
+            home.zone.key,
+            home.currency,
+            tuple(edges),
+            tuple(_lines(uow, row, found, buckets, grouped=group_by is not None)),
+        )
+        for row in rows
+    ]
 
 
 def _lines(
     uow: UnitOfWork, meter: MeterRow, found: Sequence[Sum], buckets: int, *, grouped: bool
 ) -> list[Line]:
-    groups = sorted({one.group for one in found}) if grouped else [""]
-    if len(groups) * buckets > SERIES_FIGURES_MAX:
-        raise Invalid(
-            f"{len(groups)} lines of {buckets} buckets are more than {SERIES_FIGURES_MAX:,} figures.",
-            field="granularity",
-            next_step="Choose a shorter window, a coarser granularity or a filter.",
-        )
+    own = [one for one in found if one.meter_id == meter.id]
+    groups = sorted({one.group for one in own}, key=_by_name) if grouped else [""]
     blank = _shown(uow, sums.empty(meter.aggregation))
     points = {group: [blank] * buckets for group in groups}
-    for one in found:
+    for one in own:
         points[one.group][one.bucket] = _shown(uow, one.figure)
     return [Line(group, tuple(figures)) for group, figures in points.items()]
+
+
+def _by_name(group: str | None) -> tuple[bool, str]:
+    """The rest together stands last."""
+    return group is None, group or ""
 
 
 async def totals(
@@ -150,24 +186,83 @@ async def totals(
     group_by: GroupBy | None = None,
     where: Filter = EVERYTHING,
 ) -> list[Total]:
-    """A meter (by slug) over the whole minutes that touch [start, end), as one figure for each group.
+    """A meter (by slug) over the whole minutes that touch [start, end), as one figure for each group: at most
+    GROUPS_MAX, those with most, and last the rest together.
 
     Not the sum of a series for meters that are no sums: ten users on each of two days may be ten users.
+    Raises NotFound for the meter, and Invalid for a window that is empty or too large to read.
     """
-    row = await _meter(uow, meter)
+    found = await totals_of(uow, meters=[meter], start=start, end=end, group_by=group_by, where=where)
+    return found[meter]
+
+
+async def totals_of(
+    uow: UnitOfWork,
+    *,
+    meters: Sequence[str],
+    start: datetime,
+    end: datetime,
+    group_by: GroupBy | None = None,
+    where: Filter = EVERYTHING,
+    ranked_by: Sequence[str] = (),
+    measure: Measure = Measure.QUANTITY,
+) -> dict[str, list[Total]]:
+    """As `totals`, by slug, of several meters that tell the same groups apart: those with most of `measure` over
+    the meters `ranked_by`, which are all of them if not said, and such as `sums.leading` can rank together.
+    """
+    rows = await _meters(uow, meters)
+    ranking = _Ranking([row for row in rows if not ranked_by or row.slug in ranked_by], measure, GROUPS_MAX)
     calendar.check_window(start, end)
     edges = [calendar.minute_floor(start), calendar.minute_ceiling(end)]
-    found = await sums.read(uow, [row.rule], edges, group_by=group_by, where=where)
-    if not found and group_by is None:
-        return [Total("", _shown(uow, sums.empty(row.aggregation)))]
-    return [Total(one.group, _shown(uow, one.figure)) for one in sorted(found, key=lambda one: one.group)]
+    found = await _read(uow, rows, edges, group_by, where, ranking)
+    return {row.slug: _totals(uow, row, found, grouped=group_by is not None) for row in rows}
 
 
-async def _meter(uow: UnitOfWork, slug: str) -> MeterRow:
-    for row in await meters(uow):
-        if row.slug == slug:
-            return row
-    raise not_found("meter", slug)
+def _totals(uow: UnitOfWork, meter: MeterRow, found: Sequence[Sum], *, grouped: bool) -> list[Total]:
+    own = [Total(one.group, _shown(uow, one.figure)) for one in found if one.meter_id == meter.id]
+    if not own and not grouped:
+        return [Total("", _shown(uow, sums.empty(meter.aggregation)))]
+    return sorted(own, key=lambda total: _by_name(total.group))
+
+
+class _Ranking(NamedTuple):
+    """Which groups are told apart: the `most` with most of `measure` over `meters`."""
+
+    meters: list[MeterRow]
+    measure: Measure
+    most: int
+
+
+async def _read(
+    uow: UnitOfWork,
+    meters: Sequence[MeterRow],
+    edges: list[datetime],
+    group_by: GroupBy | None,
+    where: Filter,
+    ranking: _Ranking,
+) -> list[Sum]:
+    too_large = Invalid(
+        "This window is too large to read at once.",
+        code="window_too_large",
+        next_step="Choose a shorter window, or leave out the filter by properties.",
+    )
+    read = [row.rule for row in meters]
+    async with statements_within(uow, READ_S_MAX, otherwise=too_large):
+        groups = None
+        if group_by is not None:
+            by = [row.rule for row in ranking.meters]
+            groups = await sums.leading(
+                uow, by, edges, group_by, where=where, measure=ranking.measure, most=ranking.most
+            )
+        return await sums.read(uow, read, edges, groups=groups, where=where)
+
+
+async def _meters(uow: UnitOfWork, slugs: Sequence[str]) -> list[MeterRow]:
+    known = {row.slug: row for row in await meters(uow)}
+    for slug in slugs:
+        if slug not in known:
+            raise not_found("meter", slug)
+    return [known[slug] for slug in slugs]
 
 
 async def _home(uow: UnitOfWork) -> _Home:

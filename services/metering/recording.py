@@ -20,7 +20,7 @@ from services.catalog.rules import NOT_RATED, PriceBook, Rated, rate
 from services.core.errors import Invalid
 from services.core.work import UnitOfWork
 from services.metering import locks, rules
-from services.metering.rules import CheckedEvent, EventKey, MeterRule
+from services.metering.rules import Adds, CheckedEvent, EventKey, MeterRule
 
 _NOTHING = Decimal(0)
 
@@ -119,8 +119,11 @@ _ADD = sa.text(
 )
 
 
-async def store(uow: UnitOfWork, events: Sequence[CheckedEvent]) -> Recorded:
-    """Write what is new of `events`, count exactly that, and say what became of each."""
+async def store(uow: UnitOfWork, events: Sequence[CheckedEvent], adds: Adds) -> Recorded:
+    """Write what is new of `events`, count exactly that, and say what became of each.
+
+    `adds` is `rules.added_by`, which refuses what a meter cannot take, or `rules.added_if_fit`.
+    """
     unique: dict[EventKey, CheckedEvent] = {}
     for checked in events:
         unique.setdefault(checked.key, checked)
@@ -133,7 +136,7 @@ async def store(uow: UnitOfWork, events: Sequence[CheckedEvent]) -> Recorded:
     currencies = await _currencies(uow, organizations)
     meters = await _meters(uow, organizations, {checked.event.type for checked in ordered})
     prices = await _prices(uow, ordered, meters, currencies)
-    rateable = [_rateable(checked, meters, currencies, prices) for checked in ordered]
+    rateable = [_rateable(checked, meters, currencies, prices, adds) for checked in ordered]
 
     rows = _json([_row(n, one, currencies) for n, one in enumerate(rateable)])
     found = await uow.execute(_INSERT, events=rows, received_at=uow.wall_now)
@@ -213,20 +216,20 @@ async def _prices(
 
 
 def _rateable(
-    checked: CheckedEvent, meters: _Meters, currencies: Mapping[str, str], prices: PriceBook
+    checked: CheckedEvent, meters: _Meters, currencies: Mapping[str, str], prices: PriceBook, adds: Adds
 ) -> _Rateable:
     event = checked.event
     platform = meters.get(("", event.type), [])
     added: list[tuple[MeterRule, Decimal]] = []
     for meter in platform + meters.get((checked.organization_id, event.type), []):
-        quantity = rules.added_by(meter, event.properties, checked.at)
+        quantity = adds(meter, event.properties, checked.at)
         if quantity is not None and meter.sums:
             added.append((meter, quantity))
     if not platform:
         return _Rateable(checked, added, NOT_RATED)
     values = {meter.slug: quantity for meter, quantity in added if meter.organization_id is None}
     terms = prices.at(event.model, currencies[checked.organization_id], checked.time)
-    return _Rateable(checked, added, rate(values, terms))
+    return _Rateable(checked, added, rate(rules.charged(values, event.properties), terms))
 
 
 def _row(n: int, one: _Rateable, currencies: Mapping[str, str]) -> dict[str, Any]:
@@ -245,7 +248,7 @@ def _row(n: int, one: _Rateable, currencies: Mapping[str, str]) -> dict[str, Any
         "content_hash": f"\\x{checked.content_hash.hex()}",
         "cost": None if rated.cost is None else f"{rated.cost:f}",
         "currency": currencies[checked.organization_id],
-        "price_ids": [line.price_id for line in rated.lines] or None,
+        "price_ids": rated.price_ids or None,
     }
 
 

@@ -172,5 +172,6 @@ async def _explained(uow: UnitOfWork, row: RequestRow) -> RequestDetail:
         if meter.platform and meter.event_type == rules.GATEWAY_TYPE
     }
     values = {slug: quantity for slug, quantity in counted.items() if quantity is not None}
-    rated = rate(values, await catalog.terms_by_id(uow, event.price_ids or ()))
+    terms = await catalog.terms_by_id(uow, event.price_ids or ())
+    rated = rate(rules.charged(values, event.properties), terms)
     return RequestDetail(row, rated.lines, rated.unpriced)

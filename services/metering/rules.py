@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -42,7 +42,8 @@ NUMERIC = frozenset(Aggregation) - {Aggregation.COUNT, Aggregation.UNIQUE}
 
 _REQUIRED = frozenset({"source", "event_id", "type", "time"})
 _FIELDS = _REQUIRED | {"properties", "model", "key_id"}
-_ONE = Decimal(1)
+_NOTHING, _ONE = Decimal(0), Decimal(1)
+_HUNG_UP = 499  # the status of a call whose caller left in the middle
 _MINUTE_CHARACTERS = len("2026-03-01T12:00")
 _CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 plus = EXACT.add  # of quantities and costs: never rounds, however long a sum gets
@@ -79,6 +80,9 @@ class MeterRule:
 
 
 EventKey = tuple[str, str, str]  # organisation, source, event id
+
+# What an event's properties add to a meter; the text names the event in refusals.
+Adds = Callable[[MeterRule, Mapping[str, Any], str], Decimal | None]
 
 
 @dataclass(slots=True)
@@ -121,6 +125,19 @@ def gateway_event(
     return UsageEventIn(
         GATEWAY_SOURCE, request_id, GATEWAY_TYPE, time, properties, model, key_id, organization_id
     )
+
+
+def charged(values: Mapping[str, Decimal], properties: Mapping[str, Any]) -> Mapping[str, Decimal]:
+    """What is rated of what a gateway call adds to the platform's meters (`values`, by slug).
+
+    A call that was refused or failed counts as a request and is not charged as one; nor is one whose caller
+    hung up before any token. Tokens are charged whatever became of their call.
+    """
+    status = properties.get("status", 0)
+    tokens = values.get("prompt_tokens", _NOTHING) + values.get("completion_tokens", _NOTHING)
+    if status < 400 or (status == _HUNG_UP and tokens):
+        return values
+    return {meter: quantity for meter, quantity in values.items() if meter != "requests"}
 
 
 def read_event(item: object, at: str) -> UsageEventIn:
@@ -305,6 +322,17 @@ def added_by(meter: MeterRule, properties: Mapping[str, Any], at: str) -> Decima
             raise Invalid(f"The meter {meter.slug!r} counts different simple values.", field=where)
         return _ONE
     return _quantity(value, meter.slug, where)
+
+
+def added_if_fit(meter: MeterRule, properties: Mapping[str, Any], at: str) -> Decimal | None:
+    """As `added_by`, but a value that the meter cannot take adds nothing, as it does in stored.py.
+
+    For events of our own: a meter that somebody made must never keep a call from being booked.
+    """
+    try:
+        return added_by(meter, properties, at)
+    except Invalid:
+        return None
 
 
 def _quantity(value: Any, meter: str, at: str) -> Decimal:

@@ -62,7 +62,8 @@ _COUNT_STORED = """
 async def record(uow: UnitOfWork, events: Sequence[UsageEventIn]) -> Recorded:
     """Store events of many organisations and count the new ones. Needs work that crosses tenants.
 
-    For our own senders: a settlement may come late, so no time window holds. Safe to repeat for ever.
+    For our own senders: a settlement may come late, so no time window holds, and what a meter cannot take
+    adds nothing to it: a meter of a tenant's must not decide whether usage is booked. Safe to repeat for ever.
     Raises Invalid naming the event, and TooLarge; then nothing of the batch is written.
     """
     if not events:
@@ -71,7 +72,7 @@ async def record(uow: UnitOfWork, events: Sequence[UsageEventIn]) -> Recorded:
     checked = [
         rules.check_event(event, event.organization_id, f"events[{n}]") for n, event in enumerate(events)
     ]
-    return await _store(uow, checked)
+    return await _store(uow, checked, rules.added_if_fit)
 
 
 async def ingest(uow: UnitOfWork, events: Sequence[UsageEventIn]) -> Recorded:
@@ -94,7 +95,7 @@ async def ingest(uow: UnitOfWork, events: Sequence[UsageEventIn]) -> Recorded:
         let_in = rules.check_event(event, uow.organization_id, at)
         rules.check_sent(let_in, now=uow.now)
         checked.append(let_in)
-    return await _store(uow, checked)
+    return await _store(uow, checked, rules.added_by)
 
 
 def _check_size(events: Sequence[UsageEventIn], most: int) -> None:
@@ -107,8 +108,8 @@ def _check_size(events: Sequence[UsageEventIn], most: int) -> None:
         )
 
 
-async def _store(uow: UnitOfWork, checked: list[rules.CheckedEvent]) -> Recorded:
-    recorded = await recording.store(uow, checked)
+async def _store(uow: UnitOfWork, checked: list[rules.CheckedEvent], adds: rules.Adds) -> Recorded:
+    recorded = await recording.store(uow, checked, adds)
     touched = {
         outcome.organization_id
         for outcome in recorded.outcomes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -54,16 +54,40 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Groups:
+    """How usage is told apart. What is not of `names` is one group together, called None; without `names`
+    there are few enough to tell all of them apart."""
+
+    by: GroupBy
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sum:
-    """One meter's figure in bucket number `bucket` (from 0) for one group ("" when not grouped)."""
+    """One meter's figure in bucket number `bucket` (from 0) for one group: "" when not grouped, None for the
+    rest together."""
 
     meter_id: str
     bucket: int
-    group: str
+    group: str | None
     figure: Figure
 
 
-_GROUPS = {None: "''", GroupBy.MODEL: "model", GroupBy.KEY: "key_id"}
+class Measure(StrEnum):
+    """What groups are ranked by."""
+
+    QUANTITY = "quantity"
+    COST = "cost"
+
+
+class _Sql(NamedTuple):
+    """A statement or a part of one, with the parameters it names."""
+
+    text: str
+    parameters: dict[str, Any]
+
+
+_COLUMNS = {GroupBy.MODEL: "model", GroupBy.KEY: "key_id"}
 
 
 def empty(aggregation: Aggregation) -> Figure:
@@ -77,18 +101,71 @@ async def read(
     meters: Sequence[MeterRule],
     edges: list[datetime],
     *,
-    group_by: GroupBy | None = None,
+    groups: Groups | None = None,
     where: Filter = EVERYTHING,
 ) -> list[Sum]:
     """Figures of the buckets between `edges` in which something was seen. Edges are whole UTC minutes."""
+    aggregations = {meter.id: meter.aggregation for meter in meters}
     found: list[Sum] = []
-    kept = [] if where.properties else [meter for meter in meters if meter.aggregation in SUMMED]
-    if kept:
-        found += await _from_rollups(uow, kept, edges, group_by, where)
-    for meter in meters:
-        if meter not in kept:
-            found += await _from_events(uow, meter, edges, group_by, where)
+    for statement in _statements(uow, meters, edges, groups, where):
+        rows = await uow.execute(sa.text(statement.text), statement.parameters)
+        found += [_sum(row, aggregations[row.meter_id]) for row in rows]
     return found
+
+
+# Of a mean its own size counts, not what it is a mean of.
+_RANKED_BY = {Aggregation.MAX: "largest", Aggregation.AVERAGE: "quantity / events"}
+_LEADING = """
+    select name from ({figures}) as figure
+    group by name order by sum({size}) desc nulls last, sum(quantity) desc nulls last, name limit :most
+"""
+
+
+async def leading(
+    uow: UnitOfWork,
+    meters: Sequence[MeterRule],
+    edges: list[datetime],
+    by: GroupBy,
+    *,
+    where: Filter = EVERYTHING,
+    measure: Measure = Measure.QUANTITY,
+    most: int,
+) -> Groups:
+    """The `most` groups of which there is most between the outer edges, over all of `meters`.
+
+    Several meters have to be sums, of one unit unless it is by cost, and not filtered by properties.
+    """
+    (statement,) = _statements(uow, meters, [edges[0], edges[-1]], Groups(by), where)
+    size = measure.value
+    if len(meters) == 1 and measure is Measure.QUANTITY:
+        size = _RANKED_BY.get(meters[0].aggregation, size)
+    ranking = sa.text(_LEADING.format(figures=statement.text, size=size))
+    found = await uow.execute(ranking, {**statement.parameters, "most": most})
+    names = tuple([row.name for row in found])
+    return Groups(by, names if len(names) == most else None)
+
+
+def _statements(
+    uow: UnitOfWork,
+    meters: Sequence[MeterRule],
+    edges: list[datetime],
+    groups: Groups | None,
+    where: Filter,
+) -> list[_Sql]:
+    """What reads the meters: one statement for all whose sums are kept, one for each of the others."""
+    kept = [] if where.properties else [meter for meter in meters if meter.aggregation in SUMMED]
+    made = [_over_rollups(uow, kept, edges, groups, where)] if kept else []
+    return made + [_over_events(uow, meter, edges, groups, where) for meter in meters if meter not in kept]
+
+
+def _grouping(groups: Groups | None) -> _Sql:
+    """The name of a row's group."""
+    if groups is None:
+        return _Sql("''", {})
+    column = _COLUMNS[groups.by]
+    if groups.names is None:
+        return _Sql(column, {})
+    return _Sql(f"case when {column} = any(:names) then {column} end", {"names": list(groups.names)})
 
 
 # -- roll-ups and deltas
@@ -110,18 +187,20 @@ _SUMS = """
 """
 
 
-async def _from_rollups(
+def _over_rollups(
     uow: UnitOfWork,
     meters: Sequence[MeterRule],
     edges: list[datetime],
-    group_by: GroupBy | None,
+    groups: Groups | None,
     where: Filter,
-) -> list[Sum]:
+) -> _Sql:
     spans: dict[str, list[tuple[datetime, datetime]]] = {"usage_delta": [(edges[0], edges[-1])]}
     for tile in tiles(edges):
         spans.setdefault(_TABLES[tile.rollup], []).append((tile.start, tile.end))
     narrowed, parameters = _narrowing("kept", where)
+    group = _grouping(groups)
     parameters |= {
+        **group.parameters,
         "organization_id": uow.organization_id,
         "meter_ids": [meter.id for meter in meters],
         "edges": _instants(edges[:-1]),
@@ -130,9 +209,7 @@ async def _from_rollups(
         parameters[f"{table}_starts"] = _instants([start for start, _ in pieces])
         parameters[f"{table}_ends"] = _instants([end for _, end in pieces])
     parts = " union all ".join(_KEPT.format(table=table, narrowed=narrowed) for table in spans)
-    statement = sa.text(_SUMS.format(group=_GROUPS[group_by], parts=parts))
-    aggregations = {meter.id: meter.aggregation for meter in meters}
-    return [_sum(row, aggregations[row.meter_id]) for row in await uow.execute(statement, parameters)]
+    return _Sql(_SUMS.format(group=group.text, parts=parts), parameters)
 
 
 _TABLES = {rollup: f"usage_{rollup}" for rollup in Rollup}
@@ -247,10 +324,11 @@ _AREA = """
 """
 
 
-async def _from_events(
-    uow: UnitOfWork, meter: MeterRule, edges: list[datetime], group_by: GroupBy | None, where: Filter
-) -> list[Sum]:
+def _over_events(
+    uow: UnitOfWork, meter: MeterRule, edges: list[datetime], groups: Groups | None, where: Filter
+) -> _Sql:
     narrowed, parameters = _narrowing("event", where)
+    group = _grouping(groups)
     value, counts = stored.value_of(meter.aggregation), stored.counts(meter.aggregation)
     seen = _SEEN.format(value=value, narrowed=narrowed)
     priced = meter.organization_id is None
@@ -259,16 +337,16 @@ async def _from_events(
         if priced
         else f"select event.*, cast(0 as numeric) as part from ({seen}) as event where {counts}"
     )
-    group = _GROUPS[group_by]
     if meter.aggregation is Aggregation.WEIGHTED_SUM:
         before = seen.replace("event.time >= :first and event.time < :last", "event.time < :first")
-        statement = _AREA.format(rated=rated, before=before, counts=counts, group=group)
+        statement = _AREA.format(rated=rated, before=before, counts=counts, group=group.text)
         parameters["now"] = uow.now
     else:
         largest = "max(value)" if meter.aggregation is Aggregation.MAX else "cast(null as numeric)"
         quantity = _QUANTITIES[meter.aggregation]
-        statement = _FIGURES.format(rated=rated, group=group, quantity=quantity, largest=largest)
+        statement = _FIGURES.format(rated=rated, group=group.text, quantity=quantity, largest=largest)
     parameters |= {
+        **group.parameters,
         "organization_id": uow.organization_id,
         "meter_id": meter.id,
         "event_type": meter.event_type,
@@ -280,5 +358,4 @@ async def _from_events(
         parameters["meter"] = meter.slug
     if meter.value_property is not None:
         parameters["property"] = meter.value_property
-    found = await uow.execute(sa.text(statement), parameters)
-    return [_sum(row, meter.aggregation) for row in found]
+    return _Sql(statement, parameters)

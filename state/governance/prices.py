@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -17,27 +16,47 @@ from state.filters import FilteredState
 from state.format import decimal_text, instant_text
 
 MILLION = Decimal(1_000_000)
-METERS = ("prompt_tokens", "completion_tokens", "requests")
+ROWS_PER_PAGE = 50
 
 
 class PricesState(FilteredState, rx.State):
-    """Prices of the chosen model; without a choice those of all models that hold now or are planned."""
+    """One page of the prices of the chosen model; without a choice of those of all models that hold now or are
+    planned."""
 
     _filter_keys: ClassVar[tuple[str, ...]] = ("model", "state")
 
     rows: list[dict[str, Any]] = []
     models: list[dict[str, str]] = []
+    next_cursor: str = ""
+    is_first: bool = True
     open_dialog: bool = False
 
     @page_event(Capability.STAFF_PRICES_READ, reads=True)
     async def load(self) -> None:
         chosen = self._show_filters()
+        cursor = self._query.get("after", "")
         async with self._staff_work() as uow:
-            prices = await catalog.history(uow, model=chosen.get("model"))
+            prices = await catalog.history(
+                uow,
+                model=chosen.get("model"),
+                states=_states(chosen.get("state", "")),
+                after=cursor or None,
+                limit=ROWS_PER_PAGE + 1,
+            )
             models = await gateway.staff_models(uow)
         self.models = [{"id": model.slug, "label": f"{model.name} ({model.slug})"} for model in models]
-        shown = sorted(_chosen(prices, chosen.get("state", "")), key=_order)
+        shown = prices[:ROWS_PER_PAGE]
         self.rows = [_shown(price) for price in shown]
+        self.next_cursor = shown[-1].id if len(prices) > ROWS_PER_PAGE else ""
+        self.is_first = not cursor
+
+    @page_event(Capability.STAFF_PRICES_READ)
+    async def next_page(self) -> Any:
+        return self._go(self._chosen_filters() | {"after": self.next_cursor})
+
+    @page_event(Capability.STAFF_PRICES_READ)
+    async def first_page(self) -> Any:
+        return self._go(self._chosen_filters())
 
     @page_event(Capability.STAFF_PRICES_WRITE)
     async def ask(self, is_open: bool) -> None:
@@ -50,16 +69,11 @@ class PricesState(FilteredState, rx.State):
         return PricesState.load
 
 
-def _chosen(prices: Sequence[PriceRow], state: str) -> list[PriceRow]:
-    if state == "all":
-        return list(prices)
-    wanted = {PriceState(state)} if state in set(PriceState) else {PriceState.CURRENT, PriceState.PLANNED}
-    return [price for price in prices if price.state in wanted]
-
-
-def _order(price: PriceRow) -> tuple[str, str, int, float]:
-    """By model and currency, what goes in before what comes out, the newest first."""
-    return price.model, price.currency, METERS.index(price.meter), -price.valid_from.timestamp()
+def _states(chosen: str) -> tuple[PriceState, ...]:
+    """The states of an address; without a choice what holds now or is planned."""
+    if chosen == "all":
+        return tuple(PriceState)
+    return (PriceState(chosen),) if chosen in set(PriceState) else (PriceState.CURRENT, PriceState.PLANNED)
 
 
 def _shown(price: PriceRow) -> dict[str, Any]:

@@ -16,12 +16,21 @@ from services.gateway import queries as gateway
 from services.identity import key_queries
 from services.metering import queries as metering
 from services.metering.queries import Series, Total
-from services.metering.sums import GroupBy
+from services.metering.sums import GroupBy, Measure
 from state.addresses import with_query
 from state.base import page_event
 from state.filters import FilteredState
 from state.format import decimal_text, figure_text, instant_text
-from state.portal.usage_view import METERS_OF, Question, drawing, fitting, measures, question, table_rows
+from state.portal.usage_view import (
+    METERS_OF,
+    SERIES_MAX,
+    Question,
+    drawing,
+    fitting,
+    measures,
+    question,
+    table_rows,
+)
 
 KEYS_OFFERED_MAX = 200
 MOMENT = timedelta(minutes=1)  # at midnight sharp, today has not begun to have a length
@@ -98,30 +107,36 @@ class UsageState(FilteredState, rx.State):
 async def _series(uow: UnitOfWork, asked: Question, zone: ZoneInfo) -> list[Series]:
     """One series for each meter that the measure adds up; all have the same buckets."""
     start = asked.within.start(uow.now, zone)
-    end = max(uow.now, start + MOMENT)
-    return [
-        await metering.series(
-            uow,
-            meter=meter,
-            start=start,
-            end=end,
-            granularity=asked.granularity,
-            group_by=asked.group_by,
-            where=asked.where,
-        )
-        for meter in METERS_OF[asked.measure]
-    ]
+    return await metering.series_of(
+        uow,
+        meters=METERS_OF[asked.measure],
+        start=start,
+        end=max(uow.now, start + MOMENT),
+        granularity=asked.granularity,
+        group_by=asked.group_by,
+        where=asked.where,
+        measure=_ranked(asked),
+        groups_max=SERIES_MAX,
+    )
 
 
 async def _totals(uow: UnitOfWork, asked: Question, start: datetime, end: datetime) -> dict[str, list[Total]]:
-    """Totals by meter and by group, which is the model when nothing else is asked for."""
-    group_by = asked.group_by or GroupBy.MODEL
-    return {
-        meter: await metering.totals(
-            uow, meter=meter, start=start, end=end, group_by=group_by, where=asked.where
-        )
-        for meter in TABLE_METERS
-    }
+    """Totals by meter and by group, which is the model when nothing else is asked for; the groups are those with
+    most of what the chart draws."""
+    return await metering.totals_of(
+        uow,
+        meters=TABLE_METERS,
+        start=start,
+        end=end,
+        group_by=asked.group_by or GroupBy.MODEL,
+        where=asked.where,
+        ranked_by=METERS_OF[asked.measure],
+        measure=_ranked(asked),
+    )
+
+
+def _ranked(asked: Question) -> Measure:
+    return Measure.COST if asked.measure == "cost" else Measure.QUANTITY
 
 
 def _drill_down(row: dict[str, Any], chosen: dict[str, str], since: str) -> str:

@@ -18,6 +18,7 @@ from state.format import decimal_text, instant_text
 SERIES_MAX = 6  # more lines than that cannot be told apart: the smallest become one
 BUCKETS_MAX = 400
 OTHER = "other"
+REST = "*"  # the id of a table's last row; no group is called that
 
 METERS_OF: Mapping[str, tuple[str, ...]] = {
     "requests": ("requests",),
@@ -121,13 +122,14 @@ def drawing(measure: str, series: Sequence[Series], names: Mapping[str, str]) ->
 
     `names` are those of groups. An empty label is the whole, OTHER the sum of the smallest: the page has the words.
     """
-    groups = _by_group(measure, series)
+    groups, others = _by_group(measure, series)
     ranked = sorted(groups, key=lambda group: (-sum(groups[group], Decimal(0)), group))
-    kept = ranked if len(ranked) <= SERIES_MAX else ranked[: SERIES_MAX - 1]
+    kept = ranked if len(ranked) + len(others) <= SERIES_MAX else ranked[: SERIES_MAX - 1]
+    others += [groups[group] for group in ranked[len(kept) :]]
     columns = [groups[group] for group in kept]
     lines = [{"key": f"s{place}", "label": names.get(group, group)} for place, group in enumerate(kept)]
-    if len(kept) < len(ranked):
-        columns.append(_added([groups[group] for group in ranked[len(kept) :]]))
+    if others:
+        columns.append(_added(others))
         lines.append({"key": f"s{len(kept)}", "label": OTHER})
     starts = [instant_text(start) for start in series[0].edges[:-1]] if series else []
     rows: list[dict[str, Any]] = [
@@ -139,13 +141,17 @@ def drawing(measure: str, series: Sequence[Series], names: Mapping[str, str]) ->
     return Drawing(rows, lines, sum(sums, Decimal(0)), max(sums))
 
 
-def _by_group(measure: str, series: Sequence[Series]) -> dict[str, list[Decimal]]:
+def _by_group(measure: str, series: Sequence[Series]) -> tuple[dict[str, list[Decimal]], list[list[Decimal]]]:
+    """Figures of each group, added up over the series, and those of the groups that were not told apart."""
     groups: dict[str, list[Decimal]] = {}
-    for one in series:
-        for line in one.lines:
-            values = [_amount(measure, figure) for figure in line.points]
+    others: list[list[Decimal]] = []
+    for line in (line for one in series for line in one.lines):
+        values = [_amount(measure, figure) for figure in line.points]
+        if line.group is None:
+            others.append(values)
+        else:
             groups[line.group] = _added([groups[line.group], values]) if line.group in groups else values
-    return groups
+    return groups, [_added(others)] if others else []
 
 
 def _amount(measure: str, figure: Figure) -> Decimal:
@@ -159,8 +165,8 @@ def _added(columns: Sequence[Sequence[Decimal]]) -> list[Decimal]:
 def table_rows(
     totals: Mapping[str, Sequence[Total]], names: Mapping[str, str], *, currency: str, with_cost: bool
 ) -> list[dict[str, Any]]:
-    """One row a group from the totals by meter slug, the dearest first."""
-    by_group: dict[str, dict[str, Figure]] = {}
+    """One row a group from the totals by meter slug, the dearest first, and last the rest together."""
+    by_group: dict[str | None, dict[str, Figure]] = {}
     for meter, found in totals.items():
         for total in found:
             by_group.setdefault(total.group, {})[meter] = total.figure
@@ -168,20 +174,23 @@ def table_rows(
         _table_row(group, figures, names, with_cost=with_cost) | {"currency": currency}
         for group, figures in by_group.items()
     ]
-    return sorted(rows, key=lambda row: (-Decimal(row["cost"] or 0), -Decimal(row["requests"]), row["id"]))
+    return sorted(
+        rows, key=lambda row: (row["rest"], -Decimal(row["cost"] or 0), -Decimal(row["requests"]), row["id"])
+    )
 
 
 def _table_row(
-    group: str, figures: Mapping[str, Figure], names: Mapping[str, str], *, with_cost: bool
+    group: str | None, figures: Mapping[str, Figure], names: Mapping[str, str], *, with_cost: bool
 ) -> dict[str, Any]:
     def quantity(meter: str) -> str:
         return decimal_text((figures[meter].quantity if meter in figures else None) or Decimal(0))
 
     costs = [figures[meter].cost or Decimal(0) for meter in METERS_OF["cost"] if meter in figures]
     return {
-        "id": group or "-",
-        "group": group,
-        "name": names.get(group, group),
+        "id": REST if group is None else group or "-",
+        "group": group or "",
+        "rest": group is None,
+        "name": names.get(group or "", group or ""),
         "requests": quantity("requests"),
         "failed": quantity("failed_requests"),
         "prompt_tokens": quantity("prompt_tokens"),

@@ -131,3 +131,35 @@ async def test_organisations_are_paged_and_searched(api: Api, operators: Organiz
     found = (await staff.get("staff/organizations?search=bet")).json()["data"]
     assert [row["name"] for row in found] == ["Beta"]
     assert (await staff.get(f"staff/organizations/{found[0]['id']}")).json() == found[0]
+
+
+async def test_every_list_of_the_catalogue_comes_in_pages(
+    api: Api, acme: Organization, operators: Organization
+) -> None:
+    staff = await api.browser(operators, Role.OPERATOR)
+    client = await api.key_client(acme)
+    for name in ("Third", "First", "Second"):
+        upstream = (await staff.post("staff/upstreams", json={**UPSTREAM, "name": name})).json()
+        slug = name.lower()
+        model = {"slug": slug, "name": name, "upstream_id": upstream["id"], "upstream_model": "m"}
+        assert (await staff.post("staff/models", json={**model, "context_tokens": 8_000})).status_code == 201
+        price = {"model": slug, "meter": "requests", "currency": "USD", "unit_amount": "1"}
+        assert (await staff.post("staff/prices", json=price)).status_code == 201
+
+    names = ["first", "second", "third"]
+    for caller, path, field in (
+        (staff, "staff/upstreams", "name"),
+        (staff, "staff/models", "slug"),
+        (staff, "staff/prices", "model"),
+        (client, "models", "slug"),
+        (client, "prices", "model"),
+    ):
+        first = (await caller.get(path, params={"limit": 2})).json()
+        following = {"limit": 2, "cursor": first["next_cursor"]}
+        second = (await caller.get(path, params=following)).json()
+        assert [row[field].lower() for row in first["data"] + second["data"]] == names, path
+        assert second["next_cursor"] is None
+        problem(await caller.get(path, params={"cursor": "bm90IG91cnM"}), 422, "cursor_invalid")
+        problem(await caller.get(path, params={"limit": 101}), 422, "invalid_input")
+    narrowed = {"model": "first", "cursor": (await staff.get("staff/prices?limit=1")).json()["next_cursor"]}
+    problem(await staff.get("staff/prices", params=narrowed), 422, "cursor_invalid")

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 
 from models.gateway import AiModel, Upstream
@@ -16,9 +17,11 @@ from models.types import Role
 from services.catalog.service import set_price
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
+from services.core.database import libpq_url
 from services.core.ids import new_id
 from services.gateway.calls import Call
 from services.gateway.settlement import settle
+from services.metering import queries
 from services.metering.service import ensure_platform_meters
 from tests.api.conftest import Api, problem
 
@@ -93,6 +96,40 @@ async def test_usage_is_read_back_in_every_way(api: Api, acme: Organization) -> 
     assert sum(Decimal(point["quantity"]) for point in points) == 10
     assert all(a["end"] == b["start"] for a, b in pairwise(points))
     assert [m["slug"] for m in (await client.get("meters")).json()["data"] if not m["platform"]] == ["pages"]
+
+
+async def test_of_many_groups_those_with_most_are_told_apart_and_the_rest_is_one(
+    api: Api, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "GROUPS_MAX", 2)
+    client = await api.browser(acme)
+    await client.post("meters", json=PAGES)
+    await client.post("usage/events", json=[event(n, model=f"m{n}") for n in range(1, 6)])
+    query = {"meter": "pages", "group_by": "model"}
+
+    totals = (await client.get("usage/totals", params=query)).json()["data"]
+    lines = (await client.get("usage", params=query)).json()["lines"]
+
+    assert [(total["group"], total["quantity"]) for total in totals] == [
+        ("m4", "4"),
+        ("m5", "5"),
+        (None, "6"),
+    ]
+    assert [line["group"] for line in lines] == ["m4", "m5", None]
+    whole = (await client.get("usage/totals", params={"meter": "pages"})).json()["data"]
+    assert whole[0]["quantity"] == "15"
+
+
+async def test_too_large_a_window_is_refused_with_a_way_out(
+    api: Api, acme: Organization, owner_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "READ_S_MAX", 0.2)
+    client = await api.browser(acme)
+    async with await psycopg.AsyncConnection.connect(libpq_url(owner_url)) as owner:
+        await owner.execute("lock table usage_event in access exclusive mode")
+        for path in ("usage", "usage/totals"):
+            answer = await client.get(path, params={"property": "region:eu"})
+            assert problem(answer, 422, "window_too_large")["next_step"]
 
 
 async def test_costs_are_hidden_from_those_who_may_not_see_them(api: Api, acme: Organization) -> None:

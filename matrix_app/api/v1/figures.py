@@ -44,8 +44,18 @@ class PointShown(FigureShown):
     end: AwareDatetime
 
 
+Group = Annotated[
+    str | None,
+    Field(
+        description="A model's slug or a key's id, empty when not grouped and for usage of none. At most"
+        f" {queries.GROUPS_MAX} groups are told apart, those with most; null, which comes last, is all the others"
+        " together, so that the whole is there"
+    ),
+]
+
+
 class LineShown(Shown):
-    group: str = Field(description="A model's slug or a key's id; empty when not grouped")
+    group: Group
     points: list[PointShown]
 
 
@@ -61,7 +71,7 @@ class SeriesShown(Shown):
 
 
 class TotalShown(FigureShown):
-    group: str
+    group: Group
 
 
 class TotalsShown(Shown):
@@ -96,7 +106,7 @@ async def usage(
     key: Names = [],  # noqa: B006
     properties: Properties = [],  # noqa: B006
 ) -> SeriesShown:
-    """A meter over time, by model or key if wanted."""
+    """A meter over time, by model or key if wanted: a line for each of those with most, and one for the rest."""
     where = _filter(model, key, properties)
     async with unit_of_work(who.actor) as uow:
         window_start, window_end = _window(uow, start, end)
@@ -123,7 +133,7 @@ async def totals(
     key: Names = [],  # noqa: B006
     properties: Properties = [],  # noqa: B006
 ) -> TotalsShown:
-    """A meter over one window as one figure, or one for each model or key."""
+    """A meter over one window as one figure, or one for each model or key with most and one for the rest."""
     where = _filter(model, key, properties)
     async with unit_of_work(who.actor) as uow:
         window_start, window_end = _window(uow, start, end)

@@ -5,8 +5,20 @@ from __future__ import annotations
 from pydantic import AwareDatetime
 
 from matrix_app.api.deps import Member
-from matrix_app.api.v1.shape import Exact, Instant, Shown, resource
+from matrix_app.api.v1.shape import (
+    PAGE_ROWS,
+    Cursor,
+    Exact,
+    Instant,
+    Limit,
+    Page,
+    Shown,
+    cursor_for,
+    position_in,
+    resource,
+)
 from services.catalog import queries as catalog
+from services.catalog.queries import PriceRow
 from services.core.work import unit_of_work
 from services.gateway import queries as gateway
 
@@ -23,10 +35,6 @@ class ModelShown(Shown):
     created_at: AwareDatetime
 
 
-class Models(Shown):
-    data: list[ModelShown]
-
-
 class PriceShown(Shown):
     """`per_units` of `meter` on `model` cost `unit_amount` of `currency` in [valid_from, valid_to)."""
 
@@ -41,20 +49,41 @@ class PriceShown(Shown):
     state: str
 
 
-class Prices(Shown):
-    data: list[PriceShown]
-
-
 @router.get("/models")
-async def models(who: Member) -> Models:
+async def models(who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[ModelShown]:
     """Models that can be called at /v1, by slug."""
+    position = position_in("models", {}, cursor)
     async with unit_of_work(who.actor) as uow:
-        return Models(data=[ModelShown.model_validate(row) for row in await gateway.models(uow)])
+        rows = await gateway.models(uow, after=position[0] if position else "", limit=limit + 1)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(
+        data=[ModelShown.model_validate(row) for row in rows[:limit]],
+        next_cursor=cursor_for("models", {}, [last.slug]) if last else None,
+    )
 
 
 @router.get("/prices")
-async def prices(who: Member, at: Instant | None = None, currency: str | None = None) -> Prices:
-    """Prices valid at `at`, which is now if left out."""
+async def prices(
+    who: Member,
+    at: Instant | None = None,
+    currency: str | None = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_ROWS,
+) -> Page[PriceShown]:
+    """Prices valid at `at`, which is now if left out, by model, currency and meter."""
+    filters: dict[str, object] = {"at": at, "currency": currency}
+    position = position_in("prices", filters, cursor)
     async with unit_of_work(who.actor) as uow:
-        rows = await catalog.current(uow, at=at, currency=currency)
-    return Prices(data=[PriceShown.model_validate(row) for row in rows])
+        rows = await catalog.current(
+            uow, at=at, currency=currency, after=position[0] if position else None, limit=limit + 1
+        )
+    return price_page("prices", filters, rows, limit)
+
+
+def price_page(query: str, filters: dict[str, object], rows: list[PriceRow], limit: int) -> Page[PriceShown]:
+    """The first `limit` of `rows`, which are one more if there is another page."""
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(
+        data=[PriceShown.model_validate(row) for row in rows[:limit]],
+        next_cursor=cursor_for(query, filters, [last.id]) if last else None,
+    )

@@ -8,7 +8,7 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
-from matrix_app.api.v1.models import PriceShown
+from matrix_app.api.v1.models import PriceShown, price_page
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
@@ -67,10 +67,6 @@ class UpstreamShown(Shown):
     models: int
 
 
-class Upstreams(Shown):
-    data: list[UpstreamShown]
-
-
 class NewUpstream(Body):
     name: str
     base_url: str = ""
@@ -100,10 +96,6 @@ class StaffModelShown(Shown):
     version: int
 
 
-class StaffModels(Shown):
-    data: list[StaffModelShown]
-
-
 class NewModel(Body):
     slug: str
     name: str
@@ -128,10 +120,6 @@ class NewPrice(Body):
     unit_amount: Exact = Field(description="Decimal in text, at most 12 places", examples=["0.15"])
     per_units: int = 1_000_000
     valid_from: Instant | None = Field(None, description="Now if left out; never in the past")
-
-
-class StaffPrices(Shown):
-    data: list[PriceShown]
 
 
 @router.get("/organizations")
@@ -185,10 +173,20 @@ async def resume(who: AnyCaller, organization_id: str) -> StaffOrganizationShown
 
 
 @router.get("/upstreams")
-async def list_upstreams(who: AnyCaller) -> Upstreams:
-    """Where models run."""
+async def list_upstreams(
+    who: AnyCaller, cursor: Cursor = None, limit: Limit = PAGE_ROWS
+) -> Page[UpstreamShown]:
+    """Where models run, by name, the built-in server first."""
+    position = position_in("staff.upstreams", {}, cursor)
     async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
-        return Upstreams(data=[UpstreamShown.model_validate(r) for r in await gateway.staff_upstreams(uow)])
+        rows = await gateway.staff_upstreams(
+            uow, after=(position[0], position[1]) if position else None, limit=limit + 1
+        )
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(
+        data=[UpstreamShown.model_validate(row) for row in rows[:limit]],
+        next_cursor=cursor_for("staff.upstreams", {}, [last.kind, last.name]) if last else None,
+    )
 
 
 @router.post("/upstreams", status_code=201, response_model=UpstreamShown)
@@ -202,7 +200,7 @@ async def add_upstream(who: AnyCaller, body: NewUpstream, repeat: RepeatOnce) ->
             api_key=body.api_key or "",
             allowed_private=settings().allow_private_upstreams,
         )
-        return await _upstream(uow, row.id)
+        return UpstreamShown.model_validate(await gateway.staff_upstream(uow, row.id))
 
     work = staff_work(who, Capability.STAFF_UPSTREAMS_WRITE)
     return await repeat.once(work, add, owner=who.actor.id)
@@ -220,19 +218,22 @@ async def change_upstream(who: AnyCaller, upstream_id: str, body: ChangedUpstrea
             api_key=body.api_key,
             allowed_private=settings().allow_private_upstreams,
         )
-        return await _upstream(uow, upstream_id)
-
-
-async def _upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamShown:
-    row = next(row for row in await gateway.staff_upstreams(uow) if row.id == upstream_id)
-    return UpstreamShown.model_validate(row)
+        return UpstreamShown.model_validate(await gateway.staff_upstream(uow, upstream_id))
 
 
 @router.get("/models")
-async def list_models(who: AnyCaller) -> StaffModels:
-    """All models, also those that are switched off."""
+async def list_models(
+    who: AnyCaller, cursor: Cursor = None, limit: Limit = PAGE_ROWS
+) -> Page[StaffModelShown]:
+    """All models by slug, also those that are switched off."""
+    position = position_in("staff.models", {}, cursor)
     async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
-        return StaffModels(data=[StaffModelShown.model_validate(r) for r in await gateway.staff_models(uow)])
+        rows = await gateway.staff_models(uow, after=position[0] if position else "", limit=limit + 1)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(
+        data=[StaffModelShown.model_validate(row) for row in rows[:limit]],
+        next_cursor=cursor_for("staff.models", {}, [last.slug]) if last else None,
+    )
 
 
 @router.post("/models", status_code=201, response_model=StaffModelShown)
@@ -241,7 +242,7 @@ async def add_model(who: AnyCaller, body: NewModel, repeat: RepeatOnce) -> Respo
 
     async def add(uow: UnitOfWork) -> StaffModelShown:
         row = await upstreams.add_model(uow, ModelFields(**body.model_dump()))
-        return await _model(uow, row.id)
+        return StaffModelShown.model_validate(await gateway.staff_model(uow, row.id))
 
     work = staff_work(who, Capability.STAFF_UPSTREAMS_WRITE)
     return await repeat.once(work, add, owner=who.actor.id)
@@ -253,20 +254,20 @@ async def change_model(who: AnyCaller, model_id: str, body: ChangedModel) -> Sta
     async with staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow:
         fields = ModelFields(**body.model_dump(exclude={"version"}))
         await upstreams.update_model(uow, model_id, fields, version=body.version)
-        return await _model(uow, model_id)
-
-
-async def _model(uow: UnitOfWork, model_id: str) -> StaffModelShown:
-    row = next(row for row in await gateway.staff_models(uow) if row.id == model_id)
-    return StaffModelShown.model_validate(row)
+        return StaffModelShown.model_validate(await gateway.staff_model(uow, model_id))
 
 
 @router.get("/prices")
-async def list_prices(who: AnyCaller, model: str | None = None) -> StaffPrices:
-    """Every price there is, was or will be."""
+async def list_prices(
+    who: AnyCaller, model: str | None = None, cursor: Cursor = None, limit: Limit = PAGE_ROWS
+) -> Page[PriceShown]:
+    """Every price there is, was or will be, by model, currency and meter, the newest first."""
+    filters: dict[str, object] = {"model": model}
+    position = position_in("staff.prices", filters, cursor)
     async with staff_work(who, Capability.STAFF_PRICES_READ) as uow:
-        rows = await catalog.history(uow, model=model)
-    return StaffPrices(data=[PriceShown.model_validate(row) for row in rows])
+        after = position[0] if position else None
+        rows = await catalog.history(uow, model=model, after=after, limit=limit + 1)
+    return price_page("staff.prices", filters, rows, limit)
 
 
 @router.post("/prices", status_code=201, response_model=PriceShown)

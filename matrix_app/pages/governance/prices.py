@@ -14,13 +14,14 @@ from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.shell.page import page_header
 from components.tables.filters import Filter, filter_bar
-from components.tables.table import Column, Table, data_table
+from components.tables.table import Column, Paging, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
+from services.catalog.rules import PRICEABLE
 from services.core.permissions import Capability
-from state.governance.prices import METERS, PricesState
+from state.governance.prices import PricesState
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
@@ -33,7 +34,7 @@ STATES = {
 
 
 def _meter(row: Row) -> rx.Component:
-    return rx.match(row["meter"], *[(name, t(f"meter.{name}")) for name in METERS], row["meter"].to(str))
+    return rx.match(row["meter"], *[(name, t(f"meter.{name}")) for name in PRICEABLE], row["meter"].to(str))
 
 
 def _until(row: Row) -> rx.Component:
@@ -57,7 +58,7 @@ PRICES = Table(
 
 
 def _set_price() -> rx.Component:
-    meters = [Option(name, t(f"meter.{name}")) for name in METERS]
+    meters = [Option(name, t(f"meter.{name}")) for name in PRICEABLE]
     fields = [
         select("model", t("prices.model"), PricesState.models),
         select("meter", t("prices.meter"), meters),
@@ -135,6 +136,12 @@ def prices() -> Drawn:
             empty=empty_state(t("prices.none"), t("prices.none_text"), icon_name="tags"),
             filtered=PricesState.filtered,
             on_clear_filters=PricesState.widen,
+            paging=Paging(
+                ~PricesState.is_first,
+                PricesState.next_cursor != "",
+                PricesState.first_page,
+                PricesState.next_page,
+            ),
             zone=SessionState.zone,
         ),
         class_name="listing",

@@ -11,6 +11,7 @@ from components.charts.chart import chart
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import ValueKind, value
 from components.forms.form import action_button
+from components.links import link
 from components.live.figures import live_refresh
 from components.shell.page import page_header, section
 from components.tables.filters import Filter, filter_bar
@@ -23,12 +24,19 @@ from state.portal.usage import UsageState
 from state.portal.usage_view import METERS_OF, RANGES, USUAL_MEASURE, USUAL_RANGE
 from state.session import SessionState
 
+
+def _group_name(row: rx.Var[dict[str, Any]]) -> rx.Component:
+    """Leads to the requests that a row is the sum of; the rest together is no list of its own."""
+    named = link(value(row["name"], "text"), href=row["href"].to(str))
+    return rx.cond(row["rest"].to(bool), t("usage.other"), named)
+
+
 TABLE = Table(
     "usage",
     "usage.table",
     row_key="id",
     columns=(
-        Column("name", "usage.group", kind="link", href="href", row_header=True),
+        Column("name", "usage.group", row_header=True, draw=_group_name),
         Column("requests", "usage.requests", kind="number"),
         Column("failed", "usage.failed", kind="number"),
         Column("prompt_tokens", "usage.input", kind="tokens"),

@@ -65,7 +65,8 @@ async def set_price(
 async def book(world: World, operator: Organization, now: datetime = NOW) -> list[tuple[Any, ...]]:
     async with unit_of_work(world.actor(operator, Role.OPERATOR), clock=FixedClock(now)) as uow:
         return [
-            (row.unit_amount, row.valid_from, row.valid_to, row.state) for row in await queries.history(uow)
+            (row.unit_amount, row.valid_from, row.valid_to, row.state)
+            for row in await queries.history(uow, limit=100)
         ]
 
 
@@ -97,6 +98,54 @@ async def test_prices_at_a_moment_are_those_valid_then(world: World, operator: O
     assert await amounts(NOW) == [Decimal("0.15")]
     assert await amounts(NOW + DAY - timedelta(microseconds=1)) == [Decimal("0.15")]
     assert await amounts(NOW + DAY) == [Decimal("0.20")]
+
+
+async def test_pages_of_the_book_hold_each_price_once_in_the_order_of_a_price_list(
+    world: World, operator: Organization
+) -> None:
+    """Prices change between the pages: none is shown twice, and none that was there is left out."""
+    for meter in ("requests", "completion_tokens", "prompt_tokens"):
+        for currency in ("USD", "EUR"):
+            for day in range(3):
+                await set_price(world, operator, meter=meter, currency=currency, now=NOW + day * DAY)
+    now = NOW + 2 * DAY
+    there = await listed(world, operator, now=now)
+    seen: list[queries.PriceRow] = []
+    while page := await listed(world, operator, now=now, after=seen[-1].id if seen else None, limit=4):
+        seen += page
+        await set_price(world, operator, currency="USD", now=now + len(seen) * DAY)
+
+    assert [row.id for row in seen if row.id in {row.id for row in there}] == [row.id for row in there]
+    assert len({row.id for row in seen}) == len(seen)
+    places = [(row.currency, row.meter, row.valid_from) for row in there]
+    assert places == [
+        (currency, meter, NOW + day * DAY)
+        for currency in ("EUR", "USD")
+        for meter in ("prompt_tokens", "completion_tokens", "requests")
+        for day in (2, 1, 0)
+    ]
+
+
+async def test_the_book_is_narrowed_by_state_before_it_is_cut(world: World, operator: Organization) -> None:
+    for day in range(5):
+        await set_price(world, operator, now=NOW + day * DAY)
+    now = NOW + 5 * DAY
+    await set_price(world, operator, now=now, valid_from=now + DAY)
+
+    async def days(*states: PriceState, limit: int = 2) -> list[int]:
+        rows = await listed(world, operator, now=now, states=states, limit=limit)
+        return [(row.valid_from - NOW).days for row in rows]
+
+    assert await days(PriceState.CURRENT, PriceState.PLANNED) == [6, 4]
+    assert await days(PriceState.ENDED) == [3, 2]
+    assert await days(limit=9) == [6, 4, 3, 2, 1, 0]
+
+
+async def listed(
+    world: World, operator: Organization, *, now: datetime, **options: Any
+) -> list[queries.PriceRow]:
+    async with unit_of_work(world.actor(operator, Role.OPERATOR), clock=FixedClock(now)) as uow:
+        return await queries.history(uow, **{"limit": 100, **options})
 
 
 REFUSED: list[tuple[str, dict[str, Any], type[MatrixError], str]] = [
@@ -167,7 +216,7 @@ async def test_who_may_see_and_change_the_book(world: World, operator: Organizat
         start = NOW + number * DAY
         with nullcontext() if may_read else pytest.raises(Forbidden):
             async with unit_of_work(world.actor(operator, role)) as uow:
-                await queries.history(uow)
+                await queries.history(uow, limit=100)
         with nullcontext() if may_write else pytest.raises(Forbidden):
             await set_price(world, operator, role=role, valid_from=start)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
@@ -13,7 +13,7 @@ from models.types import Aggregation
 from services.metering.rules import UsageEventIn
 from services.metering.sums import Figure, Filter, GroupBy
 
-PRICED = ("prompt_tokens", "completion_tokens")
+PRICED = ("prompt_tokens", "completion_tokens", "requests")
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class History:
     def _rate(self, event: UsageEventIn) -> tuple[dict[str, Fraction], bool]:
         costs: dict[str, Fraction] = {}
         for meter in PRICED:
-            used = event.properties[meter]
+            used = _served(event) if meter == "requests" else event.properties[meter]
             valid = [p for p in self.prices if p[:2] == (event.model, meter) and p[2] <= event.time]
             if valid:
                 _, _, _, amount, per_units = max(valid, key=lambda p: p[2])
                 costs[meter] = _round(Fraction(used) * Fraction(amount) / per_units)
-            elif used:
+            elif used and meter != "requests":  # which may do without a price
                 return {}, True
         return costs, False
 
@@ -69,14 +69,20 @@ class History:
         group_by: GroupBy | None,
         where: Filter,
         now: datetime,
-    ) -> dict[tuple[int, str], Figure]:
-        """Figures by bucket and group, where something was seen."""
+        told_apart: Set[str] | None = None,
+    ) -> dict[tuple[int, str | None], Figure]:
+        """Figures by bucket and group, where something was seen. What is not of `told_apart` is the group None."""
+
+        def group_of(kept: Kept) -> str | None:
+            group = _group(kept.event, group_by)
+            return group if told_apart is None or group in told_apart else None
+
         seen = [kept for kept in self.events.values() if _matches(kept.event, meter, where)]
         counted = [(kept, value) for kept in seen if (value := _value(meter, kept.event)) is not None]
-        groups = {_group(kept.event, group_by) for kept, _ in counted}
-        found: dict[tuple[int, str], Figure] = {}
+        groups = {group_of(kept) for kept, _ in counted}
+        found: dict[tuple[int, str | None], Figure] = {}
         for group in groups:
-            members = [(kept, value) for kept, value in counted if _group(kept.event, group_by) == group]
+            members = [(kept, value) for kept, value in counted if group_of(kept) == group]
             for bucket in range(len(edges) - 1):
                 window = (edges[bucket], edges[bucket + 1])
                 inside = [pair for pair in members if window[0] <= pair[0].event.time < window[1]]
@@ -89,6 +95,13 @@ class History:
                         sum(k.unpriced for k, _ in inside),
                     )
         return found
+
+
+def _served(event: UsageEventIn) -> int:
+    """Whether a call is charged as a request: it went well, or somebody hung up in the middle of it."""
+    said = event.properties
+    in_the_middle = said["status"] == 499 and said["prompt_tokens"] + said["completion_tokens"] > 0
+    return int(said["status"] < 400 or in_the_middle)
 
 
 def _said(event: UsageEventIn) -> tuple[Any, ...]:

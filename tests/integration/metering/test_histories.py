@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, TypeVar
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -94,9 +95,9 @@ calls = st.builds(
     time=times,
     model=st.sampled_from(MODELS),
     key_id=st.sampled_from(KEYS),
-    prompt=st.integers(0, 3_000),
-    completion=st.integers(0, 3_000),
-    status=st.sampled_from([200, 200, 429, 502]),
+    prompt=st.one_of(st.just(0), st.integers(0, 3_000)),
+    completion=st.one_of(st.just(0), st.integers(0, 3_000)),
+    status=st.sampled_from([200, 200, 429, 499, 502]),
 )
 filters = st.builds(
     Filter,
@@ -225,7 +226,7 @@ class UsageHistory(RuleBasedStateMachine):
 
     @rule(
         model=st.sampled_from(MODELS),
-        meter=st.sampled_from(["prompt_tokens", "completion_tokens"]),
+        meter=st.sampled_from(["prompt_tokens", "completion_tokens", "requests"]),
         amount=st.sampled_from([Decimal(0), Decimal("0.15"), Decimal("0.000000000007"), Decimal(3)]),
         per_units=st.sampled_from([1, 3, 1_000_000]),
         day=st.integers(1, 40),
@@ -282,6 +283,7 @@ class UsageHistory(RuleBasedStateMachine):
         where=filters,
         ago=st.integers(0, 40),
         days=st.integers(1, 41),
+        most=st.sampled_from([1, 2, queries.GROUPS_MAX]),
     )
     def compare_series(
         self,
@@ -291,12 +293,14 @@ class UsageHistory(RuleBasedStateMachine):
         where: Filter,
         ago: int,
         days: int,
+        most: int,
     ) -> None:
         meter = data.draw(st.sampled_from(self.meters))
         start = NOW - timedelta(days=ago)
         end = start + (timedelta(hours=20) if granularity is Granularity.MINUTE else timedelta(days=days))
         where = Filter(tuple(self.model(model) for model in where.models), where.keys, where.properties)
-        self.compare(meter, granularity, group_by, where, start, end)
+        with patch.object(queries, "GROUPS_MAX", most):
+            self.compare(meter, granularity, group_by, where, start, end)
 
     def compare(
         self,
@@ -318,7 +322,8 @@ class UsageHistory(RuleBasedStateMachine):
         edges = list(series.edges)
         assert edges[0] <= start
         assert edges[-1] >= end
-        true = self.history.figures(meter, edges, group_by, where, NOW)
+        names = self.told_apart(meter, edges, group_by, where, {total.group for total in totals})
+        true = self.history.figures(meter, edges, group_by, where, NOW, names)
         blank = empty(meter.aggregation)
         seen = {
             (bucket, line.group): figure
@@ -327,10 +332,30 @@ class UsageHistory(RuleBasedStateMachine):
             if figure != blank
         }
         assert seen == {place: figure for place, figure in true.items() if figure != blank}
-        whole = self.history.figures(meter, [edges[0], edges[-1]], group_by, where, NOW)
+        whole = self.history.figures(meter, [edges[0], edges[-1]], group_by, where, NOW, names)
         assert {total.group: total.figure for total in totals if total.figure != blank} == {
             group: figure for (_, group), figure in whole.items()
         }
+
+    def told_apart(
+        self,
+        meter: MeterSpec,
+        edges: list[datetime],
+        group_by: GroupBy | None,
+        where: Filter,
+        given: set[str | None],
+    ) -> set[str] | None:
+        """The groups given by name, which must be few and those with most; None when that is all."""
+        if None not in given:
+            assert group_by is None or len(given) <= queries.GROUPS_MAX
+            return None
+        names = {name for name in given if name is not None}
+        assert len(names) == queries.GROUPS_MAX
+        whole = self.history.figures(meter, [edges[0], edges[-1]], group_by, where, NOW)
+        sizes = {group: figure.quantity or 0 for (_, group), figure in whole.items()}
+        others = max(size for group, size in sizes.items() if group not in names)
+        assert all(sizes.get(name, 0) >= others for name in names)
+        return names
 
 
 QUICK = settings(

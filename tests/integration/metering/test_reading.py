@@ -25,6 +25,7 @@ from services.metering.calendar import Granularity
 from services.metering.requests import RequestFilter
 from services.metering.rules import UsageEventIn
 from services.metering.sums import Filter, GroupBy
+from tests.checks import assert_rollups_equal_raw
 from tests.world import LONG_AGO, World
 
 # 00:30 on 1 July in Kolkata: a new day and a new month there, while it is June in London.
@@ -57,12 +58,21 @@ async def client(world: World) -> Organization:
     return await world.organization(timezone="Asia/Kolkata")
 
 
-async def price(world: World, now: datetime, **amounts: str) -> None:
+async def price(
+    world: World, now: datetime, *, model: str = "small", per_units: int = 1_000_000, **amounts: str
+) -> None:
     operator = await world.organization(OrganizationKind.OPERATOR)
     staff = world.actor(operator, Role.OPERATOR)
     async with crossing(Reason.STAFF, actor=staff, clock=FixedClock(now)) as uow:
         for meter, amount in amounts.items():
-            await set_price(uow, model="small", meter=meter, currency="USD", unit_amount=Decimal(amount))
+            await set_price(
+                uow,
+                model=model,
+                meter=meter,
+                currency="USD",
+                unit_amount=Decimal(amount),
+                per_units=per_units,
+            )
 
 
 async def call(client: Organization, number: int, at: datetime, **given: Any) -> str:
@@ -214,6 +224,71 @@ async def test_a_call_without_a_price_says_what_is_missing(world: World, client:
     assert (detail.row.cost, detail.explanation, detail.unpriced) == (None, (), ("prompt_tokens",))
 
 
+async def test_a_call_with_one_price_missing_names_that_one(world: World, client: Organization) -> None:
+    await price(world, LONG_AGO, model="wild", prompt_tokens="1", requests="1")
+    identifier = await call(client, 1, NOW, model="wild")
+    await price(world, NOW + timedelta(seconds=1), model="wild", completion_tokens="2")  # too late for it
+
+    async with unit_of_work(world.actor(client), clock=FixedClock(NOW)) as uow:
+        detail = await requests.detail(uow, identifier)
+        totals = [
+            (await queries.totals(uow, meter=meter, start=NOW - DAY, end=NOW + DAY, where=where))[0].figure
+            for meter in ("requests", "prompt_tokens", "completion_tokens")
+            for where in (Filter(), Filter(properties={"endpoint": "chat"}))
+        ]
+
+    assert (detail.row.cost, detail.explanation, detail.unpriced) == (None, (), ("completion_tokens",))
+    # It is priced wholly or not at all, in sums as well.
+    assert {(figure.cost, figure.unpriced) for figure in totals} == {(Decimal(0), 1)}
+    await assert_rollups_equal_raw()
+
+
+NOT_CHARGED, CHARGED = Decimal(0), Decimal("0.25")
+TOKENS = {"prompt_tokens": 1_000, "completion_tokens": 100}  # 0.0012 dollars
+NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0}
+CALLS_BY_STATUS: list[tuple[int, dict[str, int], Decimal]] = [
+    (200, TOKENS, CHARGED),
+    (200, NO_TOKENS, CHARGED),
+    (429, NO_TOKENS, NOT_CHARGED),
+    (502, NO_TOKENS, NOT_CHARGED),
+    (502, TOKENS, NOT_CHARGED),  # it broke off: the tokens that were sent are charged
+    (503, NO_TOKENS, NOT_CHARGED),
+    (503, TOKENS, NOT_CHARGED),
+    (499, NO_TOKENS, NOT_CHARGED),
+    (499, TOKENS, CHARGED),
+    (499, {"prompt_tokens": 10, "completion_tokens": 0}, CHARGED),  # embeddings
+]
+
+
+async def test_a_price_of_a_request_is_charged_for_calls_that_were_served(
+    world: World, client: Organization
+) -> None:
+    await price(world, LONG_AGO, per_units=1, requests="0.25")
+    ids = [
+        await call(client, n, NOW, status=status, **tokens)
+        for n, (status, tokens, _) in enumerate(CALLS_BY_STATUS)
+    ]
+
+    async with unit_of_work(world.actor(client), clock=FixedClock(NOW)) as uow:
+        for identifier, (_, tokens, charge) in zip(ids, CALLS_BY_STATUS, strict=True):
+            detail = await requests.detail(uow, identifier)
+            lines = {line.meter: line.amount for line in detail.explanation}
+            of_tokens = Decimal(tokens["prompt_tokens"] + 2 * tokens["completion_tokens"]) / 1_000_000
+            assert detail.row.cost == charge + of_tokens == sum(lines.values())
+            assert lines.get("requests", NOT_CHARGED) == charge
+            assert detail.unpriced == ()
+        window: dict[str, Any] = {"start": NOW - DAY, "end": NOW + DAY}
+        (counted,) = await queries.totals(uow, meter="requests", **window)
+        raw = Filter(properties={"endpoint": "chat"})
+        (from_events,) = await queries.totals(uow, meter="requests", where=raw, **window)
+
+    # Every call is counted as a request, charged or not.
+    assert counted.figure == from_events.figure
+    assert counted.figure.quantity == len(CALLS_BY_STATUS)
+    assert counted.figure.cost == sum(charge for _, _, charge in CALLS_BY_STATUS)
+    await assert_rollups_equal_raw()
+
+
 # -- the list
 
 
@@ -283,7 +358,7 @@ async def test_groups_add_up_and_filters_narrow(world: World, client: Organizati
 
     async with unit_of_work(world.actor(client), clock=FixedClock(NOW)) as uow:
 
-        async def totals(**options: Any) -> dict[str, Decimal | None]:
+        async def totals(**options: Any) -> dict[str | None, Decimal | None]:
             found = await queries.totals(
                 uow, meter="prompt_tokens", start=NOW - DAY, end=NOW + DAY, **options
             )

@@ -226,6 +226,35 @@ async def test_a_new_meter_counts_what_is_there_and_what_comes_meanwhile(
     await assert_rollups_equal_raw()
 
 
+async def test_our_own_senders_count_what_fits_and_are_never_refused_by_a_tenant_s_meter(
+    world: World,
+) -> None:
+    """Meters made before and after the events agree on each of them."""
+    organization = await world.organization()
+    values: list[Any] = [1, "2.5", -4, "x", True, [1], {"a": 1}, None, 10**19, 0.1, "", "1,5"]
+    summed = [Aggregation.SUM, Aggregation.MAX, Aggregation.AVERAGE]
+
+    async def make(when: str) -> None:
+        for aggregation in Aggregation:
+            named = None if aggregation is Aggregation.COUNT else "seconds"
+            slug = f"{when}_{aggregation}"
+            await make_meter(world, organization, slug=slug, aggregation=aggregation, value_property=named)
+
+    await make("before")
+    async with crossing(Reason.GATEWAY_SETTLEMENT, clock=CLOCK) as uow:
+        events = [job(str(n), value, organization_id=organization.id) for n, value in enumerate(values)]
+        assert (await service.record(uow, events)).accepted == len(values)
+    await make("after")
+
+    for aggregation in Aggregation:
+        before, after = [
+            await seconds(world, organization, f"{w}_{aggregation}") for w in ("before", "after")
+        ]
+        assert before == after
+        assert before.events == 3 or aggregation not in summed
+    await assert_rollups_equal_raw()
+
+
 async def test_a_new_meter_skips_stored_values_it_would_refuse(world: World) -> None:
     organization = await world.organization()
     values: list[Any] = [1, "2.5", -4, "x", True, [1], None, 10**19, "0.1234567890123"]

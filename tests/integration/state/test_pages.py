@@ -15,6 +15,7 @@ from services.core.crossing import Reason, crossing
 from services.core.work import unit_of_work
 from services.gateway import upstreams
 from services.identity import keys
+from services.metering import queries as metering
 from services.metering import rules, service
 from state.account import ConfirmState, WelcomeState
 from state.governance.prices import PricesState
@@ -54,12 +55,17 @@ async def client(world: World) -> Client:
 
 
 async def called(
-    organization: Organization, request_id: str, *, status: int = 200, ago: timedelta = timedelta()
+    organization: Organization,
+    request_id: str,
+    *,
+    status: int = 200,
+    ago: timedelta = timedelta(),
+    key_id: str = "",
 ) -> None:
     """One call of the gateway, booked as its settlement books it."""
     event = rules.gateway_event(
-        organization_id=organization.id, request_id=request_id, time=datetime.now(UTC) - ago, model=MODEL, key_id="",
-        prompt_tokens=100, completion_tokens=50, endpoint="chat", status=status,
+        organization_id=organization.id, request_id=request_id, time=datetime.now(UTC) - ago, model=MODEL,
+        key_id=key_id, prompt_tokens=100, completion_tokens=50, endpoint="chat", status=status,
     )  # fmt: skip
     async with crossing(Reason.GATEWAY_SETTLEMENT) as uow:
         recorded = await service.record(uow, [event])
@@ -133,6 +139,23 @@ async def test_the_sums_of_usage_are_the_sums_of_its_rows_and_of_the_overview(
     assert Decimal(usage.sums["cost"]) == Decimal(today["cost"]) == Decimal("0.0018")
     assert sum(Decimal(row["s0"]) for row in usage.chart_rows) == Decimal("0.0018")
     assert usage.rows[0]["href"].startswith(f"/portal/requests?model={MODEL}&since=")
+
+
+async def test_keys_beyond_those_that_are_told_apart_are_one_last_row(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metering, "GROUPS_MAX", 2)
+    visitor, organization = client
+    for number, key_id in enumerate("aabbccd"):
+        await called(organization, f"req_{number}", key_id=f"apikey_{key_id}")
+    visitor.at = "/portal/usage?range=24h&group=key"
+
+    usage, _ = await visitor.call(UsageState, "load")
+
+    rows = [(row["group"], row["requests"], row["rest"]) for row in usage.rows]
+    assert rows == [("apikey_a", "2", False), ("apikey_b", "2", False), ("", "3", True)]
+    assert (usage.sums["requests"], usage.chart_total) == ("7", "7")
+    assert [line["label"] for line in usage.chart_lines] == ["apikey_a", "apikey_b", "other"]
 
 
 async def test_newer_usage_is_announced_and_waits(client: Client) -> None:
@@ -288,6 +311,40 @@ async def test_staff_sees_prices_and_upstreams_without_keys(client: Client, worl
     }
     assert (state.sent["enabled"], state.sent["api_key"], state.open_dialog) == (False, None, "toggle")
     assert "very-secret" not in str(state.dict())
+
+
+async def test_the_price_book_comes_in_pages_of_what_was_chosen(client: Client, world: World) -> None:
+    operator = await world.organization(OrganizationKind.OPERATOR)
+    actor = world.actor(operator, Role.OPERATOR)
+    async with crossing(Reason.STAFF, actor=actor, clock=LONG_AGO) as uow:
+        for day in range(60):
+            starts = uow.wall_now + timedelta(days=day)
+            await price_book.set_price(
+                uow,
+                model=MODEL,
+                meter="requests",
+                currency="USD",
+                unit_amount=Decimal(day),
+                valid_from=starts,
+            )
+    staff, _ = await sign_in(world, operator, Role.OPERATOR)
+    staff.at = "/governance/prices"
+
+    state, _ = await staff.call(PricesState, "load")
+    assert [row["unit_amount"] for row in state.rows] == ["2", "8", "59"]  # however many ended before
+    assert (state.next_cursor, state.is_first) == ("", True)
+
+    staff.at = "/governance/prices?state=ended"
+    state, _ = await staff.call(PricesState, "load")
+    assert [row["unit_amount"] for row in state.rows] == [str(day) for day in range(58, 8, -1)]
+    _, answer = await staff.call(PricesState, "next_page")
+    staff.at = sent_to(answer)
+    assert staff.at.startswith("/governance/prices?state=ended&after=")
+    state, _ = await staff.call(PricesState, "load")
+    assert [row["unit_amount"] for row in state.rows] == [str(day) for day in range(8, -1, -1)]
+    assert (state.next_cursor, state.is_first) == ("", False)
+    _, answer = await staff.call(PricesState, "first_page")
+    assert sent_to(answer) == "/governance/prices?state=ended"
 
 
 async def test_a_mailbox_shows_one_address_to_anyone_and_all_to_staff_only(

@@ -175,8 +175,10 @@ def test_what_a_value_adds_depends_on_the_aggregation(
     if adds is Invalid:
         with pytest.raises(Invalid):
             rules.added_by(meter, {"value": value}, "event")
+        assert rules.added_if_fit(meter, {"value": value}, "event") is None
     else:
         assert rules.added_by(meter, {"value": value}, "event") == adds
+        assert rules.added_if_fit(meter, {"value": value}, "event") == adds
 
 
 READ: list[tuple[str, object, str | None]] = [

@@ -35,9 +35,10 @@ def test_a_cost_is_the_sum_of_its_lines() -> None:
 
 def test_usage_without_a_price_has_no_cost_and_says_why() -> None:
     used = {"prompt_tokens": Decimal(1), "completion_tokens": Decimal(1)}
-    rated = rate(used, {"prompt_tokens": terms("1")})
+    rated = rate(used, {"prompt_tokens": terms("1", price_id="in")})
 
     assert (rated.cost, rated.lines, rated.unpriced) == (None, (), ("completion_tokens",))
+    assert rated.price_ids == ("in",)
 
 
 def test_nothing_used_needs_no_price_and_calls_may_be_free_of_one() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -32,7 +34,7 @@ def figure(quantity: int | str, cost: str = "0", unpriced: int = 0) -> Figure:
     return Figure(1, Decimal(quantity), Decimal(cost), unpriced)
 
 
-def series(slug: str, lines: dict[str, list[Figure]]) -> Series:
+def series(slug: str, lines: Mapping[Any, list[Figure]]) -> Series:
     buckets = len(next(iter(lines.values())))
     meter = MeterRow(slug, slug, slug, "ai.request", Aggregation.SUM, slug, "", True)
     edges = tuple(MIDNIGHT + timedelta(days=day) for day in range(buckets + 1))
@@ -75,6 +77,32 @@ def test_the_smallest_together_lose_nothing(amounts: list[int]) -> None:
     assert sum(Decimal(drawn.rows[0][line["key"]]) for line in drawn.lines) == sum(amounts) == drawn.total
     assert len(drawn.lines) <= SERIES_MAX
     assert (drawn.lines[-1]["label"] == OTHER) == (len(amounts) > SERIES_MAX)
+
+
+@given(st.lists(st.integers(0, 1_000_000), max_size=10), st.integers(0, 1_000_000))
+def test_what_was_not_told_apart_is_among_the_others(amounts: list[int], rest: int) -> None:
+    lines: dict[str | None, list[Figure]] = {
+        f"group-{n}": [figure(amount)] for n, amount in enumerate(amounts)
+    }
+
+    drawn = drawing("tokens", [series(slug, {**lines, None: [figure(rest)]}) for slug in ("in", "out")], {})
+
+    assert drawn.total == 2 * (sum(amounts) + rest)
+    assert sum(Decimal(drawn.rows[0][line["key"]]) for line in drawn.lines) == drawn.total
+    assert (drawn.lines[-1]["label"], len(drawn.lines)) == (OTHER, min(len(amounts) + 1, SERIES_MAX))
+
+
+def test_the_rest_together_is_the_last_row_of_the_table() -> None:
+    totals = {
+        "requests": [Total("*other", figure(1)), Total("", figure(2)), Total(None, figure(900))],
+        "prompt_tokens": [Total(None, figure(7, "99"))],
+    }
+
+    rows = table_rows(totals, {}, currency="EUR", with_cost=True)
+
+    assert [(row["group"], row["rest"]) for row in rows] == [("", False), ("*other", False), ("", True)]
+    assert (rows[-1]["requests"], rows[-1]["prompt_tokens"], rows[-1]["cost"]) == ("900", "7", "99")
+    assert len({row["id"] for row in rows}) == 3
 
 
 def test_a_row_of_the_table_tells_one_group_from_all_meters() -> None:
