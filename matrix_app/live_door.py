@@ -14,8 +14,8 @@ from services.core.actor import Actor
 from services.core.database import Database
 from services.core.logs import get_logger
 from services.core.settings import Settings
+from services.identity import cookies
 from services.identity.queries import actor_for_token
-from services.identity.sessions import COOKIE
 from services.live.hub import Hub
 
 log = get_logger(__name__)
@@ -34,7 +34,7 @@ class LiveDoor:
         """Run the hub for as long as the context lasts."""
         hub = Hub(on)
         running = asyncio.create_task(_kept_running(hub), name="live hub")
-        self._endpoint = LiveEndpoint(hub, _authenticate, settings.origins, COOKIE)
+        self._endpoint = LiveEndpoint(hub, _authenticate, settings.origins, cookies.SESSION)
         try:
             yield
         finally:

@@ -16,7 +16,6 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import replace
 from enum import StrEnum
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -29,8 +28,8 @@ from services.core.errors import MatrixError, Unauthenticated
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
+from services.identity.cookies import session_token
 from services.identity.queries import SignedIn, actor_for_token
-from services.identity.sessions import COOKIE
 from state import addresses
 from state.problems import Problem, Unexpected, problem_of, status_of
 
@@ -133,17 +132,6 @@ def page_event(needs: Capability | Access, *, reads: bool = False) -> Callable[[
         return guarded
 
     return declare
-
-
-def session_token(cookies: str) -> str:
-    """The session's token out of a Cookie header; empty when there is none."""
-    jar = SimpleCookie()
-    try:
-        jar.load(cookies)
-    except CookieError:
-        return ""
-    morsel = jar.get(COOKIE)
-    return morsel.value if morsel else ""
 
 
 async def _observed(

@@ -18,12 +18,11 @@ from services.core.errors import Conflict, Forbidden, Unauthenticated
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.identity import key_queries, keys, queries
+from services.identity import cookies, key_queries, keys, queries
 from services.identity.accounts import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
 from services.identity.rules import SESSION_AGE_MAX
-from services.identity.sessions import COOKIE
 
 CSRF_HEADER = "X-Matrix-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -31,7 +30,7 @@ KEY_USE_NOTED_EVERY = timedelta(minutes=1)
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key: `Bearer mx-...`")
 _cookie = APIKeyCookie(
-    name=COOKIE,
+    name=cookies.SESSION,
     auto_error=False,
     scheme_name="Session",
     description=f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
@@ -159,7 +158,7 @@ def client_of(request: Request) -> Client:
 
 def set_session_cookie(response: Response, token: str) -> None:
     response.set_cookie(
-        COOKIE,
+        cookies.SESSION,
         token,
         max_age=int(SESSION_AGE_MAX.total_seconds()),
         path="/",
@@ -170,4 +169,6 @@ def set_session_cookie(response: Response, token: str) -> None:
 
 
 def clear_session_cookie(response: Response) -> None:
-    response.delete_cookie(COOKIE, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax")
+    response.delete_cookie(
+        cookies.SESSION, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax"
+    )

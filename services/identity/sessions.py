@@ -25,7 +25,6 @@ from services.identity.accounts import Client
 from services.identity.events import SessionEnded, SessionStarted, SessionSwitched
 from services.identity.throttle import SIGN_IN_ACCOUNT, SIGN_IN_NETWORK, Subject
 
-COOKIE = "matrix_session"  # HttpOnly; set by the API, read by every door
 USER_AGENT_CHARACTERS_MAX = 300
 
 

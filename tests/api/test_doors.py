@@ -6,7 +6,7 @@ import pytest
 
 from services.core.crossing import Reason, crossing
 from services.identity import accounts
-from services.identity.sessions import COOKIE
+from services.identity.cookies import SESSION
 from tests.api.conftest import ADDRESS, PASSWORD, Api, problem
 
 ANA = {"email": "ana@example.com", "password": PASSWORD, "name": "Ana"}
@@ -49,13 +49,13 @@ async def test_the_session_cookie_is_closed_to_scripts_and_other_sites(api: Api)
     client = await api.browser()
     answer = await client.post("session", json={"email": "person1@example.com", "password": PASSWORD})
     cookie = answer.headers["set-cookie"]
-    assert cookie.startswith(f"{COOKIE}=")
+    assert cookie.startswith(f"{SESSION}=")
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert "Path=/" in cookie
     assert "Secure" not in cookie  # plain http on this machine
-    assert COOKIE not in answer.text
-    assert client.cookies[COOKIE] not in answer.text
+    assert SESSION not in answer.text
+    assert client.cookies[SESSION] not in answer.text
 
 
 async def test_behind_https_the_cookie_is_secure(environment: pytest.MonkeyPatch, api: Api) -> None:
@@ -70,25 +70,25 @@ async def test_behind_https_the_cookie_is_secure(environment: pytest.MonkeyPatch
 
 async def test_switching_replaces_the_cookie_and_ends_the_old_one(api: Api) -> None:
     client = await api.browser(await api.world.organization())
-    old = client.cookies[COOKIE]
+    old = client.cookies[SESSION]
     second = (await client.post("organizations", json={"name": "Second"})).json()
 
     answer = await client.post("session/organization", json={"organization_id": second["id"]})
 
     assert answer.json()["organization_id"] == second["id"]
-    assert client.cookies[COOKIE] != old
+    assert client.cookies[SESSION] != old
     assert (await client.get("me")).json()["organization_id"] == second["id"]
-    stale = api.client(cookies={COOKIE: old})
+    stale = api.client(cookies={SESSION: old})
     problem(await stale.get("me"), 401, "session_ended")
 
 
 async def test_signing_out_ends_the_session_and_the_cookie(api: Api) -> None:
     client = await api.browser()
-    token = client.cookies[COOKIE]
+    token = client.cookies[SESSION]
     answer = await client.post("session/sign-out")
     assert answer.status_code == 204
-    assert COOKIE not in client.cookies
-    problem(await api.client(cookies={COOKIE: token}).get("me"), 401, "session_ended")
+    assert SESSION not in client.cookies
+    problem(await api.client(cookies={SESSION: token}).get("me"), 401, "session_ended")
 
 
 async def test_no_answer_tells_whether_an_address_has_an_account(api: Api) -> None:

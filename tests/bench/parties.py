@@ -14,7 +14,7 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.permissions import ROLE_CAPABILITIES
 from services.core.work import unit_of_work
-from services.identity import accounts, keys, organizations, passwords, sessions
+from services.identity import accounts, cookies, keys, organizations, passwords, sessions
 from tests.bench.product import Product
 
 _PASSWORD = "measured, not guessed"
@@ -72,4 +72,4 @@ async def _party(number: int, password_hash: str) -> Party:
     # From networks of their own: signing in is throttled by network.
     client = accounts.Client(address=f"198.51.{number}.1")
     session = await sessions.sign_in(email=email, password=_PASSWORD, client=client)
-    return Party(organization.id, f"{sessions.COOKIE}={session.token}", created.secret)
+    return Party(organization.id, f"{cookies.SESSION}={session.token}", created.secret)

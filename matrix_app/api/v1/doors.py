@@ -22,8 +22,7 @@ from matrix_app.api.edge import BODY_BYTES_MAX
 from matrix_app.api.v1.organizations import OrganizationShown
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.settings import settings
-from services.identity import accounts, sessions
-from services.identity.sessions import COOKIE
+from services.identity import accounts, cookies, sessions
 from services.notify import queries as mailbox
 
 router = resource("session")
@@ -113,7 +112,7 @@ async def sign_in(request: Request, response: Response, body: SignIn) -> Session
 async def sign_out(request: Request, response: Response) -> None:
     """End the session of the cookie, if there is one."""
     require_own_page(request)
-    token = request.cookies.get(COOKIE)
+    token = request.cookies.get(cookies.SESSION)
     if token:
         await sessions.sign_out(token)
     clear_session_cookie(response)
@@ -128,7 +127,7 @@ async def switch_organization(
     request: Request, response: Response, who: Person, body: Switch
 ) -> SessionShown:
     """Work in another of one's organisations. The cookie is replaced; the old one ends."""
-    token = request.cookies[COOKIE]
+    token = request.cookies[cookies.SESSION]
     opened = await sessions.switch_organization(token, body.organization_id)
     set_session_cookie(response, opened.token)
     return SessionShown.model_validate(opened)

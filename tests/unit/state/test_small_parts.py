@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.identity.cookies import session_token
 from state.addresses import own_path, sign_in_for, with_query
-from state.base import session_token
 from state.format import decimal_text, figure_text, instant_text
 from state.portal.requests import request_filter
 from state.portal.snippets import curl_for
