@@ -34,7 +34,8 @@ class LiveDoor:
         """Run the hub for as long as the context lasts."""
         hub = Hub(on)
         running = asyncio.create_task(_kept_running(hub), name="live hub")
-        self._endpoint = LiveEndpoint(hub, _authenticate, settings.origins, cookies.SESSION)
+        cookie = cookies.session_cookie(settings.public_url)
+        self._endpoint = LiveEndpoint(hub, _authenticate, settings.origins, cookie)
         try:
             yield
         finally:

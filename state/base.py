@@ -27,6 +27,7 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import MatrixError, Unauthenticated
 from services.core.logs import get_logger
 from services.core.permissions import Capability
+from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity.cookies import session_token
 from services.identity.queries import SignedIn, actor_for_token
@@ -162,7 +163,7 @@ async def _observed(
 async def _admitted(
     state: PageState, call: Callable[[], Awaitable[Answer]], needs: Capability | Access, *, reads: bool
 ) -> Answer:
-    token = session_token(state.router.headers.cookie)
+    token = session_token(state.router.headers.cookie, settings().public_url)
     caller = await actor_for_token(token) if token else None
     if needs is not ANYONE and caller is None:
         return leave_for(addresses.sign_in_for(_address(state)))

@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request, Response, Security
-from fastapi.security import APIKeyCookie, HTTPBearer
+from fastapi.openapi.models import APIKey, APIKeyIn
+from fastapi.security import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from services.core.actor import Actor
 from services.core.clock import SystemClock
@@ -29,12 +31,31 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY_USE_NOTED_EVERY = timedelta(minutes=1)
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key: `Bearer mx-...`")
-_cookie = APIKeyCookie(
-    name=cookies.SESSION,
-    auto_error=False,
-    scheme_name="Session",
-    description=f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
-)
+
+
+class _SessionCookie(SecurityBase):
+    """The session's token. Which cookie holds it depends on settings, which are not read at import."""
+
+    scheme_name = "Session"
+
+    @property
+    def model(self) -> APIKey:
+        """For the OpenAPI document."""
+        return APIKey.model_validate(
+            {
+                "in": APIKeyIn.cookie,
+                "name": cookies.session_cookie(settings().public_url),
+                "description": f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
+            }
+        )
+
+    async def __call__(self, request: Request) -> str:
+        return session_token_of(request)
+
+
+def session_token_of(request: Request) -> str:
+    """The token in the request's cookies; empty when there is none."""
+    return request.cookies.get(cookies.session_cookie(settings().public_url), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +70,7 @@ class Caller:
 async def caller(
     request: Request,
     bearer: Annotated[object, Security(_bearer)],
-    cookie: Annotated[str | None, Security(_cookie)],
+    cookie: Annotated[str, Security(_SessionCookie())],
 ) -> Caller:
     """Raises Unauthenticated, or Forbidden for a request another site may have sent in a person's name."""
     authorization = request.headers.get("authorization")
@@ -158,7 +179,7 @@ def client_of(request: Request) -> Client:
 
 def set_session_cookie(response: Response, token: str) -> None:
     response.set_cookie(
-        cookies.SESSION,
+        cookies.session_cookie(settings().public_url),
         token,
         max_age=int(SESSION_AGE_MAX.total_seconds()),
         path="/",
@@ -170,5 +191,9 @@ def set_session_cookie(response: Response, token: str) -> None:
 
 def clear_session_cookie(response: Response) -> None:
     response.delete_cookie(
-        cookies.SESSION, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax"
+        cookies.session_cookie(settings().public_url),
+        path="/",
+        secure=settings().secure_cookies,
+        httponly=True,
+        samesite="lax",
     )

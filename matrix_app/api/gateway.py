@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from services.core.actor import Actor
 from services.core.database import Database
-from services.core.settings import Settings
+from services.core.settings import Settings, settings
 from services.gateway import gateway as gateways
 from services.gateway.callers import OrganizationLimits
 from services.gateway.exchange import Headers
@@ -182,7 +182,7 @@ def _address(scope: Scope, hops: int) -> str:
 
 
 def _cookie(header: bytes) -> str:
-    return cookies.session_token(header.decode("latin-1")) if header else ""
+    return cookies.session_token(header.decode("latin-1"), settings().public_url) if header else ""
 
 
 class AsgiReply:

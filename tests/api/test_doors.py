@@ -6,8 +6,10 @@ import pytest
 
 from services.core.crossing import Reason, crossing
 from services.identity import accounts
-from services.identity.cookies import SESSION
+from services.identity.cookies import session_cookie
 from tests.api.conftest import ADDRESS, PASSWORD, Api, problem
+
+SESSION = session_cookie(ADDRESS)
 
 ANA = {"email": "ana@example.com", "password": PASSWORD, "name": "Ana"}
 

@@ -16,13 +16,14 @@ from matrix_app.api.deps import (
     client_of,
     require_known_origin,
     require_own_page,
+    session_token_of,
     set_session_cookie,
 )
 from matrix_app.api.edge import BODY_BYTES_MAX
 from matrix_app.api.v1.organizations import OrganizationShown
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.settings import settings
-from services.identity import accounts, cookies, sessions
+from services.identity import accounts, sessions
 from services.notify import queries as mailbox
 
 router = resource("session")
@@ -112,7 +113,7 @@ async def sign_in(request: Request, response: Response, body: SignIn) -> Session
 async def sign_out(request: Request, response: Response) -> None:
     """End the session of the cookie, if there is one."""
     require_own_page(request)
-    token = request.cookies.get(cookies.SESSION)
+    token = session_token_of(request)
     if token:
         await sessions.sign_out(token)
     clear_session_cookie(response)
@@ -127,7 +128,7 @@ async def switch_organization(
     request: Request, response: Response, who: Person, body: Switch
 ) -> SessionShown:
     """Work in another of one's organisations. The cookie is replaced; the old one ends."""
-    token = request.cookies[cookies.SESSION]
+    token = session_token_of(request)
     opened = await sessions.switch_organization(token, body.organization_id)
     set_session_cookie(response, opened.token)
     return SessionShown.model_validate(opened)

@@ -13,7 +13,8 @@ from models.types import Role
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.ids import new_id, new_secret
-from services.identity.cookies import SESSION
+from services.core.settings import settings
+from services.identity.cookies import session_cookie
 from state.base import PageState
 from tests.world import World
 
@@ -39,7 +40,8 @@ class Visitor:
 
     async def state(self, kind: type[S]) -> S:
         headers = {
-            "cookie": self.cookies or (f"{SESSION}={self.token}" if self.token else ""),
+            "cookie": self.cookies
+            or (f"{session_cookie(settings().public_url)}={self.token}" if self.token else ""),
             "origin": "http://localhost:3000",
         }
         path = self.at.partition("?")[0]

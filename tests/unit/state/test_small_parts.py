@@ -39,15 +39,15 @@ def test_empty_parameters_stay_out_of_the_address() -> None:
 @pytest.mark.parametrize(
     ("cookies", "token"),
     [
-        ("matrix_session=abc", "abc"),
-        ("theme=dark; matrix_session=abc-_1; other=x", "abc-_1"),
-        ("matrix_session_old=abc", ""),
+        ("matrix_session_3000=abc", "abc"),
+        ("theme=dark; matrix_session_3000=abc-_1; other=x", "abc-_1"),
+        ("matrix_session_3001=abc", ""),
         ("", ""),
         ("\x00;;=", ""),
     ],
 )
 def test_the_session_is_found_among_cookies(cookies: str, token: str) -> None:
-    assert session_token(cookies) == token
+    assert session_token(cookies, "http://localhost:3000") == token
 
 
 @pytest.mark.parametrize(
