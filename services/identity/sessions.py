@@ -61,7 +61,7 @@ async def sign_in(*, email: str, password: str, client: Client, clock: Clock | N
     if account is None or not right:
         raise Unauthenticated(
             "The address or the password is wrong.",
-            next_step="Check both. If you have no account yet, sign up.",
+            next_step="Check both. If you have just signed up, follow the link in the mail first.",
             code="wrong_credentials",
         )
     renewed = await passwords.hashed(password) if passwords.is_outdated(account.password_hash) else None
@@ -72,9 +72,17 @@ async def sign_in(*, email: str, password: str, client: Client, clock: Clock | N
         return await _open(uow, account.id, client)
 
 
+async def open_session(account_id: str, *, client: Client, clock: Clock | None = None) -> OpenedSession:
+    """For somebody whose password was checked just now, by confirming an address. Raises Forbidden."""
+    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+        found = await uow.execute("select suspended_at from account where id = :id", id=account_id)
+        _require_admissible(found.one())
+        return await _open(uow, account_id, client)
+
+
 async def _account_of(uow: UnitOfWork, email: rules.Email) -> Row[Any] | None:
     found = await uow.execute(
-        "select id, password_hash, verified_at, suspended_at from account where email_key = :key",
+        "select id, password_hash, suspended_at from account where email_key = :key",
         key=email.key,
     )
     return found.one_or_none()
@@ -105,12 +113,6 @@ async def _require_unchanged(uow: UnitOfWork, account: Row[Any], *, renewed_hash
 
 
 def _require_admissible(account: Row[Any]) -> None:
-    if account.verified_at is None:
-        raise Forbidden(
-            "This address is not confirmed yet.",
-            next_step="Follow the link in the mail we sent, or ask for a new one.",
-            code="address_not_confirmed",
-        )
     if account.suspended_at is not None:
         raise Forbidden(
             "This account is suspended.",

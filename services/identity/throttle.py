@@ -34,7 +34,8 @@ SIGN_UP_NETWORK = Door("sign_up.network", free=30, delay_s=5, delay_s_max=900, f
 # Each sign-up writes to the address, whoever owns it: many networks together must not fill somebody's mailbox.
 SIGN_UP_ADDRESS = Door("sign_up.address", free=8, delay_s=60, delay_s_max=3_600, forget_s=86_400)
 RESEND_ACCOUNT = Door("resend.account", free=3, delay_s=60, delay_s_max=3_600, forget_s=86_400)
-DOORS = (SIGN_IN_ACCOUNT, SIGN_IN_NETWORK, SIGN_UP_NETWORK, SIGN_UP_ADDRESS, RESEND_ACCOUNT)
+CONFIRM_LINK = Door("confirm.link", free=5, delay_s=2, delay_s_max=300, forget_s=86_400)
+DOORS = (SIGN_IN_ACCOUNT, SIGN_IN_NETWORK, SIGN_UP_NETWORK, SIGN_UP_ADDRESS, RESEND_ACCOUNT, CONFIRM_LINK)
 
 
 @dataclass(frozen=True, slots=True)

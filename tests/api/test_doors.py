@@ -14,24 +14,32 @@ SESSION = session_cookie(ADDRESS)
 ANA = {"email": "ana@example.com", "password": PASSWORD, "name": "Ana"}
 
 
-async def confirm(api: Api, email: str) -> None:
+async def mailed_token(email: str) -> str:
+    """What the mail for this address carries."""
     async with crossing(Reason.MAIL) as uow:
-        account_id = (
-            await uow.execute("select id from account where email_key = :key", key=email)
-        ).scalar_one()
-        token = await accounts.issue_confirmation(uow, account_id)
-    answer = await api.client().post("sign-up/confirm", json={"token": token})
-    assert answer.status_code == 200
+        found = await uow.execute(
+            "select id from mail_token where lower(email) = :email and token_hash is null", email=email
+        )
+        issued = await accounts.issue_confirmation(uow, found.scalar_one())
+    assert issued is not None
+    return issued.token
 
 
 async def test_from_stranger_to_key(api: Api) -> None:
     client = api.client(headers={"x-matrix-csrf": "1"})
     assert (await client.post("sign-up", json=ANA)).status_code == 202
-    await confirm(api, "ana@example.com")
+    link = {"token": await mailed_token("ana@example.com")}
+    wrong = await client.post("sign-up/confirm", json=link | {"password": "somebody else's"})
+    assert problem(wrong, 422, "wrong_password")["errors"][0]["pointer"] == "#/password"
+    assert not wrong.headers.get("set-cookie")
+    confirmed = await client.post("sign-up/confirm", json=link | {"password": PASSWORD})
+    assert confirmed.json()["email"] == "ana@example.com"
+    assert (await client.get("me")).json()["account"]["id"] == confirmed.json()["account_id"]
+    problem(await client.get("keys"), 409, "no_organization")
+
     signed_in = await client.post("session", json={"email": ANA["email"], "password": PASSWORD})
     assert signed_in.status_code == 201
     assert signed_in.json()["organization_id"] is None
-    problem(await client.get("keys"), 409, "no_organization")
 
     founded = await client.post("organizations", json={"name": "Acme", "timezone": "Europe/Berlin"})
     assert founded.status_code == 201

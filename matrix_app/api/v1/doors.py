@@ -52,8 +52,9 @@ class MailSent(Shown):
     mailbox: str | None = Field(None, description="Where demo mode keeps the mail")
 
 
-class Token(Body):
-    token: str = Field(max_length=200)
+class Confirmation(Body):
+    token: str = Field(max_length=200, description="Out of the link in the mail")
+    password: Password = Field(description="The one chosen at the sign-up that the mail belongs to")
 
 
 class ConfirmedShown(Shown):
@@ -96,9 +97,13 @@ def _mail_sent(email: str) -> MailSent:
 
 
 @router.post("/sign-up/confirm", dependencies=from_own_page)
-async def confirm(body: Token) -> ConfirmedShown:
-    """Confirm an address by the token mailed to it."""
-    return ConfirmedShown.model_validate(await accounts.confirm_address(body.token))
+async def confirm(request: Request, response: Response, body: Confirmation) -> ConfirmedShown:
+    """Confirm an address by the token mailed to it and the password chosen, and sign in."""
+    client = client_of(request)
+    confirmed = await accounts.confirm_address(body.token, password=body.password, client=client)
+    opened = await sessions.open_session(confirmed.account_id, client=client)
+    set_session_cookie(response, opened.token)
+    return ConfirmedShown.model_validate(confirmed)
 
 
 @router.post("/session", status_code=201, dependencies=from_own_page)
