@@ -20,11 +20,11 @@ from services.core.errors import Conflict, Forbidden, Unauthenticated
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.identity import cookies, key_queries, keys, queries
+from services.identity import cookies, devices, key_queries, keys, queries
 from services.identity.accounts import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
-from services.identity.rules import SESSION_AGE_MAX
+from services.identity.rules import DEVICE_AGE_MAX, SESSION_AGE_MAX
 
 CSRF_HEADER = "X-Matrix-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -174,14 +174,28 @@ def client_of(request: Request) -> Client:
     forwarded = [part.strip() for part in said.split(",") if part.strip()]
     if hops and len(forwarded) >= hops:
         address = forwarded[-hops]
-    return Client(address=address, user_agent=request.headers.get("user-agent", ""))
+    return Client(
+        address=address,
+        user_agent=request.headers.get("user-agent", ""),
+        device=request.cookies.get(cookies.device_cookie(settings().public_url), ""),
+    )
 
 
 def set_session_cookie(response: Response, token: str) -> None:
+    _set_cookie(response, cookies.session_cookie(settings().public_url), token, age=SESSION_AGE_MAX)
+
+
+def set_device_cookie(response: Response, client: Client, account_id: str) -> None:
+    """Have the account know the browser again."""
+    value = devices.remember(client.device, account_id)
+    _set_cookie(response, cookies.device_cookie(settings().public_url), value, age=DEVICE_AGE_MAX)
+
+
+def _set_cookie(response: Response, name: str, value: str, *, age: timedelta) -> None:
     response.set_cookie(
-        cookies.session_cookie(settings().public_url),
-        token,
-        max_age=int(SESSION_AGE_MAX.total_seconds()),
+        name,
+        value,
+        max_age=int(age.total_seconds()),
         path="/",
         secure=settings().secure_cookies,
         httponly=True,

@@ -35,6 +35,7 @@ class Client:
 
     address: str = ""
     user_agent: str = ""
+    device: str = ""  # the cookie of a browser; see devices.py
 
     @property
     def network(self) -> str:
@@ -56,7 +57,7 @@ async def sign_up(
             uow,
             [
                 throttle.Subject(throttle.SIGN_UP_NETWORK, client.network),
-                throttle.Subject(throttle.SIGN_UP_ADDRESS, address.key),
+                throttle.Subject(throttle.SIGN_UP, f"{address.key}|{client.network}"),
             ],
         )
 
@@ -75,11 +76,16 @@ on conflict (email_key) do update set version = account.version returning id, ve
 
 
 async def _note_sign_up(uow: UnitOfWork, address: rules.Email, *, name: str, password_hash: str) -> None:
-    """Keep the sign-up with a token of its own: who signs up need not own the address, and many may."""
+    """Keep the sign-up with a token of its own: who signs up need not own the address, and many may.
+
+    Beyond what a mailbox must bear it is kept without a mail; asking for another mail brings one later.
+    """
     facts = {"id": new_id("acc"), "email": address.address, "key": address.key, "now": uow.wall_now}
+    mailed = await throttle.admits(uow, throttle.Subject(throttle.MAILS, address.key))
     account = (await uow.execute(_ACCOUNT, facts)).one()
     if account.verified_at is not None:
-        uow.record(AccountSignUpRepeated(aggregate_id=account.id, organization_id=None))
+        if mailed:
+            uow.record(AccountSignUpRepeated(aggregate_id=account.id, organization_id=None))
         return
     token = MailToken(
         id=new_id("tok"),
@@ -92,7 +98,8 @@ async def _note_sign_up(uow: UnitOfWork, address: rules.Email, *, name: str, pas
         expires_at=uow.wall_now + rules.CONFIRMATION_VALID,
     )
     uow.add(token)
-    uow.record(AccountSignedUp(aggregate_id=account.id, organization_id=None, token_id=token.id))
+    if mailed:
+        uow.record(AccountSignedUp(aggregate_id=account.id, organization_id=None, token_id=token.id))
 
 
 async def resend_confirmation(*, email: str, client: Client, clock: Clock | None = None) -> None:
@@ -102,24 +109,16 @@ async def resend_confirmation(*, email: str, client: Client, clock: Clock | None
         await throttle.count(
             uow,
             [
-                throttle.Subject(throttle.RESEND_ACCOUNT, address.key),
+                throttle.Subject(throttle.RESEND, f"{address.key}|{client.network}"),
                 throttle.Subject(throttle.SIGN_UP_NETWORK, client.network),
             ],
         )
-        again = {
-            "id": new_id("tok"),
-            "key": address.key,
-            "purpose": CONFIRM_ADDRESS,
-            "now": uow.wall_now,
-            "expires_at": uow.wall_now + rules.CONFIRMATION_VALID,
-        }
-        token = (await uow.execute(_AGAIN, again)).one_or_none()
-        if token is not None:
-            uow.record(
-                AccountConfirmationRequested(
-                    aggregate_id=token.account_id, organization_id=None, token_id=token.id
-                )
-            )
+        waiting = await uow.execute(
+            "select from account where email_key = :key and verified_at is null", key=address.key
+        )
+        mails = throttle.Subject(throttle.MAILS, address.key)
+        if waiting.first() is not None and await throttle.admits(uow, mails):
+            await _mail_again(uow, address)
 
 
 # The newest sign-up once more, with a token of its own; what was mailed before goes on working.
@@ -131,6 +130,23 @@ where a.email_key = :key and a.verified_at is null and t.purpose = :purpose
 order by t.created_at desc, t.id desc limit 1 for update of a
 returning id, account_id
 """
+
+
+async def _mail_again(uow: UnitOfWork, address: rules.Email) -> None:
+    again = {
+        "id": new_id("tok"),
+        "key": address.key,
+        "purpose": CONFIRM_ADDRESS,
+        "now": uow.wall_now,
+        "expires_at": uow.wall_now + rules.CONFIRMATION_VALID,
+    }
+    token = (await uow.execute(_AGAIN, again)).one_or_none()
+    if token is not None:
+        uow.record(
+            AccountConfirmationRequested(
+                aggregate_id=token.account_id, organization_id=None, token_id=token.id
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,11 @@ def session_cookie(public_url: str) -> str:
     return _named("matrix_session", public_url)
 
 
+def device_cookie(public_url: str) -> str:
+    """The name of the cookie by which browsers are known again; see devices.py. HttpOnly; for the API alone."""
+    return _named("matrix_device", public_url)
+
+
 def session_token(header: str, public_url: str) -> str:
     """The session's token out of a Cookie header; empty when there is none.
 

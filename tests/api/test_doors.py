@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from services.core.crossing import Reason, crossing
-from services.identity import accounts
-from services.identity.cookies import session_cookie
+from services.identity import accounts, devices
+from services.identity.cookies import device_cookie, session_cookie
+from services.identity.throttle import SIGN_IN_ACCOUNT
 from tests.api.conftest import ADDRESS, PASSWORD, Api, problem
 
 SESSION = session_cookie(ADDRESS)
@@ -128,6 +131,30 @@ async def test_guessing_is_answered_with_when_to_come_back(api: Api) -> None:
     answer = await stranger.post("session", json=wrong)
     problem(answer, 429, "too_many_attempts")
     assert 1 <= int(answer.headers["retry-after"]) <= 2
+
+
+async def test_a_browser_that_signed_in_before_is_not_slowed_down_by_guessing(api: Api) -> None:
+    known = await api.browser(email="ana@example.com")
+    device = next(cookie for cookie in known.cookies.jar if cookie.name == device_cookie(ADDRESS))
+    assert device.has_nonstandard_attr("HttpOnly")
+    assert device.expires is not None
+    assert device.expires - time.time() > 300 * 86_400
+    assert (await known.post("session/sign-out")).status_code == 204
+    right = {"email": "ana@example.com", "password": PASSWORD}
+    for number in range(SIGN_IN_ACCOUNT.free):
+        stranger = api.client(address=f"203.0.113.{number}")
+        problem(await stranger.post("session", json=right | {"password": "guess"}), 401, "wrong_credentials")
+
+    problem(await api.client().post("session", json=right), 429, "too_many_attempts")
+    assert (await known.post("session", json=right)).status_code == 201
+
+
+async def test_confirming_an_address_makes_the_device_known(api: Api) -> None:
+    client = api.client()
+    await client.post("sign-up", json=ANA)
+    link = {"token": await mailed_token("ana@example.com"), "password": PASSWORD}
+    account_id = (await client.post("sign-up/confirm", json=link)).json()["account_id"]
+    assert devices.known(client.cookies[device_cookie(ADDRESS)], account_id)
 
 
 async def test_a_forwarded_address_counts_only_from_trusted_proxies(

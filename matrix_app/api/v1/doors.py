@@ -17,6 +17,7 @@ from matrix_app.api.deps import (
     require_known_origin,
     require_own_page,
     session_token_of,
+    set_device_cookie,
     set_session_cookie,
 )
 from matrix_app.api.edge import BODY_BYTES_MAX
@@ -103,14 +104,17 @@ async def confirm(request: Request, response: Response, body: Confirmation) -> C
     confirmed = await accounts.confirm_address(body.token, password=body.password, client=client)
     opened = await sessions.open_session(confirmed.account_id, client=client)
     set_session_cookie(response, opened.token)
+    set_device_cookie(response, client, opened.account_id)
     return ConfirmedShown.model_validate(confirmed)
 
 
 @router.post("/session", status_code=201, dependencies=from_own_page)
 async def sign_in(request: Request, response: Response, body: SignIn) -> SessionShown:
     """Sign in; the session is a cookie that scripts cannot read."""
-    opened = await sessions.sign_in(email=body.email, password=body.password, client=client_of(request))
+    client = client_of(request)
+    opened = await sessions.sign_in(email=body.email, password=body.password, client=client)
     set_session_cookie(response, opened.token)
+    set_device_cookie(response, client, opened.account_id)
     return SessionShown.model_validate(opened)
 
 

@@ -12,7 +12,7 @@ from services.core.errors import Invalid, RateLimited, Unauthenticated
 from services.identity import accounts
 from services.identity.accounts import Client
 from services.identity.rules import CONFIRMATION_VALID
-from services.identity.throttle import CONFIRM_LINK, SIGN_IN_NETWORK
+from services.identity.throttle import CONFIRM_LINK, MAILS, RESEND, SIGN_IN_NETWORK, SIGN_UP
 from tests.integration.identity.conftest import ELSEWHERE, HOME, PASSWORD, People
 
 STRANGERS_PASSWORD = "the stranger's password"
@@ -212,28 +212,54 @@ async def test_many_at_once_make_one_account(people: People) -> None:
 async def test_asking_for_another_mail_is_slowed_down_alike_for_everybody(people: People) -> None:
     await sign_up(people)
     for email in ("ana@example.com", "nobody@example.com"):
-        for _ in range(accounts.throttle.RESEND_ACCOUNT.free):
-            await accounts.resend_confirmation(email=email, client=HOME, clock=people.clock)
+        for _ in range(RESEND.free):
+            await resend(people, email)
         with pytest.raises(RateLimited):
-            await accounts.resend_confirmation(email=email, client=HOME, clock=people.clock)
+            await resend(people, email)
+        await resend(people, email, ELSEWHERE)  # one who asks too often keeps nobody else from asking
 
-    assert (await people.events()).count("account.confirmation_requested") == 3
+    assert (await people.events()).count("account.confirmation_requested") == RESEND.free + 1
 
 
-async def test_many_networks_cannot_fill_somebodys_mailbox(people: People) -> None:
+async def test_one_network_cannot_sign_up_an_address_again_and_again(people: People) -> None:
+    for _ in range(SIGN_UP.free):
+        await sign_up(people)
+    with pytest.raises(RateLimited):
+        await sign_up(people)
+    await sign_up_from(people, ELSEWHERE.address)
+
+
+@pytest.mark.parametrize("email", ["known@example.com", "new@example.com"])
+async def test_many_networks_cannot_fill_a_mailbox_nor_keep_its_owner_from_signing_up(
+    people: People, email: str
+) -> None:
+    """What answers tell is the same for an address with an account: mail stops, signing up does not."""
     await people.confirmed("known@example.com")
-    for email in ("known@example.com", "new@example.com"):  # alike for both, so that it tells nothing
-        for number in range(accounts.throttle.SIGN_UP_ADDRESS.free):
-            await _sign_up_from(people, email, f"198.51.100.{number}")
-        with pytest.raises(RateLimited):
-            await _sign_up_from(people, email, "203.0.113.1")
-    await _sign_up_from(people, "somebody.else@example.com", "203.0.113.1")
+    begun = len(await people.events())
+    for number in range(MAILS.free + 20):
+        await sign_up_from(people, f"198.51.100.{number}", email)
+        await resend(people, email, Client(f"198.51.100.{number}"))
+    assert len(await people.events()) - begun == MAILS.free
+
+    await sign_up_from(people, HOME.address, email, PASSWORD)
+    people.clock.at += timedelta(seconds=MAILS.delay_s_max)
+    await resend(people, email, HOME)
+
+    assert len(await people.events()) - begun == MAILS.free + (1 if email.startswith("new") else 0)
+    if email.startswith("new"):
+        assert (await confirm(people, await mailed_token(people, email))).email == email
 
 
-async def _sign_up_from(people: People, email: str, address: str) -> None:
+async def sign_up_from(
+    people: People, address: str, email: str = "ana@example.com", password: str = STRANGERS_PASSWORD
+) -> None:
     await accounts.sign_up(
-        email=email, password=PASSWORD, name="Ana", client=Client(address), clock=people.clock
+        email=email, password=password, name="Ana", client=Client(address), clock=people.clock
     )
+
+
+async def resend(people: People, email: str, client: Client = HOME) -> None:
+    await accounts.resend_confirmation(email=email, client=client, clock=people.clock)
 
 
 async def test_no_password_reaches_the_event_log(people: People) -> None:
