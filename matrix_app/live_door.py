@@ -14,8 +14,8 @@ from services.core.actor import Actor
 from services.core.database import Database
 from services.core.logs import get_logger
 from services.core.settings import Settings
+from services.identity import cookies
 from services.identity.queries import actor_for_token
-from services.identity.sessions import COOKIE
 from services.live.hub import Hub
 from services.live.views import VIEWS, View
 
@@ -36,7 +36,8 @@ class LiveDoor:
         """Run the hub for as long as the context lasts."""
         hub = Hub(on, views=self._views)
         running = asyncio.create_task(_kept_running(hub), name="live hub")
-        self._endpoint = LiveEndpoint(hub, _authenticate, settings.origins, COOKIE)
+        cookie = cookies.session_cookie(settings.public_url)
+        self._endpoint = LiveEndpoint(hub, _authenticate, settings.origins, cookie)
         try:
             yield
         finally:

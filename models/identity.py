@@ -21,7 +21,7 @@ class Account(Table, table=True):
     email: str = personal()
     email_key: str = personal(unique=True)  # folded for look-up, so that Ana@X and ana@x are one
     name: str = personal(default="")
-    password_hash: str
+    password_hash: str | None = None  # none until the address is confirmed
     verified_at: datetime | None = instant(nullable=True)
     suspended_at: datetime | None = instant(nullable=True)
     password_changed_at: datetime | None = instant(nullable=True)
@@ -195,14 +195,21 @@ class RecoveryCode(Table, table=True):
 
 
 class MailToken(Table, table=True):
-    """A single-use secret sent by mail; `purpose` says what it opens."""
+    """A secret sent by mail; `purpose` says what it opens. Confirming an address takes over the sign-up it holds.
+
+    Many may sign up with one address and only one of them owns it, so each sign-up is kept with its own token. It
+    has no secret until its mail is written, and nothing personal once it has ended.
+    """
 
     __tablename__ = "mail_token"
 
     id: str = id_field()
     account_id: str = reference("account.id", index=True)
     purpose: str
-    token_hash: bytes = Field(sa_type=BYTES, unique=True)
+    email: str = personal()
+    name: str = personal()
+    password_hash: str
+    token_hash: bytes | None = Field(default=None, sa_type=BYTES, unique=True, nullable=True)
     created_at: datetime = instant()
     expires_at: datetime = instant()
     used_at: datetime | None = instant(nullable=True)

@@ -1,4 +1,4 @@
-"""What the pages around one's own account know: signing up and in, confirming an address, founding an organisation."""
+"""What the pages around one's own account know: signing up, confirming an address, founding an organisation."""
 
 from __future__ import annotations
 
@@ -21,18 +21,6 @@ EMAIL_CHARACTERS_MAX = 254
 USUAL_CURRENCY = "USD"
 
 
-class SignInState(PageState, rx.State):
-    """What the address bar brings to the sign-in page."""
-
-    confirmed: bool = False
-    email: str = ""
-
-    @page_event(ANYONE)
-    async def load(self) -> None:
-        self.confirmed = self._query.get("confirmed") == "1"
-        self.email = self._query.get("email", "")[:EMAIL_CHARACTERS_MAX]
-
-
 class ConfirmState(PageState, rx.State):
     """The token of the link that was followed; it is the visitor's own, and goes on to the API."""
 
@@ -51,13 +39,6 @@ class ConfirmState(PageState, rx.State):
         """Wait for the mail; in demo mode the API says where it lies, and so to which address it went."""
         query = parse_qs(urlsplit(str(answer.get("mailbox") or "")).query)
         return rx.redirect(addresses.with_query("/confirm", {"address": "".join(query.get("address", []))}))
-
-    @page_event(ANYONE)
-    async def confirmed(self, answer: dict[str, Any]) -> Any:
-        """On to signing in, with the address filled in."""
-        return rx.redirect(
-            addresses.with_query(addresses.SIGN_IN, {"confirmed": "1", "email": str(answer.get("email", ""))})
-        )
 
 
 class WelcomeState(PageState, rx.State):

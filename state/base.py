@@ -16,7 +16,6 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import replace
 from enum import StrEnum
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -28,9 +27,10 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import MatrixError, Unauthenticated
 from services.core.logs import get_logger
 from services.core.permissions import Capability
+from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
+from services.identity.cookies import session_token
 from services.identity.queries import SignedIn, actor_for_token
-from services.identity.sessions import COOKIE
 from state import addresses
 from state.problems import Problem, Unexpected, problem_of, status_of
 
@@ -135,17 +135,6 @@ def page_event(needs: Capability | Access, *, reads: bool = False) -> Callable[[
     return declare
 
 
-def session_token(cookies: str) -> str:
-    """The session's token out of a Cookie header; empty when there is none."""
-    jar = SimpleCookie()
-    try:
-        jar.load(cookies)
-    except CookieError:
-        return ""
-    morsel = jar.get(COOKIE)
-    return morsel.value if morsel else ""
-
-
 async def _observed(
     state: PageState,
     call: Callable[[], Awaitable[Answer]],
@@ -174,7 +163,7 @@ async def _observed(
 async def _admitted(
     state: PageState, call: Callable[[], Awaitable[Answer]], needs: Capability | Access, *, reads: bool
 ) -> Answer:
-    token = session_token(state.router.headers.cookie)
+    token = session_token(state.router.headers.cookie, settings().public_url)
     caller = await actor_for_token(token) if token else None
     if caller is not None:
         # Reflex has looked through as many proxies as rxconfig.py says are trusted.

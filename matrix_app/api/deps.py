@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request, Response, Security
-from fastapi.security import APIKeyCookie, HTTPBearer
+from fastapi.openapi.models import APIKey, APIKeyIn
+from fastapi.security import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from services.core.actor import Actor
 from services.core.clock import SystemClock
@@ -18,24 +20,42 @@ from services.core.errors import Conflict, Forbidden, Unauthenticated
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.identity import key_queries, keys, queries
+from services.identity import cookies, devices, key_queries, keys, queries
 from services.identity.accounts import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
-from services.identity.rules import SESSION_AGE_MAX
-from services.identity.sessions import COOKIE
+from services.identity.rules import DEVICE_AGE_MAX, SESSION_AGE_MAX
 
 CSRF_HEADER = "X-Matrix-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY_USE_NOTED_EVERY = timedelta(minutes=1)
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key: `Bearer mx-...`")
-_cookie = APIKeyCookie(
-    name=COOKIE,
-    auto_error=False,
-    scheme_name="Session",
-    description=f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
-)
+
+
+class _SessionCookie(SecurityBase):
+    """The session's token. Which cookie holds it depends on settings, which are not read at import."""
+
+    scheme_name = "Session"
+
+    @property
+    def model(self) -> APIKey:
+        """For the OpenAPI document."""
+        return APIKey.model_validate(
+            {
+                "in": APIKeyIn.cookie,
+                "name": cookies.session_cookie(settings().public_url),
+                "description": f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
+            }
+        )
+
+    async def __call__(self, request: Request) -> str:
+        return session_token_of(request)
+
+
+def session_token_of(request: Request) -> str:
+    """The token in the request's cookies; empty when there is none."""
+    return request.cookies.get(cookies.session_cookie(settings().public_url), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +70,7 @@ class Caller:
 async def caller(
     request: Request,
     bearer: Annotated[object, Security(_bearer)],
-    cookie: Annotated[str | None, Security(_cookie)],
+    cookie: Annotated[str, Security(_SessionCookie())],
 ) -> Caller:
     """Raises Unauthenticated, or Forbidden for a request another site may have sent in a person's name."""
     authorization = request.headers.get("authorization")
@@ -160,14 +180,28 @@ def client_of(request: Request) -> Client:
     forwarded = [part.strip() for part in said.split(",") if part.strip()]
     if hops and len(forwarded) >= hops:
         address = forwarded[-hops]
-    return Client(address=address, user_agent=request.headers.get("user-agent", ""))
+    return Client(
+        address=address,
+        user_agent=request.headers.get("user-agent", ""),
+        device=request.cookies.get(cookies.device_cookie(settings().public_url), ""),
+    )
 
 
 def set_session_cookie(response: Response, token: str) -> None:
+    _set_cookie(response, cookies.session_cookie(settings().public_url), token, age=SESSION_AGE_MAX)
+
+
+def set_device_cookie(response: Response, client: Client, account_id: str) -> None:
+    """Have the account know the browser again."""
+    value = devices.remember(client.device, account_id)
+    _set_cookie(response, cookies.device_cookie(settings().public_url), value, age=DEVICE_AGE_MAX)
+
+
+def _set_cookie(response: Response, name: str, value: str, *, age: timedelta) -> None:
     response.set_cookie(
-        COOKIE,
-        token,
-        max_age=int(SESSION_AGE_MAX.total_seconds()),
+        name,
+        value,
+        max_age=int(age.total_seconds()),
         path="/",
         secure=settings().secure_cookies,
         httponly=True,
@@ -176,4 +210,10 @@ def set_session_cookie(response: Response, token: str) -> None:
 
 
 def clear_session_cookie(response: Response) -> None:
-    response.delete_cookie(COOKIE, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax")
+    response.delete_cookie(
+        cookies.session_cookie(settings().public_url),
+        path="/",
+        secure=settings().secure_cookies,
+        httponly=True,
+        samesite="lax",
+    )

@@ -7,24 +7,21 @@ what a framework would add costs more than the call itself.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import unquote
 
 from services.core.database import Database
-from services.core.settings import Settings
+from services.core.settings import Settings, settings
 from services.gateway import gateway as gateways
 from services.gateway.callers import OrganizationLimits
 from services.gateway.exchange import Headers
 from services.gateway.gateway import Gateway, Options
 from services.gateway.orders import BODY_BYTES_MAX, Endpoint
 from services.gateway.refusals import Code, Refusal
+from services.identity import cookies
 from services.identity.queries import actor_for_token
-from services.identity.sessions import COOKIE
 
-_COOKIE = COOKIE.encode()
 DISCARDED_BYTES_MAX = 32_000_000  # of a body that is too long, read so that its sender can read our answer
 
 Scope = MutableMapping[str, Any]
@@ -176,13 +173,7 @@ def _address(scope: Scope, hops: int) -> str:
 
 
 def _cookie(header: bytes) -> str:
-    if _COOKIE not in header:
-        return ""
-    cookies: SimpleCookie = SimpleCookie()
-    with contextlib.suppress(CookieError):
-        cookies.load(header.decode("latin-1"))
-    morsel = cookies.get(COOKIE)
-    return morsel.value if morsel else ""
+    return cookies.session_token(header.decode("latin-1"), settings().public_url) if header else ""
 
 
 class AsgiReply:

@@ -36,6 +36,7 @@ class Client:
 
     address: str = ""
     user_agent: str = ""
+    device: str = ""  # the cookie of a browser; see devices.py
 
     @property
     def network(self) -> str:
@@ -45,7 +46,7 @@ class Client:
 async def sign_up(
     *, email: str, password: str, name: str, client: Client, clock: Clock | None = None
 ) -> None:
-    """Make an unconfirmed account; its owner gets a mail. The outcome looks the same for a known address.
+    """Note who wants an account; a mail asks whoever owns the address. Looks the same for a known address.
 
     Raises Invalid, TooLarge or RateLimited.
     """
@@ -57,42 +58,49 @@ async def sign_up(
             uow,
             [
                 throttle.Subject(throttle.SIGN_UP_NETWORK, client.network),
-                throttle.Subject(throttle.SIGN_UP_ADDRESS, address.key),
+                throttle.Subject(throttle.SIGN_UP, f"{address.key}|{client.network}"),
             ],
         )
 
     password_hash = await passwords.hashed(password)
 
     async with crossing(Reason.SIGN_IN, actor=system().at(client.address), clock=clock) as uow:
-        await _open_account(uow, address, name=name, password_hash=password_hash)
+        await _note_sign_up(uow, address, name=name, password_hash=password_hash)
 
 
-_INSERT = """
-insert into account (id, email, email_key, name, password_hash, created_at, version)
-values (:id, :email, :key, :name, :password_hash, :now, 1) on conflict (email_key) do nothing returning id
-"""
-_REPLACE = """
-update account set email = :email, name = :name, password_hash = :password_hash, version = version + 1
-where email_key = :key and verified_at is null returning id
+# Writing nothing new still locks the row of an account that is there, against whoever confirms it now.
+_ACCOUNT = """
+insert into account (id, email, email_key, name, created_at, version)
+values (:id, :email, :key, '', :now, 1)
+on conflict (email_key) do update set version = account.version returning id, verified_at
 """
 
 
-async def _open_account(uow: UnitOfWork, email: rules.Email, *, name: str, password_hash: str) -> None:
-    facts = {"email": email.address, "key": email.key, "name": name, "password_hash": password_hash}
-    account_id = (
-        await uow.execute(_INSERT, {"id": new_id("acc"), "now": uow.wall_now, **facts})
-    ).scalar_one_or_none()
-    if account_id is None:
-        # Whoever signed up first need not own the address: until it is confirmed the last sign-up counts,
-        # and links mailed for earlier ones end, so that confirming cannot open the door to their password.
-        account_id = (await uow.execute(_REPLACE, facts)).scalar_one_or_none()
-        if account_id is not None:
-            await _void_tokens(uow, account_id)
-    if account_id is not None:
-        uow.record(AccountSignedUp(aggregate_id=account_id, organization_id=None))
+async def _note_sign_up(uow: UnitOfWork, address: rules.Email, *, name: str, password_hash: str) -> None:
+    """Keep the sign-up with a token of its own: who signs up need not own the address, and many may.
+
+    Beyond what a mailbox must bear it is kept without a mail; asking for another mail brings one later.
+    """
+    facts = {"id": new_id("acc"), "email": address.address, "key": address.key, "now": uow.wall_now}
+    mailed = await throttle.admits(uow, throttle.Subject(throttle.MAILS, address.key))
+    account = (await uow.execute(_ACCOUNT, facts)).one()
+    if account.verified_at is not None:
+        if mailed:
+            uow.record(AccountSignUpRepeated(aggregate_id=account.id, organization_id=None))
         return
-    owner = await uow.execute("select id from account where email_key = :key", key=email.key)
-    uow.record(AccountSignUpRepeated(aggregate_id=owner.scalar_one(), organization_id=None))
+    token = MailToken(
+        id=new_id("tok"),
+        account_id=account.id,
+        purpose=CONFIRM_ADDRESS,
+        email=address.address,
+        name=name,
+        password_hash=password_hash,
+        created_at=uow.wall_now,
+        expires_at=uow.wall_now + rules.CONFIRMATION_VALID,
+    )
+    uow.add(token)
+    if mailed:
+        uow.record(AccountSignedUp(aggregate_id=account.id, organization_id=None, token_id=token.id))
 
 
 async def resend_confirmation(*, email: str, client: Client, clock: Clock | None = None) -> None:
@@ -102,16 +110,44 @@ async def resend_confirmation(*, email: str, client: Client, clock: Clock | None
         await throttle.count(
             uow,
             [
-                throttle.Subject(throttle.RESEND_ACCOUNT, address.key),
+                throttle.Subject(throttle.RESEND, f"{address.key}|{client.network}"),
                 throttle.Subject(throttle.SIGN_UP_NETWORK, client.network),
             ],
         )
         waiting = await uow.execute(
-            "select id from account where email_key = :key and verified_at is null", key=address.key
+            "select from account where email_key = :key and verified_at is null", key=address.key
         )
-        account_id = waiting.scalar_one_or_none()
-        if account_id is not None:
-            uow.record(AccountConfirmationRequested(aggregate_id=account_id, organization_id=None))
+        mails = throttle.Subject(throttle.MAILS, address.key)
+        if waiting.first() is not None and await throttle.admits(uow, mails):
+            await _mail_again(uow, address)
+
+
+# The newest sign-up once more, with a token of its own; what was mailed before goes on working.
+_AGAIN = """
+insert into mail_token (id, account_id, purpose, email, name, password_hash, created_at, expires_at)
+select :id, t.account_id, t.purpose, t.email, t.name, t.password_hash, :now, :expires_at
+from mail_token t join account a on a.id = t.account_id
+where a.email_key = :key and a.verified_at is null and t.purpose = :purpose
+order by t.created_at desc, t.id desc limit 1 for update of a
+returning id, account_id
+"""
+
+
+async def _mail_again(uow: UnitOfWork, address: rules.Email) -> None:
+    again = {
+        "id": new_id("tok"),
+        "key": address.key,
+        "purpose": CONFIRM_ADDRESS,
+        "now": uow.wall_now,
+        "expires_at": uow.wall_now + rules.CONFIRMATION_VALID,
+    }
+    token = (await uow.execute(_AGAIN, again)).one_or_none()
+    if token is not None:
+        uow.record(
+            AccountConfirmationRequested(
+                aggregate_id=token.account_id, organization_id=None, token_id=token.id
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,78 +156,116 @@ class Confirmed:
     email: str
 
 
-async def confirm_address(token: str, *, clock: Clock | None = None) -> Confirmed:
-    """Confirm the address a token was mailed to. Following the link again answers the same.
+async def confirm_address(
+    token: str, *, password: str, client: Client, clock: Clock | None = None
+) -> Confirmed:
+    """Confirm the address that a token was mailed to, by the password chosen at the sign-up it belongs to.
 
-    Raises Invalid with code `link_invalid` for a token that is unknown, replaced or too old.
+    That sign-up's password and name become the account's, and the others end: whoever owns the mailbox opens
+    the account to nobody's password but their own. Following a link again, with the account's password,
+    answers the same. Raises Invalid (`link_invalid`, `wrong_password`), TooLarge or RateLimited.
     """
+    rules.require_hashable(password)
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
-        row = await _locked_token(uow, token)
-        if row is None or (row.verified_at is None and (row.used_at or row.expires_at <= uow.wall_now)):
-            raise Invalid(
-                "This link is not valid, was replaced by a newer one, or is too old.",
-                field="token",
-                next_step="Ask for a new link, or use the newest mail.",
-                code="link_invalid",
-            )
-        if row.verified_at is None:
-            await _confirm(uow, row.account_id)
-        return Confirmed(row.account_id, row.email)
+        subjects = [throttle.Subject(throttle.SIGN_IN_NETWORK, client.network)]
+        link = await _link(uow, token)
+        if link is not None:
+            subjects.append(throttle.Subject(throttle.CONFIRM_LINK, link.id))
+        await throttle.count(uow, subjects)
+    if link is None:
+        raise _link_invalid()
+    if not await passwords.matches(password, link.password_hash):
+        raise Invalid(
+            "This is not the password chosen at the sign-up that this link belongs to.",
+            field="password",
+            next_step="Enter the one you chose, or sign up again if you do not know it.",
+            code="wrong_password",
+        )
+    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+        await throttle.forgive(uow, subjects)
+        return await _confirmed(uow, link)
 
 
-async def _locked_token(uow: UnitOfWork, token: str) -> Row[Any] | None:
-    """The token's facts, read under its account's lock, which everybody takes who changes either."""
+# Of a confirmed account all links ask for its password, so that following one again does no harm.
+_LINK = """
+select t.id, t.account_id, case when a.verified_at is null then t.password_hash else a.password_hash end
+  as password_hash
+from mail_token t join account a on a.id = t.account_id
+where t.token_hash = :hash and t.purpose = :purpose
+  and (a.verified_at is not null or (t.used_at is null and t.expires_at > :now))
+"""
+_CONFIRM = """
+update account a set verified_at = :now, email = t.email, name = t.name, password_hash = t.password_hash,
+  version = a.version + 1
+from mail_token t
+where t.id = :token_id and a.id = t.account_id and a.verified_at is null and t.used_at is null
+returning a.email
+"""
+
+
+async def _link(uow: UnitOfWork, token: str) -> Row[Any] | None:
     if not token.isascii():
         return None
-    of_token = {"hash": vault().lookup_hash(token), "purpose": CONFIRM_ADDRESS}
-    await uow.execute(
-        "select from account where id in"
-        " (select account_id from mail_token where token_hash = :hash and purpose = :purpose) for update",
-        of_token,
-    )
     found = await uow.execute(
-        "select t.used_at, t.expires_at, a.id as account_id, a.email, a.verified_at"
-        " from mail_token t join account a on a.id = t.account_id"
-        " where t.token_hash = :hash and t.purpose = :purpose",
-        of_token,
+        _LINK, hash=vault().lookup_hash(token), purpose=CONFIRM_ADDRESS, now=uow.wall_now
     )
     return found.one_or_none()
 
 
-async def _confirm(uow: UnitOfWork, account_id: str) -> None:
+async def _confirmed(uow: UnitOfWork, link: Row[Any]) -> Confirmed:
+    """The password was checked without a lock: the account must still wait, or have that very password."""
+    email = (await uow.execute(_CONFIRM, token_id=link.id, now=uow.wall_now)).scalar_one_or_none()
+    if email is None:
+        same = await uow.execute(
+            "select email from account where id = :id and password_hash = :checked",
+            id=link.account_id,
+            checked=link.password_hash,
+        )
+        email = same.scalar_one_or_none()
+        if email is None:
+            raise _link_invalid()
+        return Confirmed(link.account_id, email)
     await uow.execute(
-        "update account set verified_at = :now, version = version + 1 where id = :id",
+        "update mail_token set used_at = :now, email = '', name = '', password_hash = ''"
+        " where account_id = :id and purpose = :purpose",
         now=uow.wall_now,
-        id=account_id,
-    )
-    await _void_tokens(uow, account_id)
-    uow.record(AccountConfirmed(aggregate_id=account_id, organization_id=None))
-
-
-async def _void_tokens(uow: UnitOfWork, account_id: str) -> None:
-    await uow.execute(
-        "update mail_token set used_at = :now"
-        " where account_id = :id and purpose = :purpose and used_at is null",
-        now=uow.wall_now,
-        id=account_id,
+        id=link.account_id,
         purpose=CONFIRM_ADDRESS,
     )
+    uow.record(AccountConfirmed(aggregate_id=link.account_id, organization_id=None))
+    return Confirmed(link.account_id, email)
 
 
-async def issue_confirmation(uow: UnitOfWork, account_id: str) -> str:
-    """A fresh token to mail; it is shown to nobody else and only its hash is kept."""
-    token = new_secret()
-    uow.add(
-        MailToken(
-            id=new_id("tok"),
-            account_id=account_id,
-            purpose=CONFIRM_ADDRESS,
-            token_hash=vault().lookup_hash(token),
-            created_at=uow.wall_now,
-            expires_at=uow.wall_now + rules.CONFIRMATION_VALID,
-        )
+def _link_invalid() -> Invalid:
+    return Invalid(
+        "This link is not valid or too old, or another one was followed.",
+        next_step="If you have confirmed your address, sign in; else ask for a new link or sign up again.",
+        code="link_invalid",
     )
-    return token
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What the mail for one sign-up needs. `token` is shown to nobody else, and only its hash is kept."""
+
+    token: str
+    email: str
+    name: str
+
+
+async def issue_confirmation(uow: UnitOfWork, token_id: str) -> Confirmation | None:
+    """The secret of a token; None when it was issued before, or the address is confirmed or forgotten."""
+    token = new_secret()
+    issued = await uow.execute(
+        "update mail_token t set token_hash = :hash, expires_at = :expires_at from account a"
+        " where t.id = :id and a.id = t.account_id and a.verified_at is null and t.token_hash is null"
+        " returning t.email, t.name",
+        hash=vault().lookup_hash(token),
+        expires_at=uow.wall_now + rules.CONFIRMATION_VALID,
+        id=token_id,
+    )
+    row = issued.one_or_none()
+    return Confirmation(token, row.email, row.name) if row else None
 
 
 async def add_confirmed(uow: UnitOfWork, *, email: str, name: str, password_hash: str) -> str:

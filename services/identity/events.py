@@ -9,9 +9,10 @@ from services.core.events import DomainEvent
 
 
 class AccountSignedUp(DomainEvent):
-    """An address was given that is not confirmed yet; also when an unconfirmed one signs up again."""
+    """An address was given that is not confirmed yet, again perhaps. `token_id` is the mail token's, not a secret."""
 
     type: ClassVar[str] = "account.signed_up"
+    token_id: str
 
 
 class AccountSignUpRepeated(DomainEvent):
@@ -22,6 +23,7 @@ class AccountSignUpRepeated(DomainEvent):
 
 class AccountConfirmationRequested(DomainEvent):
     type: ClassVar[str] = "account.confirmation_requested"
+    token_id: str
 
 
 class AccountConfirmed(DomainEvent):

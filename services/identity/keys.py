@@ -9,8 +9,9 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 
 from models.gateway import ApiKey
 from services.core.crypto import vault
@@ -148,13 +149,30 @@ async def rotate_key(uow: UnitOfWork, key_id: str, *, overlap_hours: int = 24) -
     return created
 
 
+class Unset(Enum):
+    """What stays as it is, where None is a value of its own."""
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
+
+
 @dataclass(frozen=True, slots=True)
 class KeyChanges:
-    """What to change of a key; what stays is `None`. `limits` and `models` replace what was."""
+    """What to change of a key. A name or models of None stay, a limit of None is lifted."""
 
     name: str | None = None
     models: Sequence[str] | None = None
-    limits: Limits | None = None
+    requests_per_minute: int | Unset | None = UNSET
+    tokens_per_minute: int | Unset | None = UNSET
+
+    def limits(self, now: ApiKey) -> Limits:
+        """The limits that `now`, read under its lock, is to have."""
+        return Limits(
+            now.requests_per_minute if self.requests_per_minute is UNSET else self.requests_per_minute,
+            now.tokens_per_minute if self.tokens_per_minute is UNSET else self.tokens_per_minute,
+        )
 
 
 async def update_key(
@@ -173,10 +191,9 @@ async def update_key(
         wanted["name"] = rules.clean_text(changes.name, field="name", what="The name")
     if changes.models is not None:
         wanted["models"] = await _known_models(uow, changes.models)
-    if changes.limits is not None:
-        _require_limits(changes.limits)
-        wanted["requests_per_minute"] = changes.limits.requests_per_minute
-        wanted["tokens_per_minute"] = changes.limits.tokens_per_minute
+    limits = changes.limits(row)
+    _require_limits(limits)
+    wanted |= asdict(limits)
     changed = [name for name, value in wanted.items() if getattr(row, name) != value]
     own = await _own_key(uow) if set(changed) - {"name"} else None
     bounds = _Bounds.of(own) if own else None

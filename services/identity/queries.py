@@ -110,6 +110,7 @@ def _actor(account_id: str, session_id: str, current: OrganizationView | None) -
 
 @dataclass(frozen=True, slots=True)
 class Member:
+    membership_id: str
     account_id: str
     email: str
     name: str
@@ -117,14 +118,19 @@ class Member:
     joined_at: datetime
 
 
-async def members(uow: UnitOfWork) -> list[Member]:
-    """The organisation's people, by name. Needs members.read."""
+async def members(uow: UnitOfWork, *, after: str = "", limit: int = 50) -> list[Member]:
+    """The organisation's people as they joined, from behind the membership `after`. Needs members.read.
+
+    Not by name: who changes it between two pages would be missed or come twice.
+    """
     uow.actor.require(Capability.MEMBERS_READ)
     rows = await uow.execute(
-        "select a.id as account_id, a.email, a.name, m.role, m.created_at as joined_at"
+        "select m.id as membership_id, a.id as account_id, a.email, a.name, m.role, m.created_at as joined_at"
         " from membership m join account a on a.id = m.account_id"
-        " where m.organization_id = :organization_id order by lower(a.name), a.email_key",
+        " where m.organization_id = :organization_id and m.id > :after order by m.id limit :limit",
         organization_id=uow.organization_id,
+        after=after,
+        limit=limit,
     )
     return [Member(**row) for row in rows.mappings()]
 

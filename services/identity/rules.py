@@ -21,6 +21,7 @@ PASSWORD_BYTES_MAX = 1_024  # hashing costs time by length: a megabyte would be 
 
 SESSION_IDLE_MAX = timedelta(days=14)
 SESSION_AGE_MAX = timedelta(days=90)
+DEVICE_AGE_MAX = timedelta(days=365)  # since the last sign-in on it
 SESSION_SEEN_EVERY = timedelta(minutes=1)  # `last_seen_at` is no finer than this
 CONFIRMATION_VALID = timedelta(days=2)
 ORGANIZATIONS_PER_ACCOUNT_MAX = 20

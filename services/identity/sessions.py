@@ -20,12 +20,17 @@ from services.core.database import Database
 from services.core.errors import Forbidden, Unauthenticated, not_found
 from services.core.ids import new_id, new_secret
 from services.core.work import UnitOfWork
-from services.identity import passwords, policies, rules, throttle
+from services.identity import devices, passwords, policies, rules, throttle
 from services.identity.accounts import Client
 from services.identity.events import SessionEnded, SessionStarted, SessionSwitched
-from services.identity.throttle import SIGN_IN_ACCOUNT, SIGN_IN_NETWORK, Subject
+from services.identity.throttle import (
+    SIGN_IN_ACCOUNT,
+    SIGN_IN_DEVICE,
+    SIGN_IN_NETWORK,
+    SIGN_IN_STRANGER,
+    Subject,
+)
 
-COOKIE = "matrix_session"  # HttpOnly; set by the API, read by every door
 USER_AGENT_CHARACTERS_MAX = 300
 
 
@@ -43,26 +48,20 @@ class OpenedSession:
 async def sign_in(*, email: str, password: str, client: Client, clock: Clock | None = None) -> OpenedSession:
     """Raises Unauthenticated (`wrong_credentials`), RateLimited, or, once the password was right, Forbidden.
 
-    The work is the same for an unknown address. Failures are counted per account and per network. Networks
-    the account has signed in from before are counted apart, so that a stranger's guessing delays only
-    strangers.
+    The work is the same for an unknown address.
     """
     address = rules.parse_email(email)
     rules.require_hashable(password)
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
         account = await _account_of(uow, address)
-        known = account is not None and await _has_come_from(uow, account.id, client.network)
-        subjects = [
-            Subject(SIGN_IN_ACCOUNT, f"{address.key}|{client.network if known else ''}"),
-            Subject(SIGN_IN_NETWORK, client.network),
-        ]
+        subjects = _attempts(address, account.id if account else "", client)
         await throttle.count(uow, subjects)
 
     right = await passwords.matches(password, account.password_hash if account else None)
     if account is None or not right:
         raise Unauthenticated(
             "The address or the password is wrong.",
-            next_step="Check both. If you have no account yet, sign up.",
+            next_step="Check both. If you have just signed up, follow the link in the mail first.",
             code="wrong_credentials",
         )
     renewed = await passwords.hashed(password) if passwords.is_outdated(account.password_hash) else None
@@ -74,21 +73,32 @@ async def sign_in(*, email: str, password: str, client: Client, clock: Clock | N
         return await _open(uow, account.id, client)
 
 
+async def open_session(account_id: str, *, client: Client, clock: Clock | None = None) -> OpenedSession:
+    """For somebody whose password was checked just now, by confirming an address. Raises Forbidden."""
+    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+        found = await uow.execute("select suspended_at from account where id = :id", id=account_id)
+        _require_admissible(found.one())
+        return await _open(uow, account_id, client)
+
+
 async def _account_of(uow: UnitOfWork, email: rules.Email) -> Row[Any] | None:
     found = await uow.execute(
-        "select id, password_hash, verified_at, suspended_at from account where email_key = :key",
+        "select id, password_hash, suspended_at from account where email_key = :key",
         key=email.key,
     )
     return found.one_or_none()
 
 
-async def _has_come_from(uow: UnitOfWork, account_id: str, network: str) -> bool:
-    recent = await uow.execute(
-        "select distinct address from session where account_id = :id and created_at > :since",
-        id=account_id,
-        since=uow.wall_now - rules.SESSION_AGE_MAX,
-    )
-    return any(rules.network_of(address) == network for address in recent.scalars())
+def _attempts(address: rules.Email, account_id: str, client: Client) -> list[Subject]:
+    """As what an attempt counts: as its device's, if the account knows it, else as a stranger's."""
+    device = devices.known(client.device, account_id)
+    if device is not None:
+        return [Subject(SIGN_IN_DEVICE, f"{account_id}|{device}")]
+    return [
+        Subject(SIGN_IN_STRANGER, f"{address.key}|{client.network}"),
+        Subject(SIGN_IN_ACCOUNT, address.key),
+        Subject(SIGN_IN_NETWORK, client.network),
+    ]
 
 
 async def _require_unchanged(uow: UnitOfWork, account: Row[Any], *, renewed_hash: str | None) -> None:
@@ -107,12 +117,6 @@ async def _require_unchanged(uow: UnitOfWork, account: Row[Any], *, renewed_hash
 
 
 def _require_admissible(account: Row[Any]) -> None:
-    if account.verified_at is None:
-        raise Forbidden(
-            "This address is not confirmed yet.",
-            next_step="Follow the link in the mail we sent, or ask for a new one.",
-            code="address_not_confirmed",
-        )
     if account.suspended_at is not None:
         raise Forbidden(
             "This account is suspended.",

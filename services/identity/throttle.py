@@ -26,15 +26,35 @@ class Door:
     delay_s: int
     delay_s_max: int
     forget_s: int  # after this long without an attempt all is forgotten
+    clears: bool = False  # a success also forgets the failures before it
 
 
-SIGN_IN_ACCOUNT = Door("sign_in.account", free=5, delay_s=2, delay_s_max=900, forget_s=86_400)
+# A device that an account knows is counted by itself. Strangers are counted by account and network, so that who
+# guesses from one network slows down that one; and by account, because one may guess from many. That count all
+# who are new share with those who guess, so its delays are short.
+SIGN_IN_DEVICE = Door("sign_in.device", free=5, delay_s=2, delay_s_max=900, forget_s=86_400, clears=True)
+SIGN_IN_STRANGER = Door("sign_in.stranger", free=5, delay_s=2, delay_s_max=600, forget_s=86_400, clears=True)
+SIGN_IN_ACCOUNT = Door("sign_in.account", free=20, delay_s=2, delay_s_max=30, forget_s=86_400, clears=True)
 SIGN_IN_NETWORK = Door("sign_in.network", free=30, delay_s=2, delay_s_max=600, forget_s=3_600)
 SIGN_UP_NETWORK = Door("sign_up.network", free=30, delay_s=5, delay_s_max=900, forget_s=3_600)
-# Each sign-up writes to the address, whoever owns it: many networks together must not fill somebody's mailbox.
-SIGN_UP_ADDRESS = Door("sign_up.address", free=8, delay_s=60, delay_s_max=3_600, forget_s=86_400)
-RESEND_ACCOUNT = Door("resend.account", free=3, delay_s=60, delay_s_max=3_600, forget_s=86_400)
-DOORS = (SIGN_IN_ACCOUNT, SIGN_IN_NETWORK, SIGN_UP_NETWORK, SIGN_UP_ADDRESS, RESEND_ACCOUNT)
+# By address and network: nobody else may keep an address from signing up.
+SIGN_UP = Door("sign_up", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
+RESEND = Door("resend", free=3, delay_s=60, delay_s_max=900, forget_s=86_400)
+# By address, asked for by anybody: many networks together must not fill somebody's mailbox. Beyond it mail is left
+# out and nothing is refused.
+MAILS = Door("mails", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
+CONFIRM_LINK = Door("confirm.link", free=5, delay_s=2, delay_s_max=300, forget_s=86_400)
+DOORS = (
+    SIGN_IN_DEVICE,
+    SIGN_IN_STRANGER,
+    SIGN_IN_ACCOUNT,
+    SIGN_IN_NETWORK,
+    SIGN_UP_NETWORK,
+    SIGN_UP,
+    RESEND,
+    MAILS,
+    CONFIRM_LINK,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +85,23 @@ returning failures
 async def count(uow: UnitOfWork, subjects: Sequence[Subject]) -> None:
     """Count one attempt of each subject. Raises RateLimited if one is blocked; then none is counted."""
     for subject in subjects:
-        door = subject.door
-        counted = await uow.execute(
-            _COUNT,
-            subject=subject.key(),
-            now=uow.wall_now,
-            forget_before=uow.wall_now - timedelta(seconds=door.forget_s),
-            free=door.free,
-            delay_s=door.delay_s,
-            delay_s_max=door.delay_s_max,
-        )
-        if counted.one_or_none() is None:
+        if not await admits(uow, subject):
             await _refuse(uow, subject)
+
+
+async def admits(uow: UnitOfWork, subject: Subject) -> bool:
+    """Count one attempt, unless the subject is blocked."""
+    door = subject.door
+    counted = await uow.execute(
+        _COUNT,
+        subject=subject.key(),
+        now=uow.wall_now,
+        forget_before=uow.wall_now - timedelta(seconds=door.forget_s),
+        free=door.free,
+        delay_s=door.delay_s,
+        delay_s_max=door.delay_s_max,
+    )
+    return counted.one_or_none() is not None
 
 
 async def _refuse(uow: UnitOfWork, subject: Subject) -> None:
@@ -92,11 +117,11 @@ async def _refuse(uow: UnitOfWork, subject: Subject) -> None:
 
 
 async def forgive(uow: UnitOfWork, subjects: Sequence[Subject]) -> None:
-    """Take back the attempt that succeeded; an account's earlier failures are forgotten with it."""
+    """Take back the attempt that succeeded, at doors that clear with all before it."""
     for subject in subjects:
         statement = (
             "delete from throttle where subject = :key"
-            if subject.door is SIGN_IN_ACCOUNT
+            if subject.door.clears
             else "update throttle set failures = greatest(failures - 1, 0), blocked_until = null"
             " where subject = :key"
         )

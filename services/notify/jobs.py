@@ -6,7 +6,7 @@ from typing import Any
 
 from services.core.jobs import job
 from services.core.settings import Settings, settings
-from services.notify.service import Sender, send_account_mail
+from services.notify.service import Cause, Sender, send_account_mail
 from services.notify.smtp import SmtpServer
 
 ACCOUNT_MAIL = "notify.account_mail"
@@ -22,9 +22,4 @@ def sender_of(chosen: Settings) -> Sender:
 
 @job(ACCOUNT_MAIL)
 async def account_mail(payload: dict[str, Any]) -> None:
-    await send_account_mail(
-        event_id=payload["event_id"],
-        event_type=payload["event_type"],
-        account_id=payload["account_id"],
-        sender=sender_of(settings()),
-    )
+    await send_account_mail(Cause(**payload), sender=sender_of(settings()))

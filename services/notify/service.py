@@ -26,16 +26,23 @@ class Sender:
     server: SmtpServer | None
 
 
-async def send_account_mail(
-    *, event_id: int, event_type: str, account_id: str, sender: Sender, clock: Clock | None = None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The event that calls for a mail. `token_id` is of a sign-up that waits, empty for a known address."""
+
+    event_id: int
+    account_id: str
+    token_id: str
+
+
+async def send_account_mail(cause: Cause, *, sender: Sender, clock: Clock | None = None) -> None:
     """Write the mail that an account's event calls for, and send it if there is a server.
 
     Running twice writes it once; a crash between the server's yes and our note of it sends it twice, with
     one Message-ID. Raises what smtplib raises, so that the job is tried again.
     """
     async with crossing(Reason.MAIL, clock=clock) as uow:
-        mail = await _written(uow, event_id, event_type, account_id, sender)
+        mail = await _written(uow, cause, sender)
         if mail is None or mail.sent_at is not None or sender.server is None:
             return
         outgoing = Outgoing(
@@ -64,11 +71,9 @@ async def send_account_mail(
         )
 
 
-async def _written(
-    uow: UnitOfWork, event_id: int, event_type: str, account_id: str, sender: Sender
-) -> Mail | None:
+async def _written(uow: UnitOfWork, cause: Cause, sender: Sender) -> Mail | None:
     """The event's mail, written now or before; None when it has lost its purpose."""
-    dedupe_key = f"event:{event_id}"
+    dedupe_key = f"event:{cause.event_id}"
     # Two deliveries of one event at once must not both issue a token.
     await uow.execute("select pg_advisory_xact_lock(hashtextextended(:key, 47))", key=f"mail {dedupe_key}")
     found = (
@@ -76,29 +81,46 @@ async def _written(
     ).scalar_one_or_none()
     if found is not None:
         return await uow.get(Mail, found)
-    account = (
-        await uow.execute("select email, name, verified_at from account where id = :id", id=account_id)
-    ).one_or_none()
-    if account is None:
+    letter = await (_confirmation(uow, cause, sender) if cause.token_id else _notice(uow, cause, sender))
+    if letter is None:
         return None
-    if event_type == "account.sign_up_repeated":
-        text = texts.already_signed_up(name=account.name, public_url=sender.public_url)
-    elif account.verified_at is None:
-        text = texts.confirm_address(
-            name=account.name,
-            public_url=sender.public_url,
-            token=await accounts.issue_confirmation(uow, account_id),
-            hours=round(CONFIRMATION_VALID.total_seconds() / 3600),
-        )
-    else:
-        return None  # confirmed meanwhile, by an earlier link
     mail = Mail(
         id=new_id("mail"),
         dedupe_key=dedupe_key,
-        recipient=account.email,
-        subject=text.subject,
-        body=text.body,
+        recipient=letter.recipient,
+        subject=letter.text.subject,
+        body=letter.text.body,
         created_at=uow.wall_now,
     )
     uow.add(mail)
     return mail
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    recipient: str
+    text: texts.Text
+
+
+async def _confirmation(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:
+    """To the address as that sign-up wrote it: another spelling may be another's mailbox."""
+    issued = await accounts.issue_confirmation(uow, cause.token_id)
+    if issued is None:
+        return None  # confirmed meanwhile, by another link
+    text = texts.confirm_address(
+        name=issued.name,
+        public_url=sender.public_url,
+        token=issued.token,
+        hours=round(CONFIRMATION_VALID.total_seconds() / 3600),
+    )
+    return _Letter(issued.email, text)
+
+
+async def _notice(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:
+    """To the owner of an account, when somebody signed up with its address."""
+    found = await uow.execute("select email, name from account where id = :id", id=cause.account_id)
+    account = found.one_or_none()
+    if account is None:
+        return None
+    text = texts.already_signed_up(name=account.name, public_url=sender.public_url)
+    return _Letter(account.email, text)

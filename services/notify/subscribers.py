@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from services.core import jobs
 from services.core.database import database
 from services.core.relay import Delivered, Subscriber
 from services.core.work import UnitOfWork
 from services.notify.jobs import ACCOUNT_MAIL
+from services.notify.service import Cause
 
 
 async def _mail_to_account(_: UnitOfWork, event: Delivered) -> None:
     """At least once per event; the job writes one mail however often it runs."""
-    await jobs.enqueue(
-        database(),
-        ACCOUNT_MAIL,
-        {"event_id": event.id, "event_type": event.type, "account_id": event.aggregate_id},
-        dedupe_key=f"{ACCOUNT_MAIL}:{event.id}",
-    )
+    cause = Cause(event.id, event.aggregate_id, event.payload.get("token_id", ""))
+    await jobs.enqueue(database(), ACCOUNT_MAIL, asdict(cause), dedupe_key=f"{ACCOUNT_MAIL}:{event.id}")
 
 
 MAIL = Subscriber(

@@ -21,8 +21,9 @@ somebody, we hope you, signed up for Matrix with this address. Follow this link 
 
 {public_url}/confirm?token={quote(token)}
 
-The link works for {hours} hours and for one account only. If you did not sign up, do nothing: without
-the link nobody can sign in with your address.
+The link works for {hours} hours and asks for the password that was chosen. If you did not sign up, do
+nothing: without the link nobody can sign in with your address. If you did, but do not know the password,
+sign up again.
 """,
     )
 

@@ -62,9 +62,9 @@ class Api:
 
     def client(self, address: str = "192.0.2.10", **options: Any) -> AsyncClient:
         """A program. Each answer it gets is held against the OpenAPI document."""
+        options.setdefault("base_url", f"{ADDRESS}/api/v1/")
         return AsyncClient(
             transport=ASGITransport(self.app, client=(address, 40_000)),
-            base_url=f"{ADDRESS}/api/v1/",
             event_hooks={"response": [self.contract.check]},
             **options,
         )

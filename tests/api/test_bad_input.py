@@ -121,7 +121,15 @@ CASES: dict[str, Bad] = {
     "a header in an address": Bad(
         "sign-up", 422, "unprintable_character", json=sign_up(email="a@example.com\nBcc: b@example.com")
     ),
-    "a link of nobody": Bad("sign-up/confirm", 422, "link_invalid", json={"token": "made-up"}),
+    "a link of nobody": Bad(
+        "sign-up/confirm", 422, "link_invalid", json={"token": "made-up", "password": "long enough"}
+    ),
+    "a link without a password": Bad(
+        "sign-up/confirm", 422, "invalid_input", json={"token": "made-up"}, pointer="#/password"
+    ),
+    "a link with a password of a megabyte": Bad(
+        "sign-up/confirm", 413, "password_too_long", json={"token": "t", "password": "x" * 1_000_000}
+    ),
     "an operator from outside": Bad(
         "organizations", 403, "not_allowed", json={"name": "O", "kind": "operator"}
     ),

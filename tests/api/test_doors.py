@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from services.core.crossing import Reason, crossing
-from services.identity import accounts
-from services.identity.sessions import COOKIE
+from services.identity import accounts, devices
+from services.identity.cookies import device_cookie, session_cookie
+from services.identity.throttle import SIGN_IN_ACCOUNT
 from tests.api.conftest import ADDRESS, PASSWORD, Api, problem
+
+SESSION = session_cookie(ADDRESS)
 
 ANA = {"email": "ana@example.com", "password": PASSWORD, "name": "Ana"}
 
 
-async def confirm(api: Api, email: str) -> None:
+async def mailed_token(email: str) -> str:
+    """What the mail for this address carries."""
     async with crossing(Reason.MAIL) as uow:
-        account_id = (
-            await uow.execute("select id from account where email_key = :key", key=email)
-        ).scalar_one()
-        token = await accounts.issue_confirmation(uow, account_id)
-    answer = await api.client().post("sign-up/confirm", json={"token": token})
-    assert answer.status_code == 200
+        found = await uow.execute(
+            "select id from mail_token where lower(email) = :email and token_hash is null", email=email
+        )
+        issued = await accounts.issue_confirmation(uow, found.scalar_one())
+    assert issued is not None
+    return issued.token
 
 
 async def test_from_stranger_to_key(api: Api) -> None:
     client = api.client(headers={"x-matrix-csrf": "1"})
     assert (await client.post("sign-up", json=ANA)).status_code == 202
-    await confirm(api, "ana@example.com")
+    link = {"token": await mailed_token("ana@example.com")}
+    wrong = await client.post("sign-up/confirm", json=link | {"password": "somebody else's"})
+    assert problem(wrong, 422, "wrong_password")["errors"][0]["pointer"] == "#/password"
+    assert not wrong.headers.get("set-cookie")
+    confirmed = await client.post("sign-up/confirm", json=link | {"password": PASSWORD})
+    assert confirmed.json()["email"] == "ana@example.com"
+    assert (await client.get("me")).json()["account"]["id"] == confirmed.json()["account_id"]
+    problem(await client.get("keys"), 409, "no_organization")
+
     signed_in = await client.post("session", json={"email": ANA["email"], "password": PASSWORD})
     assert signed_in.status_code == 201
     assert signed_in.json()["organization_id"] is None
-    problem(await client.get("keys"), 409, "no_organization")
 
     founded = await client.post("organizations", json={"name": "Acme", "timezone": "Europe/Berlin"})
     assert founded.status_code == 201
@@ -49,13 +62,13 @@ async def test_the_session_cookie_is_closed_to_scripts_and_other_sites(api: Api)
     client = await api.browser()
     answer = await client.post("session", json={"email": "person1@example.com", "password": PASSWORD})
     cookie = answer.headers["set-cookie"]
-    assert cookie.startswith(f"{COOKIE}=")
+    assert cookie.startswith(f"{SESSION}=")
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert "Path=/" in cookie
     assert "Secure" not in cookie  # plain http on this machine
-    assert COOKIE not in answer.text
-    assert client.cookies[COOKIE] not in answer.text
+    assert SESSION not in answer.text
+    assert client.cookies[SESSION] not in answer.text
 
 
 async def test_behind_https_the_cookie_is_secure(environment: pytest.MonkeyPatch, api: Api) -> None:
@@ -70,25 +83,25 @@ async def test_behind_https_the_cookie_is_secure(environment: pytest.MonkeyPatch
 
 async def test_switching_replaces_the_cookie_and_ends_the_old_one(api: Api) -> None:
     client = await api.browser(await api.world.organization())
-    old = client.cookies[COOKIE]
+    old = client.cookies[SESSION]
     second = (await client.post("organizations", json={"name": "Second"})).json()
 
     answer = await client.post("session/organization", json={"organization_id": second["id"]})
 
     assert answer.json()["organization_id"] == second["id"]
-    assert client.cookies[COOKIE] != old
+    assert client.cookies[SESSION] != old
     assert (await client.get("me")).json()["organization_id"] == second["id"]
-    stale = api.client(cookies={COOKIE: old})
+    stale = api.client(cookies={SESSION: old})
     problem(await stale.get("me"), 401, "session_ended")
 
 
 async def test_signing_out_ends_the_session_and_the_cookie(api: Api) -> None:
     client = await api.browser()
-    token = client.cookies[COOKIE]
+    token = client.cookies[SESSION]
     answer = await client.post("session/sign-out")
     assert answer.status_code == 204
-    assert COOKIE not in client.cookies
-    problem(await api.client(cookies={COOKIE: token}).get("me"), 401, "session_ended")
+    assert SESSION not in client.cookies
+    problem(await api.client(cookies={SESSION: token}).get("me"), 401, "session_ended")
 
 
 async def test_no_answer_tells_whether_an_address_has_an_account(api: Api) -> None:
@@ -118,6 +131,30 @@ async def test_guessing_is_answered_with_when_to_come_back(api: Api) -> None:
     answer = await stranger.post("session", json=wrong)
     problem(answer, 429, "too_many_attempts")
     assert 1 <= int(answer.headers["retry-after"]) <= 2
+
+
+async def test_a_browser_that_signed_in_before_is_not_slowed_down_by_guessing(api: Api) -> None:
+    known = await api.browser(email="ana@example.com")
+    device = next(cookie for cookie in known.cookies.jar if cookie.name == device_cookie(ADDRESS))
+    assert device.has_nonstandard_attr("HttpOnly")
+    assert device.expires is not None
+    assert device.expires - time.time() > 300 * 86_400
+    assert (await known.post("session/sign-out")).status_code == 204
+    right = {"email": "ana@example.com", "password": PASSWORD}
+    for number in range(SIGN_IN_ACCOUNT.free):
+        stranger = api.client(address=f"203.0.113.{number}")
+        problem(await stranger.post("session", json=right | {"password": "guess"}), 401, "wrong_credentials")
+
+    problem(await api.client().post("session", json=right), 429, "too_many_attempts")
+    assert (await known.post("session", json=right)).status_code == 201
+
+
+async def test_confirming_an_address_makes_the_device_known(api: Api) -> None:
+    client = api.client()
+    await client.post("sign-up", json=ANA)
+    link = {"token": await mailed_token("ana@example.com"), "password": PASSWORD}
+    account_id = (await client.post("sign-up/confirm", json=link)).json()["account_id"]
+    assert devices.known(client.cookies[device_cookie(ADDRESS)], account_id)
 
 
 async def test_a_forwarded_address_counts_only_from_trusted_proxies(

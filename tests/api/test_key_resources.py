@@ -212,3 +212,21 @@ async def test_a_secret_is_not_given_again_to_somebody_else(api: Api, acme: Orga
 
     problem(await viewer.post("keys", **repeated), 409, "idempotency_key_reused")
     assert (await owner.post("keys", **repeated)).json()["secret"] == created.json()["secret"]
+
+
+async def test_changes_of_two_limits_at_once_lose_neither(api: Api, acme: Organization) -> None:
+    client = await api.browser(acme)
+    path = f"keys/{(await client.post('keys', json={'name': 'laptop'})).json()['id']}"
+    sent = [{("requests_per_minute", "tokens_per_minute")[number % 2]: number} for number in range(1, 21)]
+
+    answers = await asyncio.gather(*(client.patch(path, json=one) for one in sent))
+
+    shown = sorted(
+        ((answer.json(), one) for answer, one in zip(answers, sent, strict=True)),
+        key=lambda pair: pair[0]["version"],
+    )
+    before = {"requests_per_minute": None, "tokens_per_minute": None}
+    for key, one in shown:
+        before |= one
+        assert {name: key[name] for name in before} == before
+    assert {name: (await client.get(path)).json()[name] for name in before} == before

@@ -18,6 +18,7 @@ from playwright.async_api import Browser, BrowserContext, Response, async_playwr
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
 from services.demo.stories import HALDEN, OPERATOR, Story
+from services.identity.cookies import session_cookie
 from tests.bench.figures import Figure, Result, median_figure
 from tests.bench.product import Product, ProductFailed, running
 from tests.tools import chromium
@@ -82,7 +83,9 @@ async def _window(browser: Browser, product: Product, session: str | None) -> Br
     context = await browser.new_context(base_url=product.address, viewport=WINDOW)  # pyright: ignore[reportArgumentType]
     context.set_default_timeout(TIMEOUT_MS)
     if session is not None:
-        await context.add_cookies([{"name": "matrix_session", "value": session, "url": product.address}])
+        await context.add_cookies(
+            [{"name": session_cookie(product.address), "value": session, "url": product.address}]
+        )
     return context
 
 

@@ -15,6 +15,7 @@ from services.core.database import Database
 from services.core.permissions import ROLE_CAPABILITIES
 from services.core.work import unit_of_work
 from services.identity import accounts, keys, organizations, passwords, sessions
+from services.identity.cookies import session_cookie
 from tests.bench.product import Product
 
 _PASSWORD = "measured, not guessed"
@@ -45,7 +46,7 @@ async def parties(product: Product, count: int) -> list[Party]:
     """Make `count` organisations. Each has an empty history."""
     async with inside(product):
         hashed = await passwords.hashed(_PASSWORD)
-        return [await _party(number, hashed) for number in range(count)]
+        return [await _party(product, number, hashed) for number in range(count)]
 
 
 async def demo_party(product: Product) -> Party:
@@ -57,7 +58,7 @@ async def demo_party(product: Product) -> Party:
     return Party(organization_id, product.cookie(), created.secret)
 
 
-async def _party(number: int, password_hash: str) -> Party:
+async def _party(product: Product, number: int, password_hash: str) -> Party:
     email = f"owner{number}@bench.example"
     async with crossing(Reason.DEMO) as uow:
         owner_id = await accounts.add_confirmed(
@@ -72,4 +73,5 @@ async def _party(number: int, password_hash: str) -> Party:
     # From networks of their own: signing in is throttled by network.
     client = accounts.Client(address=f"198.51.{number}.1")
     session = await sessions.sign_in(email=email, password=_PASSWORD, client=client)
-    return Party(organization.id, f"{sessions.COOKIE}={session.token}", created.secret)
+    cookie = f"{session_cookie(product.address)}={session.token}"
+    return Party(organization.id, cookie, created.secret)

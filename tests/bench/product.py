@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from services.core.postgres import EmbeddedPostgres
+from services.identity.cookies import session_cookie
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 300.0  # the first start also builds the pages
@@ -122,11 +123,15 @@ class Product:
         """The Cookie header of somebody who signs in now: of `email`, else of the first demo account."""
         accounts = self.demo["accounts"]
         account = next((one for one in accounts if one["email"] == email), accounts[0])
-        body = {"email": account["email"], "password": account["password"]}
-        answer = self.ask("POST", "/api/v1/session", body)
+        return f"{session_cookie(self.address)}={self.session(account['email'], account['password'])}"
+
+    def session(self, email: str, password: str) -> str:
+        """The token of a session that somebody opens now. Raises ProductFailed when that is refused."""
+        answer = self.ask("POST", "/api/v1/session", {"email": email, "password": password})
         if answer.status >= 300:
             raise ProductFailed(f"Signing in answered {answer.status}: {answer.body.decode()}")
-        return str(answer.headers["Set-Cookie"]).partition(";")[0]
+        kept = [line.partition(";")[0].partition("=") for line in answer.headers.get_all("Set-Cookie", [])]
+        return next(value for name, _, value in kept if name == session_cookie(self.address))
 
     def last_words(self) -> str:
         """The ends of all logs."""

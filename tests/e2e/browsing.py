@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from services.demo.stories import HALDEN, MERIDIAN, OPERATOR, Story
+from services.identity.cookies import session_cookie
 from tests.bench.product import Product
 
 # One worker, one product, one event loop: a browser belongs to the loop that started it.
@@ -77,8 +78,8 @@ class Visitors:
         self._open.append(opened)
         if person is not None:
             token = self._session(person)
-            cookie = {"name": "matrix_session", "value": token, "url": self.product.address, "httpOnly": True}
-            await opened.add_cookies([cookie])  # pyright: ignore[reportArgumentType]
+            cookie = {"name": session_cookie(self.product.address), "value": token, "httpOnly": True}
+            await opened.add_cookies([cookie | {"url": self.product.address}])  # pyright: ignore[reportArgumentType]
         return opened
 
     async def page(self, person: Person | None = None, **options: Any) -> Page:
@@ -92,10 +93,7 @@ class Visitors:
 
     def _session(self, person: Person) -> str:
         if person.email not in self._cookies:
-            body = {"email": person.email, "password": person.password}
-            answer = self.product.ask("POST", "/api/v1/session", body)
-            assert answer.status == 201, answer.body.decode()
-            self._cookies[person.email] = answer.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
+            self._cookies[person.email] = self.product.session(person.email, person.password)
         return self._cookies[person.email]
 
 

@@ -37,7 +37,6 @@ async def nadia(product: Product, browser: Browser) -> AsyncIterator[Newcomer]:
     faults.listen(page)
     await steps.sign_up(page, who)
     await steps.confirm(page, product, who)
-    await steps.sign_in(page, who)
     await steps.found(page, who)
     await steps.make_key(page, who)
     assert re.fullmatch(steps.SECRET, who.secret)

@@ -16,6 +16,8 @@ from matrix_app.api.deps import (
     client_of,
     require_known_origin,
     require_own_page,
+    session_token_of,
+    set_device_cookie,
     set_session_cookie,
 )
 from matrix_app.api.edge import BODY_BYTES_MAX
@@ -23,7 +25,6 @@ from matrix_app.api.v1.organizations import OrganizationShown
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.settings import settings
 from services.identity import accounts, sessions
-from services.identity.sessions import COOKIE
 from services.notify import queries as mailbox
 
 router = resource("session")
@@ -52,8 +53,9 @@ class MailSent(Shown):
     mailbox: str | None = Field(None, description="Where demo mode keeps the mail")
 
 
-class Token(Body):
-    token: str = Field(max_length=200)
+class Confirmation(Body):
+    token: str = Field(max_length=200, description="Out of the link in the mail")
+    password: Password = Field(description="The one chosen at the sign-up that the mail belongs to")
 
 
 class ConfirmedShown(Shown):
@@ -96,16 +98,23 @@ def _mail_sent(email: str) -> MailSent:
 
 
 @router.post("/sign-up/confirm", dependencies=from_own_page)
-async def confirm(body: Token) -> ConfirmedShown:
-    """Confirm an address by the token mailed to it."""
-    return ConfirmedShown.model_validate(await accounts.confirm_address(body.token))
+async def confirm(request: Request, response: Response, body: Confirmation) -> ConfirmedShown:
+    """Confirm an address by the token mailed to it and the password chosen, and sign in."""
+    client = client_of(request)
+    confirmed = await accounts.confirm_address(body.token, password=body.password, client=client)
+    opened = await sessions.open_session(confirmed.account_id, client=client)
+    set_session_cookie(response, opened.token)
+    set_device_cookie(response, client, opened.account_id)
+    return ConfirmedShown.model_validate(confirmed)
 
 
 @router.post("/session", status_code=201, dependencies=from_own_page)
 async def sign_in(request: Request, response: Response, body: SignIn) -> SessionShown:
     """Sign in; the session is a cookie that scripts cannot read."""
-    opened = await sessions.sign_in(email=body.email, password=body.password, client=client_of(request))
+    client = client_of(request)
+    opened = await sessions.sign_in(email=body.email, password=body.password, client=client)
     set_session_cookie(response, opened.token)
+    set_device_cookie(response, client, opened.account_id)
     return SessionShown.model_validate(opened)
 
 
@@ -113,7 +122,7 @@ async def sign_in(request: Request, response: Response, body: SignIn) -> Session
 async def sign_out(request: Request, response: Response) -> None:
     """End the session of the cookie, if there is one."""
     require_own_page(request)
-    token = request.cookies.get(COOKIE)
+    token = session_token_of(request)
     if token:
         await sessions.sign_out(token, address=client_of(request).address)
     clear_session_cookie(response)
@@ -128,7 +137,7 @@ async def switch_organization(
     request: Request, response: Response, who: Person, body: Switch
 ) -> SessionShown:
     """Work in another of one's organisations. The cookie is replaced; the old one ends."""
-    token = request.cookies[COOKIE]
+    token = session_token_of(request)
     address = client_of(request).address
     opened = await sessions.switch_organization(token, body.organization_id, address=address)
     set_session_cookie(response, opened.token)

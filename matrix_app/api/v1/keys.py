@@ -132,24 +132,12 @@ async def get_key(who: Member, key_id: str) -> KeyShown:
 @router.patch("/{key_id}")
 async def update_key(who: Member, key_id: str, body: ChangedKey) -> KeyShown:
     """Change name, models or limits."""
+    # Null lifts a limit and leaving it out keeps it, so what was sent must be told from what was not.
+    sent = body.model_dump(include={"requests_per_minute", "tokens_per_minute"}, exclude_unset=True)
+    changes = KeyChanges(name=body.name, models=body.models, **sent)
     async with unit_of_work(who.actor) as uow:
-        changes = KeyChanges(name=body.name, models=body.models, limits=await _limits(uow, key_id, body))
         await keys.update_key(uow, key_id, changes, version=body.version)
         return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
-
-
-async def _limits(uow: UnitOfWork, key_id: str, body: ChangedKey) -> Limits | None:
-    """Null lifts a limit and leaving it out keeps it, so what was sent must be told from what was not."""
-    sent = body.model_fields_set & {"requests_per_minute", "tokens_per_minute"}
-    if not sent:
-        return None
-    now = await key_queries.get_key(uow, key_id)
-    return Limits(
-        **{
-            name: getattr(body if name in sent else now, name)
-            for name in ("requests_per_minute", "tokens_per_minute")
-        }
-    )
 
 
 @router.post("/{key_id}/rotate", status_code=201, response_model=KeyWithSecret)

@@ -10,7 +10,17 @@ from pydantic import Field
 
 from matrix_app.api.deps import Member, Person
 from matrix_app.api.v1.repeat import RepeatOnce
-from matrix_app.api.v1.shape import Body, Shown, resource
+from matrix_app.api.v1.shape import (
+    PAGE_ROWS,
+    Body,
+    Cursor,
+    Limit,
+    Page,
+    Shown,
+    cursor_for,
+    position_in,
+    resource,
+)
 from services.core.crossing import Reason, crossing
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import organizations, queries
@@ -66,10 +76,6 @@ class MemberShown(Shown):
     joined_at: datetime
 
 
-class Members(Shown):
-    data: list[MemberShown]
-
-
 @router.get("/organizations")
 async def my_organizations(who: Person) -> Organizations:
     """All organisations one belongs to, by name."""
@@ -98,7 +104,14 @@ async def update_organization(who: Member, body: OrganizationChanges) -> Organiz
 
 
 @router.get("/organization/members")
-async def members(who: Member) -> Members:
-    """The people of the organisation one works in."""
+async def members(who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[MemberShown]:
+    """The people of the organisation one works in, as they joined."""
+    filters = {"organization": who.actor.organization_id}
+    position = position_in("members", filters, cursor)
     async with unit_of_work(who.actor) as uow:
-        return Members(data=[MemberShown.model_validate(m) for m in await queries.members(uow)])
+        rows = await queries.members(uow, after=position[0] if position else "", limit=limit + 1)
+    more = len(rows) > limit
+    return Page(
+        data=[MemberShown.model_validate(row) for row in rows[:limit]],
+        next_cursor=cursor_for("members", filters, [rows[limit - 1].membership_id]) if more else None,
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import reflex as rx
 
-from components.forms.fields import email_field
+from components.forms.fields import email_field, password_field
 from components.forms.form import form_foot, rest_form, submit_button
-from components.links import button_link
+from components.links import button_link, link
 from components.shell.page import card, page_header
 from components.texts import t
 from matrix_app.pages import endpoints
@@ -18,13 +18,17 @@ from state.session import SessionState
 def _ready() -> rx.Component:
     return card(
         rx.el.p(t("confirm.ready")),
-        # A button, not the visit itself, confirms: mail scanners follow links.
+        # Whoever signed up may be somebody else, who does not get to keep a password to this address.
         rest_form(
             "confirm",
+            password_field(label=t("account.password"), hint=t("confirm.password_hint")),
             form_foot(submit_button(t("confirm.submit"))),
             url=endpoints.CONFIRM,
             extra={"token": ConfirmState.token},
-            on_done=ConfirmState.confirmed,
+            destination="/",
+        ),
+        rx.el.p(
+            t("confirm.unknown"), " ", link(t("confirm.unknown_link"), href="/sign-up"), class_name="muted"
         ),
     )
 
@@ -48,7 +52,7 @@ def _waiting() -> rx.Component:
 
 @page("/confirm", console=Console.PUBLIC, title="confirm.title", on_load=ConfirmState.load)
 def confirm() -> Drawn:
-    """With a token: confirm it. Without: wait for the mail, or ask for a new one."""
+    """With a token: confirm it, which signs in. Without: wait for the mail, or ask for a new one."""
     return [
         page_header(t("confirm.title")),
         rx.cond(ConfirmState.token != "", _ready(), _waiting()),

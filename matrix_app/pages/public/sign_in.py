@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import reflex as rx
 
-from components.feedback.states import banner
 from components.forms.fields import email_field, password_field, text_field
 from components.forms.form import form_foot, rest_form, submit_button
 from components.links import link
@@ -12,7 +11,7 @@ from components.shell.page import card, page_header
 from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.registry import Console, Drawn, page
-from state.account import ConfirmState, SignInState
+from state.account import ConfirmState
 from state.session import SessionState
 
 
@@ -24,17 +23,16 @@ def _instead(question: str, words: str, href: str | rx.Var[str]) -> rx.Component
     "/sign-in",
     console=Console.PUBLIC,
     title="sign_in.title",
-    on_load=[SessionState.pass_through, SignInState.load],
+    on_load=SessionState.pass_through,
 )
 def sign_in() -> Drawn:
     """By address and password; afterwards to `?next=`."""
     return [
         page_header(t("sign_in.title")),
-        rx.cond(SignInState.confirmed, banner("ok", t("sign_in.confirmed")), rx.fragment()),
         card(
             rest_form(
                 "sign-in",
-                email_field(label=t("account.email"), value=SignInState.email, autocomplete="username"),
+                email_field(label=t("account.email"), autocomplete="username"),
                 password_field(label=t("account.password")),
                 form_foot(submit_button(t("sign_in.submit"))),
                 url=endpoints.SIGN_IN,

@@ -17,8 +17,8 @@ _ANSWER = (
     " values (:organization_id, :key, '', 200, '', :at, :at)"
 )
 _TOKEN = (
-    "insert into mail_token (id, account_id, purpose, token_hash, created_at, expires_at)"
-    " values (:id, :account_id, 'confirm_address', convert_to(cast(:id as text), 'UTF8'), :at, :at)"
+    "insert into mail_token (id, account_id, purpose, email, name, password_hash, created_at, expires_at)"
+    " values (:id, :account_id, 'confirm_address', '', '', '', :at, :at)"
 )
 
 

@@ -13,8 +13,10 @@ from services.core import outgoing
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, NotFound, StaleVersion
 from services.core.ids import new_secret
+from services.core.settings import settings
 from services.gateway import queries, upstreams
 from services.gateway.upstreams import UpstreamFields
+from services.identity.cookies import session_cookie
 from tests.integration.gateway.house import House, model_fields
 
 ASK = [{"role": "user", "content": "hi"}]
@@ -47,8 +49,12 @@ async def sign_in(
                 expires_at=now + timedelta(days=1),
             )
         )
-    browser = httpx.AsyncClient(base_url=house.base_url, cookies={"matrix_session": token}, timeout=30)
-    return browser, organization.id, account.id
+    return browser_of(house, token), organization.id, account.id
+
+
+def browser_of(house: House, token: str) -> httpx.AsyncClient:
+    cookies = {session_cookie(settings().public_url): token}
+    return httpx.AsyncClient(base_url=house.base_url, cookies=cookies, timeout=30)
 
 
 async def test_a_signed_in_person_calls_from_the_playground(gateway: House) -> None:
@@ -89,7 +95,7 @@ async def test_a_forged_or_unfit_session_is_refused(
 
 async def test_an_unknown_session_is_asked_to_sign_in(gateway: House) -> None:
     await gateway.furnish("plain")
-    async with httpx.AsyncClient(base_url=gateway.base_url, cookies={"matrix_session": "x" * 43}) as browser:
+    async with browser_of(gateway, "x" * 43) as browser:
         answer = await browser.post("/chat/completions", json=BODY, headers={"X-Matrix-CSRF": "1"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "sign_in_required")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,10 +13,10 @@ from argon2 import PasswordHasher
 from models.types import OrganizationKind, Role
 from services.core.errors import NotFound, RateLimited, Unauthenticated
 from services.core.permissions import ROLE_CAPABILITIES
-from services.identity import queries, sessions
+from services.identity import devices, queries, sessions
 from services.identity.accounts import Client
 from services.identity.rules import SESSION_AGE_MAX, SESSION_IDLE_MAX
-from services.identity.throttle import SIGN_IN_ACCOUNT, SIGN_IN_NETWORK
+from services.identity.throttle import SIGN_IN_ACCOUNT, SIGN_IN_DEVICE, SIGN_IN_NETWORK, SIGN_IN_STRANGER
 from tests.integration.identity.conftest import ELSEWHERE, HOME, People
 
 
@@ -162,33 +164,114 @@ async def test_a_suspended_account_is_out(people: People) -> None:
     assert await look_up(people, opened.token) is None
 
 
-async def test_guessing_gets_slower_and_never_locks_for_good(people: People) -> None:
+async def test_a_network_that_guesses_is_slowed_down_more_and_more(people: People) -> None:
     await people.confirmed()
     waits: list[float] = []
-    for attempt in range(SIGN_IN_ACCOUNT.free + 12):
-        # Each guess from another network, so that only the account's own count slows it down.
-        await guess(people, Client(address=f"203.0.113.{attempt}"))
-        if attempt + 1 < SIGN_IN_ACCOUNT.free:
+    for attempt in range(SIGN_IN_STRANGER.free + 12):
+        await guess(people)
+        if attempt + 1 < SIGN_IN_STRANGER.free:
             continue
         with pytest.raises(RateLimited) as refused:
-            await people.sign_in(client=Client(address="203.0.113.250"))
+            await people.sign_in(client=ELSEWHERE)
         waits.append(refused.value.retry_after_s)
         people.clock.at += timedelta(seconds=refused.value.retry_after_s)
 
     assert waits[:5] == [2, 4, 8, 16, 32]
-    assert waits[-1] == SIGN_IN_ACCOUNT.delay_s_max
-    assert (await people.sign_in(client=Client(address="203.0.113.251"))).token
+    assert waits[-1] == SIGN_IN_STRANGER.delay_s_max
+    assert (await people.sign_in(client=ELSEWHERE)).token
 
 
-async def test_the_owner_at_home_is_not_slowed_by_strangers(people: People) -> None:
+async def test_one_networks_guessing_does_not_slow_down_others(people: People) -> None:
+    """A new device needs no luck against a program that knocks each second."""
     await people.confirmed()
-    await people.sign_in(client=HOME)
-    for _ in range(SIGN_IN_ACCOUNT.free):
-        await guess(people, ELSEWHERE)
-    with pytest.raises(RateLimited):
-        await people.sign_in(client=ELSEWHERE)
+    for _ in range(600):
+        with pytest.raises((Unauthenticated, RateLimited)):
+            await people.sign_in(password="a wrong guess", client=ELSEWHERE)
+        people.clock.at += timedelta(seconds=1)
 
     assert (await people.sign_in(client=HOME)).token
+
+
+async def test_a_new_device_waits_half_a_minute_at_most_while_many_networks_guess(people: People) -> None:
+    await people.confirmed()
+    for attempt in range(SIGN_IN_ACCOUNT.free + 12):
+        await guess(people, Client(address=f"203.0.113.{attempt}"))
+        if attempt + 1 < SIGN_IN_ACCOUNT.free:
+            continue
+        with pytest.raises(RateLimited) as refused:
+            await people.sign_in(client=HOME)
+        assert refused.value.retry_after_s <= 30
+        people.clock.at += timedelta(seconds=refused.value.retry_after_s)
+
+    assert (await people.sign_in(client=HOME)).token
+
+
+@pytest.mark.parametrize("network", [HOME, ELSEWHERE])
+async def test_a_known_device_is_not_slowed_down_by_guessing(people: People, network: Client) -> None:
+    """Wherever it is now, also in the network of those who guess, and though they guess without pause."""
+    device = devices.remember("", await people.confirmed())
+    for attempt in range(SIGN_IN_ACCOUNT.free):
+        await guess(people, Client(address=f"203.0.113.{attempt}"))
+    people.clock.at += timedelta(seconds=SIGN_IN_ACCOUNT.delay_s_max)
+    for number in range(SIGN_IN_NETWORK.free):
+        await guess(people, ELSEWHERE, email=f"person{number}@example.com")
+    await guess(people, HOME)
+    for stranger in (HOME, ELSEWHERE):
+        with pytest.raises(RateLimited):
+            await people.sign_in(client=stranger)
+
+    assert (await people.sign_in(client=replace(network, device=device))).token
+
+
+async def test_guessing_on_a_known_device_slows_down_that_device_alone(people: People) -> None:
+    account_id = await people.confirmed()
+    lent = replace(HOME, device=devices.remember("", account_id))
+    for _ in range(SIGN_IN_DEVICE.free):
+        await guess(people, lent)
+    with pytest.raises(RateLimited):
+        await people.sign_in(client=lent)
+
+    assert (await people.sign_in(client=replace(HOME, device=devices.remember("", account_id)))).token
+    assert (await people.sign_in(client=HOME)).token
+
+
+async def test_a_device_is_known_by_each_account_that_signed_in_on_it(people: People) -> None:
+    ana, bob = await people.confirmed(), await people.confirmed("bob@example.com")
+    shared = devices.remember(devices.remember("", ana), bob)
+    assert devices.known(shared, ana) == devices.known(shared, bob) is not None
+
+    crowded = shared
+    for number in range(devices.ACCOUNTS_MAX):
+        crowded = devices.remember(crowded, f"acc_{number}")
+    assert devices.known(crowded, ana) is None  # the latest few are enough
+    assert devices.known(devices.remember(crowded, "acc_4"), "acc_4") == devices.known(shared, ana)
+    assert len(devices.remember(crowded, "acc_4")) == len(crowded)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda device: "",
+        lambda device: device[:-1],
+        lambda device: f"{device}.",
+        lambda device: f"{device}\n",
+        lambda device: device.swapcase(),
+        lambda device: device.partition(".")[0],
+        lambda device: "A" * 16 + device[16:],
+        lambda device: f"{device}é",
+        lambda device: device + ".x" * 100_000,
+    ],
+)
+async def test_a_device_that_was_made_up_is_a_stranger(people: People, change: Callable[[str], str]) -> None:
+    account_id = await people.confirmed()
+    device = change(devices.remember("", account_id))
+
+    assert devices.known(device, account_id) is None
+    for _ in range(SIGN_IN_STRANGER.free):
+        await guess(people, replace(ELSEWHERE, device=device))
+    with pytest.raises(RateLimited):
+        await people.sign_in(client=replace(ELSEWHERE, device=device))
+    assert devices.known(devices.remember(device, account_id), account_id)
 
 
 async def test_one_network_cannot_try_many_accounts(people: People) -> None:
@@ -209,7 +292,7 @@ async def test_a_network_is_a_whole_64_of_ipv6(people: People) -> None:
 
 async def test_hammering_does_not_prolong_the_wait(people: People) -> None:
     await people.confirmed()
-    for _ in range(SIGN_IN_ACCOUNT.free):
+    for _ in range(SIGN_IN_STRANGER.free):
         await guess(people)
     for _ in range(20):
         with pytest.raises(RateLimited) as refused:
@@ -226,14 +309,14 @@ async def test_guesses_sent_at_once_are_counted_before_they_are_judged(people: P
         return_exceptions=True,
     )
     judged = [o for o in outcomes if isinstance(o, Unauthenticated)]
-    assert len(judged) == SIGN_IN_ACCOUNT.free
+    assert len(judged) == SIGN_IN_STRANGER.free
     assert all(isinstance(o, (Unauthenticated, RateLimited)) for o in outcomes)
 
 
 async def test_success_forgets_earlier_failures(people: People) -> None:
     await people.confirmed()
     for _ in range(3):
-        for _ in range(SIGN_IN_ACCOUNT.free - 1):
+        for _ in range(SIGN_IN_STRANGER.free - 1):
             await guess(people)
         await people.sign_in(client=ELSEWHERE)
 

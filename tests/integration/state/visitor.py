@@ -13,7 +13,8 @@ from models.types import Role
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.ids import new_id, new_secret
-from services.identity.sessions import COOKIE
+from services.core.settings import settings
+from services.identity.cookies import session_cookie
 from state.base import PageState
 from tests.world import World
 
@@ -28,15 +29,20 @@ def _fresh_root() -> rx.State:
 
 @dataclass
 class Visitor:
-    """One client's tree of states. `at` is the address of the page it looks at."""
+    """One client's tree of states. `at` is the address of the page it looks at; `cookies`, if not those of the
+
+    token alone, is the whole header.
+    """
 
     token: str = ""
     at: str = "/"
+    cookies: str = ""
     root: rx.State = field(default_factory=lambda: _fresh_root())
 
     async def state(self, kind: type[S]) -> S:
         headers = {
-            "cookie": f"{COOKIE}={self.token}" if self.token else "",
+            "cookie": self.cookies
+            or (f"{session_cookie(settings().public_url)}={self.token}" if self.token else ""),
             "origin": "http://localhost:3000",
         }
         path = self.at.partition("?")[0]

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.identity.cookies import session_token
 from state.addresses import own_path, sign_in_for, with_query
-from state.base import session_token
 from state.format import decimal_text, figure_text, instant_text
 from state.portal.requests import request_filter
 from state.portal.snippets import curl_for
@@ -39,15 +39,15 @@ def test_empty_parameters_stay_out_of_the_address() -> None:
 @pytest.mark.parametrize(
     ("cookies", "token"),
     [
-        ("matrix_session=abc", "abc"),
-        ("theme=dark; matrix_session=abc-_1; other=x", "abc-_1"),
-        ("matrix_session_old=abc", ""),
+        ("matrix_session_3000=abc", "abc"),
+        ("theme=dark; matrix_session_3000=abc-_1; other=x", "abc-_1"),
+        ("matrix_session_3001=abc", ""),
         ("", ""),
         ("\x00;;=", ""),
     ],
 )
 def test_the_session_is_found_among_cookies(cookies: str, token: str) -> None:
-    assert session_token(cookies) == token
+    assert session_token(cookies, "http://localhost:3000") == token
 
 
 @pytest.mark.parametrize(
