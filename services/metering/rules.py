@@ -159,14 +159,15 @@ def read_event(item: object, at: str) -> UsageEventIn:
         source=given["source"],
         event_id=given["event_id"],
         type=given["type"],
-        time=_read_time(given["time"], f"{at}.time"),
+        time=read_time(given["time"], f"{at}.time"),
         properties=given.get("properties", {}),
         model=given.get("model", ""),
         key_id=given.get("key_id", ""),
     )
 
 
-def _read_time(value: object, at: str) -> datetime:
+def read_time(value: object, at: str) -> datetime:
+    """A time as RFC 3339 writes it, or near enough. Raises Invalid."""
     try:
         if isinstance(value, str):
             return datetime.fromisoformat(value)

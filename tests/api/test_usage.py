@@ -67,6 +67,88 @@ async def test_three_forms_of_sending_mean_the_same(api: Api, acme: Organization
     assert (other["conflicts"], other["events"][0]["status"]) == (1, "conflict")
 
 
+CLOUD_EVENT = {"content-type": "application/cloudevents+json; charset=utf-8"}
+CLOUD_EVENTS = {"content-type": "application/cloudevents-batch+json"}
+
+
+def cloud_event(number: int, **changes: Any) -> dict[str, Any]:
+    """What `event` says, as a CloudEvent."""
+    said = event(number)
+    return {
+        "specversion": "1.0",
+        "id": said["event_id"],
+        "source": said["source"],
+        "type": said["type"],
+        "time": said["time"],
+        "data": said["properties"],
+        **changes,
+    }
+
+
+async def test_cloud_events_say_the_same_in_other_words(api: Api, acme: Organization) -> None:
+    client = await api.browser(acme)
+    await client.post("meters", json=PAGES)
+    own = (await client.post("usage/events", json=event(1))).json()
+
+    one = (await client.post("usage/events", content=_json(cloud_event(1)), headers=CLOUD_EVENT)).json()
+    batch = [cloud_event(n, subject=f"customer-{n % 2}") for n in (2, 3, 4)]
+    many = (await client.post("usage/events", content=_json(batch), headers=CLOUD_EVENTS)).json()
+
+    assert (own["accepted"], one["duplicates"], many["accepted"]) == (1, 1, 3)
+    assert [(o["source"], o["event_id"]) for o in many["events"]] == [("shop", f"e{n}") for n in (2, 3, 4)]
+    totals = await client.get("usage/totals", params={"meter": "pages", "property": "subject:customer-0"})
+    assert totals.json()["data"][0]["quantity"] == "6"
+
+
+async def test_cloud_events_are_refused_by_their_own_names(api: Api, acme: Organization) -> None:
+    client = await api.key_client(acme, "usage:write")
+
+    async def refused(body: Any, headers: dict[str, str], status: int, code: str) -> str:
+        answer = await client.post("usage/events", content=_json(body), headers=headers)
+        document = problem(answer, status, code)
+        return document["errors"][0]["pointer"] if document.get("errors") else ""
+
+    assert await refused(event(1), CLOUD_EVENT, 422, "invalid_input") == "#/event/specversion"
+    assert await refused([cloud_event(1), {}], CLOUD_EVENTS, 422, "invalid_input") == "#/events/1/specversion"
+    await refused([cloud_event(1)], CLOUD_EVENT, 422, "invalid_input")  # a single one is no list
+    await refused(cloud_event(1), CLOUD_EVENTS, 422, "invalid_input")
+    await refused([], CLOUD_EVENTS, 422, "invalid_input")
+    await refused(cloud_event(1, type="ai.request"), CLOUD_EVENT, 422, "invalid_input")
+    await refused(cloud_event(1), {"content-type": "application/json"}, 422, "invalid_input")
+    await refused([cloud_event(n) for n in range(1_001)], CLOUD_EVENTS, 413, "batch_too_large")
+
+
+def _json(document: Any) -> bytes:
+    return orjson.dumps(document)
+
+
+LINES = {"content-type": "application/x-ndjson"}
+
+
+async def test_blank_lines_between_events_are_no_events(api: Api, acme: Organization) -> None:
+    client = await api.key_client(acme, "usage:write")
+    events = [orjson.dumps(event(n, event_id=f"e{n}", time=NOW.isoformat())) for n in range(1_001)]
+
+    spaced = await client.post("usage/events", content=b"\n\r\n \n".join(events[:1_000]), headers=LINES)
+    one_more = await client.post("usage/events", content=b"\n\n\n".join(events), headers=LINES)
+    nothing = await client.post("usage/events", content=b"\n" * 5_000, headers=LINES)
+
+    assert spaced.json()["accepted"] == 1_000
+    problem(one_more, 413, "batch_too_large")
+    problem(nothing, 422, "invalid_input")
+
+
+async def test_a_malformed_line_is_named_by_its_number_in_the_body(api: Api, acme: Organization) -> None:
+    client = await api.key_client(acme, "usage:write")
+    good = orjson.dumps(event(1))
+
+    answer = await client.post(
+        "usage/events", content=good + b"\n" * 2_500 + b'{"source": \n' + good, headers=LINES
+    )
+
+    assert problem(answer, 400, "malformed_request")["detail"].startswith("Line 2501 is not valid JSON")
+
+
 async def test_a_thousand_events_fit_and_one_more_does_not(api: Api, acme: Organization) -> None:
     client = await api.key_client(acme, "usage:write")
     thousand = [event(n, event_id=f"e{n}", time=NOW.isoformat()) for n in range(1_001)]

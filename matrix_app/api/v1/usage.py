@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from itertools import islice
 from typing import Any, Literal
 
 import orjson
@@ -16,13 +19,17 @@ from models.types import Aggregation
 from services.core.errors import Invalid, Malformed, MatrixError, TooLarge
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.metering import service
+from services.metering import cloud_events, service
+from services.metering.cloud_events import read_cloud_event
 from services.metering.rules import INGEST_EVENTS_MAX, UsageEventIn, read_event
 
 router = resource("usage")
 
-_JSON = ("application/json", "application/cloudevents+json", "application/cloudevents-batch+json")
+_JSON = "application/json"
+_CLOUD_EVENT, _CLOUD_EVENTS = "application/cloudevents+json", "application/cloudevents-batch+json"
 _LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+# A line with something on it, from its first character that is seen.
+_LINE = re.compile(rb"\S[^\n]*")
 
 
 class OutcomeShown(Shown):
@@ -69,6 +76,28 @@ _EVENT_SCHEMA: dict[str, Any] = {
         "key_id": {"type": "string", "maxLength": 200},
     },
 }
+_CLOUD_EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type", "time"],
+    "description": "A CloudEvent. `id` is the event id; attributes not named here are not kept",
+    "properties": {
+        "specversion": {"const": cloud_events.VERSION},
+        "id": {"type": "string", "minLength": 1, "maxLength": 200},
+        "source": {"type": "string", "minLength": 1, "maxLength": 200},
+        "type": {"type": "string", "minLength": 1, "maxLength": 200},
+        "time": {"type": "string", "format": "date-time"},
+        "subject": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "description": "Whom it is about: the property `subject`, unless `data` has one",
+        },
+        "data": {"type": "object", "description": "The properties, which meters read; at most 4 kB"},
+        "datacontenttype": {"type": "string", "description": "JSON, if said at all"},
+        "model": {"type": "string", "minLength": 1, "maxLength": 200},
+        "keyid": {"type": "string", "minLength": 1, "maxLength": 200},
+    },
+}
 _EVENTS_SCHEMA = {"type": "array", "items": _EVENT_SCHEMA, "minItems": 1, "maxItems": INGEST_EVENTS_MAX}
 _REQUEST_BODY = {
     "required": True,
@@ -88,13 +117,22 @@ _REQUEST_BODY = {
             }
         },
         "application/x-ndjson": {"schema": {"type": "string", "description": "One event a line"}},
+        _CLOUD_EVENT: {"schema": _CLOUD_EVENT_SCHEMA},
+        _CLOUD_EVENTS: {
+            "schema": {
+                "type": "array",
+                "items": _CLOUD_EVENT_SCHEMA,
+                "minItems": 1,
+                "maxItems": INGEST_EVENTS_MAX,
+            }
+        },
     },
 }
 
 
 @router.post("/usage/events", response_model=RecordedShown, openapi_extra={"requestBody": _REQUEST_BODY})
 async def send_events(request: Request, who: Member, repeat: RepeatOnce) -> Response:
-    """Send one event, an array of them, `{"events": [...]}`, or one a line. All are stored or none."""
+    """Send one event, an array of them, `{"events": [...]}`, one a line, or CloudEvents. All are stored or none."""
     who.actor.require(Capability.USAGE_WRITE)
     events = _events_in(await request.body(), request.headers.get("content-type", ""))
     shows_cost = who.actor.may(Capability.COST_READ)
@@ -125,23 +163,41 @@ def _events_in(body: bytes, content_type: str) -> list[UsageEventIn]:
     """Raises UnsupportedUsage, Malformed, TooLarge before more than a batch is looked at, or Invalid."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind in _LINES:
-        lines = [line for line in body.split(b"\n", INGEST_EVENTS_MAX * 2) if line.strip()]
-        _require_batch(len(lines))
-        return [read_event(_parsed(line, f"line {n + 1}"), f"events[{n}]") for n, line in enumerate(lines)]
-    if kind not in _JSON:
+        return _in_lines(body)
+    if kind not in (_JSON, _CLOUD_EVENT, _CLOUD_EVENTS):
         raise UnsupportedUsage(
             f"Usage cannot be read as {kind[:100] or 'nothing named'!r}.",
-            next_step="Send 'Content-Type: application/json' or 'application/x-ndjson'.",
+            next_step=f"Send 'Content-Type: {_JSON}', '{_LINES[0]}', '{_CLOUD_EVENT}' or '{_CLOUD_EVENTS}'.",
         )
     document = _parsed(body, "the body")
+    if kind == _CLOUD_EVENT:
+        return [read_cloud_event(document, "event")]
+    if kind == _CLOUD_EVENTS:
+        return _in_batch(document, read_cloud_event)
     if isinstance(document, dict) and document.keys() == {"events"}:
-        document = document["events"]
-        if not isinstance(document, list):
-            raise Invalid("'events' is a list of usage events.", field="events")
+        return _in_batch(document["events"], read_event)
     if not isinstance(document, list):
         return [read_event(document, "event")]
-    _require_batch(len(document))
-    return [read_event(item, f"events[{n}]") for n, item in enumerate(document)]
+    return _in_batch(document, read_event)
+
+
+def _in_lines(body: bytes) -> list[UsageEventIn]:
+    lines = list(islice(_LINE.finditer(body), INGEST_EVENTS_MAX + 1))
+    _require_batch(len(lines))
+    events: list[UsageEventIn] = []
+    number, end = 1, 0
+    for n, line in enumerate(lines):
+        number += body.count(b"\n", end, line.start())
+        end = line.start()
+        events.append(read_event(_parsed(line[0], f"line {number}"), f"events[{n}]"))
+    return events
+
+
+def _in_batch(items: Any, read: Callable[[object, str], UsageEventIn]) -> list[UsageEventIn]:
+    if not isinstance(items, list):
+        raise Invalid("Several usage events are sent as a list.", field="events")
+    _require_batch(len(items))
+    return [read(item, f"events[{n}]") for n, item in enumerate(items)]
 
 
 def _require_batch(size: int) -> None:
