@@ -43,7 +43,7 @@ TEXTS: dict[str, str] = {
     "confirm.resend_submit": "Send a new link",
     "confirm.resent": "A new link is on its way if the address waits for one",
     "mailbox.title": "Mailbox",
-    "mailbox.text": "In demo mode mail stays here instead of being sent.",
+    "mailbox.text": "In demo mode mail stays here for two days instead of being sent.",
     "mailbox.address": "Address",
     "mailbox.address_hint": "Shows the mail sent to exactly this address",
     "mailbox.show": "Show mail",

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from matrix_app.worker.schedules import Schedule
 from services.core import heartbeat
+from services.core import retention as of_jobs
 from services.core.relay import Subscriber
-from services.identity import retention
+from services.identity import retention as of_identity
 from services.invariants import check
 from services.metering import rollup
+from services.notify import retention as of_mail
 from services.notify import subscribers as notify
 
 SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS]
@@ -18,6 +20,8 @@ SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS]
 SCHEDULES: list[Schedule] = [
     Schedule("heartbeat", every_s=heartbeat.BEAT_S, run=heartbeat.beat),
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
-    Schedule("retention", every_s=3_600, run=retention.forget_expired),
+    Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
+    Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
+    Schedule("retention of the job log", every_s=3_600, run=of_jobs.forget_job_log),
     Schedule("invariants", every_s=check.CHECK_EVERY_S, run=check.check_all),
 ]

@@ -17,7 +17,7 @@ OWN_MAILS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class MailRow:
-    """`state` is waiting (for ever, where mail is kept), failed or sent. The body is empty once sent."""
+    """`state` is waiting (where mail is kept, until it is forgotten), failed or sent. The body is empty once sent."""
 
     id: str
     recipient: str
