@@ -8,7 +8,7 @@ BIN := .venv/bin
 T ?= tests
 BOOTSTRAP := command -v $(PYTHON) > /dev/null || { \
   echo "matrix: There is no $(PYTHON) here: install Python 3.11 or newer." >&2; exit 1; }; \
-  $(PYTHON) matrix_app/up/bootstrap.py
+  exec $(PYTHON) matrix_app/up/bootstrap.py
 
 ##@ Use
 .PHONY: run

@@ -1,7 +1,8 @@
 """Make .venv and install the locked packages, with any Python and nothing but its standard library.
 
 Run by the Makefile before anything else: `python3 matrix_app/up/bootstrap.py [dev]`. It must parse on old
-versions of Python, to say that they are too old. Packages are only touched when the lock files changed. A set
+versions of Python, to say that they are too old. Packages are only touched when the lock files changed, or the
+place of .venv: its programs name the folder they were installed in, so a copied or moved one is made anew. A set
 once asked for stays: `make run` after `make test` does not take the tests' packages away.
 """
 
@@ -10,13 +11,16 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
 OLDEST = (3, 11)
-NEWEST = (3, 13)
+NEWEST = (3, 14)  # the last for which every locked package has a wheel
 DISK_FREE_MB_MIN = 1500
+END_TIMEOUT_S = 5
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VENV = os.path.join(ROOT, ".venv")
@@ -27,13 +31,16 @@ LOCKS = {
 }
 MODEL = "requirements-model.txt"
 
-COMMAND = """#!{python}
-import sys
-
-from matrix_app.cli import main
-
-sys.exit(main())
+# Finds its own folder, however it is called: a copy of the project runs the copy's code, and blanks do no harm.
+COMMAND = """#!/bin/sh
+here=$0
+if [ -L "$here" ]; then here=$(readlink -f "$here"); fi
+exec "$(dirname "$here")/python" -P -m matrix_app.cli "$@"
 """
+
+
+class Stopped(BaseException):
+    """Somebody asked to stop; holds the number of the signal."""
 
 
 def fail(sentence):
@@ -42,23 +49,49 @@ def fail(sentence):
 
 
 def main(wanted):
-    use_a_fitting_python()
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a job in the background
+            signal.signal(number, on_stop)
+    try:
+        use_a_fitting_python()
+        provide(wanted)
+    except Stopped as stopped:
+        sys.exit(128 + stopped.args[0])
+
+
+def on_stop(number, _):
+    raise Stopped(number)
+
+
+def provide(wanted):
+    """Have .venv hold the wanted sets of packages, and those that were wanted before."""
     stamp = read_stamp()
     sets = sorted({"run"} | set(wanted) | set(stamp.get("sets", [])) | sets_found())
     digest = lock_digest(sets)
     if stamp.get("digest") == digest:
         return
     check_room()
+    end_with_parent()
     with open(VENV + ".lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two copies started at once: the second finds the work done
         if read_stamp().get("digest") == digest:
             return
+        if os.path.exists(STAMP):  # from here until the end it would be a lie
+            os.remove(STAMP)
         if not has_our_python():
             make_venv()
         install(sets)
         write_command()
         with open(STAMP, "w") as file:
             json.dump({"sets": sets, "digest": digest}, file)
+
+
+def end_with_parent():
+    """Be stopped when make ends, even by kill -9. Not at the top: old Pythons cannot read that module."""
+    sys.path.insert(0, ROOT)
+    from services.core.tether import tie_to_parent
+
+    tie_to_parent(signal.SIGTERM)
 
 
 def use_a_fitting_python():
@@ -90,6 +123,7 @@ def sets_found():
 
 def lock_digest(sets):
     digest = hashlib.sha256(sys.version.encode())
+    digest.update(os.fsencode(os.path.realpath(VENV)) + COMMAND.encode())
     for name in [lock for kind in sets for lock in LOCKS[kind]] + [MODEL, "requirements-uv.txt"]:
         with open(os.path.join(ROOT, name), "rb") as file:
             digest.update(file.read())
@@ -108,14 +142,22 @@ def check_room():
 
 
 def has_our_python():
-    """Whether .venv is complete and made with the Python that runs this."""
+    """Whether .venv is complete, was made in this very place, and with the Python that runs this."""
     python = os.path.join(VENV, "bin", "python")
     asked = "import sys, pip; print(sys.version)"
     try:
         theirs = subprocess.check_output([python, "-c", asked], stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError):
         return False
-    return theirs.decode().strip() == sys.version
+    return theirs.decode().strip() == sys.version and made_at() == os.path.realpath(VENV)
+
+
+def made_at():
+    """The folder in which .venv was made, as it noted itself; a copy still names the first one."""
+    with open(os.path.join(VENV, "pyvenv.cfg")) as file:
+        commands = [line for line in file if line.startswith("command = ")]
+    options_and_folder = "".join(commands).partition(" -m venv ")[2].strip()
+    return os.path.realpath(options_and_folder[options_and_folder.find("/") :])
 
 
 def make_venv():
@@ -149,15 +191,15 @@ def is_pinned_uv(uv):
 
 
 def write_command():
-    """The `matrix` command, and the path to our packages: what an editable install would write."""
+    """The `matrix` command, and the way from .venv to our packages: an editable install that may be copied."""
     python = os.path.join(VENV, "bin", "python")
     asked = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
     packages = subprocess.check_output([python, "-c", asked]).decode().strip()
     with open(os.path.join(packages, "matrix.pth"), "w") as file:
-        file.write(ROOT + "\n")
+        file.write(os.path.relpath(ROOT, packages) + "\n")
     command = os.path.join(VENV, "bin", "matrix")
     with open(command, "w") as file:
-        file.write(COMMAND.format(python=python))
+        file.write(COMMAND)
     os.chmod(command, 0o755)  # noqa: S103
 
 
@@ -165,11 +207,44 @@ def step(name, command, sentence):
     began = time.time()
     sys.stdout.write("  %-34s" % name)
     sys.stdout.flush()
-    done = subprocess.run(command, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
+    if run(command) != 0:
         sys.stdout.write("failed\n")
         fail(sentence)
     sys.stdout.write("%6.1f s\n" % (time.time() - began))
+
+
+def run(command):
+    """The exit status of `command`; when we are stopped meanwhile, it ends first, with all it started."""
+    from services.core.tether import tied
+
+    tie = tied(signal.SIGTERM)
+
+    def begin():
+        tie()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, STOP_SIGNALS
+    )  # a process begun and not yet known could not be ended
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=begin)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        return process.wait()
+    except BaseException:
+        sys.stdout.write("stopped\n")
+        end(process)
+        raise
+
+
+def end(process):
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, how)
+            process.wait(END_TIMEOUT_S)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            pass
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from types import FrameType
 from matrix_app.up import frontend, preflight, schema
 from matrix_app.up.announcement import announcement
 from matrix_app.up.progress import Progress
+from matrix_app.up.reflex_environment import ROOT
 from matrix_app.up.supervisor import Child, Supervisor
 from services.core.postgres import EmbeddedPostgres, PostgresFailed
 from services.core.refusal import Refused
@@ -175,6 +176,7 @@ def up(settings: Settings, *, with_parent: bool) -> None:
     """Run the product until asked to stop. `with_parent`: also stop when the process that started us ends."""
     if with_parent:
         tie_to_parent(signal.SIGTERM)
+    os.chdir(ROOT)  # our children import from where they start, which may be another copy of the project
     Up(settings, Progress()).run()
 
 

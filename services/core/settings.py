@@ -126,6 +126,8 @@ class Settings(BaseSettings):
         if not self.public_url:
             object.__setattr__(self, "public_url", f"http://localhost:{self.port}")
         object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
+        if self.postgres_bin is not None:
+            object.__setattr__(self, "postgres_bin", self.postgres_bin.expanduser().absolute())
         return self
 
     @property

@@ -171,9 +171,11 @@ def test_names_that_others_write_are_left_to_them(monkeypatch: pytest.MonkeyPatc
     assert module.settings().port == 3000
 
 
-def test_the_data_folder_does_not_depend_on_where_one_stands(
+def test_folders_do_not_depend_on_where_one_stands_later(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MATRIX_POSTGRES_BIN", "pg/bin")
 
     assert Settings().data_dir == tmp_path / "data"
+    assert Settings().postgres_bin == tmp_path / "pg" / "bin"
