@@ -80,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="for scripts")
     reset = add("reset", _reset, "delete this copy's data")
     reset.add_argument("--yes", action="store_true", help="do not ask")
+    held = add("jobs", _jobs, "list the jobs that failed for good, or send them again")
+    held.add_argument("--retry", type=_held_job, metavar="ID|all", help="send this one again, or all")
     return parser
 
 
@@ -196,6 +198,30 @@ def _reset(chosen: Settings, arguments: argparse.Namespace) -> None:
     left = reset.delete(chosen.data_dir)
     if left:
         sys.stdout.write(f"Not made by Matrix, and left in {chosen.data_dir}: {', '.join(left)}\n")
+
+
+def _jobs(chosen: Settings, arguments: argparse.Namespace) -> None:
+    with serving(chosen):
+        said = asyncio.run(_held_jobs(chosen, again=arguments.retry))
+    sys.stdout.write(f"{said}\n")
+
+
+async def _held_jobs(chosen: Settings, *, again: str | None) -> str:
+    from matrix_app import held_jobs
+    from services.core import runtime
+
+    database = await runtime.start(chosen, "jobs")
+    try:
+        return await (held_jobs.sent_again(database, again) if again else held_jobs.listed(database))
+    finally:
+        await runtime.stop()
+
+
+def _held_job(text: str) -> str:
+    """A job's number, or "all". Raises ArgumentTypeError."""
+    if text != "all" and not (text.isascii() and text.isdigit() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError("give the number of a job, or all")
+    return text
 
 
 if __name__ == "__main__":

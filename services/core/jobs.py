@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -14,10 +16,11 @@ from pgqueuer.db import PsycopgDriver
 from pgqueuer.errors import DuplicateJobError, RetryRequested
 from pgqueuer.models import Job
 from pgqueuer.queries import Queries
+from pgqueuer.types import JobId
 
 from services.core import metrics, tracing
 from services.core.database import Database
-from services.core.logs import get_logger
+from services.core.logs import get_logger, redact
 
 log = get_logger(__name__)
 
@@ -27,6 +30,8 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 POLL = timedelta(
     seconds=2
 )  # only new jobs notify: retries, and jobs of a killed worker, are found by looking
+HELD_JOBS_MAX = 1_000  # of one list
+ERROR_CHARACTERS_MAX = 200
 
 JobHandler = Callable[[dict[str, Any]], Awaitable[None]]
 _handlers: dict[str, JobHandler] = {}
@@ -118,3 +123,75 @@ def _register(queuer: PgQueuer, name: str, handler: JobHandler) -> None:
                     raise
                 raise RetryRequested(delay=RETRY * 2**job.attempts, reason=type(error).__name__) from error
             metrics.JOBS.labels(name, "done").inc()
+
+
+# -- held jobs
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJob:
+    """A job that failed in all its tries and waits for a person. `error` is its last one, without personal data."""
+
+    id: int
+    name: str
+    tries: int
+    enqueued_at: datetime
+    held_at: datetime
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many jobs are sent `again`. The rest stay as they are: the same work is `waiting_already` under the
+    key of a held job, or the job is `not_held` (any more)."""
+
+    again: int = 0
+    waiting_already: int = 0
+    not_held: int = 0
+
+
+async def held(on: Database, *, limit: int = HELD_JOBS_MAX) -> list[HeldJob]:
+    """The oldest jobs that are held, `limit` at most."""
+    async with await on.unpooled() as connection:
+        found = await Queries(PsycopgDriver(connection)).list_failed_jobs(limit, "ASC")
+        rows = await connection.execute(_LAST_ERRORS, ([job.id for job in found],))
+        errors = {int(job_id): str(error) for job_id, error in await rows.fetchall()}
+    return [
+        HeldJob(
+            job.id, job.entrypoint, job.attempts + 1, job.created, job.updated, _shown(errors.get(job.id, ""))
+        )
+        for job in found
+    ]
+
+
+_LAST_ERRORS = """
+select distinct on (job_id) job_id, (traceback->>'exception_type') || ': ' || (traceback->>'exception_message')
+from pgqueuer_log where job_id = any(%s) and status = 'failed' and traceback is not null
+order by job_id, created desc, id desc
+"""
+
+
+def _shown(error: str) -> str:
+    """One line of it, as the log would write it."""
+    return str(redact(None, "", {"error": " ".join(error.split())})["error"])[:ERROR_CHARACTERS_MAX]
+
+
+async def retry(on: Database, ids: Iterable[int]) -> Retried:
+    """Have held jobs run again from their first try, as soon as a worker looks.
+
+    One by one: where the same work was enqueued again meanwhile, the held job stays and the others go on.
+    """
+    outcomes: Counter[str] = Counter()
+    async with await on.unpooled() as connection:
+        queries = Queries(PsycopgDriver(connection))
+        for job_id in map(JobId, ids):
+            job = await queries.queue_job_by_id(job_id)
+            if job is None or job.status != "failed":
+                outcomes["not_held"] += 1
+                continue
+            try:
+                await queries.requeue_jobs([job_id])
+                outcomes["again"] += 1
+            except psycopg.errors.UniqueViolation:
+                outcomes["waiting_already"] += 1
+    return Retried(**outcomes)
