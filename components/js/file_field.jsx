@@ -119,7 +119,9 @@ function FileRow({ entry, texts, onRemove }) {
     <li className="file-row" data-state={state}>
       <Icon name={state === "failed" ? "circle-alert" : state === "done" ? "circle-check" : "file-text"} />
       <span className="file-name">{file.name}</span>
-      <span className="file-size num">{formatBytes(file.size)}</span>
+      <data className="file-size num" value={file.size}>
+        {formatBytes(file.size)}
+      </data>
       <button type="button" className="button quiet square compact" aria-label={fillMessage(texts.remove, { name: file.name })} onClick={onRemove}>
         <Icon name="x" />
       </button>

@@ -41,8 +41,8 @@ export function MoneyField({ name, label, hint, currency, value, required, optio
         </span>
       </div>
       <input type="hidden" name={name} value={read.amount ?? ""} data-label={label} data-complaint={complaint} data-typed="true" data-required={required} />
-      <output className="hint num" htmlFor={id}>
-        {read.amount ? `= ${formatMoney(read.amount, currency)}` : ""}
+      <output className="hint" htmlFor={id}>
+        {read.amount ? <data className="num" value={read.amount}>{`= ${formatMoney(read.amount, currency)}`}</data> : ""}
       </output>
     </FieldFrame>
   );

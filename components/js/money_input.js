@@ -5,10 +5,14 @@ const SPACES = /[\s\u00a0\u2009\u202f]/g;
 const DIRECTIONS = /[\u200e\u200f\u061c]/g;
 const EXAMPLE = 1234.56;
 
+/** Figures and separators of Arabic as those that are read here. */
+const latin = (text) =>
+  text.replace(/[\u0660-\u0669\u06f0-\u06f9]/g, (digit) => String(digit.charCodeAt(0) & 0xf)).replace(/\u066b/g, ".").replace(/\u066c/g, ",");
+
 function separators() {
   const parts = new Intl.NumberFormat(locale(), { useGrouping: "always" }).formatToParts(1234567.8);
-  const of = (type) => parts.find((part) => part.type === type)?.value ?? "";
-  return { decimal: of("decimal") === "," ? "," : ".", group: of("group") };
+  const of = (type) => latin(parts.find((part) => part.type === type)?.value ?? "");
+  return { decimal: of("decimal"), group: of("group") };
 }
 
 /** What is left of `text` without the currency's code or sign; null when it names another one. */
@@ -19,9 +23,6 @@ function withoutCurrency(text, currency) {
   const rest = text.toUpperCase().replace(currency, "").replace(sign.toUpperCase(), "").replace(sign, "");
   return /\p{L}|\p{Sc}/u.test(rest) ? null : rest;
 }
-
-const latin = (text) =>
-  text.replace(/[\u0660-\u0669\u06f0-\u06f9]/g, (digit) => String(digit.charCodeAt(0) & 0xf)).replace(/\u066b/g, ".").replace(/\u066c/g, ",");
 
 /** Which separator, if any, is the decimal one; undefined when there is no single reading. */
 function decimalOf(text) {

@@ -1,8 +1,10 @@
 """Pictures of a page of the running copy, as a person of the demo sees it: `make shot PAGE=/portal`.
 
-Both themes, on a desk and on a phone, into screenshots/. Signs in as the demo account of the page's console.
+Both themes, on a desk and on a phone, into screenshots/. The address may ask for more:
+`PAGE='/developer/gallery?dir=rtl&locale=pseudo&density=touch'`. Signs in as the demo account of the page's console.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -29,7 +31,10 @@ def main(route: str) -> int:
         browser = playwright.chromium.launch(executable_path=chromium.path(), args=list(chromium.FLAGS))
         for theme in ("light", "dark"):
             for name, size in SIZES.items():
-                picture = FOLDER / f"{route.strip('/').replace('/', '-') or 'home'}-{theme}-{name}.png"
+                picture = (
+                    FOLDER
+                    / f"{re.sub('[^a-z0-9]+', '-', route.lower()).strip('-') or 'home'}-{theme}-{name}.png"
+                )
                 _shoot(browser, chosen, _account(demo, route), route, theme, size, picture)
                 print(picture)
         browser.close()

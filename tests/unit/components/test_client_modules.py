@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import re
 from pathlib import Path
@@ -16,6 +17,9 @@ from components.links import button_link
 
 ROOT = Path(components.__file__).parent
 STYLES = ROOT.parent / "assets" / "styles"
+PHYSICAL = re.compile(
+    r"(?:margin|padding|border)-(?:left|right)|(?<![\w-])(?:left|right)\s*:|text-align:\s*(?:left|right)|float:"
+)
 COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}\b|\b(?:rgb|hsl|oklch)a?\(")
 
 
@@ -63,6 +67,18 @@ def test_variables_that_styles_use_are_declared() -> None:
 
     # React Aria sets the width of a field's list itself.
     assert used - set(re.findall(r"--([\w-]+):", text)) == {"trigger-width"}
+
+
+@pytest.mark.parametrize("sheet", sorted(STYLES.glob("*.css")), ids=lambda sheet: sheet.name)
+def test_nothing_is_laid_out_by_left_and_right(sheet: Path) -> None:
+    """Start and end mirror where text runs from right to left."""
+    assert PHYSICAL.findall(sheet.read_text(encoding="utf-8")) == []
+
+
+def test_icons_that_point_along_the_line_are_the_same_in_both_languages() -> None:
+    [named] = re.findall(r"ALONG_THE_LINE = new Set\((\[.*?\])\)", (ROOT / "js" / "icon.jsx").read_text())
+
+    assert set(json.loads(named)) == icons.ALONG_THE_LINE <= icons.names()
 
 
 def test_icons_that_scripts_draw_exist() -> None:
