@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import reflex as rx
-from reflex.state import BaseState
 
-from matrix_app import pages
 from matrix_app.doors import is_api
 from matrix_app.pages import endpoints
 from matrix_app.pages.registry import PAGES, Console
 from services.core.permissions import Capability
 from state.base import Access, HandlerNotAsync, PageState, page_event
 from state.filters import FilteredState
+from tests.handlers import handlers, our_states
 
-pages.load_all()
-
-# Calls only methods named set_<var>, of which our states have none.
-REFLEX_OWN = frozenset({"setvar"})
 MIXINS = {PageState, FilteredState}
-
-
-def our_states(parent: type[BaseState] = rx.State) -> Iterator[type[BaseState]]:
-    for state in parent.get_substates():
-        if not state.__module__.startswith(("reflex", "tests.")):
-            yield state
-        yield from our_states(state)
-
-
-def handlers() -> Iterator[tuple[str, object]]:
-    for state in our_states():
-        for name, handler in state.event_handlers.items():
-            if name not in REFLEX_OWN:
-                yield f"{state.__module__}.{state.__name__}.{name}", handler.fn
 
 
 def test_there_are_states_to_look_at() -> None:
@@ -45,12 +25,12 @@ def test_there_are_states_to_look_at() -> None:
 
 
 def test_every_handler_was_declared_by_page_event() -> None:
-    undeclared = [name for name, function in handlers() if not hasattr(function, "__matrix_needs__")]
+    undeclared = [str(one) for one in handlers() if not hasattr(one.function, "__matrix_needs__")]
     assert undeclared == []
 
 
 def test_no_state_offers_a_setter() -> None:
-    assert [name for name, _ in handlers() if ".set_" in name] == []
+    assert [str(one) for one in handlers() if one.name.startswith("set_")] == []
 
 
 def test_every_page_state_is_a_state_of_its_own_beside_the_others() -> None:
@@ -76,9 +56,9 @@ def test_no_state_begins_with_content() -> None:
 
 
 def test_only_pages_that_are_open_to_anyone_have_handlers_for_anyone() -> None:
-    for name, function in handlers():
-        if getattr(function, "__matrix_needs__", None) is Access.ANYONE:
-            assert name.startswith(("state.account.", "state.session.", "state.mailbox.")), name
+    for one in handlers():
+        if getattr(one.function, "__matrix_needs__", None) is Access.ANYONE:
+            assert str(one).startswith(("state.account.", "state.session.", "state.mailbox.")), one
 
 
 def test_a_handler_that_would_hold_up_everybody_is_refused() -> None:

@@ -1,0 +1,163 @@
+"""What to try for each parameter of a route and of a page's handler: by its name, the same everywhere.
+
+A new parameter that is not here fails the walk. Add it with something of the victim's where it names a row, and
+with something the route accepts where it does not: an attempt that is refused for its form proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.integration.walk.victim import Victim
+
+Maker = Callable[[Victim], Any]
+
+
+class LEAVE_OUT:  # noqa: N801 - a mark, not a kind
+    """Says that a parameter would only get in the way of what the others try."""
+
+
+def _of(prefix: str) -> Maker:
+    return lambda victim: victim.id(prefix)
+
+
+def _plain(value: Any) -> Maker:
+    return lambda _: value
+
+
+# Ids of the victim's rows: whoever is in another organisation must be told that there is no such row.
+THEIRS: dict[str, Maker] = {
+    "account_id": _of("acc"),
+    "file_id": _of("file"),
+    "invitation_id": _of("invite"),
+    "key_id": _of("apikey"),
+    "member_id": _of("acc"),
+    "notification_id": _of("note"),
+    "organization_id": _of("org"),
+    "project_id": _of("proj"),
+    "request_id": _of("req"),
+    "service_account_id": _of("svc"),
+    "session_id": _of("ses"),
+    "task_id": _of("task"),
+}
+
+# Rows of the house, which belong to nobody.
+OF_THE_HOUSE: dict[str, Maker] = {
+    "model_id": _of("model"),
+    "upstream_id": _of("ups"),
+    "price_id": _of("prc"),
+    "slug_of_a_model": lambda victim: victim.offered,
+}
+
+QUERY: dict[str, Maker] = {
+    "actor": _of("acc"),
+    "address": lambda victim: victim.owner.email,
+    "at": lambda _: datetime.now(UTC).isoformat(),
+    "cursor": _plain(LEAVE_OUT),  # of another tenant or query: tests/api/test_hostile_input.py
+    "currency": _plain("USD"),
+    "format": _plain("csv"),
+    "from": lambda _: (datetime.now(UTC) - timedelta(hours=6)).isoformat(),
+    "granularity": _plain("hour"),
+    "group_by": _plain("key"),
+    "include_ended": _plain("true"),
+    "key": _of("apikey"),
+    "kind": _plain("client"),
+    "limit": _plain("100"),
+    "meter": _plain("pages"),
+    "model": lambda victim: victim.offered,
+    "object": _of("apikey"),
+    "organization": _of("org"),
+    "property": _plain("page:x"),
+    "search": _plain("name-canary"),
+    "status": _plain("ok"),
+    "to": lambda _: datetime.now(UTC).isoformat(),
+    "type": _plain("api_key."),
+}
+
+HEADERS: dict[str, Maker] = {"Idempotency-Key": lambda victim: victim.repeat_key}
+
+BODY: dict[str, Maker] = {
+    "aggregation": _plain("count"),
+    "api_key": _plain("sk-of-the-intruder"),
+    "base_url": _plain("https://models.example/v1"),
+    "connect_timeout_s": _plain(5),
+    "context_tokens": _plain(1_000),
+    "currency": _plain("USD"),
+    "description": _plain("Taken over."),
+    "email": lambda victim: victim.owner.email,
+    "enabled": _plain(False),
+    "endpoints": _plain(["chat"]),
+    "event_id": _plain("1"),
+    "event_type": _plain("page"),
+    "expires_at": lambda _: (datetime.now(UTC) + timedelta(days=1)).isoformat(),
+    "kind": _plain("client"),
+    "meter": _plain("prompt_tokens"),
+    "model": lambda victim: victim.offered,
+    "models": lambda victim: [victim.offered],
+    "name": _plain("Intruder"),
+    "on_hangup": _plain("cancel"),
+    "overlap_hours": _plain(0),
+    "password": _plain("a guess that is long enough"),
+    "per_units": _plain(1_000),
+    "properties": lambda victim: {"page": "x"},
+    "read_timeout_s": _plain(5),
+    "requests_per_minute": _plain(1),
+    "scopes": _plain(["inference"]),
+    "slug": _plain("intruder"),
+    "source": _plain("intruder"),
+    "time": lambda _: datetime.now(UTC).isoformat(),
+    "timezone": _plain("Asia/Tokyo"),
+    "token": _plain("a-token-of-nobody"),
+    "tokens_per_minute": _plain(1),
+    "type": _plain("page"),
+    "unit": _plain("page"),
+    "unit_amount": _plain("0.01"),
+    "upstream_model": _plain("theirs"),
+    "valid_from": _plain(LEAVE_OUT),
+    "value_property": _plain(LEAVE_OUT),
+    "version": _plain(1),
+}
+
+# Arguments of page handlers, beside ids.
+ARGUMENTS: dict[str, Maker] = {
+    "act": _plain("revoke"),
+    "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
+    "is_open": _plain(True),
+    "key": _plain("q"),
+    "name": _plain("edit"),
+    "value": _plain("name-canary"),
+    "values": lambda victim: {"address": victim.owner.email},
+    "zone": _plain("Asia/Tokyo"),
+}
+
+# What pages read from their address, beside ids.
+ADDRESS: dict[str, Maker] = {
+    "actor": _of("acc"),
+    "ended": _plain("1"),
+    "from": _plain("2026-01-01"),
+    "granularity": _plain("hour"),
+    "group": _plain("key"),
+    "key": _of("apikey"),
+    "kind": _plain("client"),
+    "measure": _plain("cost"),
+    "model": lambda victim: victim.offered,
+    "object": _of("apikey"),
+    "organization": _of("org"),
+    "outcome": _plain("ok"),
+    "q": _plain("name-canary"),
+    "range": _plain("24h"),
+    "since": _plain("2026-01-01T00:00:00+00:00"),
+    "state": _plain("all"),
+    "to": _plain(LEAVE_OUT),
+    "type": _plain("api_key."),
+}
+
+
+def made_for(name: str, victim: Victim, room: dict[str, Maker], where: str) -> Any:
+    """What to try for `name`. Raises LookupError for one that nobody has thought of yet."""
+    for makers in (THEIRS, OF_THE_HOUSE, room):
+        if name in makers:
+            return makers[name](victim)
+    raise LookupError(f"{where} takes {name!r}: say in {__file__} what the walk is to try for it.")

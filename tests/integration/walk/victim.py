@@ -1,0 +1,379 @@
+"""An organisation with something in every table, marked so that whatever of it turns up elsewhere is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlmodel import SQLModel
+
+from models.base import Table
+from models.catalog import Price
+from models.events import Event, IdempotencyRecord
+from models.gateway import AiModel, ApiKey, GatewayRequest, Upstream
+from models.identity import (
+    Account,
+    Authenticator,
+    Invitation,
+    Organization,
+    Project,
+    RecoveryCode,
+    ServiceAccount,
+    Session,
+    SignIn,
+)
+from models.mail import Mail
+from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
+from models.notifications import Notification, NotificationPreference
+from models.tasks import StoredFile, Task
+from models.types import OrganizationKind
+from services.core import runtime
+from services.core.crossing import Reason, crossing
+from services.core.crypto import Place, vault
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.gateway.directory import key_place
+from services.metering.service import ensure_platform_meters
+from tests.world import LONG_AGO, World
+
+C = Capability
+SOON = datetime.now(UTC) + timedelta(days=30)
+JUST_NOW = datetime.now(UTC) - timedelta(minutes=5)
+NOBODY: frozenset[Capability] = frozenset()
+
+runtime.know_all_tables()
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Text that stands in the victim's rows. Only who holds one of `seen_by` may ever be answered with it."""
+
+    text: str
+    seen_by: frozenset[Capability] = NOBODY
+
+
+class Victim:
+    """One organisation, its owner and a row of theirs in every table. `offered` is the model everybody may call."""
+
+    def __init__(self, organization: Organization, owner: Account, upstream_id: str, offered: str) -> None:
+        self.organization = organization
+        self.owner = owner
+        self.upstream_id = upstream_id
+        self.offered = offered
+        self.canaries: list[Canary] = []
+        self.ids: dict[str, str] = {"org": organization.id, "acc": owner.id, "ups": upstream_id}
+        self.repeat_key = f"repeat-{organization.id}"
+
+    def mark(self, word: str, *seen_by: Capability) -> str:
+        """A canary for one of the rows."""
+        canary = Canary(f"{word}-canary-of-{self.organization.id[-8:]}", frozenset(seen_by))
+        self.canaries.append(canary)
+        return canary.text
+
+    def amount(self, *seen_by: Capability) -> Decimal:
+        """A sum that nobody else's rows add up to."""
+        places = int(self.organization.id[-6:].encode().hex(), 16) % 10**11
+        canary = Canary(f"{len(self.canaries)}.{places:011}3", frozenset(seen_by))
+        self.canaries.append(canary)
+        return Decimal(canary.text)
+
+    def id(self, prefix: str) -> str:
+        """The id of the victim's row of that kind, the same each time."""
+        return self.ids.setdefault(prefix, new_id(prefix))
+
+
+async def furnish(world: World, name: str) -> Victim:
+    """Somebody whose things others will try to get at."""
+    organization = await world.organization(OrganizationKind.CLIENT, name=name)
+    owner = await world.account(f"owner-{organization.id[-8:]}@victim.example", member_of=organization)
+    async with crossing(Reason.DEMO, on=world.database) as uow:
+        await ensure_platform_meters(uow)
+        upstream_id, slug = new_id("ups"), f"open-{organization.id[-8:]}"
+        victim = Victim(organization, owner, upstream_id, slug)
+        batches = (_catalog(victim), _personal(victim), _identity(victim), _used(victim), _made(victim))
+        for batch in batches:
+            for row in batch:
+                uow.add(row)
+                await uow.session.flush()
+        await uow.execute(
+            "update account set name = :name where id = :id",
+            name=victim.mark("owner", C.MEMBERS_READ, C.KEYS_READ, C.AUDIT_READ, C.STAFF_ORGANIZATIONS_READ),
+            id=owner.id,
+        )
+        await uow.execute(
+            "update organization set name = :name where id = :id",
+            name=victim.mark("name", C.ORGANIZATION_READ, C.STAFF_ORGANIZATIONS_READ, C.STAFF_AUDIT_READ),
+            id=organization.id,
+        )
+    return victim
+
+
+def _catalog(v: Victim) -> Iterator[Table]:
+    """What belongs to nobody, and is partly for staff alone."""
+    yield Upstream(
+        id=v.upstream_id,
+        name=v.mark("upstream", C.STAFF_UPSTREAMS_READ),
+        base_url=f"https://{v.mark('host', C.STAFF_UPSTREAMS_READ)}.example/v1",
+        api_key_sealed=vault().seal(v.mark("sk").encode(), key_place(v.upstream_id)),
+        created_at=LONG_AGO,
+    )
+    common: Any = {"upstream_id": v.upstream_id, "context_tokens": 4_096, "created_at": LONG_AGO}
+    yield AiModel(
+        id=new_id("model"),
+        slug=v.offered,
+        name="On offer",
+        upstream_model=v.mark("behind", C.STAFF_UPSTREAMS_READ),
+        endpoints=["chat", "completions", "embeddings"],
+        **common,
+    )
+    hidden = v.mark("hidden", C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ)
+    yield AiModel(id=v.id("model"), slug=hidden, name=hidden, upstream_model="x", enabled=False, **common)
+    yield Price(
+        id=v.id("prc"),
+        model=v.offered,
+        meter="prompt_tokens",
+        currency="USD",
+        unit_amount=v.amount(C.STAFF_PRICES_READ),  # planned: nobody but staff knows yet
+        valid_from=SOON,
+        created_at=LONG_AGO,
+    )
+
+
+def _personal(v: Victim) -> Iterator[Table]:
+    """What is the owner's own, whatever others in the organisation may do."""
+    yield Session(
+        id=v.id("ses"),
+        token_hash=vault().lookup_hash(f"session of {v.owner.id}"),
+        account_id=v.owner.id,
+        organization_id=v.organization.id,
+        user_agent=v.mark("browser"),
+        address=v.mark("home"),
+        created_at=JUST_NOW,
+        last_seen_at=JUST_NOW,
+        expires_at=SOON,
+        proved_at=JUST_NOW,
+    )
+    yield SignIn(
+        id=v.id("sgn"), account_id=v.owner.id, at=JUST_NOW, outcome="signed_in", address=v.mark("place")
+    )
+    yield Authenticator(account_id=v.owner.id, seed_sealed=v.mark("seed").encode(), created_at=LONG_AGO)
+    yield RecoveryCode(
+        id=v.id("rcv"), account_id=v.owner.id, code_hash=vault().lookup_hash(v.owner.id), created_at=LONG_AGO
+    )
+    yield Notification(
+        id=v.id("note"),
+        account_id=v.owner.id,
+        organization_id=v.organization.id,
+        event_id=1,
+        topic="t",
+        title=v.mark("notice"),
+        created_at=JUST_NOW,
+    )
+    yield NotificationPreference(account_id=v.owner.id, topic="t", channel="mail", wanted=True)
+    yield Mail(
+        id=v.id("mail"),
+        dedupe_key=v.owner.id,
+        recipient=v.owner.email,
+        subject=v.mark("subject", C.STAFF_MAILBOX_READ),
+        body=v.mark("letter", C.STAFF_MAILBOX_READ),
+        created_at=JUST_NOW,
+    )
+
+
+def _identity(v: Victim) -> Iterator[Table]:
+    own: Any = {"organization_id": v.organization.id, "created_at": LONG_AGO}
+    asked = v.mark("invited", C.MEMBERS_READ, C.AUDIT_READ)
+    yield Invitation(
+        id=v.id("invite"),
+        email=f"{asked}@example.com",
+        email_key=f"{asked}@example.com",
+        role="viewer",
+        token_hash=vault().lookup_hash(f"invitation to {v.organization.id}"),
+        invited_by=v.owner.id,
+        expires_at=SOON,
+        **own,
+    )
+    project = v.mark("project", C.PROJECTS_READ, C.KEYS_READ, C.USAGE_READ, C.AUDIT_READ)
+    yield Project(id=v.id("proj"), name=project, name_key=project, **own)
+    robot = v.mark("robot", C.SERVICE_ACCOUNTS_READ, C.KEYS_READ, C.AUDIT_READ)
+    yield ServiceAccount(id=v.id("svc"), name=robot, name_key=robot, role="developer", **own)
+    yield ApiKey(
+        id=v.id("apikey"),
+        name=v.mark("key", C.KEYS_READ, C.AUDIT_READ),
+        prefix=v.mark("mx", C.KEYS_READ, C.AUDIT_READ),
+        secret_hash=vault().lookup_hash(f"key of {v.organization.id}"),
+        scopes=["inference"],
+        created_by=v.owner.id,
+        project_id=v.id("proj"),
+        **own,
+    )
+
+
+def _used(v: Victim) -> Iterator[Table]:
+    own: Any = {"organization_id": v.organization.id}
+    meter = v.mark("meter", C.USAGE_READ, C.METERS_WRITE)
+    yield Meter(
+        id=v.id("mtr"),
+        slug="pages",
+        name=meter,
+        event_type="page",
+        aggregation="count",
+        created_at=LONG_AGO,
+        **own,
+    )
+    yield GatewayRequest(
+        id=v.id("req"),
+        key_id=v.id("apikey"),
+        account_id=v.owner.id,
+        model=v.mark("asked", C.USAGE_READ),
+        endpoint="chat",
+        status=200,
+        started_at=JUST_NOW,
+        cost=v.amount(C.COST_READ),
+        currency="USD",
+        address=v.mark("caller"),
+        trace_id=v.mark("trace", C.USAGE_READ),
+        **own,
+    )
+    yield UsageEvent(
+        source=v.mark("source"),
+        event_id="1",
+        type="page",
+        time=JUST_NOW,
+        received_at=JUST_NOW,
+        properties={"page": v.mark("property")},
+        content_hash=b"h",
+        **own,
+    )
+    sums: Any = {
+        **own, "meter_id": v.id("mtr"), "bucket": JUST_NOW.replace(second=0, microsecond=0), "events": 1,
+        "model": v.mark("counted", C.USAGE_READ), "key_id": v.id("apikey"),
+        "quantity": Decimal(1),
+    }  # fmt: skip
+    yield UsageDelta(**sums, cost=v.amount(C.COST_READ))
+    for kind in (UsageMinute, UsageHour, UsageDay):
+        yield kind(**sums, cost=Decimal(0))
+
+
+def _made(v: Victim) -> Iterator[Table]:
+    own: Any = {"organization_id": v.organization.id}
+    yield Event(
+        type="api_key.created",
+        aggregate_id=v.id("apikey"),
+        actor_id=v.owner.id,
+        address=v.mark("from", C.AUDIT_READ, C.STAFF_AUDIT_READ),
+        payload={"name": v.mark("did", C.AUDIT_READ, C.STAFF_AUDIT_READ)},
+        happened_at=JUST_NOW,
+        recorded_at=JUST_NOW,
+        **own,
+    )
+    yield IdempotencyRecord(
+        key=v.repeat_key,
+        fingerprint=b"f",
+        status=201,
+        body=vault().seal(
+            v.mark("answer").encode(),
+            Place(v.organization.id, "idempotency_record", "body", v.repeat_key),
+        ),
+        created_at=JUST_NOW,
+        expires_at=SOON,
+        **own,
+    )
+    yield StoredFile(
+        id=v.id("file"),
+        purpose="export",
+        name=v.mark("file", C.FILES_READ, C.TASKS_READ),
+        content_type="text/csv",
+        size_bytes=1,
+        sha256=b"s",
+        created_by=v.owner.id,
+        created_at=LONG_AGO,
+        **own,
+    )
+    yield Task(
+        id=v.id("task"),
+        asked_by=v.owner.id,
+        kind="export",
+        dedupe_key="d",
+        state="done",
+        result={"rows": v.mark("result", C.TASKS_READ)},
+        error=v.mark("error", C.TASKS_READ),
+        file_id=v.id("file"),
+        due_at=LONG_AGO,
+        created_at=LONG_AGO,
+        **own,
+    )
+
+
+# How to tell that something of the victim's changed
+
+# What may change of rows without anybody having changed them.
+_NOTED = ("last_seen_at", "last_used_at")
+# Tables without an owner that nobody but staff may change.
+_HOUSE = ("model", "upstream", "price", "test_clock")
+# Books of the house itself, and what is written down about those who knock.
+_LEFT_OUT = frozenset(
+    {
+        "throttle",
+        "sign_in",
+        "mail",
+        "mail_token",
+        "subscriber_cursor",
+        "rate_lease",
+        "invariant_result",
+    }
+)
+
+
+def _tables(base: type[Table] = Table) -> Iterator[type[Table]]:
+    for kind in base.__subclasses__():
+        if hasattr(kind, "__table__"):
+            yield kind
+        yield from _tables(kind)
+
+
+def tenant_tables() -> set[str]:
+    return {kind.__tablename__ for kind in _tables() if kind.tenant_column}
+
+
+def _condition(kind: type[Table]) -> str | None:
+    """Which rows are the victim's. Raises LookupError for a table of which nobody has said whose it is."""
+    name = kind.__tablename__
+    columns = SQLModel.metadata.tables[name].columns
+    if name in _LEFT_OUT:
+        return None
+    if name in _HOUSE:
+        return "true"
+    if kind.tenant_column:
+        # What somebody did himself and may do is written down in the name of the organisation he works in.
+        mine = " and actor_id <> :actor" if name == "event" else ""
+        return f"{kind.tenant_column} = :organization{mine}"
+    if name == "account":
+        return "id = :account"
+    if "account_id" in columns:
+        return "account_id = :account"
+    raise LookupError(f"Say in {__file__} whose rows those of {name} are: _HOUSE, or _LEFT_OUT.")
+
+
+async def state_of(victim: Victim, *, but_by: str = "") -> dict[str, tuple[int, str]]:
+    """Number and hash of the victim's rows by table, without events that `but_by` caused."""
+    parts: list[str] = []
+    for kind in _tables():
+        condition = _condition(kind)
+        if condition is not None:
+            row = "to_jsonb(t) " + " ".join(f"- '{column}'" for column in _NOTED)
+            parts.append(
+                f"select '{kind.__tablename__}', count(*), md5(coalesce(string_agg(({row})::text, ''"
+                f" order by ({row})::text), '')) from {kind.__tablename__} t where {condition}"
+            )
+    async with crossing(Reason.INVARIANTS) as uow:
+        found = await uow.execute(
+            " union all ".join(parts),
+            organization=victim.organization.id,
+            account=victim.owner.id,
+            actor=but_by,
+        )
+        return {row[0]: (row[1], row[2]) for row in found}
