@@ -147,6 +147,8 @@ def grant_rights() -> None:
     run("grant usage on schema public to matrix_app, matrix_crossing")
     for table, rights in APPLICATION_RIGHTS.items():
         run(f"grant {rights} on {table} to matrix_app")
+    # Which models can be called depends on it; addresses and keys of upstreams stay out of reach.
+    run("grant select (id, enabled) on upstream to matrix_app")
     for table in (*APPLICATION_RIGHTS, *CROSSING_ONLY):
         run(f"grant select, insert, update, delete on {table} to matrix_crossing")
     for table in WRITTEN_ONCE:

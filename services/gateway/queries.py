@@ -73,12 +73,13 @@ _UPSTREAMS = (
 
 
 async def models(uow: UnitOfWork, *, after: str = "", limit: int | None = None) -> list[ModelRow]:
-    """Models that clients may call, by slug, from behind the slug `after`; all of them without a limit. A model
-    of a disabled upstream is listed and answers "not found"."""
+    """Models that clients may call, by slug, from behind the slug `after`; all of them without a limit. Those
+    that are in use, on an upstream that is."""
     uow.actor.require(Capability.MODELS_READ)
     rows = await uow.execute(
-        "select id, slug, name, description, endpoints, context_tokens, created_at from model"
-        " where enabled and slug > :after order by slug limit cast(:most as bigint)",
+        "select m.id, m.slug, m.name, m.description, m.endpoints, m.context_tokens, m.created_at"
+        " from model m join upstream u on u.id = m.upstream_id"
+        " where m.enabled and u.enabled and m.slug > :after order by m.slug limit cast(:most as bigint)",
         after=after,
         most=limit,
     )

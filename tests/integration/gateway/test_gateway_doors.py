@@ -14,6 +14,7 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, NotFound, StaleVersion
 from services.core.ids import new_secret
 from services.core.settings import settings
+from services.core.work import unit_of_work
 from services.gateway import queries, upstreams
 from services.gateway.upstreams import UpstreamFields
 from services.identity.cookies import session_cookie
@@ -163,6 +164,25 @@ async def test_a_change_of_an_upstream_reaches_the_next_call(gateway: House) -> 
     assert (await ana.http.post("/chat/completions", json=BODY)).status_code == 404
 
 
+async def test_a_model_is_offered_only_while_its_upstream_is_in_use(house: House) -> None:
+    await house.furnish("plain")
+    staff = house.world.actor(await house.world.organization(kind="operator"), Role.OPERATOR)  # type: ignore[arg-type]
+    member = house.world.actor(await house.world.organization())
+    allowed = [f"127.0.0.1:{house.fake.port}"]
+
+    async def offered(version: int, *, enabled: bool) -> list[str]:
+        given = UpstreamFields("Fake drain", house.fake.url, enabled=enabled)
+        async with crossing(Reason.STAFF, actor=staff) as uow:
+            await upstreams.update_upstream(
+                uow, house.upstream_id, given, version=version, allowed_private=allowed
+            )
+        async with unit_of_work(member) as uow:
+            return [model.slug for model in await queries.models(uow)]
+
+    assert await offered(1, enabled=False) == []
+    assert await offered(2, enabled=True) == ["plain"]
+
+
 async def test_who_may_change_upstreams_and_what_is_refused(house: House) -> None:
     await house.furnish("plain")
     operator = await house.world.organization(kind="operator")  # type: ignore[arg-type]
@@ -191,7 +211,6 @@ async def test_the_builtin_models_are_there_once(house: House) -> None:
         async with crossing(Reason.CATALOG, on=house.database) as uow:
             await upstreams.ensure_builtin(uow)
     organization = await house.world.organization()
-    from services.core.work import unit_of_work
 
     async with unit_of_work(house.world.actor(organization), on=house.database) as uow:
         shown = await queries.models(uow)
