@@ -22,6 +22,8 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from services.core.errors import KeysAwaited
+
 VERSION = 1
 _NONCE = 12
 _WRAPPED = _NONCE + 32 + 16
@@ -148,5 +150,25 @@ def vault() -> Vault:
     return _vault
 
 
+def keys_path(data_dir: Path) -> Path:
+    return data_dir / "keys" / "master.json"
+
+
+def await_keys(data_dir: Path) -> None:
+    """Let no key be made here: those of the installation that the data came from are to be put in place."""
+    keys_path(data_dir).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _awaited(data_dir).touch()
+
+
+def _awaited(data_dir: Path) -> Path:
+    return keys_path(data_dir).with_name("awaited")
+
+
 def file_vault(data_dir: Path) -> Vault:
-    return Vault(FileKeyProvider(data_dir / "keys" / "master.json"))
+    path = keys_path(data_dir)
+    if _awaited(data_dir).exists() and not path.exists():
+        raise KeysAwaited(
+            f"{path} is missing: this data was restored without its keys; put the keys/master.json of the "
+            "installation it came from there."
+        )
+    return Vault(FileKeyProvider(path))

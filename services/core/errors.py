@@ -111,6 +111,10 @@ class Unavailable(MatrixError):
     title = "Not available at the moment"
 
 
+class KeysAwaited(RuntimeError):
+    """The data was restored without its keys; new ones would open nothing. The text says what to do."""
+
+
 def not_found(what: str, identifier: str) -> NotFound:
     return NotFound(
         f"There is no {what} {identifier!r}.", next_step="Check the identifier and your organisation."

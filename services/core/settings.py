@@ -47,6 +47,13 @@ class Settings(BaseSettings):
     organization_requests_per_minute: int = Field(default=30_000, ge=1, le=PER_MINUTE_MAX)
     organization_tokens_per_minute: int = Field(default=10_000_000, ge=1, le=PER_MINUTE_MAX)
 
+    # Where backups go: the database's log as it is written, and a base backup a day. None keeps none.
+    backup_dir: Path | None = None
+    backup_key_file: Path | None = (
+        None  # 64 hexadecimal digits or a passphrase; backups are encrypted with it
+    )
+    backup_keep: int = Field(default=7, ge=1, le=1_000)  # base backups; the log goes back to the oldest
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     otel_endpoint: AnyHttpUrl | None = None  # an OTLP/HTTP collector; none switches tracing off
@@ -70,7 +77,24 @@ class Settings(BaseSettings):
             raise ValueError(
                 "MATRIX_SMTP_URL is required when MATRIX_MODE is production: sign-up confirms addresses by mail."
             )
+        self._require_backup_key()
         return self
+
+    def _require_backup_key(self) -> None:
+        for name in ("backup_dir", "backup_key_file"):
+            path: Path | None = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, path.expanduser().absolute())
+        if self.backup_dir is None:
+            return
+        if self.backup_key_file is None:
+            raise ValueError(
+                "MATRIX_BACKUP_KEY_FILE is required when MATRIX_BACKUP_DIR is set: backups are encrypted."
+            )
+        if self.backup_key_file.is_relative_to(self.backup_dir):
+            raise ValueError(
+                "MATRIX_BACKUP_KEY_FILE must not lie in MATRIX_BACKUP_DIR: a lock without a key."
+            )
 
     @property
     def origins(self) -> frozenset[str]:
