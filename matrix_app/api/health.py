@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
+from matrix_app.up import draining
 from services.core import migrations
 from services.core.crossing import Reason, crossing
 from services.core.errors import MatrixError, Unauthenticated
@@ -44,14 +45,14 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready}})
 async def readyz(response: Response) -> Ready:
-    """Whether everything is up that the main job needs. 503 says what is missing."""
+    """Whether everything is up that the main job needs. 503 says what is missing, or that this process leaves."""
     (database, migrated), model = await asyncio.gather(_database(), _model_server())
     fine = {"ok", "not configured"}
-    ready = fine.issuperset((database, migrated, model))
+    whole = fine.issuperset((database, migrated, model))
+    ready = whole and not draining.begun()
     response.status_code = 200 if ready else 503
-    return Ready(
-        status="ready" if ready else "not ready", database=database, migrations=migrated, model=model
-    )
+    status = "ready" if ready else "leaving" if whole else "not ready"
+    return Ready(status=status, database=database, migrations=migrated, model=model)
 
 
 async def _database() -> tuple[str, str]:

@@ -18,9 +18,10 @@ from granian.errors import FatalError
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from matrix_app.up import reflex_environment
+from matrix_app.up import draining, reflex_environment
 from matrix_app.up.frontend import published
 from matrix_app.up.refusal import Refused
+from matrix_app.up.sockets import OpenSockets
 from services.core.settings import Settings
 
 DRAIN_TIMEOUT_S = 15.0  # how long answers under way may take once we were asked to stop
@@ -63,6 +64,9 @@ def api(settings: Settings) -> None:
 def serve(app: AsgiApp, settings: Settings) -> None:
     """Serve `app` until SIGTERM or SIGINT, then let requests under way finish, up to DRAIN_TIMEOUT_S.
 
+    Before that, for MATRIX_DRAIN_NOTICE_S, everybody is still served and `/readyz` says that this process leaves; a
+    second signal ends the notice. Websockets are closed with 1012, at which clients connect again.
+
     Raises ServingFailed when it ends by itself: the address is taken or the app does not start.
     """
     uvloop.run(_serve(_Requests(app), settings))
@@ -75,6 +79,7 @@ class _Requests:
         self._app = app
         self._running: set[asyncio.Task[Any]] = set()
         self._cutting = False
+        self.sockets = OpenSockets()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -82,7 +87,7 @@ class _Requests:
         elif scope["type"] == "http":
             await self._request(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self.sockets.serve(self._app, scope, receive, send)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
@@ -137,18 +142,25 @@ async def _serve(app: _Requests, settings: Settings) -> None:
         log_level=LogLevels.error,
     )
     loop = asyncio.get_running_loop()
-    asked = False
+    asked, hurry = asyncio.Event(), asyncio.Event()
 
-    def stop() -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            server.stop()
-            loop.call_later(DRAIN_TIMEOUT_S, app.cut)
+    def ask() -> None:
+        (hurry if asked.is_set() else asked).set()
+
+    async def stop() -> None:
+        await asked.wait()
+        draining.begin()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), settings.drain_notice_s)
+        await app.sockets.close()
+        server.stop()
+        loop.call_later(DRAIN_TIMEOUT_S, app.cut)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, ask)
+    stopping = asyncio.create_task(stop(), name="stop")
     with contextlib.suppress(FatalError):
         await server.serve()
-    if not asked:
+    stopping.cancel()
+    if not asked.is_set():
         raise ServingFailed("The app did not start, or its server ended: see above.")

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     public_url: str = ""
     allowed_origins: list[str] = []
+    # How long a process that was asked to end still takes new callers while /readyz says that it leaves.
+    drain_notice_s: float = Field(default=0, ge=0, le=60)
     trusted_proxy_hops: int = Field(default=0, ge=0, le=8)
 
     database_url: SecretStr | None = None  # owner of the tables; none means the embedded server
