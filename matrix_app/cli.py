@@ -6,6 +6,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -78,11 +79,28 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--load", action="store_true", help="load the demo data if it is not there")
     doctor = add("doctor", _doctor, "look for what is wrong; ends with 1 when something is")
     doctor.add_argument("--json", action="store_true", help="for scripts")
+    _declare_backups(add)
     reset = add("reset", _reset, "delete this copy's data")
     reset.add_argument("--yes", action="store_true", help="do not ask")
     held = add("jobs", _jobs, "list the jobs that failed for good, or send them again")
     held.add_argument("--retry", type=_held_job, metavar="ID|all", help="send this one again, or all")
     return parser
+
+
+def _declare_backups(add: Callable[[str, Callable[..., None], str], argparse.ArgumentParser]) -> None:
+    made = add("backup", _backup, "back up the embedded database, the files and, if asked, the keys")
+    made.add_argument("--to", type=Path, help="the backup folder, if not MATRIX_BACKUP_DIR")
+    made.add_argument("--with-keys", action="store_true", help="put keys/master.json into it, encrypted")
+    listed = add("backups", _backups, "show what can be restored")
+    listed.add_argument(
+        "--from", dest="source", type=Path, help="the backup folder, if not MATRIX_BACKUP_DIR"
+    )
+    restored = add("restore", _restore, "make a data folder from a backup, as it was at a moment")
+    restored.add_argument(
+        "--from", dest="source", type=Path, help="the backup folder, if not MATRIX_BACKUP_DIR"
+    )
+    restored.add_argument("--to", type=Path, required=True, help="the data folder to make")
+    restored.add_argument("--at", help="the moment, as in 2026-10-11T09:30:00Z; without it the newest state")
 
 
 def _up(chosen: Settings, arguments: argparse.Namespace) -> None:
@@ -135,6 +153,24 @@ def _operator(chosen: Settings, arguments: argparse.Namespace) -> None:
 
     with serving(chosen):
         asyncio.run(add_operator(chosen, email=arguments.email, name=arguments.name or arguments.email))
+
+
+def _backup(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app.backup_commands import back_up
+
+    back_up(chosen, arguments)
+
+
+def _backups(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app.backup_commands import list_backups
+
+    list_backups(chosen, arguments)
+
+
+def _restore(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app.backup_commands import restore
+
+    restore(chosen, arguments)
 
 
 def _build(_: Settings, __: argparse.Namespace) -> None:

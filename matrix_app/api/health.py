@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
+from matrix_app.up import draining
 from services.core import heartbeat, key_file, migrations
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
@@ -46,11 +47,13 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready}})
 async def readyz(response: Response) -> Ready:
-    """Whether everything is up that the main job needs. 503 says what is missing."""
+    """Whether everything is up that the main job needs. 503 says what is missing, or that this process leaves."""
     stored, model = await asyncio.gather(_stored(), _model_server())
-    ready = {"ok", "not configured"}.issuperset((*asdict(stored).values(), model))
+    whole = {"ok", "not configured"}.issuperset((*asdict(stored).values(), model))
+    ready = whole and not draining.begun()
     response.status_code = 200 if ready else 503
-    return Ready(status="ready" if ready else "not ready", model=model, **asdict(stored))
+    status = "ready" if ready else "leaving" if whole else "not ready"
+    return Ready(status=status, model=model, **asdict(stored))
 
 
 @dataclass(frozen=True, slots=True)

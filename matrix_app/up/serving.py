@@ -18,8 +18,9 @@ from granian.errors import FatalError
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from matrix_app.up import reflex_environment
+from matrix_app.up import draining, reflex_environment
 from matrix_app.up.frontend import published
+from matrix_app.up.sockets import OpenSockets
 from services.core.refusal import Refused
 from services.core.settings import Settings
 
@@ -63,6 +64,9 @@ def api(settings: Settings) -> None:
 def serve(app: AsgiApp, settings: Settings) -> None:
     """Serve `app` until SIGTERM or SIGINT, then let requests under way finish, up to DRAIN_TIMEOUT_S.
 
+    Before that, for MATRIX_DRAIN_NOTICE_S, everybody is still served and `/readyz` says that this process leaves; a
+    second signal ends the notice. Websockets are closed with 1012, at which clients connect again.
+
     Raises ServingFailed when it ends by itself: the address is taken or the app does not start; or the app's own
     Refused.
     """
@@ -76,6 +80,7 @@ class _Requests:
         self._app = app
         self._running: set[asyncio.Task[Any]] = set()
         self._cutting = False
+        self.sockets = OpenSockets()
         self.refusal: Refused | None = None  # why the app did not start, where that is a sentence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +89,7 @@ class _Requests:
         elif scope["type"] == "http":
             await self._request(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self.sockets.serve(self._app, scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Settle down once the app has started; or keep why it did not, which granian knows and drops."""
@@ -146,20 +151,27 @@ async def _serve(app: _Requests, settings: Settings) -> None:
         log_level=LogLevels.error,
     )
     loop = asyncio.get_running_loop()
-    asked = False
+    asked, hurry = asyncio.Event(), asyncio.Event()
 
-    def stop() -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            server.stop()
-            loop.call_later(DRAIN_TIMEOUT_S, app.cut)
+    def ask() -> None:
+        (hurry if asked.is_set() else asked).set()
+
+    async def stop() -> None:
+        await asked.wait()
+        draining.begin()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), settings.drain_notice_s)
+        await app.sockets.close()
+        server.stop()
+        loop.call_later(DRAIN_TIMEOUT_S, app.cut)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, ask)
+    stopping = asyncio.create_task(stop(), name="stop")
     with contextlib.suppress(FatalError):
         await server.serve()
+    stopping.cancel()
     if app.refusal is not None:
         raise app.refusal
-    if not asked:
+    if not asked.is_set():
         raise ServingFailed("The app did not start, or its server ended: see above.")

@@ -15,6 +15,7 @@ from matrix_app.up.announcement import announcement
 from matrix_app.up.progress import Progress
 from matrix_app.up.reflex_environment import ROOT
 from matrix_app.up.supervisor import Child, Supervisor
+from services.core import kept_log
 from services.core.postgres import EmbeddedPostgres, PostgresFailed
 from services.core.refusal import Refused
 from services.core.settings import Settings
@@ -118,7 +119,11 @@ class Up:
     def _start_database(self) -> None:
         if self._settings.database_url is not None:
             return
-        self._postgres = EmbeddedPostgres(self._settings.data_dir, binaries=self._settings.postgres_bin)
+        self._postgres = EmbeddedPostgres(
+            self._settings.data_dir,
+            binaries=self._settings.postgres_bin,
+            options=kept_log.options(self._settings),
+        )
         name = "database started" if self._postgres.cluster.exists() else "database made and started"
         with self._progress.step(name):
             self._postgres.start()

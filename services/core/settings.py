@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     data_dir: Annotated[Path, BeforeValidator(_named_folder)] = Path("data")
     public_url: Annotated[str, AfterValidator(_origin_or_none)] = ""  # required in production
     allowed_origins: _Origins = []
+    # How long a process that was asked to end still takes new callers while /readyz says that it leaves.
+    drain_notice_s: float = Field(default=0, ge=0, le=60)
     trusted_proxy_hops: int = Field(default=0, ge=0, le=8)
 
     database_url: _DatabaseUrl | None = None  # owner of the tables; none means the embedded server
@@ -105,6 +107,13 @@ class Settings(BaseSettings):
     organization_requests_per_minute: int = Field(default=30_000, ge=1, le=PER_MINUTE_MAX)
     organization_tokens_per_minute: int = Field(default=10_000_000, ge=1, le=PER_MINUTE_MAX)
 
+    # Where backups go: the database's log as it is written, and a base backup a day. None keeps none.
+    backup_dir: Path | None = None
+    backup_key_file: Path | None = (
+        None  # 64 hexadecimal digits or a passphrase; backups are encrypted with it
+    )
+    backup_keep: int = Field(default=7, ge=1, le=1_000)  # base backups; the log goes back to the oldest
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     otel_endpoint: AnyHttpUrl | None = None  # an OTLP/HTTP collector; none switches tracing off
@@ -128,7 +137,24 @@ class Settings(BaseSettings):
         object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
         if self.postgres_bin is not None:
             object.__setattr__(self, "postgres_bin", self.postgres_bin.expanduser().absolute())
+        self._require_backup_key()
         return self
+
+    def _require_backup_key(self) -> None:
+        for name in ("backup_dir", "backup_key_file"):
+            path: Path | None = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, path.expanduser().absolute())
+        if self.backup_dir is None:
+            return
+        if self.backup_key_file is None:
+            raise ValueError(
+                "MATRIX_BACKUP_KEY_FILE is required when MATRIX_BACKUP_DIR is set: backups are encrypted."
+            )
+        if self.backup_key_file.is_relative_to(self.backup_dir):
+            raise ValueError(
+                "MATRIX_BACKUP_KEY_FILE must not lie in MATRIX_BACKUP_DIR: a lock without a key."
+            )
 
     @property
     def origins(self) -> frozenset[str]:

@@ -29,8 +29,9 @@ from services.core.permissions import Capability
 from services.core.relay import Relay
 from services.core.settings import Settings
 from services.core.work import UnitOfWork
+from services.identity.cookies import session_cookie
 from services.identity.events import MembershipChanged, MembershipEnded
-from services.identity.sessions import COOKIE, sign_out
+from services.identity.sessions import sign_out
 from services.live.views import VIEWS, View
 from tests.integration.gateway.house import WAIT_S, free_port, until_answers
 from tests.world import World
@@ -88,7 +89,8 @@ class Door:
 
     async def socket(self, token: str | None, origin: str | None = "") -> Socket:
         """`origin` is that of the page, the product's own unless given; None sends none."""
-        headers = {"Cookie": f"{COOKIE}={token}"} if token is not None else {}
+        cookie = f"{session_cookie(self.origin)}={token}"
+        headers = {"Cookie": cookie} if token is not None else {}
         own = self.origin if origin == "" else origin
         return Socket(await self.browser.ws_connect(self.url, headers=headers, origin=own))
 

@@ -1,0 +1,163 @@
+"""Ending a process that serves: no request fails, balancers are told first, websockets are sent to another."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from matrix_app.up.preflight import free_loopback_port
+
+ROOT = Path(__file__).parents[2]
+CLIENTS, ANSWERS_BEFORE, PIECES, WAIT_S = 12, 100, 10, 30
+PROGRAM = """
+import asyncio, sys
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocketDisconnect
+from matrix_app.up import draining, serving
+from services.core.settings import Settings
+
+async def quick(request):
+    return PlainTextResponse("answered")
+
+async def stream(request):
+    async def pieces():
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+            yield b"piece"
+    return StreamingResponse(pieces())
+
+async def ready(request):
+    return PlainTextResponse("", 503 if draining.begun() else 200)
+
+async def talk(socket):
+    await socket.accept()
+    await socket.send_text("hello")
+    try:
+        await socket.receive_text()
+    except WebSocketDisconnect as gone:
+        print(f"gone {gone.code}", flush=True)
+
+routes = [Route("/quick", quick), Route("/stream", stream), Route("/readyz", ready), WebSocketRoute("/talk", talk)]
+serving.serve(Starlette(routes=routes), Settings(port=int(sys.argv[1]), drain_notice_s=float(sys.argv[2])))
+"""
+Server = tuple[subprocess.Popen[str], str]
+Start = Callable[[float], Awaitable[Server]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def spawn(notice_s: float) -> Server:
+        port = free_loopback_port()
+        command = [sys.executable, "-c", PROGRAM, str(port), str(notice_s)]
+        started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        return started[-1], f"http://127.0.0.1:{port}"
+
+    async def run(notice_s: float) -> Server:
+        process, address = spawn(notice_s)
+        async with aiohttp.ClientSession() as session, asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    async with session.get(f"{address}/quick"):
+                        return process, address
+                except aiohttp.ClientConnectorError:
+                    assert process.poll() is None
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+class Load:
+    """Callers that go on until nobody listens any more. What else went wrong is in `failures`."""
+
+    def __init__(self, address: str) -> None:
+        self.answers = 0
+        self.failures: list[str] = []
+        self.enough = asyncio.Event()
+        self._address = address
+
+    async def call(self, path: str, *, keep_alive: bool) -> None:
+        connector = aiohttp.TCPConnector(force_close=not keep_alive)
+        whole = b"piece" * PIECES if path == "/stream" else b"answered"
+        async with aiohttp.ClientSession(connector=connector) as session:
+            while True:
+                try:
+                    async with session.get(f"{self._address}{path}") as answer:
+                        content = await answer.read()
+                except aiohttp.ClientConnectorError:
+                    return
+                except aiohttp.ClientError as error:
+                    self.failures.append(f"{path}: {error!r}")
+                    return
+                if (answer.status, content) != (200, whole):
+                    self.failures.append(f"{path}: {answer.status} {content!r}")
+                self.answers += 1
+                if self.answers >= ANSWERS_BEFORE:
+                    self.enough.set()
+
+
+@pytest.mark.parametrize("notice_s", [0, 0.3])
+async def test_no_request_fails_when_a_process_ends_under_load(start: Start, notice_s: float) -> None:
+    process, address = await start(notice_s)
+    load = Load(address)
+
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as callers:
+        for number in range(CLIENTS):
+            path = "/stream" if number % 2 else "/quick"
+            callers.create_task(load.call(path, keep_alive=number % 3 > 0))
+        await load.enough.wait()
+        process.send_signal(signal.SIGTERM)
+
+    assert load.failures == []
+    assert await asyncio.to_thread(process.wait, WAIT_S) == 0
+
+
+async def test_a_balancer_is_told_before_anybody_is_refused(start: Start) -> None:
+    process, address = await start(60)
+
+    async with aiohttp.ClientSession() as session, asyncio.timeout(WAIT_S):
+        async with session.get(f"{address}/readyz") as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        while answer.status == 200:
+            async with session.get(f"{address}/readyz") as answer:
+                pass
+        assert answer.status == 503
+        async with session.get(f"{address}/stream") as answer:
+            assert await answer.read() == b"piece" * PIECES
+
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)  # a second one does not wait for the rest of the notice
+    assert await asyncio.to_thread(process.wait, WAIT_S) == 0
+
+
+async def test_websockets_are_told_to_connect_again(start: Start) -> None:
+    process, address = await start(0)
+
+    async with (
+        aiohttp.ClientSession() as session,
+        asyncio.timeout(WAIT_S),
+        session.ws_connect(f"{address}/talk") as first,
+        session.ws_connect(f"{address}/talk") as second,
+    ):
+        assert [await first.receive_str(), await second.receive_str()] == ["hello", "hello"]
+        process.send_signal(signal.SIGTERM)
+        for socket in (first, second):
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+            assert socket.close_code == 1012
+
+    assert await asyncio.to_thread(process.wait, WAIT_S) == 0
+    assert process.stdout is not None
+    assert process.stdout.read().split("\n") == ["gone 1012", "gone 1012", ""]
