@@ -2,8 +2,8 @@
 
 Row-level security binds the application role to one organisation. Work that by its nature looks across
 them changes to the role `matrix_crossing` for one transaction, under a name from this table. Where a person
-looks into other people's data (Reason.STAFF), the log says who and whose. The other reasons are the product's
-own work, many a second: they count only.
+looks into other people's data (Reason.STAFF), the log says who and whose. The other reasons, and commands on
+the machine itself, are the product's own work, some of it many a second: they count only.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ async def crossing(
         try:
             yield uow
         finally:  # also what was refused or failed
-            if reason is Reason.STAFF:
+            if reason is Reason.STAFF and uow.actor.id != system().id:
                 _write_down(uow, target)
 
 

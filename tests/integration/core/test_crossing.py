@@ -10,7 +10,7 @@ import pytest
 
 from models.types import OrganizationKind, Role
 from services.core import metrics
-from services.core.actor import Actor
+from services.core.actor import Actor, system
 from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden
 from services.identity import organizations, queries
@@ -67,6 +67,15 @@ async def test_what_staff_was_refused_is_written_down_as_well(world: World, writ
 
     (line,) = crossings(written)
     assert (line["actor_id"], line["organization_ids"]) == (support.id, [organization.id])
+
+
+async def test_a_command_on_the_machine_is_nobody_s_look_into_others_data(
+    world: World, written: io.StringIO
+) -> None:
+    async with crossing(Reason.STAFF, actor=system()) as uow:
+        await queries.staff_organizations(uow)
+
+    assert crossings(written) == []
 
 
 async def test_staff_work_must_name_who_does_it(world: World) -> None:
