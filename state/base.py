@@ -103,7 +103,7 @@ class PageState(rx.State, mixin=True):
     def _staff_work(self, *, within: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
         """Work across tenants in the name of a member of staff; `within` an organisation, by its own clock."""
         actor = self._actor if within is None else replace(self._actor, organization_id=within)
-        return crossing(Reason.STAFF, actor=actor)
+        return crossing(Reason.STAFF, actor=actor, target=within)
 
     @property
     def _query(self) -> dict[str, str]:
