@@ -20,6 +20,9 @@ from services.core.errors import MatrixError, Unauthenticated
 from services.core.settings import settings
 
 CHECK_TIMEOUT_S = 3.0
+# While an upgrade rolls through several processes the database is ahead of those that are not yet replaced, and they
+# must serve until they are: a migration leaves alone what the version before needs.
+NEWER = "newer than this code"
 
 router = APIRouter(tags=["health"])
 
@@ -29,7 +32,8 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Each part is `ok`, `not configured`, or says what is wrong. `worker` is `late` when none shows signs of life."""
+    """Each part is `ok`, `not configured`, or says what is wrong; migrations may be newer than this code. `worker` is
+    `late` when none shows signs of life."""
 
     status: str
     database: str
@@ -49,7 +53,7 @@ async def healthz() -> Alive:
 async def readyz(response: Response) -> Ready:
     """Whether everything is up that the main job needs. 503 says what is missing, or that this process leaves."""
     stored, model = await asyncio.gather(_stored(), _model_server())
-    whole = {"ok", "not configured"}.issuperset((*asdict(stored).values(), model))
+    whole = {"ok", "not configured", NEWER}.issuperset((*asdict(stored).values(), model))
     ready = whole and not draining.begun()
     response.status_code = 200 if ready else 503
     status = "ready" if ready else "leaving" if whole else "not ready"
@@ -86,13 +90,19 @@ async def _stored() -> _Stored:
         return _Stored("does not answer")
     except (MatrixError, SQLAlchemyError):
         return _Stored("cannot be reached")
-    wanted = migrations.newest()
     return _Stored(
         database="ok",
-        migrations="ok" if found.revision == wanted else f"at {found.revision}, needs {wanted}",
+        migrations=_migrated(found.revision),
         keys="ok" if found.fingerprint == vault().fingerprint() else "not those of this database",
         worker="ok" if found.worker_lives else "late",
     )
+
+
+def _migrated(revision: str | None) -> str:
+    newest, *older = migrations.known()
+    if revision is not None and revision != newest and revision not in older:
+        return NEWER
+    return "ok" if revision == newest else f"at {revision}, needs {newest}"
 
 
 async def _model_server() -> str:

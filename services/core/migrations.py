@@ -1,20 +1,36 @@
-"""Bringing a database to the newest shape."""
+"""Bringing a database to the newest shape while it is used."""
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import ProgrammingError
+from psycopg.errors import DeadlockDetected, InsufficientPrivilege, LockNotAvailable
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from alembic import command
+from services.core.errors import Unavailable
+from services.core.logs import get_logger
 from services.core.refusal import Refused
 
+log = get_logger(__name__)
+
+# A change of a table waits for everybody who uses it, and everybody who comes later waits behind it. So it waits
+# briefly, less than the server takes to look for a deadlock and end a caller's transaction, and tries again.
+LOCK_TIMEOUT_S = 0.5
+RETRY_AFTER_S = 1.0
+RETRY_FOR_S = 600.0
+
 _SCRIPTS = Path(__file__).resolve().parents[2] / "alembic"
+_OLDEST_TRANSACTION = """
+select pid, xact_start from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+order by xact_start limit 1
+"""
 
 
 def config(connection: sa.Connection | None = None) -> Config:
@@ -25,31 +41,66 @@ def config(connection: sa.Connection | None = None) -> Config:
     return made
 
 
-def migrate(owner_url: str, revision: str = "head") -> None:
+def migrate(owner_url: str, revision: str = "head", *, retry_for_s: float = RETRY_FOR_S) -> None:
     """Upgrade (or, to an older revision, downgrade) in one transaction. Blocking: for start-up and the CLI.
 
-    Raises Refused when the owner may not do what it takes.
+    Nobody waits for it longer than LOCK_TIMEOUT_S at a time: while others hold a table it is undone as a whole and
+    tried again. Raises Unavailable after `retry_for_s` of that, with nothing changed, and Refused when the owner may
+    not do what it takes.
     """
     engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
+    deadline = time.monotonic() + retry_for_s
+    try:
+        while not _migrated(engine, revision):
+            if time.monotonic() > deadline:
+                raise _blocked(engine, retry_for_s)
+            log.warning("migration_waits", retry_after_s=RETRY_AFTER_S)
+            time.sleep(RETRY_AFTER_S)
+    finally:
+        engine.dispose()
+
+
+def _migrated(engine: sa.Engine, revision: str) -> bool:
+    """Whether it was done; False when somebody held a table for too long."""
     try:
         with engine.begin() as connection:
+            connection.exec_driver_sql(f"set local lock_timeout = '{LOCK_TIMEOUT_S * 1_000:.0f}ms'")
             if revision in ("base",) or revision.startswith("-"):
                 command.downgrade(config(connection), revision)
             else:
                 command.upgrade(config(connection), revision)
     except ProgrammingError as error:
-        if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+        if not isinstance(error.orig, InsufficientPrivilege):
             raise
         reason = str(error.orig).strip().splitlines()[0]
         raise Refused(
             f"The database could not be brought up to date ({reason}): the role in MATRIX_DATABASE_URL must own the "
             "database and be allowed to make roles, see docs/operations.md."
         ) from error
-    finally:
-        engine.dispose()
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+            return False
+        raise
+    return True
+
+
+def _blocked(engine: sa.Engine, waited_s: float) -> Unavailable:
+    with engine.connect() as connection:
+        holder = connection.exec_driver_sql(_OLDEST_TRANSACTION).first()
+    who = (
+        f"process {holder.pid} has one open since {holder.xact_start:%Y-%m-%d %H:%M:%S}"
+        if holder
+        else "none now"
+    )
+    return Unavailable(
+        f"The database could not be migrated: other transactions kept its tables for {waited_s:.0f} s ({who}).",
+        next_step="End that transaction, or migrate at a quieter time.",
+        code="migration_blocked",
+    )
 
 
 @lru_cache(maxsize=1)
-def newest() -> str | None:
-    """The revision that this code needs."""
-    return ScriptDirectory.from_config(config()).get_current_head()
+def known() -> tuple[str, ...]:
+    """The revisions that this code knows, newest first."""
+    scripts = ScriptDirectory.from_config(config())
+    return tuple(script.revision for script in scripts.walk_revisions())
