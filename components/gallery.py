@@ -9,15 +9,13 @@ from components.gallery_examples import (
     badges_examples,
     buttons_examples,
     charts_examples,
-    dialog_example,
     figures_examples,
-    overlays_examples,
     states_examples,
     tables_examples,
-    tabs_examples,
     values_examples,
 )
 from components.gallery_forms import copy_example, failed_form_example, form_examples
+from components.gallery_overlays import dialog_example, overlays_examples, tabs_examples
 from components.js import ClientComponent, library
 from components.live.figures import live_status
 from components.playground.chat import playground

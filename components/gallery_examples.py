@@ -21,22 +21,14 @@ from components.feedback.states import (
     skeleton,
 )
 from components.format.values import money, price, value, when
-from components.forms.fields import Option, select, text_field
-from components.forms.form import action_button, form, submit_button
+from components.forms.form import action_button
 from components.kit.overlays import (
     MenuEntry,
-    Trigger,
-    confirm_dialog,
-    dialog,
-    dialog_close,
-    dialog_foot,
     icon_button,
     info_tip,
     menu,
 )
-from components.kit.tabs import Tab, tabs
 from components.live.figures import live_value
-from components.secret import secret_dialog
 from components.tables.filters import Filter, filter_bar
 from components.tables.table import Column, Paging, Sorting, Table, data_table
 from components.texts import made_up as say
@@ -81,31 +73,6 @@ ROWS = [
     _key("key_0003", "Ana's laptop", "active", 312, "0.000412500000", "2026-11-23T17:40:00+00:00"),
     _key("key_0004", "Old website", "revoked", 0, "0", None),
 ]
-
-
-def dialog_example() -> rx.Component:
-    return dialog(
-        form(
-            "new-key",
-            text_field(
-                "name",
-                say("Name"),
-                hint=say("What will use it, so that a stranger dares to revoke it"),
-                max_length=80,
-            ),
-            select(
-                "expiry",
-                say("Expires"),
-                [Option("90", say("In 90 days")), Option("365", say("In a year")), Option("", say("Never"))],
-                value="90",
-            ),
-            dialog_foot(dialog_close(), submit_button(say("Create key"))),
-            on_submit=rx.noop(),
-        ),
-        title=say("New API key"),
-        trigger=Trigger(say("New key"), "primary", "plus"),
-        description=say("A key speaks for the whole organisation. It is shown once."),
-    )
 
 
 def figures_examples() -> rx.Component:
@@ -286,65 +253,6 @@ def tables_examples() -> list[rx.Component]:
 
 def _named(name: str) -> Table:
     return Table(f"gallery-{name}", KEYS.caption, KEYS.columns)
-
-
-def overlays_examples() -> rx.Component:
-    return rx.el.div(
-        confirm_dialog(
-            title=say("Revoke \u201cProduction\u201d?"),
-            text=say("Programs that use it stop at once. It was last used 2 minutes ago."),
-            verb=say("Revoke key"),
-            typed="Production",
-            on_confirm=rx.toast.success(say("Key revoked")),
-            trigger=Trigger(say("Revoke key"), "danger"),
-        ),
-        secret_dialog(
-            "gallery-secret",
-            text_field("name", say("Name"), max_length=80),
-            title=say("New API key"),
-            done_title=say("Your new key"),
-            submit_label=say("Create key"),
-            url="/api/v1/gallery",
-            trigger=Trigger(say("Shown-once secret")),
-            example="curl -H 'Authorization: Bearer {secret}' http://localhost:3000/v1/models",
-            on_created=rx.noop(),
-        ),
-        confirm_dialog(
-            title=say("Delete \u201cNight batch\u201d?"),
-            text=say("It waits for the server before it closes."),
-            verb=say("Delete"),
-            on_confirm=rx.noop(),
-            busy=False,
-            error=say("Somebody else deleted it a minute ago."),
-            trigger=Trigger(say("Delete and wait")),
-        ),
-        dialog(
-            rx.el.p(say("The import runs; this window closes by itself.")),
-            dialog_foot(submit_button(say("Importing"), busy=rx.Var.create(True))),
-            title=say("Import members"),
-            busy=True,
-            open=False,
-        ),
-        menu(
-            say("Row actions"),
-            [
-                MenuEntry("open", say("Open"), "eye"),
-                MenuEntry("copy", say("Copy id"), "copy"),
-                MenuEntry("x", say("Delete"), "trash-2", danger=True),
-            ],
-            on_action=lambda chosen: rx.toast.info(chosen),
-        ),
-        class_name="row",
-    )
-
-
-def tabs_examples() -> rx.Component:
-    return tabs(
-        Tab("curl", "curl", rx.el.pre("curl ...")),
-        Tab("python", "Python", rx.el.pre("client = OpenAI()")),
-        Tab("javascript", "JavaScript", rx.el.pre("new OpenAI()")),
-        label=say("Language"),
-    )
 
 
 def states_examples() -> list[rx.Component]:

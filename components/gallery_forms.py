@@ -108,6 +108,7 @@ def failed_form_example() -> rx.Component:
             number_field("tokens", say("Context"), value=0, suffix=say("tokens")),
             form_foot(submit_button(say("Save model"))),
             on_submit=rx.noop(),
+            guard=True,
             errors=rx.Var.create(
                 {"slug": say("Letters, digits and dashes only"), "tokens": say("Context must be 1 or more")}
             ).to(dict[str, str]),

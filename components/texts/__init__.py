@@ -104,8 +104,5 @@ def texts_under(prefix: str) -> dict[str, str]:
 
 
 def plural(key: str, count: int | rx.Var[int]) -> str:
-    """The text of `key`, a message with a plural by `{count}`; or one of the pair `key.one` and `key.other`."""
-    if key in catalogue():
-        return t(key, count=count)
-    one, other = messages.parse(_text(f"{key}.one")), messages.parse(_text(f"{key}.other"))
-    return messages.write((messages.Plural("count", {"one": one, "other": other}),), {"count": count})
+    """The text of `key`, a message with a plural by `{count}`."""
+    return t(key, count=count)

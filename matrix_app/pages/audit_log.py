@@ -16,20 +16,23 @@ from state.governance.audit import StaffAuditState
 from state.portal.audit import AuditState
 from state.session import SessionState
 
-_EVENTS = texts_under("audit.event")
 _ACTORS = ("system", "other")  # who has no name that the reader may see
 
-_FILTERS = [
-    Filter("type", "audit.filter.type", options=sorted(_EVENTS.items(), key=lambda pair: pair[1])),
-    Filter("actor", "audit.filter.actor", "search"),
-    Filter("object", "audit.filter.object", "search"),
-]
 _DAYS = [Filter("from", "audit.filter.from", "date"), Filter("to", "audit.filter.to", "date")]
+
+
+def _filters() -> list[Filter]:
+    types = sorted(texts_under("audit.event").items(), key=lambda pair: pair[1])
+    return [
+        Filter("type", "audit.filter.type", options=types),
+        Filter("actor", "audit.filter.actor", "search"),
+        Filter("object", "audit.filter.object", "search"),
+    ]
 
 
 def _what(row: Any) -> rx.Component:
     """The event as a sentence; a type that has none is shown as it is."""
-    return rx.match(row["type"], *_EVENTS.items(), row["type"].to(str))
+    return rx.match(row["type"], *texts_under("audit.event").items(), row["type"].to(str))
 
 
 def _who(row: Any) -> rx.Component:
@@ -58,7 +61,7 @@ def listing(state: type[AuditState] | type[StaffAuditState], *, staff: bool = Fa
     chosen = [Filter("organization", "audit.filter.organization", "search")] if staff else []
     return rx.el.div(
         filter_bar(
-            [*_FILTERS, *chosen, *_DAYS],
+            [*_filters(), *chosen, *_DAYS],
             state.filters,
             on_filter=state.narrow,
             on_clear=state.widen,

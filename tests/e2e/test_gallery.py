@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Dialog, Locator, Page, expect
 
 from tests.e2e.browsing import DESK, MARKS, OWNER, PHONE, Faults, Visitors, settled
 
@@ -246,6 +246,27 @@ async def test_an_empty_form_says_what_is_missing_and_leads_there(visitors: Visi
     for link, field in (("Enter organisation", "Organisation"), ("Choose model", "Model")):
         await summary.get_by_role("link", name=link).press("Enter")
         await expect(form.get_by_label(field, exact=True).first).to_be_focused()
+
+
+async def test_what_was_typed_is_not_left_behind_unasked(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    answers = iter((False, True))
+    asked: list[str] = []
+
+    async def decide(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        await (dialog.accept() if next(answers) else dialog.dismiss())
+
+    page.on("dialog", decide)
+    away = page.get_by_role("navigation", name="Portal").get_by_role("link", name="Settings")
+    field = page.locator("#gallery-failed-slug")
+    await field.fill("my-model")
+
+    await away.click()
+    await expect(field).to_have_value("my-model")
+    await away.click()
+    await expect(page).to_have_url(re.compile("/settings$"))
+    assert asked == ["Leave without saving? What you typed is lost."] * 2
 
 
 async def test_a_password_is_judged_while_it_is_typed_and_can_be_pasted(visitors: Visitors) -> None:
