@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from matrix_app.page_headers import caching
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -48,16 +50,19 @@ class Doors:
         if scope["type"] == "websocket" and scope["path"] == LIVE:
             await self._live(scope, receive, send)
         elif scope["type"] == "http" and scope["path"].rstrip("/") in self._led_on:
-            await _lead_to(self._led_on[scope["path"].rstrip("/")], self._with_headers(send))
+            await _lead_to(self._led_on[scope["path"].rstrip("/")], self._with_headers(scope, send))
         elif scope["type"] == "lifespan" or not is_api(scope["path"]):
-            await self._pages(self._as_document(scope), receive, self._with_headers(send))
+            await self._pages(self._as_document(scope), receive, self._with_headers(scope, send))
         else:
             await self._api(scope, receive, send)
 
-    def _with_headers(self, send: Send) -> Send:
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+                ours = [*self._headers, caching(scope["path"], message["status"])]
+                names = {name for name, _ in ours}
+                kept = [header for header in message.get("headers", ()) if header[0].lower() not in names]
+                message = {**message, "headers": [*kept, *ours]}
             await send(message)
 
         return send_with_headers

@@ -12,6 +12,11 @@ import hashlib
 import re
 from pathlib import Path
 
+FOR_EVER = b"public, max-age=31536000, immutable"
+ASK_FIRST = b"no-cache"  # may be kept, but asks whether it is still the newest
+# Vite writes a hash of the content into these names, so what is behind one never changes.
+_HASHED = re.compile(r"/assets/(?:[\w.-]+/)*[\w.~-]+-[\w-]{8}\.(?:js|css|woff2?|svg|png)")
+_HTTPS_ONLY = ((b"strict-transport-security", b"max-age=31536000"),)
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -26,6 +31,12 @@ def inline_script_hashes(build: Path) -> frozenset[str]:
 
 def _source(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def caching(path: str, status: int) -> tuple[bytes, bytes]:
+    """How long a browser may keep what the pages' app answers at `path`: a document must not outlive its build."""
+    kept = status in (200, 206, 304) and _HASHED.fullmatch(path) is not None
+    return b"cache-control", FOR_EVER if kept else ASK_FIRST
 
 
 def page_headers(build: Path, *, https: bool) -> list[tuple[bytes, bytes]]:
@@ -49,6 +60,12 @@ def page_headers(build: Path, *, https: bool) -> list[tuple[bytes, bytes]]:
         "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
         "cross-origin-opener-policy": "same-origin",
     }
-    if https:
-        headers["strict-transport-security"] = "max-age=31536000"
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
+    return [
+        *((name.encode(), value.encode()) for name, value in headers.items()),
+        *transport_headers(https=https),
+    ]
+
+
+def transport_headers(*, https: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """What every answer says of how it is to be reached: pages, API and gateway are one host."""
+    return _HTTPS_ONLY if https else ()

@@ -59,7 +59,15 @@ def create_app() -> FastAPI:
             await gateway.stop()
             await runtime.stop()
 
-    app = Api(gateway, title="Matrix", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = Api(
+        gateway,
+        title="Matrix",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would lead to whatever host the request says it was sent to
+    )
     errors.install(app)
     app.include_router(health.router)
     # An app of its own: what is not found below /api/v1 is a problem document, never a page.

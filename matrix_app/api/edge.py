@@ -16,8 +16,11 @@ from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 
 from matrix_app.api import errors
+from matrix_app.page_headers import transport_headers
 from services.core import metrics, tracing
+from services.core.errors import MatrixError
 from services.core.logs import get_logger
+from services.core.settings import settings
 
 log = get_logger(__name__)
 
@@ -39,6 +42,7 @@ _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+HEADERS_BYTES_MAX = 32 * 1024  # of one request, its cookies included
 
 
 class BodyTooLarge(HTTPException):
@@ -46,6 +50,20 @@ class BodyTooLarge(HTTPException):
 
     def __init__(self) -> None:
         super().__init__(413, f"The body is larger than {BODY_BYTES_MAX // 1024 // 1024} MB.")
+
+
+class HeadersTooLarge(MatrixError):
+    """A request whose headers alone are larger than what any of our own pages or clients would send."""
+
+    status = 431
+    code = "headers_too_large"
+    title = "The headers are too large"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The headers, cookies included, are larger than {HEADERS_BYTES_MAX // 1024} kB.",
+            next_step="Send fewer; in a browser, delete this site's cookies.",
+        )
 
 
 class Edge:
@@ -73,6 +91,8 @@ class Edge:
         try:
             if exchange.too_large:
                 raise BodyTooLarge
+            if not exchange.speaks_openai and headers_bytes(scope) > HEADERS_BYTES_MAX:
+                raise HeadersTooLarge
             await self._app(scope, exchange.receive, exchange.send)
         except BodyTooLarge as error:
             if exchange.status:
@@ -80,6 +100,9 @@ class Edge:
             answer = errors.problem_response(
                 413, "too_large", error.detail, next_step="Send it in smaller parts."
             )
+            await answer(scope, exchange.receive, exchange.send)
+        except HeadersTooLarge as error:
+            answer = errors.from_matrix_error(error)
             await answer(scope, exchange.receive, exchange.send)
         except Exception as error:
             log.error("request_failed", path=scope["path"], method=scope["method"], exc_info=error)
@@ -99,6 +122,7 @@ class _Exchange:
         "_send",
         "_trace_id",
         "finished",
+        "speaks_openai",
         "status",
         "too_large",
     )
@@ -107,8 +131,9 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._trace_id = trace_id
-        # The gateway has a limit of its own, and says so in the words its clients understand.
-        self._bytes_max = math.inf if scope["path"].startswith(_GATEWAY) else BODY_BYTES_MAX
+        # The gateway has limits of its own, and says so in the words its clients understand.
+        self.speaks_openai = scope["path"].startswith(_GATEWAY)
+        self._bytes_max = math.inf if self.speaks_openai else BODY_BYTES_MAX
         self._read = 0
         self.status = 0
         self.finished = False
@@ -127,11 +152,19 @@ class _Exchange:
             self.status = message["status"]
             given = [(name.lower(), value) for name, value in message.get("headers", ())]
             names = {name for name, _ in given}
-            ours = ((b"x-request-id", self._trace_id.encode()), *_HEADERS)
+            ours = ((b"x-request-id", self._trace_id.encode()), *_HEADERS, *transport_headers(https=_https()))
             message["headers"] = [*given, *(header for header in ours if header[0] not in names)]
         elif message["type"] == "http.response.body":
             self.finished = not message.get("more_body", False)
         await self._send(message)
+
+
+def headers_bytes(scope: Scope) -> int:
+    return sum(len(name) + len(value) for name, value in scope["headers"])
+
+
+def _https() -> bool:
+    return settings().secure_cookies
 
 
 def _stated_length(scope: Scope) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import services
+from matrix_app import api
 from matrix_app.api import errors
 from services.core.errors import MatrixError
 
@@ -53,8 +54,10 @@ def table() -> str:
 
 
 def _classes() -> dict[str, type[MatrixError]]:
-    for module in pkgutil.walk_packages(services.__path__, "services."):
-        importlib.import_module(module.name)
+    for package in (services, api):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name != __name__:
+                importlib.import_module(module.name)
     found: dict[str, type[MatrixError]] = {}
     waiting: list[type[MatrixError]] = [MatrixError]
     while waiting:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
+from matrix_app.api.edge import HEADERS_BYTES_MAX, headers_bytes
 from services.core.database import Database
 from services.core.settings import Settings, settings
 from services.gateway import gateway as gateways
@@ -77,6 +78,10 @@ class GatewayApp:
     async def _route(self, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if self._gateway is None:
             raise Refusal(Code.NOT_AVAILABLE, "The gateway is starting or stopping. Try again shortly.")
+        if headers_bytes(scope) > HEADERS_BYTES_MAX:
+            raise Refusal(
+                Code.TOO_LARGE, f"The headers are larger than {HEADERS_BYTES_MAX:,} bytes. Send fewer."
+            )
         path, method = _path(scope), scope["method"]
         request = AsgiRequest(scope, receive, self._origins, self._hops)
         endpoint = _ENDPOINTS.get(path)

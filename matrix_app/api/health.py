@@ -17,6 +17,7 @@ from services.core import heartbeat, key_file, migrations
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.errors import MatrixError, Unauthenticated
+from services.core.outgoing import inside_session
 from services.core.settings import settings
 
 CHECK_TIMEOUT_S = 3.0
@@ -112,8 +113,8 @@ async def _model_server() -> str:
     timeout = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{url.rstrip('/')}/health") as response,
+            inside_session() as session,
+            session.get(f"{url.rstrip('/')}/health", timeout=timeout, allow_redirects=False) as response,
         ):
             return "ok" if response.status == 200 else f"answers {response.status}"
     except (aiohttp.ClientError, TimeoutError):

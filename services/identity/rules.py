@@ -9,6 +9,8 @@ import zoneinfo
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import idna
+
 from models.money import UnknownCurrency, currency
 from models.types import OrganizationKind
 from services.core.errors import Forbidden, Invalid, TooLarge
@@ -70,6 +72,8 @@ _COMMON_PASSWORDS = frozenset(
         "thequickbrownfox",
     }
 )
+# As the names of their characters begin. Han, kana and Hangul are mixed with Latin by whoever writes them.
+_LOOK_ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN"})
 _DOMAIN_LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?")
 _LOCAL_PART = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 
@@ -115,7 +119,11 @@ def refuse_unprintable(text: str, *, field: str, what: str) -> None:
 
 
 def parse_email(text: str) -> Email:
-    """Raises Invalid for what cannot be an address we can write to."""
+    """Raises Invalid for what cannot be an address we can write to, or is made to look like another.
+
+    A domain with other letters than a to z is kept in its ASCII form (punycode), so that it cannot pass for the one
+    it resembles.
+    """
     fits = len(text) <= EMAIL_CHARACTERS_MAX * 2
     text = text[: EMAIL_CHARACTERS_MAX * 2]
     refuse_unprintable(text, field="email", what="The address")
@@ -124,10 +132,39 @@ def parse_email(text: str) -> Email:
     labels = domain.split(".")
     fits = fits and len(address) <= EMAIL_CHARACTERS_MAX and len(local) <= EMAIL_LOCAL_CHARACTERS_MAX
     if not fits or not _LOCAL_PART.fullmatch(local) or not all(map(_DOMAIN_LABEL.fullmatch, labels)):
+        raise _no_address()
+    for part in (local, *labels):
+        _refuse_mixed_alphabets(part)
+    domain = _ascii_domain(domain)
+    return Email(f"{local}@{domain}", f"{local.casefold()}@{domain.casefold()}")
+
+
+def _no_address() -> Invalid:
+    return Invalid(
+        "This is not an e-mail address.", field="email", next_step="Write it like name@example.com."
+    )
+
+
+def _ascii_domain(domain: str) -> str:
+    """The domain as mail servers ask for it; left as it was written when it is ASCII already."""
+    try:
+        encoded = idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        raise _no_address() from None
+    return domain if domain.isascii() else encoded
+
+
+def _refuse_mixed_alphabets(part: str) -> None:
+    """Raises Invalid for letters of several alphabets that look alike: nobody's name is written like that."""
+    first_words = {unicodedata.name(letter, "").partition(" ")[0] for letter in part if letter.isalpha()}
+    mixed = sorted(first_words & _LOOK_ALIKE)
+    if len(mixed) > 1:
         raise Invalid(
-            "This is not an e-mail address.", field="email", next_step="Write it like name@example.com."
+            f"The address mixes {' and '.join(name.capitalize() for name in mixed)} letters, which look alike.",
+            field="email",
+            next_step="Type it anew instead of copying it.",
+            code="mixed_alphabets",
         )
-    return Email(address, f"{local.casefold()}@{domain.casefold()}")
 
 
 def require_good_password(password: str, *, email: Email) -> None:

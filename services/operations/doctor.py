@@ -20,6 +20,7 @@ from services.core.clock import SystemClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import MatrixError
+from services.core.outgoing import inside_session
 from services.core.permissions import Capability
 from services.core.postgres_programs import OLDEST_MAJOR
 from services.core.settings import Settings
@@ -203,8 +204,8 @@ async def _model(place: Place) -> Look:
     timeout = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S / 2)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{url.rstrip('/')}/health") as response,
+            inside_session() as session,
+            session.get(f"{url.rstrip('/')}/health", timeout=timeout, allow_redirects=False) as response,
         ):
             status = response.status
     except (aiohttp.ClientError, TimeoutError):

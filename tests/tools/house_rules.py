@@ -47,6 +47,12 @@ ALLOWED: dict[str, dict[str, str]] = {
         "services/identity/staff.py::add_operator": "the installation's own organisation, for whoever runs the machine",
         "services/identity/keys.py::_own_key": "the key that acts, by the actor's own id",
     },
+    "MX012": {
+        "services/core/outgoing.py": "this is the one client",
+        "services/core/tracing.py": "the collector of MATRIX_OTEL_ENDPOINT, which nobody but the operator names",
+        "services/notify/smtp.py": "the server of MATRIX_SMTP_URL, which nobody but the operator names",
+        "matrix_app/up/up.py": "asks the process it has started itself whether it is ready",
+    },
 }
 
 
@@ -299,6 +305,33 @@ def _look_ups(source: Source) -> Found:
                     yield call.lineno, f"A {table} is loaded by its id alone."
 
 
+# Libraries that are only there to call others; what aiohttp is asked for besides (errors, types) calls nobody.
+_CALLING = re.compile(
+    r"(?:httpx|requests|urllib3|urllib\.request|http\.client|smtplib|ftplib|websockets|opentelemetry\.exporter)(?:\.|$)"
+)
+_CONNECTING = re.compile(
+    r"(?:ClientSession|TCPConnector|aiohttp\.request|create_connection|open_connection)$"
+)
+
+
+def _calls_outside(source: Source) -> Found:
+    if not source.is_python or source.within("tests", "alembic"):
+        return
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Import(names=names):
+                modules = [one.name for one in names]
+            case ast.ImportFrom(module=str(module), names=names):
+                modules = [module, *(f"{module}.{one.name}" for one in names)]
+            case ast.Call(func=called) if _CONNECTING.search(ast.unparse(called)):
+                yield node.lineno, f"{ast.unparse(called)}() opens a connection."
+                continue
+            case _:
+                continue
+        if found := next(filter(_CALLING.match, modules), None):
+            yield node.lineno, f"{found} calls other machines."
+
+
 RULES: dict[str, Rule] = {
     "MX001": Rule(
         _commits,
@@ -332,6 +365,11 @@ RULES: dict[str, Rule] = {
         _look_ups,
         "Go through the field's policies.py: a look-up there names the act, checks it, "
         "and says 'not found' for another tenant's row.",
+    ),
+    "MX012": Rule(
+        _calls_outside,
+        "Call through services/core/outgoing.py: guarded_session for addresses that somebody typed, which never lead "
+        "inside, inside_session for our own processes.",
     ),
 }
 

@@ -54,6 +54,10 @@ CASES: list[tuple[str, str, str, str]] = [
         "await policies.key_for(uow, key_id)",
     ),
     ("MX011", "services/a/service.py", "await uow.get(Project, id, lock=True)", "await uow.get(AiModel, id)"),
+    ("MX012", "services/a/service.py", "import httpx", "import aiohttp"),
+    ("MX012", "services/a/service.py", "from urllib import request", "from urllib.parse import quote"),
+    ("MX012", "matrix_app/a.py", "aiohttp.ClientSession()", "outgoing.guarded_session()"),
+    ("MX012", "state/a.py", "await asyncio.open_connection(host, 80)", "await sessions.open(host)"),
 ]
 
 

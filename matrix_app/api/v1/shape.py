@@ -172,6 +172,7 @@ _FAILURES = {
     415: "Not JSON",
     422: "The input is not valid",
     429: "Too many requests; see Retry-After",
+    431: "The headers are too large",
     500: "Our fault; has a reference",
     503: "Not available at the moment",
 }

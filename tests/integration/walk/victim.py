@@ -313,7 +313,7 @@ def _made(v: Victim) -> Iterator[Table]:
 # What may change of rows without anybody having changed them.
 _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
-_HOUSE = ("model", "upstream", "price", "test_clock")
+_HOUSE = ("model", "upstream", "price", "test_clock", "key_fingerprint")
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
     {
@@ -322,6 +322,7 @@ _LEFT_OUT = frozenset(
         "mail",
         "mail_token",
         "subscriber_cursor",
+        "heartbeat",
         "rate_lease",
         "invariant_result",
     }
@@ -366,8 +367,8 @@ async def state_of(victim: Victim, *, but_by: str = "") -> dict[str, tuple[int, 
         if condition is not None:
             row = "to_jsonb(t) " + " ".join(f"- '{column}'" for column in _NOTED)
             parts.append(
-                f"select '{kind.__tablename__}', count(*), md5(coalesce(string_agg(({row})::text, ''"
-                f" order by ({row})::text), '')) from {kind.__tablename__} t where {condition}"
+                f"select '{kind.__tablename__}' as name, count(*) as rows, md5(coalesce(string_agg(({row})::text, ''"
+                f" order by ({row})::text), '')) as digest from {kind.__tablename__} t where {condition}"
             )
     async with crossing(Reason.INVARIANTS) as uow:
         found = await uow.execute(
@@ -376,4 +377,4 @@ async def state_of(victim: Victim, *, but_by: str = "") -> dict[str, tuple[int, 
             account=victim.owner.id,
             actor=but_by,
         )
-        return {name: (count, hashed) for name, count, hashed in map(tuple, found)}
+        return {row.name: (row.rows, row.digest) for row in found}
