@@ -41,7 +41,7 @@ async def back_up_daily(_: Database) -> None:
         preexec_fn=tied(),
     )
     try:
-        _, said = await made.communicate()
+        said = (await made.communicate())[1]
     finally:
         with contextlib.suppress(ProcessLookupError):
             if made.returncode is None:
