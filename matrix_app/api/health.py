@@ -61,6 +61,27 @@ async def readyz(response: Response) -> Ready:
     return Ready(status=status, model=model, **asdict(stored))
 
 
+class Takes(BaseModel):
+    """What one process answers from. Each is `ok`, or says what is wrong; migrations may be newer than this code."""
+
+    status: str
+    database: str
+    migrations: str
+    keys: str
+
+
+@router.get("/readyz/traffic", response_model=Takes, responses={503: {"model": Takes}})
+async def readyz_traffic(response: Response) -> Takes:
+    """Whether a balancer should send callers to this process. A worker or a model that is down does not count:
+    no other process would answer better."""
+    stored = await _stored()
+    parts = {"database": stored.database, "migrations": stored.migrations, "keys": stored.keys}
+    whole = {"ok", NEWER}.issuperset(parts.values())
+    takes = whole and not draining.begun()
+    response.status_code = 200 if takes else 503
+    return Takes(status="ready" if takes else "leaving" if whole else "not ready", **parts)
+
+
 @dataclass(frozen=True, slots=True)
 class _Stored:
     """What the database says of itself and of those who only write to it."""

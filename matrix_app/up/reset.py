@@ -10,7 +10,7 @@ from services.core.refusal import Refused
 
 # One of these is in every folder that Matrix has worked in.
 _MARKS = ("matrix.lock", "postgres.lock", "keys/master.json")
-_WHOLE = ("postgres", "postgres.new", "run")
+_WHOLE = ("postgres", "postgres.new", "run", "files", "kept-log")
 _FILES = (
     "keys/master.*",
     "journal/*",
@@ -19,6 +19,9 @@ _FILES = (
     "postgres.log",
     "postgres.log.1",
     "postgres.lock",
+    "copy.json",
+    "collecting.lock",
+    "backup.lock",
     "demo.json",
     ".demo.json.*",
     "matrix.lock",

@@ -72,15 +72,27 @@ async def test_not_ready_says_what_is_missing(
 
     engine = sa.create_engine(owner_url)
     with engine.begin() as connection:
-        connection.execute(sa.text("update alembic_version set version_num = '0000'"))
+        connection.execute(sa.text("update alembic_version set version_num = '0001'"))
     engine.dispose()
     environment.setenv("MATRIX_MODEL_URL", "http://127.0.0.1:9")  # the discard port: nobody listens
     settings.cache_clear()
     answer = await api.root().get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["model"] == "cannot be reached"
-    assert answer.json()["migrations"].startswith("at 0000, needs ")
+    assert answer.json()["migrations"].startswith("at 0001, needs ")
     assert (await api.root().get("/healthz")).status_code == 200
+
+
+async def test_callers_are_sent_to_processes_that_answer_though_others_are_down(
+    api: Api, environment: pytest.MonkeyPatch
+) -> None:
+    await heartbeat.beat(database())
+    await _silence("1 minute")
+    environment.setenv("MATRIX_MODEL_URL", "http://127.0.0.1:9")
+    settings.cache_clear()
+
+    assert (await api.root().get("/readyz")).status_code == 503
+    assert (await api.root().get("/readyz/traffic")).status_code == 200
 
 
 async def test_measurements_name_routes_not_addresses(api: Api, acme: Organization) -> None:

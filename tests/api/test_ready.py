@@ -23,7 +23,7 @@ async def test_a_newer_shape_is_served_and_an_older_one_is_not(
         await owner.execute("update alembic_version set version_num = %s", [revision])
 
     async with api.root() as client:
-        answer = await client.get("/readyz")
+        answer = await client.get("/readyz/traffic")
 
     assert answer.status_code == status
     assert answer.json()["migrations"].startswith(said)

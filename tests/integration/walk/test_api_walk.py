@@ -38,6 +38,7 @@ FOR_ANY_CALLER = {"GET /api/v1/me"}
 OF_THE_OPERATOR = {
     "GET /healthz",
     "GET /readyz",
+    "GET /readyz/traffic",
     "GET /metrics",
     "Route /api/v1/openapi.json",
 }
