@@ -11,12 +11,12 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 import reflex as rx
@@ -24,7 +24,7 @@ import reflex as rx
 from services.core import metrics, tracing
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
-from services.core.errors import MatrixError, Unauthenticated
+from services.core.errors import Malformed, MatrixError, Unauthenticated
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.settings import settings
@@ -123,9 +123,14 @@ def page_event(needs: Capability | Access, *, reads: bool = False) -> Callable[[
         if not inspect.iscoroutinefunction(handler):
             raise HandlerNotAsync(f"{handler.__qualname__} must be `async def` without `yield`.")
 
+        signature, kinds = inspect.signature(handler), get_type_hints(handler)
+
         @functools.wraps(handler)
         async def guarded(self: S, *args: P.args, **kwargs: P.kwargs) -> Answer:
-            call = functools.partial(handler, self, *args, **kwargs)
+            async def call() -> Answer:
+                _require_fitting(signature, kinds, self, args, kwargs)
+                return await handler(self, *args, **kwargs)
+
             with tracing.act(handler.__qualname__) as reference:
                 return await _observed(self, call, needs, handler.__qualname__, reference, reads=reads)
 
@@ -133,6 +138,40 @@ def page_event(needs: Capability | Access, *, reads: bool = False) -> Callable[[
         return guarded
 
     return declare
+
+
+def _require_fitting(
+    signature: inspect.Signature,
+    kinds: Mapping[str, Any],
+    state: PageState,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> None:
+    """Raises Malformed for an event that no page of ours sends: another number of arguments, or an object for a text.
+
+    Texts, numbers and truth are not told apart: what a browser sends for one may be another.
+    """
+    try:
+        given = signature.bind(state, *args, **kwargs).arguments
+    except TypeError:
+        raise _strange("event") from None
+    for name, value in list(given.items())[1:]:
+        kind = get_origin(kinds.get(name)) or kinds.get(name)
+        is_object = isinstance(value, dict | list)
+        if (kind in (dict, list) and not isinstance(value, kind)) or (kind in (str, bool, int) and is_object):
+            raise _strange("event")
+
+
+def _require_readable(address: str) -> None:
+    """Raises Malformed for an address with a NUL byte, which PostgreSQL can neither store nor compare."""
+    if "\0" in address or "%00" in address:
+        raise _strange("address")
+
+
+def _strange(what: str) -> Malformed:
+    return Malformed(
+        f"This page was sent an {what} that cannot be read.", next_step="Open it from the menu again."
+    )
 
 
 async def _observed(
@@ -174,6 +213,7 @@ async def _admitted(
         if caller.organization is None:
             return leave_for(addresses.NEW_ORGANIZATION)
         caller.actor.require(needs)
+    _require_readable(_address(state))
     entered = _caller.set(caller)
     try:
         answer = await call()

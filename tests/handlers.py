@@ -32,7 +32,7 @@ class Handler:
 
 def our_states(parent: type[BaseState] = rx.State) -> Iterator[type[PageState]]:
     for state in parent.get_substates():
-        if not state.__module__.startswith(("reflex", "tests.")):
+        if state.__module__.startswith("state."):
             yield state  # pyright: ignore[reportReturnType]
         yield from our_states(state)
 
