@@ -189,21 +189,29 @@ def _process(data_dir: Path, settings: dict[str, str]) -> Iterator[Product]:
 @contextmanager
 def api_beside(product: Product) -> Iterator[tuple[str, int]]:
     """Run `matrix api` beside the running product, on the same data; gives its address and process id."""
+    with beside(product, "api") as (address, process):
+        yield address, process.pid
+
+
+@contextmanager
+def beside(product: Product, command: str, **settings: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run `matrix web` or `matrix api` beside the running product, on the same data; gives its address too."""
     port = free_port()
-    environment = product.environment | {"MATRIX_PORT": str(port)}
-    log_path = product.data_dir / "logs" / "api.log"
+    changed = {f"MATRIX_{name.upper()}": value for name, value in settings.items()}
+    environment = product.environment | {"MATRIX_PORT": str(port)} | changed
+    log_path = product.data_dir / "logs" / f"{command}-{port}.log"
     with log_path.open("wb") as log:
-        command = [sys.executable, "-m", "matrix_app.cli", "api"]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        arguments = [sys.executable, "-m", "matrix_app.cli", command]
+        process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         await_that(
             lambda: process.poll() is not None or product.ready(port=port),
             START_TIMEOUT_S,
-            "matrix api is ready",
+            f"matrix {command} is ready",
         )
         if process.poll() is not None:
-            raise ProductFailed(f"`matrix api` ended early.\n{_tail(log_path)}")
-        yield f"http://127.0.0.1:{port}", process.pid
+            raise ProductFailed(f"`matrix {command}` ended early.\n{_tail(log_path)}")
+        yield f"http://127.0.0.1:{port}", process
     finally:
         _stop(process)
 

@@ -29,10 +29,14 @@ _LOST = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientP
 
 
 class Balancer:
-    """Passes on to `backends`, each an address. `answered` counts by backend what was answered through it."""
+    """Passes on to `backends`, each an address.
+
+    By backend, `answered` counts what was answered through it and `sockets` the websockets that are open now.
+    """
 
     def __init__(self, backends: Sequence[str], *, sticky: bool = False, port: int = 0) -> None:
         self.answered: Counter[str] = Counter()
+        self.sockets: Counter[str] = Counter()
         self._backends = list(backends)
         self._sticky = sticky
         self._port = port
@@ -131,10 +135,14 @@ class Balancer:
             outer = web.WebSocketResponse(protocols=protocols, max_msg_size=0)
             await outer.prepare(request)
             self.answered[backend] += 1
+            self.sockets[backend] += 1
             ways = [asyncio.create_task(_pump(outer, inner)), asyncio.create_task(_pump(inner, outer))]
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in ways:
-                way.cancel()
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self.sockets[backend] -= 1
+                for way in ways:
+                    way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
             if inner.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE and request.transport is not None:
                 request.transport.abort()
