@@ -80,6 +80,21 @@ async def test_a_token_that_is_nobodys(people: People, token: str) -> None:
     await sessions.sign_out(token, clock=people.clock)
 
 
+async def test_a_clock_that_was_wrong_neither_ends_a_session_nor_makes_it_younger(people: People) -> None:
+    await people.confirmed()
+    opened, right = await people.sign_in(), people.clock.at
+
+    people.clock.at = right - timedelta(hours=1)  # another machine's, or this one's before it was set
+    assert await look_up(people, opened.token)
+
+    people.clock.at = opened.expires_at - timedelta(days=200)
+    assert await look_up(people, opened.token)
+    row = (await people.rows("select last_seen_at, expires_at from session"))[0]
+    assert (row.last_seen_at, row.expires_at) == (right, opened.expires_at)
+    people.clock.at = opened.expires_at
+    assert await look_up(people, opened.token) is None
+
+
 async def test_an_idle_session_ends_and_a_used_one_does_not(people: People) -> None:
     await people.confirmed()
     idle, used = await people.sign_in(), await people.sign_in()
