@@ -18,6 +18,15 @@ _ALWAYS_SECRET = frozenset(
 )
 _KEY = re.compile(r"\b(mx-[A-Za-z0-9]{4})[A-Za-z0-9_-]{8,}")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_COOKIE = re.compile(r"\b((?:__Host-)?matrix_[a-z]+(?:_\d+)?=)[^\s;,'\"]+")
+# Reflex writes out an event that it cannot handle, with the headers its socket was opened with and what was typed.
+_PAGE_EVENT = re.compile(r"\bEvent\(name='([^']*)', router_data=.*\)", re.DOTALL)
+_IN_TEXT = (
+    (_PAGE_EVENT, r"event \1"),
+    (_COOKIE, r"\1[redacted]"),
+    (_KEY, r"\1..."),
+    (_MAIL, "[mail]"),
+)
 
 
 def personal_names() -> frozenset[str]:
@@ -50,7 +59,9 @@ def _shown(name: str, value: Any, hidden: frozenset[str]) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     text = value if isinstance(value, str) else str(value) or type(value).__name__
-    return _MAIL.sub("[mail]", _KEY.sub(r"\1...", text))
+    for pattern, shown in _IN_TEXT:
+        text = pattern.sub(shown, text)
+    return text
 
 
 def _add_trace(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

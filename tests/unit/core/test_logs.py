@@ -6,6 +6,7 @@ import io
 import logging
 
 import pytest
+from reflex_base.event import Event
 from sqlalchemy.exc import OperationalError
 
 import models.identity  # noqa: F401  its columns are marked as personal
@@ -58,3 +59,29 @@ def test_lines_of_one_act_share_a_trace_id(written: io.StringIO) -> None:
         logs.get_logger("a").info("one")
 
     assert trace_id in written.getvalue()
+
+
+def test_an_event_that_no_page_knows_is_named_and_not_written_out(written: io.StringIO) -> None:
+    """After an upgrade every open tab may send one, with the cookie that its socket was opened with."""
+    event = Event(
+        name="state.keys.gone",
+        router_data={
+            "headers": {"cookie": "theme=dark; matrix_session_3000=s3cret-token"},
+            "ip": "192.0.2.7",
+        },
+        payload={"value": "typed (by) somebody"},
+    )
+
+    logging.getLogger("reflex").error(f"Error processing event queue entry for {event} [txid=1]:")
+
+    line = written.getvalue()
+    assert "state.keys.gone [txid=1]" in line
+    assert not [word for word in ("s3cret", "192.0.2.7", "typed", "somebody") if word in line]
+
+
+def test_a_session_in_any_text_is_hidden(written: io.StringIO) -> None:
+    logging.getLogger("library").error(
+        "refused: Cookie: a=b; __Host-matrix_session=s3cret; matrix_device_80=d3vice"
+    )
+
+    assert "a=b; __Host-matrix_session=[redacted]; matrix_device_80=[redacted]" in written.getvalue()
