@@ -40,6 +40,8 @@ TEXTS: dict[str, str] = {
     "audit.event.meter.created": "Created a meter",
     "audit.event.model.added": "Added a model",
     "audit.event.model.changed": "Changed a model",
+    "audit.event.test_clock.advanced": "Moved a test clock forward",
+    "audit.event.test_clock.created": "Put an organisation on a test clock",
     "audit.event.organization.created": "Created the organisation",
     "audit.event.organization.resumed": "Resumed the organisation",
     "audit.event.organization.suspended": "Suspended the organisation",

@@ -135,6 +135,7 @@ async def signed_in(world: World, organization: Organization | None, role: Role 
                 organization_id=organization.id if organization else None,
                 created_at=now,
                 last_seen_at=now,
+                proved_at=now,
                 expires_at=now + timedelta(days=1),
             )
         )

@@ -149,7 +149,7 @@ async def until_ready_says(farm: Farm, address: str, status: int) -> None:
 
 async def readiness(farm: Farm, address: str) -> int:
     try:
-        async with farm.person.get(f"{address}/readyz") as answer:
+        async with farm.person.get(f"{address}/readyz/traffic") as answer:
             return answer.status
     except aiohttp.ClientConnectorError:
         return 0
@@ -224,7 +224,7 @@ async def test_a_process_that_is_asked_to_end_says_so_and_is_replaced_without_a_
     first, second = farm.processes
     farm.processes[first].send_signal(signal.SIGTERM)
     await until_ready_says(farm, first, 503)
-    async with farm.person.get(f"{first}/readyz") as answer:
+    async with farm.person.get(f"{first}/readyz/traffic") as answer:
         assert (await answer.json())["status"] == "leaving"
 
     async with watching(farm) as one, watching(farm) as other:
