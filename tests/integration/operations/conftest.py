@@ -86,6 +86,8 @@ def installation(place: Path) -> Iterator[Installation]:
     with postgres.superuser() as server:
         server.execute("select pg_switch_wal()")
     query(postgres, "insert into note values ('after')")
+    with postgres.superuser() as server:
+        server.execute("select pg_switch_wal()")
     (chosen.data_dir / "files" / "fil_1").unlink()
     (chosen.data_dir / "files" / "fil_2").write_text("new")
     second = back_up(chosen, folder, with_keys=True)
