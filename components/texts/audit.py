@@ -34,6 +34,7 @@ TEXTS: dict[str, str] = {
     "audit.event.api_key.revoked": "Revoked an API key",
     "audit.event.api_key.rotated": "Rotated an API key",
     "audit.event.api_key.updated": "Changed an API key",
+    "audit.event.demo.step_made": "Made a step of the demo",
     "audit.event.membership.changed": "Changed a member's role",
     "audit.event.membership.created": "Added a member",
     "audit.event.membership.ended": "Removed a member",

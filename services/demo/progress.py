@@ -9,28 +9,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
 
 from services.core.actor import Actor, system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.core.events import DomainEvent
 from services.core.work import UnitOfWork
+from services.demo.events import DemoStepMade
 
 AGGREGATE = "demo"
 _LOCK = "select pg_advisory_xact_lock(hashtextextended(:step, 49))"
 _DONE = "select payload from event where aggregate_id = 'demo' and type = 'demo.step_made' order by id"
 
 Made = dict[str, str]
-
-
-class DemoStepMade(DomainEvent):
-    """A step is done; `made` names the identifiers that later steps need."""
-
-    type: ClassVar[str] = "demo.step_made"
-    step: str
-    made: Made
 
 
 def _system(_: Made) -> Actor:
