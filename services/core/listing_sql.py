@@ -19,7 +19,7 @@ import orjson
 
 from services.core.errors import Invalid
 from services.core.listing import Column, Kind, Listing, Operator
-from services.core.listing_grammar import Condition, Query
+from services.core.listing_grammar import Condition, Query, read
 from services.core.work import UnitOfWork
 
 R = TypeVar("R")
@@ -151,6 +151,13 @@ async def page(uow: UnitOfWork, query: Query[R], *, limit: int, at: Position | N
         next=last if (backward or more) else None,
         first=first,
     )
+
+
+async def select(
+    uow: UnitOfWork, listing: Listing[R], *parameters: tuple[str, str], limit: int = 50
+) -> list[R]:
+    """The first `limit` rows of what `parameters` ask for, where there is no need to go on."""
+    return list((await page(uow, read(listing, parameters), limit=limit)).rows)
 
 
 async def find(uow: UnitOfWork, listing: Listing[R], key: Any) -> R | None:
@@ -308,16 +315,17 @@ def _condition(one: Condition, name: str, values: dict[str, Any]) -> str:
     own = column.conditions.get(operator) or _usual(column, operator)
     folded = "" if operator is Operator.IN else column.fold(str(one.value))
     like = folded.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    given: dict[str, Any] = {"value": one.value, "folded": folded, "like": like}
-    for placeholder, value in given.items():
+    many = "[]" if operator is Operator.IN else ""
+    given: dict[str, tuple[Any, str]] = {
+        "value": (one.value, f"{kind}{many}"),
+        "folded": (folded, "text"),
+        "like": (like, "text"),
+    }
+    for placeholder, (value, type_name) in given.items():
         if f"{{{placeholder}}}" in own:
             values[f"{name}_{placeholder}"] = value
-    many = "[]" if operator is Operator.IN else ""
-    return own.format(
-        value=f"cast(:{name}_value as {kind}{many})",
-        folded=f"cast(:{name}_folded as text)",
-        like=f"cast(:{name}_like as text)",
-    )
+            own = own.replace(f"{{{placeholder}}}", f"cast(:{name}_{placeholder} as {type_name})")
+    return own
 
 
 def _usual(column: Column, operator: Operator) -> str:
