@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from models.types import Role
 from services.core.errors import Forbidden
@@ -24,6 +25,7 @@ class Actor:
     session_id: str | None = None
     trace_id: str = ""
     address: str = ""  # from where, when a door knows it
+    proved_at: datetime | None = None  # when the person last showed who they are; None for a key
 
     def may(self, capability: Capability) -> bool:
         return capability in self.capabilities
