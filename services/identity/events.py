@@ -81,8 +81,25 @@ class MembershipChanged(DomainEvent):
     role: str
 
 
+class MembershipSuspended(DomainEvent):
+    type: ClassVar[str] = "membership.suspended"
+    account_id: str
+
+
+class MembershipResumed(DomainEvent):
+    type: ClassVar[str] = "membership.resumed"
+    account_id: str
+
+
 class MembershipEnded(DomainEvent):
     type: ClassVar[str] = "membership.ended"
+    account_id: str
+
+
+class MembershipLeft(DomainEvent):
+    """The person went by themselves."""
+
+    type: ClassVar[str] = "membership.left"
     account_id: str
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from models.identity import Organization
 from models.types import BillingMode, OrganizationKind, Role
 from services.core.database import database
-from services.core.errors import Conflict, Invalid, StaleVersion, not_found
+from services.core.errors import Conflict, StaleVersion, not_found
 from services.core.ids import new_id
-from services.core.permissions import STAFF_ROLES, Capability
+from services.core.permissions import Capability
 from services.core.wakeups import KEYS_CHANGED
 from services.core.work import UnitOfWork
-from services.identity import rules
+from services.identity import policies, rules
 from services.identity.events import (
     MembershipCreated,
     OrganizationCreated,
@@ -85,12 +85,7 @@ async def add_member(uow: UnitOfWork, organization: Organization, *, account_id:
 
     Raises Conflict for somebody who is a member already, Invalid for a staff role outside operators.
     """
-    if role in STAFF_ROLES and organization.kind != OrganizationKind.OPERATOR:
-        raise Invalid(
-            f"The role {role.value!r} exists in operator organisations only.",
-            field="role",
-            next_step="Choose owner, admin, billing, developer or viewer.",
-        )
+    role = policies.fitting_role(role, kind=organization.kind)
     added = await uow.execute(
         "insert into membership (id, organization_id, account_id, role, created_at, version)"
         " values (:id, :organization_id, :account_id, :role, :now, 1)"

@@ -104,6 +104,7 @@ BODY: dict[str, Maker] = {
     "properties": lambda victim: {"page": "x"},
     "read_timeout_s": _plain(5),
     "requests_per_minute": _plain(1),
+    "role": _plain("viewer"),
     "scopes": _plain(["inference"]),
     "slug": _plain("intruder"),
     "source": _plain("intruder"),

@@ -150,6 +150,7 @@ CAST = {
     "newcomer": Cast.newcomer,
     "support": Cast.support,
     "owner of a suspended organisation": Cast.suspended_owner,
+    "suspended member": Cast.suspended_member,
     "key of a suspended organisation": Cast.suspended_key,
 }
 
