@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from models.types import Role
 from services.core.errors import Forbidden, MembershipSuspended
@@ -25,6 +26,7 @@ class Actor:
     trace_id: str = ""
     address: str = ""  # from where, when a door knows it
     member_suspended: bool = False  # is let in, to be told so
+    proved_at: datetime | None = None  # when the person last showed who they are; None for a key
 
     def may(self, capability: Capability) -> bool:
         return capability in self.capabilities

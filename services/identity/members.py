@@ -22,6 +22,7 @@ from services.identity.events import (
     MembershipSuspended,
     SessionEnded,
 )
+from services.identity.proof import require_recent_proof
 
 MEMBERSHIP_CHANGED = "membership_changed"  # why a session ended
 
@@ -31,10 +32,11 @@ async def change_role(
 ) -> Membership:
     """Give one of the organisation's people another role. The same role again changes nothing.
 
-    Raises Forbidden for a role above one's own and for owners by others than owners, Conflict for the last owner,
-    StaleVersion, Invalid, NotFound.
+    Raises Forbidden for a role above one's own, for owners by others than owners and without a recent proof,
+    Conflict for the last owner, StaleVersion, Invalid, NotFound.
     """
     kind, row = await _held(uow, account_id)
+    require_recent_proof(uow)
     wanted = policies.fitting_role(role, kind=kind)
     if version is not None and version != row.version:
         raise StaleVersion("Somebody changed this member meanwhile.", next_step="Read the list again.")
@@ -101,6 +103,7 @@ async def resume_member(uow: UnitOfWork, account_id: str) -> Membership:
 async def remove_member(uow: UnitOfWork, account_id: str) -> None:
     """End somebody's membership. Keys they made go on working. Raises as `change_role`."""
     kind, row = await _held(uow, account_id)
+    require_recent_proof(uow)
     _require_may_change(uow, row, kind)
     await _require_another_leader(uow, row, kind)
     await _end(uow, row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -53,7 +53,7 @@ class SignedIn:
 
 
 _SIGNED_IN = """
-select s.id as session_id, s.last_seen_at, s.expires_at, s.organization_id,
+select s.id as session_id, s.last_seen_at, s.expires_at, s.organization_id, s.proved_at,
   a.id as account_id, a.email, a.name,
   (select coalesce(jsonb_agg(jsonb_build_object(
       'id', o.id, 'kind', o.kind, 'name', o.name, 'timezone', o.timezone, 'currency', o.currency,
@@ -88,7 +88,7 @@ async def actor_for_token(
     organizations = tuple(OrganizationView(**facts) for facts in row.organizations)
     current = next((o for o in organizations if o.id == row.organization_id), None)
     return SignedIn(
-        actor=_actor(row.account_id, row.session_id, current),
+        actor=replace(_actor(row.account_id, row.session_id, current), proved_at=row.proved_at),
         account=Person(row.account_id, row.email, row.name),
         organization=current,
         organizations=organizations,

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -16,9 +16,10 @@ from services.core.actor import Actor
 from services.core.errors import Conflict, Forbidden, Invalid, MatrixError, MembershipSuspended, NotFound
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import members, organizations, queries, sessions
+from services.identity.proof import ProofNeeded
 from services.identity.queries import actor_for_token
 from tests.integration.identity.conftest import People
-from tests.world import World
+from tests.world import LONG_AGO, World
 
 R = Role
 Verb = Callable[[UnitOfWork, str], Awaitable[object]]
@@ -76,6 +77,16 @@ async def test_staff_roles_are_for_operators_and_for_those_who_have_as_much(worl
             else:
                 with pytest.raises(outcome):
                     await members.change_role(uow, somebody.id, given_role)
+
+
+async def test_an_open_session_alone_neither_promotes_nor_removes(world: World) -> None:
+    organization = await world.organization()
+    owner = world.actor(organization, R.OWNER, await world.account(member_of=organization))
+    somebody = await world.account(member_of=organization, role=R.VIEWER)
+    for verb in ("make admin", "remove"):
+        with pytest.raises(ProofNeeded):
+            async with unit_of_work(replace(owner, proved_at=LONG_AGO)) as uow:
+                await VERBS[verb](uow, somebody.id)
 
 
 async def test_the_last_active_owner_stays(world: World) -> None:
@@ -181,6 +192,7 @@ async def test_a_change_counts_at_once_and_ends_the_sessions_here(people: People
         return found.actor if found else None
 
     here = await session_in_acme()
+    owner = replace(owner, proved_at=people.clock.now())
     async with unit_of_work(owner, clock=people.clock) as uow:
         seen = await queries.member(uow, ben)
         assert (seen.last_seen_at, seen.two_step) == (people.clock.now(), False)
