@@ -103,6 +103,29 @@ class MembershipLeft(DomainEvent):
     account_id: str
 
 
+class InvitationCreated(DomainEvent):
+    """`aggregate_id` is the invitation's, here and below; `issue` says which of its mails is to be written."""
+
+    type: ClassVar[str] = "invitation.created"
+    role: str
+    issue: int
+
+
+class InvitationResent(DomainEvent):
+    type: ClassVar[str] = "invitation.resent"
+    issue: int
+
+
+class InvitationRevoked(DomainEvent):
+    type: ClassVar[str] = "invitation.revoked"
+
+
+class InvitationAccepted(DomainEvent):
+    type: ClassVar[str] = "invitation.accepted"
+    account_id: str
+    role: str
+
+
 class ApiKeyCreated(DomainEvent):
     type: ClassVar[str] = "api_key.created"
     name: str

@@ -122,7 +122,7 @@ async def leave(uow: UnitOfWork, *, named: str) -> None:
     account_id = uow.actor.account_id
     if account_id is None:
         raise Forbidden("A key is no member and cannot leave.", next_step="Sign in in the browser.")
-    kind = await _hold_organization(uow)
+    kind = await hold_organization(uow)
     name = await uow.execute("select name from organization where id = :id", id=uow.organization_id)
     if named.strip() != name.scalar_one():
         raise Invalid(
@@ -143,11 +143,12 @@ async def leave(uow: UnitOfWork, *, named: str) -> None:
 async def _held(uow: UnitOfWork, account_id: str) -> tuple[str, Membership]:
     """The organisation's kind and one of its memberships, both locked, in this order everywhere."""
     uow.actor.require(Capability.MEMBERS_WRITE)
-    kind = await _hold_organization(uow)
+    kind = await hold_organization(uow)
     return kind, await policies.member_for(uow, account_id, Capability.MEMBERS_WRITE)
 
 
-async def _hold_organization(uow: UnitOfWork) -> str:
+async def hold_organization(uow: UnitOfWork) -> str:
+    """The kind of the actor's organisation, whose people nobody else changes until this work is done."""
     found = await uow.execute(
         "select kind from organization where id = :id for no key update", id=uow.organization_id
     )

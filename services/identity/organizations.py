@@ -32,6 +32,14 @@ async def create_organization(
     if account_id is None:
         raise Conflict("A key belongs to an organisation and cannot found another.", next_step="Sign in.")
     open_kind = rules.require_open_kind(kind)
+    await require_room_for_another(uow, account_id)
+    return await found_organization(
+        uow, owner_id=account_id, kind=open_kind, name=name, timezone=timezone, currency=currency
+    )
+
+
+async def require_room_for_another(uow: UnitOfWork, account_id: str) -> None:
+    """Raises Conflict when a person belongs to as many organisations as anybody may. `uow` crosses tenants."""
     await uow.execute("select from account where id = :id for no key update", id=account_id)
     owned = await uow.execute("select count(*) from membership where account_id = :id", id=account_id)
     if owned.scalar_one() >= rules.ORGANIZATIONS_PER_ACCOUNT_MAX:
@@ -40,9 +48,6 @@ async def create_organization(
             next_step="Use one of them, or leave one.",
             code="too_many_organizations",
         )
-    return await found_organization(
-        uow, owner_id=account_id, kind=open_kind, name=name, timezone=timezone, currency=currency
-    )
 
 
 async def found_organization(

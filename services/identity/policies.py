@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.gateway import ApiKey
-from models.identity import Membership
+from models.identity import Invitation, Membership, Organization
 from models.types import OrganizationKind, Role
 from services.core.actor import Actor
 from services.core.errors import Forbidden, Invalid, not_found
@@ -71,6 +71,23 @@ async def own_membership(uow: UnitOfWork, account_id: str) -> Membership:
     row = await uow.get(Membership, found.scalar_one_or_none() or "", lock=True)
     if row is None:
         raise not_found("member", account_id)
+    return row
+
+
+async def invitation_for(uow: UnitOfWork, invitation_id: str, capability: Capability) -> Invitation:
+    """The organisation's invitation, locked. Raises Forbidden, or NotFound also for others' invitations."""
+    uow.actor.require(capability)
+    row = await uow.get(Invitation, invitation_id, lock=True)
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("invitation", invitation_id)
+    return row
+
+
+async def organization_joined(uow: UnitOfWork, organization_id: str) -> Organization:
+    """The organisation of an invitation that was found by its secret. `uow` crosses tenants."""
+    row = await uow.get(Organization, organization_id)
+    if row is None:
+        raise not_found("organisation", organization_id)
     return row
 
 

@@ -86,7 +86,7 @@ BODY: dict[str, Maker] = {
     "context_tokens": _plain(1_000),
     "currency": _plain("USD"),
     "description": _plain("Taken over."),
-    "email": lambda victim: victim.owner.email,
+    "email": lambda victim: f"guest-of-{victim.owner.email}",
     "enabled": _plain(False),
     "endpoints": _plain(["chat"]),
     "event_id": _plain("1"),
