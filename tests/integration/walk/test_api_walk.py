@@ -30,6 +30,8 @@ PUBLIC = {
     "POST /api/v1/sign-up/confirm",
     "POST /api/v1/session",
     "POST /api/v1/session/sign-out",
+    "POST /api/v1/invitation/look",
+    "POST /api/v1/invitation/sign-up",
     "GET /api/v1/mailbox",  # of demo mode; not found in production
 }
 # Open to whoever is let in at all: says who one is.
@@ -155,6 +157,7 @@ CAST = {
     "newcomer": Cast.newcomer,
     "support": Cast.support,
     "owner of a suspended organisation": Cast.suspended_owner,
+    "suspended member": Cast.suspended_member,
     "key of a suspended organisation": Cast.suspended_key,
 }
 
