@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from models.identity import Organization
 from models.types import Role
 from services.core.actor import Actor
 from services.core.clock import Clock
@@ -106,6 +107,15 @@ def _actor(account_id: str, session_id: str, current: OrganizationView | None) -
         account_id=account_id,
         session_id=session_id,
     )
+
+
+async def own_organization(uow: UnitOfWork) -> Organization:
+    """The organisation that the work is bound to. Needs organization.read."""
+    uow.actor.require(Capability.ORGANIZATION_READ)
+    row = await uow.get(Organization, uow.organization_id)
+    if row is None:
+        raise not_found("organisation", uow.organization_id)
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from fastapi import Response
 from pydantic import Field
 
 from matrix_app.api.deps import Member, Person
+from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
@@ -94,13 +95,23 @@ async def create_organization(who: Person, body: NewOrganization, repeat: Repeat
     return await repeat.once(work, create, owner=who.account.id)
 
 
-@router.patch("/organization")
-async def update_organization(who: Member, body: OrganizationChanges) -> OrganizationState:
-    """Change the organisation one works in."""
+@router.get("/organization")
+async def own_organization(who: Member) -> OrganizationState:
+    """The organisation one works in."""
     async with unit_of_work(who.actor) as uow:
-        return OrganizationState.model_validate(
-            await organizations.update_organization(uow, **body.model_dump())
-        )
+        return await _own(uow)
+
+
+async def _own(uow: UnitOfWork) -> OrganizationState:
+    return OrganizationState.model_validate(await queries.own_organization(uow))
+
+
+@router.patch("/organization")
+async def update_organization(who: Member, body: OrganizationChanges, expected: IfMatch) -> OrganizationState:
+    """Change the organisation one works in."""
+    changes = body.model_dump() | {"version": expected.version(body.version)}
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _own(uow)):
+        return OrganizationState.model_validate(await organizations.update_organization(uow, **changes))
 
 
 @router.get("/organization/members")
