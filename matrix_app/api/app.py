@@ -15,7 +15,9 @@ from matrix_app.api.v1 import (
     audit,
     doors,
     figures,
+    invitations,
     keys,
+    members,
     models,
     operations,
     organizations,
@@ -90,7 +92,20 @@ def _rest() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(rest)
-    for module in (doors, organizations, keys, models, requests, figures, usage, staff, audit, operations):
+    for module in (
+        doors,
+        organizations,
+        members,
+        invitations,
+        keys,
+        models,
+        requests,
+        figures,
+        usage,
+        staff,
+        audit,
+        operations,
+    ):
         rest.include_router(module.router)
         errors.know_methods(rest, module.router)
     _complete_openapi(rest)

@@ -62,6 +62,13 @@ class Forbidden(MatrixError):
     title = "Your role does not allow this"
 
 
+class MembershipSuspended(Forbidden):
+    """The person is a member still, and may do nothing here until an owner says otherwise."""
+
+    code = "membership_suspended"
+    title = "Your membership is suspended"
+
+
 class NotFound(MatrixError):
     """It does not exist, or not for this caller: the two are never told apart."""
 

@@ -77,7 +77,11 @@ QUERY: dict[str, Maker] = {
     "type": _plain("api_key."),
 }
 
-HEADERS: dict[str, Maker] = {"Idempotency-Key": lambda victim: victim.repeat_key}
+HEADERS: dict[str, Maker] = {
+    "Idempotency-Key": lambda victim: victim.repeat_key,
+    "If-Match": _plain('"1"'),
+    "If-None-Match": _plain("*"),
+}
 
 BODY: dict[str, Maker] = {
     "aggregation": _plain("count"),
@@ -87,7 +91,7 @@ BODY: dict[str, Maker] = {
     "context_tokens": _plain(1_000),
     "currency": _plain("USD"),
     "description": _plain("Taken over."),
-    "email": lambda victim: victim.owner.email,
+    "email": lambda victim: f"guest-of-{victim.owner.email}",
     "enabled": _plain(False),
     "endpoints": _plain(["chat"]),
     "event_id": _plain("1"),
@@ -105,6 +109,7 @@ BODY: dict[str, Maker] = {
     "properties": lambda victim: {"page": "x"},
     "read_timeout_s": _plain(5),
     "requests_per_minute": _plain(1),
+    "role": _plain("viewer"),
     "scopes": _plain(["inference"]),
     "slug": _plain("intruder"),
     "source": _plain("intruder"),
