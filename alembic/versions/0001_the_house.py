@@ -281,6 +281,15 @@ def create_tables() -> None:
         unique=False,
     )
     op.create_index(
+        "ix_request_organization_id_latency_ms",
+        "request",
+        ["organization_id", "latency_ms", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_request_organization_id_cost", "request", ["organization_id", "cost", "id"], unique=False
+    )
+    op.create_index(
         "ix_request_organization_id_started_at",
         "request",
         ["organization_id", "started_at", "id"],
@@ -633,6 +642,8 @@ def drop_tables() -> None:
     op.drop_table("test_clock")
     op.drop_table("subscriber_cursor")
     op.drop_index("ix_request_organization_id_started_at", table_name="request")
+    op.drop_index("ix_request_organization_id_cost", table_name="request")
+    op.drop_index("ix_request_organization_id_latency_ms", table_name="request")
     op.drop_index("ix_request_organization_id_key_id", table_name="request")
     op.drop_table("request")
     op.drop_table("rate_lease")

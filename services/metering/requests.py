@@ -49,6 +49,9 @@ class RequestDetail:
     unpriced: tuple[str, ...]
 
 
+_EXACTLY = (Operator.EQ, Operator.NE, Operator.IN)
+_WITHIN = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
+
 REQUESTS = Listing(
     "requests",
     row=RequestRow,
@@ -60,7 +63,7 @@ REQUESTS = Listing(
         Column("key_id", "r.key_id", Kind.ID, filterable=True),
         Column("account_id", "r.account_id", Kind.ID, filterable=True),
         Column("model", "r.model", Kind.ID, filterable=True),
-        Column("endpoint", "r.endpoint", filterable=True),
+        Column("endpoint", "r.endpoint", operators=_EXACTLY),
         Column("streamed", "r.streamed", Kind.FLAG, filterable=True),
         Column("status", "r.status", Kind.INTEGER, filterable=True),
         Column(
@@ -72,12 +75,12 @@ REQUESTS = Listing(
             shown=False,
             text="`failed` from status 400 on",
         ),
-        Column("error_code", "r.error_code", filterable=True),
-        Column("prompt_tokens", "r.prompt_tokens", Kind.INTEGER, filterable=True),
-        Column("completion_tokens", "r.completion_tokens", Kind.INTEGER, filterable=True),
+        Column("error_code", "r.error_code", operators=_EXACTLY),
+        Column("prompt_tokens", "r.prompt_tokens", Kind.INTEGER, operators=_WITHIN),
+        Column("completion_tokens", "r.completion_tokens", Kind.INTEGER, operators=_WITHIN),
         Column("tokens_source", "r.tokens_source"),
         Column("started_at", "r.started_at", Kind.INSTANT, sortable=True, filterable=True),
-        Column("latency_ms", "r.latency_ms", Kind.INTEGER, sortable=True, filterable=True),
+        Column("latency_ms", "r.latency_ms", Kind.INTEGER, sortable=True, operators=_WITHIN),
         Column("first_token_ms", "r.first_token_ms", Kind.INTEGER, nullable=True),
         Column("attempts", "r.attempts", Kind.INTEGER),
         Column(
@@ -86,7 +89,7 @@ REQUESTS = Listing(
             Kind.DECIMAL,
             nullable=True,
             sortable=True,
-            filterable=True,
+            operators=_WITHIN,
             currency="currency",
             needs=Capability.COST_READ,
         ),
