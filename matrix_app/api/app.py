@@ -12,6 +12,7 @@ from matrix_app.api import errors, health
 from matrix_app.api.edge import Edge, Receive, Scope, Send
 from matrix_app.api.gateway import GatewayApp
 from matrix_app.api.v1 import (
+    account,
     audit,
     doors,
     figures,
@@ -90,7 +91,19 @@ def _rest() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(rest)
-    for module in (doors, organizations, keys, models, requests, figures, usage, staff, audit, operations):
+    for module in (
+        doors,
+        account,
+        organizations,
+        keys,
+        models,
+        requests,
+        figures,
+        usage,
+        staff,
+        audit,
+        operations,
+    ):
         rest.include_router(module.router)
         errors.know_methods(rest, module.router)
     _complete_openapi(rest)

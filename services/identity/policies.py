@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.gateway import ApiKey
 from models.types import OrganizationKind, Role
 from services.core.actor import Actor
-from services.core.errors import not_found
+from services.core.errors import Forbidden, not_found
 from services.core.permissions import ROLE_CAPABILITIES, STAFF_ROLES, Capability
 from services.core.work import UnitOfWork
 
@@ -40,6 +40,13 @@ def capabilities_of(role: str, *, kind: str, suspended: bool) -> frozenset[Capab
 def person(account_id: str, *, session_id: str | None = None) -> Actor:
     """Somebody signed in who works in no organisation (yet): may found one, and nothing else."""
     return Actor(account_id, None, frozenset(), account_id=account_id, session_id=session_id)
+
+
+def account_of(uow: UnitOfWork) -> str:
+    """The account of the person who acts. Raises Forbidden for keys."""
+    if uow.actor.account_id is None:
+        raise Forbidden("This is for signed-in people.", next_step="Sign in in the browser.")
+    return uow.actor.account_id
 
 
 async def key_for(uow: UnitOfWork, key_id: str, capability: Capability, *, lock: bool = False) -> ApiKey:

@@ -16,6 +16,7 @@ from services.core.errors import not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import policies, rules
+from services.identity.policies import account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,22 @@ def _actor(account_id: str, session_id: str, current: OrganizationView | None) -
         account_id=account_id,
         session_id=session_id,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccount:
+    id: str
+    email: str
+    name: str
+    password_changed_at: datetime | None  # None for the password chosen first
+
+
+async def own_account(uow: UnitOfWork) -> OwnAccount:
+    """The account of the person who acts. `uow` crosses tenants (Reason.ACCOUNT). Raises Forbidden for keys."""
+    found = await uow.execute(
+        "select id, email, name, password_changed_at from account where id = :id", id=account_of(uow)
+    )
+    return OwnAccount(**found.mappings().one())
 
 
 @dataclass(frozen=True, slots=True)

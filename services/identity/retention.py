@@ -15,13 +15,15 @@ from services.identity import rules, throttle
 # A link that was followed once answers the same when it is followed again, so tokens outlive their expiry.
 MAIL_TOKENS_KEPT = timedelta(days=30)
 SIGN_UPS_KEPT = timedelta(days=30)  # of an address that nobody confirms
+SIGN_INS_KEPT = timedelta(days=90)
+ENROLMENT_KEPT = timedelta(days=1)  # of an authenticator app that was never confirmed
 SESSIONS_KEPT = timedelta(days=90)  # after they ended: people look up where they were signed in
 
 
 async def forget_expired(on: Database | None = None, *, clock: Clock | None = None) -> int:
-    """Delete expired answers of repeatable requests, old mail tokens, forgotten attempts, sessions that ended
+    """Delete what has expired, attempts and sessions of long ago, and accounts that nobody confirmed.
 
-    long ago and accounts that nobody confirmed. Returns how many rows went, of an account its own only.
+    Returns how many rows went, of an account its own only.
     """
     async with crossing(Reason.RETENTION, on=on, clock=clock) as uow:
         return (
@@ -39,6 +41,14 @@ async def forget_expired(on: Database | None = None, *, clock: Clock | None = No
                 "least(ended_at, expires_at, last_seen_at + :idle) <= :now - :kept",
                 idle=rules.SESSION_IDLE_MAX,
                 kept=SESSIONS_KEPT,
+            )
+            + await delete(uow, "sign_in", "at <= :now - :kept", kept=SIGN_INS_KEPT)
+            + await delete(uow, "sign_in_challenge", "expires_at <= :now")
+            + await delete(
+                uow,
+                "authenticator",
+                "confirmed_at is null and created_at <= :now - :kept",
+                kept=ENROLMENT_KEPT,
             )
             + await _forget_unconfirmed(uow)
         )

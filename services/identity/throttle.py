@@ -44,6 +44,12 @@ RESEND = Door("resend", free=3, delay_s=60, delay_s_max=900, forget_s=86_400)
 # out and nothing is refused.
 MAILS = Door("mails", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
 CONFIRM_LINK = Door("confirm.link", free=5, delay_s=2, delay_s_max=300, forget_s=86_400)
+# Codes of an authenticator are few enough to be guessed by whoever has the password, so the delays are long;
+# a known device and a recovery code, which nobody guesses, pass by the count that all strangers share.
+CODE_DEVICE = Door("code.device", free=5, delay_s=2, delay_s_max=900, forget_s=86_400, clears=True)
+CODE_STRANGER = Door("code.stranger", free=5, delay_s=2, delay_s_max=900, forget_s=86_400, clears=True)
+CODE_ACCOUNT = Door("code.account", free=10, delay_s=4, delay_s_max=900, forget_s=86_400)
+RESET = Door("reset", free=3, delay_s=60, delay_s_max=900, forget_s=86_400)
 DOORS = (
     SIGN_IN_DEVICE,
     SIGN_IN_STRANGER,
@@ -54,6 +60,10 @@ DOORS = (
     RESEND,
     MAILS,
     CONFIRM_LINK,
+    CODE_DEVICE,
+    CODE_STRANGER,
+    CODE_ACCOUNT,
+    RESET,
 )
 
 
