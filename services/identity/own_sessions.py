@@ -67,27 +67,13 @@ async def end_all(uow: UnitOfWork, account_id: str, *, reason: str, but: str | N
     return await _end(uow, "id <> :chosen", chosen=but or "", account_id=account_id, reason=reason)
 
 
-async def end_within(
-    uow: UnitOfWork, account_id: str, organization_id: str, *, opened_before: datetime
-) -> int:
-    """End the account's sessions that work in an organisation and were opened before a moment."""
-    return await _end(
-        uow,
-        "organization_id = :chosen and created_at < :opened_before",
-        chosen=organization_id,
-        account_id=account_id,
-        reason="role_changed",
-        opened_before=opened_before,
-    )
-
-
-async def _end(
-    uow: UnitOfWork, condition: str, *, account_id: str, reason: str, chosen: str, **named: datetime
-) -> int:
+async def _end(uow: UnitOfWork, condition: str, *, account_id: str, reason: str, chosen: str) -> int:
     ended = await uow.execute(
         f"update session set ended_at = :now where account_id = :account_id and ended_at is null and {condition}"
         " returning id, organization_id",
-        {"now": uow.wall_now, "account_id": account_id, "chosen": chosen, **named},
+        now=uow.wall_now,
+        account_id=account_id,
+        chosen=chosen,
     )
     rows = ended.all()
     for row in rows:

@@ -17,11 +17,12 @@ MAIL_TOKENS_KEPT = timedelta(days=30)
 SIGN_UPS_KEPT = timedelta(days=30)  # of an address that nobody confirms
 SIGN_INS_KEPT = timedelta(days=90)
 ENROLMENT_KEPT = timedelta(days=1)  # of an authenticator app that was never confirmed
+INVITATIONS_KEPT = timedelta(days=90)  # after they ended: the address in them is somebody's
 SESSIONS_KEPT = timedelta(days=90)  # after they ended: people look up where they were signed in
 
 
 async def forget_expired(on: Database | None = None, *, clock: Clock | None = None) -> int:
-    """Delete what has expired, attempts and sessions of long ago, and accounts that nobody confirmed.
+    """Delete what has expired, attempts, sessions and invitations of long ago, and accounts that nobody confirmed.
 
     Returns how many rows went, of an account its own only.
     """
@@ -49,6 +50,12 @@ async def forget_expired(on: Database | None = None, *, clock: Clock | None = No
                 "authenticator",
                 "confirmed_at is null and created_at <= :now - :kept",
                 kept=ENROLMENT_KEPT,
+            )
+            + await delete(
+                uow,
+                "invitation",
+                "least(accepted_at, revoked_at, expires_at) <= :now - :kept",
+                kept=INVITATIONS_KEPT,
             )
             + await _forget_unconfirmed(uow)
         )

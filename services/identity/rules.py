@@ -31,6 +31,7 @@ SESSION_SEEN_EVERY = timedelta(minutes=1)  # `last_seen_at` is no finer than thi
 CONFIRMATION_VALID = timedelta(days=2)
 RESET_VALID = timedelta(hours=1)
 CHALLENGE_VALID = timedelta(minutes=10)  # from a right password to its code
+INVITATION_VALID = timedelta(days=7)  # since its newest mail
 PROOF_VALID = timedelta(minutes=10)  # how long nobody is asked again to show who they are
 ORGANIZATIONS_PER_ACCOUNT_MAX = 20
 

@@ -106,6 +106,16 @@ async def open_session(
         return await _admit(uow, account, client, noted=noted)
 
 
+async def open_first_session(account_id: str, *, client: Client, clock: Clock | None = None) -> OpenedSession:
+    """For an account that was made just now, and asks for no code yet."""
+    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+        opened = await _open(uow, account_id, client, second_factor=False)
+        found = await uow.execute("select email_key from account where id = :id", id=account_id)
+        noted = await sign_ins.note_attempt(uow, found.scalar_one(), client=client, failure="wrong_password")
+        await sign_ins.correct(uow, noted, "signed_in", session_id=opened.session_id)
+        return opened
+
+
 async def _admit(
     uow: UnitOfWork, account: Row[Any], client: Client, *, noted: str
 ) -> OpenedSession | CodeNeeded:
@@ -233,7 +243,8 @@ async def _organization_to_start_in(uow: UnitOfWork, account_id: str) -> str | N
         "select m.organization_id from membership m left join lateral"
         " (select max(s.last_seen_at) as at from session s"
         "   where s.account_id = m.account_id and s.organization_id = m.organization_id) as worked on true"
-        " where m.account_id = :id order by worked.at desc nulls last, m.created_at, m.id limit 1",
+        " where m.account_id = :id order by m.suspended_at is not null, worked.at desc nulls last,"
+        " m.created_at, m.id limit 1",
         id=account_id,
     )
     return found.scalar_one_or_none()

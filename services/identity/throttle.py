@@ -43,6 +43,9 @@ RESEND = Door("resend", free=3, delay_s=60, delay_s_max=900, forget_s=86_400)
 # By address, asked for by anybody: many networks together must not fill somebody's mailbox. Beyond it mail is left
 # out and nothing is refused.
 MAILS = Door("mails", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
+# By address: many organisations together must not fill a mailbox either. Apart from MAILS, so that inviting somebody
+# cannot keep them from signing up.
+INVITATION_MAILS = Door("mails.invitation", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
 CONFIRM_LINK = Door("confirm.link", free=5, delay_s=2, delay_s_max=300, forget_s=86_400)
 # Codes of an authenticator are few enough to be guessed by whoever has the password, so the delays are long;
 # a known device and a recovery code, which nobody guesses, pass by the count that all strangers share.
@@ -59,6 +62,7 @@ DOORS = (
     SIGN_UP,
     RESEND,
     MAILS,
+    INVITATION_MAILS,
     CONFIRM_LINK,
     CODE_DEVICE,
     CODE_STRANGER,
