@@ -67,6 +67,7 @@ class SessionStarted(DomainEvent):
 
     type: ClassVar[str] = "session.started"
     account_id: str
+    new_device: bool = False  # another one was known before
 
 
 class SessionEnded(DomainEvent):

@@ -217,6 +217,7 @@ def _require_admissible(account: Row[Any]) -> None:
 
 async def _open(uow: UnitOfWork, account_id: str, client: Client, *, second_factor: bool) -> OpenedSession:
     token = new_secret()
+    new_device = await _is_new_device(uow, account_id, client)
     row = Session(
         id=new_id("ses"),
         token_hash=vault().lookup_hash(token),
@@ -232,9 +233,22 @@ async def _open(uow: UnitOfWork, account_id: str, client: Client, *, second_fact
     )
     uow.add(row)
     uow.record(
-        SessionStarted(aggregate_id=row.id, organization_id=row.organization_id, account_id=account_id)
+        SessionStarted(
+            aggregate_id=row.id,
+            organization_id=row.organization_id,
+            account_id=account_id,
+            new_device=new_device,
+        )
     )
     return OpenedSession(token, row.id, account_id, row.organization_id, row.expires_at)
+
+
+async def _is_new_device(uow: UnitOfWork, account_id: str, client: Client) -> bool:
+    """Whether the account has signed in before, but not on this browser."""
+    if devices.known(client.device, account_id) is not None:
+        return False
+    before = await uow.execute("select from session where account_id = :id limit 1", id=account_id)
+    return before.first() is not None
 
 
 async def _organization_to_start_in(uow: UnitOfWork, account_id: str) -> str | None:
