@@ -50,6 +50,15 @@ def account_of(uow: UnitOfWork) -> str:
     return uow.actor.account_id
 
 
+async def own_organization(uow: UnitOfWork, capability: Capability, *, lock: bool = False) -> Organization:
+    """The organisation that the work is bound to, if the actor may. Raises Forbidden."""
+    uow.actor.require(capability)
+    row = await uow.get(Organization, uow.organization_id, lock=lock)
+    if row is None:
+        raise not_found("organisation", uow.organization_id)
+    return row
+
+
 async def key_for(uow: UnitOfWork, key_id: str, capability: Capability, *, lock: bool = False) -> ApiKey:
     """The organisation's key, if the actor may. Raises Forbidden, or NotFound also for others' keys."""
     uow.actor.require(capability)

@@ -76,7 +76,11 @@ QUERY: dict[str, Maker] = {
     "type": _plain("api_key."),
 }
 
-HEADERS: dict[str, Maker] = {"Idempotency-Key": lambda victim: victim.repeat_key}
+HEADERS: dict[str, Maker] = {
+    "Idempotency-Key": lambda victim: victim.repeat_key,
+    "If-Match": _plain('"1"'),
+    "If-None-Match": _plain("*"),
+}
 
 BODY: dict[str, Maker] = {
     "aggregation": _plain("count"),
