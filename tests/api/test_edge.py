@@ -146,6 +146,8 @@ async def test_the_document_says_openapi_3_1_and_how_to_sign_in(api: Api) -> Non
             open_to_all = path.startswith(("/sign-up", "/password/reset", "/mailbox")) or path in (
                 "/session",
                 "/session/code",
+                "/invitation/look",
+                "/invitation/sign-up",
                 "/session/sign-out",
             )
             assert bool(operation.get("security")) is not open_to_all, path
