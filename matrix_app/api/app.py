@@ -12,6 +12,7 @@ from matrix_app.api import errors, health
 from matrix_app.api.edge import Edge, Receive, Scope, Send
 from matrix_app.api.gateway import GatewayApp
 from matrix_app.api.v1 import (
+    account,
     audit,
     doors,
     figures,
@@ -94,6 +95,7 @@ def _rest() -> FastAPI:
     errors.install(rest)
     for module in (
         doors,
+        account,
         organizations,
         members,
         invitations,

@@ -149,7 +149,7 @@ async def sign_up_by_invitation(
     """Make an account with the invitation's address, join, and sign in. The mail has confirmed the address."""
     client = client_of(request)
     account_id = await joining.sign_up(body.token, name=body.name, password=body.password, client=client)
-    opened = await sessions.open_session(account_id, client=client)
+    opened = await sessions.open_first_session(account_id, client=client)
     set_session_cookie(response, opened.token)
     set_device_cookie(response, client, opened.account_id)
     return SessionShown.model_validate(opened)

@@ -87,6 +87,7 @@ BODY: dict[str, Maker] = {
     "aggregation": _plain("count"),
     "api_key": _plain("sk-of-the-intruder"),
     "base_url": _plain("https://models.example/v1"),
+    "code": _plain("000000"),
     "connect_timeout_s": _plain(5),
     "context_tokens": _plain(1_000),
     "currency": _plain("USD"),
