@@ -19,16 +19,18 @@ from matrix_app.api.deps import (
     session_token_of,
     set_device_cookie,
     set_session_cookie,
+    stranger,
 )
 from matrix_app.api.edge import BODY_BYTES_MAX
 from matrix_app.api.v1.organizations import OrganizationShown
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.settings import settings
 from services.identity import accounts, sessions
 from services.notify import queries as mailbox
 
 router = resource("session")
-from_own_page = [Depends(require_known_origin)]
+from_own_page = [Depends(stranger), Depends(require_known_origin)]
 
 
 # No bound here: how long is too long is for services/identity to say, with a better sentence.
@@ -108,7 +110,7 @@ async def confirm(request: Request, response: Response, body: Confirmation) -> C
     return ConfirmedShown.model_validate(confirmed)
 
 
-@router.post("/session", status_code=201, dependencies=from_own_page)
+@router.post("/session", status_code=201, dependencies=from_own_page, responses=failures(401))
 async def sign_in(request: Request, response: Response, body: SignIn) -> SessionShown:
     """Sign in; the session is a cookie that scripts cannot read."""
     client = client_of(request)
@@ -118,7 +120,7 @@ async def sign_in(request: Request, response: Response, body: SignIn) -> Session
     return SessionShown.model_validate(opened)
 
 
-@router.post("/session/sign-out", status_code=204)
+@router.post("/session/sign-out", status_code=204, dependencies=[Depends(stranger)])
 async def sign_out(request: Request, response: Response) -> None:
     """End the session of the cookie, if there is one."""
     require_own_page(request)
@@ -132,7 +134,7 @@ class Switch(Body):
     organization_id: str = Field(max_length=100)
 
 
-@router.post("/session/organization")
+@router.post("/session/organization", responses=failures(404))
 async def switch_organization(
     request: Request, response: Response, who: Person, body: Switch
 ) -> SessionShown:
@@ -187,7 +189,7 @@ class Mailbox(Shown):
     data: list[MailShown]
 
 
-@router.get("/mailbox")
+@router.get("/mailbox", responses=failures(404), dependencies=[Depends(stranger)])
 async def mails(address: str) -> Mailbox:
     """Mail to an address that demo mode kept instead of sending. Not found in production."""
     found = await mailbox.mails_for(address, mode=settings().mode)

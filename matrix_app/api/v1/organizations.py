@@ -109,9 +109,11 @@ async def _own(uow: UnitOfWork) -> OrganizationState:
 @router.patch("/organization")
 async def update_organization(who: Member, body: OrganizationChanges, expected: IfMatch) -> OrganizationState:
     """Change the organisation one works in."""
-    changes = body.model_dump() | {"version": expected.version(body.version)}
+    changes = body.model_dump(exclude={"version"})
+    version = expected.version(body.version)
     async with unit_of_work(who.actor) as uow, showing_current(lambda: _own(uow)):
-        return OrganizationState.model_validate(await organizations.update_organization(uow, **changes))
+        changed = await organizations.update_organization(uow, **changes, version=version)
+        return OrganizationState.model_validate(changed)
 
 
 @router.get("/organization/members")

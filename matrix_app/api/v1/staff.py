@@ -11,6 +11,7 @@ from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.models import PriceShown, price_page
 from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Body,
@@ -151,6 +152,7 @@ async def list_organizations(
 
 @router.get("/organizations/{organization_id}")
 async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+    """One organisation. That staff looked at it is in its audit log."""
     async with staff_work(who, Capability.STAFF_ORGANIZATIONS_READ) as uow:
         return StaffOrganizationShown.model_validate(
             await identity_staff.look_at_organization(uow, organization_id)
@@ -254,7 +256,7 @@ async def list_models(
     )
 
 
-@router.post("/models", status_code=201, response_model=StaffModelShown)
+@router.post("/models", status_code=201, response_model=StaffModelShown, responses=failures(404))
 async def add_model(who: AnyCaller, body: NewModel, repeat: RepeatOnce) -> Response:
     """Offer a model to clients."""
 
@@ -305,7 +307,7 @@ async def list_prices(
     return price_page("staff.prices", filters, rows, limit)
 
 
-@router.post("/prices", status_code=201, response_model=PriceShown)
+@router.post("/prices", status_code=201, response_model=PriceShown, responses=failures(404))
 async def set_price(who: AnyCaller, body: NewPrice, repeat: RepeatOnce) -> Response:
     """Let a model cost something from now or a later time on. The price before it ends then."""
 
