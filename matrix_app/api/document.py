@@ -63,6 +63,7 @@ def _complete(document: dict[str, Any], rest: FastAPI) -> dict[str, Any]:
             operation = document["paths"][route.path_format][method.lower()]
             used |= dict.fromkeys(operation["tags"])
             _complete_operation(operation, route, document)
+    document["externalDocs"] = {"url": "/docs/api", "description": "Introduction and examples"}
     document["tags"] = [{"name": tag, "description": TAGS.get(tag, "")} for tag in used]
     return document
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.gateway import ApiKey
+from models.identity import Organization
 from models.types import OrganizationKind, Role
 from services.core.actor import Actor
 from services.core.errors import not_found
@@ -49,3 +50,12 @@ async def key_for(uow: UnitOfWork, key_id: str, capability: Capability, *, lock:
     if key is None or key.organization_id != uow.organization_id:
         raise not_found("key", key_id)
     return key
+
+
+async def own_organization(uow: UnitOfWork, capability: Capability) -> Organization:
+    """The organisation that the work is bound to, if the actor may. Raises Forbidden."""
+    uow.actor.require(capability)
+    row = await uow.get(Organization, uow.organization_id)
+    if row is None:
+        raise not_found("organisation", uow.organization_id)
+    return row

@@ -111,11 +111,7 @@ def _actor(account_id: str, session_id: str, current: OrganizationView | None) -
 
 async def own_organization(uow: UnitOfWork) -> Organization:
     """The organisation that the work is bound to. Needs organization.read."""
-    uow.actor.require(Capability.ORGANIZATION_READ)
-    row = await uow.get(Organization, uow.organization_id)
-    if row is None:
-        raise not_found("organisation", uow.organization_id)
-    return row
+    return await policies.own_organization(uow, Capability.ORGANIZATION_READ)
 
 
 @dataclass(frozen=True, slots=True)

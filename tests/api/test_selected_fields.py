@@ -11,6 +11,7 @@ from services.core.crossing import Reason, crossing
 from services.metering.service import ensure_platform_meters
 from tests.api.conftest import Api, problem
 
+MOVING = {"/staff/health"}  # measured anew each time: only its fields are compared
 NEEDS = {"/mailbox": "address=ana@example.com"}
 
 
@@ -39,9 +40,11 @@ async def test_every_read_answers_with_the_fields_asked_for(api: Api, operator: 
         )
 
         rows = whole.get("data", [whole])
-        assert answer.json().get("data", [answer.json()]) == [
-            {name: row[name] for name in row if name in (first, last)} for row in rows
-        ], path
+        given = answer.json().get("data", [answer.json()])
+        expected = [{name: row[name] for name in row if name in (first, last)} for row in rows]
+        if path in MOVING:
+            given, expected = [sorted(row) for row in given], [sorted(row) for row in expected]
+        assert given == expected, path
         assert {**whole, "data": 0} == {**answer.json(), "data": 0} or "data" not in whole
         assert refused["details"]["fields"] == parameter["schema"]["items"]["enum"]
         asked += 1
