@@ -16,7 +16,9 @@ from matrix_app.api.v1 import (
     audit,
     doors,
     figures,
+    invitations,
     keys,
+    members,
     models,
     operations,
     organizations,
@@ -92,7 +94,20 @@ def _rest() -> FastAPI:
     )
     rest.state.rates = Rates()
     errors.install(rest)
-    for module in (doors, organizations, keys, models, requests, figures, usage, staff, audit, operations):
+    for module in (
+        doors,
+        organizations,
+        members,
+        invitations,
+        keys,
+        models,
+        requests,
+        figures,
+        usage,
+        staff,
+        audit,
+        operations,
+    ):
         rest.include_router(module.router)
         errors.know_methods(rest, module.router)
     document.describe(rest)

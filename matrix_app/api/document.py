@@ -28,7 +28,9 @@ an `ETag`. `/docs/api` explains all of it, with examples."""
 
 TAGS = {
     "session": "Signing up, signing in and out, and who one is",
-    "organizations": "The organisations one belongs to, and their people",
+    "organizations": "The organisations one belongs to",
+    "members": "The people of the organisation, and what each may do",
+    "invitations": "Inviting people into the organisation, and joining one",
     "keys": "API keys of the organisation one works in",
     "models": "Models on offer and what they cost",
     "requests": "Calls of the gateway, one by one",

@@ -13,9 +13,7 @@ from models.identity import Organization
 from models.types import Role
 from services.core.errors import RateLimited
 from services.core.settings import settings
-from tests.api.conftest import ADDRESS, Api, problem
-from tests.integration.walk.operations import How, declared
-from tests.integration.walk.victim import furnish
+from tests.api.conftest import Api, problem
 
 STATE = re.compile(r'"requests";r=(\d+);t=(\d+)')
 
@@ -36,7 +34,6 @@ def strict(environment: pytest.MonkeyPatch) -> None:
 async def test_every_door_says_how_often_one_may_ask(
     api: Api, acme: Organization, operators: Organization
 ) -> None:
-    victim = await furnish(api.world, "Victim")
     clients: dict[str, AsyncClient] = {
         "stranger": api.client(),
         "key": await api.key_client(acme),
@@ -44,13 +41,13 @@ async def test_every_door_says_how_often_one_may_ask(
     }
     silent: list[str] = []
     for who, client in clients.items():
-        for operation in declared(api.contract.document):
-            if not operation.path.startswith("/api/") or operation.name == "sign_out":
+        for path, operations in api.contract.document["paths"].items():
+            if path == "/session/sign-out":
                 continue
-            given = operation.attempt(victim, How.BARE)
-            answer = await client.request(**{**given, "url": f"{ADDRESS}{given['url']}"})
-            if not STATE.fullmatch(answer.headers.get("ratelimit", "")):
-                silent.append(f"{operation} to a {who}: {answer.status_code}")
+            for method in operations:
+                answer = await client.request(method, re.sub(r"\{\w+\}", "nobody", path)[1:])
+                if not STATE.fullmatch(answer.headers.get("ratelimit", "")):
+                    silent.append(f"{method} {path} to a {who}: {answer.status_code}")
     assert not silent, "\n".join(silent)
     assert "ratelimit" not in (await api.root().get("/healthz")).headers
 

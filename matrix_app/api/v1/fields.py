@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, get_args
 
 import orjson
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from services.core.errors import Invalid
 
+NAME = "fields"
 ROWS = "data"  # where a list keeps its rows
 _NAMES_CHARACTERS_MAX = 1_000
 
@@ -34,7 +36,7 @@ class Selectable:
         whose = "of each row" if self.row else "of the answer"
         return {
             "in": "query",
-            "name": "fields",
+            "name": NAME,
             "required": False,
             "description": f"Only these fields {whose}, with commas between: {', '.join(self.names)}",
             "schema": {
@@ -51,7 +53,7 @@ class Selectable:
         """What was asked for; None for everything. Raises Invalid, with the list of what there is."""
         if b"fields=" not in request.scope["query_string"]:
             return None
-        said = request.query_params.getlist("fields")
+        said = request.query_params.getlist(NAME)
         if not said:  # it was the end of another name
             return None
         text = ",".join(said)
@@ -60,7 +62,7 @@ class Selectable:
         if unknown or len(text) > _NAMES_CHARACTERS_MAX:
             raise Invalid(
                 f"There is no field {unknown[0][:64]!r} here." if unknown else "That is no list of fields.",
-                field="fields",
+                field=NAME,
                 next_step=f"Choose among: {', '.join(self.names)}.",
                 code="unknown_field",
                 fields=list(self.names),
@@ -69,12 +71,12 @@ class Selectable:
 
     def only(self, wanted: frozenset[str], response: Response) -> Response:
         """`response` with nothing but the fields wanted. Raises Invalid for an answer that is not JSON."""
-        if not response.body:
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
             return response
         if not response.headers.get("content-type", "").startswith("application/json"):
             raise Invalid(
                 "Fields can be chosen of JSON answers only.",
-                field="fields",
+                field=NAME,
                 next_step="Leave `fields` out, or ask for JSON.",
             )
         document = orjson.loads(bytes(response.body))

@@ -10,6 +10,7 @@ import orjson
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from fastapi.utils import deep_dict_update
 
 from matrix_app.api.deps import caller, member
 from matrix_app.api.errors import PROBLEM_JSON
@@ -62,7 +63,9 @@ class _StrictRequest(Request):
 class StrictRoute(APIRoute):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.openapi_extra = self._parts() | (self.openapi_extra or {})
+        parts = self._parts()
+        deep_dict_update(parts, self.openapi_extra or {})
+        self.openapi_extra = parts
         self.responses = failures(*sorted(self._failures())) | self.responses
 
     @cached_property
