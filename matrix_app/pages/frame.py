@@ -65,6 +65,7 @@ def _session() -> Session:
         account_items=(
             {"label": t("nav.account"), "href": "/account", "icon": "user-round"},
             {"label": t("nav.new_organization"), "href": "/welcome", "icon": "plus"},
+            {"label": t("api_docs.link"), "href": "/docs/api", "icon": "code-xml"},
         ),
         switch_url="/api/v1/session/organization",
         sign_out_url="/api/v1/session/sign-out",

@@ -22,9 +22,11 @@ from matrix_app.api.deps import (
     set_challenge_cookie,
     set_device_cookie,
     set_session_cookie,
+    stranger,
 )
 from matrix_app.api.edge import BODY_BYTES_MAX
 from matrix_app.api.v1.organizations import OrganizationShown
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.settings import settings
 from services.identity import accounts, sessions
@@ -34,7 +36,7 @@ from services.notify import queries as mailbox
 
 router = resource("session")
 CODE_PAGE = "/sign-in/code"
-from_own_page = [Depends(require_known_origin)]
+from_own_page = [Depends(stranger), Depends(require_known_origin)]
 
 
 # No bound here: how long is too long is for services/identity to say, with a better sentence.
@@ -128,7 +130,7 @@ async def confirm(request: Request, response: Response, body: Confirmation) -> C
     return ConfirmedShown.model_validate(confirmed)
 
 
-@router.post("/session", status_code=201, dependencies=from_own_page, responses=_CODE_NEEDED)
+@router.post("/session", status_code=201, dependencies=from_own_page, responses=failures(401) | _CODE_NEEDED)
 async def sign_in(request: Request, response: Response, body: SignIn) -> SessionShown | CodeNeeded:
     """Sign in; the session is a cookie that scripts cannot read. Some accounts ask for a code, too."""
     client = client_of(request)
@@ -166,7 +168,7 @@ def _let_in(response: Response, opened: sessions.OpenedSession, client: Client) 
     set_device_cookie(response, client, opened.account_id)
 
 
-@router.post("/session/sign-out", status_code=204)
+@router.post("/session/sign-out", status_code=204, dependencies=[Depends(stranger)])
 async def sign_out(request: Request, response: Response) -> None:
     """End the session of the cookie, if there is one."""
     require_own_page(request)
@@ -180,7 +182,7 @@ class Switch(Body):
     organization_id: str = Field(max_length=100)
 
 
-@router.post("/session/organization")
+@router.post("/session/organization", responses=failures(404))
 async def switch_organization(
     request: Request, response: Response, who: Person, body: Switch
 ) -> SessionShown:
@@ -235,7 +237,7 @@ class Mailbox(Shown):
     data: list[MailShown]
 
 
-@router.get("/mailbox")
+@router.get("/mailbox", responses=failures(404), dependencies=[Depends(stranger)])
 async def mails(address: str) -> Mailbox:
     """Mail to an address that demo mode kept instead of sending. Not found in production."""
     found = await mailbox.mails_for(address, mode=settings().mode)

@@ -58,6 +58,7 @@ QUERY: dict[str, Maker] = {
     "bom": _plain("true"),
     "cursor": _plain(LEAVE_OUT),  # of another tenant or query: tests/api/test_hostile_input.py
     "currency": _plain("USD"),
+    "fields": _plain(LEAVE_OUT),  # of any read: tests/api/test_selected_fields.py
     "format": _plain("csv"),
     "from": lambda _: (datetime.now(UTC) - timedelta(hours=6)).isoformat(),
     "granularity": _plain("hour"),
