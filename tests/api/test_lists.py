@@ -6,12 +6,14 @@ import csv
 import io
 from typing import Any
 
+import psycopg
 import pytest
 from httpx import AsyncClient
 
 from models.identity import Organization
 from models.types import Role
 from services.core import listing_sql
+from services.core.database import libpq_url
 from tests.api.conftest import Api, problem
 from tests.listings import every_listing
 
@@ -91,6 +93,17 @@ async def test_a_file_holds_all_rows_and_shows_formulas_as_text(
     few = await client.get("keys", params={"format": "csv", "name[contains]": "lap"})
     assert len(list(csv.DictReader(io.StringIO(few.text)))) == 2
     problem(await client.get("keys?format=csv&sort=nonsense"), 422, "invalid_filter")
+
+
+async def test_filters_that_take_too_long_are_refused_with_a_way_out(
+    client: AsyncClient, owner_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing_sql, "READ_S_MAX", 0.2)
+    async with await psycopg.AsyncConnection.connect(libpq_url(owner_url)) as owner:
+        await owner.execute("lock table request in access exclusive mode")
+        for way in ("json", "csv"):
+            answer = await client.get("requests", params={"latency_ms[gt]": 1, "format": way})
+            assert "by time" in problem(answer, 422, "list_too_slow")["next_step"]
 
 
 async def test_the_document_names_every_filter_with_its_type(api: Api) -> None:

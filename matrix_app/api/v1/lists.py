@@ -137,7 +137,9 @@ async def answer(
                 data=[shown.model_validate(row) for row in found.rows],
                 next_cursor=cursor_for(listing.name, bound, [found.next.text]) if found.next else None,
             )
-    return _file(listing, listing_sql.batches(work, query), mark=asked.bom)
+    batches = listing_sql.batches(work, query)
+    # What cannot be read at all is answered as a problem, not as a file that breaks off.
+    return _file(listing, await anext(batches), batches, mark=asked.bom)
 
 
 def _beside(route: APIRoute, listing: Listing[Any]) -> set[str]:
@@ -156,12 +158,14 @@ def _wants_csv(request: Request, asked: Asking) -> bool:
     return asked.format == "csv" or (asked.format is None and accepted == listing_csv.CONTENT_TYPE)
 
 
-def _file(listing: Listing[Any], batches: AsyncIterator[tuple[Any, ...]], *, mark: bool) -> Response:
+def _file(
+    listing: Listing[Any], first: tuple[Any, ...], rest: AsyncIterator[tuple[Any, ...]], *, mark: bool
+) -> Response:
     """All rows. One that cannot be read breaks the transfer off: half a file never looks like a whole one."""
 
     async def written() -> AsyncIterator[str]:
-        yield listing_csv.header(listing, mark=mark)
-        async for rows in batches:
+        yield listing_csv.header(listing, mark=mark) + listing_csv.lines(listing, first)
+        async for rows in rest:
             yield listing_csv.lines(listing, rows)
 
     headers = {"Content-Disposition": f'attachment; filename="{listing.name}.csv"'}
