@@ -14,6 +14,7 @@ from matrix_app.api.gateway import GatewayApp
 from matrix_app.api.known_keys import KnownKeys
 from matrix_app.api.rates import Rates
 from matrix_app.api.v1 import (
+    account,
     audit,
     doors,
     figures,
@@ -104,6 +105,7 @@ def _rest(known: KnownKeys) -> FastAPI:
     errors.install(rest)
     for module in (
         doors,
+        account,
         organizations,
         members,
         invitations,

@@ -26,7 +26,7 @@ from services.identity import cookies, devices, queries
 from services.identity.accounts import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
-from services.identity.rules import DEVICE_AGE_MAX, SESSION_AGE_MAX
+from services.identity.rules import CHALLENGE_VALID, DEVICE_AGE_MAX, SESSION_AGE_MAX
 
 CSRF_HEADER = "X-Matrix-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -170,6 +170,9 @@ def require_known_origin(request: Request) -> None:
         )
 
 
+from_own_page = [Depends(stranger), Depends(require_known_origin)]  # doors that are open to anyone
+
+
 async def member(who: Annotated[Caller, Depends(caller)]) -> Caller:
     """A caller who works in an organisation. Raises Conflict for a person who has none yet."""
     if who.actor.organization_id is None:
@@ -242,10 +245,21 @@ def _set_cookie(response: Response, name: str, value: str, *, age: timedelta) ->
 
 
 def clear_session_cookie(response: Response) -> None:
-    response.delete_cookie(
-        cookies.session_cookie(settings().public_url),
-        path="/",
-        secure=settings().secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    _clear_cookie(response, cookies.session_cookie(settings().public_url))
+
+
+def challenge_of(request: Request) -> str:
+    """The secret of a sign-in that waits for a code on this browser; empty when there is none."""
+    return request.cookies.get(cookies.challenge_cookie(settings().public_url), "")
+
+
+def set_challenge_cookie(response: Response, challenge: str) -> None:
+    _set_cookie(response, cookies.challenge_cookie(settings().public_url), challenge, age=CHALLENGE_VALID)
+
+
+def clear_challenge_cookie(response: Response) -> None:
+    _clear_cookie(response, cookies.challenge_cookie(settings().public_url))
+
+
+def _clear_cookie(response: Response, name: str) -> None:
+    response.delete_cookie(name, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax")

@@ -63,6 +63,7 @@ def _session() -> Session:
         account_name=SessionState.account_name,
         account_email=SessionState.account_email,
         account_items=(
+            {"label": t("nav.account"), "href": "/account", "icon": "user-round"},
             {"label": t("nav.new_organization"), "href": "/welcome", "icon": "plus"},
             {"label": t("api_docs.link"), "href": "/docs/api", "icon": "code-xml"},
         ),

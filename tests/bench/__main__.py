@@ -37,6 +37,7 @@ BENCHMARKS = (
     "ingest",
     "row_security",
     "api",
+    "table",
 )
 SAVED = Path(__file__).resolve().parents[2] / "build" / "bench"
 

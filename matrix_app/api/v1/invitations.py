@@ -11,7 +11,7 @@ from matrix_app.api.deps import (
     Member,
     Person,
     client_of,
-    require_known_origin,
+    from_own_page,
     session_token_of,
     set_device_cookie,
     set_session_cookie,
@@ -35,7 +35,6 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.identity import invitations, joining, sessions
 
 router = resource("invitations")
-from_own_page = [Depends(stranger), Depends(require_known_origin)]
 
 Token = Annotated[str, Field(max_length=200, description="Out of the link in the mail")]
 
@@ -151,7 +150,7 @@ async def sign_up_by_invitation(
     """Make an account with the invitation's address, join, and sign in. The mail has confirmed the address."""
     client = client_of(request)
     account_id = await joining.sign_up(body.token, name=body.name, password=body.password, client=client)
-    opened = await sessions.open_session(account_id, client=client)
+    opened = await sessions.open_first_session(account_id, client=client)
     set_session_cookie(response, opened.token)
     set_device_cookie(response, client, opened.account_id)
     return SessionShown.model_validate(opened)
