@@ -11,7 +11,7 @@ from matrix_app.api.deps import (
     Member,
     Person,
     client_of,
-    require_known_origin,
+    from_own_page,
     session_token_of,
     set_device_cookie,
     set_session_cookie,
@@ -35,7 +35,6 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.identity import invitations, joining, sessions
 
 router = resource("invitations")
-from_own_page = [Depends(stranger), Depends(require_known_origin)]
 
 Token = Annotated[str, Field(max_length=200, description="Out of the link in the mail")]
 
