@@ -21,7 +21,9 @@ from matrix_app.api.v1 import (
     models,
     operations,
     organizations,
+    projects,
     requests,
+    service_accounts,
     staff,
     usage,
 )
@@ -97,6 +99,8 @@ def _rest() -> FastAPI:
         organizations,
         members,
         invitations,
+        projects,
+        service_accounts,
         keys,
         models,
         requests,

@@ -21,7 +21,10 @@ from services.identity.keys import KEY_STARTS_WITH, SECRET_CHARACTERS
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A key as people see it. `status` is active, expiring (a replaced or dated key), expired or revoked."""
+    """A key as people see it. `status` is active, expiring (a replaced or dated key), expired, revoked, or disabled
+
+    with its service account.
+    """
 
     id: str
     name: str
@@ -37,6 +40,10 @@ class KeyRow:
     replaces_id: str | None
     created_by: str | None
     created_by_name: str
+    project_id: str | None
+    project_name: str
+    service_account_id: str | None
+    service_account_name: str
     created_at: datetime
     version: int
 
@@ -44,28 +51,44 @@ class KeyRow:
 _KEY_ROWS = """
 select k.id, k.name, k.prefix, k.scopes, k.models, k.requests_per_minute, k.tokens_per_minute,
   case when k.revoked_at is not null then 'revoked'
-       when k.expires_at is null then 'active'
        when k.expires_at <= :now then 'expired'
+       when s.disabled_at is not null then 'disabled'
+       when k.expires_at is null then 'active'
        else 'expiring' end as status,
   k.expires_at, k.last_used_at, k.revoked_at, k.replaces_id, k.created_by,
-  coalesce(nullif(a.name, ''), a.email, '') as created_by_name, k.created_at, k.version
-from api_key k left join account a on a.id = k.created_by
+  coalesce(nullif(a.name, ''), a.email, '') as created_by_name,
+  k.project_id, coalesce(p.name, '') as project_name,
+  k.service_account_id, coalesce(s.name, '') as service_account_name, k.created_at, k.version
+from api_key k
+left join account a on a.id = k.created_by
+left join project p on p.id = k.project_id
+left join service_account s on s.id = k.service_account_id
 where k.organization_id = :organization_id
 """
 
 
 async def list_keys(
-    uow: UnitOfWork, *, include_ended: bool = True, before: str | None = None, limit: int = 50
+    uow: UnitOfWork,
+    *,
+    include_ended: bool = True,
+    project_id: str | None = None,
+    service_account_id: str | None = None,
+    before: str | None = None,
+    limit: int = 50,
 ) -> list[KeyRow]:
     """The organisation's keys, newest first, from behind the key `before`. Needs keys.read."""
     uow.actor.require(Capability.KEYS_READ)
     rows = await uow.execute(
         _KEY_ROWS
         + " and (:include_ended or (k.revoked_at is null and (k.expires_at is null or k.expires_at > :now)))"
+        " and (cast(:project_id as text) is null or k.project_id = :project_id)"
+        " and (cast(:service_account_id as text) is null or k.service_account_id = :service_account_id)"
         " and (cast(:before as text) is null or k.id < :before) order by k.id desc limit :limit",
         now=uow.wall_now,
         organization_id=uow.organization_id,
         include_ended=include_ended,
+        project_id=project_id,
+        service_account_id=service_account_id,
         before=before,
         limit=limit,
     )
@@ -115,9 +138,15 @@ class KeyFacts:
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_by: str | None
+    service_account_role: str | None  # None for a key of no service account
+    service_account_disabled: bool
 
     def actor(self) -> Actor:
         capabilities = capabilities_of_scopes(sorted(self.scopes))
+        if self.service_account_role is not None:
+            capabilities &= policies.capabilities_of(
+                self.service_account_role, kind=self.organization_kind, suspended=False
+            )
         if self.suspended:
             capabilities &= policies.READING
         return Actor(self.id, self.organization_id, capabilities)
@@ -132,6 +161,12 @@ class KeyFacts:
             raise Unauthenticated(
                 "This API key has expired.", next_step="Use another key, or create one.", code="key_expired"
             )
+        if self.service_account_disabled:
+            raise Unauthenticated(
+                "The service account of this API key is disabled.",
+                next_step="Have it enabled, or use another key.",
+                code="service_account_disabled",
+            )
         if self.suspended:
             raise Forbidden(
                 "The organisation of this API key is suspended.",
@@ -143,8 +178,10 @@ class KeyFacts:
 _FACTS = """
 select k.id, k.organization_id, o.kind as organization_kind, o.billing_mode,
   o.suspended_at is not null as suspended, o.currency, k.scopes, k.models, k.requests_per_minute,
-  k.tokens_per_minute, k.expires_at, k.revoked_at, k.last_used_at, k.created_by
+  k.tokens_per_minute, k.expires_at, k.revoked_at, k.last_used_at, k.created_by,
+  s.role as service_account_role, s.disabled_at is not null as service_account_disabled
 from api_key k join organization o on o.id = k.organization_id
+left join service_account s on s.id = k.service_account_id
 where k.secret_hash = :hash
 """
 

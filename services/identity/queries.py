@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.database import Database
-from services.core.errors import not_found
+from services.core.errors import StaleVersion, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import policies, rules
@@ -171,6 +172,51 @@ async def member(uow: UnitOfWork, account_id: str) -> Member:
     if row is None:
         raise not_found("member", account_id)
     return Member(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationState:
+    """The organisation's settings."""
+
+    id: str
+    kind: str
+    name: str
+    timezone: str
+    currency: str
+    billing_mode: str
+    version: int
+
+
+async def organization(uow: UnitOfWork) -> OrganizationState:
+    """The actor's organisation. Needs organization.read."""
+    uow.actor.require(Capability.ORGANIZATION_READ)
+    found = await uow.execute(
+        "select id, kind, name, timezone, currency, billing_mode, version from organization where id = :id",
+        id=uow.organization_id,
+    )
+    return OrganizationState(**found.mappings().one())
+
+
+async def changed_meanwhile(
+    uow: UnitOfWork, row_id: str, event_type: str, *, what: str, current: Mapping[str, object]
+) -> StaleVersion:
+    """What to tell somebody who saves over another's change: who it was, when, and what is there now."""
+    found = await uow.execute(
+        "select e.recorded_at, coalesce(nullif(a.name, ''), a.email, k.name, '') as name from event e"
+        " left join account a on a.id = e.actor_id left join api_key k on k.id = e.actor_id"
+        " where e.aggregate_id = :id and e.type = :type order by e.id desc limit 1",
+        id=row_id,
+        type=event_type,
+    )
+    last = found.one_or_none()
+    who = (last.name if last else "") or "Somebody"
+    return StaleVersion(
+        f"{who} changed the {what} meanwhile.",
+        next_step="Compare both, then save again on top of it or take what is there.",
+        current=dict(current),
+        changed_by=who,
+        changed_at=last.recorded_at.isoformat() if last else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from services.core.errors import Invalid, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.metering import queries, rules
+from services.metering.sums import KEYS_OF_PROJECTS
 
 PAGE_ROWS_MAX = 200
 
@@ -54,6 +55,7 @@ class RequestFilter:
 
     models: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
     failed: bool | None = None
     start: datetime | None = None
     end: datetime | None = None
@@ -107,6 +109,7 @@ def _conditions(where: RequestFilter) -> tuple[list[str], dict[str, Any]]:
     given: list[tuple[bool, str, str, Any]] = [
         (bool(where.models), "model = any(:models)", "models", list(where.models)),
         (bool(where.keys), "key_id = any(:keys)", "keys", list(where.keys)),
+        (bool(where.projects), f"key_id = any({KEYS_OF_PROJECTS})", "projects", list(where.projects)),
         (where.failed is not None, "(status >= 400) = :failed", "failed", where.failed),
         (where.start is not None, "started_at >= :start", "start", where.start),
         (where.end is not None, "started_at < :end", "end", where.end),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import Response
+from fastapi import Query, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
@@ -29,6 +29,7 @@ from services.identity.keys import CreatedKey, KeyChanges, Limits
 router = resource("keys", prefix="/keys")
 
 PerMinute = Annotated[int | None, Field(ge=1, le=keys.PER_MINUTE_MAX)]
+OneId = Annotated[str | None, Query(max_length=100, description="An id; only the keys that belong to it")]
 MODELS_MAX = 200
 
 
@@ -42,13 +43,19 @@ class KeyShown(Shown):
     models: list[str] = Field(description="Slugs; empty means every model")
     requests_per_minute: int | None
     tokens_per_minute: int | None
-    status: Literal["active", "expiring", "expired", "revoked"]
+    status: Literal["active", "expiring", "expired", "revoked", "disabled"] = Field(
+        description="`disabled` with its service account"
+    )
     expires_at: AwareDatetime | None
     last_used_at: AwareDatetime | None
     revoked_at: AwareDatetime | None
     replaces_id: str | None
     created_by: str | None
     created_by_name: str
+    project_id: str | None
+    project_name: str
+    service_account_id: str | None
+    service_account_name: str
     created_at: AwareDatetime
     version: int
 
@@ -64,6 +71,10 @@ class NewKey(Body):
     requests_per_minute: PerMinute = None
     tokens_per_minute: PerMinute = None
     expires_at: Instant | None = None
+    project_id: str | None = Field(None, max_length=100, description="For the key's whole life")
+    service_account_id: str | None = Field(
+        None, max_length=100, description="Acts for this service account, at most as far as its role goes"
+    )
 
 
 class ChangedKey(Body):
@@ -84,14 +95,29 @@ class Rotation(Body):
 
 @router.get("")
 async def list_keys(
-    who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS, include_ended: bool = True
+    who: Member,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_ROWS,
+    include_ended: bool = True,
+    project: OneId = None,
+    service_account: OneId = None,
 ) -> Page[KeyShown]:
     """Keys, newest first."""
-    filters = {"organization": who.actor.organization_id, "include_ended": include_ended}
+    filters = {
+        "organization": who.actor.organization_id,
+        "include_ended": include_ended,
+        "project": project,
+        "service_account": service_account,
+    }
     position = position_in("keys", filters, cursor)
     async with unit_of_work(who.actor) as uow:
         rows = await key_queries.list_keys(
-            uow, include_ended=include_ended, before=position[0] if position else None, limit=limit + 1
+            uow,
+            include_ended=include_ended,
+            project_id=project,
+            service_account_id=service_account,
+            before=position[0] if position else None,
+            limit=limit + 1,
         )
     more = len(rows) > limit
     return Page(
@@ -112,6 +138,8 @@ async def create_key(who: Member, body: NewKey, repeat: RepeatOnce) -> Response:
             models=body.models,
             limits=Limits(body.requests_per_minute, body.tokens_per_minute),
             expires_at=body.expires_at,
+            project_id=body.project_id,
+            service_account_id=body.service_account_id,
         )
         return await _with_secret(uow, created)
 

@@ -12,7 +12,7 @@ from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.crossing import Reason, crossing
 from services.core.work import UnitOfWork, unit_of_work
-from services.identity import organizations
+from services.identity import organizations, queries
 
 router = resource("organizations")
 
@@ -74,6 +74,13 @@ async def create_organization(who: Person, body: NewOrganization, repeat: Repeat
 
     work = crossing(Reason.SIGN_IN, actor=who.actor)
     return await repeat.once(work, create, owner=who.account.id)
+
+
+@router.get("/organization")
+async def get_own_organization(who: Member) -> OrganizationState:
+    """The organisation one works in."""
+    async with unit_of_work(who.actor) as uow:
+        return OrganizationState.model_validate(await queries.organization(uow))
 
 
 @router.patch("/organization")

@@ -70,6 +70,7 @@ async def list_requests(
     who: Member,
     key: Names = [],  # noqa: B006 - FastAPI copies it
     model: Names = [],  # noqa: B006
+    project: Names = [],  # noqa: B006
     status: Outcome = None,
     start: From = None,
     end: To = None,
@@ -81,6 +82,7 @@ async def list_requests(
         "organization": who.actor.organization_id,
         "key": key,
         "model": model,
+        "project": project,
         "status": status,
         "from": start,
         "to": end,
@@ -89,6 +91,7 @@ async def list_requests(
     where = RequestFilter(
         models=tuple(model),
         keys=tuple(key),
+        projects=tuple(project),
         failed=None if status is None else status == "failed",
         start=start,
         end=end,
