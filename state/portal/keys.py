@@ -9,8 +9,9 @@ import reflex as rx
 
 from services.core.clock import SystemClock
 from services.core.permissions import Capability
+from services.core.work import UnitOfWork
 from services.gateway import queries as gateway
-from services.identity import key_queries
+from services.identity import key_queries, projects, service_accounts
 from services.identity.key_queries import KeyRow
 from state.base import page_event
 from state.filters import FilteredState
@@ -24,10 +25,12 @@ EXPIRIES_DAYS = (30, 90, 365)
 class KeysState(FilteredState, rx.State):
     """The organisation's keys, what may be chosen for a new one, and which dialog is open for which key."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("ended",)
+    _filter_keys: ClassVar[tuple[str, ...]] = ("ended", "project")
 
     rows: list[dict[str, Any]] = []
     models: list[dict[str, str]] = []
+    projects: list[dict[str, str]] = []
+    service_accounts: list[dict[str, str]] = []
     expiries: list[str] = ["", "", ""]
     chosen: dict[str, Any] = {}
     open_dialog: str = ""
@@ -35,9 +38,16 @@ class KeysState(FilteredState, rx.State):
 
     @page_event(Capability.KEYS_READ, reads=True)
     async def load(self) -> None:
-        with_ended = "ended" in self._show_filters()
+        chosen = self._show_filters()
         async with self._unit_of_work() as uow:
-            rows = await key_queries.list_keys(uow, include_ended=with_ended, limit=KEYS_SHOWN_MAX)
+            rows = await key_queries.list_keys(
+                uow,
+                include_ended="ended" in chosen,
+                project_id=chosen.get("project"),
+                limit=KEYS_SHOWN_MAX,
+            )
+            self.projects = await offered_projects(uow)
+            self.service_accounts = await _offered_accounts(uow)
             offered = await gateway.models(uow)
         self.rows = [_shown(row) for row in rows]
         self.models = [{"id": model.slug, "label": model.name} for model in offered]
@@ -63,6 +73,21 @@ class KeysState(FilteredState, rx.State):
         return KeysState.load
 
 
+async def offered_projects(uow: UnitOfWork) -> list[dict[str, str]]:
+    """Projects to choose from; none for who may not see them."""
+    if not uow.actor.may(Capability.PROJECTS_READ):
+        return []
+    rows = await projects.projects(uow, include_archived=False, limit=projects.PROJECTS_MAX)
+    return [{"id": row.id, "label": row.name} for row in rows]
+
+
+async def _offered_accounts(uow: UnitOfWork) -> list[dict[str, str]]:
+    if not uow.actor.may(Capability.SERVICE_ACCOUNTS_READ):
+        return []
+    rows = await service_accounts.service_accounts(uow, limit=service_accounts.SERVICE_ACCOUNTS_MAX)
+    return [{"id": row.id, "label": row.name} for row in rows if row.disabled_at is None]
+
+
 def _shown(row: KeyRow) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -77,6 +102,8 @@ def _shown(row: KeyRow) -> dict[str, Any]:
         "last_used_at": instant_text(row.last_used_at),
         "created_at": instant_text(row.created_at),
         "created_by": row.created_by_name,
+        "project": row.project_name,
+        "service_account": row.service_account_name,
         "ended": row.status in {"expired", "revoked"},
     }
 

@@ -18,6 +18,7 @@ from state.base import PageState, page_event
 from state.days import midnight, midnight_after
 from state.filters import FilteredState
 from state.format import decimal_text, instant_text
+from state.portal.keys import offered_projects
 
 ROWS_PER_PAGE = 50
 KEYS_OFFERED_MAX = 200
@@ -27,11 +28,12 @@ NEW_ROWS_COUNTED_MAX = 100
 class RequestsState(FilteredState, rx.State):
     """One page of the request log. `newer` counts calls that came after it was read and wait to be shown."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("model", "key", "outcome", "from", "to", "since")
+    _filter_keys: ClassVar[tuple[str, ...]] = ("model", "key", "project", "outcome", "from", "to", "since")
 
     rows: list[dict[str, Any]] = []
     models: list[dict[str, str]] = []
     keys: list[dict[str, str]] = []
+    projects: list[dict[str, str]] = []
     next_cursor: str = ""
     is_first: bool = True
     newer: int = 0
@@ -46,6 +48,7 @@ class RequestsState(FilteredState, rx.State):
                 uow, limit=ROWS_PER_PAGE, after=cursor or None, where=request_filter(chosen, self._zone)
             )
             offered = await gateway.models(uow)
+            self.projects = await offered_projects(uow)
             keys = (
                 await key_queries.list_keys(uow, limit=KEYS_OFFERED_MAX)
                 if self._actor.may(Capability.KEYS_READ)
@@ -88,6 +91,7 @@ def request_filter(chosen: dict[str, str], zone: ZoneInfo) -> RequestFilter:
     return RequestFilter(
         models=(chosen["model"],) if "model" in chosen else (),
         keys=(chosen["key"],) if "key" in chosen else (),
+        projects=(chosen["project"],) if "project" in chosen else (),
         failed=outcomes.get(chosen.get("outcome", "")),
         start=first,
         end=midnight_after(chosen.get("to", ""), zone),

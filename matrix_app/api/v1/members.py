@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
-from matrix_app.api.deps import Member
+from matrix_app.api.deps import Member, client_of, session_token_of, set_session_cookie
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Body,
@@ -17,7 +18,7 @@ from matrix_app.api.v1.shape import (
     resource,
 )
 from services.core.work import UnitOfWork, unit_of_work
-from services.identity import members, queries
+from services.identity import members, queries, sessions
 
 router = resource("members", prefix="/organization")
 
@@ -96,10 +97,13 @@ async def remove_member(who: Member, account_id: str) -> None:
 
 
 @router.post("/leave", status_code=204)
-async def leave(who: Member, body: Leaving) -> None:
-    """End one's own membership of the organisation one works in."""
+async def leave(request: Request, response: Response, who: Member, body: Leaving) -> None:
+    """End one's own membership of the organisation one works in, and work in another of one's, if there is one."""
     async with unit_of_work(who.actor) as uow:
         await members.leave(uow, named=body.name)
+    opened = await sessions.move_on(session_token_of(request), address=client_of(request).address)
+    if opened is not None:
+        set_session_cookie(response, opened.token)
 
 
 async def _shown(uow: UnitOfWork, account_id: str) -> MemberShown:

@@ -68,6 +68,7 @@ def _filters() -> rx.Component:
         [
             Filter("model", "requests.model", options=RequestsState.models),
             Filter("key", "requests.key", options=RequestsState.keys),
+            Filter("project", "projects.one", options=RequestsState.projects, any_text="projects.any"),
             Filter("outcome", "requests.outcome", options=outcomes),
             Filter("from", "requests.from", kind="date"),
             Filter("to", "requests.to", kind="date"),

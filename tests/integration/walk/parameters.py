@@ -140,6 +140,7 @@ ARGUMENTS: dict[str, Maker] = {
 # What pages read from their address, beside ids.
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
+    "archived": _plain("1"),
     "ended": _plain("1"),
     "from": _plain("2026-01-01"),
     "granularity": _plain("hour"),
@@ -151,6 +152,7 @@ ADDRESS: dict[str, Maker] = {
     "object": _of("apikey"),
     "organization": _of("org"),
     "outcome": _plain("ok"),
+    "project": _of("proj"),
     "q": _plain("name-canary"),
     "range": _plain("24h"),
     "since": _plain("2026-01-01T00:00:00+00:00"),
