@@ -37,6 +37,13 @@ class Invalid(MatrixError):
         self.field = field
 
 
+class InvalidFilter(Invalid):
+    """A list was asked for in a way it does not know. `field` is the parameter of the address."""
+
+    code = "invalid_filter"
+    title = "The list cannot be read like this"
+
+
 class Malformed(Invalid):
     status = 400
     code = "malformed_request"

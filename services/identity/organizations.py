@@ -121,15 +121,9 @@ async def update_organization(
 
     The currency stays: what was used has been priced in it.
     """
-    uow.actor.require(Capability.ORGANIZATION_WRITE)
-    row = await uow.get(Organization, uow.organization_id, lock=True)
-    if row is None:
-        raise not_found("organisation", uow.organization_id)
+    row = await policies.own_organization(uow, Capability.ORGANIZATION_WRITE, lock=True)
     if version is not None and version != row.version:
-        current = {"name": row.name, "timezone": row.timezone, "version": row.version}
-        raise await queries.changed_meanwhile(
-            uow, row.id, OrganizationUpdated.type, what="organisation", current=current
-        )
+        raise await queries.changed_meanwhile(uow, row.id, OrganizationUpdated.type, what="organisation")
     changed: list[str] = []
     if name is not None:
         cleaned = rules.clean_text(name, field="name", what="The name")

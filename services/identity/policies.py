@@ -45,6 +45,15 @@ def person(account_id: str, *, session_id: str | None = None) -> Actor:
     return Actor(account_id, None, frozenset(), account_id=account_id, session_id=session_id)
 
 
+async def own_organization(uow: UnitOfWork, capability: Capability, *, lock: bool = False) -> Organization:
+    """The organisation that the work is bound to, if the actor may. Raises Forbidden."""
+    uow.actor.require(capability)
+    row = await uow.get(Organization, uow.organization_id, lock=lock)
+    if row is None:
+        raise not_found("organisation", uow.organization_id)
+    return row
+
+
 async def key_for(uow: UnitOfWork, key_id: str, capability: Capability, *, lock: bool = False) -> ApiKey:
     """The organisation's key, if the actor may. Raises Forbidden, or NotFound also for others' keys."""
     uow.actor.require(capability)

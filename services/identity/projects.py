@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from models.identity import Project
+from services.core import listing_grammar, listing_sql
 from services.core.errors import Conflict, not_found
 from services.core.ids import new_id
+from services.core.listing import Column, Kind, Listing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import keys, policies, queries, rules
@@ -58,14 +60,7 @@ async def update_project(
     """Change what is given. Changing nothing records nothing. Raises StaleVersion, Conflict, Invalid, NotFound."""
     row = await policies.project_for(uow, project_id, Capability.PROJECTS_WRITE)
     if version is not None and version != row.version:
-        current = {
-            "name": row.name,
-            "description": row.description,
-            "version": row.version,
-        }
-        raise await queries.changed_meanwhile(
-            uow, row.id, ProjectUpdated.type, what="project", current=current
-        )
+        raise await queries.changed_meanwhile(uow, row.id, ProjectUpdated.type, what="project")
     wanted: dict[str, str] = {}
     if name is not None:
         wanted["name"] = rules.clean_text(name, field="name", what="The name")
@@ -133,8 +128,8 @@ class ProjectRow:
 
     id: str
     name: str
-    name_key: str
     description: str
+    status: str  # active or archived
     created_at: datetime
     created_by_name: str
     archived_at: datetime | None
@@ -142,49 +137,53 @@ class ProjectRow:
     version: int
 
 
-_ROWS = """
-select p.id, p.name, p.name_key, p.description, p.created_at,
-  coalesce(nullif(a.name, ''), a.email, '') as created_by_name, p.archived_at,
-  (select count(*) from api_key k where k.project_id = p.id and k.organization_id = p.organization_id
-     and k.revoked_at is null and (k.expires_at is null or k.expires_at > :now)) as active_keys, p.version
-from project p left join account a on a.id = p.created_by
-where p.organization_id = :organization_id
-"""
+PROJECTS = Listing(
+    "projects",
+    row=ProjectRow,
+    needs=Capability.PROJECTS_READ,
+    source="project p left join account a on a.id = p.created_by",
+    where="p.organization_id = :organization_id",
+    columns=(
+        Column("id", "p.id", Kind.ID, filterable=True),
+        Column("name", "p.name", sortable=True, filterable=True, folded="p.name_key", fold=rules.sorting_key),
+        Column("description", "p.description"),
+        Column(
+            "status",
+            "case when p.archived_at is null then 'active' else 'archived' end",
+            Kind.ENUM,
+            values=("active", "archived"),
+            filterable=True,
+        ),
+        Column("created_at", "p.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_by_name", "coalesce(nullif(a.name, ''), a.email, '')"),
+        Column("archived_at", "p.archived_at", Kind.INSTANT, nullable=True),
+        Column(
+            "active_keys",
+            "(select count(*) from api_key k where k.project_id = p.id and k.organization_id = p.organization_id"
+            " and k.revoked_at is null and (k.expires_at is null or k.expires_at > :now))",
+            Kind.INTEGER,
+        ),
+        Column("version", "p.version", Kind.INTEGER, exported=False),
+    ),
+    sort="name",
+)
+ACTIVE = ("status", "active")
 
 
 async def projects(
-    uow: UnitOfWork,
-    *,
-    include_archived: bool = True,
-    after: tuple[str, str] | None = None,
-    limit: int = 50,
+    uow: UnitOfWork, *, include_archived: bool = True, limit: int = PROJECTS_MAX
 ) -> list[ProjectRow]:
-    """The organisation's projects by name, from behind `after` = (name_key, id). Needs projects.read."""
-    uow.actor.require(Capability.PROJECTS_READ)
-    rows = await uow.execute(
-        _ROWS + " and (:include_archived or p.archived_at is null)"
-        ' and (p.name_key collate "C", p.id) > (:after_key, :after_id)'
-        ' order by p.name_key collate "C", p.id limit :limit',
-        organization_id=uow.organization_id,
-        now=uow.wall_now,
-        include_archived=include_archived,
-        after_key=after[0] if after else "",
-        after_id=after[1] if after else "",
-        limit=limit,
-    )
-    return [ProjectRow(**row) for row in rows.mappings()]
+    """The organisation's projects by name. Needs projects.read."""
+    query = listing_grammar.read(PROJECTS, [] if include_archived else [ACTIVE])
+    return list((await listing_sql.page(uow, query, limit=limit)).rows)
 
 
 async def project(uow: UnitOfWork, project_id: str) -> ProjectRow:
     """One project. Raises NotFound, also for another organisation's."""
-    uow.actor.require(Capability.PROJECTS_READ)
-    found = await uow.execute(
-        _ROWS + " and p.id = :id", organization_id=uow.organization_id, now=uow.wall_now, id=project_id
-    )
-    row = found.mappings().one_or_none()
-    if row is None:
+    found = await listing_sql.page(uow, listing_grammar.read(PROJECTS, [("id", project_id)]), limit=1)
+    if not found.rows:
         raise not_found("project", project_id)
-    return ProjectRow(**row)
+    return found.rows[0]
 
 
 def _description(text: str) -> str:

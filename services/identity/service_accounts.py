@@ -11,8 +11,10 @@ from datetime import datetime
 
 from models.identity import ServiceAccount
 from models.types import Role
+from services.core import listing_grammar, listing_sql
 from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id
+from services.core.listing import Column, Kind, Listing
 from services.core.permissions import STAFF_ROLES, Capability
 from services.core.work import UnitOfWork
 from services.identity import keys, policies, queries, rules
@@ -76,10 +78,7 @@ async def update_service_account(
     """
     row = await policies.service_account_for(uow, service_account_id, Capability.SERVICE_ACCOUNTS_WRITE)
     if version is not None and version != row.version:
-        current = {"name": row.name, "role": row.role, "version": row.version}
-        raise await queries.changed_meanwhile(
-            uow, row.id, ServiceAccountUpdated.type, what="service account", current=current
-        )
+        raise await queries.changed_meanwhile(uow, row.id, ServiceAccountUpdated.type, what="service account")
     changed: list[str] = []
     if name is not None:
         cleaned = rules.clean_text(name, field="name", what="The name")
@@ -129,8 +128,8 @@ class ServiceAccountRow:
 
     id: str
     name: str
-    name_key: str
     role: str
+    status: str  # active or disabled
     created_at: datetime
     created_by_name: str
     disabled_at: datetime | None
@@ -139,50 +138,58 @@ class ServiceAccountRow:
     version: int
 
 
-_ROWS = """
-select s.id, s.name, s.name_key, s.role, s.created_at, coalesce(nullif(a.name, ''), a.email, '') as created_by_name,
-  s.disabled_at, k.last_used_at, coalesce(k.active, 0) as active_keys, s.version
-from service_account s
-left join account a on a.id = s.created_by
-left join lateral (
-  select max(last_used_at) as last_used_at,
-    count(*) filter (where revoked_at is null and (expires_at is null or expires_at > :now)) as active
-  from api_key where service_account_id = s.id and organization_id = s.organization_id
-) k on true
-where s.organization_id = :organization_id
-"""
+SERVICE_ACCOUNTS = Listing(
+    "service_accounts",
+    row=ServiceAccountRow,
+    needs=Capability.SERVICE_ACCOUNTS_READ,
+    source="service_account s left join account a on a.id = s.created_by",
+    where="s.organization_id = :organization_id",
+    columns=(
+        Column("id", "s.id", Kind.ID, filterable=True),
+        Column("name", "s.name", sortable=True, filterable=True, folded="s.name_key", fold=rules.sorting_key),
+        Column("role", "s.role", Kind.ENUM, values=tuple(ROLES), filterable=True),
+        Column(
+            "status",
+            "case when s.disabled_at is null then 'active' else 'disabled' end",
+            Kind.ENUM,
+            values=("active", "disabled"),
+            filterable=True,
+        ),
+        Column("created_at", "s.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_by_name", "coalesce(nullif(a.name, ''), a.email, '')"),
+        Column("disabled_at", "s.disabled_at", Kind.INSTANT, nullable=True),
+        Column(
+            "last_used_at",
+            "(select max(k.last_used_at) from api_key k where k.service_account_id = s.id"
+            " and k.organization_id = s.organization_id)",
+            Kind.INSTANT,
+            nullable=True,
+        ),
+        Column(
+            "active_keys",
+            "(select count(*) from api_key k where k.service_account_id = s.id"
+            " and k.organization_id = s.organization_id and k.revoked_at is null"
+            " and (k.expires_at is null or k.expires_at > :now))",
+            Kind.INTEGER,
+        ),
+        Column("version", "s.version", Kind.INTEGER, exported=False),
+    ),
+    sort="name",
+)
 
 
-async def service_accounts(
-    uow: UnitOfWork, *, after: tuple[str, str] | None = None, limit: int = 50
-) -> list[ServiceAccountRow]:
-    """The organisation's service accounts by name, from behind `after` = (name_key, id)."""
-    uow.actor.require(Capability.SERVICE_ACCOUNTS_READ)
-    rows = await uow.execute(
-        _ROWS + ' and (s.name_key collate "C", s.id) > (:after_key, :after_id)'
-        ' order by s.name_key collate "C", s.id limit :limit',
-        organization_id=uow.organization_id,
-        now=uow.wall_now,
-        after_key=after[0] if after else "",
-        after_id=after[1] if after else "",
-        limit=limit,
-    )
-    return [ServiceAccountRow(**row) for row in rows.mappings()]
+async def service_accounts(uow: UnitOfWork, *, limit: int = SERVICE_ACCOUNTS_MAX) -> list[ServiceAccountRow]:
+    """The organisation's service accounts by name. Needs service_accounts.read."""
+    return list((await listing_sql.page(uow, listing_grammar.read(SERVICE_ACCOUNTS, []), limit=limit)).rows)
 
 
 async def service_account(uow: UnitOfWork, service_account_id: str) -> ServiceAccountRow:
     """One service account. Raises NotFound, also for another organisation's."""
-    uow.actor.require(Capability.SERVICE_ACCOUNTS_READ)
-    found = await uow.execute(
-        _ROWS + " and s.id = :id",
-        organization_id=uow.organization_id,
-        now=uow.wall_now,
-        id=service_account_id,
-    )
-    row = found.mappings().one_or_none()
-    if row is None:
+    query = listing_grammar.read(SERVICE_ACCOUNTS, [("id", service_account_id)])
+    found = await listing_sql.page(uow, query, limit=1)
+    if not found.rows:
         raise not_found("service account", service_account_id)
-    return ServiceAccountRow(**row)
+    return found.rows[0]
 
 
 async def _role_to_give(uow: UnitOfWork, role: str) -> Role:

@@ -77,14 +77,14 @@ async def offered_projects(uow: UnitOfWork) -> list[dict[str, str]]:
     """Projects to choose from; none for who may not see them."""
     if not uow.actor.may(Capability.PROJECTS_READ):
         return []
-    rows = await projects.projects(uow, include_archived=False, limit=projects.PROJECTS_MAX)
+    rows = await projects.projects(uow, include_archived=False)
     return [{"id": row.id, "label": row.name} for row in rows]
 
 
 async def _offered_accounts(uow: UnitOfWork) -> list[dict[str, str]]:
     if not uow.actor.may(Capability.SERVICE_ACCOUNTS_READ):
         return []
-    rows = await service_accounts.service_accounts(uow, limit=service_accounts.SERVICE_ACCOUNTS_MAX)
+    rows = await service_accounts.service_accounts(uow)
     return [{"id": row.id, "label": row.name} for row in rows if row.disabled_at is None]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from models.types import OrganizationKind
-from services.core.ids import is_id
+from services.core import listing_grammar, listing_sql
 from services.core.permissions import Capability
 from services.identity import invitations, policies, queries
 from services.identity.invitations import InvitationRow
@@ -44,13 +44,12 @@ class MembersState(FilteredState, rx.State):
         self.operates = kind == OrganizationKind.OPERATOR
         after = self._query.get("after", "")
         async with self._unit_of_work() as uow:
-            found = await queries.members(
-                uow, after=after if is_id(after, "mem") else "", limit=MEMBERS_PER_PAGE + 1
-            )
-            waiting = await invitations.waiting(uow, limit=invitations.OPEN_MAX)
-        rows = found[:MEMBERS_PER_PAGE]
-        self.rows = [self._shown(row) for row in rows]
-        self.next_cursor = rows[-1].membership_id if len(found) > MEMBERS_PER_PAGE else ""
+            query = listing_grammar.read(queries.MEMBERS, [])
+            at = listing_sql.position_of(query, after) if after else None
+            found = await listing_sql.page(uow, query, limit=MEMBERS_PER_PAGE, at=at)
+            waiting = await invitations.waiting(uow)
+        self.rows = [self._shown(row) for row in found.rows]
+        self.next_cursor = found.next.text if found.next else ""
         self.is_first = not after
         self.invited = [_invitation_shown(row) for row in waiting]
 

@@ -28,7 +28,7 @@ class ProjectsState(FilteredState, rx.State):
     async def load(self) -> None:
         with_archived = "archived" in self._show_filters()
         async with self._unit_of_work() as uow:
-            found = await projects.projects(uow, include_archived=with_archived, limit=projects.PROJECTS_MAX)
+            found = await projects.projects(uow, include_archived=with_archived)
         self.rows = [_shown(row) for row in found]
 
     @page_event(Capability.PROJECTS_WRITE)
@@ -68,7 +68,7 @@ def _shown(row: ProjectRow) -> dict[str, Any]:
         "name": row.name,
         "description": row.description,
         "active_keys": row.active_keys,
-        "status": "archived" if row.archived_at else "active",
+        "status": row.status,
         "created_at": instant_text(row.created_at),
         "created_by": row.created_by_name,
         "usage": with_query("/portal/usage", {"project": row.id}),

@@ -23,7 +23,7 @@ class ServiceAccountsState(PageState, rx.State):
     @page_event(Capability.SERVICE_ACCOUNTS_READ, reads=True)
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
-            found = await service_accounts.service_accounts(uow, limit=service_accounts.SERVICE_ACCOUNTS_MAX)
+            found = await service_accounts.service_accounts(uow)
         self.rows = [_shown(row) for row in found]
 
     @page_event(Capability.SERVICE_ACCOUNTS_WRITE)
@@ -55,7 +55,7 @@ def _shown(row: ServiceAccountRow) -> dict[str, Any]:
         "name": row.name,
         "role": row.role,
         "active_keys": row.active_keys,
-        "status": "disabled" if row.disabled_at else "active",
+        "status": row.status,
         "last_used_at": instant_text(row.last_used_at),
         "created_at": instant_text(row.created_at),
         "created_by": row.created_by_name,

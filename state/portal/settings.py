@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from services.core.permissions import Capability
-from services.identity import queries
+from services.identity import policies
 from state.base import PageState, page_event
 
 
@@ -24,7 +24,7 @@ class SettingsState(PageState, rx.State):
     @page_event(Capability.ORGANIZATION_READ, reads=True)
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
-            found = await queries.organization(uow)
+            found = await policies.own_organization(uow, Capability.ORGANIZATION_READ)
         self.name, self.timezone, self.currency = found.name, found.timezone, found.currency
         self.billing_mode, self.organization_id, self.version = found.billing_mode, found.id, found.version
 

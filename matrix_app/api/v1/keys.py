@@ -5,23 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import Query, Response
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Body,
-    Cursor,
-    Instant,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.shape import Body, Instant, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import key_queries, keys
 from services.identity.keys import CreatedKey, KeyChanges, Limits
@@ -29,7 +20,6 @@ from services.identity.keys import CreatedKey, KeyChanges, Limits
 router = resource("keys", prefix="/keys")
 
 PerMinute = Annotated[int | None, Field(ge=1, le=keys.PER_MINUTE_MAX)]
-OneId = Annotated[str | None, Query(max_length=100, description="An id; only the keys that belong to it")]
 MODELS_MAX = 200
 
 
@@ -93,37 +83,10 @@ class Rotation(Body):
     overlap_hours: Annotated[int, Field(ge=0, le=keys.OVERLAP_HOURS_MAX)] = 24
 
 
-@router.get("")
-async def list_keys(
-    who: Member,
-    cursor: Cursor = None,
-    limit: Limit = PAGE_ROWS,
-    include_ended: bool = True,
-    project: OneId = None,
-    service_account: OneId = None,
-) -> Page[KeyShown]:
+@router.get("", **listed(key_queries.KEYS, KeyShown))
+async def list_keys(request: Request, who: Member, asked: Asked) -> Answer:
     """Keys, newest first."""
-    filters = {
-        "organization": who.actor.organization_id,
-        "include_ended": include_ended,
-        "project": project,
-        "service_account": service_account,
-    }
-    position = position_in("keys", filters, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await key_queries.list_keys(
-            uow,
-            include_ended=include_ended,
-            project_id=project,
-            service_account_id=service_account,
-            before=position[0] if position else None,
-            limit=limit + 1,
-        )
-    more = len(rows) > limit
-    return Page(
-        data=[KeyShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("keys", filters, [rows[limit - 1].id]) if more else None,
-    )
+    return await answer(request, key_queries.KEYS, KeyShown, asked, lambda: unit_of_work(who.actor))
 
 
 @router.post("", status_code=201, response_model=KeyWithSecret)
@@ -153,19 +116,25 @@ async def _with_secret(uow: UnitOfWork, created: CreatedKey) -> KeyWithSecret:
 
 @router.get("/{key_id}")
 async def get_key(who: Member, key_id: str) -> KeyShown:
+    """One key."""
     async with unit_of_work(who.actor) as uow:
-        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
+        return await _shown(uow, key_id)
+
+
+async def _shown(uow: UnitOfWork, key_id: str) -> KeyShown:
+    return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
 
 
 @router.patch("/{key_id}")
-async def update_key(who: Member, key_id: str, body: ChangedKey) -> KeyShown:
+async def update_key(who: Member, key_id: str, body: ChangedKey, expected: IfMatch) -> KeyShown:
     """Change name, models or limits."""
     # Null lifts a limit and leaving it out keeps it, so what was sent must be told from what was not.
     sent = body.model_dump(include={"requests_per_minute", "tokens_per_minute"}, exclude_unset=True)
     changes = KeyChanges(name=body.name, models=body.models, **sent)
-    async with unit_of_work(who.actor) as uow:
-        await keys.update_key(uow, key_id, changes, version=body.version)
-        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
+    version = expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _shown(uow, key_id)):
+        await keys.update_key(uow, key_id, changes, version=version)
+        return await _shown(uow, key_id)
 
 
 @router.post("/{key_id}/rotate", status_code=201, response_model=KeyWithSecret)
@@ -180,8 +149,8 @@ async def rotate_key(who: Member, key_id: str, repeat: RepeatOnce, body: Rotatio
 
 
 @router.delete("/{key_id}")
-async def revoke_key(who: Member, key_id: str) -> KeyShown:
+async def revoke_key(who: Member, key_id: str, expected: IfMatch) -> KeyShown:
     """End a key at once and for good."""
-    async with unit_of_work(who.actor) as uow:
-        await keys.revoke_key(uow, key_id)
-        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _shown(uow, key_id)):
+        await keys.revoke_key(uow, key_id, version=expected.version())
+        return await _shown(uow, key_id)

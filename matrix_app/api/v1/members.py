@@ -6,17 +6,9 @@ from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member, client_of, session_token_of, set_session_cookie
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Body,
-    Cursor,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import members, queries, sessions
 
@@ -45,18 +37,10 @@ class Leaving(Body):
     name: str = Field(description="The organisation's name, so that nobody leaves another than they mean")
 
 
-@router.get("/members")
-async def list_members(who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[MemberShown]:
+@router.get("/members", **listed(queries.MEMBERS, MemberShown))
+async def list_members(request: Request, who: Member, asked: Asked) -> Answer:
     """The people of the organisation one works in, as they joined."""
-    filters = {"organization": who.actor.organization_id}
-    position = position_in("members", filters, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await queries.members(uow, after=position[0] if position else "", limit=limit + 1)
-    more = len(rows) > limit
-    return Page(
-        data=[MemberShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("members", filters, [rows[limit - 1].membership_id]) if more else None,
-    )
+    return await answer(request, queries.MEMBERS, MemberShown, asked, lambda: unit_of_work(who.actor))
 
 
 @router.get("/members/{account_id}")
@@ -66,10 +50,11 @@ async def get_member(who: Member, account_id: str) -> MemberShown:
 
 
 @router.patch("/members/{account_id}")
-async def update_member(who: Member, account_id: str, body: ChangedMember) -> MemberShown:
+async def update_member(who: Member, account_id: str, body: ChangedMember, expected: IfMatch) -> MemberShown:
     """Change a role. It counts from the member's next click on, and their sessions here end."""
-    async with unit_of_work(who.actor) as uow:
-        await members.change_role(uow, account_id, body.role, version=body.version)
+    version = expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _shown(uow, account_id)):
+        await members.change_role(uow, account_id, body.role, version=version)
         return await _shown(uow, account_id)
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from typing import Literal
+
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Body,
-    Cursor,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import projects
 
@@ -28,6 +22,7 @@ class ProjectShown(Shown):
     id: str
     name: str
     description: str
+    status: Literal["active", "archived"]
     created_at: AwareDatetime
     created_by_name: str
     archived_at: AwareDatetime | None
@@ -52,25 +47,10 @@ class Archiving(Body):
     end_keys: bool = Field(description="End the keys that work; without it, a project that has some stays")
 
 
-@router.get("")
-async def list_projects(
-    who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS, include_archived: bool = True
-) -> Page[ProjectShown]:
+@router.get("", **listed(projects.PROJECTS, ProjectShown))
+async def list_projects(request: Request, who: Member, asked: Asked) -> Answer:
     """Projects by name."""
-    filters = {"organization": who.actor.organization_id, "include_archived": include_archived}
-    position = position_in("projects", filters, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await projects.projects(
-            uow,
-            include_archived=include_archived,
-            after=(position[0], position[1]) if position else None,
-            limit=limit + 1,
-        )
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page(
-        data=[ProjectShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("projects", filters, [last.name_key, last.id]) if last else None,
-    )
+    return await answer(request, projects.PROJECTS, ProjectShown, asked, lambda: unit_of_work(who.actor))
 
 
 @router.post("", status_code=201, response_model=ProjectShown)
@@ -91,10 +71,15 @@ async def get_project(who: Member, project_id: str) -> ProjectShown:
 
 
 @router.patch("/{project_id}")
-async def update_project(who: Member, project_id: str, body: ChangedProject) -> ProjectShown:
+async def update_project(
+    who: Member, project_id: str, body: ChangedProject, expected: IfMatch
+) -> ProjectShown:
     """Change name or description."""
-    async with unit_of_work(who.actor) as uow:
-        await projects.update_project(uow, project_id, **body.model_dump())
+    version = expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _shown(uow, project_id)):
+        await projects.update_project(
+            uow, project_id, name=body.name, description=body.description, version=version
+        )
         return await _shown(uow, project_id)
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from typing import Literal
+
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Body,
-    Cursor,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import service_accounts
 
@@ -28,6 +22,7 @@ class ServiceAccountShown(Shown):
     id: str
     name: str
     role: str
+    status: Literal["active", "disabled"]
     created_at: AwareDatetime
     created_by_name: str
     disabled_at: AwareDatetime | None
@@ -49,21 +44,15 @@ class ChangedServiceAccount(Body):
     version: int | None = Field(None, description="Refuse if somebody changed the account since this version")
 
 
-@router.get("")
-async def list_service_accounts(
-    who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS
-) -> Page[ServiceAccountShown]:
+@router.get("", **listed(service_accounts.SERVICE_ACCOUNTS, ServiceAccountShown))
+async def list_service_accounts(request: Request, who: Member, asked: Asked) -> Answer:
     """Service accounts by name."""
-    filters = {"organization": who.actor.organization_id}
-    position = position_in("service_accounts", filters, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await service_accounts.service_accounts(
-            uow, after=(position[0], position[1]) if position else None, limit=limit + 1
-        )
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page(
-        data=[ServiceAccountShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("service_accounts", filters, [last.name_key, last.id]) if last else None,
+    return await answer(
+        request,
+        service_accounts.SERVICE_ACCOUNTS,
+        ServiceAccountShown,
+        asked,
+        lambda: unit_of_work(who.actor),
     )
 
 
@@ -86,11 +75,17 @@ async def get_service_account(who: Member, service_account_id: str) -> ServiceAc
 
 @router.patch("/{service_account_id}")
 async def update_service_account(
-    who: Member, service_account_id: str, body: ChangedServiceAccount
+    who: Member, service_account_id: str, body: ChangedServiceAccount, expected: IfMatch
 ) -> ServiceAccountShown:
     """Change name or role; a role counts for its keys at once."""
-    async with unit_of_work(who.actor) as uow:
-        await service_accounts.update_service_account(uow, service_account_id, **body.model_dump())
+    version = expected.version(body.version)
+    async with (
+        unit_of_work(who.actor) as uow,
+        showing_current(lambda: _shown(uow, service_account_id)),
+    ):
+        await service_accounts.update_service_account(
+            uow, service_account_id, name=body.name, role=body.role, version=version
+        )
         return await _shown(uow, service_account_id)
 
 

@@ -8,6 +8,7 @@ from fastapi import Query, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
+from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.models import PriceShown, price_page
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import (
@@ -206,10 +207,27 @@ async def add_upstream(who: AnyCaller, body: NewUpstream, repeat: RepeatOnce) ->
     return await repeat.once(work, add, owner=who.actor.id)
 
 
+@router.get("/upstreams/{upstream_id}")
+async def get_upstream(who: AnyCaller, upstream_id: str) -> UpstreamShown:
+    """One upstream."""
+    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
+        return await _upstream(uow, upstream_id)
+
+
+async def _upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamShown:
+    return UpstreamShown.model_validate(await gateway.staff_upstream(uow, upstream_id))
+
+
 @router.put("/upstreams/{upstream_id}")
-async def change_upstream(who: AnyCaller, upstream_id: str, body: ChangedUpstream) -> UpstreamShown:
+async def change_upstream(
+    who: AnyCaller, upstream_id: str, body: ChangedUpstream, expected: IfMatch
+) -> UpstreamShown:
     """Replace what is said of an upstream."""
-    async with staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow:
+    expected.version(body.version)
+    async with (
+        staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow,
+        showing_current(lambda: _upstream(uow, upstream_id)),
+    ):
         await upstreams.update_upstream(
             uow,
             upstream_id,
@@ -218,7 +236,7 @@ async def change_upstream(who: AnyCaller, upstream_id: str, body: ChangedUpstrea
             api_key=body.api_key,
             allowed_private=settings().allow_private_upstreams,
         )
-        return UpstreamShown.model_validate(await gateway.staff_upstream(uow, upstream_id))
+        return await _upstream(uow, upstream_id)
 
 
 @router.get("/models")
@@ -248,13 +266,30 @@ async def add_model(who: AnyCaller, body: NewModel, repeat: RepeatOnce) -> Respo
     return await repeat.once(work, add, owner=who.actor.id)
 
 
+@router.get("/models/{model_id}")
+async def get_model(who: AnyCaller, model_id: str) -> StaffModelShown:
+    """One model, also one that is switched off."""
+    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
+        return await _model(uow, model_id)
+
+
+async def _model(uow: UnitOfWork, model_id: str) -> StaffModelShown:
+    return StaffModelShown.model_validate(await gateway.staff_model(uow, model_id))
+
+
 @router.put("/models/{model_id}")
-async def change_model(who: AnyCaller, model_id: str, body: ChangedModel) -> StaffModelShown:
+async def change_model(
+    who: AnyCaller, model_id: str, body: ChangedModel, expected: IfMatch
+) -> StaffModelShown:
     """Replace what is said of a model."""
-    async with staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow:
+    expected.version(body.version)
+    async with (
+        staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow,
+        showing_current(lambda: _model(uow, model_id)),
+    ):
         fields = ModelFields(**body.model_dump(exclude={"version"}))
         await upstreams.update_model(uow, model_id, fields, version=body.version)
-        return StaffModelShown.model_validate(await gateway.staff_model(uow, model_id))
+        return await _model(uow, model_id)
 
 
 @router.get("/prices")

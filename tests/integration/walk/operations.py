@@ -48,7 +48,7 @@ class Operation:
 
     @property
     def may_be_repeated(self) -> bool:
-        return any(name in parameters.HEADERS for _, name, _ in self.inputs)
+        return any(name in parameters.HEADERS for where, name, _ in self.inputs if where == "header")
 
     def attempt(self, victim: Victim, how: How) -> dict[str, Any]:
         """Arguments for an HTTP client."""

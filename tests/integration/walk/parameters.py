@@ -61,7 +61,6 @@ QUERY: dict[str, Maker] = {
     "from": lambda _: (datetime.now(UTC) - timedelta(hours=6)).isoformat(),
     "granularity": _plain("hour"),
     "group_by": _plain("key"),
-    "include_archived": _plain("true"),
     "include_ended": _plain("true"),
     "key": _of("apikey"),
     "kind": _plain("client"),
@@ -79,7 +78,11 @@ QUERY: dict[str, Maker] = {
     "type": _plain("api_key."),
 }
 
-HEADERS: dict[str, Maker] = {"Idempotency-Key": lambda victim: victim.repeat_key}
+HEADERS: dict[str, Maker] = {
+    "Idempotency-Key": lambda victim: victim.repeat_key,
+    "If-Match": _plain('"1"'),
+    "If-None-Match": _plain("*"),
+}
 
 BODY: dict[str, Maker] = {
     "aggregation": _plain("count"),

@@ -47,6 +47,9 @@ OF_THE_OPERATOR = {
 FOR_PEOPLE = "for signed-in people"  # what a key is told where only people are let in
 
 
+NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked once
+
+
 @dataclass
 class Walk:
     """One app, and what each of its operations needs: a capability, FOR_PEOPLE, or nothing."""
@@ -99,7 +102,9 @@ async def walk(app: FastAPI, world: World, victim: Victim) -> Walk:
         document = (await client.get("/api/v1/openapi.json")).json()
     cookie = document["components"]["securitySchemes"]["Session"]["name"]
     walk = Walk(app, operations.declared(document), cookie, {})
-    walk.needs = await _needs(walk, await Cast(world, victim).key_without_scopes(), victim)
+    if not NEEDS:
+        NEEDS.update(await _needs(walk, await Cast(world, victim).key_without_scopes(), victim))
+    walk.needs = NEEDS
     return walk
 
 
