@@ -38,6 +38,7 @@ class Organization(Table, table=True):
         sa.CheckConstraint("kind in ('client','partner','developer','operator')", name="kind"),
         sa.CheckConstraint("billing_mode in ('postpaid','prepaid')", name="billing_mode"),
         sa.Index("ix_organization_name_key", "name_key", "id"),
+        sa.Index("ix_organization_created_at", "created_at", "id"),
     )
 
     id: str = id_field()

@@ -23,7 +23,6 @@ TEXTS: dict[str, str] = {
     "audit.filter.organization": "Organisation id",
     "audit.filter.from": "From",
     "audit.filter.to": "Until",
-    "audit.csv": "Download CSV",
     "audit.none": "Nothing happened yet",
     "audit.none_text": "Each change, each sign-in and each look of staff at personal data appears here.",
     "audit.event.account.confirmation_requested": "Asked for another confirmation mail",

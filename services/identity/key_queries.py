@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.core import listing_grammar, listing_sql
+from services.core import listing_sql
 from services.core.actor import Actor
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -92,15 +92,9 @@ KEYS = Listing(
 USABLE = ("status[in]", "active,expiring,disabled")  # what could work, once its service account is enabled
 
 
-async def list_keys(
-    uow: UnitOfWork, *, include_ended: bool = True, project_id: str | None = None, limit: int = 50
-) -> list[KeyRow]:
-    """The organisation's keys, newest first, those of one project if it is named. Needs keys.read."""
-    conditions: list[tuple[str, str]] = [] if include_ended else [USABLE]
-    if project_id is not None:
-        conditions.append(("project_id", project_id))
-    query = listing_grammar.read(KEYS, conditions)
-    return list((await listing_sql.page(uow, query, limit=limit)).rows)
+async def list_keys(uow: UnitOfWork, *, include_ended: bool = True, limit: int = 50) -> list[KeyRow]:
+    """The organisation's keys, newest first. Needs keys.read."""
+    return await listing_sql.select(uow, KEYS, *([] if include_ended else [USABLE]), limit=limit)
 
 
 async def names_of(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, str]:

@@ -8,26 +8,28 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from services.core.clock import SystemClock
+from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.gateway import queries as gateway
 from services.identity import key_queries, projects, service_accounts
 from services.identity.key_queries import KeyRow
 from state.base import page_event
-from state.filters import FilteredState
 from state.format import instant_text
+from state.listed import ListedState
 from state.portal.snippets import first_call
 
-KEYS_SHOWN_MAX = 200
 EXPIRIES_DAYS = (30, 90, 365)
 
 
-class KeysState(FilteredState, rx.State):
+class KeysState(ListedState, rx.State):
     """The organisation's keys, what may be chosen for a new one, and which dialog is open for which key."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("ended", "project")
+    _listing: ClassVar[Listing[Any]] = key_queries.KEYS
+    _file_url: ClassVar[str] = "/api/v1/keys"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("status[in]", "name[contains]", "project_id")
+    _preset: ClassVar[dict[str, str]] = dict([key_queries.USABLE])
 
-    rows: list[dict[str, Any]] = []
     models: list[dict[str, str]] = []
     projects: list[dict[str, str]] = []
     service_accounts: list[dict[str, str]] = []
@@ -38,14 +40,8 @@ class KeysState(FilteredState, rx.State):
 
     @page_event(Capability.KEYS_READ, reads=True)
     async def load(self) -> None:
-        chosen = self._show_filters()
         async with self._unit_of_work() as uow:
-            rows = await key_queries.list_keys(
-                uow,
-                include_ended="ended" in chosen,
-                project_id=chosen.get("project"),
-                limit=KEYS_SHOWN_MAX,
-            )
+            rows = await self._read(uow, key_queries.KEYS)
             self.projects = await offered_projects(uow)
             self.service_accounts = await _offered_accounts(uow)
             offered = await gateway.models(uow)
@@ -102,8 +98,8 @@ def _shown(row: KeyRow) -> dict[str, Any]:
         "last_used_at": instant_text(row.last_used_at),
         "created_at": instant_text(row.created_at),
         "created_by": row.created_by_name,
-        "project": row.project_name,
-        "service_account": row.service_account_name,
+        "project_name": row.project_name,
+        "service_account_name": row.service_account_name,
         "ended": row.status in {"expired", "revoked"},
     }
 

@@ -365,6 +365,6 @@ async def test_another_tenants_ids_are_not_found(api: Api, browser: AsyncClient)
                 "detail": "",
                 "reference": "",
             }
-    assert (await browser.get(f"requests?key={their_key}")).json()["data"] == []
+    assert (await browser.get(f"requests?key_id={their_key}")).json()["data"] == []
     totals = await browser.get(f"usage/totals?meter=pages&key={their_key}")
     assert totals.json()["data"][0]["events"] == 0

@@ -99,7 +99,8 @@ def _described(name: str, column: Column, operator: Operator) -> dict[str, Any]:
     schema = _SCHEMAS.get(column.kind, {"type": "string", "maxLength": listing_grammar.VALUE_CHARACTERS_MAX})
     if column.values:
         schema = {"type": "string", "enum": list(column.values)}
-    parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
+    # The mark tells programs that read the document what is a filter of the list and what is not.
+    parameter: dict[str, Any] = {"name": name, "in": "query", "required": False, "x-filter": operator.value}
     if operator is Operator.IS_NULL:
         schema = {"type": "boolean"}
     elif operator is Operator.IN:

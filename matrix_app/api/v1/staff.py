@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
 
-from fastapi import Query, Response
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.models import PriceShown, price_page
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import (
@@ -123,30 +124,11 @@ class NewPrice(Body):
     valid_from: Instant | None = Field(None, description="Now if left out; never in the past")
 
 
-@router.get("/organizations")
-async def list_organizations(
-    who: AnyCaller,
-    search: Annotated[str, Query(max_length=100)] = "",
-    kind: str | None = None,
-    cursor: Cursor = None,
-    limit: Limit = PAGE_ROWS,
-) -> Page[StaffOrganizationShown]:
+@router.get("/organizations", **listed(queries.ORGANIZATIONS, StaffOrganizationShown))
+async def list_organizations(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """All organisations by name."""
-    filters = {"search": search, "kind": kind}
-    position = position_in("staff.organizations", filters, cursor)
-    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_READ) as uow:
-        rows = await queries.staff_organizations(
-            uow,
-            search=search,
-            kind=kind,
-            after=(position[0], position[1]) if position else None,
-            limit=limit + 1,
-        )
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page(
-        data=[StaffOrganizationShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("staff.organizations", filters, [last.name_key, last.id]) if last else None,
-    )
+    work = partial(staff_work, who, Capability.STAFF_ORGANIZATIONS_READ)
+    return await answer(request, queries.ORGANIZATIONS, StaffOrganizationShown, asked, work)
 
 
 @router.get("/organizations/{organization_id}")
@@ -173,21 +155,11 @@ async def resume(who: AnyCaller, organization_id: str) -> StaffOrganizationShown
         return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
 
 
-@router.get("/upstreams")
-async def list_upstreams(
-    who: AnyCaller, cursor: Cursor = None, limit: Limit = PAGE_ROWS
-) -> Page[UpstreamShown]:
+@router.get("/upstreams", **listed(gateway.UPSTREAMS, UpstreamShown))
+async def list_upstreams(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """Where models run, by name, the built-in server first."""
-    position = position_in("staff.upstreams", {}, cursor)
-    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
-        rows = await gateway.staff_upstreams(
-            uow, after=(position[0], position[1]) if position else None, limit=limit + 1
-        )
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page(
-        data=[UpstreamShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("staff.upstreams", {}, [last.kind, last.name]) if last else None,
-    )
+    work = partial(staff_work, who, Capability.STAFF_UPSTREAMS_READ)
+    return await answer(request, gateway.UPSTREAMS, UpstreamShown, asked, work)
 
 
 @router.post("/upstreams", status_code=201, response_model=UpstreamShown)

@@ -113,9 +113,9 @@ async def test_projects_and_programs_on_their_pages(world: World) -> None:
     assert [(row["name"], row["active_keys"], row["status"]) for row in state.rows] == [
         ("Robot", 1, "active")
     ]
-    owner.at = f"/portal/keys?project={project.id}"
+    owner.at = f"/portal/keys?project_id={project.id}"
     state, _ = await owner.call(KeysState, "load")
-    assert [(row["name"], row["project"], row["service_account"]) for row in state.rows] == [
+    assert [(row["name"], row["project_name"], row["service_account_name"]) for row in state.rows] == [
         ("k", "Search", "Robot")
     ]
     assert [one["label"] for one in state.projects + state.service_accounts] == ["Search", "Robot"]

@@ -14,9 +14,10 @@ from matrix_app.pages.registry import PAGES, Console
 from services.core.permissions import Capability
 from state.base import Access, HandlerNotAsync, PageState, page_event
 from state.filters import FilteredState
+from state.listed import ListedState
 from tests.handlers import handlers, our_states
 
-MIXINS = {PageState, FilteredState}
+MIXINS = {PageState, FilteredState, ListedState}
 
 
 def test_there_are_states_to_look_at() -> None:
