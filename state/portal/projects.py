@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
+from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.identity import projects
 from services.identity.projects import ProjectRow
@@ -51,6 +52,8 @@ class ProjectsState(FilteredState, rx.State):
     async def archive(self, project_id: str) -> Any:
         """The name was typed under the words that its keys stop."""
         self.open_dialog = ""
+        if not is_id(str(project_id), "proj"):
+            return None
         async with self._unit_of_work() as uow:
             await projects.archive_project(uow, project_id, end_keys=True)
         return ProjectsState.load
