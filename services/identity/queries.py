@@ -17,6 +17,7 @@ from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import policies, rules
+from services.identity.policies import account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,22 @@ def _actor(account_id: str, session_id: str, current: OrganizationView | None) -
         session_id=session_id,
         member_suspended=current.member_suspended,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccount:
+    id: str
+    email: str
+    name: str
+    password_changed_at: datetime | None  # None for the password chosen first
+
+
+async def own_account(uow: UnitOfWork) -> OwnAccount:
+    """The account of the person who acts. `uow` crosses tenants (Reason.ACCOUNT). Raises Forbidden for keys."""
+    found = await uow.execute(
+        "select id, email, name, password_changed_at from account where id = :id", id=account_of(uow)
+    )
+    return OwnAccount(**found.mappings().one())
 
 
 @dataclass(frozen=True, slots=True)

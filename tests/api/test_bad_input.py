@@ -113,7 +113,7 @@ CASES: dict[str, Bad] = {
         "sign-up", 422, "password_too_common", json=sign_up(password="Password123")
     ),
     "the address as password": Bad(
-        "sign-up", 422, "password_too_common", json=sign_up(password="New@Example.com")
+        "sign-up", 422, "password_personal", json=sign_up(password="New@Example.com")
     ),
     "NUL in a password": Bad("sign-up", 422, "invalid_input", json=sign_up(password="long enough\0")),
     "no address": Bad("sign-up", 422, "invalid_input", json=sign_up(email="nobody"), pointer="#/email"),

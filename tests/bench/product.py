@@ -33,6 +33,8 @@ _POLL_S = 0.05
 _HIGH_LIMITS = {
     "organization_requests_per_minute": "1000000000",
     "organization_tokens_per_minute": "1000000000",
+    "api_requests_per_minute": "1000000000",
+    "api_network_per_minute": "1000000000",
 }
 
 

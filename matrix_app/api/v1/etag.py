@@ -73,7 +73,7 @@ class Expected:
         return self._version if in_body is None else in_body
 
 
-def _expected(
+def expected(
     said: Annotated[
         str | None,
         Header(
@@ -95,7 +95,7 @@ def _expected(
     return Expected(int(found[1]))
 
 
-IfMatch = Annotated[Expected, Depends(_expected)]
+IfMatch = Annotated[Expected, Depends(expected)]
 
 
 @asynccontextmanager

@@ -45,6 +45,7 @@ async def list_members(request: Request, who: Member, asked: Asked) -> Answer:
 
 @router.get("/members/{account_id}")
 async def get_member(who: Member, account_id: str) -> MemberShown:
+    """One of the people."""
     async with unit_of_work(who.actor) as uow:
         return await _shown(uow, account_id)
 

@@ -66,6 +66,7 @@ async def create_project(who: Member, body: NewProject, repeat: RepeatOnce) -> R
 
 @router.get("/{project_id}")
 async def get_project(who: Member, project_id: str) -> ProjectShown:
+    """One project."""
     async with unit_of_work(who.actor) as uow:
         return await _shown(uow, project_id)
 

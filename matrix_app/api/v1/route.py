@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from functools import cached_property
 from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from fastapi.utils import deep_dict_update
 
+from matrix_app.api.deps import caller, member
 from matrix_app.api.errors import PROBLEM_JSON
 from matrix_app.api.v1 import etag
+from matrix_app.api.v1.fields import Selectable
 
 _FAILURES = {
     400: "The request cannot be read",
     401: "No key, or no session",
     403: "Not allowed",
     404: "Not found, or not yours",
-    405: "Not possible here",
     409: "Contradicts what is there",
     412: "Somebody changed it meanwhile",
     413: "Too large",
@@ -31,12 +35,22 @@ _FAILURES = {
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Problem answers for OpenAPI; all that an operation can give when none are named."""
+    """Problem answers for OpenAPI, beside those that `StrictRoute` finds out by itself."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
-        status: {"description": _FAILURES[status], "content": {PROBLEM_JSON: schema}}
-        for status in statuses or _FAILURES
+        status: {"description": _FAILURES[status], "content": {PROBLEM_JSON: schema}} for status in statuses
     }
+
+
+def calls_of(dependant: Dependant) -> set[Any]:
+    """All that is called before an operation."""
+    return {one.call for one in _all_of(dependant)}
+
+
+def _all_of(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for one in dependant.dependencies:
+        yield from _all_of(one)
 
 
 class _StrictRequest(Request):
@@ -49,26 +63,64 @@ class _StrictRequest(Request):
 class StrictRoute(APIRoute):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        if self._shows_a_row and self.methods == {"GET"}:
-            self.openapi_extra = {
-                "parameters": [etag.IF_NONE_MATCH],
-                "responses": {
-                    "200": {"headers": etag.HEADER},
-                    "304": {"description": "Unchanged", "headers": etag.HEADER},
-                },
-            } | (self.openapi_extra or {})
+        parts = self._parts()
+        deep_dict_update(parts, self.openapi_extra or {})
+        self.openapi_extra = parts
+        self.responses = failures(*sorted(self._failures())) | self.responses
+
+    @cached_property
+    def selectable(self) -> Selectable | None:
+        """What `fields` may name, in reads."""
+        return Selectable.of(self.response_model) if self.methods == {"GET"} else None
+
+    def _parts(self) -> dict[str, Any]:
+        """What the document says of what this class adds to operations."""
+        parameters = [self.selectable.parameter] if self.selectable else []
+        if not (self._shows_a_row and self.methods == {"GET"}):
+            return {"parameters": parameters} if parameters else {}
+        return {
+            "parameters": [*parameters, etag.IF_NONE_MATCH],
+            "responses": {
+                "200": {"headers": etag.HEADER},
+                "304": {"description": "Unchanged", "headers": etag.HEADER},
+            },
+        }
+
+    def _failures(self) -> Iterator[int]:
+        """Statuses that follow from what the operation takes and who may ask for it."""
+        calls = calls_of(self.dependant)
+        writes = self.methods != {"GET"}
+        yield from (400, 429, 431, 500, 503)
+        if caller in calls:
+            yield from (401, 403)
+        elif writes:
+            yield 403  # from a page that is not ours
+        if "{" in self.path:
+            yield 404
+        if member in calls or writes:
+            yield 409
+        if etag.expected in calls:
+            yield 412
+        if self.body_field is not None or "requestBody" in (self.openapi_extra or {}):
+            yield from (413, 415, 422)
+        every = list(_all_of(self.dependant))
+        if self.selectable or any(one.query_params or one.header_params or one.path_params for one in every):
+            yield 422
 
     @property
     def _shows_a_row(self) -> bool:
         """Whether it answers with one row that has a version. What a POST makes is not yet the row as it is read."""
-        return "POST" not in (self.methods or ()) and etag.is_versioned(self.response_model)
+        return self.methods != {"POST"} and etag.is_versioned(self.response_model)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        shows_a_row = self._shows_a_row
+        selectable, shows_a_row = self.selectable, self._shows_a_row
 
         async def strictly(request: Request) -> Response:
+            wanted = selectable.wanted(request) if selectable else None
             response = await handle(_StrictRequest(request.scope, request.receive))
-            return etag.tagged(request, response) if shows_a_row else response
+            if shows_a_row:
+                response = etag.tagged(request, response)
+            return selectable.only(wanted, response) if selectable and wanted else response
 
         return strictly

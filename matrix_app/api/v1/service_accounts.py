@@ -69,6 +69,7 @@ async def create_service_account(who: Member, body: NewServiceAccount, repeat: R
 
 @router.get("/{service_account_id}")
 async def get_service_account(who: Member, service_account_id: str) -> ServiceAccountShown:
+    """One service account."""
     async with unit_of_work(who.actor) as uow:
         return await _shown(uow, service_account_id)
 

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from matrix_app.api.v1.route import StrictRoute, failures
+from matrix_app.api.v1.route import StrictRoute
 from services.core.crypto import vault
 from services.core.errors import Invalid, Malformed
 
@@ -155,7 +155,6 @@ def resource(tag: str, **options: Any) -> APIRouter:
     return APIRouter(
         tags=[tag],
         route_class=StrictRoute,
-        responses=failures(),
         dependencies=[Depends(_refuse_nul)],
         **options,
     )

@@ -12,6 +12,7 @@ from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.models import PriceShown, price_page
 from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Body,
@@ -133,6 +134,7 @@ async def list_organizations(request: Request, who: AnyCaller, asked: Asked) -> 
 
 @router.get("/organizations/{organization_id}")
 async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+    """One organisation. That staff looked at it is in its audit log."""
     async with staff_work(who, Capability.STAFF_ORGANIZATIONS_READ) as uow:
         return StaffOrganizationShown.model_validate(
             await identity_staff.look_at_organization(uow, organization_id)
@@ -226,7 +228,7 @@ async def list_models(
     )
 
 
-@router.post("/models", status_code=201, response_model=StaffModelShown)
+@router.post("/models", status_code=201, response_model=StaffModelShown, responses=failures(404))
 async def add_model(who: AnyCaller, body: NewModel, repeat: RepeatOnce) -> Response:
     """Offer a model to clients."""
 
@@ -277,7 +279,7 @@ async def list_prices(
     return price_page("staff.prices", filters, rows, limit)
 
 
-@router.post("/prices", status_code=201, response_model=PriceShown)
+@router.post("/prices", status_code=201, response_model=PriceShown, responses=failures(404))
 async def set_price(who: AnyCaller, body: NewPrice, repeat: RepeatOnce) -> Response:
     """Let a model cost something from now or a later time on. The price before it ends then."""
 

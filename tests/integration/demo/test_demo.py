@@ -34,7 +34,7 @@ from services.identity import keys
 from services.identity.accounts import Client
 from services.identity.key_queries import find_by_secret
 from services.identity.queries import actor_for_token
-from services.identity.sessions import sign_in
+from services.identity.sessions import OpenedSession, sign_in
 from services.metering import requests
 from tests.checks import assert_rollups_equal_raw
 from tests.conftest import TEMPLATE
@@ -240,6 +240,7 @@ async def test_the_card_opens_every_console(house: House) -> None:
         session = await sign_in(
             email=account["email"], password=account["password"], client=Client("192.0.2.1"), clock=clock
         )
+        assert isinstance(session, OpenedSession)
         signed_in = await actor_for_token(session.token, clock=clock)
         assert signed_in is not None
         assert signed_in.organization is not None

@@ -58,6 +58,7 @@ QUERY: dict[str, Maker] = {
     "bom": _plain("true"),
     "cursor": _plain(LEAVE_OUT),  # of another tenant or query: tests/api/test_hostile_input.py
     "currency": _plain("USD"),
+    "fields": _plain(LEAVE_OUT),  # of any read: tests/api/test_selected_fields.py
     "format": _plain("csv"),
     "from": lambda _: (datetime.now(UTC) - timedelta(hours=6)).isoformat(),
     "granularity": _plain("hour"),
@@ -88,6 +89,7 @@ BODY: dict[str, Maker] = {
     "aggregation": _plain("count"),
     "api_key": _plain("sk-of-the-intruder"),
     "base_url": _plain("https://models.example/v1"),
+    "code": _plain("000000"),
     "connect_timeout_s": _plain(5),
     "context_tokens": _plain(1_000),
     "currency": _plain("USD"),
