@@ -263,6 +263,14 @@ ORGANIZATIONS = Listing(
         Column("created_at", "o.created_at", Kind.INSTANT, sortable=True, filterable=True),
         Column("suspended_at", "o.suspended_at", Kind.INSTANT, nullable=True, filterable=True),
         Column(
+            "status",
+            "case when o.suspended_at is null then 'active' else 'suspended' end",
+            Kind.ENUM,
+            values=("active", "suspended"),
+            operators=(Operator.EQ,),
+            shown=False,
+        ),
+        Column(
             "members",
             "(select count(*) from membership m where m.organization_id = o.id)",
             Kind.INTEGER,

@@ -163,9 +163,9 @@ ADDRESS: dict[str, Maker] = {
     "range": _plain("24h"),
     "started_at[gte]": _plain("2026-01-01T00:00:00Z"),
     "started_at[lt]": _plain(LEAVE_OUT),
-    "state": _plain("all"),
+    "state[in]": _plain("current,ended,planned"),
     "status[in]": _plain("active,expired,expiring,revoked"),
-    "suspended_at[is_null]": _plain("true"),
+    "status": _plain("active"),
     "type": _plain(LEAVE_OUT),
 }
 
