@@ -15,6 +15,7 @@ from matrix_app.api.v1 import (
     audit,
     doors,
     figures,
+    files,
     keys,
     models,
     operations,
@@ -90,7 +91,19 @@ def _rest() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(rest)
-    for module in (doors, organizations, keys, models, requests, figures, usage, staff, audit, operations):
+    for module in (
+        doors,
+        organizations,
+        keys,
+        models,
+        requests,
+        figures,
+        usage,
+        staff,
+        audit,
+        operations,
+        files,
+    ):
         rest.include_router(module.router)
         errors.know_methods(rest, module.router)
     _complete_openapi(rest)

@@ -10,6 +10,7 @@ from matrix_app.worker.schedules import Schedule
 from services.core import heartbeat
 from services.core import retention as of_jobs
 from services.core.relay import Subscriber
+from services.files import retention as of_files
 from services.identity import retention as of_identity
 from services.invariants import check
 from services.metering import rollup
@@ -23,6 +24,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
+    Schedule("retention of files", every_s=300, run=of_files.sweep_files),
     Schedule("retention of the job log", every_s=3_600, run=of_jobs.forget_job_log),
     Schedule("invariants", every_s=check.CHECK_EVERY_S, run=check.check_all),
     Schedule("backup log and files", every_s=30, run=backups.collect_what_is_new),

@@ -291,6 +291,7 @@ def _made(v: Victim) -> Iterator[Table]:
         sha256=b"s",
         created_by=v.owner.id,
         created_at=LONG_AGO,
+        stored_at=LONG_AGO,
         **own,
     )
     yield Task(
