@@ -63,7 +63,10 @@ class ApiKey(Table, table=True):
 
     __tablename__ = "api_key"
     tenant_column: ClassVar[str | None] = "organization_id"
-    __table_args__ = (sa.Index("ix_api_key_organization_id", "organization_id", "id"),)
+    __table_args__ = (
+        sa.Index("ix_api_key_organization_id", "organization_id", "id"),
+        sa.Index("ix_api_key_created_at", "organization_id", "created_at", "id"),
+    )
 
     id: str = id_field()
     organization_id: str = reference("organization.id")

@@ -513,6 +513,7 @@ def create_tables() -> None:
         sa.UniqueConstraint("secret_hash", name=op.f("uq_api_key_secret_hash")),
     )
     op.create_index("ix_api_key_organization_id", "api_key", ["organization_id", "id"], unique=False)
+    op.create_index("ix_api_key_created_at", "api_key", ["organization_id", "created_at", "id"], unique=False)
     op.create_table(
         "membership",
         sa.Column("id", sa.Text(collation="C"), nullable=False),
@@ -609,6 +610,7 @@ def drop_tables() -> None:
     op.drop_table("meter")
     op.drop_index(op.f("ix_membership_account_id"), table_name="membership")
     op.drop_table("membership")
+    op.drop_index("ix_api_key_created_at", table_name="api_key")
     op.drop_index("ix_api_key_organization_id", table_name="api_key")
     op.drop_table("api_key")
     op.drop_index("ix_organization_name_key", table_name="organization")

@@ -51,12 +51,26 @@ def upgrade() -> None:
         run(f"grant {rights} on {table} to matrix_app")
     for table in (*APPLICATION_RIGHTS, *CROSSING_ONLY):
         run(f"grant select, insert, update, delete on {table} to matrix_crossing")
+    show_members()
 
 
-def secure(table: str) -> None:
+def show_members() -> None:
+    """Whoever looks after members sees when each was last here and whether a second step is on, and may end a
+    session that works here: nothing else of what is a person's own."""
+    secure("session")
+    run("grant select (id, account_id, organization_id, last_seen_at, ended_at) on session to matrix_app")
+    run("grant update (ended_at) on session to matrix_app")
+    secure(
+        "authenticator",
+        visible="exists (select from membership m where m.account_id = authenticator.account_id)",
+    )
+    run("grant select (account_id, confirmed_at) on authenticator to matrix_app")
+
+
+def secure(table: str, *, visible: str = IN_SCOPE) -> None:
     run(f"alter table {table} enable row level security")
     run(f"alter table {table} force row level security")
-    run(f"create policy tenant on {table} to matrix_app using ({IN_SCOPE}) with check ({IN_SCOPE})")
+    run(f"create policy tenant on {table} to matrix_app using ({visible}) with check ({visible})")
     run(f"create policy crossing on {table} to matrix_crossing using (true) with check (true)")
     run(f"create policy migration on {table} to current_user using (true) with check (true)")
 
@@ -321,7 +335,12 @@ def create_tables() -> None:
 
 
 def downgrade() -> None:
-
+    for policy in ("tenant", "crossing", "migration"):
+        run(f"drop policy {policy} on session")
+    run("alter table session no force row level security")
+    run("alter table session disable row level security")
+    run("revoke select (id, account_id, organization_id, last_seen_at, ended_at) on session from matrix_app")
+    run("revoke update (ended_at) on session from matrix_app")
     op.drop_column("session", "second_factor")
     op.drop_column("session", "proved_at")
     op.drop_column("membership", "suspended_at")

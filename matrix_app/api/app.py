@@ -16,7 +16,9 @@ from matrix_app.api.v1 import (
     doors,
     figures,
     files,
+    invitations,
     keys,
+    members,
     models,
     operations,
     organizations,
@@ -94,6 +96,8 @@ def _rest() -> FastAPI:
     for module in (
         doors,
         organizations,
+        members,
+        invitations,
         keys,
         models,
         requests,

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from services.core import tracing
-from services.core.errors import Invalid, MatrixError, RateLimited
+from services.core.errors import Invalid, InvalidFilter, MatrixError, RateLimited
 from services.core.logs import get_logger
 
 log = get_logger(__name__)
@@ -98,7 +98,10 @@ def from_matrix_error(error: MatrixError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="Matrix"'
     errors: list[FieldError] = []
     if isinstance(error, Invalid) and error.field:
-        errors = [FieldError(where="body", pointer=_pointer_to(error.field), message=error.message)]
+        of_address = isinstance(error, InvalidFilter)
+        pointer = error.field if of_address else _pointer_to(error.field)
+        where = "query" if of_address else "body"
+        errors = [FieldError(where=where, pointer=pointer, message=error.message)]
     return problem_response(
         error.status,
         error.error_code,

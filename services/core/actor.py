@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from models.types import Role
-from services.core.errors import Forbidden
+from services.core.errors import Forbidden, MembershipSuspended
 from services.core.permissions import ROLE_CAPABILITIES, Capability
 
 SYSTEM = "system"  # the actor of what nobody asked for
@@ -24,6 +25,8 @@ class Actor:
     session_id: str | None = None
     trace_id: str = ""
     address: str = ""  # from where, when a door knows it
+    member_suspended: bool = False  # is let in, to be told so
+    proved_at: datetime | None = None  # when the person last showed who they are; None for a key
 
     def may(self, capability: Capability) -> bool:
         return capability in self.capabilities
@@ -32,6 +35,12 @@ class Actor:
         """Raises Forbidden, naming the capability and who has it."""
         if capability in self.capabilities:
             return
+        if self.member_suspended:
+            raise MembershipSuspended(
+                "Your membership in this organisation is suspended.",
+                next_step="Ask an owner of it, or go on in another of your organisations.",
+                permission=capability.value,
+            )
         holders = ", ".join(sorted(role for role, held in ROLE_CAPABILITIES.items() if capability in held))
         raise Forbidden(
             f"This needs the permission {capability.value!r}, which your role or key does not have.",

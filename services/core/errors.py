@@ -37,6 +37,13 @@ class Invalid(MatrixError):
         self.field = field
 
 
+class InvalidFilter(Invalid):
+    """A list was asked for in a way it does not know. `field` is the parameter of the address."""
+
+    code = "invalid_filter"
+    title = "The list cannot be read like this"
+
+
 class Malformed(Invalid):
     status = 400
     code = "malformed_request"
@@ -53,6 +60,13 @@ class Forbidden(MatrixError):
     status = 403
     code = "not_allowed"
     title = "Your role does not allow this"
+
+
+class MembershipSuspended(Forbidden):
+    """The person is a member still, and may do nothing here until an owner says otherwise."""
+
+    code = "membership_suspended"
+    title = "Your membership is suspended"
 
 
 class NotFound(MatrixError):

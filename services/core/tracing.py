@@ -14,9 +14,11 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, ExceptionContext
 
+_W3C = TraceContextTextMapPropagator()
 _provider: TracerProvider | None = None
 _tracer: trace.Tracer | None = None
 _trace_id: ContextVar[str] = ContextVar("matrix_trace_id", default="")
@@ -50,10 +52,27 @@ def act(name: str, *, continues: str = "", **attributes: str | int | bool) -> Ge
             yield trace_id
         return
     with (
-        _tracer.start_as_current_span(name, context=_caused_by(continues), attributes=attributes) as root,
+        _step(_tracer, name, context=_caused_by(continues), attributes=attributes) as root,
         _known_as(format(root.get_span_context().trace_id, "032x")) as trace_id,
     ):
         yield trace_id
+
+
+@contextmanager
+def _step(tracer: trace.Tracer, name: str, **options: Any) -> Generator[trace.Span, None, None]:
+    """A span that names the kind of error it ended with, and not its words: they may hold what a person typed."""
+    with tracer.start_as_current_span(
+        name, record_exception=False, set_status_on_exception=False, **options
+    ) as begun:
+        try:
+            yield begun
+        except BaseException as error:
+            _failed(begun, error)
+            raise
+
+
+def _failed(span: trace.Span, error: BaseException) -> None:
+    span.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__name__))
 
 
 @contextmanager
@@ -84,8 +103,20 @@ def span(name: str, **attributes: str | int | bool) -> Generator[None, None, Non
     if _tracer is None:
         yield
         return
-    with _tracer.start_as_current_span(name, attributes=attributes):
+    with _step(_tracer, name, attributes=attributes):
         yield
+
+
+@contextmanager
+def outgoing_call(name: str, **attributes: str | int | bool) -> Generator[dict[str, str], None, None]:
+    """A call of another system: yields the headers by which it can go on with the trace; none without tracing."""
+    if _tracer is None:
+        yield {}
+        return
+    with _step(_tracer, name, kind=trace.SpanKind.CLIENT, attributes=attributes):
+        headers: dict[str, str] = {}
+        _W3C.inject(headers)
+        yield headers
 
 
 def follow_sql(engine: Engine) -> None:
@@ -108,7 +139,7 @@ def follow_sql(engine: Engine) -> None:
         spans = context.connection.info.get("matrix_spans") if context.connection is not None else None
         if spans:
             failed = spans.pop()
-            failed.set_status(trace.Status(trace.StatusCode.ERROR, type(context.original_exception).__name__))
+            _failed(failed, context.original_exception)
             failed.end()
 
 

@@ -212,6 +212,10 @@ class Callers:
         organization = signed_in.organization if signed_in else None
         if signed_in is None or organization is None:
             raise Refusal(Code.SIGN_IN, "Sign in first, or send an API key: 'Authorization: Bearer mx-...'.")
+        if signed_in.actor.member_suspended:
+            raise Refusal(
+                Code.SCOPE, "Your membership in this organisation is suspended. Ask an owner of it."
+            )
         return Caller(
             organization_id=organization.id,
             key_id="",

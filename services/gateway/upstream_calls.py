@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 from aiohttp import ClientResponse, ClientSession, ClientTimeout
 
+from services.core import tracing
 from services.core.logs import get_logger
 from services.core.outgoing import ForbiddenAddress, guarded_session, inside_session
 from services.gateway import rules
@@ -93,13 +94,14 @@ class UpstreamClient:
         for attempt in range(1, CONNECT_RETRIES_MAX + 2):
             call.attempts = attempt
             try:
-                return await self._session(target).post(
-                    target.url(endpoint),
-                    data=body,
-                    headers=target.headers,
-                    timeout=self._timeout(target),
-                    allow_redirects=False,
-                )
+                with tracing.outgoing_call("upstream", upstream=target.id, attempt=attempt) as traced:
+                    return await self._session(target).post(
+                        target.url(endpoint),
+                        data=body,
+                        headers=target.headers | traced if traced else target.headers,
+                        timeout=self._timeout(target),
+                        allow_redirects=False,
+                    )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if attempt > CONNECT_RETRIES_MAX or not _never_connected(error):
                     raise

@@ -81,9 +81,49 @@ class MembershipChanged(DomainEvent):
     role: str
 
 
+class MembershipSuspended(DomainEvent):
+    type: ClassVar[str] = "membership.suspended"
+    account_id: str
+
+
+class MembershipResumed(DomainEvent):
+    type: ClassVar[str] = "membership.resumed"
+    account_id: str
+
+
 class MembershipEnded(DomainEvent):
     type: ClassVar[str] = "membership.ended"
     account_id: str
+
+
+class MembershipLeft(DomainEvent):
+    """The person went by themselves."""
+
+    type: ClassVar[str] = "membership.left"
+    account_id: str
+
+
+class InvitationCreated(DomainEvent):
+    """`aggregate_id` is the invitation's, here and below; `issue` says which of its mails is to be written."""
+
+    type: ClassVar[str] = "invitation.created"
+    role: str
+    issue: int
+
+
+class InvitationResent(DomainEvent):
+    type: ClassVar[str] = "invitation.resent"
+    issue: int
+
+
+class InvitationRevoked(DomainEvent):
+    type: ClassVar[str] = "invitation.revoked"
+
+
+class InvitationAccepted(DomainEvent):
+    type: ClassVar[str] = "invitation.accepted"
+    account_id: str
+    role: str
 
 
 class ApiKeyCreated(DomainEvent):

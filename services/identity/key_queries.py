@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from services.core import listing_grammar, listing_sql
 from services.core.actor import Actor
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.database import Database
 from services.core.errors import Forbidden, Unauthenticated, not_found
+from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability, capabilities_of_scopes
 from services.core.work import UnitOfWork
 from services.identity import policies
@@ -41,35 +43,46 @@ class KeyRow:
     version: int
 
 
-_KEY_ROWS = """
-select k.id, k.name, k.prefix, k.scopes, k.models, k.requests_per_minute, k.tokens_per_minute,
-  case when k.revoked_at is not null then 'revoked'
-       when k.expires_at is null then 'active'
-       when k.expires_at <= :now then 'expired'
-       else 'expiring' end as status,
-  k.expires_at, k.last_used_at, k.revoked_at, k.replaces_id, k.created_by,
-  coalesce(nullif(a.name, ''), a.email, '') as created_by_name, k.created_at, k.version
-from api_key k left join account a on a.id = k.created_by
-where k.organization_id = :organization_id
-"""
+KEYS = Listing(
+    "keys",
+    row=KeyRow,
+    needs=Capability.KEYS_READ,
+    source="api_key k left join account a on a.id = k.created_by",
+    where="k.organization_id = :organization_id",
+    columns=(
+        Column("id", "k.id", Kind.ID, filterable=True),
+        Column("name", "k.name", sortable=True, filterable=True),
+        Column("prefix", "k.prefix", operators=(Operator.EQ,)),
+        Column("scopes", "k.scopes", Kind.LIST),
+        Column("models", "k.models", Kind.LIST),
+        Column("requests_per_minute", "k.requests_per_minute", Kind.INTEGER),
+        Column("tokens_per_minute", "k.tokens_per_minute", Kind.INTEGER),
+        Column(
+            "status",
+            "case when k.revoked_at is not null then 'revoked' when k.expires_at is null then 'active'"
+            " when k.expires_at <= :now then 'expired' else 'expiring' end",
+            Kind.ENUM,
+            values=("active", "expiring", "expired", "revoked"),
+            filterable=True,
+        ),
+        Column("expires_at", "k.expires_at", Kind.INSTANT, nullable=True, sortable=True, filterable=True),
+        Column("last_used_at", "k.last_used_at", Kind.INSTANT, nullable=True, sortable=True, filterable=True),
+        Column("revoked_at", "k.revoked_at", Kind.INSTANT, nullable=True),
+        Column("replaces_id", "k.replaces_id", Kind.ID, nullable=True),
+        Column("created_by", "k.created_by", Kind.ID, nullable=True, filterable=True),
+        Column("created_by_name", "coalesce(nullif(a.name, ''), a.email, '')"),
+        Column("created_at", "k.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("version", "k.version", Kind.INTEGER, exported=False),
+    ),
+    sort="-created_at",
+)
+USABLE = ("status[in]", "active,expiring")
 
 
-async def list_keys(
-    uow: UnitOfWork, *, include_ended: bool = True, before: str | None = None, limit: int = 50
-) -> list[KeyRow]:
-    """The organisation's keys, newest first, from behind the key `before`. Needs keys.read."""
-    uow.actor.require(Capability.KEYS_READ)
-    rows = await uow.execute(
-        _KEY_ROWS
-        + " and (:include_ended or (k.revoked_at is null and (k.expires_at is null or k.expires_at > :now)))"
-        " and (cast(:before as text) is null or k.id < :before) order by k.id desc limit :limit",
-        now=uow.wall_now,
-        organization_id=uow.organization_id,
-        include_ended=include_ended,
-        before=before,
-        limit=limit,
-    )
-    return [KeyRow(**row) for row in rows.mappings()]
+async def list_keys(uow: UnitOfWork, *, include_ended: bool = True, limit: int = 50) -> list[KeyRow]:
+    """The organisation's keys, newest first. Needs keys.read."""
+    query = listing_grammar.read(KEYS, [] if include_ended else [USABLE])
+    return list((await listing_sql.page(uow, query, limit=limit)).rows)
 
 
 async def names_of(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, str]:
@@ -87,14 +100,10 @@ async def names_of(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, str]:
 
 async def get_key(uow: UnitOfWork, key_id: str) -> KeyRow:
     """One key. Raises NotFound, also for another organisation's."""
-    uow.actor.require(Capability.KEYS_READ)
-    found = await uow.execute(
-        _KEY_ROWS + " and k.id = :id", now=uow.wall_now, organization_id=uow.organization_id, id=key_id
-    )
-    row = found.mappings().one_or_none()
+    row = await listing_sql.find(uow, KEYS, key_id)
     if row is None:
         raise not_found("key", key_id)
-    return KeyRow(**row)
+    return row
 
 
 @dataclass(frozen=True, slots=True)

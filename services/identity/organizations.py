@@ -5,12 +5,12 @@ from __future__ import annotations
 from models.identity import Organization
 from models.types import BillingMode, OrganizationKind, Role
 from services.core.database import database
-from services.core.errors import Conflict, Invalid, StaleVersion, not_found
+from services.core.errors import Conflict, StaleVersion, not_found
 from services.core.ids import new_id
-from services.core.permissions import STAFF_ROLES, Capability
+from services.core.permissions import Capability
 from services.core.wakeups import KEYS_CHANGED
 from services.core.work import UnitOfWork
-from services.identity import rules
+from services.identity import policies, rules
 from services.identity.events import (
     MembershipCreated,
     OrganizationCreated,
@@ -32,6 +32,14 @@ async def create_organization(
     if account_id is None:
         raise Conflict("A key belongs to an organisation and cannot found another.", next_step="Sign in.")
     open_kind = rules.require_open_kind(kind)
+    await require_room_for_another(uow, account_id)
+    return await found_organization(
+        uow, owner_id=account_id, kind=open_kind, name=name, timezone=timezone, currency=currency
+    )
+
+
+async def require_room_for_another(uow: UnitOfWork, account_id: str) -> None:
+    """Raises Conflict when a person belongs to as many organisations as anybody may. `uow` crosses tenants."""
     await uow.execute("select from account where id = :id for no key update", id=account_id)
     owned = await uow.execute("select count(*) from membership where account_id = :id", id=account_id)
     if owned.scalar_one() >= rules.ORGANIZATIONS_PER_ACCOUNT_MAX:
@@ -40,9 +48,6 @@ async def create_organization(
             next_step="Use one of them, or leave one.",
             code="too_many_organizations",
         )
-    return await found_organization(
-        uow, owner_id=account_id, kind=open_kind, name=name, timezone=timezone, currency=currency
-    )
 
 
 async def found_organization(
@@ -85,12 +90,7 @@ async def add_member(uow: UnitOfWork, organization: Organization, *, account_id:
 
     Raises Conflict for somebody who is a member already, Invalid for a staff role outside operators.
     """
-    if role in STAFF_ROLES and organization.kind != OrganizationKind.OPERATOR:
-        raise Invalid(
-            f"The role {role.value!r} exists in operator organisations only.",
-            field="role",
-            next_step="Choose owner, admin, billing, developer or viewer.",
-        )
+    role = policies.fitting_role(role, kind=organization.kind)
     added = await uow.execute(
         "insert into membership (id, organization_id, account_id, role, created_at, version)"
         " values (:id, :organization_id, :account_id, :role, :now, 1)"

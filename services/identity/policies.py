@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from models.gateway import ApiKey
+from models.identity import Invitation, Membership, Organization
 from models.types import OrganizationKind, Role
 from services.core.actor import Actor
-from services.core.errors import not_found
+from services.core.errors import Forbidden, Invalid, not_found
 from services.core.permissions import ROLE_CAPABILITIES, STAFF_ROLES, Capability
 from services.core.work import UnitOfWork
 
@@ -49,3 +50,85 @@ async def key_for(uow: UnitOfWork, key_id: str, capability: Capability, *, lock:
     if key is None or key.organization_id != uow.organization_id:
         raise not_found("key", key_id)
     return key
+
+
+async def member_for(uow: UnitOfWork, account_id: str, capability: Capability) -> Membership:
+    """The membership of one of the organisation's people, locked. Raises Forbidden or NotFound."""
+    uow.actor.require(capability)
+    return await own_membership(uow, account_id)
+
+
+async def own_membership(uow: UnitOfWork, account_id: str) -> Membership:
+    """What `account_id` is in the actor's organisation, locked: of the actor, who needs no permission for it,
+
+    or of somebody else after one was asked for. Raises NotFound.
+    """
+    found = await uow.execute(
+        "select id from membership where organization_id = :organization_id and account_id = :account_id",
+        organization_id=uow.organization_id,
+        account_id=account_id,
+    )
+    row = await uow.get(Membership, found.scalar_one_or_none() or "", lock=True)
+    if row is None:
+        raise not_found("member", account_id)
+    return row
+
+
+async def invitation_for(uow: UnitOfWork, invitation_id: str, capability: Capability) -> Invitation:
+    """The organisation's invitation, locked. Raises Forbidden, or NotFound also for others' invitations."""
+    uow.actor.require(capability)
+    row = await uow.get(Invitation, invitation_id, lock=True)
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("invitation", invitation_id)
+    return row
+
+
+async def organization_joined(uow: UnitOfWork, organization_id: str) -> Organization:
+    """The organisation of an invitation that was found by its secret. `uow` crosses tenants."""
+    row = await uow.get(Organization, organization_id)
+    if row is None:
+        raise not_found("organisation", organization_id)
+    return row
+
+
+def leading_roles(kind: str) -> frozenset[Role]:
+    """The roles of which an organisation always keeps one: without them nobody could let anybody in."""
+    operators = {Role.OPERATOR} if kind == OrganizationKind.OPERATOR else set[Role]()
+    return frozenset({Role.OWNER} | operators)
+
+
+def fitting_role(role: str, *, kind: str) -> Role:
+    """The role of that name, if members of such an organisation can have it. Raises Invalid."""
+    if role not in set(Role):
+        raise Invalid(
+            f"There is no role {role[:64]!r}.",
+            field="role",
+            next_step="Choose owner, admin, billing, developer or viewer.",
+        )
+    if Role(role) in STAFF_ROLES and kind != OrganizationKind.OPERATOR:
+        raise Invalid(
+            f"The role {role!r} exists in operator organisations only.",
+            field="role",
+            next_step="Choose owner, admin, billing, developer or viewer.",
+        )
+    return Role(role)
+
+
+def require_may_hand_out(actor: Actor, role: Role, *, kind: str) -> None:
+    """Raises Forbidden when the actor may neither give nor take `role`: it is above what he has himself.
+
+    Owners (in operator organisations operators, too) are made and unmade by their like alone.
+    """
+    leading = leading_roles(kind)
+    if role in leading and actor.role not in leading:
+        raise Forbidden(
+            f"Only an owner makes or unmakes somebody {role.value}.",
+            next_step="Ask an owner of the organisation.",
+            code="owner_needed",
+        )
+    if not ROLE_CAPABILITIES[role] <= actor.capabilities:
+        raise Forbidden(
+            f"The role {role.value!r} may do more than you may.",
+            next_step="Choose another role, or ask somebody who has this one.",
+            code="above_own_role",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ class OrganizationView:
     billing_mode: str
     suspended: bool
     role: str
+    member_suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,12 @@ class SignedIn:
 
 
 _SIGNED_IN = """
-select s.id as session_id, s.last_seen_at, s.expires_at, s.organization_id,
+select s.id as session_id, s.last_seen_at, s.expires_at, s.organization_id, s.proved_at,
   a.id as account_id, a.email, a.name,
   (select coalesce(jsonb_agg(jsonb_build_object(
       'id', o.id, 'kind', o.kind, 'name', o.name, 'timezone', o.timezone, 'currency', o.currency,
-      'billing_mode', o.billing_mode, 'suspended', o.suspended_at is not null, 'role', m.role
+      'billing_mode', o.billing_mode, 'suspended', o.suspended_at is not null, 'role', m.role,
+      'member_suspended', m.suspended_at is not null
     ) order by o.name_key, o.id), '[]')
    from membership m join organization o on o.id = m.organization_id
    where m.account_id = a.id) as organizations
@@ -86,7 +88,7 @@ async def actor_for_token(
     organizations = tuple(OrganizationView(**facts) for facts in row.organizations)
     current = next((o for o in organizations if o.id == row.organization_id), None)
     return SignedIn(
-        actor=_actor(row.account_id, row.session_id, current),
+        actor=replace(_actor(row.account_id, row.session_id, current), proved_at=row.proved_at),
         account=Person(row.account_id, row.email, row.name),
         organization=current,
         organizations=organizations,
@@ -98,24 +100,46 @@ async def actor_for_token(
 def _actor(account_id: str, session_id: str, current: OrganizationView | None) -> Actor:
     if current is None:
         return policies.person(account_id, session_id=session_id)
+    held = policies.capabilities_of(current.role, kind=current.kind, suspended=current.suspended)
     return Actor(
         id=account_id,
         organization_id=current.id,
-        capabilities=policies.capabilities_of(current.role, kind=current.kind, suspended=current.suspended),
+        capabilities=frozenset() if current.member_suspended else held,
         role=Role(current.role) if current.role in set(Role) else None,
         account_id=account_id,
         session_id=session_id,
+        member_suspended=current.member_suspended,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
+    """One person of an organisation. `last_seen_at` is when a session last worked in it, to the minute."""
+
     membership_id: str
     account_id: str
     email: str
     name: str
     role: str
     joined_at: datetime
+    suspended_at: datetime | None
+    last_seen_at: datetime | None
+    two_step: bool
+    active_keys: int  # made by this person, and working
+    version: int
+
+
+_MEMBERS = """
+select m.id as membership_id, a.id as account_id, a.email, a.name, m.role, m.created_at as joined_at,
+  m.suspended_at, m.version,
+  (select max(s.last_seen_at) from session s
+   where s.account_id = m.account_id and s.organization_id = m.organization_id) as last_seen_at,
+  exists (select from authenticator t where t.account_id = m.account_id and t.confirmed_at is not null) as two_step,
+  (select count(*) from api_key k where k.organization_id = m.organization_id and k.created_by = m.account_id
+     and k.revoked_at is null and (k.expires_at is null or k.expires_at > :now)) as active_keys
+from membership m join account a on a.id = m.account_id
+where m.organization_id = :organization_id
+"""
 
 
 async def members(uow: UnitOfWork, *, after: str = "", limit: int = 50) -> list[Member]:
@@ -125,14 +149,28 @@ async def members(uow: UnitOfWork, *, after: str = "", limit: int = 50) -> list[
     """
     uow.actor.require(Capability.MEMBERS_READ)
     rows = await uow.execute(
-        "select m.id as membership_id, a.id as account_id, a.email, a.name, m.role, m.created_at as joined_at"
-        " from membership m join account a on a.id = m.account_id"
-        " where m.organization_id = :organization_id and m.id > :after order by m.id limit :limit",
+        _MEMBERS + " and m.id > :after order by m.id limit :limit",
         organization_id=uow.organization_id,
+        now=uow.wall_now,
         after=after,
         limit=limit,
     )
     return [Member(**row) for row in rows.mappings()]
+
+
+async def member(uow: UnitOfWork, account_id: str) -> Member:
+    """One of the organisation's people. Raises NotFound, also for people of others."""
+    uow.actor.require(Capability.MEMBERS_READ)
+    found = await uow.execute(
+        _MEMBERS + " and m.account_id = :account_id",
+        organization_id=uow.organization_id,
+        now=uow.wall_now,
+        account_id=account_id,
+    )
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise not_found("member", account_id)
+    return Member(**row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,14 @@ from services.identity import rules, throttle
 # A link that was followed once answers the same when it is followed again, so tokens outlive their expiry.
 MAIL_TOKENS_KEPT = timedelta(days=30)
 SIGN_UPS_KEPT = timedelta(days=30)  # of an address that nobody confirms
+INVITATIONS_KEPT = timedelta(days=90)  # after they ended: the address in them is somebody's
 SESSIONS_KEPT = timedelta(days=90)  # after they ended: people look up where they were signed in
 
 
 async def forget_expired(on: Database | None = None, *, clock: Clock | None = None) -> int:
-    """Delete expired answers of repeatable requests, old mail tokens, forgotten attempts, sessions that ended
-
-    long ago and accounts that nobody confirmed. Returns how many rows went, of an account its own only.
+    """Delete expired answers of repeatable requests, old mail tokens, forgotten attempts, sessions and
+    invitations that ended long ago, and accounts that nobody confirmed. Returns how many rows went, of an account
+    its own only.
     """
     async with crossing(Reason.RETENTION, on=on, clock=clock) as uow:
         return (
@@ -39,6 +40,12 @@ async def forget_expired(on: Database | None = None, *, clock: Clock | None = No
                 "least(ended_at, expires_at, last_seen_at + :idle) <= :now - :kept",
                 idle=rules.SESSION_IDLE_MAX,
                 kept=SESSIONS_KEPT,
+            )
+            + await delete(
+                uow,
+                "invitation",
+                "least(accepted_at, revoked_at, expires_at) <= :now - :kept",
+                kept=INVITATIONS_KEPT,
             )
             + await _forget_unconfirmed(uow)
         )

@@ -26,6 +26,8 @@ SESSION_AGE_MAX = timedelta(days=90)
 DEVICE_AGE_MAX = timedelta(days=365)  # since the last sign-in on it
 SESSION_SEEN_EVERY = timedelta(minutes=1)  # `last_seen_at` is no finer than this
 CONFIRMATION_VALID = timedelta(days=2)
+INVITATION_VALID = timedelta(days=7)  # since its newest mail
+PROOF_VALID = timedelta(minutes=10)  # how long nobody is asked again to show who they are
 ORGANIZATIONS_PER_ACCOUNT_MAX = 20
 
 # Only what passes the length rule needs listing; the rest of the usual lists is too short to be chosen.

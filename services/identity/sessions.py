@@ -152,7 +152,8 @@ async def _organization_to_start_in(uow: UnitOfWork, account_id: str) -> str | N
         "select m.organization_id from membership m left join lateral"
         " (select max(s.last_seen_at) as at from session s"
         "   where s.account_id = m.account_id and s.organization_id = m.organization_id) as worked on true"
-        " where m.account_id = :id order by worked.at desc nulls last, m.created_at, m.id limit 1",
+        " where m.account_id = :id order by m.suspended_at is not null, worked.at desc nulls last,"
+        " m.created_at, m.id limit 1",
         id=account_id,
     )
     return found.scalar_one_or_none()

@@ -43,6 +43,9 @@ RESEND = Door("resend", free=3, delay_s=60, delay_s_max=900, forget_s=86_400)
 # By address, asked for by anybody: many networks together must not fill somebody's mailbox. Beyond it mail is left
 # out and nothing is refused.
 MAILS = Door("mails", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
+# By address: many organisations together must not fill a mailbox either. Apart from MAILS, so that inviting somebody
+# cannot keep them from signing up.
+INVITATION_MAILS = Door("mails.invitation", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
 CONFIRM_LINK = Door("confirm.link", free=5, delay_s=2, delay_s_max=300, forget_s=86_400)
 DOORS = (
     SIGN_IN_DEVICE,
@@ -53,6 +56,7 @@ DOORS = (
     SIGN_UP,
     RESEND,
     MAILS,
+    INVITATION_MAILS,
     CONFIRM_LINK,
 )
 

@@ -9,7 +9,7 @@ from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
 from services.core.work import UnitOfWork
-from services.identity import accounts
+from services.identity import accounts, invitations, throttle
 from services.identity.rules import CONFIRMATION_VALID
 from services.notify import texts
 from services.notify.smtp import Outgoing, Smtp, SmtpServer
@@ -28,11 +28,16 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The event that calls for a mail. `token_id` is of a sign-up that waits, empty for a known address."""
+    """The event that calls for a mail. `token_id` is of a sign-up that waits, empty for a known address.
+
+    `invitation_id` and `issue` are of an invitation, which is mailed to somebody without an account perhaps.
+    """
 
     event_id: int
     account_id: str
     token_id: str
+    invitation_id: str = ""
+    issue: int = 0
 
 
 async def send_account_mail(cause: Cause, *, sender: Sender, clock: Clock | None = None) -> None:
@@ -81,7 +86,7 @@ async def _written(uow: UnitOfWork, cause: Cause, sender: Sender) -> Mail | None
     ).scalar_one_or_none()
     if found is not None:
         return await uow.get(Mail, found)
-    letter = await (_confirmation(uow, cause, sender) if cause.token_id else _notice(uow, cause, sender))
+    letter = await _letter_for(uow, cause, sender)
     if letter is None:
         return None
     mail = Mail(
@@ -100,6 +105,31 @@ async def _written(uow: UnitOfWork, cause: Cause, sender: Sender) -> Mail | None
 class _Letter:
     recipient: str
     text: texts.Text
+
+
+async def _letter_for(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:
+    if cause.invitation_id:
+        return await _invitation(uow, cause, sender)
+    return await (_confirmation(uow, cause, sender) if cause.token_id else _notice(uow, cause, sender))
+
+
+async def _invitation(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:
+    """None when it was withdrawn or sent again meanwhile, and beyond what a mailbox must bear."""
+    issued = await invitations.issue(uow, cause.invitation_id, cause.issue)
+    if issued is None:
+        return None
+    mailbox = throttle.Subject(throttle.INVITATION_MAILS, issued.email.casefold())
+    if not await throttle.admits(uow, mailbox):
+        return None
+    text = texts.invitation(
+        invited_by=issued.invited_by_name,
+        organization=issued.organization_name,
+        role=issued.role,
+        public_url=sender.public_url,
+        token=issued.token,
+        expires_at=issued.expires_at,
+    )
+    return _Letter(issued.email, text)
 
 
 async def _confirmation(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:

@@ -11,6 +11,8 @@ from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from urllib.parse import unquote, urlsplit
 
+from services.core import tracing
+
 SMTP_TIMEOUT_S = 20.0
 _PORTS = {"smtp": 587, "smtps": 465}
 
@@ -83,7 +85,8 @@ class Smtp:
     async def send(self, mail: Outgoing) -> None:
         """Raises smtplib.SMTPException or OSError; then the server has not accepted it, as far as we know."""
         message = message_for(mail)
-        await asyncio.to_thread(self._send, message)
+        with tracing.outgoing_call("smtp", host=self._server.host):
+            await asyncio.to_thread(self._send, message)
 
     def _send(self, message: EmailMessage) -> None:
         server = self._server

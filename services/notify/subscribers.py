@@ -18,12 +18,21 @@ async def _mail_to_account(_: UnitOfWork, event: Delivered) -> None:
     await jobs.enqueue(database(), ACCOUNT_MAIL, asdict(cause), dedupe_key=f"{ACCOUNT_MAIL}:{event.id}")
 
 
+async def _mail_to_invited(_: UnitOfWork, event: Delivered) -> None:
+    cause = Cause(
+        event.id, "", "", invitation_id=event.aggregate_id, issue=int(event.payload.get("issue", 0))
+    )
+    await jobs.enqueue(database(), ACCOUNT_MAIL, asdict(cause), dedupe_key=f"{ACCOUNT_MAIL}:{event.id}")
+
+
 MAIL = Subscriber(
     "mail",
     {
         "account.signed_up": _mail_to_account,
         "account.confirmation_requested": _mail_to_account,
         "account.sign_up_repeated": _mail_to_account,
+        "invitation.created": _mail_to_invited,
+        "invitation.resent": _mail_to_invited,
     },
 )
 

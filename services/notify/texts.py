@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote
 
 
@@ -39,5 +40,22 @@ was changed. You can sign in here:
 {public_url}/sign-in
 
 If it was not you, there is nothing to do: whoever it was has not learned that this account exists.
+""",
+    )
+
+
+def invitation(
+    *, invited_by: str, organization: str, role: str, public_url: str, token: str, expires_at: datetime
+) -> Text:
+    return Text(
+        "You are invited to an organisation at Matrix",
+        f"""Hello,
+
+{invited_by} invites you to join \u201c{organization}\u201d at Matrix as {role}. Follow this link to accept:
+
+{public_url}/invitation?token={quote(token)}
+
+It works once, for this address, until {expires_at:%d %B %Y, %H:%M} UTC. If you have no account yet, you make one
+on that page. If you do not know {invited_by}, do nothing.
 """,
     )

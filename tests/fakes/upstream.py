@@ -74,7 +74,8 @@ class Fake:
         body = await request.json()
         faults = faults_of(body["model"])
         tag = _tag(body)
-        self.note(kind="begin", tag=tag, authorization=request.headers.get("Authorization", ""), body=body)
+        heads = {name: request.headers.get(name, "") for name in ("authorization", "traceparent")}
+        self.note(kind="begin", tag=tag, **heads, body=body)
         if refused := await _fail(faults, request):
             return refused
         pieces = min(int(faults.get("pieces", PIECES)), body.get("max_tokens") or 10**9)

@@ -5,23 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Body,
-    Cursor,
-    Instant,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.shape import Body, Instant, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import key_queries, keys
 from services.identity.keys import CreatedKey, KeyChanges, Limits
@@ -82,22 +72,10 @@ class Rotation(Body):
     overlap_hours: Annotated[int, Field(ge=0, le=keys.OVERLAP_HOURS_MAX)] = 24
 
 
-@router.get("")
-async def list_keys(
-    who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS, include_ended: bool = True
-) -> Page[KeyShown]:
+@router.get("", **listed(key_queries.KEYS, KeyShown))
+async def list_keys(request: Request, who: Member, asked: Asked) -> Answer:
     """Keys, newest first."""
-    filters = {"organization": who.actor.organization_id, "include_ended": include_ended}
-    position = position_in("keys", filters, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await key_queries.list_keys(
-            uow, include_ended=include_ended, before=position[0] if position else None, limit=limit + 1
-        )
-    more = len(rows) > limit
-    return Page(
-        data=[KeyShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("keys", filters, [rows[limit - 1].id]) if more else None,
-    )
+    return await answer(request, key_queries.KEYS, KeyShown, asked, lambda: unit_of_work(who.actor))
 
 
 @router.post("", status_code=201, response_model=KeyWithSecret)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from fastapi import Response
@@ -10,20 +9,10 @@ from pydantic import Field
 
 from matrix_app.api.deps import Member, Person
 from matrix_app.api.v1.repeat import RepeatOnce
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Body,
-    Cursor,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.crossing import Reason, crossing
 from services.core.work import UnitOfWork, unit_of_work
-from services.identity import organizations, queries
+from services.identity import organizations
 
 router = resource("organizations")
 
@@ -37,6 +26,7 @@ class OrganizationShown(Shown):
     billing_mode: str
     suspended: bool
     role: str = Field(description="Of the one who asks; empty for a key")
+    member_suspended: bool = Field(False, description="Whether the one who asks is kept out of it")
 
 
 class Organizations(Shown):
@@ -68,14 +58,6 @@ class OrganizationState(Shown):
     version: int
 
 
-class MemberShown(Shown):
-    account_id: str
-    email: str
-    name: str
-    role: str
-    joined_at: datetime
-
-
 @router.get("/organizations")
 async def my_organizations(who: Person) -> Organizations:
     """All organisations one belongs to, by name."""
@@ -101,17 +83,3 @@ async def update_organization(who: Member, body: OrganizationChanges) -> Organiz
         return OrganizationState.model_validate(
             await organizations.update_organization(uow, **body.model_dump())
         )
-
-
-@router.get("/organization/members")
-async def members(who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[MemberShown]:
-    """The people of the organisation one works in, as they joined."""
-    filters = {"organization": who.actor.organization_id}
-    position = position_in("members", filters, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await queries.members(uow, after=position[0] if position else "", limit=limit + 1)
-    more = len(rows) > limit
-    return Page(
-        data=[MemberShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("members", filters, [rows[limit - 1].membership_id]) if more else None,
-    )

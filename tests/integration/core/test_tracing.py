@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from services.core import database as databases
 from services.core import jobs, tracing
 from services.core.actor import system
 from services.core.database import Database
 from services.core.work import unit_of_work
+from tests.fakes.collector import Collector, collecting
 from tests.world import World
 
 DONE = asyncio.Event()
@@ -27,33 +25,15 @@ async def _traced(payload: dict[str, Any]) -> None:
         DONE.set()
 
 
-class _Collector(BaseHTTPRequestHandler):
-    spans: list[Any]
-
-    def do_POST(self) -> None:
-        request = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
-        self.spans += [s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        return None
-
-
 @pytest.fixture
-def spans() -> Iterator[list[Any]]:
-    _Collector.spans = []
-    server = HTTPServer(("127.0.0.1", 0), _Collector)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    tracing.start("test", f"http://127.0.0.1:{server.server_port}")
-    yield _Collector.spans
-    tracing.stop()
-    server.shutdown()
-    server.server_close()
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        tracing.start("test", collector.address)
+        yield collector
+        tracing.stop()
 
 
-async def test_one_trace_from_door_to_job(spans: list[Any], database: Database, world: World) -> None:
+async def test_one_trace_from_door_to_job(collector: Collector, database: Database, world: World) -> None:
     organization = await world.organization()
     traced = databases.connect(database.url, pool_size=2)
     DONE.clear()
@@ -70,7 +50,7 @@ async def test_one_trace_from_door_to_job(spans: list[Any], database: Database, 
         await traced.close()
     tracing.stop()
 
-    ours = [span for span in spans if span.trace_id.hex() == trace_id]
+    ours = collector.of(trace_id)
     assert {"page event", "unit_of_work", "sql", "job test.traced", "inside the job"} <= {
         s.name for s in ours
     }

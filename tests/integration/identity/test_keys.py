@@ -13,6 +13,7 @@ import pytest
 
 from models.identity import Organization
 from models.types import Role
+from services.core import listing_grammar, listing_sql
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
 from services.core.database import Database, libpq_url
@@ -273,10 +274,11 @@ async def test_an_overlap_has_bounds(people: People, owner: Actor, hours: int) -
 async def test_a_list_goes_on_where_it_stopped(people: People, owner: Actor) -> None:
     made = [(await make(people, owner, name=f"key {n}")).key.id for n in range(5)]
     async with work(people, owner) as uow:
-        first = await key_queries.list_keys(uow, limit=3)
-        rest = await key_queries.list_keys(uow, limit=3, before=first[-1].id)
-    assert [row.id for row in first + rest] == made[::-1]
-    assert {row.status for row in first} == {"active"}
+        query = listing_grammar.read(key_queries.KEYS, [])
+        first = await listing_sql.page(uow, query, limit=3)
+        rest = await listing_sql.page(uow, query, limit=3, at=first.next)
+    assert [row.id for row in first.rows + rest.rows] == made[::-1]
+    assert {row.status for row in first.rows} == {"active"}
 
 
 async def test_last_use_only_moves_forward(people: People, owner: Actor) -> None:

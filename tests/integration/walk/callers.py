@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from models.gateway import ApiKey
@@ -44,11 +44,12 @@ class Caller:
     capabilities: frozenset[Capability] = NOTHING
     is_person: bool = True
     refused: int | None = None
+    told: frozenset[Capability] = NOTHING  # is shown what these would show, although they are not held
 
     def may_see(self, canary: Canary, victim: Victim) -> bool:
         """In one's own organisation what the capabilities say; in others' only what staff may."""
         inside = self.organization_id == victim.organization.id
-        counted = {c for c in self.capabilities if inside or c.startswith("staff.")}
+        counted = {c for c in self.capabilities | self.told if inside or c.startswith("staff.")}
         return bool(canary.seen_by & counted)
 
 
@@ -112,6 +113,16 @@ class Cast:
         account = await self.world.account(member_of=operators, role=Role.SUPPORT)
         held = ROLE_CAPABILITIES[Role.SUPPORT]
         return Caller("support", self._session_of(account, operators), account.id, operators.id, held)
+
+    async def suspended_member(self) -> Caller:
+        """An owner who is kept out: is told so, and where. The name of the organisation is no news to him."""
+        caller = await self.member(Role.OWNER)
+        async with crossing(Reason.DEMO, on=self.world.database) as uow:
+            await uow.execute(
+                "update membership set suspended_at = created_at where account_id = :id", id=caller.id
+            )
+        named = frozenset({Capability.ORGANIZATION_READ})
+        return replace(caller, name="suspended member", capabilities=NOTHING, told=named)
 
     async def suspended_owner(self) -> Caller:
         """The owner of the victim's organisation, which is suspended: may look and change nothing."""

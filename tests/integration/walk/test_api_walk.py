@@ -30,6 +30,8 @@ PUBLIC = {
     "POST /api/v1/sign-up/confirm",
     "POST /api/v1/session",
     "POST /api/v1/session/sign-out",
+    "POST /api/v1/invitation/look",
+    "POST /api/v1/invitation/sign-up",
     "GET /api/v1/mailbox",  # of demo mode; not found in production
     "GET /api/v1/files/{file_id}/content",  # by a signed link that fits the file
 }
@@ -44,6 +46,9 @@ OF_THE_OPERATOR = {
     "Route /api/v1/openapi.json",
 }
 FOR_PEOPLE = "for signed-in people"  # what a key is told where only people are let in
+
+
+NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked once
 
 
 @dataclass
@@ -98,7 +103,9 @@ async def walk(app: FastAPI, world: World, victim: Victim) -> Walk:
         document = (await client.get("/api/v1/openapi.json")).json()
     cookie = document["components"]["securitySchemes"]["Session"]["name"]
     walk = Walk(app, operations.declared(document), cookie, {})
-    walk.needs = await _needs(walk, await Cast(world, victim).key_without_scopes(), victim)
+    if not NEEDS:
+        NEEDS.update(await _needs(walk, await Cast(world, victim).key_without_scopes(), victim))
+    walk.needs = NEEDS
     return walk
 
 
@@ -151,6 +158,7 @@ CAST = {
     "newcomer": Cast.newcomer,
     "support": Cast.support,
     "owner of a suspended organisation": Cast.suspended_owner,
+    "suspended member": Cast.suspended_member,
     "key of a suspended organisation": Cast.suspended_key,
 }
 

@@ -104,7 +104,8 @@ class Attempt:
         if self.caller.organization_id is None:
             return self._unless(sent_to(self.answer) == addresses.NEW_ORGANIZATION)
         if needs not in self.caller.capabilities:
-            return self._unless(self.status == "forbidden" or needs.value in said(self.answer))
+            why = "membership is suspended" if self.caller.told else needs.value
+            return self._unless(self.status == "forbidden" or why in said(self.answer))
         if self._is_about_theirs(needs):
             return self._unless(self.status == "missing")
         return ""
@@ -139,6 +140,7 @@ CAST = {
     "newcomer": Cast.newcomer,
     "support": Cast.support,
     "owner of a suspended organisation": Cast.suspended_owner,
+    "suspended member": Cast.suspended_member,
 }
 
 

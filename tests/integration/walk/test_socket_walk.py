@@ -13,6 +13,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ import aiohttp
 import pytest
 
 from models.types import Role
-from services.core.database import Database
+from services.core import crypto
+from services.core import database as databases
 from services.core.postgres import EmbeddedPostgres
 from services.core.tether import tied
 from services.identity.cookies import session_cookie
 from state.session import SessionState
+from tests.bench.product import answers, await_that
+from tests.conftest import TEMPLATE
 from tests.handlers import handlers, our_states
 from tests.integration.gateway.house import free_port
 from tests.integration.walk.callers import Caller, Cast
@@ -49,9 +53,16 @@ serving.serve(app(), settings())
 """
 
 
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
+@dataclass(frozen=True)
+class House:
+    """Served pages, the database behind them, and somebody who lives there: the same for all tests of this module,
+    since what they try changes nothing."""
+
+    address: str
+    database_url: str
+    data_dir: Path
+    world: World
+    victim: Victim
 
 
 def start(facts: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
@@ -59,39 +70,60 @@ def start(facts: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | facts, preexec_fn=tied(signal.SIGKILL))
 
 
-@pytest.fixture
-async def served(
-    postgres: EmbeddedPostgres, database_name: str, world: World, tmp_path: Path
-) -> AsyncIterator[str]:
-    """The address of the pages, in a process of their own. No session's token may be in what it writes."""
-    port = free_port()
+@pytest.fixture(scope="module")
+def house(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The pages in a process of their own."""
+    folder, name, port = tmp_path_factory.mktemp("pages"), "socket_walk", free_port()
+    postgres.ensure_database(name, template=TEMPLATE)
     facts = {
         "MATRIX_PORT": str(port),
         "MATRIX_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "MATRIX_DATABASE_URL": postgres.owner_url(database_name),
-        "MATRIX_DATABASE_APP_URL": postgres.app_url(database_name),
-        "MATRIX_DATA_DIR": str(tmp_path),
+        "MATRIX_DATABASE_URL": postgres.owner_url(name),
+        "MATRIX_DATABASE_APP_URL": postgres.app_url(name),
+        "MATRIX_DATA_DIR": str(folder),
         "MATRIX_MODE": "production",
         "MATRIX_SMTP_URL": "smtp://127.0.0.1:9",
     }
-    process = start(facts, tmp_path / "web")
+    process = start(facts, folder / "web")
     try:
-        async with aiohttp.ClientSession() as session, asyncio.timeout(START_S_MAX):
-            while True:
-                try:
-                    await session.get(f"http://127.0.0.1:{port}/healthz")
-                    break
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        await_that(lambda: answers(port, "/healthz"), START_S_MAX, "the pages are served")
+        world, victim = asyncio.run(_furnished(postgres.app_url(name), folder))
+        yield House(f"http://127.0.0.1:{port}", postgres.app_url(name), folder, world, victim)
     finally:
         process.terminate()
         process.wait(30)
+        postgres.drop_database(name)
+
+
+async def _furnished(database_url: str, folder: Path) -> tuple[World, Victim]:
+    crypto.install(crypto.file_vault(folder))
+    on = databases.connect(database_url, pool_size=2)
+    world = World(on)
+    try:
+        return world, await furnish(world, "Victim")
+    finally:
+        await on.close()
 
 
 @pytest.fixture
-async def victim(world: World) -> Victim:
-    return await furnish(world, "Victim")
+async def world(house: House) -> AsyncIterator[World]:
+    crypto.install(crypto.file_vault(house.data_dir))
+    on = databases.connect(house.database_url, pool_size=5)
+    databases.install(on)
+    house.world.database = on
+    yield house.world
+    databases.install(None)
+    await on.close()
+
+
+@pytest.fixture
+def served(house: House) -> str:
+    return house.address
+
+
+@pytest.fixture
+def victim(house: House) -> Victim:
+    return house.victim
 
 
 class Socket:

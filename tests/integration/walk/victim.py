@@ -36,6 +36,7 @@ from services.core.crypto import Place, vault
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.gateway.directory import key_place
+from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from tests.world import LONG_AGO, World
 
@@ -193,7 +194,7 @@ def _identity(v: Victim) -> Iterator[Table]:
         role="viewer",
         token_hash=vault().lookup_hash(f"invitation to {v.organization.id}"),
         invited_by=v.owner.id,
-        expires_at=SOON,
+        expires_at=JUST_NOW + rules.INVITATION_VALID,
         **own,
     )
     project = v.mark("project", C.PROJECTS_READ, C.KEYS_READ, C.USAGE_READ, C.AUDIT_READ)

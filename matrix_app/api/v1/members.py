@@ -1,0 +1,106 @@
+"""The people of the organisation one works in."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime, Field
+
+from matrix_app.api.deps import Member
+from matrix_app.api.v1.shape import (
+    PAGE_ROWS,
+    Body,
+    Cursor,
+    Limit,
+    Page,
+    Shown,
+    cursor_for,
+    position_in,
+    resource,
+)
+from services.core.work import UnitOfWork, unit_of_work
+from services.identity import members, queries
+
+router = resource("members", prefix="/organization")
+
+
+class MemberShown(Shown):
+    account_id: str
+    email: str
+    name: str
+    role: str
+    joined_at: AwareDatetime
+    suspended_at: AwareDatetime | None
+    last_seen_at: AwareDatetime | None = Field(description="Working in this organisation, to the minute")
+    two_step: bool = Field(description="Whether signing in asks for a second step")
+    active_keys: int = Field(description="Keys this person made that work")
+    version: int
+
+
+class ChangedMember(Body):
+    role: str = Field(description="owner, admin, billing, developer or viewer")
+    version: int | None = Field(None, description="Refuse if somebody changed the member since this version")
+
+
+class Leaving(Body):
+    name: str = Field(description="The organisation's name, so that nobody leaves another than they mean")
+
+
+@router.get("/members")
+async def list_members(who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[MemberShown]:
+    """The people of the organisation one works in, as they joined."""
+    filters = {"organization": who.actor.organization_id}
+    position = position_in("members", filters, cursor)
+    async with unit_of_work(who.actor) as uow:
+        rows = await queries.members(uow, after=position[0] if position else "", limit=limit + 1)
+    more = len(rows) > limit
+    return Page(
+        data=[MemberShown.model_validate(row) for row in rows[:limit]],
+        next_cursor=cursor_for("members", filters, [rows[limit - 1].membership_id]) if more else None,
+    )
+
+
+@router.get("/members/{account_id}")
+async def get_member(who: Member, account_id: str) -> MemberShown:
+    async with unit_of_work(who.actor) as uow:
+        return await _shown(uow, account_id)
+
+
+@router.patch("/members/{account_id}")
+async def update_member(who: Member, account_id: str, body: ChangedMember) -> MemberShown:
+    """Change a role. It counts from the member's next click on, and their sessions here end."""
+    async with unit_of_work(who.actor) as uow:
+        await members.change_role(uow, account_id, body.role, version=body.version)
+        return await _shown(uow, account_id)
+
+
+@router.post("/members/{account_id}/suspend")
+async def suspend_member(who: Member, account_id: str) -> MemberShown:
+    """Keep somebody out until resumed."""
+    async with unit_of_work(who.actor) as uow:
+        await members.suspend_member(uow, account_id)
+        return await _shown(uow, account_id)
+
+
+@router.post("/members/{account_id}/resume")
+async def resume_member(who: Member, account_id: str) -> MemberShown:
+    """Undo a suspension."""
+    async with unit_of_work(who.actor) as uow:
+        await members.resume_member(uow, account_id)
+        return await _shown(uow, account_id)
+
+
+@router.delete("/members/{account_id}", status_code=204)
+async def remove_member(who: Member, account_id: str) -> None:
+    """End a membership. Keys this person made go on working."""
+    async with unit_of_work(who.actor) as uow:
+        await members.remove_member(uow, account_id)
+
+
+@router.post("/leave", status_code=204)
+async def leave(who: Member, body: Leaving) -> None:
+    """End one's own membership of the organisation one works in."""
+    async with unit_of_work(who.actor) as uow:
+        await members.leave(uow, named=body.name)
+
+
+async def _shown(uow: UnitOfWork, account_id: str) -> MemberShown:
+    return MemberShown.model_validate(await queries.member(uow, account_id))
