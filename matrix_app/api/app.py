@@ -24,6 +24,7 @@ from matrix_app.api.v1 import (
     organizations,
     requests,
     staff,
+    tasks,
     usage,
 )
 from services.core import runtime
@@ -107,6 +108,7 @@ def _rest() -> FastAPI:
         audit,
         operations,
         files,
+        tasks,
     ):
         rest.include_router(module.router)
         errors.know_methods(rest, module.router)

@@ -30,7 +30,13 @@ PORTAL_NAV = (
         ),
         text="nav.group.build",
     ),
-    NavGroup((NavItem("nav.audit", "/portal/audit", "clock"),), text="nav.group.organization"),
+    NavGroup(
+        (
+            NavItem("nav.tasks", "/portal/tasks", "layers"),
+            NavItem("nav.audit", "/portal/audit", "clock"),
+        ),
+        text="nav.group.organization",
+    ),
 )
 
 GOVERNANCE_NAV = (

@@ -16,11 +16,13 @@ from services.invariants import check
 from services.metering import rollup
 from services.notify import retention as of_mail
 from services.notify import subscribers as notify
+from services.tasks import running
 
 SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS]
 
 SCHEDULES: list[Schedule] = [
     Schedule("heartbeat", every_s=heartbeat.BEAT_S, run=heartbeat.beat),
+    *(Schedule(f"tasks {lane}", every_s=1, run=running.run_due) for lane in range(1, running.LANES + 1)),
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),

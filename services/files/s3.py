@@ -101,8 +101,10 @@ class S3Store:
 
     async def _require(self, file_id: str) -> None:
         async with self._asked("HEAD", file_id) as answer:
+            if answer.status == 404:
+                raise ContentMissing(file_id)
             if answer.status != 200:
-                raise StoreUnavailable("does not have the file, and neither do we")
+                raise StoreUnavailable(f"does not say whether it has the file ({answer.status})")
 
     @asynccontextmanager
     async def _asked(

@@ -124,6 +124,15 @@ async def settle(uow: UnitOfWork, file_id: str) -> None:
     )
 
 
+async def give_up(uow: UnitOfWork, file_id: str) -> None:
+    """End an announced file that will not be settled; what there is of its content is swept."""
+    await uow.execute(
+        "update stored_file set deleted_at = :now where id = :id and stored_at is null and deleted_at is null",
+        now=uow.wall_now,
+        id=file_id,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class FileLink:
     """`url` reads the file until `expires_at`, for whoever has it."""

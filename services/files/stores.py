@@ -23,7 +23,10 @@ class Store(Protocol):
     """Everything may be done again: to put is to replace by the same, to remove what is gone is nothing."""
 
     async def put(self, file_id: str, source: Path, *, sha256: bytes) -> None:
-        """Keep the content of `source`, durably once this returns. `source` may be moved away."""
+        """Keep the content of `source`, durably once this returns; `source` is then gone, and may have gone before.
+
+        Raises ContentMissing when it is neither there nor in the store.
+        """
         ...
 
     def read(self, file_id: str) -> AsyncIterator[bytes]:
@@ -45,7 +48,11 @@ class FolderStore:
         return self._root / file_id[-2:] / file_id
 
     async def put(self, file_id: str, source: Path, *, sha256: bytes) -> None:
-        await asyncio.to_thread(_move_durably, source, self._path(file_id))
+        target = self._path(file_id)
+        try:
+            await asyncio.to_thread(_move_durably, source, target)
+        except FileNotFoundError:
+            raise ContentMissing(file_id) from None
 
     async def read(self, file_id: str) -> AsyncIterator[bytes]:
         try:

@@ -18,6 +18,7 @@ from components.tables.filters import Filter, filter_bar
 from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints
+from matrix_app.pages.exporting import export_button
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import SCOPE_CAPABILITIES, Capability
@@ -205,7 +206,7 @@ def keys() -> Drawn:
         class_name="listing",
     )
     return [
-        page_header(t("keys.title"), create, text=t("keys.text")),
+        page_header(t("keys.title"), export_button("keys"), create, text=t("keys.text")),
         in_its_state(KeysState, listed, retry=KeysState.load),
         _rotate_dialog(),
         _revoke_dialog(),

@@ -300,11 +300,11 @@ def _made(v: Victim) -> Iterator[Table]:
         asked_by=v.owner.id,
         kind="export",
         dedupe_key="d",
-        state="done",
+        state="waiting",  # and for long: ended by whoever may end it
         result={"rows": v.mark("result", C.TASKS_READ)},
         error=v.mark("error", C.TASKS_READ),
         file_id=v.id("file"),
-        due_at=LONG_AGO,
+        due_at=SOON,
         created_at=LONG_AGO,
         **own,
     )
