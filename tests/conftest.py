@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import logging
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from services.core import crypto, logs, migrations
 from services.core import database as databases
 from services.core.database import Database
 from services.core.postgres import EmbeddedPostgres
+from tests.folders import short_folder
 from tests.world import World
 
 TEMPLATE = "matrix_template"
@@ -24,16 +23,13 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    # Not pytest's own temporary folder: a socket path must be short, and root's is closed to the server's user.
-    folder = Path(tempfile.mkdtemp(prefix="mx-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "data", durable=False)
-    server.start()
-    server.ensure_database(TEMPLATE)
-    migrations.migrate(server.owner_url(TEMPLATE))
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with short_folder() as folder:  # not pytest's own: root's is closed to the server's user
+        server = EmbeddedPostgres(folder / "data", durable=False)
+        server.start()
+        server.ensure_database(TEMPLATE)
+        migrations.migrate(server.owner_url(TEMPLATE))
+        yield server
+        server.stop()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from services.files import retention as of_files
 from services.identity import retention as of_identity
 from services.invariants import check
 from services.metering import rollup
+from services.notify import notices
 from services.notify import retention as of_mail
 from services.notify import subscribers as notify
 from services.tasks import running
@@ -26,6 +27,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
+    Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),
     Schedule("retention of files", every_s=300, run=of_files.sweep_files),
     Schedule("retention of the job log", every_s=3_600, run=of_jobs.forget_job_log),
     Schedule("invariants", every_s=check.CHECK_EVERY_S, run=check.check_all),

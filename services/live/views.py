@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.metering import queries as metering
+from services.notify import notices
 from services.tasks import queries as tasks
 
 
@@ -38,5 +39,6 @@ VIEWS: dict[str, View] = {
             frozenset({Capability.COST_READ, Capability.KEYS_READ}),
         ),
         View("tasks", Capability.TASKS_READ, tasks.latest),
+        View("notices", Capability.ORGANIZATION_READ, notices.live_unread, personal=True),
     )
 }

@@ -8,8 +8,10 @@ from services.core import jobs
 from services.core.database import database
 from services.core.relay import Delivered, Subscriber
 from services.core.work import UnitOfWork
-from services.notify.jobs import ACCOUNT_MAIL
+from services.notify.jobs import ACCOUNT_MAIL, NOTICE_MAIL
 from services.notify.service import Cause
+from services.notify.telling import tell
+from services.notify.topics import TELLINGS
 
 
 async def _mail_to_account(_: UnitOfWork, event: Delivered) -> None:
@@ -36,4 +38,14 @@ MAIL = Subscriber(
     },
 )
 
-SUBSCRIBERS = [MAIL]
+
+async def _tell(uow: UnitOfWork, event: Delivered) -> None:
+    """Rows now, mails by jobs; both once per event, person and topic, however often this runs."""
+    for wanted in await tell(uow, event, database()):
+        key = f"{NOTICE_MAIL}:{wanted.event_id}:{wanted.account_id}:{wanted.topic}"
+        await jobs.enqueue(database(), NOTICE_MAIL, asdict(wanted), dedupe_key=key)
+
+
+NOTICES = Subscriber("notices", dict.fromkeys(TELLINGS, _tell))
+
+SUBSCRIBERS = [MAIL, NOTICES]

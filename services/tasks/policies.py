@@ -20,6 +20,14 @@ async def task_for(uow: UnitOfWork, task_id: str, capability: Capability, *, loc
     return task
 
 
+async def own_task_for(uow: UnitOfWork, task_id: str) -> Task:
+    """A task that the actor asked for, locked; whoever looks after members may have any. Raises as `task_for` does."""
+    task = await task_for(uow, task_id, Capability.TASKS_WRITE, lock=True)
+    if task.asked_by != uow.actor.id:
+        uow.actor.require(Capability.MEMBERS_WRITE)
+    return task
+
+
 async def due_task(uow: UnitOfWork) -> Task | None:
     """The task that has been due longest and nobody else is just taking, locked; in work that crosses tenants."""
     found = await uow.execute(

@@ -12,7 +12,7 @@ from services.core.work import UnitOfWork
 from services.tasks import rules
 from services.tasks.events import TaskAsked, TaskCancelAsked, TaskCancelled, TaskRetried
 from services.tasks.kinds import KINDS
-from services.tasks.policies import life_of, live, task_for
+from services.tasks.policies import life_of, live, own_task_for, task_for
 from services.tasks.rules import State
 
 UNDER_WAY_MAX = 20  # tasks of one organisation
@@ -68,8 +68,9 @@ async def ask(uow: UnitOfWork, kind: str, parameters: dict[str, Any], *, dedupe_
 
 
 async def cancel(uow: UnitOfWork, task_id: str) -> Task:
-    """End a task: at once while it waits, before its next step while it runs. Raises NotFound and TaskEnded."""
-    task = await task_for(uow, task_id, Capability.TASKS_WRITE, lock=True)
+    """End a task: at once while it waits, before its next step while it runs. One's own, or any
+    for who looks after members. Raises Forbidden, NotFound and TaskEnded."""
+    task = await own_task_for(uow, task_id)
     before = life_of(task)
     after = rules.cancel_asked(before, uow.wall_now)
     if after == before:
@@ -82,7 +83,7 @@ async def cancel(uow: UnitOfWork, task_id: str) -> Task:
 
 async def retry(uow: UnitOfWork, task_id: str) -> Task:
     """Have what failed or was cancelled done again, from its beginning. Raises NotFound and TaskNotOver."""
-    task = await task_for(uow, task_id, Capability.TASKS_WRITE, lock=True)
+    task = await own_task_for(uow, task_id)
     live(task, rules.retried(life_of(task), uow.wall_now))
     task.checkpoint, task.result, task.done, task.total = {}, {}, 0, None
     task.dedupe_key = task.id  # somebody may have asked for the same again meanwhile

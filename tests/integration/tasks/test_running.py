@@ -332,6 +332,12 @@ async def test_nobody_asks_for_what_they_may_not_see_or_sees_what_others_asked(
         async with unit_of_work(world.actor(desk.organization, role)) as uow:
             with pytest.raises(Forbidden):
                 await service.ask(uow, "export", {"list": "keys"})
+    colleague = await world.account(member_of=desk.organization, role=Role.DEVELOPER)
+    async with unit_of_work(world.actor(desk.organization, Role.DEVELOPER, colleague)) as uow:
+        assert [task.id for task in await queries.list_tasks(uow)] == [task_id]
+        for attempt in (service.cancel, service.retry):
+            with pytest.raises(Forbidden):
+                await attempt(uow, task_id)
     stranger = world.actor(await world.organization())
     async with unit_of_work(stranger) as uow:
         assert await queries.list_tasks(uow) == []

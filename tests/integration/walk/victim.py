@@ -352,7 +352,8 @@ def _condition(kind: type[Table]) -> str | None:
         return "true"
     if kind.tenant_column:
         # What somebody did himself and may do is written down in the name of the organisation he works in.
-        mine = " and actor_id <> :actor" if name == "event" else ""
+        column = {"event": "actor_id", "task": "asked_by"}.get(name)
+        mine = f" and {column} <> :actor" if column else ""
         return f"{kind.tenant_column} = :organization{mine}"
     if name == "account":
         return "id = :account"
