@@ -20,6 +20,7 @@ from matrix_app.api.v1 import (
     keys,
     members,
     models,
+    notifications,
     operations,
     organizations,
     requests,
@@ -109,6 +110,7 @@ def _rest() -> FastAPI:
         operations,
         files,
         tasks,
+        notifications,
     ):
         rest.include_router(module.router)
         errors.know_methods(rest, module.router)

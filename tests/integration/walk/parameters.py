@@ -77,6 +77,7 @@ QUERY: dict[str, Maker] = {
     "status": _plain("ok"),
     "to": lambda _: datetime.now(UTC).isoformat(),
     "type": _plain("api_key."),
+    "unread": _plain("true"),
 }
 
 HEADERS: dict[str, Maker] = {"Idempotency-Key": lambda victim: victim.repeat_key}
@@ -116,6 +117,9 @@ BODY: dict[str, Maker] = {
     "source": _plain("intruder"),
     "time": lambda _: datetime.now(UTC).isoformat(),
     "timezone": _plain("Asia/Tokyo"),
+    "topic": _plain("keys"),
+    "channel": _plain("mail"),
+    "wanted": _plain(False),
     "token": _plain("a-token-of-nobody"),
     "tokens_per_minute": _plain(1),
     "type": _plain("page"),
@@ -135,6 +139,9 @@ ARGUMENTS: dict[str, Maker] = {
     "key": _plain("q"),
     "listing": _plain("keys"),
     "name": _plain("edit"),
+    "topic": _plain("keys"),
+    "channel": _plain("mail"),
+    "wanted": _plain(False),
     "value": _plain("name-canary"),
     "values": lambda victim: {"address": victim.owner.email},
     "zone": _plain("Asia/Tokyo"),
