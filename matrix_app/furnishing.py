@@ -28,7 +28,7 @@ async def furnish(settings: Settings) -> None:
 
 async def add_operator(settings: Settings, *, email: str, name: str) -> None:
     """Make an account that may do everything in the governance console. Raises MatrixError."""
-    rules.require_good_password(password := _password(), email=rules.parse_email(email))
+    rules.require_good_password(password := _password(), email=rules.parse_email(email), name=name)
     password_hash = await passwords.hashed(password)
     await runtime.start(settings, "operator")
     try:

@@ -95,12 +95,10 @@ class GatewayRequest(Table, table=True):
     __tablename__ = "request"
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
-        sa.Index(
-            "ix_request_organization_id_started_at", "organization_id", sa.text("started_at desc"), "id"
-        ),
-        sa.Index(
-            "ix_request_organization_id_key_id", "organization_id", "key_id", sa.text("started_at desc")
-        ),
+        sa.Index("ix_request_organization_id_started_at", "organization_id", "started_at", "id"),
+        sa.Index("ix_request_organization_id_key_id", "organization_id", "key_id", "started_at", "id"),
+        sa.Index("ix_request_organization_id_latency_ms", "organization_id", "latency_ms", "id"),
+        sa.Index("ix_request_organization_id_cost", "organization_id", "cost", "id"),
         partitioned_by_organization(),
     )
 

@@ -38,6 +38,7 @@ class Organization(Table, table=True):
         sa.CheckConstraint("kind in ('client','partner','developer','operator')", name="kind"),
         sa.CheckConstraint("billing_mode in ('postpaid','prepaid')", name="billing_mode"),
         sa.Index("ix_organization_name_key", "name_key", "id"),
+        sa.Index("ix_organization_created_at", "created_at", "id"),
     )
 
     id: str = id_field()
@@ -165,7 +166,7 @@ class SignIn(Table, table=True):
     account_id: str = reference("account.id")
     session_id: str | None = Field(default=None, sa_type=ID, nullable=True)
     at: datetime = instant()
-    outcome: str  # signed_in, wrong_password, wrong_code, recovery_code
+    outcome: str  # signed_in, recovery_code (signed in by one), password_only, wrong_password, wrong_code
     address: str = personal(default="")
     user_agent: str = personal(default="")
 
@@ -192,6 +193,18 @@ class RecoveryCode(Table, table=True):
     code_hash: bytes = Field(sa_type=BYTES, unique=True)
     created_at: datetime = instant()
     used_at: datetime | None = instant(nullable=True)
+
+
+class SignInChallenge(Table, table=True):
+    """A password that was right and still needs a code. Its secret is in a cookie of the browser that sent it."""
+
+    __tablename__ = "sign_in_challenge"
+
+    token_hash: bytes = Field(primary_key=True, sa_type=BYTES)
+    account_id: str = reference("account.id", index=True)
+    sign_in_id: str = Field(sa_type=ID)
+    created_at: datetime = instant()
+    expires_at: datetime = instant()
 
 
 class MailToken(Table, table=True):

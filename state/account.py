@@ -1,4 +1,4 @@
-"""What the pages around one's own account know: signing up, confirming an address, founding an organisation."""
+"""What the pages on the way in know: signing up, confirming an address, a new password, founding an organisation."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ class ConfirmState(PageState, rx.State):
         """Wait for the mail; in demo mode the API says where it lies, and so to which address it went."""
         query = parse_qs(urlsplit(str(answer.get("mailbox") or "")).query)
         return rx.redirect(addresses.with_query("/confirm", {"address": "".join(query.get("address", []))}))
+
+
+class ResetState(PageState, rx.State):
+    """The token of the link that was followed; it is the visitor's own, and goes on to the API."""
+
+    token: str = ""
+
+    @page_event(ANYONE)
+    async def load(self) -> None:
+        self.token = self._query.get("token", "")[:TOKEN_CHARACTERS_MAX]
 
 
 class WelcomeState(PageState, rx.State):

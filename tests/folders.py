@@ -14,9 +14,12 @@ _ROOM_BYTES = 4 * 2**30
 
 
 @contextmanager
-def short_folder() -> Generator[Path, None, None]:
-    """A folder with a path short enough for a socket, open to the database's own system user; deleted at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="mx-", dir=_where()))
+def short_folder(*, in_memory: bool = True) -> Generator[Path, None, None]:
+    """A folder with a path short enough for a socket, open to the database's own system user; deleted at the end.
+
+    What measures wants the disk that an installation has: `in_memory=False`.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="mx-", dir=_memory() if in_memory else None))
     folder.chmod(0o755)
     try:
         yield folder
@@ -24,6 +27,6 @@ def short_folder() -> Generator[Path, None, None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _where() -> Path | None:
+def _memory() -> Path | None:
     has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES
     return _MEMORY if has_room else None

@@ -277,13 +277,22 @@ def create_tables() -> None:
     op.create_index(
         "ix_request_organization_id_key_id",
         "request",
-        ["organization_id", "key_id", sa.text("started_at desc")],
+        ["organization_id", "key_id", "started_at", "id"],
         unique=False,
+    )
+    op.create_index(
+        "ix_request_organization_id_latency_ms",
+        "request",
+        ["organization_id", "latency_ms", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_request_organization_id_cost", "request", ["organization_id", "cost", "id"], unique=False
     )
     op.create_index(
         "ix_request_organization_id_started_at",
         "request",
-        ["organization_id", sa.text("started_at desc"), "id"],
+        ["organization_id", "started_at", "id"],
         unique=False,
     )
     op.create_table(
@@ -485,6 +494,7 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organization")),
     )
+    op.create_index("ix_organization_created_at", "organization", ["created_at", "id"], unique=False)
     op.create_index("ix_organization_name_key", "organization", ["name_key", "id"], unique=False)
     op.create_table(
         "api_key",
@@ -614,6 +624,7 @@ def drop_tables() -> None:
     op.drop_index("ix_api_key_organization_id", table_name="api_key")
     op.drop_table("api_key")
     op.drop_index("ix_organization_name_key", table_name="organization")
+    op.drop_index("ix_organization_created_at", table_name="organization")
     op.drop_table("organization")
     op.drop_index(op.f("ix_model_upstream_id"), table_name="model")
     op.drop_table("model")
@@ -631,6 +642,8 @@ def drop_tables() -> None:
     op.drop_table("test_clock")
     op.drop_table("subscriber_cursor")
     op.drop_index("ix_request_organization_id_started_at", table_name="request")
+    op.drop_index("ix_request_organization_id_cost", table_name="request")
+    op.drop_index("ix_request_organization_id_latency_ms", table_name="request")
     op.drop_index("ix_request_organization_id_key_id", table_name="request")
     op.drop_table("request")
     op.drop_table("rate_lease")

@@ -26,6 +26,7 @@ CROSSING_ONLY = (
     "sign_in",
     "authenticator",
     "recovery_code",
+    "sign_in_challenge",
     "notification",
     "notification_preference",
     "invariant_result",
@@ -132,6 +133,19 @@ def create_tables() -> None:
     )
     op.create_index(
         "ix_sign_in_account_id", "sign_in", ["account_id", sa.text("at desc"), "id"], unique=False
+    )
+    op.create_table(
+        "sign_in_challenge",
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("sign_in_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_sign_in_challenge_account_id")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sign_in_challenge")),
+    )
+    op.create_index(
+        op.f("ix_sign_in_challenge_account_id"), "sign_in_challenge", ["account_id"], unique=False
     )
     op.create_table(
         "invitation",
@@ -376,6 +390,8 @@ def downgrade() -> None:
     )
     op.drop_index("ix_invitation_organization_id", table_name="invitation")
     op.drop_table("invitation")
+    op.drop_index(op.f("ix_sign_in_challenge_account_id"), table_name="sign_in_challenge")
+    op.drop_table("sign_in_challenge")
     op.drop_index("ix_sign_in_account_id", table_name="sign_in")
     op.drop_table("sign_in")
     op.drop_index(op.f("ix_recovery_code_account_id"), table_name="recovery_code")

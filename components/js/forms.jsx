@@ -97,7 +97,8 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
       onDone?.(answer ?? {});
       if (destination && fullPage) {
         const next = new URLSearchParams(window.location.search).get("next");
-        window.location.assign(ownPath(answer?.next ?? next, destination));
+        const step = answer?.next && next ? `${answer.next}?next=${encodeURIComponent(next)}` : answer?.next;
+        window.location.assign(ownPath(step ?? next, destination));
         return; // still busy: the page is leaving
       }
       setSending(false);

@@ -42,8 +42,36 @@ function parsedBody(text) {
   }
 }
 
-/** Resolves to the parsed body; rejects with Problem, or AbortError when `signal` fires. */
-export async function send(method, url, { body, headers, signal, unreachable = "" } = {}) {
+let askForProof = null;
+let asking = null;
+
+/** `ask` has the person show who they are, and resolves to whether they did. The window's dialog provides it. */
+export function provideProof(ask) {
+  askForProof = ask;
+}
+
+/** One question at a time, however many requests wait for its answer. */
+function proved() {
+  asking ??= askForProof().finally(() => {
+    asking = null;
+  });
+  return asking;
+}
+
+/**
+ * Resolves to the parsed body; rejects with Problem, or AbortError when `signal` fires. What the server does only after
+ * a proof is sent again once the person has given it.
+ */
+export async function send(method, url, options) {
+  try {
+    return await sendOnce(method, url, options);
+  } catch (problem) {
+    if (problem.code !== "proof_needed" || !askForProof || !(await proved())) throw problem;
+    return sendOnce(method, url, options);
+  }
+}
+
+async function sendOnce(method, url, { body, headers, signal, unreachable = "" } = {}) {
   let response;
   try {
     response = await fetch(url, {

@@ -1,4 +1,4 @@
-"""The parts that exist once per window: toasts, connection banner, focus on route change, theme."""
+"""The parts that exist once per window: toasts, connection banner, proof of who one is, focus on navigation, theme."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ class _Runtime(AriaComponent):
     texts: rx.Var[dict[str, str]]
 
 
+class _ProofDialog(AriaComponent):
+    library = library("proof")
+    tag = "ProofDialog"
+
+    texts: rx.Var[dict[str, str]]
+    form_texts: rx.Var[dict[str, str]]
+
+
 class _PageTitle(AriaComponent):
     library = library("shell")
     tag = "PageTitle"
@@ -27,7 +35,11 @@ class _PageTitle(AriaComponent):
 
 def runtime() -> rx.Component:
     """Wraps every page (components/document.py); in the first HTML, so that its live regions announce."""
-    return rx.fragment(_Runtime.create(texts=texts_under("shell.runtime")))
+    words = texts_under("proof") | {"close": t("dialog.close"), "cancel": t("dialog.cancel")}
+    return rx.fragment(
+        _Runtime.create(texts=texts_under("shell.runtime")),
+        _ProofDialog.create(texts=words, form_texts=texts_under("form")),
+    )
 
 
 def page_title(title: Text, organization: Text = "") -> rx.Component:

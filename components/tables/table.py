@@ -41,7 +41,8 @@ class Column:
     `href` and `currency` name fields of the row; `unit` is a catalogue key shown in the header; `statuses` maps the
     values of a badge column; `draw` overrides the cell's content. With `shown` the column is there only while that
     holds, for what not everybody may see. Exactly one column of a table is its row header.
-    Where a phone shows lines, a row has its header and its `brief` columns only.
+    Where a phone shows lines, a row has its header and its `brief` columns only. `sort` is what sorting calls the
+    column where that is not its key.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Column:
     draw: Callable[[Row], Drawn] | None = None
     shown: rx.Var[bool] | None = None
     brief: bool = False
+    sort: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -190,7 +192,8 @@ def _header(column: Column, sorting: Sorting | None) -> rx.Component:
     look = "num" if column.is_number else ""
     if not (column.sortable and sorting):
         return rx.el.th(*words, scope="col", role="columnheader", class_name=look)
-    order = rx.match(sorting.by, (column.key, "ascending"), (f"-{column.key}", "descending"), "none")
+    name = column.sort or column.key
+    order = rx.match(sorting.by, (name, "ascending"), (f"-{name}", "descending"), "none")
     # Both arrows are drawn and the order picks one, so that the header keeps its width.
     button = rx.el.button(
         *words,
@@ -198,7 +201,7 @@ def _header(column: Column, sorting: Sorting | None) -> rx.Component:
         icon("arrow-down", class_name="sort-down"),
         type="button",
         class_name="sort",
-        on_click=sorting.on_sort(column.key),
+        on_click=sorting.on_sort(name),
     )
     return rx.el.th(
         button, scope="col", role="columnheader", class_name=look, custom_attrs={"aria-sort": order}

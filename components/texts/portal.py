@@ -177,6 +177,7 @@ TEXTS: dict[str, str] = {
     "keys.revoke_used": "It was last used",
     "keys.revoke_unused": "It was never used.",
     "keys.revoked": "Key revoked",
+    "keys.created_at": "Created",
     "keys.show": "Show",
     "keys.show.usable": "Keys that work",
     "keys.show.all": "Ended keys too",

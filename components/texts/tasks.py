@@ -21,7 +21,6 @@ TEXTS: dict[str, str] = {
     "tasks.retry_of": "Try {task} again",
     "tasks.cancelling": "Ends after its current step",
     "tasks.expired": "The file has expired",
-    "tasks.export": "Export",
     "tasks.list.audit": "Export of the audit log",
     "tasks.list.keys": "Export of API keys",
     "tasks.list.requests": "Export of requests",

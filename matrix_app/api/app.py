@@ -8,10 +8,12 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from matrix_app.api import errors, health
+from matrix_app.api import document, errors, health
 from matrix_app.api.edge import Edge, Receive, Scope, Send
 from matrix_app.api.gateway import GatewayApp
+from matrix_app.api.rates import Rates
 from matrix_app.api.v1 import (
+    account,
     audit,
     doors,
     figures,
@@ -85,7 +87,7 @@ def _rest() -> FastAPI:
     rest = FastAPI(
         title="Matrix API",
         version="1",
-        description="What the pages of Matrix do, for programs. Errors are RFC 9457 problem details.",
+        description=document.DESCRIPTION,
         servers=[{"url": API}],
         root_path_in_servers=False,
         openapi_url="/openapi.json",
@@ -94,9 +96,11 @@ def _rest() -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
+    rest.state.rates = Rates()
     errors.install(rest)
     for module in (
         doors,
+        account,
         organizations,
         members,
         invitations,
@@ -114,22 +118,5 @@ def _rest() -> FastAPI:
     ):
         rest.include_router(module.router)
         errors.know_methods(rest, module.router)
-    _complete_openapi(rest)
+    document.describe(rest)
     return rest
-
-
-def _complete_openapi(rest: FastAPI) -> None:
-    """Add what operations refer to but FastAPI does not know: the shape of problems."""
-    generate = rest.openapi
-
-    def openapi() -> dict[str, Any]:
-        if rest.openapi_schema is None:
-            document = generate()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(problem.pop("$defs"))
-            schemas["Problem"] = problem
-            rest.openapi_schema = document
-        return rest.openapi_schema
-
-    rest.openapi = openapi

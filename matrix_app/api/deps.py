@@ -13,6 +13,7 @@ from fastapi.openapi.models import APIKey, APIKeyIn
 from fastapi.security import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from matrix_app.api.rates import Rates
 from services.core.actor import Actor
 from services.core.clock import SystemClock
 from services.core.crossing import Reason, crossing
@@ -24,7 +25,7 @@ from services.identity import cookies, devices, key_queries, keys, queries
 from services.identity.accounts import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
-from services.identity.rules import DEVICE_AGE_MAX, SESSION_AGE_MAX
+from services.identity.rules import CHALLENGE_VALID, DEVICE_AGE_MAX, SESSION_AGE_MAX
 
 CSRF_HEADER = "X-Matrix-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -72,7 +73,38 @@ async def caller(
     bearer: Annotated[object, Security(_bearer)],
     cookie: Annotated[str, Security(_SessionCookie())],
 ) -> Caller:
-    """Raises Unauthenticated, or Forbidden for a request another site may have sent in a person's name."""
+    """Raises Unauthenticated, RateLimited, or Forbidden for a request another site may have sent in a person's name.
+
+    What nobody was let in with lately counts by network, before the database is asked: guessing must not keep it
+    busy, and who guesses must not shut out a neighbour who is known.
+    """
+    rates: Rates = request.app.state.rates
+    credential = request.headers.get("authorization") or cookie
+    if not rates.knows(credential):
+        _count_network(request, cost=0)
+    try:
+        who = await _caller(request, cookie)
+    except (Unauthenticated, Forbidden):
+        rates.forget(credential)
+        _count_network(request)
+        raise
+    rates.remember(credential)
+    rates.take(who.key.id if who.key else who.actor.id, settings().api_requests_per_minute, request.scope)
+    return who
+
+
+async def stranger(request: Request) -> None:
+    """Count a request at a door that is open to all. Raises RateLimited."""
+    _count_network(request)
+
+
+def _count_network(request: Request, *, cost: int = 1) -> None:
+    rates: Rates = request.app.state.rates
+    network = f"network {client_of(request).network}"
+    rates.take(network, settings().api_network_per_minute, request.scope, cost=cost)
+
+
+async def _caller(request: Request, cookie: str) -> Caller:
     authorization = request.headers.get("authorization")
     if authorization is not None:
         return _seen_at(await _by_key(authorization), request)
@@ -210,10 +242,21 @@ def _set_cookie(response: Response, name: str, value: str, *, age: timedelta) ->
 
 
 def clear_session_cookie(response: Response) -> None:
-    response.delete_cookie(
-        cookies.session_cookie(settings().public_url),
-        path="/",
-        secure=settings().secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    _clear_cookie(response, cookies.session_cookie(settings().public_url))
+
+
+def challenge_of(request: Request) -> str:
+    """The secret of a sign-in that waits for a code on this browser; empty when there is none."""
+    return request.cookies.get(cookies.challenge_cookie(settings().public_url), "")
+
+
+def set_challenge_cookie(response: Response, challenge: str) -> None:
+    _set_cookie(response, cookies.challenge_cookie(settings().public_url), challenge, age=CHALLENGE_VALID)
+
+
+def clear_challenge_cookie(response: Response) -> None:
+    _clear_cookie(response, cookies.challenge_cookie(settings().public_url))
+
+
+def _clear_cookie(response: Response, name: str) -> None:
+    response.delete_cookie(name, path="/", secure=settings().secure_cookies, httponly=True, samesite="lax")

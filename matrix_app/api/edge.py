@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 
 from matrix_app.api import errors
+from matrix_app.api.rates import SCOPE_KEY
 from matrix_app.page_headers import transport_headers
 from services.core import metrics, tracing
 from services.core.errors import MatrixError
@@ -119,6 +120,7 @@ class _Exchange:
         "_bytes_max",
         "_read",
         "_receive",
+        "_scope",
         "_send",
         "_trace_id",
         "finished",
@@ -128,6 +130,7 @@ class _Exchange:
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, trace_id: str) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._trace_id = trace_id
@@ -152,7 +155,12 @@ class _Exchange:
             self.status = message["status"]
             given = [(name.lower(), value) for name, value in message.get("headers", ())]
             names = {name for name, _ in given}
-            ours = ((b"x-request-id", self._trace_id.encode()), *_HEADERS, *transport_headers(https=_https()))
+            ours = (
+                (b"x-request-id", self._trace_id.encode()),
+                *self._scope.get(SCOPE_KEY, ()),
+                *_HEADERS,
+                *transport_headers(https=_https()),
+            )
             message["headers"] = [*given, *(header for header in ours if header[0] not in names)]
         elif message["type"] == "http.response.body":
             self.finished = not message.get("more_body", False)

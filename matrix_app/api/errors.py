@@ -200,7 +200,10 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     code = CODES.get(error.status_code, "request_refused")
     detail, next_step, headers = error.detail, "", dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail, next_step = f"There is nothing at {request.url.path!r}.", "See /api/v1/openapi.json."
+        detail, next_step = (
+            f"There is nothing at {request.url.path!r}.",
+            "See /docs/api, or /api/v1/openapi.json.",
+        )
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers |= {"Allow": allowed} if (allowed := _methods_at(request)) else {}
         detail = f"{request.method} is not possible here."

@@ -7,18 +7,23 @@ from typing import Any
 import reflex as rx
 
 from components.feedback.states import empty_state
-from components.icons import icon
 from components.links import link
-from components.tables.filters import Filter, filter_bar
-from components.tables.table import Column, Paging, Table, data_table
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column, Table
 from components.texts import t, texts_under
+from matrix_app.pages import lists
+from services.audit.queries import AUDIT, STAFF_AUDIT
+from services.core.listing import Listing
 from state.governance.audit import StaffAuditState
 from state.portal.audit import AuditState
-from state.session import SessionState
 
 _ACTORS = ("system", "other")  # who has no name that the reader may see
 
-_DAYS = [Filter("from", "audit.filter.from", "date"), Filter("to", "audit.filter.to", "date")]
+_DAYS = [
+    Filter("recorded_at[gte]", "audit.filter.from", "date"),
+    Filter("recorded_at[lt]", "audit.filter.to", "date"),
+]
 
 
 def _filters() -> list[Filter]:
@@ -26,7 +31,7 @@ def _filters() -> list[Filter]:
     return [
         Filter("type", "audit.filter.type", options=types),
         Filter("actor", "audit.filter.actor", "search"),
-        Filter("object", "audit.filter.object", "search"),
+        Filter("object_id", "audit.filter.object", "search"),
     ]
 
 
@@ -40,47 +45,35 @@ def _who(row: Any) -> rx.Component:
     return link(rx.match(row["actor_kind"], *nameless, row["actor"].to(str)), href=row["actor_href"].to(str))
 
 
-def _columns(*more: Column) -> tuple[Column, ...]:
-    return (
-        Column("recorded_at", "audit.time", kind="datetime", row_header=True),
+def _table(log: Listing[Any], *more: Column) -> Table:
+    return table_of(
+        log,
+        "audit",
+        # Events are told apart, and follow each other, by their ids.
+        Column("recorded_at", "audit.time", kind="datetime", row_header=True, sort="id"),
         Column("type", "audit.what", draw=_what),
         Column("actor", "audit.who", draw=_who),
         *more,
         Column("object", "audit.object", kind="code", href="object_href"),
         Column("detail", "audit.detail"),
         Column("address", "audit.address", kind="code"),
+        texts="audit",
     )
 
 
-ORGANIZATION_LOG = Table("audit", "audit.title", columns=_columns())
-STAFF_LOG = Table("audit", "audit.title", columns=_columns(Column("organization", "audit.organization")))
+ORGANIZATION_LOG = _table(AUDIT)
+STAFF_LOG = _table(STAFF_AUDIT, Column("organization", "audit.organization"))
 
 
 def listing(state: type[AuditState] | type[StaffAuditState], *, staff: bool = False) -> rx.Component:
     """Filters, the entries of one page, and the way to the next."""
-    chosen = [Filter("organization", "audit.filter.organization", "search")] if staff else []
-    return rx.el.div(
-        filter_bar(
-            [*_filters(), *chosen, *_DAYS],
-            state.filters,
-            on_filter=state.narrow,
-            on_clear=state.widen,
-            filtered=state.filtered,
-        ),
-        data_table(
-            STAFF_LOG if staff else ORGANIZATION_LOG,
-            state.rows,
-            status=state.status,
-            empty=empty_state(t("audit.none"), t("audit.none_text"), icon_name="activity"),
-            filtered=state.filtered,
-            on_clear_filters=state.widen,
-            paging=Paging(~state.is_first, state.next_cursor != "", state.first_page, state.next_page),
-            zone=SessionState.zone,
-        ),
-        class_name="listing",
+    chosen = [Filter("organization_id", "audit.filter.organization", "search")] if staff else []
+    types = texts_under("audit.event").items()
+    return lists.listing(
+        state,
+        STAFF_LOG if staff else ORGANIZATION_LOG,
+        [*_filters(), *chosen, *_DAYS],
+        empty=empty_state(t("audit.none"), t("audit.none_text"), icon_name="activity"),
+        names={"object_id": t("audit.object"), "organization_id": t("audit.organization")},
+        values={f"type:{name}": words for name, words in types},
     )
-
-
-def download(state: type[AuditState] | type[StaffAuditState]) -> rx.Component:
-    """The same entries as a file."""
-    return rx.el.a(icon("download"), t("audit.csv"), href=state.csv_href, download="", class_name="button")

@@ -71,7 +71,11 @@ def _session() -> Session:
         consoles=rx.cond(SessionState.staff, [portal, governance], [portal]),
         account_name=SessionState.account_name,
         account_email=SessionState.account_email,
-        account_items=({"label": t("nav.new_organization"), "href": "/welcome", "icon": "plus"},),
+        account_items=(
+            {"label": t("nav.account"), "href": "/account", "icon": "user-round"},
+            {"label": t("nav.new_organization"), "href": "/welcome", "icon": "plus"},
+            {"label": t("api_docs.link"), "href": "/docs/api", "icon": "code-xml"},
+        ),
         switch_url="/api/v1/session/organization",
         sign_out_url="/api/v1/session/sign-out",
     )

@@ -24,6 +24,7 @@ log = get_logger(__name__)
 
 class Reason(StrEnum):
     SIGN_IN = "sign_in"  # an address or a cookie is looked up before its organisation is known
+    ACCOUNT = "account"  # a person's own account, which belongs to no organisation
     KEY_LOOKUP = "key_lookup"  # a bearer key names its organisation, not the other way round
     GATEWAY_SETTLEMENT = "gateway_settlement"  # one batch holds calls of many organisations
     LEASES = "leases"  # shares of limits are split between processes

@@ -19,7 +19,7 @@ import orjson
 
 from services.core.errors import Invalid
 from services.core.listing import Column, Kind, Listing, Operator
-from services.core.listing_grammar import Condition, Query
+from services.core.listing_grammar import Condition, Query, read
 from services.core.work import UnitOfWork
 
 R = TypeVar("R")
@@ -153,6 +153,13 @@ async def page(uow: UnitOfWork, query: Query[R], *, limit: int, at: Position | N
     )
 
 
+async def select(
+    uow: UnitOfWork, listing: Listing[R], *parameters: tuple[str, str], limit: int = 50
+) -> list[R]:
+    """The first `limit` rows of what `parameters` ask for, where there is no need to go on."""
+    return list((await page(uow, read(listing, parameters), limit=limit)).rows)
+
+
 async def find(uow: UnitOfWork, listing: Listing[R], key: Any) -> R | None:
     """The row of the list whose key this is, or None. Raises Forbidden."""
     if listing.needs is not None:
@@ -204,6 +211,16 @@ async def batches(
         at = found.next
 
 
+async def plan(uow: UnitOfWork, query: Query[R], *, limit: int, at: Position | None = None) -> dict[str, Any]:
+    """How PostgreSQL would read the page, as its EXPLAIN has it: for those who declare a list, and the benchmark."""
+    segment = _segments(query, at)[0]
+    statement, values = _statement(uow, query, segment, backward=at is not None and at.before)
+    found = await uow.execute(
+        f"explain (format json) {statement}", _named(uow) | values | {"listing_most": limit + 1}
+    )
+    return found.scalar_one()[0]["Plan"]
+
+
 def require(uow: UnitOfWork, query: Query[R]) -> None:
     """Raises Forbidden for a list, or for filters and sorting by a column, that the actor may not see."""
     needs = [query.listing.needs, query.sort.needs, *(one.column.needs for one in query.conditions)]
@@ -229,9 +246,9 @@ def _segments(query: Query[R], at: Position | None) -> list[_Segment]:
     if at is None:
         return [full, empty]
     if at.value is not None:
+        # Which no empty value fulfils; saying so besides makes PostgreSQL walk the index from its beginning.
         behind = _behind(query, at)
-        rest = _Segment(f"{full.condition} and {behind.condition}", behind.values)
-        return [rest] if at.before else [rest, empty]
+        return [behind] if at.before else [behind, empty]
     place = f"cast(:listing_at_key as {_TYPES[key.kind]})"
     rest = _Segment(
         f"{empty.condition} and {key.sql} {_onward(query, at)} {place}", {"listing_at_key": at.key}
@@ -308,16 +325,17 @@ def _condition(one: Condition, name: str, values: dict[str, Any]) -> str:
     own = column.conditions.get(operator) or _usual(column, operator)
     folded = "" if operator is Operator.IN else column.fold(str(one.value))
     like = folded.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    given: dict[str, Any] = {"value": one.value, "folded": folded, "like": like}
-    for placeholder, value in given.items():
+    many = "[]" if operator is Operator.IN else ""
+    given: dict[str, tuple[Any, str]] = {
+        "value": (one.value, f"{kind}{many}"),
+        "folded": (folded, "text"),
+        "like": (like, "text"),
+    }
+    for placeholder, (value, type_name) in given.items():
         if f"{{{placeholder}}}" in own:
             values[f"{name}_{placeholder}"] = value
-    many = "[]" if operator is Operator.IN else ""
-    return own.format(
-        value=f"cast(:{name}_value as {kind}{many})",
-        folded=f"cast(:{name}_folded as text)",
-        like=f"cast(:{name}_like as text)",
-    )
+            own = own.replace(f"{{{placeholder}}}", f"cast(:{name}_{placeholder} as {type_name})")
+    return own
 
 
 def _usual(column: Column, operator: Operator) -> str:

@@ -107,6 +107,10 @@ class Settings(BaseSettings):
     organization_requests_per_minute: int = Field(default=30_000, ge=1, le=PER_MINUTE_MAX)
     organization_tokens_per_minute: int = Field(default=10_000_000, ge=1, le=PER_MINUTE_MAX)
 
+    # What one key or one person may ask of the REST API, and all who are not known from one network, a process.
+    api_requests_per_minute: int = Field(default=6_000, ge=1, le=PER_MINUTE_MAX)
+    api_network_per_minute: int = Field(default=1_200, ge=1, le=PER_MINUTE_MAX)
+
     # Where backups go: the database's log as it is written, and a base backup a day. None keeps none.
     backup_dir: Path | None = None
     backup_key_file: Path | None = (

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from services.core import listing_sql
 from services.core.clock import Clock, SystemClock
 from services.core.database import Database
 from services.core.logs import get_logger
@@ -18,7 +19,7 @@ from services.demo.stories import CLIENTS, HALDEN, HISTORY_DAYS, STORIES, Story
 from services.demo.traffic import KeySpan, Place, calls_of
 from services.gateway import settlement, upstreams
 from services.gateway.directory import BUILTIN
-from services.gateway.queries import staff_models, staff_upstreams
+from services.gateway.queries import UPSTREAMS, staff_models
 from services.identity import keys, passwords
 from services.identity.key_queries import find_by_secret, list_keys
 from services.metering import rollup
@@ -71,7 +72,7 @@ async def _take_from(steps: Iterator[Step], progress: Progress) -> None:
 async def _begin(uow: UnitOfWork, _: Made) -> Made:
     await ensure_platform_meters(uow)
     await upstreams.ensure_builtin(uow)
-    builtin = {row.id for row in await staff_upstreams(uow) if row.kind == BUILTIN}
+    builtin = {row.id for row in await listing_sql.select(uow, UPSTREAMS, ("kind", BUILTIN))}
     served = {
         f"model/{endpoint}": model.slug
         for model in await staff_models(uow)

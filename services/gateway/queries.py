@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.core import listing_sql
 from services.core.errors import not_found
+from services.core.listing import Column, Kind, Listing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
@@ -64,11 +66,39 @@ _STAFF_MODELS = (
     " m.upstream_id, u.name as upstream_name, m.upstream_model, m.enabled, m.version"
     " from model m join upstream u on u.id = m.upstream_id"
 )
-_UPSTREAMS = (
-    "select u.id, u.name, u.kind, u.base_url, u.api_key_sealed is not null as has_api_key,"
-    " u.connect_timeout_s, u.read_timeout_s, u.on_hangup, u.enabled, u.created_at, u.version,"
-    " (select count(*) from model m where m.upstream_id = u.id and m.enabled) as models"
-    " from upstream u"
+UPSTREAMS = Listing(
+    "staff.upstreams",
+    row=UpstreamRow,
+    needs=Capability.STAFF_UPSTREAMS_READ,
+    source="upstream u",
+    columns=(
+        Column("id", "u.id", Kind.ID, filterable=True),
+        # The built-in one has its place before all others, whatever they are called.
+        Column(
+            "place",
+            "case u.kind when 'builtin' then '0' else '1' end || lower(u.name)",
+            sortable=True,
+            shown=False,
+        ),
+        Column("name", "u.name", sortable=True, filterable=True),
+        Column("kind", "u.kind", Kind.ENUM, values=("builtin", "openai"), filterable=True),
+        Column("base_url", "u.base_url", filterable=True),
+        Column("has_api_key", "u.api_key_sealed is not null", Kind.FLAG, filterable=True),
+        Column("connect_timeout_s", "u.connect_timeout_s", Kind.INTEGER),
+        Column("read_timeout_s", "u.read_timeout_s", Kind.INTEGER),
+        Column("on_hangup", "u.on_hangup", Kind.ENUM, values=("drain", "cancel"), filterable=True),
+        Column("enabled", "u.enabled", Kind.FLAG, filterable=True),
+        Column("created_at", "u.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("version", "u.version", Kind.INTEGER, exported=False),
+        Column(
+            "models",
+            "(select count(*) from model m where m.upstream_id = u.id and m.enabled)",
+            Kind.INTEGER,
+            sortable=True,
+            filterable=True,
+        ),
+    ),
+    sort="place",
 )
 
 
@@ -107,27 +137,9 @@ async def staff_model(uow: UnitOfWork, model_id: str) -> StaffModelRow:
     return StaffModelRow(**row)
 
 
-async def staff_upstreams(
-    uow: UnitOfWork, *, after: tuple[str, str] | None = None, limit: int | None = None
-) -> list[UpstreamRow]:
-    """Upstreams by name, the built-in one first, from behind `after` = (kind, name) of the last one seen; all of
-    them without a limit. `uow` is `crossing(Reason.STAFF, actor=...)`."""
-    uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
-    rows = await uow.execute(
-        f"{_UPSTREAMS} where cast(:kind as text) is null or (u.kind = 'openai', u.name) > (:kind = 'openai', :name)"
-        " order by u.kind = 'openai', u.name limit cast(:most as bigint)",
-        kind=after[0] if after else None,
-        name=after[1] if after else "",
-        most=limit,
-    )
-    return [UpstreamRow(**row) for row in rows.mappings()]
-
-
 async def staff_upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamRow:
     """One upstream for staff. Raises NotFound."""
-    uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
-    found = await uow.execute(f"{_UPSTREAMS} where u.id = :id", id=upstream_id)
-    row = found.mappings().one_or_none()
+    row = await listing_sql.find(uow, UPSTREAMS, upstream_id)
     if row is None:
         raise not_found("upstream", upstream_id)
-    return UpstreamRow(**row)
+    return row

@@ -52,7 +52,7 @@ async def sign_up(
     """
     address = rules.parse_email(email)
     name = rules.clean_text(name, field="name", what="The name")
-    rules.require_good_password(password, email=address)
+    rules.require_good_password(password, email=address, name=name)
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
         await throttle.count(
             uow,

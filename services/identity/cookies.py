@@ -17,6 +17,11 @@ def device_cookie(public_url: str) -> str:
     return _named("matrix_device", public_url)
 
 
+def challenge_cookie(public_url: str) -> str:
+    """The name of the cookie of a sign-in that waits for its code. HttpOnly; for the API alone."""
+    return _named("matrix_challenge", public_url)
+
+
 def session_token(header: str, public_url: str) -> str:
     """The session's token out of a Cookie header; empty when there is none.
 

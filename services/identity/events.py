@@ -30,23 +30,63 @@ class AccountConfirmed(DomainEvent):
     type: ClassVar[str] = "account.confirmed"
 
 
+class AccountRenamed(DomainEvent):
+    type: ClassVar[str] = "account.renamed"
+
+
+class AccountPasswordResetRequested(DomainEvent):
+    type: ClassVar[str] = "account.password_reset_requested"
+    token_id: str
+
+
+class AccountPasswordChanged(DomainEvent):
+    type: ClassVar[str] = "account.password_changed"
+    by: str  # its owner, signed in: "change"; by a mailed link: "reset"
+
+
+class AuthenticatorEnabled(DomainEvent):
+    """Signing in asks for a code of an app from now on. `aggregate_id` is the account's, here and below."""
+
+    type: ClassVar[str] = "authenticator.enabled"
+
+
+class AuthenticatorDisabled(DomainEvent):
+    type: ClassVar[str] = "authenticator.disabled"
+
+
+class RecoveryCodesMade(DomainEvent):
+    type: ClassVar[str] = "recovery_codes.made"
+
+
+class RecoveryCodeUsed(DomainEvent):
+    type: ClassVar[str] = "recovery_codes.used"
+
+
 class SessionStarted(DomainEvent):
     """`aggregate_id` is the session's, here and below."""
 
     type: ClassVar[str] = "session.started"
     account_id: str
+    new_device: bool = False  # another one was known before
 
 
 class SessionEnded(DomainEvent):
     type: ClassVar[str] = "session.ended"
     account_id: str
-    reason: str  # signed_out
+    reason: str  # signed_out, ended_by_owner, password_changed, membership_changed
 
 
 class SessionSwitched(DomainEvent):
     """The session now works in another organisation, under a new token."""
 
     type: ClassVar[str] = "session.switched"
+    account_id: str
+
+
+class SessionProved(DomainEvent):
+    """Somebody showed again who they are. The session goes on under a new token."""
+
+    type: ClassVar[str] = "session.proved"
     account_id: str
 
 

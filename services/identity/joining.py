@@ -85,7 +85,7 @@ async def sign_up(token: str, *, name: str, password: str, client: Client, clock
         await throttle.count(uow, [throttle.Subject(throttle.SIGN_UP_NETWORK, client.network)])
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
         row = await _open_invitation(uow, token)
-    rules.require_good_password(password, email=rules.Email(row.email, row.email_key))
+    rules.require_good_password(password, email=rules.Email(row.email, row.email_key), name=name)
     if row.has_account:
         raise _signs_in_already(row.email)
 

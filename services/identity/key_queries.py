@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.core import listing_grammar, listing_sql
+from services.core import listing_sql
 from services.core.actor import Actor
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -81,8 +81,7 @@ USABLE = ("status[in]", "active,expiring")
 
 async def list_keys(uow: UnitOfWork, *, include_ended: bool = True, limit: int = 50) -> list[KeyRow]:
     """The organisation's keys, newest first. Needs keys.read."""
-    query = listing_grammar.read(KEYS, [] if include_ended else [USABLE])
-    return list((await listing_sql.page(uow, query, limit=limit)).rows)
+    return await listing_sql.select(uow, KEYS, *([] if include_ended else [USABLE]), limit=limit)
 
 
 async def names_of(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, str]:

@@ -184,8 +184,7 @@ async def update_key(
     """
     row = await policies.key_for(uow, key_id, Capability.KEYS_WRITE, lock=True)
     _require_active(row, uow.wall_now)
-    if version is not None and version != row.version:
-        raise StaleVersion("Somebody changed the key meanwhile.", next_step="Read it again.")
+    _require_version(row, version)
     wanted: dict[str, object] = {}
     if changes.name is not None:
         wanted["name"] = rules.clean_text(changes.name, field="name", what="The name")
@@ -208,15 +207,24 @@ async def update_key(
     return row
 
 
-async def revoke_key(uow: UnitOfWork, key_id: str) -> ApiKey:
-    """End a key at once and for good. Revoking twice changes nothing. Raises NotFound."""
+async def revoke_key(uow: UnitOfWork, key_id: str, *, version: int | None = None) -> ApiKey:
+    """End a key at once and for good. Revoking twice changes nothing.
+
+    Raises NotFound, StaleVersion when `version` is not the row's.
+    """
     row = await policies.key_for(uow, key_id, Capability.KEYS_WRITE, lock=True)
+    _require_version(row, version)
     if row.revoked_at is None:
         row.revoked_at = uow.wall_now
         row.version += 1
         uow.record(ApiKeyRevoked(aggregate_id=row.id, organization_id=row.organization_id, name=row.name))
         _announce(uow, row.id)
     return row
+
+
+def _require_version(row: ApiKey, version: int | None) -> None:
+    if version is not None and version != row.version:
+        raise StaleVersion("Somebody changed the key meanwhile.", next_step="Read it again.")
 
 
 async def _issue(uow: UnitOfWork, row: ApiKey) -> CreatedKey:

@@ -121,10 +121,7 @@ async def update_organization(
 
     The currency stays: what was used has been priced in it.
     """
-    uow.actor.require(Capability.ORGANIZATION_WRITE)
-    row = await uow.get(Organization, uow.organization_id, lock=True)
-    if row is None:
-        raise not_found("organisation", uow.organization_id)
+    row = await policies.own_organization(uow, Capability.ORGANIZATION_WRITE, lock=True)
     if version is not None and version != row.version:
         raise StaleVersion("Somebody changed the organisation meanwhile.", next_step="Read it again.")
     changed: list[str] = []

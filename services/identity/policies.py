@@ -43,6 +43,22 @@ def person(account_id: str, *, session_id: str | None = None) -> Actor:
     return Actor(account_id, None, frozenset(), account_id=account_id, session_id=session_id)
 
 
+def account_of(uow: UnitOfWork) -> str:
+    """The account of the person who acts. Raises Forbidden for keys."""
+    if uow.actor.account_id is None:
+        raise Forbidden("This is for signed-in people.", next_step="Sign in in the browser.")
+    return uow.actor.account_id
+
+
+async def own_organization(uow: UnitOfWork, capability: Capability, *, lock: bool = False) -> Organization:
+    """The organisation that the work is bound to, if the actor may. Raises Forbidden."""
+    uow.actor.require(capability)
+    row = await uow.get(Organization, uow.organization_id, lock=lock)
+    if row is None:
+        raise not_found("organisation", uow.organization_id)
+    return row
+
+
 async def key_for(uow: UnitOfWork, key_id: str, capability: Capability, *, lock: bool = False) -> ApiKey:
     """The organisation's key, if the actor may. Raises Forbidden, or NotFound also for others' keys."""
     uow.actor.require(capability)

@@ -18,7 +18,7 @@ class ProofNeeded(Forbidden):
         minutes = round(rules.PROOF_VALID.total_seconds() / 60)
         super().__init__(
             f"This needs your password, entered within the last {minutes} minutes.",
-            next_step="Send the password to /api/v1/session/proof, then try again.",
+            next_step="Confirm that it is you (POST /api/v1/session/proof), then try again.",
         )
 
 

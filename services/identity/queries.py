@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from models.types import Role
+from models.types import BillingMode, OrganizationKind, Role
+from services.core import listing_sql
 from services.core.actor import Actor
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.database import Database
 from services.core.errors import not_found
+from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import policies, rules
+from services.identity.policies import account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,22 @@ def _actor(account_id: str, session_id: str, current: OrganizationView | None) -
 
 
 @dataclass(frozen=True, slots=True)
+class OwnAccount:
+    id: str
+    email: str
+    name: str
+    password_changed_at: datetime | None  # None for the password chosen first
+
+
+async def own_account(uow: UnitOfWork) -> OwnAccount:
+    """The account of the person who acts. `uow` crosses tenants (Reason.ACCOUNT). Raises Forbidden for keys."""
+    found = await uow.execute(
+        "select id, email, name, password_changed_at from account where id = :id", id=account_of(uow)
+    )
+    return OwnAccount(**found.mappings().one())
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One person of an organisation. `last_seen_at` is when a session last worked in it, to the minute."""
 
@@ -180,7 +198,6 @@ class StaffOrganization:
     id: str
     kind: str
     name: str
-    name_key: str
     timezone: str
     currency: str
     billing_mode: str
@@ -190,56 +207,50 @@ class StaffOrganization:
     active_keys: int
 
 
-_STAFF_COLUMNS = """
-select o.id, o.kind, o.name, o.name_key, o.timezone, o.currency, o.billing_mode, o.created_at, o.suspended_at,
-  (select count(*) from membership m where m.organization_id = o.id) as members,
-  (select count(*) from api_key k where k.organization_id = o.id and k.revoked_at is null
-     and (k.expires_at is null or k.expires_at > :now)) as active_keys
-from organization o
-"""
-
-
-async def staff_organizations(
-    uow: UnitOfWork,
-    *,
-    search: str = "",
-    kind: str | None = None,
-    after: tuple[str, str] | None = None,
-    limit: int = 50,
-) -> list[StaffOrganization]:
-    """All organisations by name, from behind `after` = (name_key, id) of the last one seen.
-
-    `uow` crosses tenants for a staff member; `search` finds the start of any word, or a whole id.
-    """
-    uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
-    wanted = rules.sorting_key(search.strip())
-    pattern = wanted.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    parameters: dict[str, Any] = {
-        "now": uow.wall_now,
-        "id": search.strip(),
-        "starts": f"{pattern}%",
-        "contains": f"% {pattern}%",
-        "all": not wanted,
-        "kind": kind,
-        "after_key": after[0] if after else "",
-        "after_id": after[1] if after else "",
-        "limit": limit,
-    }
-    rows = await uow.execute(
-        _STAFF_COLUMNS + "where (:all or o.id = :id or o.name_key like :starts or o.name_key like :contains)"
-        " and (cast(:kind as text) is null or o.kind = :kind)"
-        ' and (o.name_key collate "C", o.id) > (:after_key, :after_id)'
-        ' order by o.name_key collate "C", o.id limit :limit',
-        parameters,
-    )
-    return [StaffOrganization(**row) for row in rows.mappings()]
+ORGANIZATIONS = Listing(
+    "staff.organizations",
+    row=StaffOrganization,
+    needs=Capability.STAFF_ORGANIZATIONS_READ,
+    source="organization o",
+    columns=(
+        Column("id", "o.id", Kind.ID, filterable=True),
+        Column("kind", "o.kind", Kind.ENUM, values=tuple(OrganizationKind), filterable=True),
+        Column("name", "o.name", sortable=True, filterable=True, folded="o.name_key", fold=rules.sorting_key),
+        Column(
+            "search",
+            fold=lambda text: rules.sorting_key(text.strip()),
+            operators=(Operator.EQ,),
+            conditions={
+                Operator.EQ: "o.id = {value} or o.name_key like {like} || '%'"
+                " or o.name_key like '% ' || {like} || '%'"
+            },
+            shown=False,
+            text="The start of any word of the name, or a whole id",
+        ),
+        Column("timezone", "o.timezone", filterable=True),
+        Column("currency", "o.currency", filterable=True),
+        Column("billing_mode", "o.billing_mode", Kind.ENUM, values=tuple(BillingMode), filterable=True),
+        Column("created_at", "o.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("suspended_at", "o.suspended_at", Kind.INSTANT, nullable=True, filterable=True),
+        Column(
+            "members",
+            "(select count(*) from membership m where m.organization_id = o.id)",
+            Kind.INTEGER,
+        ),
+        Column(
+            "active_keys",
+            "(select count(*) from api_key k where k.organization_id = o.id and k.revoked_at is null"
+            " and (k.expires_at is null or k.expires_at > :now))",
+            Kind.INTEGER,
+        ),
+    ),
+    sort="name",
+)
 
 
 async def staff_organization(uow: UnitOfWork, organization_id: str) -> StaffOrganization:
     """One organisation for staff. Raises NotFound."""
-    uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
-    found = await uow.execute(_STAFF_COLUMNS + "where o.id = :id", now=uow.wall_now, id=organization_id)
-    row = found.mappings().one_or_none()
+    row = await listing_sql.find(uow, ORGANIZATIONS, organization_id)
     if row is None:
         raise not_found("organisation", organization_id)
-    return StaffOrganization(**row)
+    return row

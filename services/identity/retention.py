@@ -15,14 +15,16 @@ from services.identity import rules, throttle
 # A link that was followed once answers the same when it is followed again, so tokens outlive their expiry.
 MAIL_TOKENS_KEPT = timedelta(days=30)
 SIGN_UPS_KEPT = timedelta(days=30)  # of an address that nobody confirms
+SIGN_INS_KEPT = timedelta(days=90)
+ENROLMENT_KEPT = timedelta(days=1)  # of an authenticator app that was never confirmed
 INVITATIONS_KEPT = timedelta(days=90)  # after they ended: the address in them is somebody's
 SESSIONS_KEPT = timedelta(days=90)  # after they ended: people look up where they were signed in
 
 
 async def forget_expired(on: Database | None = None, *, clock: Clock | None = None) -> int:
-    """Delete expired answers of repeatable requests, old mail tokens, forgotten attempts, sessions and
-    invitations that ended long ago, and accounts that nobody confirmed. Returns how many rows went, of an account
-    its own only.
+    """Delete what has expired, attempts, sessions and invitations of long ago, and accounts that nobody confirmed.
+
+    Returns how many rows went, of an account its own only.
     """
     async with crossing(Reason.RETENTION, on=on, clock=clock) as uow:
         return (
@@ -40,6 +42,14 @@ async def forget_expired(on: Database | None = None, *, clock: Clock | None = No
                 "least(ended_at, expires_at, last_seen_at + :idle) <= :now - :kept",
                 idle=rules.SESSION_IDLE_MAX,
                 kept=SESSIONS_KEPT,
+            )
+            + await delete(uow, "sign_in", "at <= :now - :kept", kept=SIGN_INS_KEPT)
+            + await delete(uow, "sign_in_challenge", "expires_at <= :now")
+            + await delete(
+                uow,
+                "authenticator",
+                "confirmed_at is null and created_at <= :now - :kept",
+                kept=ENROLMENT_KEPT,
             )
             + await delete(
                 uow,

@@ -14,66 +14,27 @@ import idna
 from models.money import UnknownCurrency, currency
 from models.types import OrganizationKind
 from services.core.errors import Forbidden, Invalid, TooLarge
+from services.identity import password_rules
 
 NAME_CHARACTERS_MAX = 100
 EMAIL_CHARACTERS_MAX = 254  # RFC 5321: what fits a forward path
 EMAIL_LOCAL_CHARACTERS_MAX = 64
-PASSWORD_CHARACTERS_MIN = 10
 PASSWORD_BYTES_MAX = 1_024  # hashing costs time by length: a megabyte would be a cheap way to keep us busy
+
+USER_AGENT_CHARACTERS_MAX = 300
+ADDRESS_CHARACTERS_MAX = 64
 
 SESSION_IDLE_MAX = timedelta(days=14)
 SESSION_AGE_MAX = timedelta(days=90)
 DEVICE_AGE_MAX = timedelta(days=365)  # since the last sign-in on it
 SESSION_SEEN_EVERY = timedelta(minutes=1)  # `last_seen_at` is no finer than this
 CONFIRMATION_VALID = timedelta(days=2)
+RESET_VALID = timedelta(hours=1)
+CHALLENGE_VALID = timedelta(minutes=10)  # from a right password to its code
 INVITATION_VALID = timedelta(days=7)  # since its newest mail
 PROOF_VALID = timedelta(minutes=10)  # how long nobody is asked again to show who they are
 ORGANIZATIONS_PER_ACCOUNT_MAX = 20
 
-# Only what passes the length rule needs listing; the rest of the usual lists is too short to be chosen.
-_COMMON_PASSWORDS = frozenset(
-    {
-        "1234567890",
-        "12345678910",
-        "123456789012",
-        "0123456789",
-        "0987654321",
-        "9876543210",
-        "1q2w3e4r5t",
-        "1qaz2wsx3edc",
-        "qwertyuiop",
-        "qwerty12345",
-        "qwerty123456",
-        "q1w2e3r4t5",
-        "password12",
-        "password123",
-        "password1234",
-        "password12345",
-        "passw0rd123",
-        "mypassword",
-        "iloveyou123",
-        "letmein123",
-        "welcome123",
-        "welcome1234",
-        "administrator",
-        "changeme123",
-        "abcdefghij",
-        "abcdefghijk",
-        "abcd1234567",
-        "1234512345",
-        "123123123123",
-        "superman123",
-        "football123",
-        "baseball123",
-        "princess123",
-        "sunshine123",
-        "asdfghjkl1",
-        "zaq12wsxcde",
-        "1472583690",
-        "correcthorsebatterystaple",
-        "thequickbrownfox",
-    }
-)
 # As the names of their characters begin. Han, kana and Hangul are mixed with Latin by whoever writes them.
 _LOOK_ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN"})
 _DOMAIN_LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?")
@@ -169,24 +130,10 @@ def _refuse_mixed_alphabets(part: str) -> None:
         )
 
 
-def require_good_password(password: str, *, email: Email) -> None:
-    """Raises Invalid or TooLarge. Any characters will do, emoji too; only length and fame are judged."""
+def require_good_password(password: str, *, email: Email, name: str) -> None:
+    """Raises Invalid or TooLarge. Any characters will do, emoji too; only how hard it is to guess is judged."""
     require_hashable(password)
-    if len(password) < PASSWORD_CHARACTERS_MIN:
-        raise Invalid(
-            f"The password has {len(password)} characters; at least {PASSWORD_CHARACTERS_MIN} are needed.",
-            field="password",
-            next_step="Use a longer one: a few words together are easy to remember.",
-            code="password_too_short",
-        )
-    folded = password.casefold()
-    if folded in _COMMON_PASSWORDS or len(set(folded)) == 1 or folded == email.key:
-        raise Invalid(
-            "This password is among the first that are tried by anyone guessing.",
-            field="password",
-            next_step="Choose one that is not a well-known word or sequence, nor your address.",
-            code="password_too_common",
-        )
+    password_rules.require_unguessable(password, known=(email.address, email.key.partition("@")[0], name))
 
 
 def require_hashable(password: str) -> None:
@@ -262,6 +209,16 @@ def network_of(address: str) -> str:
             return str(ip.ipv4_mapped)
         return str(ipaddress.ip_network((ip, 64), strict=False))
     return str(ip)
+
+
+def shown_user_agent(user_agent: str) -> str:
+    """What a browser says of itself, as it is kept: printable and bounded."""
+    return "".join(c for c in user_agent if c.isprintable())[:USER_AGENT_CHARACTERS_MAX]
+
+
+def shown_address(address: str) -> str:
+    """A client's address, as it is kept: printable and bounded, since a forwarded header may hold anything."""
+    return "".join(c for c in address if c.isprintable())[:ADDRESS_CHARACTERS_MAX]
 
 
 def _lower(what: str) -> str:

@@ -20,18 +20,28 @@ from services.core.database import Database
 from services.core.errors import Forbidden, Unauthenticated, not_found
 from services.core.ids import new_id, new_secret
 from services.core.work import UnitOfWork
-from services.identity import devices, passwords, policies, rules, throttle
+from services.identity import (
+    authenticators,
+    challenges,
+    devices,
+    passwords,
+    policies,
+    rules,
+    sign_ins,
+    throttle,
+)
 from services.identity.accounts import Client
 from services.identity.events import SessionEnded, SessionStarted, SessionSwitched
 from services.identity.throttle import (
+    CODE_ACCOUNT,
+    CODE_DEVICE,
+    CODE_STRANGER,
     SIGN_IN_ACCOUNT,
     SIGN_IN_DEVICE,
     SIGN_IN_NETWORK,
     SIGN_IN_STRANGER,
     Subject,
 )
-
-USER_AGENT_CHARACTERS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,17 @@ class OpenedSession:
     expires_at: datetime
 
 
-async def sign_in(*, email: str, password: str, client: Client, clock: Clock | None = None) -> OpenedSession:
+@dataclass(frozen=True, slots=True)
+class CodeNeeded:
+    """The password was right and the account asks for a code, too. `challenge` goes into a cookie."""
+
+    challenge: str
+    account_id: str
+
+
+async def sign_in(
+    *, email: str, password: str, client: Client, clock: Clock | None = None
+) -> OpenedSession | CodeNeeded:
     """Raises Unauthenticated (`wrong_credentials`), RateLimited, or, once the password was right, Forbidden.
 
     The work is the same for an unknown address.
@@ -54,8 +74,9 @@ async def sign_in(*, email: str, password: str, client: Client, clock: Clock | N
     rules.require_hashable(password)
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
         account = await _account_of(uow, address)
-        subjects = _attempts(address, account.id if account else "", client)
+        subjects = attempts_by_password(address.key, account.id if account else "", client)
         await throttle.count(uow, subjects)
+        noted = await sign_ins.note_attempt(uow, address.key, client=client, failure="wrong_password")
 
     right = await passwords.matches(password, account.password_hash if account else None)
     if account is None or not right:
@@ -68,17 +89,72 @@ async def sign_in(*, email: str, password: str, client: Client, clock: Clock | N
     who = policies.person(account.id).at(client.address)
     async with crossing(Reason.SIGN_IN, actor=who, clock=clock) as uow:
         await throttle.forgive(uow, subjects)
-        await _require_unchanged(uow, account, renewed_hash=renewed)
-        _require_admissible(account)
-        return await _open(uow, account.id, client)
+        await require_unchanged(uow, account, renewed_hash=renewed)
+        return await _admit(uow, account, client, noted=noted)
 
 
-async def open_session(account_id: str, *, client: Client, clock: Clock | None = None) -> OpenedSession:
+async def open_session(
+    account_id: str, *, client: Client, clock: Clock | None = None
+) -> OpenedSession | CodeNeeded:
     """For somebody whose password was checked just now, by confirming an address. Raises Forbidden."""
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
-        found = await uow.execute("select suspended_at from account where id = :id", id=account_id)
-        _require_admissible(found.one())
-        return await _open(uow, account_id, client)
+        found = await uow.execute(
+            "select id, email_key, suspended_at from account where id = :id for update", id=account_id
+        )
+        account = found.one()
+        noted = await sign_ins.note_attempt(uow, account.email_key, client=client, failure="wrong_password")
+        return await _admit(uow, account, client, noted=noted)
+
+
+async def open_first_session(account_id: str, *, client: Client, clock: Clock | None = None) -> OpenedSession:
+    """For an account that was made just now, and asks for no code yet."""
+    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+        opened = await _open(uow, account_id, client, second_factor=False)
+        found = await uow.execute("select email_key from account where id = :id", id=account_id)
+        noted = await sign_ins.note_attempt(uow, found.scalar_one(), client=client, failure="wrong_password")
+        await sign_ins.correct(uow, noted, "signed_in", session_id=opened.session_id)
+        return opened
+
+
+async def _admit(
+    uow: UnitOfWork, account: Row[Any], client: Client, *, noted: str
+) -> OpenedSession | CodeNeeded:
+    """Open a session after a right password, or ask for a code."""
+    _require_admissible(account)
+    if await authenticators.is_enabled(uow, account.id):
+        await sign_ins.correct(uow, noted, "password_only")
+        return CodeNeeded(await challenges.issue(uow, account.id, sign_in_id=noted), account.id)
+    opened = await _open(uow, account.id, client, second_factor=False)
+    await sign_ins.correct(uow, noted, "signed_in", session_id=opened.session_id)
+    return opened
+
+
+async def answer_code(
+    challenge: str, *, code: str, client: Client, clock: Clock | None = None
+) -> OpenedSession:
+    """Open the session that a right password waits for, by a code of the app or a recovery code.
+
+    Raises Unauthenticated (`challenge_ended`), Invalid (`wrong_code`), RateLimited or Forbidden.
+    """
+    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+        asked = await challenges.require(uow, challenge)
+        subjects = attempts_by_code(asked.account_id, code, client)
+        await throttle.count(uow, subjects)
+        noted = await sign_ins.note_attempt(uow, asked.email_key, client=client, failure="wrong_code")
+    who = policies.person(asked.account_id).at(client.address)
+    async with crossing(Reason.SIGN_IN, actor=who, clock=clock) as uow:
+        asked = await challenges.require(uow, challenge, lock=True)
+        how = await authenticators.take_code(uow, asked.account_id, code)
+        if how is None:
+            raise authenticators.wrong_code()
+        await throttle.forgive(uow, subjects)
+        await challenges.use_up(uow, asked)
+        _require_admissible(asked)
+        opened = await _open(uow, asked.account_id, client, second_factor=True)
+        await sign_ins.forget(uow, noted)
+        outcome = "signed_in" if how == "code" else "recovery_code"
+        await sign_ins.correct(uow, asked.sign_in_id, outcome, session_id=opened.session_id)
+        return opened
 
 
 async def _account_of(uow: UnitOfWork, email: rules.Email) -> Row[Any] | None:
@@ -89,20 +165,34 @@ async def _account_of(uow: UnitOfWork, email: rules.Email) -> Row[Any] | None:
     return found.one_or_none()
 
 
-def _attempts(address: rules.Email, account_id: str, client: Client) -> list[Subject]:
+def attempts_by_password(email_key: str, account_id: str, client: Client) -> list[Subject]:
     """As what an attempt counts: as its device's, if the account knows it, else as a stranger's."""
     device = devices.known(client.device, account_id)
     if device is not None:
         return [Subject(SIGN_IN_DEVICE, f"{account_id}|{device}")]
     return [
-        Subject(SIGN_IN_STRANGER, f"{address.key}|{client.network}"),
-        Subject(SIGN_IN_ACCOUNT, address.key),
+        Subject(SIGN_IN_STRANGER, f"{email_key}|{client.network}"),
+        Subject(SIGN_IN_ACCOUNT, email_key),
         Subject(SIGN_IN_NETWORK, client.network),
     ]
 
 
-async def _require_unchanged(uow: UnitOfWork, account: Row[Any], *, renewed_hash: str | None) -> None:
-    """The password was checked without a lock: it must still be the account's for a session to open."""
+def attempts_by_code(account_id: str, code: str, client: Client) -> list[Subject]:
+    """The same for a code. Who guesses at codes cannot keep the owner's recovery codes out."""
+    device = devices.known(client.device, account_id)
+    if device is not None:
+        return [Subject(CODE_DEVICE, f"{account_id}|{device}")]
+    strangers = [
+        Subject(CODE_STRANGER, f"{account_id}|{client.network}"),
+        Subject(SIGN_IN_NETWORK, client.network),
+    ]
+    if authenticators.looks_like_recovery_code(code):
+        return strangers
+    return [*strangers, Subject(CODE_ACCOUNT, account_id)]
+
+
+async def require_unchanged(uow: UnitOfWork, account: Row[Any], *, renewed_hash: str | None = None) -> None:
+    """The password was checked without a lock: it must still be the account's. Raises Unauthenticated."""
     kept = await uow.execute(
         "update account set password_hash = :renewed where id = :id and password_hash = :checked"
         if renewed_hash
@@ -125,25 +215,40 @@ def _require_admissible(account: Row[Any]) -> None:
         )
 
 
-async def _open(uow: UnitOfWork, account_id: str, client: Client) -> OpenedSession:
+async def _open(uow: UnitOfWork, account_id: str, client: Client, *, second_factor: bool) -> OpenedSession:
     token = new_secret()
+    new_device = await _is_new_device(uow, account_id, client)
     row = Session(
         id=new_id("ses"),
         token_hash=vault().lookup_hash(token),
         account_id=account_id,
         organization_id=await _organization_to_start_in(uow, account_id),
-        user_agent="".join(c for c in client.user_agent if c.isprintable())[:USER_AGENT_CHARACTERS_MAX],
-        address=client.address[:64],
+        user_agent=rules.shown_user_agent(client.user_agent),
+        address=rules.shown_address(client.address),
         created_at=uow.wall_now,
         last_seen_at=uow.wall_now,
         expires_at=uow.wall_now + rules.SESSION_AGE_MAX,
         proved_at=uow.wall_now,
+        second_factor=second_factor,
     )
     uow.add(row)
     uow.record(
-        SessionStarted(aggregate_id=row.id, organization_id=row.organization_id, account_id=account_id)
+        SessionStarted(
+            aggregate_id=row.id,
+            organization_id=row.organization_id,
+            account_id=account_id,
+            new_device=new_device,
+        )
     )
     return OpenedSession(token, row.id, account_id, row.organization_id, row.expires_at)
+
+
+async def _is_new_device(uow: UnitOfWork, account_id: str, client: Client) -> bool:
+    """Whether the account has signed in before, but not on this browser."""
+    if devices.known(client.device, account_id) is not None:
+        return False
+    before = await uow.execute("select from session where account_id = :id limit 1", id=account_id)
+    return before.first() is not None
 
 
 async def _organization_to_start_in(uow: UnitOfWork, account_id: str) -> str | None:

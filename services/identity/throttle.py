@@ -47,6 +47,12 @@ MAILS = Door("mails", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
 # cannot keep them from signing up.
 INVITATION_MAILS = Door("mails.invitation", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
 CONFIRM_LINK = Door("confirm.link", free=5, delay_s=2, delay_s_max=300, forget_s=86_400)
+# Codes of an authenticator are few enough to be guessed by whoever has the password, so the delays are long;
+# a known device and a recovery code, which nobody guesses, pass by the count that all strangers share.
+CODE_DEVICE = Door("code.device", free=5, delay_s=2, delay_s_max=900, forget_s=86_400, clears=True)
+CODE_STRANGER = Door("code.stranger", free=5, delay_s=2, delay_s_max=900, forget_s=86_400, clears=True)
+CODE_ACCOUNT = Door("code.account", free=10, delay_s=4, delay_s_max=900, forget_s=86_400)
+RESET = Door("reset", free=3, delay_s=60, delay_s_max=900, forget_s=86_400)
 DOORS = (
     SIGN_IN_DEVICE,
     SIGN_IN_STRANGER,
@@ -58,6 +64,10 @@ DOORS = (
     MAILS,
     INVITATION_MAILS,
     CONFIRM_LINK,
+    CODE_DEVICE,
+    CODE_STRANGER,
+    CODE_ACCOUNT,
+    RESET,
 )
 
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from services.catalog import queries as catalog
 from services.catalog.rules import CostLine, rate
-from services.core.errors import Invalid, not_found
+from services.core import listing_sql
+from services.core.errors import not_found
+from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.metering import queries, rules
-
-PAGE_ROWS_MAX = 200
-
-_COLUMNS = (
-    "id, key_id, account_id, model, endpoint, streamed, status, error_code, prompt_tokens, completion_tokens,"
-    " tokens_source, started_at, latency_ms, first_token_ms, attempts, cost, currency, trace_id"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +41,6 @@ class RequestRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestFilter:
-    """Empty means all. `failed` is None for both, True for statuses from 400 on, False for the others."""
-
-    models: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    failed: bool | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RequestPage:
-    """`next` is the cursor of the page after this one, None on the last page."""
-
-    rows: tuple[RequestRow, ...]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class RequestDetail:
     """`explanation` adds up to the cost; `unpriced` names the meters whose missing price left it without."""
 
@@ -76,80 +49,62 @@ class RequestDetail:
     unpriced: tuple[str, ...]
 
 
-ALL = RequestFilter()
+_EXACTLY = (Operator.EQ, Operator.NE, Operator.IN)
+_WITHIN = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
 
-
-async def page(
-    uow: UnitOfWork, *, limit: int = 50, after: str | None = None, where: RequestFilter = ALL
-) -> RequestPage:
-    """Requests, the latest first. `after` is the `next` of the page before. Raises Invalid."""
-    uow.actor.require(Capability.USAGE_READ)
-    if not 1 <= limit <= PAGE_ROWS_MAX:
-        raise Invalid(f"A page has 1 to {PAGE_ROWS_MAX} rows.", field="limit")
-    conditions, parameters = _conditions(where)
-    if after is not None:
-        # The first condition lets the index start at the right place; the second leaves out what was seen.
-        conditions += ["started_at <= :at", "(started_at < :at or id > :last)"]
-        parameters["at"], parameters["last"] = _read_cursor(after)
-    found = await uow.execute(
-        f"select {_COLUMNS} from request where organization_id = :organization_id"
-        + "".join(f" and {condition}" for condition in conditions)
-        + " order by started_at desc, id limit :most",
-        {"organization_id": uow.organization_id, "most": limit + 1, **parameters},
-    )
-    rows = [_row(uow, row) for row in found]
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return RequestPage(tuple(rows), _cursor(rows[-1]) if more else None)
-
-
-def _conditions(where: RequestFilter) -> tuple[list[str], dict[str, Any]]:
-    given: list[tuple[bool, str, str, Any]] = [
-        (bool(where.models), "model = any(:models)", "models", list(where.models)),
-        (bool(where.keys), "key_id = any(:keys)", "keys", list(where.keys)),
-        (where.failed is not None, "(status >= 400) = :failed", "failed", where.failed),
-        (where.start is not None, "started_at >= :start", "start", where.start),
-        (where.end is not None, "started_at < :end", "end", where.end),
-    ]
-    chosen = [(condition, name, value) for present, condition, name, value in given if present]
-    return [condition for condition, _, _ in chosen], {name: value for _, name, value in chosen}
-
-
-def _row(uow: UnitOfWork, row: Any) -> RequestRow:
-    values = dict(row._mapping)
-    if not uow.actor.may(Capability.COST_READ):
-        values["cost"] = None
-    return RequestRow(**values)
-
-
-def _cursor(row: RequestRow) -> str:
-    return base64.urlsafe_b64encode(f"{row.started_at.isoformat()} {row.id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> tuple[datetime, str]:
-    try:
-        said = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-        at, _, identifier = said.partition(" ")
-        moment = datetime.fromisoformat(at)
-    except (binascii.Error, ValueError) as error:
-        raise Invalid("This cursor was not made here.", field="after") from error
-    if moment.tzinfo is None or not identifier.isprintable():
-        raise Invalid("This cursor was not made here.", field="after")
-    return moment, identifier
+REQUESTS = Listing(
+    "requests",
+    row=RequestRow,
+    needs=Capability.USAGE_READ,
+    source="request r",
+    where="r.organization_id = :organization_id",
+    columns=(
+        Column("id", "r.id", Kind.ID, filterable=True),
+        Column("key_id", "r.key_id", Kind.ID, filterable=True),
+        Column("account_id", "r.account_id", Kind.ID, filterable=True),
+        Column("model", "r.model", Kind.ID, filterable=True),
+        Column("endpoint", "r.endpoint", operators=_EXACTLY),
+        Column("streamed", "r.streamed", Kind.FLAG, filterable=True),
+        Column("status", "r.status", Kind.INTEGER, filterable=True),
+        Column(
+            "outcome",
+            "case when r.status < 400 then 'ok' else 'failed' end",
+            Kind.ENUM,
+            values=("ok", "failed"),
+            operators=(Operator.EQ,),
+            shown=False,
+            text="`failed` from status 400 on",
+        ),
+        Column("error_code", "r.error_code", operators=_EXACTLY),
+        Column("prompt_tokens", "r.prompt_tokens", Kind.INTEGER, operators=_WITHIN),
+        Column("completion_tokens", "r.completion_tokens", Kind.INTEGER, operators=_WITHIN),
+        Column("tokens_source", "r.tokens_source"),
+        Column("started_at", "r.started_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("latency_ms", "r.latency_ms", Kind.INTEGER, sortable=True, operators=_WITHIN),
+        Column("first_token_ms", "r.first_token_ms", Kind.INTEGER, nullable=True),
+        Column("attempts", "r.attempts", Kind.INTEGER),
+        Column(
+            "cost",
+            "r.cost",
+            Kind.DECIMAL,
+            nullable=True,
+            sortable=True,
+            operators=_WITHIN,
+            currency="currency",
+            needs=Capability.COST_READ,
+        ),
+        Column("currency", "r.currency"),
+        Column("trace_id", "r.trace_id"),
+    ),
+    sort="-started_at",
+)
 
 
 async def detail(uow: UnitOfWork, request_id: str) -> RequestDetail:
     """One request, and for those who may see costs, the prices that made its cost. Raises NotFound."""
-    uow.actor.require(Capability.USAGE_READ)
-    found = await uow.execute(
-        f"select {_COLUMNS} from request where organization_id = :organization_id and id = :id",
-        organization_id=uow.organization_id,
-        id=request_id,
-    )
-    row = found.one_or_none()
-    if row is None:
+    shown = await listing_sql.find(uow, REQUESTS, request_id)
+    if shown is None:
         raise not_found("request", request_id)
-    shown = _row(uow, row)
     if not uow.actor.may(Capability.COST_READ):
         return RequestDetail(shown, (), ())
     return await _explained(uow, shown)

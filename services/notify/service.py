@@ -9,9 +9,10 @@ from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
 from services.core.work import UnitOfWork
-from services.identity import accounts, invitations, throttle
-from services.identity.rules import CONFIRMATION_VALID
-from services.notify import texts
+from services.identity import accounts, invitations, own_account, throttle
+from services.identity.rules import CONFIRMATION_VALID, RESET_VALID
+from services.identity.user_agents import device_words
+from services.notify import account_texts, texts
 from services.notify.sending import Sender, deliver
 
 
@@ -19,6 +20,7 @@ from services.notify.sending import Sender, deliver
 class Cause:
     """The event that calls for a mail. `token_id` is of a sign-up that waits, empty for a known address.
 
+    `event_type` says which mail, `session_id` which browser it is about; both are empty for the mails of a sign-up.
     `invitation_id` and `issue` are of an invitation, which is mailed to somebody without an account perhaps.
     """
 
@@ -27,6 +29,8 @@ class Cause:
     token_id: str
     invitation_id: str = ""
     issue: int = 0
+    event_type: str = ""
+    session_id: str = ""
 
 
 async def send_account_mail(cause: Cause, *, sender: Sender, clock: Clock | None = None) -> None:
@@ -75,6 +79,8 @@ class _Letter:
 async def _letter_for(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:
     if cause.invitation_id:
         return await _invitation(uow, cause, sender)
+    if cause.event_type:
+        return await _of_own_account(uow, cause, sender)
     return await (_confirmation(uow, cause, sender) if cause.token_id else _notice(uow, cause, sender))
 
 
@@ -93,6 +99,46 @@ async def _invitation(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter 
         public_url=sender.public_url,
         token=issued.token,
         expires_at=issued.expires_at,
+    )
+    return _Letter(issued.email, text)
+
+
+async def _of_own_account(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:
+    if cause.token_id:
+        return await _reset_link(uow, cause, sender)
+    found = await uow.execute("select email, name from account where id = :id", id=cause.account_id)
+    account = found.one_or_none()
+    if account is None:
+        return None
+    if not cause.session_id:
+        text = account_texts.notice(cause.event_type, name=account.name, public_url=sender.public_url)
+        return _Letter(account.email, text)
+    opened = await uow.execute(
+        "select user_agent, address, created_at from session where id = :id", id=cause.session_id
+    )
+    session = opened.one_or_none()
+    if session is None:
+        return None
+    text = account_texts.new_device(
+        name=account.name,
+        public_url=sender.public_url,
+        device=device_words(session.user_agent),
+        address=session.address,
+        at=session.created_at,
+    )
+    return _Letter(account.email, text)
+
+
+async def _reset_link(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:
+    """None when the password was set meanwhile, by another link."""
+    issued = await own_account.issue_reset(uow, cause.token_id)
+    if issued is None:
+        return None
+    text = account_texts.reset_password(
+        name=issued.name,
+        public_url=sender.public_url,
+        token=issued.token,
+        minutes=round(RESET_VALID.total_seconds() / 60),
     )
     return _Letter(issued.email, text)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.audit import queries as audit
 from services.core import listing_csv, listing_sql
 from services.core.actor import Actor
 from services.core.errors import Invalid
@@ -16,11 +17,15 @@ from services.core.listing_grammar import Query, read
 from services.core.permissions import Capability
 from services.files.rules import Kind
 from services.identity import key_queries
+from services.metering import requests
 from services.tasks.work import Made, Work
 
 FILTERS_MAX = 20
 
-LISTS: dict[str, Listing[Any]] = {listing.name: listing for listing in (key_queries.KEYS,)}
+# Those of an organisation; what lists of staff show crosses tenants, and no task does.
+LISTS: dict[str, Listing[Any]] = {
+    listing.name: listing for listing in (key_queries.KEYS, requests.REQUESTS, audit.AUDIT)
+}
 
 
 def admit(actor: Actor, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -7,56 +7,29 @@ from typing import Any, ClassVar
 import orjson
 import reflex as rx
 
-from models.types import OrganizationKind
+from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.identity import queries as identity
 from services.identity import staff
 from services.identity.queries import StaffOrganization
 from services.metering import queries as metering
 from state.base import PageState, page_event
-from state.filters import FilteredState
 from state.format import instant_text
-
-ROWS_PER_PAGE = 50
-_CURSOR_PARTS = "\n"  # no sorting key holds a line break
+from state.listed import ListedState
 
 
-class OrganizationsState(FilteredState, rx.State):
-    """One page of all organisations by name."""
+class OrganizationsState(ListedState, rx.State):
+    """One page of all organisations, by name if nothing else is asked for."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("q", "kind")
-
-    rows: list[dict[str, Any]] = []
-    next_cursor: str = ""
-    is_first: bool = True
+    _listing: ClassVar[Listing[Any]] = identity.ORGANIZATIONS
+    _file_url: ClassVar[str] = "/api/v1/staff/organizations"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("search", "kind", "suspended_at[is_null]")
 
     @page_event(Capability.STAFF_ORGANIZATIONS_READ, reads=True)
     async def load(self) -> None:
-        chosen = self._show_filters()
-        cursor = self._query.get("after", "")
-        name_key, _, organization_id = cursor.partition(_CURSOR_PARTS)
-        kind = chosen.get("kind", "")
         async with self._staff_work() as uow:
-            rows = await identity.staff_organizations(
-                uow,
-                search=chosen.get("q", ""),
-                kind=kind if kind in set(OrganizationKind) else None,
-                after=(name_key, organization_id) if organization_id else None,
-                limit=ROWS_PER_PAGE + 1,
-            )
-        shown = rows[:ROWS_PER_PAGE]
-        self.rows = [_shown(row) for row in shown]
-        more = len(rows) > ROWS_PER_PAGE
-        self.next_cursor = f"{shown[-1].name_key}{_CURSOR_PARTS}{shown[-1].id}" if more else ""
-        self.is_first = not cursor
-
-    @page_event(Capability.STAFF_ORGANIZATIONS_READ)
-    async def next_page(self) -> Any:
-        return self._go(self._chosen_filters() | {"after": self.next_cursor})
-
-    @page_event(Capability.STAFF_ORGANIZATIONS_READ)
-    async def first_page(self) -> Any:
-        return self._go(self._chosen_filters())
+            found = await self._read(uow, identity.ORGANIZATIONS)
+        self.rows = [_shown(row) for row in found]
 
 
 class OrganizationState(PageState, rx.State):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
+from services.core import listing_sql
+from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.gateway import queries as gateway
 from services.gateway.queries import StaffModelRow, UpstreamRow
-from state.base import PageState, page_event
+from state.base import page_event
 from state.format import instant_text
+from state.listed import ListedState
 
 UPSTREAM_FIELDS = (
     "name",
@@ -22,20 +25,25 @@ UPSTREAM_FIELDS = (
     "enabled",
     "version",
 )
+SERVERS_OFFERED_MAX = 500
 MODEL_FIELDS = (
     "slug", "name", "upstream_id", "upstream_model", "context_tokens", "endpoints", "description", "enabled", "version",
 )  # fmt: skip
 
 
-class UpstreamsState(PageState, rx.State):
+class UpstreamsState(ListedState, rx.State):
     """All upstreams and models, and which dialog is open for which of them.
 
     A change through the API replaces all that is said of a row: `sent` is all of it for dialogs without fields, and
     `kept` what a dialog with fields has to add to them.
     """
 
-    upstreams: list[dict[str, Any]] = []
+    _listing: ClassVar[Listing[Any]] = gateway.UPSTREAMS
+    _file_url: ClassVar[str] = "/api/v1/staff/upstreams"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("name[contains]", "enabled")
+
     models: list[dict[str, Any]] = []
+    servers: list[dict[str, str]] = []
     chosen: dict[str, Any] = {}
     sent: dict[str, Any] = {}
     kept: dict[str, Any] = {}
@@ -44,15 +52,17 @@ class UpstreamsState(PageState, rx.State):
     @page_event(Capability.STAFF_UPSTREAMS_READ, reads=True)
     async def load(self) -> None:
         async with self._staff_work() as uow:
-            upstreams = await gateway.staff_upstreams(uow)
+            upstreams = await self._read(uow, gateway.UPSTREAMS)
+            servers = await listing_sql.select(uow, gateway.UPSTREAMS, limit=SERVERS_OFFERED_MAX)
             models = await gateway.staff_models(uow)
-        self.upstreams = [_upstream(row) for row in upstreams]
+        self.rows = [_upstream(row) for row in upstreams]
+        self.servers = [{"id": row.id, "label": row.name} for row in servers]
         self.models = [_model(row) for row in models]
 
     @page_event(Capability.STAFF_UPSTREAMS_WRITE)
     async def ask_upstream(self, upstream_id: str, act: str) -> None:
         """Open a dialog for one upstream: edit, key or toggle."""
-        self._choose(self.upstreams, upstream_id, UPSTREAM_FIELDS)
+        self._choose(self.rows, upstream_id, UPSTREAM_FIELDS)
         if act != "key":
             # Null keeps the key that is there.
             self.sent, self.kept = self.sent | {"api_key": None}, self.kept | {"api_key": None}

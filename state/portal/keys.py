@@ -8,25 +8,27 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from services.core.clock import SystemClock
+from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.gateway import queries as gateway
 from services.identity import key_queries
 from services.identity.key_queries import KeyRow
 from state.base import page_event
-from state.filters import FilteredState
 from state.format import instant_text
+from state.listed import ListedState
 from state.portal.snippets import first_call
 
-KEYS_SHOWN_MAX = 200
 EXPIRIES_DAYS = (30, 90, 365)
 
 
-class KeysState(FilteredState, rx.State):
+class KeysState(ListedState, rx.State):
     """The organisation's keys, what may be chosen for a new one, and which dialog is open for which key."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("ended",)
+    _listing: ClassVar[Listing[Any]] = key_queries.KEYS
+    _file_url: ClassVar[str] = "/api/v1/keys"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("status[in]", "name[contains]")
+    _preset: ClassVar[dict[str, str]] = dict([key_queries.USABLE])
 
-    rows: list[dict[str, Any]] = []
     models: list[dict[str, str]] = []
     expiries: list[str] = ["", "", ""]
     chosen: dict[str, Any] = {}
@@ -35,9 +37,8 @@ class KeysState(FilteredState, rx.State):
 
     @page_event(Capability.KEYS_READ, reads=True)
     async def load(self) -> None:
-        with_ended = "ended" in self._show_filters()
         async with self._unit_of_work() as uow:
-            rows = await key_queries.list_keys(uow, include_ended=with_ended, limit=KEYS_SHOWN_MAX)
+            rows = await self._read(uow, key_queries.KEYS)
             offered = await gateway.models(uow)
         self.rows = [_shown(row) for row in rows]
         self.models = [{"id": model.slug, "label": model.name} for model in offered]

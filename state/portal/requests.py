@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
 
 import reflex as rx
 
 from services.catalog.rules import CostLine
+from services.core import listing_sql
+from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.gateway import queries as gateway
 from services.identity import key_queries
 from services.metering import requests
-from services.metering.requests import RequestDetail, RequestFilter, RequestRow
+from services.metering.requests import RequestDetail, RequestRow
 from state.base import PageState, page_event
-from state.days import midnight, midnight_after
-from state.filters import FilteredState
 from state.format import decimal_text, instant_text
+from state.listed import ListedState
 
-ROWS_PER_PAGE = 50
 KEYS_OFFERED_MAX = 200
 NEW_ROWS_COUNTED_MAX = 100
 
 
-class RequestsState(FilteredState, rx.State):
+class RequestsState(ListedState, rx.State):
     """One page of the request log. `newer` counts calls that came after it was read and wait to be shown."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("model", "key", "outcome", "from", "to", "since")
+    _listing: ClassVar[Listing[Any]] = requests.REQUESTS
+    _file_url: ClassVar[str] = "/api/v1/requests"
+    _filter_keys: ClassVar[tuple[str, ...]] = (
+        "model",
+        "key_id",
+        "outcome",
+        "started_at[gte]",
+        "started_at[lt]",
+    )
 
-    rows: list[dict[str, Any]] = []
     models: list[dict[str, str]] = []
     keys: list[dict[str, str]] = []
-    next_cursor: str = ""
-    is_first: bool = True
     newer: int = 0
     read_at: str = ""
 
     @page_event(Capability.USAGE_READ, reads=True)
     async def load(self) -> None:
-        chosen = self._show_filters()
-        cursor = self._query.get("after", "")
         async with self._unit_of_work() as uow:
-            found = await requests.page(
-                uow, limit=ROWS_PER_PAGE, after=cursor or None, where=request_filter(chosen, self._zone)
-            )
+            found = await self._read(uow, requests.REQUESTS)
             offered = await gateway.models(uow)
             keys = (
                 await key_queries.list_keys(uow, limit=KEYS_OFFERED_MAX)
@@ -53,9 +52,7 @@ class RequestsState(FilteredState, rx.State):
             )
             self.read_at = instant_text(uow.wall_now)
         names = {key.id: key.name for key in keys}
-        self.rows = [request_shown(row, names) for row in found.rows]
-        self.next_cursor = found.next or ""
-        self.is_first = not cursor
+        self.rows = [request_shown(row, names) for row in found]
         self.newer = 0
         self.models = [{"id": model.slug, "label": model.name} for model in offered]
         self.keys = [{"id": key.id, "label": f"{key.name} ({key.prefix}\u2026)"} for key in keys]
@@ -63,44 +60,14 @@ class RequestsState(FilteredState, rx.State):
     @page_event(Capability.USAGE_READ)
     async def count_newer(self) -> None:
         """Something happened: say how much is new, and leave the rows under the pointer where they are."""
-        if not self.is_first:
+        query = self._asked()
+        if self.previous_place or query.sorted_by != requests.REQUESTS.sort:
             return
-        where = request_filter(self._chosen_filters(), self._zone)
         async with self._unit_of_work() as uow:
-            found = await requests.page(uow, limit=NEW_ROWS_COUNTED_MAX, where=where)
+            found = await listing_sql.page(uow, query, limit=NEW_ROWS_COUNTED_MAX)
         newest = str(self.rows[0]["id"]) if self.rows else ""
         ids = [row.id for row in found.rows]
         self.newer = ids.index(newest) if newest in ids else len(ids)
-
-    @page_event(Capability.USAGE_READ)
-    async def next_page(self) -> Any:
-        return self._go(self._chosen_filters() | {"after": self.next_cursor})
-
-    @page_event(Capability.USAGE_READ)
-    async def first_page(self) -> Any:
-        return self._go(self._chosen_filters())
-
-
-def request_filter(chosen: dict[str, str], zone: ZoneInfo) -> RequestFilter:
-    """The filters of an address; days are the organisation's, the last one included, and nonsense is no filter."""
-    first = _instant(chosen.get("since", "")) or midnight(chosen.get("from", ""), zone)
-    outcomes = {"ok": False, "failed": True}
-    return RequestFilter(
-        models=(chosen["model"],) if "model" in chosen else (),
-        keys=(chosen["key"],) if "key" in chosen else (),
-        failed=outcomes.get(chosen.get("outcome", "")),
-        start=first,
-        end=midnight_after(chosen.get("to", ""), zone),
-    )
-
-
-def _instant(text: str) -> datetime | None:
-    """An exact moment, as links from sums to their rows carry it."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None else None
 
 
 def request_shown(row: RequestRow, key_names: dict[str, str]) -> dict[str, Any]:

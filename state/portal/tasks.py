@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import reflex as rx
 
@@ -19,6 +20,7 @@ from state.base import PageState, leave_for, page_event
 from state.format import instant_text
 
 ROWS_PER_PAGE = queries.LIVE_ROWS
+ADDRESS_CHARACTERS_MAX = 4_000
 PAGE = "/portal/tasks"
 
 
@@ -67,14 +69,14 @@ class TasksState(PageState, rx.State):
 
 
 class ExportState(PageState, rx.State):
-    """Asks for what a page shows as a file: its list, with the filters of its address."""
+    """Asks for what a page shows as a file: its list, with the filters of the address at which the API has it."""
 
     @page_event(Capability.TASKS_WRITE)
-    async def ask(self, listing: str) -> Any:
+    async def ask(self, listing: str, address: str) -> Any:
         declared = exports.LISTS.get(listing)
         if declared is None:
             raise Invalid("This list cannot be exported.", next_step="Open the page from the menu again.")
-        query = understood(declared, self._query.items())
+        query = understood(declared, parse_qsl(urlsplit(address[:ADDRESS_CHARACTERS_MAX]).query))
         wanted = {"list": listing, "filters": [list(pair) for pair in query.parameters]}
         key = f"{EXPORT.name} {wanted} {self._actor.id}"
         async with self._unit_of_work() as uow:

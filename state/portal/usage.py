@@ -143,7 +143,9 @@ def _drill_down(row: dict[str, Any], chosen: dict[str, str], since: str) -> str:
     """The requests whose sum a row is."""
     group = chosen.get("group", "model")
     kept = {name: value for name, value in chosen.items() if name in {"model", "key"}}
-    return with_query("/portal/requests", kept | {group: str(row["group"]), "since": since})
+    called = {"key": "key_id"}  # there, as the list of requests has it
+    asked = {called.get(name, name): value for name, value in (kept | {group: str(row["group"])}).items()}
+    return with_query("/portal/requests", asked | {"started_at[gte]": since})
 
 
 def _sums(rows: list[dict[str, Any]], *, with_cost: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from granian.constants import Interfaces
+from granian.server.embed import Server
 from httpx import ASGITransport, AsyncClient
 
 from matrix_app.api.app import create_app
@@ -23,6 +26,7 @@ from services.core.postgres import EmbeddedPostgres
 from services.core.work import unit_of_work
 from services.identity import keys, passwords
 from tests.api.contract import Contract
+from tests.integration.gateway.house import WAIT_S, free_port, until_answers
 from tests.world import World
 
 PASSWORD = "nine lives and one more"
@@ -115,6 +119,18 @@ async def acme(api: Api) -> Organization:
 @pytest.fixture
 async def operators(api: Api) -> Organization:
     return await api.world.organization(OrganizationKind.OPERATOR, name="Operators")
+
+
+@pytest.fixture
+async def wire(app: FastAPI) -> AsyncIterator[int]:
+    """The port of the real server, with the app behind it."""
+    port = free_port()
+    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
+    serving = asyncio.create_task(server.serve())
+    await until_answers(f"http://127.0.0.1:{port}")
+    yield port
+    server.stop()
+    await asyncio.wait_for(serving, WAIT_S)
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

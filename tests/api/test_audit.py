@@ -29,9 +29,11 @@ async def test_what_a_person_did_is_listed_with_where_from(api: Api, acme: Organ
         ("session.started", "ana@example.com", HERE),
     ]
     assert listed[0]["object_id"] == key["id"]
-    chosen = await owner.get("audit", params={"type": "api_key.", "actor": "ana@example.com"})
+    chosen = await owner.get("audit", params={"type[starts_with]": "api_key.", "actor": "ana@example.com"})
     assert [row["id"] for row in chosen.json()["data"]] == [listed[0]["id"]]
-    assert (await owner.get("audit", params={"to": listed[1]["recorded_at"]})).json()["data"] == []
+    assert (await owner.get("audit", params={"recorded_at[lt]": listed[1]["recorded_at"]})).json()[
+        "data"
+    ] == []
 
 
 async def test_signing_up_switching_and_signing_out_say_who_and_from_where(
@@ -95,26 +97,6 @@ async def test_csv_by_header_or_parameter_shows_formulas_as_text(api: Api, acme:
     rows = list(csv.DictReader(io.StringIO(by_header.text)))
     assert [row["type"] for row in rows] == ["organization.updated", "api_key.created", "session.started"]
     assert (rows[0]["actor_id"], rows[0]["organization_name"]) == ("'=cmd()", "'=HYPERLINK()")
-    assert "x-next-cursor" not in by_header.headers
-
-
-async def test_a_csv_file_is_bounded_and_says_how_to_go_on(
-    api: Api, acme: Organization, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from matrix_app.api.v1 import audit
-
-    monkeypatch.setattr(audit, "CSV_ROWS_MAX", 4)
-    monkeypatch.setattr(audit, "_CSV_TURN_ROWS", 2)
-    owner = await api.browser(acme)
-    for number in range(5):
-        await owner.post("keys", json={"name": f"key {number}"})
-
-    first = await owner.get("audit?format=csv&type=api_key.")
-    rest = await owner.get(
-        "audit", params={"format": "csv", "type": "api_key.", "cursor": first.headers["x-next-cursor"]}
-    )
-
-    assert [len(list(csv.DictReader(io.StringIO(part.text)))) for part in (first, rest)] == [4, 1]
 
 
 async def test_staff_reads_all_and_its_looks_are_noted(
@@ -127,7 +109,9 @@ async def test_staff_reads_all_and_its_looks_are_noted(
 
     (seen,) = (await owner.get("audit?type=personal_data.read")).json()["data"]
     assert (seen["actor_kind"], seen["actor_name"], seen["address"]) == ("other", "", HERE)
-    listed = await staff.get("staff/audit", params={"organization": acme.id, "type": "personal_data."})
+    listed = await staff.get(
+        "staff/audit", params={"organization_id": acme.id, "type[starts_with]": "personal_data."}
+    )
     assert [row["actor_name"] for row in listed.json()["data"]] == ["sam@example.com"]
     everything = (await staff.get("staff/audit")).json()["data"]
     assert {row["organization_id"] for row in everything} == {acme.id, operators.id}

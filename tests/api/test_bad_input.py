@@ -113,7 +113,7 @@ CASES: dict[str, Bad] = {
         "sign-up", 422, "password_too_common", json=sign_up(password="Password123")
     ),
     "the address as password": Bad(
-        "sign-up", 422, "password_too_common", json=sign_up(password="New@Example.com")
+        "sign-up", 422, "password_personal", json=sign_up(password="New@Example.com")
     ),
     "NUL in a password": Bad("sign-up", 422, "invalid_input", json=sign_up(password="long enough\0")),
     "no address": Bad("sign-up", 422, "invalid_input", json=sign_up(email="nobody"), pointer="#/email"),
@@ -365,6 +365,6 @@ async def test_another_tenants_ids_are_not_found(api: Api, browser: AsyncClient)
                 "detail": "",
                 "reference": "",
             }
-    assert (await browser.get(f"requests?key={their_key}")).json()["data"] == []
+    assert (await browser.get(f"requests?key_id={their_key}")).json()["data"] == []
     totals = await browser.get(f"usage/totals?meter=pages&key={their_key}")
     assert totals.json()["data"][0]["events"] == 0

@@ -9,15 +9,11 @@ import asyncio
 import contextlib
 import http.client
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from httpx import AsyncClient
 
 from models.identity import Organization
@@ -28,7 +24,6 @@ from services.metering.service import ensure_platform_meters
 from services.notify.smtp import Outgoing, message_for
 from tests.api.conftest import ADDRESS, PASSWORD, Api, problem
 from tests.api.test_bad_input import contents
-from tests.integration.gateway.house import WAIT_S, free_port, until_answers
 from tests.integration.walk.operations import How, declared
 from tests.integration.walk.victim import Victim, furnish, state_of
 
@@ -262,18 +257,6 @@ async def test_a_cursor_only_continues_what_it_was_made_for(
 
 
 # Over the wire, where a client may say what no library would
-
-
-@pytest.fixture
-async def wire(app: FastAPI) -> AsyncIterator[int]:
-    """The port of the real server, with the app behind it."""
-    port = free_port()
-    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False)
-    serving = asyncio.create_task(server.serve())
-    await until_answers(f"http://127.0.0.1:{port}")
-    yield port
-    server.stop()
-    await asyncio.wait_for(serving, WAIT_S)
 
 
 def said(port: int, request: bytes) -> bytes:

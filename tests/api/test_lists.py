@@ -10,8 +10,10 @@ import pytest
 from httpx import AsyncClient
 
 from models.identity import Organization
+from models.types import Role
 from services.core import listing_sql
 from tests.api.conftest import Api, problem
+from tests.listings import every_listing
 
 
 @pytest.fixture
@@ -99,3 +101,26 @@ async def test_the_document_names_every_filter_with_its_type(api: Api) -> None:
     assert taken["name[in]"]["type"] == "array"
     assert "-created_at" in taken["sort"]["enum"]
     assert {"cursor", "limit", "format", "bom"} <= set(taken)
+
+
+async def test_every_list_is_offered_alike(api: Api, operators: Organization) -> None:
+    """Whichever route has filters: a file with the declared columns, no other parameter, no other list's cursor."""
+    client = await api.browser(operators, Role.OPERATOR)
+    for number in range(2):
+        await client.post("keys", json={"name": f"key {number}"})
+    strange = (await client.get("keys?limit=1")).json()["next_cursor"]
+    listings = every_listing()
+    seen: set[str] = set()
+    for path, operations in api.contract.document["paths"].items():
+        if not any("x-filter" in parameter for parameter in operations.get("get", {}).get("parameters", ())):
+            continue
+        file = await client.get(f"{path[1:]}?format=csv")
+        name = file.headers["content-disposition"].partition('"')[2].removesuffix('.csv"')
+        columns = [column.name for column in listings[name].exported]
+        assert next(csv.reader(io.StringIO(file.text))) == columns, path
+        assert (await client.get(path[1:])).status_code == 200
+        problem(await client.get(f"{path[1:]}?nonsense=1"), 422, "invalid_filter")
+        wrong = f"{path[1:]}?cursor={strange}&sort={listings[name].sorts[0]}"
+        problem(await client.get(wrong), 422, "cursor_invalid")
+        seen.add(name)
+    assert seen == set(listings)

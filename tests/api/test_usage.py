@@ -304,14 +304,17 @@ async def test_requests_are_listed_filtered_and_paged(api: Api, acme: Organizati
             cursor = {"cursor": page["next_cursor"]}
 
     assert await listed() == ids
-    assert await listed(status="failed") == [ids[2]]
-    assert await listed(status="ok") == [ids[0], ids[1], ids[3], ids[4]]
-    assert await listed(key="k0") == [ids[1], ids[3]]
+    assert await listed(outcome="failed") == [ids[2]]
+    assert await listed(outcome="ok") == [ids[0], ids[1], ids[3], ids[4]]
+    assert await listed(key_id="k0") == [ids[1], ids[3]]
     assert await listed(model="large") == []
+    assert await listed(**{"status[gte]": 400}) == [ids[2]]
     since = (NOW - timedelta(minutes=2)).isoformat()
-    assert await listed(**{"from": since}) == ids[:2]
+    assert await listed(**{"started_at[gte]": since}) == ids[:2]
     first = (await client.get("requests", params={"limit": 2})).json()["next_cursor"]
-    problem(await client.get("requests", params={"cursor": first, "status": "failed"}), 422, "cursor_invalid")
+    problem(
+        await client.get("requests", params={"cursor": first, "outcome": "failed"}), 422, "cursor_invalid"
+    )
 
 
 async def test_models_and_prices_are_for_everybody_who_may_call(api: Api, acme: Organization) -> None:

@@ -73,5 +73,6 @@ async def _party(product: Product, number: int, password_hash: str) -> Party:
     # From networks of their own: signing in is throttled by network.
     client = accounts.Client(address=f"198.51.{number}.1")
     session = await sessions.sign_in(email=email, password=_PASSWORD, client=client)
+    assert isinstance(session, sessions.OpenedSession)
     cookie = f"{session_cookie(product.address)}={session.token}"
     return Party(organization.id, cookie, created.secret)

@@ -8,12 +8,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ import psutil
 
 from services.core.postgres import EmbeddedPostgres
 from services.identity.cookies import session_cookie
+from tests.folders import short_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 300.0  # the first start also builds the pages
@@ -34,6 +33,8 @@ _POLL_S = 0.05
 _HIGH_LIMITS = {
     "organization_requests_per_minute": "1000000000",
     "organization_tokens_per_minute": "1000000000",
+    "api_requests_per_minute": "1000000000",
+    "api_network_per_minute": "1000000000",
 }
 
 
@@ -140,20 +141,15 @@ class Product:
 
 
 @contextmanager
-def running(**settings: str) -> Iterator[Product]:
+def running(*, in_memory: bool = False, **settings: str) -> Iterator[Product]:
     """Start the product and stop it at the end. Its data folder is made for it and deleted after.
 
     `settings` are those of `MATRIX_*`, their names in lower case and without the prefix. Limits of organisations
-    are checked as always, but are so high that no load of ours meets them.
+    are checked as always, but are so high that no load of ours meets them. What measures nothing may have its data
+    `in_memory`.
     """
-    # A short path, for the database's socket, that the database's own system user may enter.
-    folder = Path(tempfile.mkdtemp(prefix="mx-"))
-    folder.chmod(0o755)
-    try:
-        with _process(folder / "data", settings) as product:
-            yield product
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with short_folder(in_memory=in_memory) as folder, _process(folder / "data", settings) as product:
+        yield product
 
 
 @contextmanager

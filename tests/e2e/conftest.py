@@ -20,7 +20,7 @@ expect.set_options(timeout=30_000)  # how long a busy machine may take; how fast
 @pytest.fixture(scope="session")
 def product() -> Iterator[Product]:
     """`matrix up` in demo mode, in a folder of its own; when it was stopped, nothing of it is left."""
-    with running() as product:
+    with running(in_memory=True) as product:
         yield product
         supervisor = psutil.Process(product.process.pid)
         family = [supervisor, *supervisor.children(recursive=True)]

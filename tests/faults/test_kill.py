@@ -46,7 +46,7 @@ async def test_kill_9_under_load_in_any_order(seed: int) -> None:
 
 async def _kill_all_under_load(*, seed: int, rounds: int = 1) -> None:
     chance = random.Random(seed)
-    with upstream(token_s=TOKEN_S) as model, running(model_url=model.address) as product:
+    with upstream(token_s=TOKEN_S) as model, running(in_memory=True, model_url=model.address) as product:
         (party,) = await parties(product, 1)
         sign_ups = SignUps(product)
         async with Callers(product.address, party.key, seed) as callers:
@@ -125,7 +125,7 @@ def _measured(product: Product, metric: str) -> float:
 
 @pytest.mark.timeout(240)
 async def test_the_built_in_model_server_comes_back_after_kill_9() -> None:
-    with running() as product:
+    with running(in_memory=True) as product:
         (party,) = await parties(product, 1)
         ask = _asking(product, party.key)
         assert (await asyncio.to_thread(ask)).status == 200

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +18,13 @@ from services.core import migrations
 from services.core.postgres import APP_ROLE, CROSSING_ROLE, OWNER_ROLE, EmbeddedPostgres, PostgresFailed
 from services.core.refusal import Refused
 from services.core.settings import Settings
+from tests.folders import short_folder
 
 OWNER_PROGRAM = """
 import sys, time
 from pathlib import Path
 from services.core.postgres import EmbeddedPostgres
+from tests.folders import short_folder
 server = EmbeddedPostgres(Path(sys.argv[1]), durable=False)
 server.start()
 print("started", flush=True)
@@ -33,9 +34,8 @@ time.sleep(600)
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="mx-"))
-    yield folder / "data"
-    shutil.rmtree(folder, ignore_errors=True)
+    with short_folder() as folder:
+        yield folder / "data"
 
 
 @pytest.fixture

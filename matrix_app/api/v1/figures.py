@@ -9,6 +9,7 @@ from fastapi import Query
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Exact, Instant, Shown, resource
 from models.types import Aggregation
 from services.core.errors import Invalid
@@ -94,7 +95,7 @@ class Meters(Shown):
     data: list[MeterShown]
 
 
-@router.get("/usage")
+@router.get("/usage", responses=failures(404))
 async def usage(
     who: Member,
     meter: str = "requests",
@@ -122,7 +123,7 @@ async def usage(
     return _shown(series)
 
 
-@router.get("/usage/totals")
+@router.get("/usage/totals", responses=failures(404))
 async def totals(
     who: Member,
     meter: str = "requests",

@@ -15,9 +15,11 @@ from matrix_app.api.deps import (
     session_token_of,
     set_device_cookie,
     set_session_cookie,
+    stranger,
 )
 from matrix_app.api.v1.doors import Password, SessionShown
 from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Body,
@@ -33,7 +35,7 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.identity import invitations, joining, sessions
 
 router = resource("invitations")
-from_own_page = [Depends(require_known_origin)]
+from_own_page = [Depends(stranger), Depends(require_known_origin)]
 
 Token = Annotated[str, Field(max_length=200, description="Out of the link in the mail")]
 
@@ -126,13 +128,13 @@ async def revoke_invitation(who: Member, invitation_id: str) -> InvitationState:
         return InvitationState.model_validate(await invitations.revoke(uow, invitation_id))
 
 
-@router.post("/invitation/look")
+@router.post("/invitation/look", dependencies=[Depends(stranger)], responses=failures(404))
 async def look_at_invitation(body: Link) -> InvitedShown:
     """What a link invites to, for whoever has it."""
     return InvitedShown.model_validate(await joining.look(body.token))
 
 
-@router.post("/invitation/accept")
+@router.post("/invitation/accept", responses=failures(404))
 async def accept_invitation(request: Request, response: Response, who: Person, body: Link) -> SessionShown:
     """Join as the one who is signed in, and work there. The cookie is replaced; the old one ends."""
     organization_id = await joining.accept(body.token, actor=who.actor)
@@ -142,14 +144,14 @@ async def accept_invitation(request: Request, response: Response, who: Person, b
     return SessionShown.model_validate(opened)
 
 
-@router.post("/invitation/sign-up", status_code=201, dependencies=from_own_page)
+@router.post("/invitation/sign-up", status_code=201, dependencies=from_own_page, responses=failures(404))
 async def sign_up_by_invitation(
     request: Request, response: Response, body: SignUpByInvitation
 ) -> SessionShown:
     """Make an account with the invitation's address, join, and sign in. The mail has confirmed the address."""
     client = client_of(request)
     account_id = await joining.sign_up(body.token, name=body.name, password=body.password, client=client)
-    opened = await sessions.open_session(account_id, client=client)
+    opened = await sessions.open_first_session(account_id, client=client)
     set_session_cookie(response, opened.token)
     set_device_cookie(response, client, opened.account_id)
     return SessionShown.model_validate(opened)

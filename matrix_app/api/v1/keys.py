@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import Body, Instant, Shown, resource
@@ -103,19 +104,25 @@ async def _with_secret(uow: UnitOfWork, created: CreatedKey) -> KeyWithSecret:
 
 @router.get("/{key_id}")
 async def get_key(who: Member, key_id: str) -> KeyShown:
+    """One key."""
     async with unit_of_work(who.actor) as uow:
-        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
+        return await _shown(uow, key_id)
+
+
+async def _shown(uow: UnitOfWork, key_id: str) -> KeyShown:
+    return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
 
 
 @router.patch("/{key_id}")
-async def update_key(who: Member, key_id: str, body: ChangedKey) -> KeyShown:
+async def update_key(who: Member, key_id: str, body: ChangedKey, expected: IfMatch) -> KeyShown:
     """Change name, models or limits."""
     # Null lifts a limit and leaving it out keeps it, so what was sent must be told from what was not.
     sent = body.model_dump(include={"requests_per_minute", "tokens_per_minute"}, exclude_unset=True)
     changes = KeyChanges(name=body.name, models=body.models, **sent)
-    async with unit_of_work(who.actor) as uow:
-        await keys.update_key(uow, key_id, changes, version=body.version)
-        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
+    version = expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _shown(uow, key_id)):
+        await keys.update_key(uow, key_id, changes, version=version)
+        return await _shown(uow, key_id)
 
 
 @router.post("/{key_id}/rotate", status_code=201, response_model=KeyWithSecret)
@@ -130,8 +137,8 @@ async def rotate_key(who: Member, key_id: str, repeat: RepeatOnce, body: Rotatio
 
 
 @router.delete("/{key_id}")
-async def revoke_key(who: Member, key_id: str) -> KeyShown:
+async def revoke_key(who: Member, key_id: str, expected: IfMatch) -> KeyShown:
     """End a key at once and for good."""
-    async with unit_of_work(who.actor) as uow:
-        await keys.revoke_key(uow, key_id)
-        return KeyShown.model_validate(await key_queries.get_key(uow, key_id))
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _shown(uow, key_id)):
+        await keys.revoke_key(uow, key_id, version=expected.version())
+        return await _shown(uow, key_id)

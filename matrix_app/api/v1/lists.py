@@ -20,6 +20,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import StreamingResponse
 
+from matrix_app.api.v1 import fields
 from matrix_app.api.v1.shape import PAGE_ROWS, Cursor, Limit, Page, Shown, cursor_for, position_in
 from services.core import listing_csv, listing_grammar, listing_sql
 from services.core.listing import Column, Kind, Listing, Operator
@@ -99,7 +100,8 @@ def _described(name: str, column: Column, operator: Operator) -> dict[str, Any]:
     schema = _SCHEMAS.get(column.kind, {"type": "string", "maxLength": listing_grammar.VALUE_CHARACTERS_MAX})
     if column.values:
         schema = {"type": "string", "enum": list(column.values)}
-    parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
+    # The mark tells programs that read the document what is a filter of the list and what is not.
+    parameter: dict[str, Any] = {"name": name, "in": "query", "required": False, "x-filter": operator.value}
     if operator is Operator.IS_NULL:
         schema = {"type": "boolean"}
     elif operator is Operator.IN:
@@ -115,7 +117,7 @@ async def answer(
     request: Request, listing: Listing[Any], shown: type[Row], asked: Asking, work: Work
 ) -> Page[Row] | Response:
     """The page or the file that is asked for. Raises Forbidden, InvalidFilter, and Invalid for a cursor."""
-    own = _declared(request.scope["route"].dependant)
+    own = _declared(request.scope["route"].dependant) | {fields.NAME}
     parameters = [pair for pair in request.query_params.multi_items() if pair[0] not in own]
     async with work() as uow:
         if listing.needs is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Body,
@@ -60,15 +61,17 @@ async def list_members(who: Member, cursor: Cursor = None, limit: Limit = PAGE_R
 
 @router.get("/members/{account_id}")
 async def get_member(who: Member, account_id: str) -> MemberShown:
+    """One of the people."""
     async with unit_of_work(who.actor) as uow:
         return await _shown(uow, account_id)
 
 
 @router.patch("/members/{account_id}")
-async def update_member(who: Member, account_id: str, body: ChangedMember) -> MemberShown:
+async def update_member(who: Member, account_id: str, body: ChangedMember, expected: IfMatch) -> MemberShown:
     """Change a role. It counts from the member's next click on, and their sessions here end."""
-    async with unit_of_work(who.actor) as uow:
-        await members.change_role(uow, account_id, body.role, version=body.version)
+    version = expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _shown(uow, account_id)):
+        await members.change_role(uow, account_id, body.role, version=version)
         return await _shown(uow, account_id)
 
 

@@ -8,11 +8,13 @@ from fastapi import Response
 from pydantic import Field
 
 from matrix_app.api.deps import Member, Person
+from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.crossing import Reason, crossing
+from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.identity import organizations
+from services.identity import organizations, policies
 
 router = resource("organizations")
 
@@ -76,10 +78,24 @@ async def create_organization(who: Person, body: NewOrganization, repeat: Repeat
     return await repeat.once(work, create, owner=who.account.id)
 
 
-@router.patch("/organization")
-async def update_organization(who: Member, body: OrganizationChanges) -> OrganizationState:
-    """Change the organisation one works in."""
+@router.get("/organization")
+async def own_organization(who: Member) -> OrganizationState:
+    """The organisation one works in."""
     async with unit_of_work(who.actor) as uow:
-        return OrganizationState.model_validate(
-            await organizations.update_organization(uow, **body.model_dump())
+        return await _own(uow)
+
+
+async def _own(uow: UnitOfWork) -> OrganizationState:
+    own = await policies.own_organization(uow, Capability.ORGANIZATION_READ)
+    return OrganizationState.model_validate(own)
+
+
+@router.patch("/organization")
+async def update_organization(who: Member, body: OrganizationChanges, expected: IfMatch) -> OrganizationState:
+    """Change the organisation one works in."""
+    version = expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _own(uow)):
+        row = await organizations.update_organization(
+            uow, name=body.name, timezone=body.timezone, version=version
         )
+        return OrganizationState.model_validate(row)

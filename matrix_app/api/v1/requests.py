@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from fastapi import Query
+from fastapi import Request
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import Member
-from matrix_app.api.v1.figures import From, Names, To
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Cursor,
-    Exact,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.shape import Exact, Shown, resource
 from services.core.work import unit_of_work
 from services.metering import requests
-from services.metering.requests import RequestFilter
 
 router = resource("requests", prefix="/requests")
-
-Outcome = Annotated[Literal["ok", "failed"] | None, Query(description="`failed` from status 400 on")]
 
 
 class RequestShown(Shown):
@@ -65,40 +50,10 @@ class RequestExplained(RequestShown):
     unpriced: list[str] = Field(description="Meters whose missing price left the call without a cost")
 
 
-@router.get("")
-async def list_requests(
-    who: Member,
-    key: Names = [],  # noqa: B006 - FastAPI copies it
-    model: Names = [],  # noqa: B006
-    status: Outcome = None,
-    start: From = None,
-    end: To = None,
-    cursor: Cursor = None,
-    limit: Limit = PAGE_ROWS,
-) -> Page[RequestShown]:
+@router.get("", **listed(requests.REQUESTS, RequestShown))
+async def list_requests(request: Request, who: Member, asked: Asked) -> Answer:
     """Calls, the latest first."""
-    filters = {
-        "organization": who.actor.organization_id,
-        "key": key,
-        "model": model,
-        "status": status,
-        "from": start,
-        "to": end,
-    }
-    position = position_in("requests", filters, cursor)
-    where = RequestFilter(
-        models=tuple(model),
-        keys=tuple(key),
-        failed=None if status is None else status == "failed",
-        start=start,
-        end=end,
-    )
-    async with unit_of_work(who.actor) as uow:
-        page = await requests.page(uow, limit=limit, after=position[0] if position else None, where=where)
-    return Page(
-        data=[RequestShown.model_validate(row) for row in page.rows],
-        next_cursor=cursor_for("requests", filters, [page.next]) if page.next else None,
-    )
+    return await answer(request, requests.REQUESTS, RequestShown, asked, lambda: unit_of_work(who.actor))
 
 
 @router.get("/{request_id}")

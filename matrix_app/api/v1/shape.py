@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -23,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from matrix_app.api.errors import PROBLEM_JSON
+from matrix_app.api.v1.route import StrictRoute
 from services.core.crypto import vault
 from services.core.errors import Invalid, Malformed
 
@@ -143,50 +142,6 @@ def _signature(query: str, filters: Mapping[str, object], content: bytes) -> byt
     return vault().lookup_hash(f"cursor:{bound.decode()}:{content.hex()}")[:_SIGNATURE_BYTES]
 
 
-class _StrictRequest(Request):
-    """Reads JSON as the standard has it: no NaN, no lone surrogates, UTF-8 only."""
-
-    async def json(self) -> Any:
-        return orjson.loads(await self.body())
-
-
-class StrictRoute(APIRoute):
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def strictly(request: Request) -> Response:
-            return await handle(_StrictRequest(request.scope, request.receive))
-
-        return strictly
-
-
-_FAILURES = {
-    400: "The request cannot be read",
-    401: "No key, or no session",
-    403: "Not allowed",
-    404: "Not found, or not yours",
-    405: "Not possible here",
-    409: "Contradicts what is there",
-    412: "Somebody changed it meanwhile",
-    413: "Too large",
-    415: "Not JSON",
-    422: "The input is not valid",
-    429: "Too many requests; see Retry-After",
-    431: "The headers are too large",
-    500: "Our fault; has a reference",
-    503: "Not available at the moment",
-}
-
-
-def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Problem answers for OpenAPI; all that an operation can give when none are named."""
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": _FAILURES[status], "content": {PROBLEM_JSON: schema}}
-        for status in statuses or _FAILURES
-    }
-
-
 def _refuse_nul(request: Request) -> None:
     """PostgreSQL cannot store or compare a NUL byte, wherever in an address it stands."""
     if "\x00" in request.url.path or b"%00" in request.scope["query_string"]:
@@ -200,7 +155,6 @@ def resource(tag: str, **options: Any) -> APIRouter:
     return APIRouter(
         tags=[tag],
         route_class=StrictRoute,
-        responses=failures(),
         dependencies=[Depends(_refuse_nul)],
         **options,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
 
-from fastapi import Query, Response
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
+from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.models import PriceShown, price_page
 from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Body,
@@ -122,34 +125,16 @@ class NewPrice(Body):
     valid_from: Instant | None = Field(None, description="Now if left out; never in the past")
 
 
-@router.get("/organizations")
-async def list_organizations(
-    who: AnyCaller,
-    search: Annotated[str, Query(max_length=100)] = "",
-    kind: str | None = None,
-    cursor: Cursor = None,
-    limit: Limit = PAGE_ROWS,
-) -> Page[StaffOrganizationShown]:
+@router.get("/organizations", **listed(queries.ORGANIZATIONS, StaffOrganizationShown))
+async def list_organizations(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """All organisations by name."""
-    filters = {"search": search, "kind": kind}
-    position = position_in("staff.organizations", filters, cursor)
-    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_READ) as uow:
-        rows = await queries.staff_organizations(
-            uow,
-            search=search,
-            kind=kind,
-            after=(position[0], position[1]) if position else None,
-            limit=limit + 1,
-        )
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page(
-        data=[StaffOrganizationShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("staff.organizations", filters, [last.name_key, last.id]) if last else None,
-    )
+    work = partial(staff_work, who, Capability.STAFF_ORGANIZATIONS_READ)
+    return await answer(request, queries.ORGANIZATIONS, StaffOrganizationShown, asked, work)
 
 
 @router.get("/organizations/{organization_id}")
 async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+    """One organisation. That staff looked at it is in its audit log."""
     async with staff_work(who, Capability.STAFF_ORGANIZATIONS_READ) as uow:
         return StaffOrganizationShown.model_validate(
             await identity_staff.look_at_organization(uow, organization_id)
@@ -172,21 +157,11 @@ async def resume(who: AnyCaller, organization_id: str) -> StaffOrganizationShown
         return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
 
 
-@router.get("/upstreams")
-async def list_upstreams(
-    who: AnyCaller, cursor: Cursor = None, limit: Limit = PAGE_ROWS
-) -> Page[UpstreamShown]:
+@router.get("/upstreams", **listed(gateway.UPSTREAMS, UpstreamShown))
+async def list_upstreams(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """Where models run, by name, the built-in server first."""
-    position = position_in("staff.upstreams", {}, cursor)
-    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
-        rows = await gateway.staff_upstreams(
-            uow, after=(position[0], position[1]) if position else None, limit=limit + 1
-        )
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page(
-        data=[UpstreamShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("staff.upstreams", {}, [last.kind, last.name]) if last else None,
-    )
+    work = partial(staff_work, who, Capability.STAFF_UPSTREAMS_READ)
+    return await answer(request, gateway.UPSTREAMS, UpstreamShown, asked, work)
 
 
 @router.post("/upstreams", status_code=201, response_model=UpstreamShown)
@@ -206,10 +181,27 @@ async def add_upstream(who: AnyCaller, body: NewUpstream, repeat: RepeatOnce) ->
     return await repeat.once(work, add, owner=who.actor.id)
 
 
+@router.get("/upstreams/{upstream_id}")
+async def get_upstream(who: AnyCaller, upstream_id: str) -> UpstreamShown:
+    """One upstream."""
+    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
+        return await _upstream(uow, upstream_id)
+
+
+async def _upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamShown:
+    return UpstreamShown.model_validate(await gateway.staff_upstream(uow, upstream_id))
+
+
 @router.put("/upstreams/{upstream_id}")
-async def change_upstream(who: AnyCaller, upstream_id: str, body: ChangedUpstream) -> UpstreamShown:
+async def change_upstream(
+    who: AnyCaller, upstream_id: str, body: ChangedUpstream, expected: IfMatch
+) -> UpstreamShown:
     """Replace what is said of an upstream."""
-    async with staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow:
+    expected.version(body.version)
+    async with (
+        staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow,
+        showing_current(lambda: _upstream(uow, upstream_id)),
+    ):
         await upstreams.update_upstream(
             uow,
             upstream_id,
@@ -218,7 +210,7 @@ async def change_upstream(who: AnyCaller, upstream_id: str, body: ChangedUpstrea
             api_key=body.api_key,
             allowed_private=settings().allow_private_upstreams,
         )
-        return UpstreamShown.model_validate(await gateway.staff_upstream(uow, upstream_id))
+        return await _upstream(uow, upstream_id)
 
 
 @router.get("/models")
@@ -236,7 +228,7 @@ async def list_models(
     )
 
 
-@router.post("/models", status_code=201, response_model=StaffModelShown)
+@router.post("/models", status_code=201, response_model=StaffModelShown, responses=failures(404))
 async def add_model(who: AnyCaller, body: NewModel, repeat: RepeatOnce) -> Response:
     """Offer a model to clients."""
 
@@ -248,13 +240,30 @@ async def add_model(who: AnyCaller, body: NewModel, repeat: RepeatOnce) -> Respo
     return await repeat.once(work, add, owner=who.actor.id)
 
 
+@router.get("/models/{model_id}")
+async def get_model(who: AnyCaller, model_id: str) -> StaffModelShown:
+    """One model, also one that is switched off."""
+    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
+        return await _model(uow, model_id)
+
+
+async def _model(uow: UnitOfWork, model_id: str) -> StaffModelShown:
+    return StaffModelShown.model_validate(await gateway.staff_model(uow, model_id))
+
+
 @router.put("/models/{model_id}")
-async def change_model(who: AnyCaller, model_id: str, body: ChangedModel) -> StaffModelShown:
+async def change_model(
+    who: AnyCaller, model_id: str, body: ChangedModel, expected: IfMatch
+) -> StaffModelShown:
     """Replace what is said of a model."""
-    async with staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow:
+    expected.version(body.version)
+    async with (
+        staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow,
+        showing_current(lambda: _model(uow, model_id)),
+    ):
         fields = ModelFields(**body.model_dump(exclude={"version"}))
         await upstreams.update_model(uow, model_id, fields, version=body.version)
-        return StaffModelShown.model_validate(await gateway.staff_model(uow, model_id))
+        return await _model(uow, model_id)
 
 
 @router.get("/prices")
@@ -270,7 +279,7 @@ async def list_prices(
     return price_page("staff.prices", filters, rows, limit)
 
 
-@router.post("/prices", status_code=201, response_model=PriceShown)
+@router.post("/prices", status_code=201, response_model=PriceShown, responses=failures(404))
 async def set_price(who: AnyCaller, body: NewPrice, repeat: RepeatOnce) -> Response:
     """Let a model cost something from now or a later time on. The price before it ends then."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.shell.page import page_header
 from components.texts import t
-from matrix_app.pages import audit_log
+from matrix_app.pages import audit_log, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
@@ -21,7 +21,7 @@ from state.governance.audit import StaffAuditState
 def staff_audit() -> Drawn:
     """Who did what in the whole installation, the latest first."""
     return [
-        page_header(t("audit.title"), audit_log.download(StaffAuditState), text=t("audit.staff_text")),
+        page_header(t("audit.title"), lists.export(StaffAuditState), text=t("audit.staff_text")),
         in_its_state(
             StaffAuditState, audit_log.listing(StaffAuditState, staff=True), retry=StaffAuditState.load
         ),

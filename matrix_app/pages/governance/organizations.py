@@ -14,14 +14,16 @@ from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.links import link
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter, filter_bar
-from components.tables.table import Column, Paging, Table, data_table
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column, Table, data_table
 from components.texts import t
-from matrix_app.pages import endpoints
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.types import OrganizationKind, Role
 from services.core.permissions import Capability
+from services.identity import queries as identity
 from state.governance.organizations import OrganizationsState, OrganizationState
 from state.session import SessionState
 
@@ -34,18 +36,17 @@ KINDS = {
     for kind in OrganizationKind
 }
 
-ORGANIZATIONS = Table(
+ORGANIZATIONS = table_of(
+    identity.ORGANIZATIONS,
     "organizations",
-    "organizations.title",
-    columns=(
-        Column("name", "organizations.name", kind="link", href="href", row_header=True),
-        Column("kind", "organizations.kind", kind="badge", statuses=KINDS),
-        Column("members", "organizations.members", kind="number"),
-        Column("active_keys", "organizations.keys", kind="number"),
-        Column("currency", "organizations.currency"),
-        Column("status", "organizations.status", kind="badge", statuses=STATUSES),
-        Column("created_at", "organizations.since", kind="date"),
-    ),
+    Column("name", "organizations.name", kind="link", href="href", row_header=True),
+    Column("kind", "organizations.kind", kind="badge", statuses=KINDS),
+    "members",
+    Column("active_keys", "organizations.keys", kind="number"),
+    "currency",
+    Column("status", "organizations.status", kind="badge", statuses=STATUSES),
+    Column("created_at", "organizations.since", kind="date"),
+    texts="organizations",
 )
 
 MEMBERS = Table(
@@ -74,36 +75,21 @@ def _role(role: rx.Var[Any]) -> rx.Component:
 def organizations() -> Drawn:
     """All organisations, by name."""
     kinds = [(kind.value, t(f"organizations.kind.{kind.value}")) for kind in OrganizationKind]
-    content = rx.el.div(
-        filter_bar(
-            [
-                Filter("q", "organizations.search", "search"),
-                Filter("kind", "organizations.kind", options=kinds),
-            ],
-            OrganizationsState.filters,
-            on_filter=OrganizationsState.narrow,
-            on_clear=OrganizationsState.widen,
-            filtered=OrganizationsState.filtered,
-        ),
-        data_table(
-            ORGANIZATIONS,
-            OrganizationsState.rows,
-            status=OrganizationsState.status,
-            empty=empty_state(t("organizations.none"), t("organizations.none_text"), icon_name="building-2"),
-            filtered=OrganizationsState.filtered,
-            on_clear_filters=OrganizationsState.widen,
-            paging=Paging(
-                ~OrganizationsState.is_first,
-                OrganizationsState.next_cursor != "",
-                OrganizationsState.first_page,
-                OrganizationsState.next_page,
-            ),
-            zone=SessionState.zone,
-        ),
-        class_name="listing",
+    states = [("true", t("organizations.active")), ("false", t("organizations.suspended"))]
+    content = lists.listing(
+        OrganizationsState,
+        ORGANIZATIONS,
+        [
+            Filter("search", "organizations.search", "search"),
+            Filter("kind", "organizations.kind", options=kinds),
+            Filter("suspended_at[is_null]", "organizations.status", options=states),
+        ],
+        empty=empty_state(t("organizations.none"), t("organizations.none_text"), icon_name="building-2"),
+        names={"search": t("organizations.search"), "suspended_at": t("organizations.suspended")},
+        values={f"kind:{name}": words for name, words in kinds},
     )
     return [
-        page_header(t("organizations.title"), text=t("organizations.text")),
+        page_header(t("organizations.title"), lists.export(OrganizationsState), text=t("organizations.text")),
         in_its_state(OrganizationsState, content, retry=OrganizationsState.load),
     ]
 

@@ -22,12 +22,15 @@ from components.forms.fields import (
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
 from components.shell.page import page_header, section
+from components.tables.filters import Filter
+from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t
-from matrix_app.pages import endpoints
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
+from services.gateway import queries as gateway
 from state.governance.upstreams import UpstreamsState
 from state.session import SessionState
 
@@ -49,16 +52,16 @@ def _address(row: Row) -> rx.Component:
     return rx.cond(row["kind"] == "builtin", t("upstreams.builtin"), rx.el.code(row["base_url"].to(str)))
 
 
-UPSTREAMS = Table(
+UPSTREAMS = table_of(
+    gateway.UPSTREAMS,
     "upstreams",
-    "upstreams.list",
-    columns=(
-        Column("name", "upstreams.name", row_header=True),
-        Column("base_url", "upstreams.url", draw=_address),
-        Column("key", "upstreams.key", kind="badge", statuses=KEYS),
-        Column("models", "upstreams.models", kind="number"),
-        Column("status", "upstreams.status", kind="badge", statuses=STATUSES),
-    ),
+    Column("name", "upstreams.name", row_header=True),
+    Column("base_url", "upstreams.url", draw=_address),
+    Column("key", "upstreams.key", kind="badge", statuses=KEYS),
+    "models",
+    Column("status", "upstreams.status", kind="badge", statuses=STATUSES),
+    texts="upstreams",
+    caption="upstreams.list",
 )
 MODELS = Table(
     "models",
@@ -164,11 +167,6 @@ def _model_fields(given: Row | None) -> list[rx.Component]:
     def of(name: str, otherwise: Any) -> Any:
         return given[name] if given is not None else otherwise
 
-    upstreams = rx.Var(
-        f"({UpstreamsState.upstreams!s}).map((one) => ({{ id: one.id, label: one.name }}))",
-        _var_type=list[dict[str, str]],
-        _var_data=UpstreamsState.upstreams._get_all_var_data(),
-    )
     slug = text_field(
         "slug", t("staff_models.slug"), hint=t("staff_models.slug_hint"), max_length=100, autocomplete="off"
     )
@@ -176,7 +174,9 @@ def _model_fields(given: Row | None) -> list[rx.Component]:
     return [
         *named,
         text_field("name", t("staff_models.name"), value=of("name", ""), max_length=120, autocomplete="off"),
-        select("upstream_id", t("staff_models.upstream"), upstreams, value=of("upstream_id", "")),
+        select(
+            "upstream_id", t("staff_models.upstream"), UpstreamsState.servers, value=of("upstream_id", "")
+        ),
         text_field(
             "upstream_model",
             t("staff_models.upstream_model"),
@@ -337,11 +337,17 @@ def _add_model() -> rx.Component:
 )
 def upstreams() -> Drawn:
     """Servers, and the models they serve."""
-    servers = data_table(
+    on_or_off = [("true", t("upstreams.enabled")), ("false", t("upstreams.disabled"))]
+    servers = lists.listing(
+        UpstreamsState,
         UPSTREAMS,
-        UpstreamsState.upstreams,
-        status=UpstreamsState.status,
+        [
+            Filter("name[contains]", "upstreams.name", "search"),
+            Filter("enabled", "upstreams.status", options=on_or_off),
+        ],
         empty=empty_state(t("upstreams.none"), t("upstreams.none_text"), icon_name="server", level=3),
+        names={"enabled": t("upstreams.status")},
+        values={f"enabled:{name}": words for name, words in on_or_off},
         actions=_upstream_actions,
     )
     models = data_table(
@@ -352,7 +358,7 @@ def upstreams() -> Drawn:
         actions=_model_actions,
     )
     content = rx.fragment(
-        section(t("upstreams.list"), servers),
+        section(t("upstreams.list"), servers, actions=[lists.export(UpstreamsState)]),
         section(t("staff_models.title"), models, actions=[_may_write(_add_model())]),
         _dialogs(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.shell.page import page_header
 from components.texts import t
-from matrix_app.pages import audit_log
+from matrix_app.pages import audit_log, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
@@ -21,6 +21,6 @@ from state.portal.audit import AuditState
 def audit() -> Drawn:
     """Who did what in the organisation, the latest first."""
     return [
-        page_header(t("audit.title"), audit_log.download(AuditState), text=t("audit.text")),
+        page_header(t("audit.title"), lists.export(AuditState), text=t("audit.text")),
         in_its_state(AuditState, audit_log.listing(AuditState), retry=AuditState.load),
     ]

@@ -14,14 +14,15 @@ from components.forms.form import rest_form, submit_button
 from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
 from components.secret import secret_dialog
 from components.shell.page import page_header
-from components.tables.filters import Filter, filter_bar
-from components.tables.table import Column, Table, data_table
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column
 from components.texts import t
-from matrix_app.pages import endpoints
-from matrix_app.pages.exporting import export_button
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import SCOPE_CAPABILITIES, Capability
+from services.identity import key_queries
 from state.portal.keys import EXPIRIES_DAYS, KeysState
 from state.session import SessionState
 
@@ -62,20 +63,21 @@ def _expires(row: Row) -> rx.Component:
     )
 
 
-KEYS = Table(
+KEYS = table_of(
+    key_queries.KEYS,
     "keys",
-    "keys.title",
-    columns=(
-        Column("name", "keys.name", row_header=True),
-        Column("prefix", "keys.prefix", kind="code"),
-        Column("scopes", "keys.scopes", draw=lambda row: rx.fragment(row["scopes"].to(list[str]).join(", "))),
-        Column("models", "keys.models", draw=_models),
-        Column("limits", "keys.limits", draw=_limits),
-        Column("status", "keys.status", kind="badge", statuses=STATUSES),
-        Column("last_used_at", "keys.last_used", draw=_last_used),
-        Column("expires_at", "keys.expires", draw=_expires),
-    ),
+    Column("name", "keys.name", row_header=True),
+    Column("prefix", "keys.prefix", kind="code"),
+    Column("scopes", "keys.scopes", draw=lambda row: rx.fragment(row["scopes"].to(list[str]).join(", "))),
+    Column("models", "keys.models", draw=_models),
+    Column("limits", "keys.limits", draw=_limits),
+    Column("status", "keys.status", kind="badge", statuses=STATUSES),
+    Column("last_used_at", "keys.last_used", draw=_last_used),
+    Column("expires_at", "keys.expires", draw=_expires),
+    Column("created_at", "keys.created_at", kind="date"),
+    texts="keys",
 )
+ALL = ",".join(sorted(STATUSES))  # as an address says it, beside the usual: those that work
 
 
 def create_key_dialog(state: type[KeysState], *, on_created: Any) -> rx.Component:
@@ -181,32 +183,25 @@ def keys() -> Drawn:
     """The organisation's keys."""
     may_write = SessionState.capabilities.contains(Capability.KEYS_WRITE.value)
     create = rx.cond(may_write, create_key_dialog(KeysState, on_created=KeysState.changed), rx.fragment())
-    listed = rx.el.div(
-        filter_bar(
-            [
-                Filter(
-                    "ended", "keys.show", options=(("yes", t("keys.show.all")),), any_text="keys.show.usable"
-                )
-            ],
-            KeysState.filters,
-            on_filter=KeysState.narrow,
-            on_clear=KeysState.widen,
-            filtered=KeysState.filtered,
-        ),
-        data_table(
-            KEYS,
-            KeysState.rows,
-            status=KeysState.status,
-            empty=empty_state(t("keys.none"), t("keys.none_text"), icon_name="key-round"),
-            filtered=False,
-            actions=_actions,
-            error_reference=KeysState.problem.reference,
-            on_retry=KeysState.load,
-        ),
-        class_name="listing",
+    statuses = [(name, t(status.text)) for name, status in STATUSES.items()]
+    listed = lists.listing(
+        KeysState,
+        KEYS,
+        [
+            Filter("name[contains]", "keys.name", "search"),
+            Filter(
+                "status[in]",
+                "keys.show",
+                options=((ALL, t("keys.show.all")), *statuses),
+                any_text="keys.show.usable",
+            ),
+        ],
+        empty=empty_state(t("keys.none"), t("keys.none_text"), icon_name="key-round"),
+        values={f"status:{ALL}": t("keys.show.all"), **{f"status:{name}": words for name, words in statuses}},
+        actions=_actions,
     )
     return [
-        page_header(t("keys.title"), export_button("keys"), create, text=t("keys.text")),
+        page_header(t("keys.title"), lists.export(KeysState), create, text=t("keys.text")),
         in_its_state(KeysState, listed, retry=KeysState.load),
         _rotate_dialog(),
         _revoke_dialog(),

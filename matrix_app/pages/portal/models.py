@@ -70,7 +70,11 @@ def models() -> Drawn:
         none,
     )
     return [
-        page_header(t("models.title"), text=t("models.text")),
+        page_header(
+            t("models.title"),
+            button_link(t("api_docs.link"), href="/docs/api", icon_name="code-xml"),
+            text=t("models.text"),
+        ),
         in_its_state(
             ModelsState, content, loading=skeleton(lines=8, label=t("models.loading")), retry=ModelsState.load
         ),

@@ -11,32 +11,34 @@ from components.format.values import money, value, when
 from components.links import link
 from components.live.figures import live_refresh
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter, filter_bar
-from components.tables.table import Column, Paging, Table, data_table
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column, Table, data_table
 from components.texts import plural, t
+from matrix_app.pages import lists
 from matrix_app.pages.frame import MAY_SEE_COST, MAY_SEE_KEYS, in_its_state
 from matrix_app.pages.portal.usage import newer_chip
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
+from services.metering import requests as metering
 from state.portal.requests import RequestsState, RequestState
 from state.session import SessionState
 
 OUTCOMES = {"ok": Status("requests.ok", "ok"), "failed": Status("requests.failed", "danger")}
 
-REQUESTS = Table(
+REQUESTS = table_of(
+    metering.REQUESTS,
     "requests",
-    "requests.title",
-    columns=(
-        Column("started_at", "requests.time", kind="datetime", href="href", row_header=True),
-        Column("model", "requests.model", kind="code"),
-        Column("key", "requests.key", shown=MAY_SEE_KEYS),
-        Column("outcome", "requests.outcome", kind="badge", statuses=OUTCOMES),
-        Column("status", "requests.status", kind="number"),
-        Column("prompt_tokens", "requests.input", kind="tokens"),
-        Column("completion_tokens", "requests.output", kind="tokens"),
-        Column("latency_ms", "requests.latency", kind="duration"),
-        Column("cost", "requests.cost", kind="money", currency="currency", shown=MAY_SEE_COST),
-    ),
+    Column("started_at", "requests.time", kind="datetime", href="href", row_header=True),
+    Column("model", "requests.model", kind="code"),
+    Column("key", "requests.key", shown=MAY_SEE_KEYS),
+    Column("outcome", "requests.outcome", kind="badge", statuses=OUTCOMES),
+    Column("status", "requests.status", kind="number"),
+    Column("prompt_tokens", "requests.input", kind="tokens"),
+    Column("completion_tokens", "requests.output", kind="tokens"),
+    Column("latency_ms", "requests.latency", kind="duration"),
+    Column("cost", "requests.cost", kind="money", currency="currency", shown=MAY_SEE_COST),
+    texts="requests",
 )
 
 COST_LINES = Table(
@@ -62,21 +64,15 @@ def _meter(slug: rx.Var[str]) -> rx.Component:
     return rx.match(slug, *known, slug)
 
 
-def _filters() -> rx.Component:
+def _filters() -> list[Filter]:
     outcomes = (("ok", t("requests.ok")), ("failed", t("requests.failed")))
-    return filter_bar(
-        [
-            Filter("model", "requests.model", options=RequestsState.models),
-            Filter("key", "requests.key", options=RequestsState.keys),
-            Filter("outcome", "requests.outcome", options=outcomes),
-            Filter("from", "requests.from", kind="date"),
-            Filter("to", "requests.to", kind="date"),
-        ],
-        RequestsState.filters,
-        on_filter=RequestsState.narrow,
-        on_clear=RequestsState.widen,
-        filtered=RequestsState.filtered,
-    )
+    return [
+        Filter("model", "requests.model", options=RequestsState.models),
+        Filter("key_id", "requests.key", options=RequestsState.keys),
+        Filter("outcome", "requests.outcome", options=outcomes),
+        Filter("started_at[gte]", "requests.from", kind="date"),
+        Filter("started_at[lt]", "requests.to", kind="date"),
+    ]
 
 
 @page(
@@ -88,37 +84,23 @@ def _filters() -> rx.Component:
 )
 def requests() -> Drawn:
     """Every call, the latest first."""
-    since = RequestsState.filters["since"]
-    content = rx.el.div(
-        _filters(),
-        rx.cond(
-            since,
-            rx.el.p(t("requests.since"), " ", when(since, zone=SessionState.zone), class_name="small muted"),
-            rx.fragment(),
-        ),
-        data_table(
+    content = rx.fragment(
+        lists.listing(
+            RequestsState,
             REQUESTS,
-            RequestsState.rows,
-            status=RequestsState.status,
+            _filters(),
             empty=empty_state(t("requests.none"), t("requests.none_text"), icon_name="activity"),
-            filtered=RequestsState.filtered,
-            on_clear_filters=RequestsState.widen,
-            paging=Paging(
-                ~RequestsState.is_first,
-                RequestsState.next_cursor != "",
-                RequestsState.first_page,
-                RequestsState.next_page,
-            ),
-            zone=SessionState.zone,
+            names={"key_id": t("requests.key")},
+            values={f"outcome:{name}": t(status.text) for name, status in OUTCOMES.items()},
         ),
         live_refresh(
             "overview", path="latest", since=RequestsState.read_at, on_change=RequestsState.count_newer
         ),
-        class_name="listing",
     )
     return [
         page_header(
             t("requests.title"),
+            lists.export(RequestsState),
             newer_chip(
                 RequestsState.newer > 0, plural("requests.newer", RequestsState.newer), RequestsState.load
             ),

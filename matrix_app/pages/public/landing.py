@@ -28,6 +28,7 @@ def landing() -> Drawn:
         rx.el.div(
             button_link(t("landing.sign_up"), href="/sign-up", look="primary"),
             button_link(t("landing.sign_in"), href="/sign-in"),
+            button_link(t("api_docs.link"), href="/docs/api", icon_name="code-xml"),
             class_name="row",
         ),
         class_name="stack landing-lead",

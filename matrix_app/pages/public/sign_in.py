@@ -39,6 +39,7 @@ def sign_in() -> Drawn:
                 destination="/",
             )
         ),
+        _instead("sign_in.forgotten", "sign_in.forgotten_link", "/reset"),
         _instead("sign_in.new", "sign_in.new_link", "/sign-up"),
         _instead("sign_in.unconfirmed", "sign_in.unconfirmed_link", "/confirm"),
     ]

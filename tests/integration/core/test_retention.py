@@ -198,3 +198,36 @@ async def test_a_turn_is_bounded_and_leaves_rows_that_somebody_holds(
         assert [await forget(database, clock=clock) for _ in range(3)] == [2, 2, 0]
     assert await left(table, column) == ["3"]
     assert await forget(database, clock=clock) == 1
+
+
+async def test_attempts_to_sign_in_and_what_waited_for_a_code_are_forgotten(
+    database: Database, ana: Account
+) -> None:
+    async with crossing(Reason.DEMO) as uow:
+        for name, at in (("old", NOW - identity.SIGN_INS_KEPT), ("new", NOW - MONTH)):
+            await uow.execute(
+                "insert into sign_in (id, account_id, at, outcome, address, user_agent)"
+                " values (:id, :account_id, :at, 'wrong_password', '', '')",
+                id=name,
+                account_id=ana.id,
+                at=at,
+            )
+        for name, ends in (("over", NOW), ("open", NOW + SECOND)):
+            await uow.execute(
+                "insert into sign_in_challenge (token_hash, account_id, sign_in_id, created_at, expires_at)"
+                " values (convert_to(:name, 'UTF8'), :account_id, 'new', :ends, :ends)",
+                name=name,
+                account_id=ana.id,
+                ends=ends,
+            )
+        await uow.execute(
+            "insert into authenticator (account_id, seed_sealed, created_at, last_step) values (:id, '', :at, -1)",
+            id=ana.id,
+            at=NOW - identity.ENROLMENT_KEPT,
+        )
+    assert await identity.forget_expired(database, clock=FixedClock(NOW)) == 3
+    async with crossing(Reason.DEMO) as uow:
+        left = await uow.execute(
+            "select id from sign_in union select convert_from(token_hash, 'UTF8') from sign_in_challenge order by 1"
+        )
+        assert list(left.scalars()) == ["new", "open"]

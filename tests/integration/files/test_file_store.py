@@ -162,7 +162,7 @@ async def test_a_link_fits_one_file_of_one_organisation_for_its_time(
     for file_id, until, text in (
         (second, expires, signature_text),
         (first, expires + 1, signature_text),
-        (first, expires, signature_text[:-1] + "A"),
+        (first, expires, signature_text.swapcase()),
         (first, expires, ""),
         ("file_of_nobody", expires, signature_text),
     ):

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from models.types import BillingMode, Role
-from services.core import outgoing
+from services.core import listing_sql, outgoing
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, NotFound, StaleVersion
 from services.core.ids import new_secret
@@ -141,7 +141,7 @@ async def test_the_key_of_an_upstream_is_sent_there_and_shown_nowhere(gateway: H
     assert ana.key.secret not in gateway.fake.log.read_text()
     staff = gateway.world.actor(await gateway.world.organization(kind="operator"), Role.OPERATOR)  # type: ignore[arg-type]
     async with crossing(Reason.STAFF, actor=staff) as uow:
-        (row,) = await queries.staff_upstreams(uow)
+        (row,) = await listing_sql.select(uow, queries.UPSTREAMS)
         assert row.has_api_key
         assert "sk-inside" not in repr(row)
         sealed = (await uow.execute("select api_key_sealed from upstream")).scalar_one()

@@ -43,7 +43,9 @@ class People:
     async def sign_in(
         self, email: str = "ana@example.com", password: str = PASSWORD, client: Client = HOME
     ) -> OpenedSession:
-        return await sessions.sign_in(email=email, password=password, client=client, clock=self.clock)
+        opened = await sessions.sign_in(email=email, password=password, client=client, clock=self.clock)
+        assert isinstance(opened, OpenedSession)
+        return opened
 
     async def organization(
         self, account_id: str, name: str = "Acme", kind: OrganizationKind = OrganizationKind.CLIENT

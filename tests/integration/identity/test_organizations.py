@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from models.types import OrganizationKind, Role
+from services.core import listing_sql
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, Invalid, NotFound, StaleVersion
 from services.core.permissions import STAFF_ROLES, Capability
@@ -149,19 +150,17 @@ async def test_staff_finds_organisations(people: People, world: World) -> None:
     staff = world.actor(made["Beta Labs"], Role.SUPPORT)
     async with crossing(Reason.STAFF, actor=staff) as uow:
 
-        async def found(search: str, **options: object) -> list[str]:
-            rows = await queries.staff_organizations(uow, search=search, **options)  # type: ignore[arg-type]
-            return [row.name for row in rows]
+        async def found(*asked: tuple[str, str]) -> list[str]:
+            return [row.name for row in await listing_sql.select(uow, queries.ORGANIZATIONS, *asked)]
 
-        assert await found("") == ["acme 100%", "Acme North", "Beta Labs", "Zoë's Bakery"]
-        assert await found("ACME") == ["acme 100%", "Acme North"]
-        assert await found("zoe") == ["Zoë's Bakery"]
-        assert await found("labs") == ["Beta Labs"]
-        assert await found("%") == []
-        assert await found(made["Acme North"].id) == ["Acme North"]
-        page = await queries.staff_organizations(uow, limit=2)
-        after = (page[-1].name_key, page[-1].id)
-        assert await found("", after=after) == ["Beta Labs", "Zoë's Bakery"]
+        assert await found() == ["acme 100%", "Acme North", "Beta Labs", "Zoë's Bakery"]
+        assert await found(("search", "ACME")) == ["acme 100%", "Acme North"]
+        assert await found(("search", "zoe")) == ["Zoë's Bakery"]
+        assert await found(("search", "labs")) == ["Beta Labs"]
+        assert await found(("search", "%")) == []
+        assert await found(("search", made["Acme North"].id)) == ["Acme North"]
+        assert await found(("name[contains]", "NORTH"), ("kind", "client")) == ["Acme North"]
+        assert await found(("sort", "-name")) == ["Zoë's Bakery", "Beta Labs", "Acme North", "acme 100%"]
         with pytest.raises(NotFound):
             await queries.staff_organization(uow, "org_nobody")
         with pytest.raises(Forbidden):

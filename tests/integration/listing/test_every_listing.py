@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib
 import io
-import pkgutil
 from typing import Any
 
 import pytest
 
-import services
 from services.core import listing_csv, listing_sql
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.listing_grammar import read
+from tests.listings import every_listing
 from tests.world import World
 
 EXAMPLES = {
@@ -27,15 +25,6 @@ EXAMPLES = {
     Kind.DECIMAL: "0.15",
     Kind.FLAG: "true",
 }
-
-
-def every_listing() -> dict[str, Listing[Any]]:
-    found: dict[str, Listing[Any]] = {}
-    for module in pkgutil.walk_packages(services.__path__, "services."):
-        for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, Listing):
-                assert found.setdefault(value.name, value) is value, f"two lists are called {value.name!r}"
-    return found
 
 
 LISTINGS = every_listing()

@@ -15,6 +15,7 @@ from models.gateway import AiModel, GatewayRequest, Upstream
 from models.identity import Organization
 from models.types import Aggregation, OrganizationKind, Role
 from services.catalog.service import set_price
+from services.core import listing_sql
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden, Invalid, NotFound
@@ -22,7 +23,6 @@ from services.core.ids import new_id
 from services.core.work import unit_of_work
 from services.metering import queries, recording, requests, rules, service
 from services.metering.calendar import Granularity
-from services.metering.requests import RequestFilter
 from services.metering.rules import UsageEventIn
 from services.metering.sums import Filter, GroupBy
 from tests.checks import assert_rollups_equal_raw
@@ -141,13 +141,13 @@ async def test_those_who_may_not_see_costs_see_none_anywhere(world: World, clien
     found = await overview(world, client, Role.VIEWER)
     async with unit_of_work(world.actor(client, Role.VIEWER), clock=FixedClock(NOW)) as uow:
         (total,) = await queries.totals(uow, meter="prompt_tokens", start=NOW - DAY, end=NOW + DAY)
-        page = await requests.page(uow)
+        (row,) = await listing_sql.select(uow, requests.REQUESTS)
         detail = await requests.detail(uow, identifier)
 
     assert {found.today.cost, found.month.cost, *(hour.cost for hour in found.hours)} == {None}
     assert found.latest[0].cost is None
     assert (total.figure.quantity, total.figure.cost) == (1_000, None)
-    assert page.rows[0].cost is None
+    assert row.cost is None
     assert (detail.row.cost, detail.explanation) == (None, ())
 
 
@@ -157,7 +157,7 @@ async def test_nobody_sees_another_organisation_s_usage(world: World, client: Or
 
     assert (await overview(world, stranger)).month.requests == 0
     async with unit_of_work(world.actor(stranger), clock=FixedClock(NOW)) as uow:
-        assert (await requests.page(uow)).rows == ()
+        assert await listing_sql.select(uow, requests.REQUESTS) == []
         with pytest.raises(NotFound):
             await requests.detail(uow, identifier)
 
@@ -169,7 +169,7 @@ async def test_keys_without_the_right_read_nothing(world: World, client: Organiz
             queries.overview(uow),
             queries.meters(uow),
             queries.totals(uow, meter="requests", start=NOW - DAY, end=NOW),
-            requests.page(uow),
+            listing_sql.select(uow, requests.REQUESTS),
             requests.detail(uow, "req_001"),
         ):
             with pytest.raises(Forbidden):
@@ -292,23 +292,6 @@ async def test_a_price_of_a_request_is_charged_for_calls_that_were_served(
 # -- the list
 
 
-async def test_pages_of_requests_hold_each_once_in_order(world: World, client: Organization) -> None:
-    """Several share an instant, and new ones arrive between the pages."""
-    ids = [await call(client, number, NOW - timedelta(seconds=number // 3)) for number in range(11)]
-    seen: list[str] = []
-    cursor: str | None = None
-    async with unit_of_work(world.actor(client), clock=FixedClock(NOW)) as uow:
-        while True:
-            page = await requests.page(uow, limit=4, after=cursor)
-            seen += [row.id for row in page.rows]
-            cursor = page.next
-            if cursor is None:
-                break
-            await call(client, 100 + len(seen), NOW + timedelta(seconds=len(seen)))
-
-    assert seen == ids
-
-
 async def test_requests_are_filtered(world: World, client: Organization) -> None:
     await call(client, 1, NOW - DAY, key_id="apikey_a")
     await call(client, 2, NOW, key_id="apikey_a", status=429)
@@ -316,25 +299,16 @@ async def test_requests_are_filtered(world: World, client: Organization) -> None
 
     async with unit_of_work(world.actor(client), clock=FixedClock(NOW)) as uow:
 
-        async def ids(**where: Any) -> list[str]:
-            return [row.id for row in (await requests.page(uow, where=RequestFilter(**where))).rows]
+        async def ids(*asked: tuple[str, str]) -> list[str]:
+            return [row.id for row in await listing_sql.select(uow, requests.REQUESTS, *asked)]
 
-        assert await ids(keys=("apikey_a",)) == ["req_002", "req_001"]
-        assert await ids(models=("wild",)) == ["req_003"]
-        assert await ids(failed=True) == ["req_002"]
-        assert await ids(failed=False) == ["req_003", "req_001"]
-        assert await ids(start=NOW - DAY, end=NOW) == ["req_001"]
-        assert await ids(models=("small",), keys=("apikey_b",)) == []
-
-
-async def test_cursors_and_limits_from_elsewhere_are_refused(world: World, client: Organization) -> None:
-    async with unit_of_work(world.actor(client)) as uow:
-        for after in ("nonsense", "", "MjAyNg", "é", "MjAyNi0wNy0wMVQwMDowMDowMCBh"):
-            with pytest.raises(Invalid):
-                await requests.page(uow, after=after)
-        for limit in (0, -1, 201):
-            with pytest.raises(Invalid):
-                await requests.page(uow, limit=limit)
+        assert await ids(("key_id", "apikey_a")) == ["req_002", "req_001"]
+        assert await ids(("model", "wild")) == ["req_003"]
+        assert await ids(("outcome", "failed")) == ["req_002"]
+        assert await ids(("outcome", "ok")) == ["req_003", "req_001"]
+        within = ("started_at[gte]", (NOW - DAY).isoformat()), ("started_at[lt]", NOW.isoformat())
+        assert await ids(*within) == ["req_001"]
+        assert await ids(("model", "small"), ("key_id", "apikey_b")) == []
 
 
 # -- series
@@ -399,7 +373,7 @@ async def test_reading_touches_one_partition_of_each_table(world: World, client:
         for meter in ("requests", "users"):
             await queries.totals(uow, meter=meter, start=NOW - 40 * DAY, end=NOW)
         await queries.overview(uow)
-        await requests.page(uow)
+        await listing_sql.select(uow, requests.REQUESTS)
         await requests.detail(uow, identifier)
 
     scanned = {scan for plan in plans for scan in re.findall(r" on (?:(\w+)_p(\d)) ", plan)}

@@ -72,7 +72,8 @@ async def test_the_mailed_link_confirms_the_address() -> None:
     assert (mail.state, mail.sent_at) == ("waiting", None)
 
     await confirm(token_in(mail.body))
-    assert (await sessions.sign_in(email="ana@example.com", password=PASSWORD, client=HOME)).token
+    opened = await sessions.sign_in(email="ana@example.com", password=PASSWORD, client=HOME)
+    assert isinstance(opened, sessions.OpenedSession)
 
 
 @pytest.mark.usefixtures("database")
@@ -109,7 +110,8 @@ async def test_each_sign_up_is_mailed_to_the_address_as_it_wrote_it_and_opens_to
     with pytest.raises(Invalid):
         await confirm(token_in(theirs.body))
     await confirm(token_in(mine.body))
-    assert (await sessions.sign_in(email="stra\u00dfe@example.com", password=PASSWORD, client=HOME)).token
+    opened = await sessions.sign_in(email="stra\u00dfe@example.com", password=PASSWORD, client=HOME)
+    assert isinstance(opened, sessions.OpenedSession)
 
 
 @pytest.mark.usefixtures("database")

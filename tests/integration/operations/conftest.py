@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +22,7 @@ from services.identity import accounts, passwords
 from services.operations.backup import make_backup
 from services.operations.folder import BackupFolder, Manifest
 from services.operations.sealing import BackupKey
+from tests.folders import short_folder
 
 EMAIL, PASSWORD = "ana@example.com", "nine lives and one more"
 KEY_TEXT = "5a" * 32
@@ -61,11 +61,8 @@ def back_up(chosen: Settings, folder: BackupFolder, *, with_keys: bool = False, 
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    # Short, for the database's socket, and open to the database's own system user.
-    path = Path(tempfile.mkdtemp(prefix="mx-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    with short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

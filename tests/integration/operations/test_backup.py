@@ -62,6 +62,7 @@ async def signs_in(server: EmbeddedPostgres, data_dir: Path) -> bool:
         opened = await sessions.sign_in(
             email=EMAIL, password=PASSWORD, client=Client(address="192.0.2.10", user_agent="Firefox")
         )
+        assert isinstance(opened, sessions.OpenedSession)
         signed_in = await queries.actor_for_token(opened.token)
         return signed_in is not None and signed_in.account.email == EMAIL
     finally:

@@ -10,6 +10,7 @@ import pytest
 
 from models.types import OrganizationKind, Role
 from state.filters import FilteredState
+from state.listed import ListedState
 from tests.handlers import Handler, handlers
 from tests.integration.state.visitor import Visitor, said, sign_in
 from tests.world import World
@@ -21,7 +22,7 @@ TEXTS = (
 )  # fmt: skip
 # What the socket may carry in place of the text, the truth or the object that a handler is declared with.
 OTHER_KINDS: tuple[Any, ...] = (None, 7, -1.5, True, "", [], ["a"], {}, {"a": {"b": []}}, "x" * 5_000, "\0")
-READ_FROM_ANY_ADDRESS = ("after", "address", "token", "email", "next", "model")
+READ_FROM_ANY_ADDRESS = ("after", "at", "sort", "address", "token", "email", "next", "model")
 
 
 def failed(visitor_answer: tuple[Any, Any]) -> bool:
@@ -31,7 +32,7 @@ def failed(visitor_answer: tuple[Any, Any]) -> bool:
 
 
 def names_of(handler: Handler) -> list[str]:
-    own = handler.state._filter_keys if issubclass(handler.state, FilteredState) else ()  # pyright: ignore[reportPrivateUsage]
+    own = handler.state._filter_keys if issubclass(handler.state, FilteredState | ListedState) else ()  # pyright: ignore[reportPrivateUsage]
     return [*own, *(name for name in READ_FROM_ANY_ADDRESS if name not in own)]
 
 

@@ -138,7 +138,7 @@ async def test_the_sums_of_usage_are_the_sums_of_its_rows_and_of_the_overview(
     )
     assert Decimal(usage.sums["cost"]) == Decimal(today["cost"]) == Decimal("0.0018")
     assert sum(Decimal(row["s0"]) for row in usage.chart_rows) == Decimal("0.0018")
-    assert usage.rows[0]["href"].startswith(f"/portal/requests?model={MODEL}&since=")
+    assert usage.rows[0]["href"].startswith(f"/portal/requests?model={MODEL}&started_at%5Bgte%5D=")
 
 
 async def test_keys_beyond_those_that_are_told_apart_are_one_last_row(
@@ -182,7 +182,7 @@ async def test_the_request_list_pages_filters_and_counts_what_is_new(
         await called(organization, f"req_{number:02}", ago=timedelta(seconds=100 - number))
     visitor.at = "/portal/requests"
     state, _ = await visitor.call(RequestsState, "load")
-    assert (len(state.rows), state.rows[0]["id"], state.is_first) == (50, "req_50", True)
+    assert (len(state.rows), state.rows[0]["id"], state.previous_place) == (50, "req_50", "")
 
     await called(organization, "req_51", status=429)
     state, _ = await visitor.call(RequestsState, "count_newer")
@@ -191,7 +191,12 @@ async def test_the_request_list_pages_filters_and_counts_what_is_new(
     _, answer = await visitor.call(RequestsState, "next_page")
     visitor.at = sent_to(answer)
     state, _ = await visitor.call(RequestsState, "load")
-    assert ([row["id"] for row in state.rows], state.next_cursor, state.is_first) == (["req_00"], "", False)
+    assert ([row["id"] for row in state.rows], state.next_place) == (["req_00"], "")
+    assert (state.first_row, state.last_row, state.total, state.total_is_exact) == (52, 52, 52, True)
+    _, answer = await visitor.call(RequestsState, "previous_page")
+    visitor.at = sent_to(answer)
+    state, _ = await visitor.call(RequestsState, "load")
+    assert ([row["id"] for row in state.rows][::49], state.first_row) == (["req_50", "req_01"], 2)
 
     visitor.at = "/portal/requests?outcome=failed&colour=red"
     state, _ = await visitor.call(RequestsState, "load")
@@ -228,8 +233,8 @@ async def test_filters_change_the_address_and_only_known_ones(client: Client) ->
     visitor, _ = client
     visitor.at = "/portal/requests?model=m"
 
-    _, answer = await visitor.call(RequestsState, "narrow", "key", "apikey_1")
-    assert sent_to(answer) == "/portal/requests?model=m&key=apikey_1"
+    _, answer = await visitor.call(RequestsState, "narrow", "key_id", "apikey_1")
+    assert sent_to(answer) == "/portal/requests?model=m&key_id=apikey_1"
     _, answer = await visitor.call(RequestsState, "narrow", "model", "")
     assert sent_to(answer) == "/portal/requests"
     _, answer = await visitor.call(RequestsState, "narrow", "colour", "red")
@@ -248,7 +253,7 @@ async def test_keys_are_listed_without_anything_secret(client: Client, world: Wo
     assert created.secret not in str(state.dict())
     assert len(state.rows[0]["prefix"]) == 10
 
-    visitor.at = "/portal/keys?ended=yes"
+    visitor.at = "/portal/keys?status%5Bin%5D=active,revoked"
     state, _ = await visitor.call(KeysState, "load")
     assert {row["name"]: row["ended"] for row in state.rows} == {"Old": True, "Production": False}
 
@@ -305,7 +310,7 @@ async def test_staff_sees_prices_and_upstreams_without_keys(client: Client, worl
         ("prompt_tokens", "2"),
         ("completion_tokens", "8"),
     ]
-    assert {row["name"]: row["key"] for row in state.upstreams} == {
+    assert {row["name"]: row["key"] for row in state.rows} == {
         "Built-in server": "builtin",
         "Elsewhere": "set",
     }

@@ -25,9 +25,10 @@ async def test_what_a_page_shows_becomes_a_file(world: World, tmp_path: Path) ->
         for name in ("laptop", "server"):
             await keys.create_key(uow, name=name)
     visitor, _ = await sign_in(world, organization, Role.DEVELOPER)
-    visitor.at = "/portal/keys?name=laptop&color=red"
+    visitor.at = "/portal/keys"
     for _ in range(2):
-        assert "/portal/tasks" in said((await visitor.call(ExportState, "ask", "keys"))[1])
+        asked = ("keys", "/api/v1/keys?format=csv&name=laptop&color=red")
+        assert "/portal/tasks" in said((await visitor.call(ExportState, "ask", *asked))[1])
 
     visitor.at = "/portal/tasks"
     tasks, _ = await visitor.call(TasksState, "load")
@@ -50,9 +51,8 @@ async def test_what_a_page_shows_becomes_a_file(world: World, tmp_path: Path) ->
 async def test_tasks_come_in_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS_PER_PAGE", 2)
     visitor, _ = await sign_in(world, await world.organization())
-    for listing in ("name=a", "name=b", "name=c"):
-        visitor.at = f"/portal/keys?{listing}"
-        await visitor.call(ExportState, "ask", "keys")
+    for name in ("a", "b", "c"):
+        await visitor.call(ExportState, "ask", "keys", f"/api/v1/keys?name={name}")
     visitor.at = "/portal/tasks"
     state, _ = await visitor.call(TasksState, "load")
     seen = [row["id"] for row in state.rows]

@@ -55,14 +55,15 @@ QUERY: dict[str, Maker] = {
     "actor": _of("acc"),
     "address": lambda victim: victim.owner.email,
     "at": lambda _: datetime.now(UTC).isoformat(),
+    "bom": _plain("true"),
     "cursor": _plain(LEAVE_OUT),  # of another tenant or query: tests/api/test_hostile_input.py
     "currency": _plain("USD"),
     "expires": _plain("4000000000"),
+    "fields": _plain(LEAVE_OUT),  # of any read: tests/api/test_selected_fields.py
     "format": _plain("csv"),
     "from": lambda _: (datetime.now(UTC) - timedelta(hours=6)).isoformat(),
     "granularity": _plain("hour"),
     "group_by": _plain("key"),
-    "include_ended": _plain("true"),
     "key": _of("apikey"),
     "kind": _plain("client"),
     "limit": _plain("100"),
@@ -74,18 +75,24 @@ QUERY: dict[str, Maker] = {
     "purpose": _plain("attachment"),
     "search": _plain("name-canary"),
     "signature": _plain("A" * 32),
+    "sort": _plain(LEAVE_OUT),
     "status": _plain("ok"),
     "to": lambda _: datetime.now(UTC).isoformat(),
     "type": _plain("api_key."),
     "unread": _plain("true"),
 }
 
-HEADERS: dict[str, Maker] = {"Idempotency-Key": lambda victim: victim.repeat_key}
+HEADERS: dict[str, Maker] = {
+    "Idempotency-Key": lambda victim: victim.repeat_key,
+    "If-Match": _plain('"1"'),
+    "If-None-Match": _plain("*"),
+}
 
 BODY: dict[str, Maker] = {
     "aggregation": _plain("count"),
     "api_key": _plain("sk-of-the-intruder"),
     "base_url": _plain("https://models.example/v1"),
+    "code": _plain("000000"),
     "connect_timeout_s": _plain(5),
     "context_tokens": _plain(1_000),
     "currency": _plain("USD"),
@@ -134,10 +141,11 @@ BODY: dict[str, Maker] = {
 # Arguments of page handlers, beside ids.
 ARGUMENTS: dict[str, Maker] = {
     "act": _plain("revoke"),
+    "address": _plain("/api/v1/keys?format=csv"),
     "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
     "is_open": _plain(True),
-    "key": _plain("q"),
     "listing": _plain("keys"),
+    "key": _plain("search"),
     "name": _plain("edit"),
     "topic": _plain("keys"),
     "channel": _plain("mail"),
@@ -150,23 +158,26 @@ ARGUMENTS: dict[str, Maker] = {
 # What pages read from their address, beside ids.
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
-    "ended": _plain("1"),
-    "from": _plain("2026-01-01"),
+    "enabled": _plain("true"),
     "granularity": _plain("hour"),
     "group": _plain("key"),
     "key": _of("apikey"),
     "kind": _plain("client"),
     "measure": _plain("cost"),
     "model": lambda victim: victim.offered,
-    "object": _of("apikey"),
-    "organization": _of("org"),
+    "name[contains]": _plain("name-canary"),
+    "object_id": _of("apikey"),
     "outcome": _plain("ok"),
-    "q": _plain("name-canary"),
+    "recorded_at[gte]": _plain("2026-01-01T00:00:00Z"),
+    "recorded_at[lt]": _plain(LEAVE_OUT),
+    "search": _plain("name-canary"),
     "range": _plain("24h"),
-    "since": _plain("2026-01-01T00:00:00+00:00"),
+    "started_at[gte]": _plain("2026-01-01T00:00:00Z"),
+    "started_at[lt]": _plain(LEAVE_OUT),
     "state": _plain("all"),
-    "to": _plain(LEAVE_OUT),
-    "type": _plain("api_key."),
+    "status[in]": _plain("active,expired,expiring,revoked"),
+    "suspended_at[is_null]": _plain("true"),
+    "type": _plain(LEAVE_OUT),
 }
 
 

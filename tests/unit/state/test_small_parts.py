@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from services.identity.cookies import session_token
 from state.addresses import own_path, sign_in_for, with_query
 from state.format import decimal_text, figure_text, instant_text
-from state.portal.requests import request_filter
 from state.portal.snippets import curl_for
-
-BERLIN = ZoneInfo("Europe/Berlin")
 
 
 @pytest.mark.parametrize(
@@ -81,31 +77,6 @@ def test_a_figure_in_a_sentence_says_enough(amount: Decimal, currency: str, text
 def test_an_instant_carries_its_offset() -> None:
     assert instant_text(datetime(2026, 3, 1, 12, tzinfo=UTC)) == "2026-03-01T12:00:00+00:00"
     assert instant_text(None) == ""
-
-
-def test_days_of_the_request_list_are_the_organisations() -> None:
-    """On 29 March 2026 clocks in Berlin go forward: the day has 23 hours."""
-    where = request_filter({"from": "2026-03-29", "to": "2026-03-29"}, BERLIN)
-
-    assert where.start == datetime(2026, 3, 28, 23, tzinfo=UTC)
-    assert where.end == datetime(2026, 3, 29, 22, tzinfo=UTC)
-
-
-def test_a_link_from_a_sum_to_its_rows_is_exact_to_the_moment() -> None:
-    where = request_filter({"since": "2026-03-29T10:15:00+00:00", "outcome": "failed", "model": "m"}, BERLIN)
-
-    assert (where.start, where.failed, where.models) == (
-        datetime(2026, 3, 29, 10, 15, tzinfo=UTC),
-        True,
-        ("m",),
-    )
-
-
-@pytest.mark.parametrize("day", ["2026-02-30", "yesterday", "", "2026-03-29T00:00"])
-def test_a_day_that_is_none_is_no_filter(day: str) -> None:
-    assert request_filter({"from": day, "to": day, "since": day, "outcome": "?"}, BERLIN) == request_filter(
-        {}, BERLIN
-    )
 
 
 def test_the_call_to_paste_is_what_the_api_takes() -> None:

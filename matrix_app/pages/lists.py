@@ -1,0 +1,82 @@
+"""A declared list as the middle of a page: filters, chips, the table, and the way to the pages beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import reflex as rx
+
+from components.forms.form import action_button
+from components.icons import icon
+from components.props import Drawn
+from components.tables.filters import Filter, filter_bar
+from components.tables.listed import filter_chips, summary
+from components.tables.table import Paging, Sorting, Table, data_table
+from components.texts import t
+from services.core.permissions import Capability
+from services.tasks.exports import LISTS
+from state.listed import ListedState
+from state.portal.tasks import ExportState
+from state.session import SessionState
+
+
+def listing(
+    state: type[ListedState],
+    table: Table,
+    filters: Sequence[Filter] = (),
+    *,
+    empty: Drawn,
+    names: Mapping[str, str] | None = None,
+    values: Mapping[str, str] | None = None,
+    actions: Callable[[Any], Drawn] | None = None,
+    between: Drawn | None = None,
+) -> rx.Component:
+    """The list of `state`. `names` and `values` are words for chips, beside those that the table's headers give."""
+    columns = {column.key: t(column.text) for column in table.columns} | dict(names or {})
+    return rx.el.div(
+        filter_bar(
+            filters, state.filters, on_filter=state.narrow, on_clear=state.widen, filtered=state.filtered
+        ),
+        filter_chips(
+            state.chips, columns=columns, values=values, on_remove=state.narrow, zone=SessionState.zone
+        ),
+        between if between is not None else rx.fragment(),
+        data_table(
+            table,
+            state.rows,
+            status=state.status,
+            empty=empty,
+            filtered=state.filtered,
+            on_clear_filters=state.widen,
+            sorting=Sorting(state.sort, state.order),
+            paging=Paging(
+                state.previous_place != "",
+                state.next_place != "",
+                state.previous_page,
+                state.next_page,
+                summary=summary(state.first_row, state.last_row, state.total, exact=state.total_is_exact),
+            ),
+            actions=actions,
+            error_reference=state.problem.reference,
+            zone=SessionState.zone,
+        ),
+        class_name="listing",
+    )
+
+
+def export(state: type[ListedState]) -> rx.Component:
+    """The rows of all pages, filtered and sorted as they are on screen, as a file.
+
+    Of a list that tasks can export, by a task, for who may ask for one: it survives a lost connection.
+    """
+    at_once = rx.el.a(
+        icon("download"), t("table.export"), href=state.csv_href, download="", class_name="button"
+    )
+    name = state._listing.name  # pyright: ignore[reportPrivateUsage]
+    if name not in LISTS:
+        return at_once
+    by_task = action_button(
+        t("table.export"), on_press=ExportState.ask(name, state.csv_href), icon="download"
+    )
+    return rx.cond(SessionState.capabilities.contains(Capability.TASKS_WRITE.value), by_task, at_once)

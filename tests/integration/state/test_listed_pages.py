@@ -1,0 +1,125 @@
+"""Pages over declared lists: the address says all of it, and the file to download is what is on screen."""
+
+from __future__ import annotations
+
+import csv
+import io
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from models.identity import Organization
+from services.core import listing_sql
+from services.core.listing_csv import lines
+from services.core.listing_grammar import read
+from services.core.work import unit_of_work
+from services.identity import keys
+from services.identity.key_queries import KEYS
+from state.portal.audit import AuditState
+from state.portal.keys import KeysState
+from tests.integration.state.visitor import Visitor, sent_to, sign_in
+from tests.world import World
+
+
+@pytest.fixture
+async def berlin(world: World) -> Organization:
+    return await world.organization(timezone="Europe/Berlin")
+
+
+@pytest.fixture
+async def owner(world: World, berlin: Organization) -> Visitor:
+    return (await sign_in(world, berlin))[0]
+
+
+async def test_a_header_sorts_and_sorts_back(owner: Visitor, world: World, berlin: Organization) -> None:
+    async with unit_of_work(world.actor(berlin)) as uow:
+        for name in ("b", "a", "c"):
+            await keys.create_key(uow, name=name)
+
+    async def shown() -> tuple[str, list[str]]:
+        state, _ = await owner.call(KeysState, "load")
+        return state.sort, [row["name"] for row in state.rows]
+
+    owner.at = "/portal/keys?name[contains]=&at=gone-by-sorting"
+    for sort, address, names in (
+        ("name", "/portal/keys?sort=name", ["a", "b", "c"]),
+        ("-name", "/portal/keys?sort=-name", ["c", "b", "a"]),
+    ):
+        _, answer = await owner.call(KeysState, "order", "name")
+        assert sent_to(answer) == address
+        owner.at = address
+        assert await shown() == (sort, names)
+    assert (await owner.call(KeysState, "order", "version"))[1] is None
+    owner.at = "/portal/keys"
+    assert (await shown())[0] == "-created_at"
+
+
+async def test_days_are_the_organisations_and_the_address_has_instants(owner: Visitor) -> None:
+    """On 29 March 2026 clocks in Berlin go forward: the day has 23 hours."""
+    owner.at = "/portal/audit?type=api_key.created"
+    for key in ("recorded_at[gte]", "recorded_at[lt]"):
+        _, answer = await owner.call(AuditState, "narrow", key, "2026-03-29")
+        owner.at = sent_to(answer)
+    asked = dict(parse_qsl(urlsplit(owner.at).query))
+    assert asked["recorded_at[gte]"] == "2026-03-28T23:00:00Z"
+    assert asked["recorded_at[lt]"] == "2026-03-29T22:00:00Z"
+
+    state, _ = await owner.call(AuditState, "load")
+    assert {state.filters[key] for key in ("recorded_at[gte]", "recorded_at[lt]")} == {"2026-03-29"}
+    chips = [(chip["column"], chip["operator"], chip["value"]) for chip in state.chips]
+    assert chips == [
+        ("recorded_at", "gte", "2026-03-28T23:00:00Z"),
+        ("recorded_at", "lt", "2026-03-29T22:00:00Z"),
+        ("type", "eq", "api_key.created"),
+    ]
+    _, answer = await owner.call(AuditState, "narrow", "type", "")
+    assert "type" not in dict(parse_qsl(urlsplit(sent_to(answer)).query))
+    for day in ("2026-02-30", "yesterday", "0001-01-01"):
+        owner.at = "/portal/audit"
+        _, answer = await owner.call(AuditState, "narrow", "recorded_at[lt]", day)
+        owner.at = sent_to(answer)
+        state, _ = await owner.call(AuditState, "load")
+        assert (state.status, state.chips) == ("ready", []), day
+
+
+async def test_the_file_is_what_is_on_screen(owner: Visitor, world: World, berlin: Organization) -> None:
+    async with unit_of_work(world.actor(berlin)) as uow:
+        for name in ("b", "a", "other"):
+            created = await keys.create_key(uow, name=name)
+        await keys.revoke_key(uow, created.key.id)
+    for address in ("/portal/keys?sort=name", "/portal/keys?status=revoked", "/portal/keys"):
+        owner.at = address
+        state, _ = await owner.call(KeysState, "load")
+        assert state.csv_href.startswith("/api/v1/keys?")
+        asked = [pair for pair in parse_qsl(urlsplit(state.csv_href).query) if pair[0] != "format"]
+        async with unit_of_work(world.actor(berlin)) as uow:
+            found = await listing_sql.page(uow, read(KEYS, asked), limit=100)
+        written = list(csv.reader(io.StringIO(lines(KEYS, found.rows))))
+        assert [row[0] for row in written] == [row["id"] for row in state.rows]
+
+
+async def test_typing_on_makes_no_second_entry_in_the_history(owner: Visitor) -> None:
+    owner.at = "/portal/keys"
+    _, first = await owner.call(KeysState, "narrow", "name[contains]", "l")
+    owner.at = sent_to(first)
+    _, second = await owner.call(KeysState, "narrow", "name[contains]", "la")
+    _, away = await owner.call(KeysState, "narrow", "name[contains]", "")
+    replaced = [
+        {str(name): str(value) for name, value in one.args}["replace"] for one in (first, second, away)
+    ]
+    assert replaced == ["false", "true", "false"]
+    assert sent_to(away) == "/portal/keys"
+
+
+async def test_a_page_whose_rows_are_gone_shows_the_beginning(
+    owner: Visitor, world: World, berlin: Organization
+) -> None:
+    async with unit_of_work(world.actor(berlin)) as uow:
+        created = await keys.create_key(uow, name="one")
+        query = read(KEYS, [])
+        (row,) = (await listing_sql.page(uow, query, limit=1)).rows
+    place = listing_sql.Position(row.created_at, row.id)
+    for gone in (place, listing_sql.Position(row.created_at, row.id, before=True)):
+        owner.at = f"/portal/keys?at={gone.text}"
+        state, _ = await owner.call(KeysState, "load")
+        assert ([row["id"] for row in state.rows], state.first_row) == ([created.key.id], 1)

@@ -1,0 +1,52 @@
+"""The page of one's own account: what it shows, page by page, and whose sessions it ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+from state.account import ResetState
+from state.own_account import SIGN_INS_SHOWN, OwnAccountState
+from tests.integration.state.visitor import Visitor, sign_in
+from tests.world import World
+
+
+async def test_the_account_is_shown_with_its_sessions_and_history(database: Database, world: World) -> None:
+    ana, account = await sign_in(world, None)  # no organisation is needed
+    bob, _ = await sign_in(world, None)
+    now = datetime.now(UTC)
+    async with crossing(Reason.DEMO) as uow:
+        for number in range(SIGN_INS_SHOWN + 1):
+            await uow.execute(
+                "insert into sign_in (id, account_id, at, outcome, address, user_agent)"
+                " values (:id, :account_id, :at, 'wrong_password', '192.0.2.1', 'curl/8')",
+                id=f"sgn_{number:02}",
+                account_id=account.id,
+                at=now - timedelta(minutes=number),
+            )
+    state, _ = await ana.call(OwnAccountState, "load")
+    assert (state.status, state.email, state.two_step_at) == ("ready", account.email, "")
+    assert [row["current"] for row in state.sessions] == [True]
+    assert len(state.sign_ins) == SIGN_INS_SHOWN
+    assert state.sign_ins[0]["device"] == "curl"
+
+    state, _ = await ana.call(OwnAccountState, "show_older")
+    assert ([row["id"] for row in state.sign_ins], state.older) == ([f"sgn_{SIGN_INS_SHOWN}"], [])
+    state.older = ["no time", "x"]
+    assert (await ana.call(OwnAccountState, "show_older"))[1] is not None  # said in a toast
+
+    others, _ = await bob.call(OwnAccountState, "load")
+    await ana.call(OwnAccountState, "end", others.sessions[0]["id"])
+    await ana.call(OwnAccountState, "end", "ses_nonsense")
+    state, _ = await bob.call(OwnAccountState, "load")
+    assert state.status == "ready"
+    await bob.call(OwnAccountState, "end", others.sessions[0]["id"])
+    _, answer = await bob.call(OwnAccountState, "load")
+    assert "/sign-in" in str(answer)
+
+
+async def test_a_link_of_any_length_is_only_handed_on(database: Database) -> None:
+    visitor = Visitor(at=f"/reset?token={'x' * 5_000}")
+    state, _ = await visitor.call(ResetState, "load")
+    assert state.token == "x" * 200
