@@ -6,6 +6,7 @@ from datetime import datetime
 
 from models.tasks import StoredFile
 from services.core.errors import NotFound, not_found
+from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.files import links
@@ -16,7 +17,7 @@ async def file_for(
 ) -> StoredFile:
     """The organisation's file, if the actor may and it is there. Raises Forbidden and NotFound."""
     uow.actor.require(capability)
-    row = await uow.get(StoredFile, file_id, lock=lock)
+    row = await uow.get(StoredFile, file_id, lock=lock) if is_id(str(file_id), "file") else None
     if row is None or row.organization_id != uow.organization_id or not _is_there(row, uow.wall_now):
         raise not_found("file", file_id)
     for needed in row.needs:
@@ -39,7 +40,7 @@ async def arriving_file(uow: UnitOfWork, file_id: str) -> StoredFile:
 
 async def linked_file(uow: UnitOfWork, file_id: str, *, expires: int, signature: str) -> StoredFile:
     """The file that a link was made for, in work that crosses tenants. Raises NotFound."""
-    row = await uow.get(StoredFile, file_id)
+    row = await uow.get(StoredFile, file_id) if is_id(file_id, "file") else None
     valid = row is not None and links.is_valid(
         signature, file_id=row.id, organization_id=row.organization_id, expires=expires, now=uow.wall_now
     )

@@ -11,6 +11,7 @@ from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database, database
 from services.core.errors import Forbidden, Invalid, not_found
+from services.core.ids import is_id
 from services.core.retention import delete
 from services.core.wakeups import NOTICES_CHANGED
 from services.core.work import UnitOfWork
@@ -87,6 +88,8 @@ async def _unread(uow: UnitOfWork, account_id: str) -> int:
 async def mark_read(actor: Actor, notice_id: str, *, on: Database | None = None) -> None:
     """Raises NotFound for what is not the actor's own. Reading again changes nothing."""
     account_id = _account(actor)
+    if not is_id(str(notice_id), "note"):
+        raise not_found("notification", str(notice_id))
     async with crossing(Reason.NOTICES, actor=actor, on=on) as uow:
         changed = await uow.execute(
             "update notification set read_at = coalesce(read_at, :now) where id = :id and account_id = :account",

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from models.tasks import Task
 from services.core.errors import not_found
+from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tasks.rules import Life, Overtaken, State
@@ -14,7 +15,7 @@ from services.tasks.rules import Life, Overtaken, State
 async def task_for(uow: UnitOfWork, task_id: str, capability: Capability, *, lock: bool = False) -> Task:
     """The organisation's task, if the actor may. Raises Forbidden, and NotFound also for others' tasks."""
     uow.actor.require(capability)
-    task = await uow.get(Task, task_id, lock=lock)
+    task = await uow.get(Task, task_id, lock=lock) if is_id(str(task_id), "task") else None
     if task is None or task.organization_id != uow.organization_id:
         raise not_found("task", task_id)
     return task
