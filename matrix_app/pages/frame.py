@@ -35,8 +35,12 @@ PORTAL_NAV = (
     ),
     NavGroup(
         (
-            NavItem("nav.tasks", "/portal/tasks", "layers"),
+            NavItem("nav.members", "/portal/members", "users"),
+            NavItem("nav.projects", "/portal/projects", "layers"),
+            NavItem("nav.service_accounts", "/portal/service-accounts", "cpu"),
+            NavItem("nav.tasks", "/portal/tasks", "hourglass"),
             NavItem("nav.audit", "/portal/audit", "clock"),
+            NavItem("nav.settings", "/portal/settings", "settings"),
         ),
         text="nav.group.organization",
     ),
