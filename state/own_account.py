@@ -72,7 +72,9 @@ class OwnAccountState(PageState, rx.State):
 
     @page_event(SIGNED_IN)
     async def end(self, session_id: str) -> Any:
-        """Sign out one of one's own browsers."""
+        """Sign out one of one's own browsers, of those on the page."""
+        if session_id not in [row["id"] for row in self.sessions]:
+            return OwnAccountState.load
         async with crossing(Reason.ACCOUNT, actor=self._actor) as uow:
             await own_sessions.end_own_session(uow, session_id)
         return OwnAccountState.load

@@ -48,6 +48,7 @@ export function EnrolDialog({ label, url, confirmUrl, texts, formTexts, onDone }
           <Codes codes={codes} texts={texts} />
         ) : (
           <>
+            <img className="qr-code" src={enrolment?.picture} alt={texts.picture} />
             <CopyField fieldId="authenticator-key" text={enrolment?.key} label={texts.key} hint={texts.key_hint} texts={texts} />
             <p>
               <a className="button" href={enrolment?.address}>

@@ -38,7 +38,7 @@ PORTAL_NAV = (
             NavItem("nav.members", "/portal/members", "users"),
             NavItem("nav.projects", "/portal/projects", "layers"),
             NavItem("nav.service_accounts", "/portal/service-accounts", "cpu"),
-            NavItem("nav.tasks", "/portal/tasks", "download"),
+            NavItem("nav.tasks", "/portal/tasks", "hourglass"),
             NavItem("nav.audit", "/portal/audit", "clock"),
             NavItem("nav.settings", "/portal/settings", "settings"),
         ),

@@ -42,6 +42,7 @@ class Enrolment:
 
     key: str
     address: str
+    picture: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ async def begin(uow: UnitOfWork) -> Enrolment:
             code="authenticator_in_use",
         )
     email = (await uow.execute("select email from account where id = :id", id=account_id)).scalar_one()
-    return Enrolment(totp.key_text(seed), totp.address(seed, email=email))
+    address = totp.address(seed, email=email)
+    return Enrolment(totp.key_text(seed), address, totp.picture(address))
 
 
 async def confirm(uow: UnitOfWork, code: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Codes of authenticator apps, as RFC 6238 has them: six digits, a new one every 30 seconds. Pure.
 
-The arithmetic is that of `cryptography`. SHA-1 is what all apps understand, and sound in this use.
+The arithmetic is that of `pyotp`. SHA-1, its default, is what all apps understand, and sound in this use.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import secrets
 import unicodedata
 from datetime import datetime
 
-from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.hazmat.primitives.twofactor.totp import TOTP
+import segno
+from pyotp.totp import TOTP
 
 STEP_S = 30
 DIGITS = 6
@@ -27,7 +27,12 @@ def new_seed() -> bytes:
 
 def address(seed: bytes, *, email: str) -> str:
     """The otpauth address that apps take, from a link or a QR code. As secret as the seed."""
-    return _codes(seed).get_provisioning_uri(email, ISSUER)
+    return _codes(seed).provisioning_uri(name=email, issuer_name=ISSUER)
+
+
+def picture(address: str) -> str:
+    """The address as a QR code: a picture on white, as a `data:` URL, which cameras read in any theme."""
+    return segno.make(address, error="m", micro=False).svg_data_uri(scale=4, light="white", omitsize=True)
 
 
 def key_text(seed: bytes) -> str:
@@ -38,7 +43,7 @@ def key_text(seed: bytes) -> str:
 
 def code_at(seed: bytes, at: datetime) -> str:
     """What an app shows at that moment."""
-    return _codes(seed).generate(int(at.timestamp())).decode()
+    return _codes(seed).at(at)
 
 
 def matching_step(seed: bytes, code: str, *, now: datetime, after: int) -> int | None:
@@ -50,8 +55,8 @@ def matching_step(seed: bytes, code: str, *, now: datetime, after: int) -> int |
     current = int(now.timestamp()) // STEP_S
     found = None
     for step in range(current - DRIFT_STEPS, current + DRIFT_STEPS + 1):
-        right = _codes(seed).generate(step * STEP_S)
-        if hmac.compare_digest(right, typed.encode()) and step > after:
+        right = _codes(seed).generate_otp(step)
+        if hmac.compare_digest(right, typed) and step > after:
             found = step
     return found
 
@@ -65,4 +70,4 @@ def digits_of(code: str) -> str:
 
 
 def _codes(seed: bytes) -> TOTP:
-    return TOTP(seed, DIGITS, SHA1(), STEP_S)
+    return TOTP(base64.b32encode(seed).decode(), digits=DIGITS, interval=STEP_S)

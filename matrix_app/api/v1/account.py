@@ -171,7 +171,8 @@ async def prove(request: Request, response: Response, who: Person, body: Proof) 
 
 class EnrolmentShown(Shown):
     key: str = Field(description="To type into an authenticator app. Shown this once")
-    address: str = Field(description="The same as an otpauth address, for a link or a QR code")
+    address: str = Field(description="The same as an otpauth address, for a link")
+    picture: str = Field(description="The same as a QR code: a `data:` URL of an SVG")
 
 
 class CodeOnly(Body):
