@@ -146,7 +146,7 @@ class CodeAnswer(Body):
     )
 
 
-@router.post("/session/code", status_code=201, dependencies=from_own_page)
+@router.post("/session/code", status_code=201, dependencies=from_own_page, responses=failures(401))
 async def answer_code(request: Request, response: Response, body: CodeAnswer) -> SessionShown:
     """The second step of signing in, for accounts that ask for it."""
     client = client_of(request)
