@@ -149,7 +149,7 @@ class ListedState(PageState, mixin=True):
     def _day(self, key: str, value: str) -> str:
         """The day that a control for days shows for an instant."""
         column, operator = self._listing.filters[key]
-        if column.kind is not Kind.INSTANT or not value:
+        if column.kind is not Kind.INSTANT or operator is Operator.IS_NULL or not value:
             return value
         at = understood(self._listing, [(key, value)]).conditions[0].value.astimezone(self._zone)
         return (at - timedelta(microseconds=1) if operator is Operator.LT else at).date().isoformat()

@@ -24,7 +24,9 @@ from matrix_app.api.v1 import (
     models,
     operations,
     organizations,
+    projects,
     requests,
+    service_accounts,
     staff,
     usage,
 )
@@ -110,6 +112,8 @@ def _rest(known: KnownKeys) -> FastAPI:
         members,
         invitations,
         keys,
+        projects,
+        service_accounts,
         models,
         requests,
         figures,

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.catalog.rules import PRICEABLE, PriceBook, Terms
+from services.core.listing import Column, Kind, Listing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
@@ -37,7 +38,7 @@ class PriceRow:
     valid_from: datetime
     valid_to: datetime | None
     created_by: str | None
-    state: PriceState
+    state: str  # of PriceState
 
 
 async def current(
@@ -53,69 +54,52 @@ async def current(
     currency and meter."""
     if not uow.actor.may(Capability.STAFF_PRICES_READ):
         uow.actor.require(Capability.MODELS_READ)
-    return await _listed(
-        uow, at=at or uow.now, states=[PriceState.CURRENT], currency=currency, after=after, limit=limit
-    )
-
-
-async def history(
-    uow: UnitOfWork,
-    *,
-    model: str | None = None,
-    states: Collection[PriceState] = (),
-    after: str | None = None,
-    limit: int,
-) -> list[PriceRow]:
-    """Prices there are, were or will be, from behind the price `after` (an id): by model and currency, what goes
-    in before what comes out, the newest first. No states means all."""
-    uow.actor.require(Capability.STAFF_PRICES_READ)
-    # Prices belong to nobody, so their state is told by wall time and not by any organisation's clock.
-    return await _listed(
-        uow, at=uow.wall_now, states=states or list(PriceState), model=model, after=after, limit=limit
-    )
-
-
-async def _listed(
-    uow: UnitOfWork,
-    *,
-    at: datetime,
-    states: Collection[PriceState],
-    model: str | None = None,
-    currency: str | None = None,
-    after: str | None,
-    limit: int | None,
-) -> list[PriceRow]:
     found = await uow.execute(
-        f"select id, model, meter, currency, unit_amount, per_units, valid_from, valid_to, created_by,"
+        "select id, model, meter, currency, unit_amount, per_units, valid_from, valid_to, created_by,"
         f" {_STATE} as state from price"
-        f" where {_STATE} = any(:states) and (cast(:model as text) is null or model = :model)"
-        " and (cast(:currency as text) is null or currency = :currency)"
+        f" where {_STATE} = 'current' and (cast(:currency as text) is null or currency = :currency)"
         f" and (cast(:after as text) is null or ({_PLACE}) > (select {_PLACE} from price where id = :after))"
         f" order by {_PLACE} limit cast(:most as bigint)",
-        at=at,
-        states=[state.value for state in states],
-        model=model,
+        at=at or uow.now,
         currency=currency,
         after=after,
         meters=list(PRICEABLE),
         most=limit,
     )
-    return [_row(row) for row in found]
+    return [PriceRow(**row) for row in found.mappings()]
 
 
-def _row(row: Any) -> PriceRow:
-    return PriceRow(
-        row.id,
-        row.model,
-        row.meter,
-        row.currency,
-        row.unit_amount,
-        row.per_units,
-        row.valid_from,
-        row.valid_to,
-        row.created_by,
-        PriceState(row.state),
-    )
+# What goes in before what comes out, and of each the newest first: as one text, since a list is sorted by one column.
+_LINE = (
+    "(model || ' ' || currency || ' ' || array_position(array["
+    + ", ".join(f"'{meter}'" for meter in PRICEABLE)
+    + "], meter) || ' '"
+    " || lpad((7258118400000000 - (extract(epoch from valid_from) * 1000000)::bigint)::text, 16, '0'))"
+    ' collate "C"'
+)
+
+PRICES = Listing(
+    "staff.prices",
+    row=PriceRow,
+    needs=Capability.STAFF_PRICES_READ,
+    source="price",
+    columns=(
+        Column("id", "id", Kind.ID, filterable=True),
+        Column("line", _LINE, sortable=True, shown=False),
+        Column("model", "model", Kind.ID, sortable=True, filterable=True),
+        Column("meter", "meter", Kind.ENUM, values=PRICEABLE, filterable=True),
+        Column("unit_amount", "unit_amount", Kind.DECIMAL, currency="currency"),
+        Column("currency", "currency", filterable=True),
+        Column("per_units", "per_units", Kind.INTEGER),
+        Column("valid_from", "valid_from", Kind.INSTANT, sortable=True, filterable=True),
+        Column("valid_to", "valid_to", Kind.INSTANT, nullable=True, filterable=True),
+        Column("created_by", "created_by", Kind.ID, nullable=True),
+        # Prices belong to nobody, so their state is told by wall time and not by any organisation's clock.
+        Column("state", _STATE.replace(":at", ":now"), Kind.ENUM, values=tuple(PriceState), filterable=True),
+    ),
+    sort="line",
+)
+VALID = ("state[in]", "current,planned")
 
 
 async def book(

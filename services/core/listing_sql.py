@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -17,15 +17,16 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
-from services.core.errors import Invalid
+from services.core.errors import Invalid, InvalidFilter
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.listing_grammar import Condition, Query, read
-from services.core.work import UnitOfWork
+from services.core.work import UnitOfWork, statements_within
 
 R = TypeVar("R")
 
 PAGE_ROWS_MAX = 2_000
 BATCH_ROWS = 2_000
+READ_S_MAX = 10.0  # of one statement
 COUNTED_MAX = 10_000  # rows; of more it is said about how many
 _SIGNIFICANT_FIGURES = 2  # of an estimate
 
@@ -135,7 +136,8 @@ async def page(uow: UnitOfWork, query: Query[R], *, limit: int, at: Position | N
     require(uow, query)
     if not 1 <= limit <= PAGE_ROWS_MAX:
         raise Invalid(f"A page has 1 to {PAGE_ROWS_MAX:,} rows.", field="limit")
-    found = await _rows(uow, query, at, limit + 1)
+    async with _in_time(uow, query):
+        found = await _rows(uow, query, at, limit + 1)
     more = len(found) > limit
     found = found[:limit]
     backward = at is not None and at.before
@@ -175,7 +177,8 @@ async def find(uow: UnitOfWork, listing: Listing[R], key: Any) -> R | None:
 async def count(uow: UnitOfWork, query: Query[R]) -> Count:
     """How many rows there are: exactly up to COUNTED_MAX, beyond it about so many."""
     require(uow, query)
-    counted = await _counted(uow, query, ["true"], {})
+    async with _in_time(uow, query):
+        counted = await _counted(uow, query, ["true"], {})
     if counted <= COUNTED_MAX:
         return Count(counted, exact=True)
     statement, values = _filtered(query)
@@ -189,8 +192,9 @@ async def count_before(uow: UnitOfWork, query: Query[R], at: Position) -> Count:
     require(uow, query)
     before = Position(at.value, at.key, before=True)
     counted = 0
-    for segment in _segments(query, before):
-        counted += await _counted(uow, query, [segment.condition], segment.values)
+    async with _in_time(uow, query):
+        for segment in _segments(query, before):
+            counted += await _counted(uow, query, [segment.condition], segment.values)
     return Count(min(counted, COUNTED_MAX), exact=counted <= COUNTED_MAX)
 
 
@@ -268,6 +272,22 @@ def _behind(query: Query[R], at: Position) -> _Segment:
 
 def _onward(query: Query[R], at: Position) -> str:
     return "<" if query.descending != at.before else ">"
+
+
+@asynccontextmanager
+async def _in_time(uow: UnitOfWork, query: Query[R]) -> AsyncGenerator[None, None]:
+    """Filters may leave so little that all rows are read for it: that has an end. Without filters an index leads."""
+    if not query.conditions:
+        yield
+        return
+    too_slow = InvalidFilter(
+        f"Looking for what these filters leave took longer than {READ_S_MAX:g} seconds.",
+        field=query.conditions[0].parameter,
+        next_step="Add a filter that leaves fewer rows to look through, such as one by time.",
+        code="list_too_slow",
+    )
+    async with statements_within(uow, READ_S_MAX, otherwise=too_slow):
+        yield
 
 
 async def _rows(uow: UnitOfWork, query: Query[R], at: Position | None, most: int) -> list[dict[str, Any]]:

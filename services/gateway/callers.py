@@ -207,7 +207,12 @@ class Callers:
 
     def _require_usable(self, caller: Caller) -> None:
         facts = caller.facts
-        if facts is None or (facts.expires_at is None and facts.revoked_at is None and not facts.suspended):
+        if facts is None or (
+            facts.expires_at is None
+            and facts.revoked_at is None
+            and not facts.suspended
+            and not facts.service_account_disabled
+        ):
             return
         try:
             facts.require_usable(self._clock.now())

@@ -23,7 +23,7 @@ class OrganizationsState(ListedState, rx.State):
 
     _listing: ClassVar[Listing[Any]] = identity.ORGANIZATIONS
     _file_url: ClassVar[str] = "/api/v1/staff/organizations"
-    _filter_keys: ClassVar[tuple[str, ...]] = ("search", "kind", "suspended_at[is_null]")
+    _filter_keys: ClassVar[tuple[str, ...]] = ("search", "kind", "status")
 
     @page_event(Capability.STAFF_ORGANIZATIONS_READ, reads=True)
     async def load(self) -> None:

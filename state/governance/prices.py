@@ -8,55 +8,36 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from services.catalog import queries as catalog
-from services.catalog.queries import PriceRow, PriceState
+from services.catalog.queries import PriceRow
+from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.gateway import queries as gateway
 from state.base import page_event
-from state.filters import FilteredState
 from state.format import decimal_text, instant_text
+from state.listed import ListedState
 
 MILLION = Decimal(1_000_000)
-ROWS_PER_PAGE = 50
 
 
-class PricesState(FilteredState, rx.State):
+class PricesState(ListedState, rx.State):
     """One page of the prices of the chosen model; without a choice of those of all models that hold now or are
     planned."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("model", "state")
+    _listing: ClassVar[Listing[Any]] = catalog.PRICES
+    _file_url: ClassVar[str] = "/api/v1/staff/prices"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("model", "state[in]")
+    _preset: ClassVar[dict[str, str]] = dict([catalog.VALID])
 
-    rows: list[dict[str, Any]] = []
     models: list[dict[str, str]] = []
-    next_cursor: str = ""
-    is_first: bool = True
     open_dialog: bool = False
 
     @page_event(Capability.STAFF_PRICES_READ, reads=True)
     async def load(self) -> None:
-        chosen = self._show_filters()
-        cursor = self._query.get("after", "")
         async with self._staff_work() as uow:
-            prices = await catalog.history(
-                uow,
-                model=chosen.get("model"),
-                states=_states(chosen.get("state", "")),
-                after=cursor or None,
-                limit=ROWS_PER_PAGE + 1,
-            )
+            found = await self._read(uow, catalog.PRICES)
             models = await gateway.staff_models(uow)
         self.models = [{"id": model.slug, "label": f"{model.name} ({model.slug})"} for model in models]
-        shown = prices[:ROWS_PER_PAGE]
-        self.rows = [_shown(price) for price in shown]
-        self.next_cursor = shown[-1].id if len(prices) > ROWS_PER_PAGE else ""
-        self.is_first = not cursor
-
-    @page_event(Capability.STAFF_PRICES_READ)
-    async def next_page(self) -> Any:
-        return self._go(self._chosen_filters() | {"after": self.next_cursor})
-
-    @page_event(Capability.STAFF_PRICES_READ)
-    async def first_page(self) -> Any:
-        return self._go(self._chosen_filters())
+        self.rows = [_shown(price) for price in found]
 
     @page_event(Capability.STAFF_PRICES_WRITE)
     async def ask(self, is_open: bool) -> None:
@@ -67,13 +48,6 @@ class PricesState(FilteredState, rx.State):
         """A price was set through the API."""
         self.open_dialog = False
         return PricesState.load
-
-
-def _states(chosen: str) -> tuple[PriceState, ...]:
-    """The states of an address; without a choice what holds now or is planned."""
-    if chosen == "all":
-        return tuple(PriceState)
-    return (PriceState(chosen),) if chosen in set(PriceState) else (PriceState.CURRENT, PriceState.PLANNED)
 
 
 def _shown(price: PriceRow) -> dict[str, Any]:
@@ -87,5 +61,5 @@ def _shown(price: PriceRow) -> dict[str, Any]:
         "per_units": price.per_units,
         "valid_from": instant_text(price.valid_from),
         "valid_to": instant_text(price.valid_to),
-        "state": price.state.value,
+        "state": price.state,
     }

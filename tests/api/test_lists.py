@@ -6,12 +6,14 @@ import csv
 import io
 from typing import Any
 
+import psycopg
 import pytest
 from httpx import AsyncClient
 
 from models.identity import Organization
 from models.types import Role
 from services.core import listing_sql
+from services.core.database import libpq_url
 from tests.api.conftest import Api, problem
 from tests.listings import every_listing
 
@@ -93,6 +95,17 @@ async def test_a_file_holds_all_rows_and_shows_formulas_as_text(
     problem(await client.get("keys?format=csv&sort=nonsense"), 422, "invalid_filter")
 
 
+async def test_filters_that_take_too_long_are_refused_with_a_way_out(
+    client: AsyncClient, owner_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing_sql, "READ_S_MAX", 0.2)
+    async with await psycopg.AsyncConnection.connect(libpq_url(owner_url)) as owner:
+        await owner.execute("lock table request in access exclusive mode")
+        for way in ("json", "csv"):
+            answer = await client.get("requests", params={"latency_ms[gt]": 1, "format": way})
+            assert "by time" in problem(answer, 422, "list_too_slow")["next_step"]
+
+
 async def test_the_document_names_every_filter_with_its_type(api: Api) -> None:
     operation = api.contract.document["paths"]["/keys"]["get"]
     taken = {parameter["name"]: parameter["schema"] for parameter in operation["parameters"]}
@@ -118,7 +131,9 @@ async def test_every_list_is_offered_alike(api: Api, operators: Organization) ->
         name = file.headers["content-disposition"].partition('"')[2].removesuffix('.csv"')
         columns = [column.name for column in listings[name].exported]
         assert next(csv.reader(io.StringIO(file.text))) == columns, path
-        assert (await client.get(path[1:])).status_code == 200
+        assert (await client.get(f"{path[1:]}?fields=id")).status_code == 200, path
+        names = [parameter["name"] for parameter in operations["get"]["parameters"]]
+        assert len(names) == len(set(names)), path
         problem(await client.get(f"{path[1:]}?nonsense=1"), 422, "invalid_filter")
         wrong = f"{path[1:]}?cursor={strange}&sort={listings[name].sorts[0]}"
         problem(await client.get(wrong), 422, "cursor_invalid")

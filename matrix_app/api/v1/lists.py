@@ -19,8 +19,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
 
-from matrix_app.api.v1 import fields
 from matrix_app.api.v1.shape import PAGE_ROWS, Cursor, Limit, Page, Shown, cursor_for, position_in
 from services.core import listing_csv, listing_grammar, listing_sql
 from services.core.listing import Column, Kind, Listing, Operator
@@ -117,7 +117,7 @@ async def answer(
     request: Request, listing: Listing[Any], shown: type[Row], asked: Asking, work: Work
 ) -> Page[Row] | Response:
     """The page or the file that is asked for. Raises Forbidden, InvalidFilter, and Invalid for a cursor."""
-    own = _declared(request.scope["route"].dependant) | {fields.NAME}
+    own = _beside(request.scope["route"], listing)
     parameters = [pair for pair in request.query_params.multi_items() if pair[0] not in own]
     async with work() as uow:
         if listing.needs is not None:
@@ -137,13 +137,20 @@ async def answer(
                 data=[shown.model_validate(row) for row in found.rows],
                 next_cursor=cursor_for(listing.name, bound, [found.next.text]) if found.next else None,
             )
-    return _file(listing, listing_sql.batches(work, query), mark=asked.bom)
+    batches = listing_sql.batches(work, query)
+    # What cannot be read at all is answered as a problem, not as a file that breaks off.
+    return _file(listing, await anext(batches), batches, mark=asked.bom)
 
 
-def _declared(dependant: Dependant) -> set[str]:
+def _beside(route: APIRoute, listing: Listing[Any]) -> set[str]:
     """Query parameters that the route takes beside those of the list."""
+    named = {one["name"] for one in (route.openapi_extra or {}).get("parameters", ()) if one["in"] == "query"}
+    return _taken(route.dependant) | named - {listing_grammar.SORT, *listing.filters}
+
+
+def _taken(dependant: Dependant) -> set[str]:
     own = {field.alias for field in dependant.query_params}
-    return own.union(*(_declared(needed) for needed in dependant.dependencies))
+    return own.union(*(_taken(needed) for needed in dependant.dependencies))
 
 
 def _wants_csv(request: Request, asked: Asking) -> bool:
@@ -151,12 +158,14 @@ def _wants_csv(request: Request, asked: Asking) -> bool:
     return asked.format == "csv" or (asked.format is None and accepted == listing_csv.CONTENT_TYPE)
 
 
-def _file(listing: Listing[Any], batches: AsyncIterator[tuple[Any, ...]], *, mark: bool) -> Response:
+def _file(
+    listing: Listing[Any], first: tuple[Any, ...], rest: AsyncIterator[tuple[Any, ...]], *, mark: bool
+) -> Response:
     """All rows. One that cannot be read breaks the transfer off: half a file never looks like a whole one."""
 
     async def written() -> AsyncIterator[str]:
-        yield listing_csv.header(listing, mark=mark)
-        async for rows in batches:
+        yield listing_csv.header(listing, mark=mark) + listing_csv.lines(listing, first)
+        async for rows in rest:
             yield listing_csv.lines(listing, rows)
 
     headers = {"Content-Disposition": f'attachment; filename="{listing.name}.csv"'}

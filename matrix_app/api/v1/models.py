@@ -18,7 +18,6 @@ from matrix_app.api.v1.shape import (
     resource,
 )
 from services.catalog import queries as catalog
-from services.catalog.queries import PriceRow
 from services.core.work import unit_of_work
 from services.gateway import queries as gateway
 
@@ -77,13 +76,8 @@ async def prices(
         rows = await catalog.current(
             uow, at=at, currency=currency, after=position[0] if position else None, limit=limit + 1
         )
-    return price_page("prices", filters, rows, limit)
-
-
-def price_page(query: str, filters: dict[str, object], rows: list[PriceRow], limit: int) -> Page[PriceShown]:
-    """The first `limit` of `rows`, which are one more if there is another page."""
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(
         data=[PriceShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for(query, filters, [last.id]) if last else None,
+        next_cursor=cursor_for("prices", filters, [last.id]) if last else None,
     )

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
-from matrix_app.api.v1.models import PriceShown, price_page
+from matrix_app.api.v1.models import PriceShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import (
@@ -266,17 +266,11 @@ async def change_model(
         return await _model(uow, model_id)
 
 
-@router.get("/prices")
-async def list_prices(
-    who: AnyCaller, model: str | None = None, cursor: Cursor = None, limit: Limit = PAGE_ROWS
-) -> Page[PriceShown]:
+@router.get("/prices", **listed(catalog.PRICES, PriceShown))
+async def list_prices(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """Every price there is, was or will be, by model, currency and meter, the newest first."""
-    filters: dict[str, object] = {"model": model}
-    position = position_in("staff.prices", filters, cursor)
-    async with staff_work(who, Capability.STAFF_PRICES_READ) as uow:
-        after = position[0] if position else None
-        rows = await catalog.history(uow, model=model, after=after, limit=limit + 1)
-    return price_page("staff.prices", filters, rows, limit)
+    work = partial(staff_work, who, Capability.STAFF_PRICES_READ)
+    return await answer(request, catalog.PRICES, PriceShown, asked, work)
 
 
 @router.post("/prices", status_code=201, response_model=PriceShown, responses=failures(404))

@@ -75,18 +75,21 @@ def _role(role: rx.Var[Any]) -> rx.Component:
 def organizations() -> Drawn:
     """All organisations, by name."""
     kinds = [(kind.value, t(f"organizations.kind.{kind.value}")) for kind in OrganizationKind]
-    states = [("true", t("organizations.active")), ("false", t("organizations.suspended"))]
+    statuses = [(name, t(status.text)) for name, status in STATUSES.items()]
     content = lists.listing(
         OrganizationsState,
         ORGANIZATIONS,
         [
             Filter("search", "organizations.search", "search"),
             Filter("kind", "organizations.kind", options=kinds),
-            Filter("suspended_at[is_null]", "organizations.status", options=states),
+            Filter("status", "organizations.status", options=statuses),
         ],
         empty=empty_state(t("organizations.none"), t("organizations.none_text"), icon_name="building-2"),
-        names={"search": t("organizations.search"), "suspended_at": t("organizations.suspended")},
-        values={f"kind:{name}": words for name, words in kinds},
+        names={"search": t("organizations.search")},
+        values={
+            **{f"kind:{name}": words for name, words in kinds},
+            **{f"status:{name}": words for name, words in statuses},
+        },
     )
     return [
         page_header(t("organizations.title"), lists.export(OrganizationsState), text=t("organizations.text")),

@@ -13,12 +13,14 @@ from components.forms.fields import Option, number_field, select, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.shell.page import page_header
-from components.tables.filters import Filter, filter_bar
-from components.tables.table import Column, Paging, Table, data_table
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column
 from components.texts import t
-from matrix_app.pages import endpoints
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
+from services.catalog import queries as catalog
 from services.catalog.rules import PRICEABLE
 from services.core.permissions import Capability
 from state.governance.prices import PricesState
@@ -43,18 +45,18 @@ def _until(row: Row) -> rx.Component:
     )
 
 
-PRICES = Table(
+PRICES = table_of(
+    catalog.PRICES,
     "prices",
-    "prices.title",
-    columns=(
-        Column("model", "prices.model", kind="code", row_header=True),
-        Column("meter", "prices.meter", draw=_meter),
-        Column("per_million", "prices.per_million", kind="money", currency="currency"),
-        Column("state", "prices.state", kind="badge", statuses=STATES),
-        Column("valid_from", "prices.valid_from", kind="datetime"),
-        Column("valid_to", "prices.valid_to", draw=_until),
-    ),
+    Column("model", "prices.model", kind="code", row_header=True),
+    Column("meter", "prices.meter", draw=_meter),
+    Column("per_million", "prices.per_million", kind="money", currency="currency"),
+    Column("state", "prices.state", kind="badge", statuses=STATES),
+    "valid_from",
+    Column("valid_to", "prices.valid_to", draw=_until),
+    texts="prices",
 )
+ALL = ",".join(sorted(STATES))  # as an address says it, beside the usual: what holds now or is planned
 
 
 def _set_price() -> rx.Component:
@@ -117,39 +119,24 @@ def _set_price() -> rx.Component:
 )
 def prices() -> Drawn:
     """Prices by model."""
-    states = [("all", t("prices.show.all")), *((name, t(f"prices.{name}")) for name in STATES)]
-    content = rx.el.div(
-        filter_bar(
-            [
-                Filter("model", "prices.model", options=PricesState.models),
-                Filter("state", "prices.state", options=states, any_text="prices.show.valid"),
-            ],
-            PricesState.filters,
-            on_filter=PricesState.narrow,
-            on_clear=PricesState.widen,
-            filtered=PricesState.filtered,
-        ),
-        data_table(
-            PRICES,
-            PricesState.rows,
-            status=PricesState.status,
-            empty=empty_state(t("prices.none"), t("prices.none_text"), icon_name="tags"),
-            filtered=PricesState.filtered,
-            on_clear_filters=PricesState.widen,
-            paging=Paging(
-                ~PricesState.is_first,
-                PricesState.next_cursor != "",
-                PricesState.first_page,
-                PricesState.next_page,
-            ),
-            zone=SessionState.zone,
-        ),
-        class_name="listing",
+    states = [(ALL, t("prices.show.all")), *((name, t(f"prices.{name}")) for name in STATES)]
+    content = lists.listing(
+        PricesState,
+        PRICES,
+        [
+            Filter("model", "prices.model", options=PricesState.models),
+            Filter("state[in]", "prices.state", options=states, any_text="prices.show.valid"),
+        ],
+        empty=empty_state(t("prices.none"), t("prices.none_text"), icon_name="tags"),
+        values={f"state:{name}": words for name, words in states},
     )
     may_write = SessionState.capabilities.contains(Capability.STAFF_PRICES_WRITE.value)
     return [
         page_header(
-            t("prices.title"), rx.cond(may_write, _set_price(), rx.fragment()), text=t("prices.text")
+            t("prices.title"),
+            lists.export(PricesState),
+            rx.cond(may_write, _set_price(), rx.fragment()),
+            text=t("prices.text"),
         ),
         in_its_state(PricesState, content, retry=PricesState.load),
     ]

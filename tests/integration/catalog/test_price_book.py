@@ -17,10 +17,12 @@ from models.identity import Organization
 from models.types import OrganizationKind, Role
 from services.catalog import queries, service
 from services.catalog.queries import PriceState
+from services.core import listing_sql
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, Invalid, MatrixError, NotFound
 from services.core.ids import new_id
+from services.core.listing_grammar import read
 from services.core.work import unit_of_work
 from tests.world import LONG_AGO, World
 
@@ -66,7 +68,7 @@ async def book(world: World, operator: Organization, now: datetime = NOW) -> lis
     async with unit_of_work(world.actor(operator, Role.OPERATOR), clock=FixedClock(now)) as uow:
         return [
             (row.unit_amount, row.valid_from, row.valid_to, row.state)
-            for row in await queries.history(uow, limit=100)
+            for row in await listing_sql.select(uow, queries.PRICES, limit=100)
         ]
 
 
@@ -111,8 +113,11 @@ async def test_pages_of_the_book_hold_each_price_once_in_the_order_of_a_price_li
     now = NOW + 2 * DAY
     there = await listed(world, operator, now=now)
     seen: list[queries.PriceRow] = []
-    while page := await listed(world, operator, now=now, after=seen[-1].id if seen else None, limit=4):
-        seen += page
+    at: listing_sql.Position | None = None
+    while not seen or at is not None:
+        async with unit_of_work(world.actor(operator, Role.OPERATOR), clock=FixedClock(now)) as uow:
+            page = await listing_sql.page(uow, read(queries.PRICES, []), limit=4, at=at)
+        seen, at = [*seen, *page.rows], page.next
         await set_price(world, operator, currency="USD", now=now + len(seen) * DAY)
 
     assert [row.id for row in seen if row.id in {row.id for row in there}] == [row.id for row in there]
@@ -133,7 +138,8 @@ async def test_the_book_is_narrowed_by_state_before_it_is_cut(world: World, oper
     await set_price(world, operator, now=now, valid_from=now + DAY)
 
     async def days(*states: PriceState, limit: int = 2) -> list[int]:
-        rows = await listed(world, operator, now=now, states=states, limit=limit)
+        asked = [("state", state.value) for state in states]
+        rows = await listed(world, operator, *asked, now=now, limit=limit)
         return [(row.valid_from - NOW).days for row in rows]
 
     assert await days(PriceState.CURRENT, PriceState.PLANNED) == [6, 4]
@@ -142,10 +148,10 @@ async def test_the_book_is_narrowed_by_state_before_it_is_cut(world: World, oper
 
 
 async def listed(
-    world: World, operator: Organization, *, now: datetime, **options: Any
+    world: World, operator: Organization, *asked: tuple[str, str], now: datetime, limit: int = 100
 ) -> list[queries.PriceRow]:
     async with unit_of_work(world.actor(operator, Role.OPERATOR), clock=FixedClock(now)) as uow:
-        return await queries.history(uow, **{"limit": 100, **options})
+        return await listing_sql.select(uow, queries.PRICES, *asked, limit=limit)
 
 
 REFUSED: list[tuple[str, dict[str, Any], type[MatrixError], str]] = [
@@ -216,7 +222,7 @@ async def test_who_may_see_and_change_the_book(world: World, operator: Organizat
         start = NOW + number * DAY
         with nullcontext() if may_read else pytest.raises(Forbidden):
             async with unit_of_work(world.actor(operator, role)) as uow:
-                await queries.history(uow, limit=100)
+                await listing_sql.select(uow, queries.PRICES, limit=100)
         with nullcontext() if may_write else pytest.raises(Forbidden):
             await set_price(world, operator, role=role, valid_from=start)
 

@@ -15,7 +15,7 @@ from services.core.database import Database
 from services.core.permissions import Capability
 from services.identity.accounts import Client
 from services.identity.queries import actor_for_token
-from services.identity.sessions import sign_in
+from services.identity.sessions import OpenedSession, sign_in
 from services.metering.service import PLATFORM_METERS
 
 ROOT = Path(__file__).parents[3]
@@ -71,6 +71,7 @@ async def test_operators_are_made_on_the_machine(matrix: Command) -> None:
 
     for email in ("sam@example.com", "kim@example.com"):
         session = await sign_in(email=email, password=PASSWORD, client=Client("192.0.2.1"))
+        assert isinstance(session, OpenedSession)
         signed_in = await actor_for_token(session.token)
         assert signed_in is not None
         assert signed_in.actor.role is Role.OPERATOR

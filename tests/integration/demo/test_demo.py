@@ -34,7 +34,7 @@ from services.identity import keys
 from services.identity.accounts import Client
 from services.identity.key_queries import find_by_secret
 from services.identity.queries import actor_for_token
-from services.identity.sessions import sign_in
+from services.identity.sessions import OpenedSession, sign_in
 from services.metering import requests
 from tests.checks import assert_rollups_equal_raw
 from tests.conftest import TEMPLATE
@@ -110,6 +110,11 @@ DOCUMENTS = {
     "keys": "select o.name, k.name, k.scopes, k.requests_per_minute, k.tokens_per_minute, k.created_at,"
     " k.expires_at, k.revoked_at, k.last_used_at, a.email from api_key k join organization o on o.id ="
     " k.organization_id join account a on a.id = k.created_by where k.name <> 'Getting started' order by 1, 2, 6",
+    "parts": "select 'project', o.name, p.name, p.description, p.created_at from project p join organization o"
+    " on o.id = p.organization_id union all select 'program', o.name, s.name, s.role, s.created_at"
+    " from service_account s join organization o on o.id = s.organization_id union all"
+    " select 'invited', o.name, i.email, i.role, i.created_at from invitation i join organization o"
+    " on o.id = i.organization_id order by 1, 2, 3",
     "models": "select slug, endpoints, created_at from model order by 1",
     "prices": "select model, meter, currency, unit_amount, per_units, valid_from, valid_to, created_at"
     " from price order by 1, 2, 3, 6",
@@ -235,6 +240,7 @@ async def test_the_card_opens_every_console(house: House) -> None:
         session = await sign_in(
             email=account["email"], password=account["password"], client=Client("192.0.2.1"), clock=clock
         )
+        assert isinstance(session, OpenedSession)
         signed_in = await actor_for_token(session.token, clock=clock)
         assert signed_in is not None
         assert signed_in.organization is not None

@@ -98,6 +98,18 @@ async def test_the_file_is_what_is_on_screen(owner: Visitor, world: World, berli
         assert [row[0] for row in written] == [row["id"] for row in state.rows]
 
 
+async def test_a_filter_without_a_control_of_its_own_is_a_chip_all_the_same(owner: Visitor) -> None:
+    owner.at = (
+        "/portal/keys?expires_at%5Bis_null%5D=true&created_at%5Blte%5D=2026-01-01T00%3A00%3A00Z&nonsense=1"
+    )
+    state, _ = await owner.call(KeysState, "load")
+    assert state.status == "ready"
+    assert [(chip["key"], chip["kind"]) for chip in state.chips] == [
+        ("expires_at[is_null]", "flag"),
+        ("created_at[lte]", "instant"),
+    ]
+
+
 async def test_typing_on_makes_no_second_entry_in_the_history(owner: Visitor) -> None:
     owner.at = "/portal/keys"
     _, first = await owner.call(KeysState, "narrow", "name[contains]", "l")
