@@ -32,6 +32,8 @@ TAGS = {
     "organizations": "The organisations one belongs to",
     "members": "The people of the organisation, and what each may do",
     "invitations": "Inviting people into the organisation, and joining one",
+    "projects": "Projects of the organisation, to which keys and usage belong",
+    "service accounts": "Accounts of programs, which have keys and no password",
     "keys": "API keys of the organisation one works in",
     "models": "Models on offer and what they cost",
     "requests": "Calls of the gateway, one by one",

@@ -20,7 +20,7 @@ from matrix_app.api.deps import (
     session_token_of,
     set_session_cookie,
 )
-from matrix_app.api.v1.doors import MailSent, Password, from_own_page, mail_sent
+from matrix_app.api.v1.doors import MailSent, Password, mail_sent
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Body,
