@@ -38,6 +38,9 @@ TAGS = {
     "models": "Models on offer and what they cost",
     "requests": "Calls of the gateway, one by one",
     "usage": "What was used: events in, figures out",
+    "tasks": "Work that goes on in the background: how far it is, cancelling it, trying again",
+    "files": "Files that were sent or made, and links to them",
+    "notifications": "What one was told, and what one wants to be told",
     "staff": "For those who run this installation",
     "audit": "Who did what, when and from where",
 }
