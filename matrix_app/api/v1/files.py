@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from matrix_app.api.deps import Member
+from matrix_app.api.deps import Member, stranger
 from matrix_app.api.v1.multipart import file_part
 from matrix_app.api.v1.repeat import RepeatKey, repeat_of
 from matrix_app.api.v1.shape import (
@@ -125,6 +125,7 @@ async def upload_file(request: Request, who: Member, purpose: PurposeName, key: 
 
 @router.get("/{file_id}")
 async def get_file(who: Member, file_id: str) -> FileShown:
+    """What is known of one file; its content is elsewhere."""
     async with unit_of_work(who.actor) as uow:
         return FileShown.model_validate(await queries.get_file(uow, file_id))
 
@@ -143,7 +144,12 @@ async def delete_file(who: Member, file_id: str) -> FileShown:
         return FileShown.model_validate(await service.delete(uow, file_id))
 
 
-@router.get("/{file_id}/content", response_class=StreamingResponse, responses=_CONTENT)
+@router.get(
+    "/{file_id}/content",
+    dependencies=[Depends(stranger)],
+    response_class=StreamingResponse,
+    responses=_CONTENT,
+)
 async def read_file(
     file_id: str,
     expires: Annotated[int, Query(ge=0, le=2**40)],

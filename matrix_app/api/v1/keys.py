@@ -12,6 +12,7 @@ from matrix_app.api.deps import Member
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Instant, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import key_queries, keys
@@ -89,7 +90,7 @@ async def list_keys(request: Request, who: Member, asked: Asked) -> Answer:
     return await answer(request, key_queries.KEYS, KeyShown, asked, lambda: unit_of_work(who.actor))
 
 
-@router.post("", status_code=201, response_model=KeyWithSecret)
+@router.post("", status_code=201, response_model=KeyWithSecret, responses=failures(404))
 async def create_key(who: Member, body: NewKey, repeat: RepeatOnce) -> Response:
     """Make a key. Its secret is in this answer and nowhere else."""
 

@@ -89,6 +89,7 @@ async def export_list(who: Member, body: NewExport, repeat: RepeatOnce) -> Respo
 
 @router.get("/{task_id}")
 async def get_task(who: Member, task_id: str) -> TaskShown:
+    """One task and how far it is."""
     async with unit_of_work(who.actor) as uow:
         return await _shown(uow, task_id)
 
