@@ -7,7 +7,7 @@ from typing import Any, Literal
 import reflex as rx
 
 from components.js import ClientComponent, library
-from components.props import Drawn, Flag, Text, Texts
+from components.props import Count, Drawn, Flag, Text, Texts
 from components.texts import texts_under
 
 
@@ -23,6 +23,7 @@ class _Form(ClientComponent):
     url: rx.Var[str]
     method: rx.Var[str]
     extra: rx.Var[dict[str, Any]]
+    version: rx.Var[int]
     destination: rx.Var[str]
     full_page: rx.Var[bool]
     done_text: rx.Var[str]
@@ -31,8 +32,10 @@ class _Form(ClientComponent):
     busy: rx.Var[bool]
     guard: rx.Var[bool]
     texts: rx.Var[dict[str, str]]
+    conflict_texts: rx.Var[dict[str, str]]
     on_submit: rx.EventHandler[_values_spec]
     on_done: rx.EventHandler[_values_spec]
+    on_take_theirs: rx.EventHandler[rx.event.no_args_event_spec]
 
 
 class _SubmitButton(ClientComponent):
@@ -77,6 +80,8 @@ def rest_form(
     done_text: Text | None = None,
     on_done: Any = None,
     extra: dict[str, Any] | None = None,
+    version: Count | None = None,
+    on_take_theirs: Any = None,
     guard: bool = False,
 ) -> rx.Component:
     """Sends its values as JSON to our REST API, with the cookie: for all that sets cookies or answers with secrets.
@@ -84,8 +89,14 @@ def rest_form(
     Problem details come back as errors (`errors` by field, else `detail` and `next_step`). On success the browser
     leaves by a full navigation for the answer's `next`, the address bar's `?next=`, or `destination`;
     without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard` is as for `form`.
+
+    With `version`, that of the row when it was read, somebody else's newer save (412, with `details.current`) opens
+    both values: mine are sent again on top of it, or `on_take_theirs` reads what is there.
     """
     given = {
+        "version": version,
+        "conflict_texts": texts_under("conflict") if version is not None else None,
+        "on_take_theirs": on_take_theirs,
         "destination": destination,
         "done_text": done_text,
         "on_done": on_done,

@@ -62,3 +62,15 @@ export function ConflictPanel({ who, at, zone = "UTC", fields, busy = false, tak
     </section>
   );
 }
+
+/** What somebody typed beside what is stored, in the words of the form's own labels and choices. */
+export function differencesOf(form, { values, theirs }) {
+  return Object.keys(values)
+    .filter((name) => name in theirs)
+    .map((name) => {
+      const control = form.elements.namedItem(name);
+      const choices = control?.tagName === "SELECT" ? [...control.options] : [];
+      const words = (value) => choices.find((choice) => choice.value === value)?.text ?? String(value ?? "");
+      return { name, label: control?.dataset?.label ?? name, mine: words(values[name]), theirs: words(theirs[name]) };
+    });
+}

@@ -1,8 +1,9 @@
 // Forms: labels, hints, errors at the field and in a summary, one effect per submit.
 import { createContext, useContext, useEffect, useId, useRef, useState } from "react";
-import { useBlocker } from "react-router";
 import { Choices, Tick } from "./choices.jsx";
+import { ConflictPanel, differencesOf } from "./conflict.jsx";
 import { Icon } from "./icon.jsx";
+import { LeaveGuard } from "./leave_guard.jsx";
 import { fillMessage } from "./messages.js";
 import { Password } from "./password.jsx";
 import { ownPath, send } from "./request.js";
@@ -64,7 +65,8 @@ function valuesOf(form) {
  * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`.
  * `errors` ({field: message}) and `error` (a sentence about the whole) come from the server.
  */
-export function Form({ formId, url, method = "POST", extra, destination, onSubmit, onDone, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, children }) {
+export function Form({ formId, url, method = "POST", extra, version, destination, onSubmit, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
+  const [conflict, setConflict] = useState(null);
   const [own, setOwn] = useState({ errors: {}, error: "" });
   const [complaints, setComplaints] = useState({}); // of fields that were left; the summary is for what was sent
   const [sending, setSending] = useState(false);
@@ -89,10 +91,11 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
     drawn.current = true;
   }, []);
 
-  async function sendTo(values) {
+  async function sendTo(values, over = version) {
     setSending(true);
     try {
-      const answer = await send(method, url, { body: { ...values, ...extra }, unreachable: texts.unreachable });
+      const body = { ...values, ...extra, ...(over === undefined ? {} : { version: over }) };
+      const answer = await send(method, url, { body, unreachable: texts.unreachable });
       if (doneText) toast.success(doneText);
       onDone?.(answer ?? {});
       if (destination && fullPage) {
@@ -103,6 +106,13 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
       }
       setSending(false);
     } catch (problem) {
+      const theirs = conflictTexts && problem.status === 412 ? problem.details.current : undefined;
+      if (theirs) {
+        setDirty(true);
+        setConflict({ values, theirs, who: problem.details.changed_by, at: problem.details.changed_at });
+        setSending(false);
+        return;
+      }
       const known = Object.keys(problem.fields ?? {}).length > 0;
       setDirty(true);
       setOwn({ errors: problem.fields ?? {}, error: known ? "" : (problem.sentence ?? problem.message) });
@@ -121,11 +131,24 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
     }
     setOwn({ errors: found, error: "" });
     setComplaints({});
+    setConflict(null);
     if (Object.keys(found).length > 0) return;
     const values = valuesOf(form.current);
     setDirty(false);
     if (url) sendTo(values);
     else onSubmit?.({ ...values, ...extra });
+  }
+
+  function keepMine() {
+    setConflict(null);
+    setDirty(false);
+    sendTo(conflict.values, conflict.theirs.version);
+  }
+
+  function takeTheirs() {
+    setConflict(null);
+    setDirty(false);
+    onTakeTheirs?.();
   }
 
   const complain = (name, text) => setComplaints((all) => ({ ...all, [name]: text }));
@@ -149,27 +172,22 @@ export function Form({ formId, url, method = "POST", extra, destination, onSubmi
       <form id={formId} ref={form} className="form" noValidate onSubmit={submit} onChange={recheck} onInput={() => setDirty(true)}>
         {guard && <LeaveGuard dirty={dirty} text={texts.leave} />}
         {failed && <Summary ref={summary} formId={formId} errors={own.errors} error={own.error} texts={texts} />}
+        {conflict && (
+          <ConflictPanel
+            who={conflict.who}
+            at={conflict.at ?? new Date().toISOString()}
+            fields={differencesOf(form.current, conflict)}
+            busy={sending}
+            texts={conflictTexts}
+            formTexts={texts}
+            onKeepMine={keepMine}
+            onTakeTheirs={takeTheirs}
+          />
+        )}
         {children}
       </form>
     </FormContext.Provider>
   );
-}
-
-/** Asks before what was typed is left behind, by a link of ours, by Back or by closing the window. */
-function LeaveGuard({ dirty, text }) {
-  const blocker = useBlocker(({ currentLocation, nextLocation }) => dirty && currentLocation.pathname !== nextLocation.pathname);
-  useEffect(() => {
-    if (!dirty) return undefined;
-    const ask = (event) => event.preventDefault();
-    window.addEventListener("beforeunload", ask);
-    return () => window.removeEventListener("beforeunload", ask);
-  }, [dirty]);
-  useEffect(() => {
-    if (blocker.state !== "blocked") return;
-    if (window.confirm(text)) blocker.proceed();
-    else blocker.reset();
-  }, [blocker, text]);
-  return null;
 }
 
 function Summary({ ref, formId, errors, error, texts }) {

@@ -100,6 +100,13 @@ function disconnect() {
   closing?.close(1000);
 }
 
+/** Opens the socket anew, with the cookie of now; the one it was opened with has been replaced. */
+export function reopen() {
+  if (socket === null) return;
+  disconnect();
+  connect();
+}
+
 function lose(code) {
   clearTimeout(silence);
   socket = null;

@@ -2,15 +2,17 @@
 import { useEffect, useState } from "react";
 import { Dialog, DialogClose } from "./dialog.jsx";
 import { Field, Form, SubmitButton } from "./forms.jsx";
+import { reopen } from "./live_store.js";
 import { provideProof, send } from "./request.js";
 
 const PROOF = "/api/v1/session/proof";
 
 /**
- * The page's socket keeps the cookie it was opened with, and a proof replaces the cookie. So it is closed, as when the
- * page is put away, and opened again, as when the page comes back.
+ * Sockets keep the cookie they were opened with, and a proof replaces the cookie. Reflex's own is closed as when the
+ * page is put away, and opened again as when the page comes back.
  */
-function reopenSocket() {
+function reopenSockets() {
+  reopen();
   window.dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
   document.dispatchEvent(new Event("visibilitychange"));
 }
@@ -29,7 +31,7 @@ export function ProofDialog({ texts, formTexts }) {
     setAsked(null);
   };
   const proved = () => {
-    reopenSocket();
+    reopenSockets();
     settle(true);
   };
   return (

@@ -10,6 +10,7 @@ export class Problem extends Error {
     this.code = error.code ?? "";
     this.nextStep = error.next_step ?? "";
     this.reference = error.reference ?? error.request_id ?? error.trace_id ?? "";
+    this.details = error.details ?? {};
     this.fields = fieldErrors(error.errors);
   }
 

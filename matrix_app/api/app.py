@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from matrix_app.api import document, errors, health
 from matrix_app.api.edge import Edge, Receive, Scope, Send
 from matrix_app.api.gateway import GatewayApp
+from matrix_app.api.known_keys import KnownKeys
 from matrix_app.api.rates import Rates
 from matrix_app.api.v1 import (
     account,
@@ -23,7 +24,9 @@ from matrix_app.api.v1 import (
     models,
     operations,
     organizations,
+    projects,
     requests,
+    service_accounts,
     staff,
     usage,
 )
@@ -37,14 +40,18 @@ GATEWAY = "/v1"
 class Api(FastAPI):
     """REST and health, with the gateway before them: a call of a model passes through no framework."""
 
-    def __init__(self, gateway: GatewayApp, **options: Any) -> None:
+    def __init__(self, gateway: GatewayApp, rest: FastAPI, **options: Any) -> None:
         super().__init__(**options)
         self._gateway = Edge(gateway)
+        self._rest = Edge(rest)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] == "http" and (path.startswith(f"{GATEWAY}/") or path == GATEWAY):
             await self._gateway(scope, receive, send)
+        elif scope["type"] == "http" and path.startswith(f"{API}/"):
+            # As the mount below would have it, without a second stack of middleware around each request.
+            await self._rest({**scope, "app_root_path": "", "root_path": API}, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -63,8 +70,10 @@ def create_app() -> FastAPI:
             await gateway.stop()
             await runtime.stop()
 
+    rest = _rest(KnownKeys(gateway.key_facts))
     app = Api(
         gateway,
+        rest,
         title="Matrix",
         lifespan=lifespan,
         openapi_url=None,
@@ -75,12 +84,12 @@ def create_app() -> FastAPI:
     errors.install(app)
     app.include_router(health.router)
     # An app of its own: what is not found below /api/v1 is a problem document, never a page.
-    app.mount(API, _rest())
+    app.mount(API, rest)
     app.add_middleware(Edge)
     return app
 
 
-def _rest() -> FastAPI:
+def _rest(known: KnownKeys) -> FastAPI:
     rest = FastAPI(
         title="Matrix API",
         version="1",
@@ -94,6 +103,7 @@ def _rest() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     rest.state.rates = Rates()
+    rest.state.keys = known
     errors.install(rest)
     for module in (
         doors,
@@ -102,6 +112,8 @@ def _rest() -> FastAPI:
         members,
         invitations,
         keys,
+        projects,
+        service_accounts,
         models,
         requests,
         figures,
@@ -110,7 +122,8 @@ def _rest() -> FastAPI:
         audit,
         operations,
     ):
-        rest.include_router(module.router)
+        # As they are, and not as an included router: that would match and wrap each request once more.
+        rest.router.routes.extend(module.router.routes)
         errors.know_methods(rest, module.router)
     document.describe(rest)
     return rest

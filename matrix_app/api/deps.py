@@ -13,6 +13,7 @@ from fastapi.openapi.models import APIKey, APIKeyIn
 from fastapi.security import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from matrix_app.api.known_keys import KnownKeys
 from matrix_app.api.rates import Rates
 from services.core.actor import Actor
 from services.core.clock import SystemClock
@@ -21,7 +22,7 @@ from services.core.errors import Conflict, Forbidden, Unauthenticated
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.identity import cookies, devices, key_queries, keys, queries
+from services.identity import cookies, devices, queries
 from services.identity.accounts import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
@@ -29,7 +30,6 @@ from services.identity.rules import CHALLENGE_VALID, DEVICE_AGE_MAX, SESSION_AGE
 
 CSRF_HEADER = "X-Matrix-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-KEY_USE_NOTED_EVERY = timedelta(minutes=1)
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key: `Bearer mx-...`")
 
@@ -107,7 +107,7 @@ def _count_network(request: Request, *, cost: int = 1) -> None:
 async def _caller(request: Request, cookie: str) -> Caller:
     authorization = request.headers.get("authorization")
     if authorization is not None:
-        return _seen_at(await _by_key(authorization), request)
+        return _seen_at(await _by_key(authorization, request), request)
     if not cookie:
         raise Unauthenticated(
             "This needs an API key or a session.",
@@ -126,9 +126,11 @@ def _seen_at(who: Caller, request: Request) -> Caller:
     return replace(who, actor=actor, person=replace(who.person, actor=actor) if who.person else None)
 
 
-async def _by_key(authorization: str) -> Caller:
+async def _by_key(authorization: str, request: Request) -> Caller:
+    known: KnownKeys = request.app.state.keys
     scheme, _, secret = authorization.partition(" ")
-    facts = await key_queries.find_by_secret(secret.strip()) if scheme.lower() == "bearer" else None
+    reads = request.method in SAFE_METHODS
+    facts = await known.find(secret.strip(), reads=reads) if scheme.lower() == "bearer" else None
     if facts is None:
         raise Unauthenticated(
             "This API key is not known.",
@@ -137,9 +139,7 @@ async def _by_key(authorization: str) -> Caller:
         )
     now = SystemClock().now()
     facts.require_usable(now)
-    if facts.last_used_at is None or now - facts.last_used_at >= KEY_USE_NOTED_EVERY:
-        async with crossing(Reason.KEY_LOOKUP) as uow:
-            await keys.touch_last_used(uow, {facts.id: now})
+    await known.note_use(facts, now)
     return Caller(facts.actor(), key=facts)
 
 
@@ -168,6 +168,9 @@ def require_known_origin(request: Request) -> None:
             next_step="Open Matrix at its own address, or add this one to MATRIX_ALLOWED_ORIGINS.",
             code="origin_not_allowed",
         )
+
+
+from_own_page = [Depends(stranger), Depends(require_known_origin)]  # doors that are open to anyone
 
 
 async def member(who: Annotated[Caller, Depends(caller)]) -> Caller:

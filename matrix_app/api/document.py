@@ -28,6 +28,7 @@ an `ETag`. `/docs/api` explains all of it, with examples."""
 
 TAGS = {
     "session": "Signing up, signing in and out, and who one is",
+    "account": "One's own account: address, password, sessions, the second step",
     "organizations": "The organisations one belongs to",
     "members": "The people of the organisation, and what each may do",
     "invitations": "Inviting people into the organisation, and joining one",

@@ -21,6 +21,7 @@ from services.gateway.gateway import Gateway, Options
 from services.gateway.orders import BODY_BYTES_MAX, Endpoint
 from services.gateway.refusals import Code, Refusal
 from services.identity import cookies
+from services.identity.key_queries import KeyFacts, find_by_secret
 from services.identity.queries import actor_for_token
 
 DISCARDED_BYTES_MAX = 32_000_000  # of a body that is too long, read so that its sender can read our answer
@@ -65,6 +66,12 @@ class GatewayApp:
         if self._gateway is not None:
             gateway, self._gateway = self._gateway, None
             await gateway.stop()
+
+    async def key_facts(self, secret: str) -> KeyFacts | None:
+        """What the gateway remembers of a key, at most half a minute old; None if it is no key."""
+        if self._gateway is None:
+            return await find_by_secret(secret)
+        return await self._gateway.callers.facts_of(secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

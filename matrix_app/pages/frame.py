@@ -30,7 +30,16 @@ PORTAL_NAV = (
         ),
         text="nav.group.build",
     ),
-    NavGroup((NavItem("nav.audit", "/portal/audit", "clock"),), text="nav.group.organization"),
+    NavGroup(
+        (
+            NavItem("nav.members", "/portal/members", "users"),
+            NavItem("nav.projects", "/portal/projects", "layers"),
+            NavItem("nav.service_accounts", "/portal/service-accounts", "cpu"),
+            NavItem("nav.audit", "/portal/audit", "clock"),
+            NavItem("nav.settings", "/portal/settings", "settings"),
+        ),
+        text="nav.group.organization",
+    ),
 )
 
 GOVERNANCE_NAV = (

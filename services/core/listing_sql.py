@@ -115,7 +115,8 @@ async def count(uow: UnitOfWork, query: Query[R]) -> Count:
     statement, values = _filtered(query)
     plan = await uow.execute(f"explain (format json) select 1 {statement}", _named(uow) | values)
     estimated = int(plan.scalar_one()[0]["Plan"]["Plan Rows"])
-    return Count(_rounded(max(estimated, COUNTED_MAX)), exact=False)
+    about = max(estimated, COUNTED_MAX)
+    return Count(round(about, _SIGNIFICANT_FIGURES - len(str(about))), exact=False)
 
 
 async def count_before(uow: UnitOfWork, query: Query[R], at: Position) -> Count:
@@ -326,7 +327,3 @@ def _named(uow: UnitOfWork) -> dict[str, Any]:
 
 def _row(listing: Listing[R], values: dict[str, Any]) -> R:
     return listing.row(**{name: value for name, value in values.items() if not name.startswith("listing_")})
-
-
-def _rounded(rows: int) -> int:
-    return round(rows, _SIGNIFICANT_FIGURES - len(str(rows)))

@@ -8,7 +8,7 @@ A lost wake-up costs latency only: every reader also polls slowly from its own c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import psycopg
@@ -34,14 +34,24 @@ class Wakeups:
     def __init__(self, url: str) -> None:
         self._url = url
         self._pending: dict[str, set[str]] = {}
+        self._here: list[Callable[[str, str], None]] = []
         self._sender: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     def poke(self, channel: str, payload: str = "") -> None:
         """Ask for a wake-up. Never blocks and never fails: the slow poll is the safety net."""
+        for heed in self._here:
+            heed(channel, payload)
         self._pending.setdefault(channel, set()).add(payload)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.get_running_loop().create_task(self._send(), name="wakeups")
+
+    def heed_here(self, heed: Callable[[str, str], None]) -> None:
+        """Have `heed` told of each wake-up of this process at once, before the notification that goes to all.
+
+        What a process has just ended it must not go on believing in while the notification is under way.
+        """
+        self._here.append(heed)
 
     async def _send(self) -> None:
         while self._pending:

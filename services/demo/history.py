@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,8 +12,8 @@ from services.core.actor import Actor
 from services.core.permissions import ROLE_CAPABILITIES
 from services.core.work import UnitOfWork
 from services.demo.progress import Made, Step
-from services.demo.stories import OPERATOR, STORIES, Key, Story
-from services.identity import accounts, keys, organizations
+from services.demo.stories import OPERATOR, STORIES, Invited, Key, Program, Project, Story
+from services.identity import accounts, invitations, keys, organizations, projects, service_accounts
 
 PRICES_DAYS = 119  # before today: everything is priced from before the first call
 PRICE_CUT_DAYS = 30
@@ -63,6 +63,14 @@ def key_of(story: Story, key: Key, *, rotated: bool = False) -> str:
     return f"{story.domain}/key/{key.name}{'/rotated' if rotated else ''}"
 
 
+def project_of(story: Story, name: str) -> str:
+    return f"{story.domain}/project/{name}"
+
+
+def program_of(story: Story, name: str) -> str:
+    return f"{story.domain}/program/{name}"
+
+
 def member(story: Story, person: int, made: Made) -> Actor:
     """One of the story's people at work in their organisation."""
     account_id, role = made[account_of(story, person)], story.people[person].role
@@ -74,6 +82,7 @@ def member(story: Story, person: int, made: Made) -> Actor:
 def steps(today: datetime, *, models: dict[str, str], hashes: Hashes) -> list[Step]:
     """Everything but usage, the oldest first. `today` is the moment at which the demo was first made."""
     made = [_founding(story, today, hashes) for story in STORIES]
+    made += [step for story in STORIES for step in _part_steps(story, today)]
     made += [step for story in STORIES for key in story.keys for step in _key_steps(story, key, today)]
     made += [
         _pricing("first prices", _midnight(today, PRICES_DAYS), models, 0),
@@ -111,14 +120,50 @@ def _founding(story: Story, today: datetime, hashes: Hashes) -> Step:
     return Step(f"found {story.domain}", today - timedelta(days=story.founded), found)
 
 
+def _part_steps(story: Story, today: datetime) -> list[Step]:
+    """Projects, programs and invitations, all by the owner."""
+
+    def step(name: str, days: int, act: Callable[[UnitOfWork, Made], Awaitable[Made]]) -> Step:
+        return Step(name, today - timedelta(days=days), act, lambda made: member(story, 0, made))
+
+    def project(one: Project) -> Step:
+        async def create(uow: UnitOfWork, _: Made) -> Made:
+            row = await projects.create_project(uow, name=one.name, description=one.description)
+            return {project_of(story, one.name): row.id}
+
+        return step(f"create {project_of(story, one.name)}", one.made, create)
+
+    def program(one: Program) -> Step:
+        async def create(uow: UnitOfWork, _: Made) -> Made:
+            row = await service_accounts.create_service_account(uow, name=one.name, role=one.role)
+            return {program_of(story, one.name): row.id}
+
+        return step(f"create {program_of(story, one.name)}", one.made, create)
+
+    def invitation(one: Invited) -> Step:
+        async def invite(uow: UnitOfWork, _: Made) -> Made:
+            await invitations.invite(uow, email=f"{one.first_name}@{story.domain}", role=one.role)
+            return {}
+
+        return step(f"invite {one.first_name}@{story.domain}", one.days_ago, invite)
+
+    return [
+        *map(project, story.projects),
+        *map(program, story.programs),
+        *map(invitation, story.invited),
+    ]
+
+
 def _key_steps(story: Story, key: Key, today: datetime) -> list[Step]:
-    async def create(uow: UnitOfWork, _: Made) -> Made:
+    async def create(uow: UnitOfWork, made: Made) -> Made:
         created = await keys.create_key(
             uow,
             name=key.name,
             scopes=key.scopes,
             limits=keys.Limits(key.requests_per_minute, key.tokens_per_minute),
             expires_at=today + timedelta(days=key.expires_in) if key.expires_in is not None else None,
+            project_id=made[project_of(story, key.project)] if key.project else None,
+            service_account_id=made[program_of(story, key.program)] if key.program else None,
         )
         return {key_of(story, key): created.key.id}
 

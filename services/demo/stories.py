@@ -41,6 +41,35 @@ class Key:
     expires_in: int | None = None
     rotated: int | None = None  # the old secret worked for two days more
     revoked: int | None = None
+    project: str = ""
+    program: str = ""  # the service account it belongs to
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A part of the organisation's work, made so many days before today."""
+
+    name: str
+    description: str
+    made: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A service account."""
+
+    name: str
+    role: Role
+    made: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Somebody who was asked to join and has not answered."""
+
+    first_name: str
+    role: Role
+    days_ago: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +129,9 @@ class Story:
     currency: str = "USD"
     billing_mode: BillingMode = BillingMode.POSTPAID
     keys: tuple[Key, ...] = ()
+    projects: tuple[Project, ...] = ()
+    programs: tuple[Program, ...] = ()
+    invited: tuple[Invited, ...] = ()
     traffic: Traffic | None = None
 
     def address_of(self, person: Person) -> str:
@@ -142,10 +174,24 @@ HALDEN = Story(
             requests_per_minute=600,
             tokens_per_minute=400_000,
             rotated=40,
+            project="Customer support",
         ),
-        Key("Manual search", made=96, by=1, requests_per_minute=300),
+        Key(
+            "Manual search",
+            made=96,
+            by=1,
+            requests_per_minute=300,
+            project="Manuals",
+            program="Manual indexer",
+        ),
         Key("Notebook", made=61, by=2, requests_per_minute=60, tokens_per_minute=40_000, expires_in=12),
     ),
+    projects=(
+        Project("Customer support", "The assistant on our support pages", made=113),
+        Project("Manuals", "Search in the manuals of all robots", made=98),
+    ),
+    programs=(Program("Manual indexer", Role.DEVELOPER, made=97),),
+    invited=(Invited("klara", Role.VIEWER, days_ago=1),),
     traffic=Traffic(
         calls_per_day=460,
         weekly_growth=0.07,

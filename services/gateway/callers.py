@@ -116,6 +116,22 @@ class Callers:
         self._require_usable(caller)
         return caller
 
+    async def facts_of(self, secret: str) -> KeyFacts | None:
+        """What is remembered of this key for at most FRESH_S, else what the database says; None if it is no key.
+
+        Whether it may still be used is for whoever asks to judge. Raises Unavailable.
+        """
+        if not looks_like_secret(secret):
+            return None
+        hashed = vault().lookup_hash(secret)
+        known = self._known.get(hashed)
+        if known is not None and time.monotonic() - known.looked_up_at <= FRESH_S:
+            return known.caller.facts
+        if known is None and self._strangers.get(hashed, 0.0) > time.monotonic():
+            return None
+        caller = await self._look_up(hashed, secret)
+        return caller.facts if caller else None
+
     async def _first_look(self, hashed: bytes, secret: str) -> Caller:
         if self._strangers.get(hashed, 0.0) > time.monotonic():
             raise _unknown_key(secret)
@@ -191,7 +207,12 @@ class Callers:
 
     def _require_usable(self, caller: Caller) -> None:
         facts = caller.facts
-        if facts is None or (facts.expires_at is None and facts.revoked_at is None and not facts.suspended):
+        if facts is None or (
+            facts.expires_at is None
+            and facts.revoked_at is None
+            and not facts.suspended
+            and not facts.service_account_disabled
+        ):
             return
         try:
             facts.require_usable(self._clock.now())

@@ -101,6 +101,7 @@ class Gateway:
         self.settler = Settler(on, self.journal)
         self.limiter = Limiter(Leases(on, self._slot.process))
         self.callers = Callers(on, self._clock, options.limits, signed_in_by)
+        on.wakeups.heed_here(self._heed_at_once)
         self.directory = Directory(on, model_url=options.model_url, allowed_private=options.allowed_private)
         self._client = UpstreamClient(options.allowed_private)
         self._recoverer = Recoverer(self.settler, self._slot)
@@ -272,6 +273,11 @@ class Gateway:
                 await self._heed(channel, names)
             except (MatrixError, DBAPIError) as error:
                 log.warning("wakeup_not_heeded", channel=channel, error=str(error))
+
+    def _heed_at_once(self, channel: str, name: str) -> None:
+        """A key that this very process has changed."""
+        if channel == KEYS_CHANGED and name.startswith("apikey_"):
+            self.callers.forget(frozenset({name}))
 
     async def _heed(self, channel: str, names: frozenset[str]) -> None:
         if channel == LEASES_WANTED:

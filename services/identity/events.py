@@ -166,6 +166,48 @@ class InvitationAccepted(DomainEvent):
     role: str
 
 
+class ProjectCreated(DomainEvent):
+    """`aggregate_id` is the project's, here and below."""
+
+    type: ClassVar[str] = "project.created"
+    name: str
+
+
+class ProjectUpdated(DomainEvent):
+    type: ClassVar[str] = "project.updated"
+    changed: list[str]
+
+
+class ProjectArchived(DomainEvent):
+    type: ClassVar[str] = "project.archived"
+    ended_keys: int
+
+
+class ProjectRestored(DomainEvent):
+    type: ClassVar[str] = "project.restored"
+
+
+class ServiceAccountCreated(DomainEvent):
+    """`aggregate_id` is the service account's, here and below."""
+
+    type: ClassVar[str] = "service_account.created"
+    name: str
+    role: str
+
+
+class ServiceAccountUpdated(DomainEvent):
+    type: ClassVar[str] = "service_account.updated"
+    changed: list[str]
+
+
+class ServiceAccountDisabled(DomainEvent):
+    type: ClassVar[str] = "service_account.disabled"
+
+
+class ServiceAccountEnabled(DomainEvent):
+    type: ClassVar[str] = "service_account.enabled"
+
+
 class ApiKeyCreated(DomainEvent):
     type: ClassVar[str] = "api_key.created"
     name: str

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 
 from models.identity import Invitation
 from models.types import Role
+from services.core import listing_grammar, listing_sql
 from services.core.crypto import vault
 from services.core.errors import Conflict, Forbidden, RateLimited
 from services.core.ids import new_id, new_secret
+from services.core.listing import Column, Kind, Listing
 from services.core.permissions import ROLE_CAPABILITIES, Capability
 from services.core.work import UnitOfWork
 from services.identity import members, policies, rules
@@ -122,25 +124,36 @@ class InvitationRow:
     version: int
 
 
-_ROWS = """
-select i.id, i.email, i.role, case when i.expires_at <= :now then 'expired' else 'open' end as status,
-  i.invited_by, coalesce(nullif(a.name, ''), a.email, '') as invited_by_name, i.created_at, i.expires_at, i.version
-from invitation i left join account a on a.id = i.invited_by
-where i.organization_id = :organization_id and i.accepted_at is null and i.revoked_at is null
-"""
+INVITATIONS = Listing(
+    "invitations",
+    row=InvitationRow,
+    needs=Capability.MEMBERS_READ,
+    source="invitation i left join account a on a.id = i.invited_by",
+    where="i.organization_id = :organization_id and i.accepted_at is null and i.revoked_at is null",
+    columns=(
+        Column("id", "i.id", Kind.ID),
+        Column("email", "i.email", filterable=True),
+        Column("role", "i.role", Kind.ENUM, values=tuple(Role), filterable=True),
+        Column(
+            "status",
+            "case when i.expires_at <= :now then 'expired' else 'open' end",
+            Kind.ENUM,
+            values=("open", "expired"),
+            filterable=True,
+        ),
+        Column("invited_by", "i.invited_by", Kind.ID, filterable=True),
+        Column("invited_by_name", "coalesce(nullif(a.name, ''), a.email, '')"),
+        Column("created_at", "i.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("expires_at", "i.expires_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("version", "i.version", Kind.INTEGER, exported=False),
+    ),
+    sort="-created_at",
+)
 
 
-async def waiting(uow: UnitOfWork, *, before: str | None = None, limit: int = 50) -> list[InvitationRow]:
-    """Invitations that nobody has accepted or withdrawn, the newest first, from behind the one `before`."""
-    uow.actor.require(Capability.MEMBERS_READ)
-    rows = await uow.execute(
-        _ROWS + " and (cast(:before as text) is null or i.id < :before) order by i.id desc limit :limit",
-        organization_id=uow.organization_id,
-        now=uow.wall_now,
-        before=before,
-        limit=limit,
-    )
-    return [InvitationRow(**row) for row in rows.mappings()]
+async def waiting(uow: UnitOfWork, *, limit: int = OPEN_MAX) -> list[InvitationRow]:
+    """Invitations that nobody has accepted or withdrawn, the newest first. Needs members.read."""
+    return list((await listing_sql.page(uow, listing_grammar.read(INVITATIONS, []), limit=limit)).rows)
 
 
 @dataclass(frozen=True, slots=True)

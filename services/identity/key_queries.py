@@ -23,7 +23,10 @@ from services.identity.keys import KEY_STARTS_WITH, SECRET_CHARACTERS
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A key as people see it. `status` is active, expiring (a replaced or dated key), expired or revoked."""
+    """A key as people see it. `status` is active, expiring (a replaced or dated key), expired, revoked, or disabled
+
+    with its service account.
+    """
 
     id: str
     name: str
@@ -39,6 +42,10 @@ class KeyRow:
     replaces_id: str | None
     created_by: str | None
     created_by_name: str
+    project_id: str | None
+    project_name: str
+    service_account_id: str | None
+    service_account_name: str
     created_at: datetime
     version: int
 
@@ -47,7 +54,8 @@ KEYS = Listing(
     "keys",
     row=KeyRow,
     needs=Capability.KEYS_READ,
-    source="api_key k left join account a on a.id = k.created_by",
+    source="api_key k left join account a on a.id = k.created_by left join project p on p.id = k.project_id"
+    " left join service_account s on s.id = k.service_account_id",
     where="k.organization_id = :organization_id",
     columns=(
         Column("id", "k.id", Kind.ID, filterable=True),
@@ -59,10 +67,11 @@ KEYS = Listing(
         Column("tokens_per_minute", "k.tokens_per_minute", Kind.INTEGER),
         Column(
             "status",
-            "case when k.revoked_at is not null then 'revoked' when k.expires_at is null then 'active'"
-            " when k.expires_at <= :now then 'expired' else 'expiring' end",
+            "case when k.revoked_at is not null then 'revoked' when k.expires_at <= :now then 'expired'"
+            " when s.disabled_at is not null then 'disabled' when k.expires_at is null then 'active'"
+            " else 'expiring' end",
             Kind.ENUM,
-            values=("active", "expiring", "expired", "revoked"),
+            values=("active", "expiring", "expired", "revoked", "disabled"),
             filterable=True,
         ),
         Column("expires_at", "k.expires_at", Kind.INSTANT, nullable=True, sortable=True, filterable=True),
@@ -71,12 +80,16 @@ KEYS = Listing(
         Column("replaces_id", "k.replaces_id", Kind.ID, nullable=True),
         Column("created_by", "k.created_by", Kind.ID, nullable=True, filterable=True),
         Column("created_by_name", "coalesce(nullif(a.name, ''), a.email, '')"),
+        Column("project_id", "k.project_id", Kind.ID, nullable=True, filterable=True),
+        Column("project_name", "coalesce(p.name, '')"),
+        Column("service_account_id", "k.service_account_id", Kind.ID, nullable=True, filterable=True),
+        Column("service_account_name", "coalesce(s.name, '')"),
         Column("created_at", "k.created_at", Kind.INSTANT, sortable=True, filterable=True),
         Column("version", "k.version", Kind.INTEGER, exported=False),
     ),
     sort="-created_at",
 )
-USABLE = ("status[in]", "active,expiring")
+USABLE = ("status[in]", "active,expiring,disabled")  # what could work, once its service account is enabled
 
 
 async def list_keys(uow: UnitOfWork, *, include_ended: bool = True, limit: int = 50) -> list[KeyRow]:
@@ -123,9 +136,15 @@ class KeyFacts:
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_by: str | None
+    service_account_role: str | None  # None for a key of no service account
+    service_account_disabled: bool
 
     def actor(self) -> Actor:
         capabilities = capabilities_of_scopes(sorted(self.scopes))
+        if self.service_account_role is not None:
+            capabilities &= policies.capabilities_of(
+                self.service_account_role, kind=self.organization_kind, suspended=False
+            )
         if self.suspended:
             capabilities &= policies.READING
         return Actor(self.id, self.organization_id, capabilities)
@@ -140,6 +159,12 @@ class KeyFacts:
             raise Unauthenticated(
                 "This API key has expired.", next_step="Use another key, or create one.", code="key_expired"
             )
+        if self.service_account_disabled:
+            raise Unauthenticated(
+                "The service account of this API key is disabled.",
+                next_step="Have it enabled, or use another key.",
+                code="service_account_disabled",
+            )
         if self.suspended:
             raise Forbidden(
                 "The organisation of this API key is suspended.",
@@ -151,8 +176,10 @@ class KeyFacts:
 _FACTS = """
 select k.id, k.organization_id, o.kind as organization_kind, o.billing_mode,
   o.suspended_at is not null as suspended, o.currency, k.scopes, k.models, k.requests_per_minute,
-  k.tokens_per_minute, k.expires_at, k.revoked_at, k.last_used_at, k.created_by
+  k.tokens_per_minute, k.expires_at, k.revoked_at, k.last_used_at, k.created_by,
+  s.role as service_account_role, s.disabled_at is not null as service_account_disabled
 from api_key k join organization o on o.id = k.organization_id
+left join service_account s on s.id = k.service_account_id
 where k.secret_hash = :hash
 """
 

@@ -58,14 +58,22 @@ async def create_key(
     models: Sequence[str] = (),
     limits: Limits | None = None,
     expires_at: datetime | None = None,
+    project_id: str | None = None,
+    service_account_id: str | None = None,
 ) -> CreatedKey:
     """A key of the actor's organisation. `models` are slugs; none means every model.
 
-    Raises Forbidden when a scope would give the key more than the actor has, Invalid, or Conflict when the
-    organisation has its fill of keys.
+    Its project and service account are its own for life. A key that asks for another has its own ones go on to it.
+    Raises Forbidden when a scope would give the key more than the actor or the service account has, Invalid, NotFound,
+    or Conflict when the organisation has its fill of keys, and for what was archived or disabled.
     """
     uow.actor.require(Capability.KEYS_WRITE)
     _require_scopes(uow, scopes)
+    own = await _own_key(uow)
+    if own is not None:
+        project_id = project_id or own.project_id
+        service_account_id = service_account_id or own.service_account_id
+    await policies.require_home_for_key(uow, scopes, project_id, service_account_id)
     if expires_at is not None and expires_at <= uow.wall_now:
         raise Invalid("The expiry lies in the past.", field="expires_at", next_step="Choose a later time.")
     limits = limits or Limits()
@@ -81,6 +89,8 @@ async def create_key(
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
         expires_at=expires_at,
+        project_id=project_id,
+        service_account_id=service_account_id,
         created_at=uow.wall_now,
     )
     await _require_own_rights(uow, row)
@@ -113,6 +123,7 @@ async def rotate_key(uow: UnitOfWork, key_id: str, *, overlap_hours: int = 24) -
     _require_active(old, uow.wall_now)
     _require_scopes(uow, old.scopes)
     await _require_own_rights(uow, old)
+    await policies.require_home_for_key(uow, old.scopes, old.project_id, old.service_account_id)
     old_expires_at = uow.wall_now + timedelta(hours=overlap_hours)
     if old.expires_at is not None:
         old_expires_at = min(old.expires_at, old_expires_at)
@@ -126,6 +137,8 @@ async def rotate_key(uow: UnitOfWork, key_id: str, *, overlap_hours: int = 24) -
                 "requests_per_minute",
                 "tokens_per_minute",
                 "expires_at",
+                "project_id",
+                "service_account_id",
             }
         ),
         id="",
@@ -145,7 +158,7 @@ async def rotate_key(uow: UnitOfWork, key_id: str, *, overlap_hours: int = 24) -
             old_expires_at=old_expires_at,
         )
     )
-    _announce(uow, old.id)
+    announce(uow, old.id)
     return created
 
 
@@ -203,7 +216,7 @@ async def update_key(
     if changed:
         row.version += 1
         uow.record(ApiKeyUpdated(aggregate_id=row.id, organization_id=row.organization_id, changed=changed))
-        _announce(uow, row.id)
+        announce(uow, row.id)
     return row
 
 
@@ -218,7 +231,7 @@ async def revoke_key(uow: UnitOfWork, key_id: str, *, version: int | None = None
         row.revoked_at = uow.wall_now
         row.version += 1
         uow.record(ApiKeyRevoked(aggregate_id=row.id, organization_id=row.organization_id, name=row.name))
-        _announce(uow, row.id)
+        announce(uow, row.id)
     return row
 
 
@@ -301,6 +314,10 @@ async def _require_own_rights(uow: UnitOfWork, wanted: ApiKey) -> None:
     _Bounds.of(own).require(wanted)
     if own.expires_at is not None and (wanted.expires_at is None or wanted.expires_at > own.expires_at):
         raise _more_than_own("time")
+    # Else it would outlive the end of its project, or the disabling of its service account.
+    for home in ("project_id", "service_account_id"):
+        if getattr(own, home) is not None and getattr(wanted, home) != getattr(own, home):
+            raise _more_than_own("places to work in")
 
 
 async def _own_key(uow: UnitOfWork) -> ApiKey | None:
@@ -353,7 +370,8 @@ async def _known_models(uow: UnitOfWork, slugs: Sequence[str]) -> list[str]:
     return wanted
 
 
-def _announce(uow: UnitOfWork, key_id: str) -> None:
+def announce(uow: UnitOfWork, key_id: str) -> None:
+    """Have every process read the key again before its next call."""
     wakeups = database().wakeups
     uow.after_commit(lambda: wakeups.poke(KEYS_CHANGED, key_id))
 

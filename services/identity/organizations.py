@@ -5,12 +5,12 @@ from __future__ import annotations
 from models.identity import Organization
 from models.types import BillingMode, OrganizationKind, Role
 from services.core.database import database
-from services.core.errors import Conflict, StaleVersion, not_found
+from services.core.errors import Conflict, not_found
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.wakeups import KEYS_CHANGED
 from services.core.work import UnitOfWork
-from services.identity import policies, rules
+from services.identity import policies, queries, rules
 from services.identity.events import (
     MembershipCreated,
     OrganizationCreated,
@@ -123,7 +123,7 @@ async def update_organization(
     """
     row = await policies.own_organization(uow, Capability.ORGANIZATION_WRITE, lock=True)
     if version is not None and version != row.version:
-        raise StaleVersion("Somebody changed the organisation meanwhile.", next_step="Read it again.")
+        raise await queries.changed_meanwhile(uow, row.id, OrganizationUpdated.type, what="organisation")
     changed: list[str] = []
     if name is not None:
         cleaned = rules.clean_text(name, field="name", what="The name")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from models.gateway import ApiKey
-from models.identity import Invitation, Membership, Organization
+from models.identity import Invitation, Membership, Organization, Project, ServiceAccount
 from models.types import OrganizationKind, Role
 from services.core.actor import Actor
-from services.core.errors import Forbidden, Invalid, not_found
-from services.core.permissions import ROLE_CAPABILITIES, STAFF_ROLES, Capability
+from services.core.errors import Conflict, Forbidden, Invalid, not_found
+from services.core.permissions import ROLE_CAPABILITIES, SCOPE_CAPABILITIES, STAFF_ROLES, Capability
 from services.core.work import UnitOfWork
 
 # What is left to a suspended organisation: it can see what it has, and change nothing.
@@ -97,6 +99,61 @@ async def invitation_for(uow: UnitOfWork, invitation_id: str, capability: Capabi
     if row is None or row.organization_id != uow.organization_id:
         raise not_found("invitation", invitation_id)
     return row
+
+
+async def project_for(uow: UnitOfWork, project_id: str, capability: Capability) -> Project:
+    """The organisation's project, locked. Raises Forbidden, or NotFound also for others' projects."""
+    uow.actor.require(capability)
+    row = await uow.get(Project, project_id, lock=True)
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("project", project_id)
+    return row
+
+
+async def service_account_for(
+    uow: UnitOfWork, service_account_id: str, capability: Capability
+) -> ServiceAccount:
+    """The organisation's service account, locked. Raises Forbidden, or NotFound also for others'."""
+    uow.actor.require(capability)
+    row = await uow.get(ServiceAccount, service_account_id, lock=True)
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("service account", service_account_id)
+    return row
+
+
+async def require_home_for_key(
+    uow: UnitOfWork, scopes: Sequence[str], project_id: str | None, service_account_id: str | None
+) -> None:
+    """Raises unless a key of `scopes` may be made in the project and for the service account, where one is named:
+
+    NotFound, Conflict for what was archived or disabled, Forbidden for a scope that the account's role has no use of.
+    """
+    if project_id is not None:
+        project = await project_for(uow, project_id, Capability.KEYS_WRITE)
+        if project.archived_at is not None:
+            raise Conflict(
+                f"The project {project.name!r} is archived.",
+                next_step="Restore it, or choose another project.",
+                code="project_archived",
+            )
+    if service_account_id is None:
+        return
+    account = await service_account_for(uow, service_account_id, Capability.KEYS_WRITE)
+    if account.disabled_at is not None:
+        raise Conflict(
+            f"The service account {account.name!r} is disabled.",
+            next_step="Enable it first.",
+            code="service_account_disabled",
+        )
+    held = ROLE_CAPABILITIES[Role(account.role)]
+    for scope in scopes:
+        acts = {c for c in SCOPE_CAPABILITIES[scope] if not c.endswith(".read")}
+        if not acts <= held or not SCOPE_CAPABILITIES[scope] & held:
+            raise Forbidden(
+                f"The service account {account.name!r} has the role {account.role!r}, which does not go as far as"
+                f" the scope {scope!r}.",
+                next_step="Leave the scope out, or give the account another role.",
+            )
 
 
 async def organization_joined(uow: UnitOfWork, organization_id: str) -> Organization:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from models.types import BillingMode, OrganizationKind, Role
-from services.core import listing_sql
+from services.core import listing_grammar, listing_sql
 from services.core.actor import Actor
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.database import Database
-from services.core.errors import not_found
+from services.core.errors import StaleVersion, not_found
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -147,48 +147,78 @@ class Member:
     version: int
 
 
-_MEMBERS = """
-select m.id as membership_id, a.id as account_id, a.email, a.name, m.role, m.created_at as joined_at,
-  m.suspended_at, m.version,
-  (select max(s.last_seen_at) from session s
-   where s.account_id = m.account_id and s.organization_id = m.organization_id) as last_seen_at,
-  exists (select from authenticator t where t.account_id = m.account_id and t.confirmed_at is not null) as two_step,
-  (select count(*) from api_key k where k.organization_id = m.organization_id and k.created_by = m.account_id
-     and k.revoked_at is null and (k.expires_at is null or k.expires_at > :now)) as active_keys
-from membership m join account a on a.id = m.account_id
-where m.organization_id = :organization_id
-"""
+MEMBERS = Listing(
+    "members",
+    row=Member,
+    needs=Capability.MEMBERS_READ,
+    source="membership m join account a on a.id = m.account_id",
+    where="m.organization_id = :organization_id",
+    columns=(
+        Column("membership_id", "m.id", Kind.ID),
+        Column("account_id", "m.account_id", Kind.ID, filterable=True),
+        Column("email", "a.email", sortable=True, filterable=True),
+        Column("name", "a.name", filterable=True),
+        Column("role", "m.role", Kind.ENUM, values=tuple(Role), filterable=True),
+        Column("joined_at", "m.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("suspended_at", "m.suspended_at", Kind.INSTANT, nullable=True, filterable=True),
+        Column(
+            "last_seen_at",
+            "(select max(s.last_seen_at) from session s"
+            " where s.account_id = m.account_id and s.organization_id = m.organization_id)",
+            Kind.INSTANT,
+            nullable=True,
+        ),
+        Column(
+            "two_step",
+            "exists (select from authenticator t where t.account_id = m.account_id and t.confirmed_at is not null)",
+            Kind.FLAG,
+            filterable=True,
+        ),
+        Column(
+            "active_keys",
+            "(select count(*) from api_key k where k.organization_id = m.organization_id"
+            " and k.created_by = m.account_id and k.revoked_at is null"
+            " and (k.expires_at is null or k.expires_at > :now))",
+            Kind.INTEGER,
+        ),
+        Column("version", "m.version", Kind.INTEGER, exported=False),
+    ),
+    key="membership_id",
+    sort="joined_at",  # not by name: who changes it between two pages would be missed or come twice
+)
 
 
-async def members(uow: UnitOfWork, *, after: str = "", limit: int = 50) -> list[Member]:
-    """The organisation's people as they joined, from behind the membership `after`. Needs members.read.
-
-    Not by name: who changes it between two pages would be missed or come twice.
-    """
-    uow.actor.require(Capability.MEMBERS_READ)
-    rows = await uow.execute(
-        _MEMBERS + " and m.id > :after order by m.id limit :limit",
-        organization_id=uow.organization_id,
-        now=uow.wall_now,
-        after=after,
-        limit=limit,
-    )
-    return [Member(**row) for row in rows.mappings()]
+async def members(uow: UnitOfWork, *, limit: int = 50) -> list[Member]:
+    """The organisation's people as they joined. Needs members.read."""
+    return list((await listing_sql.page(uow, listing_grammar.read(MEMBERS, []), limit=limit)).rows)
 
 
 async def member(uow: UnitOfWork, account_id: str) -> Member:
     """One of the organisation's people. Raises NotFound, also for people of others."""
-    uow.actor.require(Capability.MEMBERS_READ)
-    found = await uow.execute(
-        _MEMBERS + " and m.account_id = :account_id",
-        organization_id=uow.organization_id,
-        now=uow.wall_now,
-        account_id=account_id,
-    )
-    row = found.mappings().one_or_none()
-    if row is None:
+    query = listing_grammar.read(MEMBERS, [("account_id", account_id)])
+    found = await listing_sql.page(uow, query, limit=1)
+    if not found.rows:
         raise not_found("member", account_id)
-    return Member(**row)
+    return found.rows[0]
+
+
+async def changed_meanwhile(uow: UnitOfWork, row_id: str, event_type: str, *, what: str) -> StaleVersion:
+    """What to tell somebody who saves over another's change: who it was, and when. Doors add what is there now."""
+    found = await uow.execute(
+        "select e.recorded_at, coalesce(nullif(a.name, ''), a.email, k.name, '') as name from event e"
+        " left join account a on a.id = e.actor_id left join api_key k on k.id = e.actor_id"
+        " where e.aggregate_id = :id and e.type = :type order by e.id desc limit 1",
+        id=row_id,
+        type=event_type,
+    )
+    last = found.one_or_none()
+    who = (last.name if last else "") or "Somebody"
+    return StaleVersion(
+        f"{who} changed the {what} meanwhile.",
+        next_step="Compare both, then save again on top of it or take what is there.",
+        changed_by=who,
+        changed_at=last.recorded_at.isoformat() if last else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

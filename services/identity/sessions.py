@@ -290,6 +290,23 @@ async def sign_out(token: str, *, address: str = "", clock: Clock | None = None)
             )
 
 
+async def move_on(token: str, *, address: str = "", clock: Clock | None = None) -> OpenedSession | None:
+    """Work where one would after signing in, under a new token: for who has just left an organisation.
+
+    None for who belongs to no other: the session stays as it is.
+    """
+    async with crossing(Reason.SIGN_IN, clock=clock) as uow:
+        found = await uow.execute(
+            "select account_id from session where token_hash = :hash and ended_at is null",
+            hash=vault().lookup_hash(token),
+        )
+        account_id = found.scalar_one_or_none()
+        organization_id = await _organization_to_start_in(uow, account_id) if account_id else None
+    if organization_id is None:
+        return None
+    return await switch_organization(token, organization_id, address=address, clock=clock)
+
+
 _SWITCH = """
 update session s set token_hash = :new_hash, organization_id = :organization_id, last_seen_at = :now
 where s.token_hash = :old_hash and s.ended_at is null

@@ -75,6 +75,17 @@ REQUESTS = Listing(
             shown=False,
             text="`failed` from status 400 on",
         ),
+        Column(
+            "project_id",
+            kind=Kind.ID,
+            operators=(Operator.EQ,),
+            conditions={
+                Operator.EQ: "r.key_id = any(array(select id from api_key"
+                " where organization_id = :organization_id and project_id = {value}))"
+            },
+            shown=False,
+            text="calls with the keys of this project",
+        ),
         Column("error_code", "r.error_code", operators=_EXACTLY),
         Column("prompt_tokens", "r.prompt_tokens", Kind.INTEGER, operators=_WITHIN),
         Column("completion_tokens", "r.completion_tokens", Kind.INTEGER, operators=_WITHIN),

@@ -36,10 +36,16 @@ class Filter:
 
     models: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()  # what their keys used
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 EVERYTHING = Filter()
+
+# Few enough to be read once and compared like keys that were named.
+KEYS_OF_PROJECTS = (
+    "array(select id from api_key where organization_id = :organization_id and project_id = any(:projects))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +246,9 @@ def _narrowing(alias: str, where: Filter) -> tuple[str, dict[str, Any]]:
     if where.keys:
         conditions.append(f"{alias}.key_id = any(:keys)")
         parameters["keys"] = list(where.keys)
+    if where.projects:
+        conditions.append(f"{alias}.key_id = any({KEYS_OF_PROJECTS})")
+        parameters["projects"] = list(where.projects)
     if where.properties:
         conditions.append(
             "not exists (select from jsonb_each_text(cast(:properties as jsonb)) wanted"

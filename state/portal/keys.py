@@ -10,8 +10,9 @@ import reflex as rx
 from services.core.clock import SystemClock
 from services.core.listing import Listing
 from services.core.permissions import Capability
+from services.core.work import UnitOfWork
 from services.gateway import queries as gateway
-from services.identity import key_queries
+from services.identity import key_queries, projects, service_accounts
 from services.identity.key_queries import KeyRow
 from state.base import page_event
 from state.format import instant_text
@@ -26,10 +27,12 @@ class KeysState(ListedState, rx.State):
 
     _listing: ClassVar[Listing[Any]] = key_queries.KEYS
     _file_url: ClassVar[str] = "/api/v1/keys"
-    _filter_keys: ClassVar[tuple[str, ...]] = ("status[in]", "name[contains]")
+    _filter_keys: ClassVar[tuple[str, ...]] = ("status[in]", "name[contains]", "project_id")
     _preset: ClassVar[dict[str, str]] = dict([key_queries.USABLE])
 
     models: list[dict[str, str]] = []
+    projects: list[dict[str, str]] = []
+    service_accounts: list[dict[str, str]] = []
     expiries: list[str] = ["", "", ""]
     chosen: dict[str, Any] = {}
     open_dialog: str = ""
@@ -39,6 +42,8 @@ class KeysState(ListedState, rx.State):
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
             rows = await self._read(uow, key_queries.KEYS)
+            self.projects = await offered_projects(uow)
+            self.service_accounts = await _offered_accounts(uow)
             offered = await gateway.models(uow)
         self.rows = [_shown(row) for row in rows]
         self.models = [{"id": model.slug, "label": model.name} for model in offered]
@@ -64,6 +69,21 @@ class KeysState(ListedState, rx.State):
         return KeysState.load
 
 
+async def offered_projects(uow: UnitOfWork) -> list[dict[str, str]]:
+    """Projects to choose from; none for who may not see them."""
+    if not uow.actor.may(Capability.PROJECTS_READ):
+        return []
+    rows = await projects.projects(uow, include_archived=False)
+    return [{"id": row.id, "label": row.name} for row in rows]
+
+
+async def _offered_accounts(uow: UnitOfWork) -> list[dict[str, str]]:
+    if not uow.actor.may(Capability.SERVICE_ACCOUNTS_READ):
+        return []
+    rows = await service_accounts.service_accounts(uow)
+    return [{"id": row.id, "label": row.name} for row in rows if row.disabled_at is None]
+
+
 def _shown(row: KeyRow) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -78,6 +98,8 @@ def _shown(row: KeyRow) -> dict[str, Any]:
         "last_used_at": instant_text(row.last_used_at),
         "created_at": instant_text(row.created_at),
         "created_by": row.created_by_name,
+        "project_name": row.project_name,
+        "service_account_name": row.service_account_name,
         "ended": row.status in {"expired", "revoked"},
     }
 

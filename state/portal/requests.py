@@ -17,6 +17,7 @@ from services.metering.requests import RequestDetail, RequestRow
 from state.base import PageState, page_event
 from state.format import decimal_text, instant_text
 from state.listed import ListedState
+from state.portal.keys import offered_projects
 
 KEYS_OFFERED_MAX = 200
 NEW_ROWS_COUNTED_MAX = 100
@@ -30,6 +31,7 @@ class RequestsState(ListedState, rx.State):
     _filter_keys: ClassVar[tuple[str, ...]] = (
         "model",
         "key_id",
+        "project_id",
         "outcome",
         "started_at[gte]",
         "started_at[lt]",
@@ -37,6 +39,7 @@ class RequestsState(ListedState, rx.State):
 
     models: list[dict[str, str]] = []
     keys: list[dict[str, str]] = []
+    projects: list[dict[str, str]] = []
     newer: int = 0
     read_at: str = ""
 
@@ -45,6 +48,7 @@ class RequestsState(ListedState, rx.State):
         async with self._unit_of_work() as uow:
             found = await self._read(uow, requests.REQUESTS)
             offered = await gateway.models(uow)
+            self.projects = await offered_projects(uow)
             keys = (
                 await key_queries.list_keys(uow, limit=KEYS_OFFERED_MAX)
                 if self._actor.may(Capability.KEYS_READ)

@@ -21,6 +21,7 @@ from state.addresses import with_query
 from state.base import page_event
 from state.filters import FilteredState
 from state.format import decimal_text, figure_text, instant_text
+from state.portal.keys import offered_projects
 from state.portal.usage_view import (
     METERS_OF,
     SERIES_MAX,
@@ -40,7 +41,15 @@ TABLE_METERS = ("requests", "prompt_tokens", "completion_tokens", "failed_reques
 class UsageState(FilteredState, rx.State):
     """A range of usage as a chart, a table and its sums. `newer` says that there is more by now."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("range", "granularity", "measure", "group", "model", "key")
+    _filter_keys: ClassVar[tuple[str, ...]] = (
+        "range",
+        "granularity",
+        "measure",
+        "group",
+        "model",
+        "key",
+        "project",
+    )
 
     chart_rows: list[dict[str, Any]] = []
     chart_lines: list[dict[str, str]] = []
@@ -53,6 +62,7 @@ class UsageState(FilteredState, rx.State):
     sums: dict[str, Any] = {}
     models: list[dict[str, str]] = []
     keys: list[dict[str, str]] = []
+    projects: list[dict[str, str]] = []
     read_at: str = ""
     newer: bool = False
 
@@ -98,6 +108,7 @@ class UsageState(FilteredState, rx.State):
 
     async def _offer(self, uow: UnitOfWork) -> None:
         self.models = [{"id": model.slug, "label": model.name} for model in await gateway.models(uow)]
+        self.projects = await offered_projects(uow)
         self.keys = []
         if self._actor.may(Capability.KEYS_READ):
             rows = await key_queries.list_keys(uow, limit=KEYS_OFFERED_MAX)
@@ -142,8 +153,8 @@ def _ranked(asked: Question) -> Measure:
 def _drill_down(row: dict[str, Any], chosen: dict[str, str], since: str) -> str:
     """The requests whose sum a row is."""
     group = chosen.get("group", "model")
-    kept = {name: value for name, value in chosen.items() if name in {"model", "key"}}
-    called = {"key": "key_id"}  # there, as the list of requests has it
+    kept = {name: value for name, value in chosen.items() if name in {"model", "key", "project"}}
+    called = {"key": "key_id", "project": "project_id"}  # there, as the list of requests has it
     asked = {called.get(name, name): value for name, value in (kept | {group: str(row["group"])}).items()}
     return with_query("/portal/requests", asked | {"started_at[gte]": since})
 

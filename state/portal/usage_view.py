@@ -93,6 +93,7 @@ def question(chosen: Mapping[str, str], *, with_cost: bool) -> Question:
         where=Filter(
             models=(chosen["model"],) if "model" in chosen else (),
             keys=(chosen["key"],) if "key" in chosen else (),
+            projects=(chosen["project"],) if "project" in chosen else (),
         ),
     )
 

@@ -13,7 +13,9 @@ from httpx import AsyncClient
 
 from models.identity import Organization
 from services.core.crossing import Reason, crossing
+from services.core.database import database
 from services.core.ids import new_id
+from services.core.wakeups import KEYS_CHANGED
 from services.metering.service import ensure_platform_meters
 from tests.api.conftest import PASSWORD, Api, problem
 
@@ -323,6 +325,8 @@ async def test_a_key_that_has_ended(api: Api, acme: Organization) -> None:
         await uow.execute(
             "update organization set suspended_at = now() where id = :id", id=keys[2]["organization_id"]
         )
+    for key in keys:
+        database().wakeups.poke(KEYS_CHANGED, key["key_id"])  # as the verbs do
     problem(await revoked.get("me"), 401, "key_revoked")
     problem(await expired.get("me"), 401, "key_expired")
     problem(await suspended.get("me"), 403, "organization_suspended")

@@ -37,7 +37,8 @@ WRONG_TYPES = (
 # What may stand where an id is expected.
 # Dots are written as %2e: a client resolves those that stand for themselves, and asks for another address.
 HOSTILE_IDS = (
-    "%2e%2e", "%2e%2e/%2e%2e", "%2e%2e/%2e%2e/%2e%2e/etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e%2f", "..;/", "....//", "\\..\\..\\boot.ini",
+    "%2e%2e", "%2e%2e/%2e%2e", "%2e%2e/%2e%2e/%2e%2e/etc/passwd", "..%2f..%2fetc%2fpasswd",
+    "%2e%2e%2f", "..;/", "....//", "\\..\\..\\boot.ini",
     "%00", "a%00b", "%0d%0aSet-Cookie:%20a=b", "'; drop table api_key; --", "1 or 1=1", "%25", "%", "_", "*", "{}",
     "${jndi:ldap://x}", "{{7*7}}", "<script>alert(1)</script>", "🐈", "\u202e", "-1", "9" * 400, "x" * 5_000,
     "apikey_" + "z" * 26, "null", "undefined", "NaN",

@@ -36,6 +36,7 @@ BENCHMARKS = (
     "gateway",
     "ingest",
     "row_security",
+    "api",
     "table",
 )
 SAVED = Path(__file__).resolve().parents[2] / "build" / "bench"

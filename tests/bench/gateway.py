@@ -79,7 +79,7 @@ class _Served:
 
     async def drive(self, callers: int, seconds: float, *how: str) -> dict[str, Any]:
         """Load on the gateway, whose answers are counted: each must be booked in the end."""
-        found = await _drive(self.gateway, self.key, callers, seconds, *how)
+        found = await drive(self.gateway, self.key, callers, seconds, *how)
         self.answered_by_gateway += found["calls"]
         return found
 
@@ -95,17 +95,17 @@ class _Rounds:
     p99_gateway: list[float] = field(default_factory=list[float])
 
     async def measure(self, served: _Served, round_s: float) -> None:
-        self.alone_stub.append(_median_ms(await _drive(served.stub, served.key, 1, round_s)))
-        self.alone_passthrough.append(_median_ms(await _drive(served.passthrough, served.key, 1, round_s)))
+        self.alone_stub.append(_median_ms(await drive(served.stub, served.key, 1, round_s)))
+        self.alone_passthrough.append(_median_ms(await drive(served.passthrough, served.key, 1, round_s)))
         self.alone_gateway.append(_median_ms(await served.drive(1, round_s)))
-        self.many_passthrough.append(_rate(await _drive(served.passthrough, served.key, CALLERS, round_s)))
+        self.many_passthrough.append(_rate(await drive(served.passthrough, served.key, CALLERS, round_s)))
         many = await served.drive(CALLERS, round_s)
         self.many_gateway.append(_rate(many))
         self.p99_gateway.append(percentile(many["ms"], 99))
         self.many_stream.append(_rate(await served.drive(CALLERS, round_s / 2, "stream")))
 
 
-async def _drive(port: int, key: str, callers: int, seconds: float, *how: str) -> dict[str, Any]:
+async def drive(port: int, key: str, callers: int, seconds: float, *how: str) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.gateway_driver", str(port), key, str(callers), str(seconds), *how,
         stdout=asyncio.subprocess.PIPE, cwd=ROOT, limit=64_000_000,
@@ -173,12 +173,12 @@ async def _served(server: EmbeddedPostgres, stub: Stub) -> AsyncIterator[_Served
         }
         passthrough, gateway = free_port(), free_port()
         with (
-            _process("tests.bench.gateway_passthrough", str(passthrough), stub.address),
-            _process("tests.bench.gateway_server", MATRIX_PORT=str(gateway), **environment) as process,
+            process("tests.bench.gateway_passthrough", str(passthrough), stub.address),
+            process("tests.bench.gateway_server", MATRIX_PORT=str(gateway), **environment) as running,
         ):
             for port in (passthrough, gateway):
-                await _until_answers(port)
-            yield _Served(stub_port, passthrough, gateway, key, on, process)
+                await until_answers(port)
+            yield _Served(stub_port, passthrough, gateway, key, on, running)
     finally:
         databases.install(None)
         await on.close()
@@ -202,7 +202,7 @@ async def _furnish(on: Database, stub: Stub) -> str:
 
 
 @contextmanager
-def _process(module: str, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(module: str, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -220,7 +220,7 @@ def _process(module: str, *arguments: str, **environment: str) -> Iterator[subpr
             process.wait()
 
 
-async def _until_answers(port: int) -> None:
+async def until_answers(port: int) -> None:
     async with httpx.AsyncClient() as http, asyncio.timeout(START_S_MAX):
         while True:
             try:

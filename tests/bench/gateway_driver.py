@@ -1,6 +1,6 @@
 """Callers that each send the next call when the last was answered: what a server can do, and how long one waits.
 
-    python -m tests.bench.gateway_driver PORT KEY CALLERS SECONDS [stream]
+    python -m tests.bench.gateway_driver PORT KEY CALLERS SECONDS [stream | get=PATH]
 
 prints one line of JSON: calls, seconds, and the milliseconds each call took. A raw protocol on uvloop, so that
 the load takes little of the machine that the measured server shares.
@@ -90,9 +90,15 @@ def request(port: int, key: str, *, stream: bool) -> bytes:
     return head.encode() + body
 
 
-async def drive(port: int, key: str, callers: int, seconds: float, *, stream: bool) -> None:
+def read(port: int, key: str, path: str) -> bytes:
+    """A GET, in place of a call of a model."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
+
+
+async def drive(port: int, key: str, callers: int, seconds: float, how: str) -> None:
     loop = asyncio.get_running_loop()
-    message = request(port, key, stream=stream)
+    reads = how.startswith("get=")
+    message = read(port, key, how[4:]) if reads else request(port, key, stream=how == "stream")
     taken: list[float] = []
     connected: list[Caller] = []
     for _ in range(callers):
@@ -114,6 +120,6 @@ if __name__ == "__main__":
             sys.argv[2],
             int(sys.argv[3]),
             float(sys.argv[4]),
-            stream="stream" in sys.argv[5:],
+            sys.argv[5] if len(sys.argv) > 5 else "",
         )
     )

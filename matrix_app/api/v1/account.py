@@ -10,13 +10,13 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import (
     Person,
     client_of,
-    require_known_origin,
+    from_own_page,
     session_token_of,
     set_session_cookie,
 )
@@ -39,7 +39,6 @@ from services.identity.queries import SignedIn
 from services.identity.user_agents import device_words
 
 router = resource("account")
-from_own_page = [Depends(require_known_origin)]
 
 Code = Annotated[str, Field(max_length=authenticators.CODE_CHARACTERS_MAX)]
 

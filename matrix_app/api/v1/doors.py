@@ -16,7 +16,7 @@ from matrix_app.api.deps import (
     clear_challenge_cookie,
     clear_session_cookie,
     client_of,
-    require_known_origin,
+    from_own_page,
     require_own_page,
     session_token_of,
     set_challenge_cookie,
@@ -36,7 +36,6 @@ from services.notify import queries as mailbox
 
 router = resource("session")
 CODE_PAGE = "/sign-in/code"
-from_own_page = [Depends(stranger), Depends(require_known_origin)]
 
 
 # No bound here: how long is too long is for services/identity to say, with a better sentence.
@@ -147,7 +146,7 @@ class CodeAnswer(Body):
     )
 
 
-@router.post("/session/code", status_code=201, dependencies=from_own_page)
+@router.post("/session/code", status_code=201, dependencies=from_own_page, responses=failures(401))
 async def answer_code(request: Request, response: Response, body: CodeAnswer) -> SessionShown:
     """The second step of signing in, for accounts that ask for it."""
     client = client_of(request)

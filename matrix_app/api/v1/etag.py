@@ -73,7 +73,7 @@ class Expected:
         return self._version if in_body is None else in_body
 
 
-def expected(
+async def expected(
     said: Annotated[
         str | None,
         Header(

@@ -105,10 +105,11 @@ async def usage(
     group_by: GroupBy | None = None,
     model: Names = [],  # noqa: B006 - FastAPI copies it
     key: Names = [],  # noqa: B006
+    project: Names = [],  # noqa: B006
     properties: Properties = [],  # noqa: B006
 ) -> SeriesShown:
     """A meter over time, by model or key if wanted: a line for each of those with most, and one for the rest."""
-    where = _filter(model, key, properties)
+    where = _filter(model, key, project, properties)
     async with unit_of_work(who.actor) as uow:
         window_start, window_end = _window(uow, start, end)
         series = await queries.series(
@@ -132,10 +133,11 @@ async def totals(
     group_by: GroupBy | None = None,
     model: Names = [],  # noqa: B006
     key: Names = [],  # noqa: B006
+    project: Names = [],  # noqa: B006
     properties: Properties = [],  # noqa: B006
 ) -> TotalsShown:
     """A meter over one window as one figure, or one for each model or key with most and one for the rest."""
-    where = _filter(model, key, properties)
+    where = _filter(model, key, project, properties)
     async with unit_of_work(who.actor) as uow:
         window_start, window_end = _window(uow, start, end)
         found = await queries.totals(
@@ -164,7 +166,7 @@ def _window(
     return start or window_end - DEFAULT_WINDOW, window_end
 
 
-def _filter(models: list[str], keys: list[str], properties: list[str]) -> Filter:
+def _filter(models: list[str], keys: list[str], projects: list[str], properties: list[str]) -> Filter:
     wanted: dict[str, str] = {}
     for pair in properties:
         name, colon, value = pair.partition(":")
@@ -173,7 +175,7 @@ def _filter(models: list[str], keys: list[str], properties: list[str]) -> Filter
                 f"{pair[:80]!r} names no property.", field="property", next_step="Write it as name:value."
             )
         wanted[name] = value
-    return Filter(tuple(models), tuple(keys), wanted)
+    return Filter(tuple(models), tuple(keys), tuple(projects), wanted)
 
 
 def _shown(series: Series) -> SeriesShown:

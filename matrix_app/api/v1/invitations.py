@@ -11,31 +11,21 @@ from matrix_app.api.deps import (
     Member,
     Person,
     client_of,
-    require_known_origin,
+    from_own_page,
     session_token_of,
     set_device_cookie,
     set_session_cookie,
     stranger,
 )
 from matrix_app.api.v1.doors import Password, SessionShown
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Body,
-    Cursor,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import invitations, joining, sessions
 
 router = resource("invitations")
-from_own_page = [Depends(stranger), Depends(require_known_origin)]
 
 Token = Annotated[str, Field(max_length=200, description="Out of the link in the mail")]
 
@@ -87,19 +77,11 @@ class SignUpByInvitation(Body):
     password: Password
 
 
-@router.get("/organization/invitations")
-async def list_invitations(
-    who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS
-) -> Page[InvitationShown]:
+@router.get("/organization/invitations", **listed(invitations.INVITATIONS, InvitationShown))
+async def list_invitations(request: Request, who: Member, asked: Asked) -> Answer:
     """Invitations that nobody has accepted or withdrawn, the newest first."""
-    filters = {"organization": who.actor.organization_id}
-    position = position_in("invitations", filters, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await invitations.waiting(uow, before=position[0] if position else None, limit=limit + 1)
-    more = len(rows) > limit
-    return Page(
-        data=[InvitationShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("invitations", filters, [rows[limit - 1].id]) if more else None,
+    return await answer(
+        request, invitations.INVITATIONS, InvitationShown, asked, lambda: unit_of_work(who.actor)
     )
 
 

@@ -33,13 +33,19 @@ class KeyShown(Shown):
     models: list[str] = Field(description="Slugs; empty means every model")
     requests_per_minute: int | None
     tokens_per_minute: int | None
-    status: Literal["active", "expiring", "expired", "revoked"]
+    status: Literal["active", "expiring", "expired", "revoked", "disabled"] = Field(
+        description="`disabled` with its service account"
+    )
     expires_at: AwareDatetime | None
     last_used_at: AwareDatetime | None
     revoked_at: AwareDatetime | None
     replaces_id: str | None
     created_by: str | None
     created_by_name: str
+    project_id: str | None
+    project_name: str
+    service_account_id: str | None
+    service_account_name: str
     created_at: AwareDatetime
     version: int
 
@@ -55,6 +61,10 @@ class NewKey(Body):
     requests_per_minute: PerMinute = None
     tokens_per_minute: PerMinute = None
     expires_at: Instant | None = None
+    project_id: str | None = Field(None, max_length=100, description="For the key's whole life")
+    service_account_id: str | None = Field(
+        None, max_length=100, description="Acts for this service account, at most as far as its role goes"
+    )
 
 
 class ChangedKey(Body):
@@ -91,6 +101,8 @@ async def create_key(who: Member, body: NewKey, repeat: RepeatOnce) -> Response:
             models=body.models,
             limits=Limits(body.requests_per_minute, body.tokens_per_minute),
             expires_at=body.expires_at,
+            project_id=body.project_id,
+            service_account_id=body.service_account_id,
         )
         return await _with_secret(uow, created)
 

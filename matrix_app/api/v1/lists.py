@@ -61,7 +61,7 @@ class Asking:
     bom: bool
 
 
-def _asking(
+async def _asking(
     cursor: Cursor = None,
     limit: Limit = PAGE_ROWS,
     wanted: Annotated[

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
-from matrix_app.api.deps import Member
+from matrix_app.api.deps import Member, client_of, session_token_of, set_session_cookie
 from matrix_app.api.v1.etag import IfMatch, showing_current
-from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
-    Body,
-    Cursor,
-    Limit,
-    Page,
-    Shown,
-    cursor_for,
-    position_in,
-    resource,
-)
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
-from services.identity import members, queries
+from services.identity import members, queries, sessions
 
 router = resource("members", prefix="/organization")
 
@@ -45,18 +37,10 @@ class Leaving(Body):
     name: str = Field(description="The organisation's name, so that nobody leaves another than they mean")
 
 
-@router.get("/members")
-async def list_members(who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[MemberShown]:
+@router.get("/members", **listed(queries.MEMBERS, MemberShown))
+async def list_members(request: Request, who: Member, asked: Asked) -> Answer:
     """The people of the organisation one works in, as they joined."""
-    filters = {"organization": who.actor.organization_id}
-    position = position_in("members", filters, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await queries.members(uow, after=position[0] if position else "", limit=limit + 1)
-    more = len(rows) > limit
-    return Page(
-        data=[MemberShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("members", filters, [rows[limit - 1].membership_id]) if more else None,
-    )
+    return await answer(request, queries.MEMBERS, MemberShown, asked, lambda: unit_of_work(who.actor))
 
 
 @router.get("/members/{account_id}")
@@ -99,10 +83,13 @@ async def remove_member(who: Member, account_id: str) -> None:
 
 
 @router.post("/leave", status_code=204)
-async def leave(who: Member, body: Leaving) -> None:
-    """End one's own membership of the organisation one works in."""
+async def leave(request: Request, response: Response, who: Member, body: Leaving) -> None:
+    """End one's own membership of the organisation one works in, and work in another of one's, if there is one."""
     async with unit_of_work(who.actor) as uow:
         await members.leave(uow, named=body.name)
+    opened = await sessions.move_on(session_token_of(request), address=client_of(request).address)
+    if opened is not None:
+        set_session_cookie(response, opened.token)
 
 
 async def _shown(uow: UnitOfWork, account_id: str) -> MemberShown:

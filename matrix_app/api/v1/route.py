@@ -16,6 +16,7 @@ from matrix_app.api.deps import caller, member
 from matrix_app.api.errors import PROBLEM_JSON
 from matrix_app.api.v1 import etag
 from matrix_app.api.v1.fields import Selectable
+from services.core.errors import Malformed
 
 _FAILURES = {
     400: "The request cannot be read",
@@ -58,6 +59,14 @@ class _StrictRequest(Request):
 
     async def json(self) -> Any:
         return orjson.loads(await self.body())
+
+
+def _refuse_nul(request: Request) -> None:
+    """PostgreSQL cannot store or compare a NUL byte, wherever in an address it stands."""
+    if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise Malformed(
+            "The address contains a NUL byte (%00).", next_step="Remove it.", code="malformed_request"
+        )
 
 
 class StrictRoute(APIRoute):
@@ -117,6 +126,7 @@ class StrictRoute(APIRoute):
         selectable, shows_a_row = self.selectable, self._shows_a_row
 
         async def strictly(request: Request) -> Response:
+            _refuse_nul(request)
             wanted = selectable.wanted(request) if selectable else None
             response = await handle(_StrictRequest(request.scope, request.receive))
             if shows_a_row:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -24,7 +24,7 @@ from pydantic import (
 
 from matrix_app.api.v1.route import StrictRoute
 from services.core.crypto import vault
-from services.core.errors import Invalid, Malformed
+from services.core.errors import Invalid
 
 PAGE_ROWS_MAX = 100
 PAGE_ROWS = 50
@@ -142,19 +142,11 @@ def _signature(query: str, filters: Mapping[str, object], content: bytes) -> byt
     return vault().lookup_hash(f"cursor:{bound.decode()}:{content.hex()}")[:_SIGNATURE_BYTES]
 
 
-def _refuse_nul(request: Request) -> None:
-    """PostgreSQL cannot store or compare a NUL byte, wherever in an address it stands."""
-    if "\x00" in request.url.path or b"%00" in request.scope["query_string"]:
-        raise Malformed(
-            "The address contains a NUL byte (%00).", next_step="Remove it.", code="malformed_request"
-        )
-
-
 def resource(tag: str, **options: Any) -> APIRouter:
     """A router for one kind of resource."""
     return APIRouter(
         tags=[tag],
         route_class=StrictRoute,
-        dependencies=[Depends(_refuse_nul)],
+        generate_unique_id_function=lambda route: route.name,
         **options,
     )

@@ -160,9 +160,8 @@ def _two_step() -> rx.Component:
 
 
 def _end(row: Row) -> rx.Component:
-    button = icon_button(
-        t("own.end_of", row=row["device"].to(str)), "log-out", on_press=State.end(row["id"].to(str))
-    )
+    named = rx.cond(row["device"], row["device"].to(str), row["address"].to(str))
+    button = icon_button(t("own.end_of", row=named), "log-out", on_press=State.end(row["id"].to(str)))
     return rx.cond(row["current"], rx.fragment(), button)
 
 

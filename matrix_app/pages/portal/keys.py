@@ -33,6 +33,7 @@ STATUSES = {
     "expiring": Status("keys.status.expiring", "warn", "clock"),
     "expired": Status("keys.status.expired", "neutral", "hourglass"),
     "revoked": Status("keys.status.revoked", "neutral", "ban"),
+    "disabled": Status("robots.status.disabled", "warn", "ban"),
 }
 
 
@@ -68,6 +69,8 @@ KEYS = table_of(
     "keys",
     Column("name", "keys.name", row_header=True),
     Column("prefix", "keys.prefix", kind="code"),
+    Column("project_name", "projects.one"),
+    Column("service_account_name", "robots.one"),
     Column("scopes", "keys.scopes", draw=lambda row: rx.fragment(row["scopes"].to(list[str]).join(", "))),
     Column("models", "keys.models", draw=_models),
     Column("limits", "keys.limits", draw=_limits),
@@ -80,8 +83,11 @@ KEYS = table_of(
 ALL = ",".join(sorted(STATUSES))  # as an address says it, beside the usual: those that work
 
 
-def create_key_dialog(state: type[KeysState], *, on_created: Any) -> rx.Component:
-    """Makes a key by REST and shows its secret once, with a call to paste."""
+def create_key_dialog(state: type[KeysState], *, on_created: Any, homes: bool = False) -> rx.Component:
+    """Makes a key by REST and shows its secret once, with a call to paste.
+
+    With `homes` it can be made in a project and for a service account, where there are some.
+    """
     never = {"id": "", "label": t("keys.never")}
     expiries = [
         {"id": state.expiries[place], "label": t("keys.expiry", n=days)}
@@ -96,6 +102,7 @@ def create_key_dialog(state: type[KeysState], *, on_created: Any) -> rx.Componen
             [Option(scope, scope, t(f"keys.scope.{scope}")) for scope in SCOPE_CAPABILITIES],
             value=["inference"],
         ),
+        *(_homes() if homes else ()),
         checkboxes("models", t("keys.models"), state.models, hint=t("keys.models_hint")),
         rx.el.div(
             number_field("requests_per_minute", t("keys.requests_per_minute"), required=False, min=1, step=1),
@@ -110,6 +117,19 @@ def create_key_dialog(state: type[KeysState], *, on_created: Any) -> rx.Componen
         trigger=Trigger(t("keys.create"), "primary", "plus"),
         example=state.example,
         on_created=on_created,
+    )
+
+
+def _homes() -> tuple[rx.Component, rx.Component]:
+    def choice(name: str, label: str, none: str, offered: Any) -> rx.Component:
+        nobody = rx.Var.create([{"id": "", "label": t(none)}]).to(list[dict[str, str]])
+        options = (nobody + offered).to(list[dict[str, str]])
+        chosen = select(name, t(label), options, required=False)
+        return rx.cond(offered.length() > 0, chosen, rx.fragment())
+
+    return (
+        choice("project_id", "projects.one", "projects.none_chosen", KeysState.projects),
+        choice("service_account_id", "robots.one", "robots.none_chosen", KeysState.service_accounts),
     )
 
 
@@ -182,7 +202,9 @@ def _actions(row: Row) -> rx.Component:
 def keys() -> Drawn:
     """The organisation's keys."""
     may_write = SessionState.capabilities.contains(Capability.KEYS_WRITE.value)
-    create = rx.cond(may_write, create_key_dialog(KeysState, on_created=KeysState.changed), rx.fragment())
+    create = rx.cond(
+        may_write, create_key_dialog(KeysState, on_created=KeysState.changed, homes=True), rx.fragment()
+    )
     statuses = [(name, t(status.text)) for name, status in STATUSES.items()]
     listed = lists.listing(
         KeysState,
@@ -195,8 +217,10 @@ def keys() -> Drawn:
                 options=((ALL, t("keys.show.all")), *statuses),
                 any_text="keys.show.usable",
             ),
+            Filter("project_id", "projects.one", options=KeysState.projects, any_text="projects.any"),
         ],
         empty=empty_state(t("keys.none"), t("keys.none_text"), icon_name="key-round"),
+        names={"project_id": t("projects.one")},
         values={f"status:{ALL}": t("keys.show.all"), **{f"status:{name}": words for name, words in statuses}},
         actions=_actions,
     )

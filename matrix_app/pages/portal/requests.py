@@ -69,6 +69,7 @@ def _filters() -> list[Filter]:
     return [
         Filter("model", "requests.model", options=RequestsState.models),
         Filter("key_id", "requests.key", options=RequestsState.keys),
+        Filter("project_id", "projects.one", options=RequestsState.projects, any_text="projects.any"),
         Filter("outcome", "requests.outcome", options=outcomes),
         Filter("started_at[gte]", "requests.from", kind="date"),
         Filter("started_at[lt]", "requests.to", kind="date"),
@@ -90,7 +91,7 @@ def requests() -> Drawn:
             REQUESTS,
             _filters(),
             empty=empty_state(t("requests.none"), t("requests.none_text"), icon_name="activity"),
-            names={"key_id": t("requests.key")},
+            names={"key_id": t("requests.key"), "project_id": t("projects.one")},
             values={f"outcome:{name}": t(status.text) for name, status in OUTCOMES.items()},
         ),
         live_refresh(

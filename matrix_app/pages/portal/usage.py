@@ -97,6 +97,7 @@ def _filters() -> rx.Component:
             ),
             Filter("model", "requests.model", options=UsageState.models),
             Filter("key", "requests.key", options=UsageState.keys),
+            Filter("project", "projects.one", options=UsageState.projects, any_text="projects.any"),
         ],
         UsageState.filters,
         on_filter=UsageState.narrow,

@@ -16,7 +16,7 @@ from state.account import WelcomeState
 KINDS = ("client", "partner", "developer")
 
 
-def _timezones() -> list[Option]:
+def timezones() -> list[Option]:
     return [Option(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
 
 
@@ -32,7 +32,7 @@ def welcome() -> Drawn:
             combobox(
                 "timezone",
                 t("welcome.timezone"),
-                _timezones(),
+                timezones(),
                 hint=t("welcome.timezone_hint"),
                 value=WelcomeState.zone,
             ),

@@ -110,6 +110,11 @@ DOCUMENTS = {
     "keys": "select o.name, k.name, k.scopes, k.requests_per_minute, k.tokens_per_minute, k.created_at,"
     " k.expires_at, k.revoked_at, k.last_used_at, a.email from api_key k join organization o on o.id ="
     " k.organization_id join account a on a.id = k.created_by where k.name <> 'Getting started' order by 1, 2, 6",
+    "parts": "select 'project', o.name, p.name, p.description, p.created_at from project p join organization o"
+    " on o.id = p.organization_id union all select 'program', o.name, s.name, s.role, s.created_at"
+    " from service_account s join organization o on o.id = s.organization_id union all"
+    " select 'invited', o.name, i.email, i.role, i.created_at from invitation i join organization o"
+    " on o.id = i.organization_id order by 1, 2, 3",
     "models": "select slug, endpoints, created_at from model order by 1",
     "prices": "select model, meter, currency, unit_amount, per_units, valid_from, valid_to, created_at"
     " from price order by 1, 2, 3, 6",

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import openai
+from fastapi import FastAPI
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -218,7 +219,11 @@ async def served(house: House, **settings: Any) -> AsyncIterator[House]:
     port = free_port()
     await house.app.start(house.database, house.settings(**settings))
     server = Server(
-        Api(house.app), address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False
+        Api(house.app, FastAPI()),
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.ASGINL,
+        log_enabled=False,
     )
     serving = asyncio.create_task(server.serve())
     house.base_url = f"http://127.0.0.1:{port}/v1"

@@ -298,7 +298,8 @@ class UsageHistory(RuleBasedStateMachine):
         meter = data.draw(st.sampled_from(self.meters))
         start = NOW - timedelta(days=ago)
         end = start + (timedelta(hours=20) if granularity is Granularity.MINUTE else timedelta(days=days))
-        where = Filter(tuple(self.model(model) for model in where.models), where.keys, where.properties)
+        models = tuple(self.model(model) for model in where.models)
+        where = Filter(models=models, keys=where.keys, properties=where.properties)
         with patch.object(queries, "GROUPS_MAX", most):
             self.compare(meter, granularity, group_by, where, start, end)
 

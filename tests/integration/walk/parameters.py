@@ -70,6 +70,7 @@ QUERY: dict[str, Maker] = {
     "model": lambda victim: victim.offered,
     "object": _of("apikey"),
     "organization": _of("org"),
+    "project": _of("proj"),
     "property": _plain("page:x"),
     "search": _plain("name-canary"),
     "sort": _plain(LEAVE_OUT),
@@ -95,6 +96,7 @@ BODY: dict[str, Maker] = {
     "description": _plain("Taken over."),
     "email": lambda victim: f"guest-of-{victim.owner.email}",
     "enabled": _plain(False),
+    "end_keys": _plain(True),
     "endpoints": _plain(["chat"]),
     "event_id": _plain("1"),
     "event_type": _plain("page"),
@@ -143,6 +145,7 @@ ARGUMENTS: dict[str, Maker] = {
 # What pages read from their address, beside ids.
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
+    "archived": _plain("1"),
     "enabled": _plain("true"),
     "granularity": _plain("hour"),
     "group": _plain("key"),
@@ -153,6 +156,7 @@ ADDRESS: dict[str, Maker] = {
     "name[contains]": _plain("name-canary"),
     "object_id": _of("apikey"),
     "outcome": _plain("ok"),
+    "project": _of("proj"),
     "recorded_at[gte]": _plain("2026-01-01T00:00:00Z"),
     "recorded_at[lt]": _plain(LEAVE_OUT),
     "search": _plain("name-canary"),

@@ -29,7 +29,10 @@ PUBLIC = {
     "POST /api/v1/sign-up/resend",
     "POST /api/v1/sign-up/confirm",
     "POST /api/v1/session",
+    "POST /api/v1/session/code",
     "POST /api/v1/session/sign-out",
+    "POST /api/v1/password/reset",
+    "POST /api/v1/password/reset/confirm",
     "POST /api/v1/invitation/look",
     "POST /api/v1/invitation/sign-up",
     "GET /api/v1/mailbox",  # of demo mode; not found in production

@@ -1,0 +1,297 @@
+"""Members and invitations: who works here, in which role, and who was asked to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.feedback.badges import Status
+from components.feedback.states import empty_state
+from components.format.values import when
+from components.forms.fields import email_field, select, text_field
+from components.forms.form import rest_form, submit_button
+from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
+from components.kit.tabs import Tab, tabs
+from components.shell.page import page_header
+from components.tables.table import Column, Paging, Table, data_table
+from components.texts import plural, t
+from matrix_app.pages import endpoints
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.registry import Console, Drawn, page
+from matrix_app.pages.roles import member_roles, role_word
+from services.core.permissions import Capability
+from state.portal.members import MembersState
+from state.session import SessionState
+
+Row = rx.Var[dict[str, Any]]
+
+STATUSES = {
+    "active": Status("members.status.active", "ok"),
+    "suspended": Status("members.status.suspended", "warn", "ban"),
+}
+TWO_STEP = {
+    "on": Status("members.two_step.on", "ok", "shield"),
+    "off": Status("members.two_step.off", "neutral", "circle-minus"),
+}
+INVITATION_STATUSES = {
+    "open": Status("invitations.status.open", "info", "mail"),
+    "expired": Status("invitations.status.expired", "neutral", "hourglass"),
+}
+MAY_WRITE = SessionState.capabilities.contains(Capability.MEMBERS_WRITE.value)
+
+
+def _last_seen(row: Row) -> rx.Component:
+    return rx.cond(row["last_seen_at"], when(row["last_seen_at"], "ago"), t("members.never_seen"))
+
+
+MEMBERS = Table(
+    "members",
+    "members.title",
+    columns=(
+        Column("name", "members.name", row_header=True),
+        Column("email", "members.email"),
+        Column("role", "members.role", draw=lambda row: rx.fragment(role_word(row["role"]))),
+        Column("status", "members.status", kind="badge", statuses=STATUSES),
+        Column("two_step", "members.two_step", kind="badge", statuses=TWO_STEP),
+        Column("last_seen_at", "members.last_seen", draw=_last_seen),
+        Column("joined_at", "members.joined", kind="date"),
+    ),
+)
+INVITATIONS = Table(
+    "invitations",
+    "members.tab.invited",
+    columns=(
+        Column("email", "invitations.email", row_header=True),
+        Column("role", "members.role", draw=lambda row: rx.fragment(role_word(row["role"]))),
+        Column("status", "members.status", kind="badge", statuses=INVITATION_STATUSES),
+        Column("invited_by", "invitations.invited_by"),
+        Column("created_at", "invitations.created", kind="date"),
+        Column("expires_at", "invitations.expires", kind="datetime"),
+    ),
+)
+
+
+def _roles() -> rx.Var[list[dict[str, str]]]:
+    return member_roles(leads=MembersState.leads, operates=MembersState.operates)
+
+
+def _invite_dialog() -> rx.Component:
+    return dialog(
+        rest_form(
+            "invite",
+            email_field(label=t("invitations.email"), autocomplete="off"),
+            select("role", t("members.role"), _roles(), value="developer"),
+            dialog_foot(dialog_close(), submit_button(t("invitations.invite"))),
+            url=endpoints.INVITATIONS,
+            done_text=t("invitations.sent"),
+            on_done=MembersState.changed,
+        ),
+        title=t("invitations.invite_title"),
+        description=t("invitations.invite_text"),
+        trigger=Trigger(t("invitations.invite"), "primary", "plus"),
+        open=MembersState.open_dialog == "invite",
+        on_open_change=MembersState.ask_invite,
+    )
+
+
+def _leave_dialog() -> rx.Component:
+    return dialog(
+        rest_form(
+            "leave",
+            text_field("name", t("members.leave_confirm"), autocomplete="off", max_length=100),
+            dialog_foot(dialog_close(), submit_button(t("members.leave"), look="primary danger")),
+            url=endpoints.LEAVE,
+            destination="/",
+        ),
+        title=t("members.leave_title", name=SessionState.organization_name),
+        description=t("members.leave_text"),
+        trigger=Trigger(t("members.leave"), "", "log-out"),
+        open=MembersState.open_dialog == "leave",
+        on_open_change=MembersState.ask_leave,
+    )
+
+
+def _act_dialog(
+    act: str,
+    *content: rx.Component,
+    url: Any,
+    method: Any = "POST",
+    title: str,
+    verb: str,
+    done: str,
+    danger: bool = False,
+    extra: dict[str, Any] | None = None,
+) -> rx.Component:
+    """Asks before one act on the chosen member or invitation."""
+    return dialog(
+        rest_form(
+            f"{act}-form",
+            *content,
+            dialog_foot(dialog_close(), submit_button(verb, look="primary danger" if danger else "primary")),
+            url=url,
+            method=method,
+            done_text=done,
+            on_done=MembersState.changed,
+            extra=extra,
+        ),
+        title=title,
+        open=MembersState.open_dialog == act,
+        on_open_change=MembersState.dismiss,
+        size="small",
+    )
+
+
+def _member_dialogs() -> list[rx.Component]:
+    chosen = MembersState.chosen
+    name, count = chosen["name"].to(str), chosen["active_keys"].to(int)
+    url = f"{endpoints.MEMBERS}/{chosen['id'].to(str)}"
+    keys = rx.el.p(rx.cond(count > 0, plural("members.keys_stay", count), t("members.no_keys")))
+    return [
+        _act_dialog(
+            "role",
+            rx.el.p(t("members.role_text", name=name)),
+            select("role", t("members.role"), _roles(), value=chosen["role"]),
+            url=url,
+            method="PATCH",
+            title=t("members.role_title", name=name),
+            verb=t("members.change_role"),
+            done=t("members.role_changed"),
+            extra={"version": chosen["version"]},
+        ),
+        _act_dialog(
+            "suspend",
+            rx.el.p(t("members.suspend_text", name=name)),
+            keys,
+            url=f"{url}/suspend",
+            title=t("members.suspend_title", name=name),
+            verb=t("members.suspend"),
+            done=t("members.suspended"),
+            danger=True,
+        ),
+        _act_dialog(
+            "resume",
+            rx.el.p(t("members.resume_text", name=name)),
+            url=f"{url}/resume",
+            title=t("members.resume_title", name=name),
+            verb=t("members.resume"),
+            done=t("members.resumed"),
+        ),
+        _act_dialog(
+            "remove",
+            rx.el.p(t("members.remove_text", name=name)),
+            keys,
+            url=url,
+            method="DELETE",
+            title=t("members.remove_title", name=name),
+            verb=t("members.remove"),
+            done=t("members.removed"),
+            danger=True,
+        ),
+    ]
+
+
+def _invitation_dialogs() -> list[rx.Component]:
+    chosen = MembersState.chosen
+    email = chosen["email"].to(str)
+    url = f"{endpoints.INVITATIONS}/{chosen['id'].to(str)}"
+    return [
+        _act_dialog(
+            "resend",
+            rx.el.p(t("invitations.resend_text")),
+            url=f"{url}/resend",
+            title=t("invitations.resend_title", email=email),
+            verb=t("invitations.resend"),
+            done=t("invitations.resent"),
+        ),
+        _act_dialog(
+            "revoke",
+            rx.el.p(t("invitations.revoke_text")),
+            url=url,
+            method="DELETE",
+            title=t("invitations.revoke_title", email=email),
+            verb=t("invitations.revoke"),
+            done=t("invitations.revoked"),
+            danger=True,
+        ),
+    ]
+
+
+def _member_actions(row: Row) -> rx.Component:
+    def acts(*more: MenuEntry) -> rx.Component:
+        entries = [MenuEntry("role", t("members.change_role"), "pencil"), *more]
+        label = t("table.actions_of", row=row["name"].to(str))
+        return menu(label, entries, on_action=lambda act: MembersState.ask(row["id"].to(str), act))
+
+    remove = MenuEntry("remove", t("members.remove"), "trash-2", danger=True)
+    shown = rx.cond(
+        row["status"] == "suspended",
+        acts(MenuEntry("resume", t("members.resume"), "rotate-ccw"), remove),
+        acts(MenuEntry("suspend", t("members.suspend"), "ban", danger=True), remove),
+    )
+    return rx.cond(MAY_WRITE & ~row["self"].bool(), shown, rx.fragment())
+
+
+def _invitation_actions(row: Row) -> rx.Component:
+    entries = [
+        MenuEntry("resend", t("invitations.resend"), "send"),
+        MenuEntry("revoke", t("invitations.revoke"), "ban", danger=True),
+    ]
+    shown = menu(
+        t("table.actions_of", row=row["email"].to(str)),
+        entries,
+        on_action=lambda act: MembersState.ask_about(row["id"].to(str), act),
+    )
+    return rx.cond(MAY_WRITE, shown, rx.fragment())
+
+
+def _lists() -> rx.Component:
+    members = data_table(
+        MEMBERS,
+        MembersState.rows,
+        status=MembersState.status,
+        empty=empty_state(t("members.none"), t("members.none_text"), icon_name="users"),
+        actions=_member_actions,
+        paging=Paging(
+            ~MembersState.is_first,
+            MembersState.next_cursor != "",
+            MembersState.first_page,
+            MembersState.next_page,
+        ),
+        error_reference=MembersState.problem.reference,
+        on_retry=MembersState.load,
+        zone=SessionState.zone,
+    )
+    invited = data_table(
+        INVITATIONS,
+        MembersState.invited,
+        status=MembersState.status,
+        empty=empty_state(t("invitations.none"), t("invitations.none_text"), icon_name="mail"),
+        actions=_invitation_actions,
+        error_reference=MembersState.problem.reference,
+        on_retry=MembersState.load,
+        zone=SessionState.zone,
+    )
+    return tabs(
+        Tab("members", t("members.tab"), members),
+        Tab("invited", t("members.tab.invited"), invited),
+        label=t("members.tabs"),
+    )
+
+
+@page(
+    "/portal/members",
+    console=Console.PORTAL,
+    title="members.title",
+    needs=Capability.MEMBERS_READ,
+    on_load=MembersState.load,
+)
+def members() -> Drawn:
+    """The organisation's people, and who was invited."""
+    invite = rx.cond(MAY_WRITE, _invite_dialog(), rx.fragment())
+    return [
+        page_header(t("members.title"), _leave_dialog(), invite, text=t("members.text")),
+        in_its_state(MembersState, _lists(), retry=MembersState.load),
+        *_member_dialogs(),
+        *_invitation_dialogs(),
+    ]

@@ -1,0 +1,185 @@
+"""Projects: parts of the work with keys of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.feedback.badges import Status
+from components.feedback.states import empty_state
+from components.forms.fields import text_field
+from components.forms.form import rest_form, submit_button
+from components.kit.overlays import (
+    MenuEntry,
+    Trigger,
+    confirm_dialog,
+    dialog,
+    dialog_close,
+    dialog_foot,
+    menu,
+)
+from components.shell.page import page_header
+from components.tables.filters import Filter, filter_bar
+from components.tables.table import Column, Table, data_table
+from components.texts import plural, t
+from matrix_app.pages import endpoints
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.registry import Console, Drawn, page
+from services.core.permissions import Capability
+from services.identity.projects import DESCRIPTION_CHARACTERS_MAX
+from state.portal.projects import ProjectsState
+from state.session import SessionState
+
+Row = rx.Var[dict[str, Any]]
+
+STATUSES = {
+    "active": Status("projects.status.active", "ok"),
+    "archived": Status("projects.status.archived", "neutral", "ban"),
+}
+PROJECTS = Table(
+    "projects",
+    "projects.title",
+    columns=(
+        Column("name", "projects.name", kind="link", href="usage", row_header=True),
+        Column("description", "projects.description"),
+        Column("status", "projects.status", kind="badge", statuses=STATUSES),
+        Column("active_keys", "projects.keys", kind="number"),
+        Column("created_at", "projects.created", kind="date"),
+    ),
+)
+MAY_WRITE = SessionState.capabilities.contains(Capability.PROJECTS_WRITE.value)
+
+
+def _fields(name: Any = "", description: Any = "") -> list[rx.Component]:
+    return [
+        text_field("name", t("projects.name"), value=name, max_length=100, autocomplete="off"),
+        text_field(
+            "description",
+            t("projects.description"),
+            value=description,
+            required=False,
+            max_length=DESCRIPTION_CHARACTERS_MAX,
+            autocomplete="off",
+        ),
+    ]
+
+
+def _create_dialog() -> rx.Component:
+    return dialog(
+        rest_form(
+            "new-project",
+            *_fields(),
+            dialog_foot(dialog_close(), submit_button(t("projects.create"))),
+            url=endpoints.PROJECTS,
+            done_text=t("projects.saved"),
+            on_done=ProjectsState.changed,
+        ),
+        title=t("projects.create"),
+        trigger=Trigger(t("projects.create"), "primary", "plus"),
+        open=ProjectsState.open_dialog == "new",
+        on_open_change=ProjectsState.ask_new,
+    )
+
+
+def _dialogs() -> list[rx.Component]:
+    chosen = ProjectsState.chosen
+    name, url = chosen["name"].to(str), f"{endpoints.PROJECTS}/{chosen['id'].to(str)}"
+    edit = dialog(
+        rest_form(
+            "edit-project",
+            *_fields(chosen["name"], chosen["description"]),
+            dialog_foot(dialog_close(), submit_button(t("projects.save"))),
+            url=url,
+            method="PATCH",
+            version=chosen["version"].to(int),
+            on_take_theirs=ProjectsState.changed,
+            done_text=t("projects.saved"),
+            on_done=ProjectsState.changed,
+        ),
+        title=t("projects.edit_title", name=name),
+        open=ProjectsState.open_dialog == "edit",
+        on_open_change=ProjectsState.dismiss,
+    )
+    archive = confirm_dialog(
+        title=t("projects.archive_title", name=name),
+        verb=t("projects.archive"),
+        text=plural("projects.archive_text", chosen["active_keys"].to(int)),
+        typed=name,
+        on_confirm=ProjectsState.archive(chosen["id"].to(str)),
+        open=ProjectsState.open_dialog == "archive",
+        on_open_change=ProjectsState.dismiss,
+    )
+    restore = dialog(
+        rx.el.p(t("projects.restore_text")),
+        rest_form(
+            "restore-project",
+            dialog_foot(dialog_close(), submit_button(t("projects.restore"))),
+            url=f"{url}/restore",
+            done_text=t("projects.restored"),
+            on_done=ProjectsState.changed,
+        ),
+        title=t("projects.restore_title", name=name),
+        open=ProjectsState.open_dialog == "restore",
+        on_open_change=ProjectsState.dismiss,
+        size="small",
+    )
+    return [edit, archive, restore]
+
+
+def _actions(row: Row) -> rx.Component:
+    def acts(*entries: MenuEntry) -> rx.Component:
+        label = t("table.actions_of", row=row["name"].to(str))
+        return menu(label, list(entries), on_action=lambda act: ProjectsState.ask(row["id"].to(str), act))
+
+    edit = MenuEntry("edit", t("projects.edit"), "pencil")
+    shown = rx.cond(
+        row["status"] == "archived",
+        acts(edit, MenuEntry("restore", t("projects.restore"), "rotate-ccw")),
+        acts(edit, MenuEntry("archive", t("projects.archive"), "ban", danger=True)),
+    )
+    return rx.cond(MAY_WRITE, shown, rx.fragment())
+
+
+@page(
+    "/portal/projects",
+    console=Console.PORTAL,
+    title="projects.title",
+    needs=Capability.PROJECTS_READ,
+    on_load=ProjectsState.load,
+)
+def projects() -> Drawn:
+    """The organisation's projects; each name leads to its usage."""
+    listed = rx.el.div(
+        filter_bar(
+            [
+                Filter(
+                    "archived",
+                    "projects.show",
+                    options=(("yes", t("projects.show.all")),),
+                    any_text="projects.show.active",
+                )
+            ],
+            ProjectsState.filters,
+            on_filter=ProjectsState.narrow,
+            on_clear=ProjectsState.widen,
+            filtered=ProjectsState.filtered,
+        ),
+        data_table(
+            PROJECTS,
+            ProjectsState.rows,
+            status=ProjectsState.status,
+            empty=empty_state(t("projects.none"), t("projects.none_text"), icon_name="layers"),
+            actions=_actions,
+            error_reference=ProjectsState.problem.reference,
+            on_retry=ProjectsState.load,
+            zone=SessionState.zone,
+        ),
+        class_name="listing",
+    )
+    create = rx.cond(MAY_WRITE, _create_dialog(), rx.fragment())
+    return [
+        page_header(t("projects.title"), create, text=t("projects.text")),
+        in_its_state(ProjectsState, listed, retry=ProjectsState.load),
+        *_dialogs(),
+    ]
