@@ -22,6 +22,8 @@ class Mail(Table, table=True):
     recipient: str = personal()
     subject: str
     body: str = personal(sa_type=TEXT)
+    html: str = personal(default="", sa_type=TEXT)  # the same in HTML; empty where plain text is all there is
+    unsubscribe: str = ""  # the address that List-Unsubscribe names
     created_at: datetime = instant()
     sent_at: datetime | None = instant(nullable=True)
     error: str = ""

@@ -10,6 +10,7 @@ from models.types import OrganizationKind
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.identity.queries import SignedIn
+from services.notify.notices import unread_of
 from state import addresses
 from state.base import ANYONE, SIGNED_IN, PageState, leave_for, page_event
 
@@ -32,6 +33,7 @@ class SessionState(PageState, rx.State):
     organizations: list[dict[str, str]] = []
     staff: bool = False
     capabilities: list[str] = []
+    unread: int = 0
     zone: str = "UTC"
     currency: str = "USD"
 
@@ -39,6 +41,7 @@ class SessionState(PageState, rx.State):
     async def load(self) -> Any:
         """For a page of a console: who is in no organisation yet makes one first."""
         self._show(self._signed_in)
+        self.unread = await unread_of(self._actor)
         return leave_for(addresses.NEW_ORGANIZATION) if self._signed_in.organization is None else None
 
     @page_event(ANYONE)

@@ -31,6 +31,12 @@ CROSSING_ONLY = (
     "notification_preference",
     "invariant_result",
 )
+# What the sweeps of the file store look for.
+STORED_FILE_SWEEPS = (
+    ("ix_stored_file_arriving", "created_at", "stored_at is null and deleted_at is null"),
+    ("ix_stored_file_expiring", "expires_at", "deleted_at is null"),
+    ("ix_stored_file_to_purge", "deleted_at", "deleted_at is not null and purged_at is null"),
+)
 IN_SCOPE = "organization_id = any ((select matrix_scope())::text[])"
 
 
@@ -253,16 +259,21 @@ def create_tables() -> None:
         sa.Column("content_type", sa.String(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("needs", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("created_by", sa.Text(collation="C"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("purged_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organization.id"], name=op.f("fk_stored_file_organization_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stored_file")),
     )
     op.create_index("ix_stored_file_organization_id", "stored_file", ["organization_id", "id"], unique=False)
+    for name, column, condition in STORED_FILE_SWEEPS:
+        op.create_index(name, "stored_file", [column], unique=False, postgresql_where=sa.text(condition))
     op.create_table(
         "task",
         sa.Column("id", sa.Text(collation="C"), nullable=False),
@@ -274,16 +285,17 @@ def create_tables() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("done", sa.BigInteger(), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=True),
+        sa.Column("checkpoint", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("file_id", sa.Text(collation="C"), nullable=True),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("holder", sa.Text(collation="C"), nullable=False),
         sa.Column("cancel_asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             "state in ('waiting','running','done','failed','cancelled')", name=op.f("ck_task_state")
         ),
@@ -292,7 +304,13 @@ def create_tables() -> None:
             ["organization_id"], ["organization.id"], name=op.f("fk_task_organization_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_task")),
-        sa.UniqueConstraint("organization_id", "dedupe_key", name=op.f("uq_task_organization_id_dedupe_key")),
+    )
+    op.create_index(
+        "uq_task_under_way",
+        "task",
+        ["organization_id", "dedupe_key"],
+        unique=True,
+        postgresql_where=sa.text("state in ('waiting','running')"),
     )
     op.create_index(
         "ix_task_due",
@@ -304,6 +322,8 @@ def create_tables() -> None:
     op.create_index(
         "ix_task_organization_id", "task", ["organization_id", sa.text("created_at desc"), "id"], unique=False
     )
+    op.add_column("mail", sa.Column("html", sa.Text(), server_default="", nullable=False))
+    op.add_column("mail", sa.Column("unsubscribe", sa.String(), server_default="", nullable=False))
     op.add_column("account", sa.Column("password_changed_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("api_key", sa.Column("project_id", sa.Text(collation="C"), nullable=True))
     op.add_column("api_key", sa.Column("service_account_id", sa.Text(collation="C"), nullable=True))

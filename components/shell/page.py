@@ -109,7 +109,7 @@ def _skip_link() -> rx.Component:
     return _SkipLink.create(label=t("shell.skip"))
 
 
-def _top_bar(session: Session, *, console: str, home: str) -> rx.Component:
+def _top_bar(session: Session, *, console: str, home: str, bell: Drawn | None) -> rx.Component:
     texts = texts_under("shell.menu")
     console_switcher = _Switcher.create(
         label=t("shell.console"),
@@ -143,6 +143,7 @@ def _top_bar(session: Session, *, console: str, home: str) -> rx.Component:
         rx.el.span("/", class_name="top-slash", custom_attrs={"aria-hidden": "true"}),
         organization_switcher,
         rx.el.div(class_name="top-space"),
+        *([bell] if bell is not None else []),
         theme_switch(),
         account,
         class_name="top-bar",
@@ -160,6 +161,7 @@ def console_page(
     nav_label: Text = "",
     demo: Flag = False,
     test: Flag = False,
+    bell: Drawn | None = None,
 ) -> rx.Component:
     """A page of a console: skip link, top bar, navigation, main. `content` holds the page's one h1 (`page_header`).
 
@@ -169,7 +171,7 @@ def console_page(
         _skip_link(),
         page_title(title, session.organization_name),
         mode_bar(demo=demo, test=test),
-        _top_bar(session, console=console, home=home),
+        _top_bar(session, console=console, home=home, bell=bell),
         rx.el.div(
             main_nav(nav, path=path, label=nav_label or t("shell.console")),
             rx.el.main(rx.el.div(*content, class_name="page"), id="content", tab_index=-1),

@@ -18,16 +18,19 @@ from matrix_app.api.v1 import (
     audit,
     doors,
     figures,
+    files,
     invitations,
     keys,
     members,
     models,
+    notifications,
     operations,
     organizations,
     projects,
     requests,
     service_accounts,
     staff,
+    tasks,
     usage,
 )
 from services.core import runtime
@@ -121,6 +124,9 @@ def _rest(known: KnownKeys) -> FastAPI:
         staff,
         audit,
         operations,
+        files,
+        tasks,
+        notifications,
     ):
         # As they are, and not as an included router: that would match and wrap each request once more.
         rest.router.routes.extend(module.router.routes)

@@ -7,11 +7,14 @@ from typing import Any
 import reflex as rx
 
 from components.feedback.states import empty_state, error_state, not_found_state
+from components.shell.bell import bell
 from components.shell.navigation import NavGroup, NavItem
 from components.shell.page import Session, console_page, public_page
 from components.texts import t
 from services.core.permissions import Capability
+from services.notify.notices import UNREAD_COUNTED_MAX
 from state.base import PageState
+from state.notices import PAGE as NOTICES
 from state.session import GOVERNANCE_HOME, PORTAL_HOME, SessionState
 
 PORTAL_NAV = (
@@ -35,6 +38,7 @@ PORTAL_NAV = (
             NavItem("nav.members", "/portal/members", "users"),
             NavItem("nav.projects", "/portal/projects", "layers"),
             NavItem("nav.service_accounts", "/portal/service-accounts", "cpu"),
+            NavItem("nav.tasks", "/portal/tasks", "download"),
             NavItem("nav.audit", "/portal/audit", "clock"),
             NavItem("nav.settings", "/portal/settings", "settings"),
         ),
@@ -94,6 +98,7 @@ def console_frame(*content: rx.Component, title: str, route: str, console: str) 
         home=home,
         nav_label=t(f"nav.console.{console}"),
         demo=SessionState.demo,
+        bell=bell(NOTICES, topic="notices", initial=SessionState.unread, most=UNREAD_COUNTED_MAX),
     )
 
 

@@ -7,13 +7,17 @@ from typing import Any
 
 import reflex as rx
 
+from components.forms.form import action_button
 from components.icons import icon
 from components.props import Drawn
 from components.tables.filters import Filter, filter_bar
 from components.tables.listed import filter_chips, summary
 from components.tables.table import Paging, Sorting, Table, data_table
 from components.texts import t
+from services.core.permissions import Capability
+from services.tasks.exports import LISTS
 from state.listed import ListedState
+from state.portal.tasks import ExportState
 from state.session import SessionState
 
 
@@ -62,5 +66,17 @@ def listing(
 
 
 def export(state: type[ListedState]) -> rx.Component:
-    """The rows of all pages, filtered and sorted as they are on screen, as a file."""
-    return rx.el.a(icon("download"), t("table.export"), href=state.csv_href, download="", class_name="button")
+    """The rows of all pages, filtered and sorted as they are on screen, as a file.
+
+    Of a list that tasks can export, by a task, for who may ask for one: it survives a lost connection.
+    """
+    at_once = rx.el.a(
+        icon("download"), t("table.export"), href=state.csv_href, download="", class_name="button"
+    )
+    name = state._listing.name  # pyright: ignore[reportPrivateUsage]
+    if name not in LISTS:
+        return at_once
+    by_task = action_button(
+        t("table.export"), on_press=ExportState.ask(name, state.csv_href), icon="download"
+    )
+    return rx.cond(SessionState.capabilities.contains(Capability.TASKS_WRITE.value), by_task, at_once)

@@ -27,6 +27,7 @@ class Console(StrEnum):
     BARE = "bare"  # brings its own frame
     PORTAL = "portal"
     GOVERNANCE = "governance"
+    ACCOUNT = "account"  # the person's own, for whoever is signed in; within the portal's navigation
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Page:
             return rx.fragment(*self.draw())
         if self.console is Console.PUBLIC:
             return public_frame(*self.draw(), title=self.title, wide=self.wide)
-        return console_frame(*self.draw(), title=self.title, route=self.route, console=self.console.value)
+        console = Console.PORTAL if self.console is Console.ACCOUNT else self.console
+        return console_frame(*self.draw(), title=self.title, route=self.route, console=console.value)
 
 
 PAGES: dict[str, Page] = {}

@@ -10,19 +10,25 @@ from matrix_app.worker.schedules import Schedule
 from services.core import heartbeat
 from services.core import retention as of_jobs
 from services.core.relay import Subscriber
+from services.files import retention as of_files
 from services.identity import retention as of_identity
 from services.invariants import check
 from services.metering import rollup
+from services.notify import notices
 from services.notify import retention as of_mail
 from services.notify import subscribers as notify
+from services.tasks import running
 
 SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS]
 
 SCHEDULES: list[Schedule] = [
     Schedule("heartbeat", every_s=heartbeat.BEAT_S, run=heartbeat.beat),
+    *(Schedule(f"tasks {lane}", every_s=1, run=running.run_due) for lane in range(1, running.LANES + 1)),
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
+    Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),
+    Schedule("retention of files", every_s=300, run=of_files.sweep_files),
     Schedule("retention of the job log", every_s=3_600, run=of_jobs.forget_job_log),
     Schedule("invariants", every_s=check.CHECK_EVERY_S, run=check.check_all),
     Schedule("backup log and files", every_s=30, run=backups.collect_what_is_new),

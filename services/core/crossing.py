@@ -38,6 +38,9 @@ class Reason(StrEnum):
     LIVE = "live"
     HEALTH = "health"  # the keys and the heartbeats of the installation belong to nobody
     INVARIANTS = "invariants"
+    FILES = "files"  # a signed link names a file, not its organisation
+    NOTICES = "notices"  # what a person is told is theirs, whatever organisation it came from
+    TASKS = "tasks"  # whoever has time takes the next one, whoever asked for it
 
 
 @asynccontextmanager

@@ -118,6 +118,13 @@ class Settings(BaseSettings):
     )
     backup_keep: int = Field(default=7, ge=1, le=1_000)  # base backups; the log goes back to the oldest
 
+    # Files go to this bucket of an S3 server instead of the data folder; the four belong together.
+    s3_bucket: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
+    s3_endpoint: Annotated[str, AfterValidator(_url_or_none)] = ""  # https://s3.eu-central-1.amazonaws.com
+    s3_region: str = "us-east-1"
+    s3_access_key: str = ""
+    s3_secret_key: SecretStr | None = None
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     otel_endpoint: AnyHttpUrl | None = None  # an OTLP/HTTP collector; none switches tracing off
@@ -142,7 +149,19 @@ class Settings(BaseSettings):
         if self.postgres_bin is not None:
             object.__setattr__(self, "postgres_bin", self.postgres_bin.expanduser().absolute())
         self._require_backup_key()
+        self._require_whole_bucket()
         return self
+
+    def _require_whole_bucket(self) -> None:
+        given = {
+            "MATRIX_S3_BUCKET": self.s3_bucket,
+            "MATRIX_S3_ENDPOINT": self.s3_endpoint,
+            "MATRIX_S3_ACCESS_KEY": self.s3_access_key,
+            "MATRIX_S3_SECRET_KEY": self.s3_secret_key,
+        }
+        missing = [name for name, value in given.items() if not value]
+        if 0 < len(missing) < len(given):
+            raise ValueError(f"A bucket for files also needs {' and '.join(missing)}.")
 
     def _require_backup_key(self) -> None:
         for name in ("backup_dir", "backup_key_file"):

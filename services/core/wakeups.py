@@ -21,6 +21,8 @@ log = get_logger(__name__)
 EVENTS_COMMITTED = "matrix_events_committed"  # the relay has rows to stamp
 EVENTS_POSITIONED = "matrix_events_positioned"  # subscribers have events to read
 USAGE_CHANGED = "matrix_usage_changed"  # payload: organisations whose figures moved, comma-separated
+TASKS_CHANGED = "matrix_tasks_changed"  # payload: organisations whose tasks moved on
+NOTICES_CHANGED = "matrix_notices_changed"  # payload: accounts that were told something, or have read it
 KEYS_CHANGED = "matrix_keys_changed"  # payload: keys, models or upstreams that caches must forget
 
 COALESCE_S = 0.020

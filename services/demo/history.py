@@ -12,8 +12,9 @@ from services.core.actor import Actor
 from services.core.permissions import ROLE_CAPABILITIES
 from services.core.work import UnitOfWork
 from services.demo.progress import Made, Step
-from services.demo.stories import OPERATOR, STORIES, Invited, Key, Program, Project, Story
+from services.demo.stories import HALDEN, OPERATOR, STORIES, Invited, Key, Program, Project, Story
 from services.identity import accounts, invitations, keys, organizations, projects, service_accounts
+from services.tasks import service as tasks
 
 PRICES_DAYS = 119  # before today: everything is priced from before the first call
 PRICE_CUT_DAYS = 30
@@ -87,6 +88,7 @@ def steps(today: datetime, *, models: dict[str, str], hashes: Hashes) -> list[St
     made += [
         _pricing("first prices", _midnight(today, PRICES_DAYS), models, 0),
         _pricing("price cut", _midnight(today, PRICE_CUT_DAYS), models, 1),
+        _export(today),
     ]
     return sorted(made, key=lambda step: step.at)
 
@@ -186,6 +188,16 @@ def _key_steps(story: Story, key: Key, today: datetime) -> list[Step]:
         for verb, days, act in acts
         if days is not None
     ]
+
+
+def _export(today: datetime) -> Step:
+    """An administrator wants the list of keys; the worker makes the file and tells them, as it would anybody."""
+
+    async def ask(uow: UnitOfWork, _: Made) -> Made:
+        await tasks.ask(uow, "export", {"list": "keys", "filters": [["sort", "name"]]})
+        return {}
+
+    return Step("export of keys", today, ask, lambda made: member(HALDEN, 1, made))
 
 
 def _pricing(name: str, at: datetime, models: dict[str, str], turn: int) -> Step:

@@ -24,7 +24,13 @@ from services.core.database import Database, libpq_url
 from services.core.errors import Forbidden, NotFound, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
-from services.core.wakeups import EVENTS_POSITIONED, USAGE_CHANGED, listen
+from services.core.wakeups import (
+    EVENTS_POSITIONED,
+    NOTICES_CHANGED,
+    TASKS_CHANGED,
+    USAGE_CHANGED,
+    listen,
+)
 from services.core.work import unit_of_work
 from services.live.views import VIEWS, View
 
@@ -44,6 +50,7 @@ class TopicKey:
     organization_id: str
     view: str
     capabilities: frozenset[Capability]
+    account_id: str = ""  # whose it is alone, for a personal view
 
 
 @dataclass(slots=True, eq=False)
@@ -98,9 +105,13 @@ class Hub:
     async def run(self) -> None:
         """Until cancelled: hear what changed, in this process or another, and refresh what is watched."""
         url = libpq_url(self._database.url)
-        async for channel, payload in listen(url, USAGE_CHANGED, EVENTS_POSITIONED, poll_s=POLL_S):
-            if channel == USAGE_CHANGED:
+        channels = (USAGE_CHANGED, TASKS_CHANGED, NOTICES_CHANGED, EVENTS_POSITIONED)
+        async for channel, payload in listen(url, *channels, poll_s=POLL_S):
+            if channel in (USAGE_CHANGED, TASKS_CHANGED):
                 self._changed(payload.split(","))
+                continue
+            if channel == NOTICES_CHANGED:
+                self._told(payload.split(","))
                 continue
             try:
                 while await self._read_events() == EVENTS_READ_MAX:
@@ -109,6 +120,7 @@ class Hub:
                 log.warning("live_events_not_read", error=error.message)
             if channel == "":
                 self._changed({key.organization_id for key in self._topics})
+                self._told({key.account_id for key in self._topics})
             if self._position is not None:
                 self.listening.set()
 
@@ -135,6 +147,7 @@ class Hub:
             watcher.actor.organization_id,
             view.name,
             frozenset({view.needs} | (view.shapes & watcher.actor.capabilities)),
+            (watcher.actor.account_id or "") if view.personal else "",
         )
         topic = self._topics.setdefault(key, Topic(key, view))
         topic.watchers.add(watcher)
@@ -156,7 +169,13 @@ class Hub:
     def _changed(self, organizations: Iterable[str]) -> None:
         touched = set(organizations)
         for key, topic in self._topics.items():
-            if key.organization_id in touched:
+            if key.organization_id in touched and not topic.view.personal:
+                topic.dirty.set()
+
+    def _told(self, accounts: Iterable[str]) -> None:
+        touched = set(accounts)
+        for key, topic in self._topics.items():
+            if topic.view.personal and key.account_id in touched:
                 topic.dirty.set()
 
     async def _keep_fresh(self, topic: Topic) -> None:
@@ -174,8 +193,14 @@ class Hub:
             await asyncio.sleep(REFRESH_S_MIN)
 
     async def _refresh(self, topic: Topic) -> None:
-        reader = Actor("live", topic.key.organization_id, topic.key.capabilities)
-        async with unit_of_work(reader, on=self._database, clock=self._clock) as uow:
+        key = topic.key
+        reader = Actor("live", key.organization_id, key.capabilities, account_id=key.account_id or None)
+        work = (
+            crossing(Reason.NOTICES, actor=reader, on=self._database, clock=self._clock)
+            if topic.view.personal
+            else unit_of_work(reader, on=self._database, clock=self._clock)
+        )
+        async with work as uow:
             data = await topic.view.read(uow)
         topic.behind_since = None
         topic.version = max(topic.version + 1, int(uow.wall_now.timestamp() * 1_000_000))

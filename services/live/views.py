@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.metering import queries as metering
+from services.notify import notices
+from services.tasks import queries as tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class View:
     needs: Capability
     read: Callable[[UnitOfWork], Awaitable[object]]  # anything orjson can write
     shapes: frozenset[Capability] = frozenset()
+    personal: bool = (
+        False  # read for one account, in work that crosses tenants, when that account was told something
+    )
 
 
 VIEWS: dict[str, View] = {
@@ -33,5 +38,7 @@ VIEWS: dict[str, View] = {
             metering.overview,
             frozenset({Capability.COST_READ, Capability.KEYS_READ}),
         ),
+        View("tasks", Capability.TASKS_READ, tasks.latest),
+        View("notices", Capability.ORGANIZATION_READ, notices.live_unread, personal=True),
     )
 }

@@ -6,10 +6,13 @@ from typing import Any
 
 from services.core.jobs import job
 from services.core.settings import Settings, settings
-from services.notify.service import Cause, Sender, send_account_mail
+from services.notify.sending import Sender
+from services.notify.service import Cause, send_account_mail
 from services.notify.smtp import SmtpServer
+from services.notify.telling import MailWanted, mail_notice
 
 ACCOUNT_MAIL = "notify.account_mail"
+NOTICE_MAIL = "notify.notice_mail"
 
 
 def sender_of(chosen: Settings) -> Sender:
@@ -23,3 +26,8 @@ def sender_of(chosen: Settings) -> Sender:
 @job(ACCOUNT_MAIL)
 async def account_mail(payload: dict[str, Any]) -> None:
     await send_account_mail(Cause(**payload), sender=sender_of(settings()))
+
+
+@job(NOTICE_MAIL)
+async def notice_mail(payload: dict[str, Any]) -> None:
+    await mail_notice(MailWanted(**payload), sender=sender_of(settings()))

@@ -13,18 +13,7 @@ from services.identity import accounts, invitations, own_account, throttle
 from services.identity.rules import CONFIRMATION_VALID, RESET_VALID
 from services.identity.user_agents import device_words
 from services.notify import account_texts, texts
-from services.notify.smtp import Outgoing, Smtp, SmtpServer
-
-ERROR_CHARACTERS_MAX = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """How mail leaves this installation. Without a server it stays in the mailbox."""
-
-    public_url: str
-    mail_from: str
-    server: SmtpServer | None
+from services.notify.sending import Sender, deliver
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +41,8 @@ async def send_account_mail(cause: Cause, *, sender: Sender, clock: Clock | None
     """
     async with crossing(Reason.MAIL, clock=clock) as uow:
         mail = await _written(uow, cause, sender)
-        if mail is None or mail.sent_at is not None or sender.server is None:
-            return
-        outgoing = Outgoing(
-            message_id=mail.id,
-            sender=sender.mail_from,
-            recipient=mail.recipient,
-            subject=mail.subject,
-            body=mail.body,
-        )
-    try:
-        await Smtp(sender.server).send(outgoing)
-    except Exception as error:
-        async with crossing(Reason.MAIL, clock=clock) as uow:
-            await uow.execute(
-                "update mail set error = :error where id = :id",
-                error=f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS_MAX].replace("\x00", ""),
-                id=mail.id,
-            )
-        raise
-    async with crossing(Reason.MAIL, clock=clock) as uow:
-        # The link in it is a secret of the recipient's: once it is on its way we have no use for it.
-        await uow.execute(
-            "update mail set sent_at = :now, error = '', body = '' where id = :id",
-            now=uow.wall_now,
-            id=mail.id,
-        )
+    if mail is not None:
+        await deliver(mail.id, sender=sender, clock=clock)
 
 
 async def _written(uow: UnitOfWork, cause: Cause, sender: Sender) -> Mail | None:

@@ -60,6 +60,8 @@ class Outgoing:
     recipient: str
     subject: str
     body: str = field(repr=False)
+    html: str = field(default="", repr=False)  # the same again, for readers that show it
+    unsubscribe: str = ""  # an address where such mail is switched off
 
 
 def message_for(mail: Outgoing) -> EmailMessage:
@@ -72,7 +74,11 @@ def message_for(mail: Outgoing) -> EmailMessage:
     message["Date"] = formatdate(usegmt=True)
     message["Message-ID"] = f"<{mail.message_id}@{sender_address.rpartition('@')[2] or 'localhost'}>"
     message["Auto-Submitted"] = "auto-generated"
+    if mail.unsubscribe:
+        message["List-Unsubscribe"] = f"<{mail.unsubscribe}>"
     message.set_content(mail.body)
+    if mail.html:
+        message.add_alternative(mail.html, subtype="html")
     return message
 
 

@@ -8,9 +8,11 @@ from services.core import jobs
 from services.core.database import database
 from services.core.relay import Delivered, Subscriber
 from services.core.work import UnitOfWork
-from services.notify.account_texts import NOTICES
-from services.notify.jobs import ACCOUNT_MAIL
+from services.notify import account_texts
+from services.notify.jobs import ACCOUNT_MAIL, NOTICE_MAIL
 from services.notify.service import Cause
+from services.notify.telling import tell
+from services.notify.topics import TELLINGS
 
 
 async def _mail_to_account(_: UnitOfWork, event: Delivered) -> None:
@@ -48,11 +50,21 @@ MAIL = Subscriber(
         "account.confirmation_requested": _mail_to_account,
         "account.sign_up_repeated": _mail_to_account,
         "account.password_reset_requested": _tell_owner,
-        **dict.fromkeys(sorted(NOTICES), _tell_owner),
+        **dict.fromkeys(sorted(account_texts.NOTICES), _tell_owner),
         "session.started": _tell_of_new_device,
         "invitation.created": _mail_to_invited,
         "invitation.resent": _mail_to_invited,
     },
 )
 
-SUBSCRIBERS = [MAIL]
+
+async def _tell(uow: UnitOfWork, event: Delivered) -> None:
+    """Rows now, mails by jobs; both once per event, person and topic, however often this runs."""
+    for wanted in await tell(uow, event, database()):
+        key = f"{NOTICE_MAIL}:{wanted.event_id}:{wanted.account_id}:{wanted.topic}"
+        await jobs.enqueue(database(), NOTICE_MAIL, asdict(wanted), dedupe_key=key)
+
+
+NOTICES = Subscriber("notices", dict.fromkeys(TELLINGS, _tell))
+
+SUBSCRIBERS = [MAIL, NOTICES]

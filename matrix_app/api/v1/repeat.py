@@ -48,21 +48,26 @@ class Repeat:
         return Response(given.body, given.status, headers, media_type="application/json")
 
 
-async def _repeat(
-    request: Request,
-    key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            min_length=1,
-            max_length=200,
-            pattern=r"^[\x21-\x7e]+$",
-            description="The same key with the same request answers the same for 24 hours",
-        ),
-    ] = None,
-) -> Repeat:
+RepeatKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key with the same request answers the same for 24 hours",
+    ),
+]
+
+
+def repeat_of(request: Request, key: str | None, content: bytes) -> Repeat:
+    """For a request that says `content`: the same key with anything else is refused."""
     act = f"{request.method} {request.url.path}\n".encode()
-    return Repeat(key, hashlib.sha256(act + await request.body()).digest() if key else b"")
+    return Repeat(key, hashlib.sha256(act + content).digest() if key else b"")
+
+
+async def _repeat(request: Request, key: RepeatKey = None) -> Repeat:
+    return repeat_of(request, key, await request.body() if key else b"")
 
 
 RepeatOnce = Annotated[Repeat, Depends(_repeat)]

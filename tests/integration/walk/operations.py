@@ -17,6 +17,8 @@ from tests.integration.walk import parameters
 from tests.integration.walk.parameters import LEAVE_OUT, THEIRS
 from tests.integration.walk.victim import Victim
 
+JSON = "application/json"
+
 
 class How(StrEnum):
     """What an attempt says: only what it must, all that can be said, or all of it as if somebody had said it before."""
@@ -35,6 +37,7 @@ class Operation:
     name: str
     inputs: tuple[tuple[str, str, bool], ...] = ()
     body: dict[str, bool] | None = None
+    media: str = JSON  # or a form with files
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -70,7 +73,9 @@ class Operation:
                 for name, required in self.body.items()
                 if whole or required
             }
-            given["json"] = {name: value for name, value in made.items() if value is not LEAVE_OUT}
+            given["json" if self.media == JSON else "files"] = {
+                name: value for name, value in made.items() if value is not LEAVE_OUT
+            }
         return given
 
 
@@ -87,6 +92,7 @@ def declared(document: dict[str, Any]) -> list[Operation]:
                 if "x-filter" not in p  # which only leave rows out; tests/integration/listing tries each
             ),
             _body(operation, document),
+            next(iter(operation.get("requestBody", {}).get("content", {})), JSON),
         )
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
@@ -107,7 +113,7 @@ def _body(operation: dict[str, Any], document: dict[str, Any]) -> dict[str, bool
     content = operation.get("requestBody", {}).get("content", {})
     if not content:
         return None
-    schema = _plain(content["application/json"]["schema"], document)
+    schema = _plain(next(iter(content.values()))["schema"], document)
     required = set(schema.get("required", ()))
     return {name: name in required for name in schema["properties"]}
 

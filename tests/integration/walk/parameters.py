@@ -58,6 +58,7 @@ QUERY: dict[str, Maker] = {
     "bom": _plain("true"),
     "cursor": _plain(LEAVE_OUT),  # of another tenant or query: tests/api/test_hostile_input.py
     "currency": _plain("USD"),
+    "expires": _plain("4000000000"),
     "fields": _plain(LEAVE_OUT),  # of any read: tests/api/test_selected_fields.py
     "format": _plain("csv"),
     "from": lambda _: (datetime.now(UTC) - timedelta(hours=6)).isoformat(),
@@ -72,11 +73,14 @@ QUERY: dict[str, Maker] = {
     "organization": _of("org"),
     "project": _of("proj"),
     "property": _plain("page:x"),
+    "purpose": _plain("attachment"),
     "search": _plain("name-canary"),
+    "signature": _plain("A" * 32),
     "sort": _plain(LEAVE_OUT),
     "status": _plain("ok"),
     "to": lambda _: datetime.now(UTC).isoformat(),
     "type": _plain("api_key."),
+    "unread": _plain("true"),
 }
 
 HEADERS: dict[str, Maker] = {
@@ -100,6 +104,9 @@ BODY: dict[str, Maker] = {
     "endpoints": _plain(["chat"]),
     "event_id": _plain("1"),
     "event_type": _plain("page"),
+    "filters": _plain({}),
+    "list": _plain("keys"),
+    "file": _plain(("intruder.csv", b"a,b\n", "text/csv")),
     "expires_at": lambda _: (datetime.now(UTC) + timedelta(days=1)).isoformat(),
     "kind": _plain("client"),
     "meter": _plain("prompt_tokens"),
@@ -119,6 +126,9 @@ BODY: dict[str, Maker] = {
     "source": _plain("intruder"),
     "time": lambda _: datetime.now(UTC).isoformat(),
     "timezone": _plain("Asia/Tokyo"),
+    "topic": _plain("keys"),
+    "channel": _plain("mail"),
+    "wanted": _plain(False),
     "token": _plain("a-token-of-nobody"),
     "tokens_per_minute": _plain(1),
     "type": _plain("page"),
@@ -133,10 +143,15 @@ BODY: dict[str, Maker] = {
 # Arguments of page handlers, beside ids.
 ARGUMENTS: dict[str, Maker] = {
     "act": _plain("revoke"),
+    "address": _plain("/api/v1/keys?format=csv"),
     "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
     "is_open": _plain(True),
+    "listing": _plain("keys"),
     "key": _plain("search"),
     "name": _plain("edit"),
+    "topic": _plain("keys"),
+    "channel": _plain("mail"),
+    "wanted": _plain(False),
     "value": _plain("name-canary"),
     "values": lambda victim: {"address": victim.owner.email},
     "zone": _plain("Asia/Tokyo"),

@@ -1,0 +1,38 @@
+"""English texts of notifications. What each one says is written by services/notify/topics.py, as mails are."""
+
+from __future__ import annotations
+
+TEXTS: dict[str, str] = {
+    "notices.title": "Notifications",
+    "notices.text": "What happened that concerns you, in all your organisations?",
+    "notices.bell": "Notifications, {count, plural, =0 {none unread} one {# unread} other {# unread}}",
+    "notices.what": "What",
+    "notices.details": "Details",
+    "notices.organization": "Organisation",
+    "notices.time": "Time",
+    "notices.state": "State",
+    "notices.unread": "Unread",
+    "notices.read": "Read",
+    "notices.open": "Open",
+    "notices.open_of": "Open {title}",
+    "notices.read_all": "Mark all as read",
+    "notices.settings": "What to be told",
+    "notices.none": "Nothing yet",
+    "notices.none_text": "What others do with your keys, your role and your team, and tasks that end, appear here.",
+    "preferences.title": "What to be told",
+    "preferences.text": "Which news reach you here, and which also by mail?",
+    "preferences.loading": "Loading your settings",
+    "preferences.topic": "Topic",
+    "preferences.in_app": "Here",
+    "preferences.mail": "By mail",
+    "preferences.locked": "Always: it concerns the safety of your account",
+    "preferences.in_app_of": "{topic}, here",
+    "preferences.mail_of": "{topic}, by mail",
+    "preferences.back": "All notifications",
+    "preferences.topic.security": "Safety of your account",
+    "preferences.topic.access": "Your role and memberships",
+    "preferences.topic.team": "Who joins and leaves",
+    "preferences.topic.keys": "API keys that others create or end",
+    "preferences.topic.task_done": "Exports that are ready",
+    "preferences.topic.task_failed": "Exports that failed",
+}

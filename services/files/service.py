@@ -1,0 +1,180 @@
+"""Files of an organisation: taken in, linked to, deleted.
+
+The content never lies in the database and never moves inside a transaction. A row says first that a file arrives,
+then the store gets the content, then the row says that it is there; deleting goes the other way round. So whatever
+is cut off in between has a row by which services/files/retention.py finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from models.tasks import StoredFile
+from services.core.clock import Clock
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.files import content, links, policies
+from services.files.events import FileDeleted, FileLinked, FileStored
+from services.files.rules import (
+    LINK_VALID,
+    PURPOSES,
+    FileTooLarge,
+    Kind,
+    Purpose,
+    shown_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What lies in the folder for what arrives. `kind` was found in its content, unless we wrote it ourselves."""
+
+    path: Path
+    name: str
+    kind: Kind
+    size_bytes: int
+    sha256: bytes
+
+
+async def arrive(pieces: AsyncIterator[bytes], *, name: str, purpose: Purpose, incoming: Path) -> Arrived:
+    """Write an upload down, no more of it than its purpose allows, and look what it is.
+
+    Raises FileTooLarge and FileRefused; then nothing is left of it.
+    """
+    path = new_arrival(incoming)
+    try:
+        with path.open("xb") as target:
+            size, sha256 = await _written(pieces, target, purpose)
+        kind = await asyncio.to_thread(lambda: content.checked(path.read_bytes(), name, purpose))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Arrived(path, shown_name(name, kind), kind, size, sha256)
+
+
+def new_arrival(incoming: Path) -> Path:
+    """Where a file may be written before it has a row."""
+    incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return incoming / new_id("file")
+
+
+async def _written(pieces: AsyncIterator[bytes], target: BinaryIO, purpose: Purpose) -> tuple[int, bytes]:
+    size, digest = 0, hashlib.sha256()
+    async for piece in pieces:
+        size += len(piece)
+        if size > purpose.bytes_max:
+            raise FileTooLarge(purpose)
+        digest.update(piece)
+        target.write(piece)
+    return size, digest.digest()
+
+
+def announce(
+    uow: UnitOfWork, arrived: Arrived, *, purpose: str, needs: tuple[Capability, ...] = ()
+) -> StoredFile:
+    """Write the row of a file whose content comes next, by `settle`. Needs files.write.
+
+    Who reads it needs `needs` as well.
+    """
+    uow.actor.require(Capability.FILES_WRITE)
+    kept = PURPOSES[purpose].kept
+    row = StoredFile(
+        id=new_id("file"),
+        organization_id=uow.organization_id,
+        purpose=purpose,
+        name=arrived.name,
+        content_type=arrived.kind,
+        size_bytes=arrived.size_bytes,
+        sha256=arrived.sha256,
+        needs=sorted(needs),
+        created_by=uow.actor.id,
+        created_at=uow.wall_now,
+        expires_at=uow.wall_now + kept if kept is not None else None,
+    )
+    uow.add(row)
+    return row
+
+
+async def settle(uow: UnitOfWork, file_id: str) -> None:
+    """Say that the content of an announced file is in the store. Saying so again changes nothing.
+
+    Raises NotFound when the file was given up meanwhile; its content is swept.
+    """
+    row = await policies.arriving_file(uow, file_id)
+    if row.stored_at is not None:
+        return
+    row.stored_at = uow.wall_now
+    uow.record(
+        FileStored(
+            aggregate_id=row.id,
+            organization_id=row.organization_id,
+            purpose=row.purpose,
+            content_type=row.content_type,
+            size_bytes=row.size_bytes,
+        )
+    )
+
+
+async def give_up(uow: UnitOfWork, file_id: str) -> None:
+    """End an announced file that will not be settled; what there is of its content is swept."""
+    await uow.execute(
+        "update stored_file set deleted_at = :now where id = :id and stored_at is null and deleted_at is null",
+        now=uow.wall_now,
+        id=file_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """`url` reads the file until `expires_at`, for whoever has it."""
+
+    url: str
+    expires_at: datetime
+
+
+async def link_to(uow: UnitOfWork, file_id: str, *, valid: timedelta = LINK_VALID) -> FileLink:
+    """A link by which a browser saves the file. Needs files.read and what the file itself needs. Raises NotFound."""
+    row = await policies.file_for(uow, file_id, Capability.FILES_READ)
+    expires_at = uow.wall_now + valid
+    uow.record(FileLinked(aggregate_id=row.id, organization_id=row.organization_id, purpose=row.purpose))
+    return FileLink(links.url_for(row.id, row.organization_id, expires_at), expires_at)
+
+
+async def delete(uow: UnitOfWork, file_id: str) -> StoredFile:
+    """End a file at once; its content goes within minutes. Raises NotFound."""
+    row = await policies.file_for(uow, file_id, Capability.FILES_WRITE, lock=True)
+    row.deleted_at = uow.wall_now
+    uow.record(FileDeleted(aggregate_id=row.id, organization_id=row.organization_id, purpose=row.purpose))
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    file_id: str
+    name: str
+    content_type: str
+    size_bytes: int
+
+
+async def open_link(
+    file_id: str,
+    *,
+    expires: int,
+    signature: str,
+    on: Database | None = None,
+    clock: Clock | None = None,
+) -> Download:
+    """What a link leads to. Raises NotFound for one that is changed, expired, of another file, or whose file is gone:
+    they are not told apart."""
+    async with crossing(Reason.FILES, on=on, clock=clock) as uow:
+        row = await policies.linked_file(uow, file_id, expires=expires, signature=signature)
+        return Download(row.id, row.name, row.content_type, row.size_bytes)

@@ -1,0 +1,216 @@
+"""Telling people what happened: a row for each and a mail for each, once per event, however often it is delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from models.types import Role
+from services.core.clock import Clock
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+from services.core.ids import new_id
+from services.core.permissions import ROLE_CAPABILITIES, Capability
+from services.core.relay import Delivered
+from services.core.wakeups import NOTICES_CHANGED
+from services.core.work import UnitOfWork
+from services.notify.letters import letter
+from services.notify.sending import Sender, deliver
+from services.notify.topics import TELLINGS, TOPICS, Channel, Facts, Telling, Words
+
+TOLD_MAX = 200  # people of one event
+NEWS = timedelta(
+    days=7
+)  # what is older when it is read is no news: a subscriber that begins reads the whole log
+PREFERENCES_PAGE = "/account/notifications"
+
+_FACTS = """
+select e.recorded_at, coalesce(o.name, '') as organization,
+  coalesce(nullif(a.name, ''), a.email, nullif(s.name, ''), k.name, 'Matrix') as actor,
+  coalesce(nullif(p.name, ''), p.email, 'Somebody') as person
+from event e
+left join organization o on o.id = e.organization_id
+left join account a on a.id = e.actor_id
+left join api_key k on k.id = e.actor_id
+left join service_account s on s.id = coalesce(k.service_account_id, e.actor_id)
+left join account p on p.id = e.payload->>'account_id'
+where e.id = :id
+"""
+_HOLDERS = """
+select m.account_id from membership m join account a on a.id = m.account_id
+where m.organization_id = :organization and m.role = any(:roles) and m.suspended_at is null
+  and a.suspended_at is null and m.account_id <> all(:but) order by m.account_id limit :most
+"""
+_NOTE = """
+insert into notification (id, account_id, organization_id, event_id, topic, title, body, href, created_at)
+values (:id, :account, :organization, :event, :topic, :title, :body, :href, :at)
+on conflict (account_id, event_id, topic) do nothing
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MailWanted:
+    """Somebody wants to read of it by mail."""
+
+    event_id: int
+    account_id: str
+    topic: str
+
+
+async def tell(uow: UnitOfWork, event: Delivered, on: Database) -> list[MailWanted]:
+    """Write the rows that `event` calls for. Returns the mails it calls for, each of which may be written once.
+
+    `uow` crosses tenants.
+    """
+    facts = await _facts(uow, event)
+    if facts is None:
+        return []
+    mails: list[MailWanted] = []
+    for telling in TELLINGS.get(event.type, ()):
+        told = await _audience(uow, event, telling)
+        words = telling.say(event, facts)
+        in_app = await _wanting(uow, told, telling.topic, Channel.IN_APP)
+        if in_app:
+            await uow.execute(_NOTE, [_row(event, telling, facts, words, account) for account in in_app])
+            _announce(uow, on, in_app)
+        if telling.mailed:
+            by_mail = await _wanting(uow, told, telling.topic, Channel.MAIL)
+            mails += [MailWanted(event.id, account, telling.topic) for account in by_mail]
+    return mails
+
+
+def _row(event: Delivered, telling: Telling, facts: Facts, words: Words, account: str) -> dict[str, object]:
+    return {
+        "id": new_id("note"),
+        "account": account,
+        "organization": event.organization_id,
+        "event": event.id,
+        "topic": telling.topic,
+        "title": words.title,
+        "body": words.body,
+        "href": words.href,
+        "at": facts.at,
+    }
+
+
+def _announce(uow: UnitOfWork, on: Database, accounts: Iterable[str]) -> None:
+    told = list(accounts)
+
+    def poke() -> None:
+        for account in told:
+            on.wakeups.poke(NOTICES_CHANGED, account)
+
+    uow.after_commit(poke)
+
+
+async def _facts(uow: UnitOfWork, event: Delivered) -> Facts | None:
+    """None for what is no news any more."""
+    row = (await uow.execute(_FACTS, id=event.id)).one_or_none()
+    if row is None or uow.wall_now - row.recorded_at > NEWS:
+        return None
+    return Facts(row.recorded_at, row.organization, row.actor, row.person)
+
+
+async def _audience(uow: UnitOfWork, event: Delivered, telling: Telling) -> list[str]:
+    if telling.person is not None:
+        account = telling.person(event)
+        found = await uow.execute(
+            "select id from account where id = :id and suspended_at is null", id=account or ""
+        )
+        return list(found.scalars())
+    found = await uow.execute(
+        _HOLDERS,
+        organization=event.organization_id or "",
+        roles=sorted(_roles_with(telling.holders)),
+        but=[event.actor_id, str(event.payload.get("account_id", ""))],
+        most=TOLD_MAX,
+    )
+    return list(found.scalars())
+
+
+def _roles_with(capability: Capability | None) -> set[Role]:
+    return {role for role, held in ROLE_CAPABILITIES.items() if capability in held}
+
+
+async def _wanting(uow: UnitOfWork, accounts: list[str], topic: str, channel: Channel) -> list[str]:
+    """Those of `accounts` that want `topic` by `channel`."""
+    declared = TOPICS[topic]
+    if declared.locked or not accounts:
+        return accounts if declared.by_default(channel) else []
+    found = await uow.execute(
+        "select account_id, wanted from notification_preference"
+        " where account_id = any(:accounts) and topic = :topic and channel = :channel",
+        accounts=accounts,
+        topic=topic,
+        channel=channel.value,
+    )
+    said = {row.account_id: row.wanted for row in found}
+    return [account for account in accounts if said.get(account, declared.by_default(channel))]
+
+
+async def mail_notice(wanted: MailWanted, *, sender: Sender, clock: Clock | None = None) -> None:
+    """Write the mail of one notice to one person, unless it was written, and send it if there is a server.
+
+    Who has switched it off meanwhile, or is no longer concerned, gets none. Raises what smtplib raises.
+    """
+    async with crossing(Reason.MAIL, clock=clock) as uow:
+        mail_id = await _written(uow, wanted, sender)
+    if mail_id is not None:
+        await deliver(mail_id, sender=sender, clock=clock)
+
+
+async def _written(uow: UnitOfWork, wanted: MailWanted, sender: Sender) -> str | None:
+    key = f"notice:{wanted.event_id}:{wanted.account_id}:{wanted.topic}"
+    await uow.execute("select pg_advisory_xact_lock(hashtextextended(:key, 47))", key=f"mail {key}")
+    found = (await uow.execute("select id from mail where dedupe_key = :key", key=key)).scalar_one_or_none()
+    if found is not None:
+        return found
+    event = await _event(uow, wanted.event_id)
+    facts = await _facts(uow, event) if event is not None else None
+    if event is None or facts is None:
+        return None
+    telling = next((one for one in TELLINGS.get(event.type, ()) if one.topic == wanted.topic), None)
+    if telling is None or not await _wanting(uow, [wanted.account_id], wanted.topic, Channel.MAIL):
+        return None
+    account = (
+        await uow.execute(
+            "select email, name from account where id = :id and suspended_at is null", id=wanted.account_id
+        )
+    ).one_or_none()
+    if account is None:
+        return None
+    words = telling.say(event, facts)
+    settings_link = "" if TOPICS[telling.topic].locked else f"{sender.public_url}{PREFERENCES_PAGE}"
+    written = letter(
+        name=account.name,
+        title=words.title,
+        sentences=(words.body,),
+        link=f"{sender.public_url}{words.href}",
+        link_text="Open Matrix",
+        settings_link=settings_link,
+    )
+    mail_id = new_id("mail")
+    await uow.execute(
+        "insert into mail (id, dedupe_key, recipient, subject, body, html, unsubscribe, created_at, error)"
+        " values (:id, :key, :recipient, :subject, :body, :html, :unsubscribe, :now, '')",
+        id=mail_id,
+        key=key,
+        recipient=account.email,
+        subject=written.subject,
+        body=written.body,
+        html=written.html,
+        unsubscribe=settings_link,
+        now=uow.wall_now,
+    )
+    return mail_id
+
+
+async def _event(uow: UnitOfWork, event_id: int) -> Delivered | None:
+    found = await uow.execute(
+        "select id, coalesce(position, 0), type, aggregate_id, organization_id, actor_id, payload, happened_at,"
+        " trace_id from event where id = :id",
+        id=event_id,
+    )
+    row = found.one_or_none()
+    return None if row is None else Delivered(*row)

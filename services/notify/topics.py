@@ -1,0 +1,234 @@
+"""What people are told about, whom, by which way, and in which words: one table of topics, one of events.
+
+A title never holds what a person typed: it becomes the subject of a mail. Bodies may; whoever shows them escapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.core.ids import is_id
+from services.core.permissions import Capability
+from services.core.relay import Delivered
+
+
+class Channel(StrEnum):
+    IN_APP = "in_app"
+    MAIL = "mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`in_app` and `mail` hold for those who have not said otherwise; of a `locked` one nobody may."""
+
+    name: str
+    in_app: bool
+    mail: bool
+    locked: bool = False
+
+    def by_default(self, channel: Channel) -> bool:
+        return self.in_app if channel is Channel.IN_APP else self.mail
+
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        # Mail about one's own account is written by services/notify/service.py, in any case and at once.
+        Topic("security", in_app=True, mail=True, locked=True),
+        Topic("access", in_app=True, mail=True),
+        Topic("team", in_app=True, mail=False),
+        Topic("keys", in_app=True, mail=False),
+        Topic("task_done", in_app=True, mail=False),
+        Topic("task_failed", in_app=True, mail=True),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an event itself does not hold: when it was recorded, and names as they are now. `person` is whom it is
+    about."""
+
+    at: datetime
+    organization: str
+    actor: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    title: str
+    body: str
+    href: str  # a path on this site
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """`person` picks the one account that is told; without it all members with `holders` are, but not whoever did it.
+
+    `mailed` is False where another part writes the mail.
+    """
+
+    topic: str
+    say: Callable[[Delivered, Facts], Words]
+    person: Callable[[Delivered], str | None] | None = None
+    holders: Capability | None = None
+    mailed: bool = True
+
+
+# -- whom
+
+
+def _member(event: Delivered) -> str | None:
+    """Whom a membership is of, unless they did it themselves."""
+    account_id = event.payload.get("account_id")
+    return None if account_id == event.actor_id else account_id
+
+
+def _asker(event: Delivered) -> str | None:
+    asked_by = str(event.payload.get("asked_by", ""))
+    return asked_by if is_id(asked_by, "acc") else None
+
+
+def _owner(event: Delivered) -> str | None:
+    return event.aggregate_id
+
+
+def _on_new_device(event: Delivered) -> str | None:
+    return event.payload.get("account_id") if event.payload.get("new_device") else None
+
+
+# -- in which words
+
+
+def _key(title: str, verb: str) -> Callable[[Delivered, Facts], Words]:
+    def say(event: Delivered, facts: Facts) -> Words:
+        name = str(event.payload.get("name", ""))
+        which = f"the API key \u201c{name}\u201d" if name else "an API key"
+        return Words(title, f"{facts.actor} {verb} {which} of {facts.organization}.", "/portal/keys")
+
+    return say
+
+
+def _access(title: str, sentence: str) -> Callable[[Delivered, Facts], Words]:
+    def say(event: Delivered, facts: Facts) -> Words:
+        role = str(event.payload.get("role", ""))
+        body = sentence.format(actor=facts.actor, organization=facts.organization, role=role)
+        return Words(title, body, "/portal")
+
+    return say
+
+
+def _team(title: str, sentence: str) -> Callable[[Delivered, Facts], Words]:
+    def say(event: Delivered, facts: Facts) -> Words:
+        role = str(event.payload.get("role", ""))
+        body = sentence.format(person=facts.person, organization=facts.organization, role=role)
+        return Words(title, body, "/portal/audit")
+
+    return say
+
+
+_LISTS = {"audit": "the audit log", "keys": "API keys", "requests": "requests"}
+
+
+def _task_done(event: Delivered, facts: Facts) -> Words:
+    about = _LISTS.get(event.payload.get("title", ""), "a list")
+    return Words(
+        "Your export is ready", f"The export of {about} of {facts.organization} is done.", "/portal/tasks"
+    )
+
+
+def _task_failed(event: Delivered, facts: Facts) -> Words:
+    about = _LISTS.get(event.payload.get("title", ""), "a list")
+    why = str(event.payload.get("error", ""))
+    return Words(
+        "Your export failed",
+        f"The export of {about} of {facts.organization} failed. {why}".strip(),
+        "/portal/tasks",
+    )
+
+
+def _security(title: str, body: str) -> Callable[[Delivered, Facts], Words]:
+    return lambda _event, _facts: Words(title, body, "/account")
+
+
+_OWN = "If it was not you, set a new password at once."
+_HOLDERS = Capability.MEMBERS_WRITE
+
+TELLINGS: dict[str, tuple[Telling, ...]] = {
+    "api_key.created": (
+        Telling("keys", _key("An API key was created", "created"), holders=Capability.AUDIT_READ),
+    ),
+    "api_key.rotated": (
+        Telling("keys", _key("An API key was rotated", "rotated"), holders=Capability.AUDIT_READ),
+    ),
+    "api_key.revoked": (
+        Telling("keys", _key("An API key was revoked", "revoked"), holders=Capability.AUDIT_READ),
+    ),
+    "membership.created": (
+        Telling(
+            "access",
+            _access("You were added to an organisation", "{actor} added you to {organization} as {role}."),
+            person=_member,
+        ),
+        Telling(
+            "team", _team("Somebody joined", "{person} joined {organization} as {role}."), holders=_HOLDERS
+        ),
+    ),
+    "membership.changed": (
+        Telling(
+            "access",
+            _access("Your role was changed", "{actor} changed your role in {organization} to {role}."),
+            person=_member,
+        ),
+    ),
+    "membership.suspended": (
+        Telling(
+            "access",
+            _access("Your membership was suspended", "{actor} suspended your membership in {organization}."),
+            person=_member,
+        ),
+    ),
+    "membership.resumed": (
+        Telling(
+            "access",
+            _access("Your membership was resumed", "You can work in {organization} again."),
+            person=_member,
+        ),
+    ),
+    "membership.ended": (
+        Telling(
+            "access",
+            _access("You were removed from an organisation", "{actor} removed you from {organization}."),
+            person=_member,
+        ),
+    ),
+    "membership.left": (
+        Telling("team", _team("Somebody left", "{person} left {organization}."), holders=_HOLDERS),
+    ),
+    "task.finished": (Telling("task_done", _task_done, person=_asker),),
+    "task.failed": (Telling("task_failed", _task_failed, person=_asker),),
+    "account.password_changed": (
+        Telling("security", _security("Your password was changed", _OWN), person=_owner, mailed=False),
+    ),
+    "authenticator.enabled": (
+        Telling("security", _security("Two-step verification is on", _OWN), person=_owner, mailed=False),
+    ),
+    "authenticator.disabled": (
+        Telling("security", _security("Two-step verification is off", _OWN), person=_owner, mailed=False),
+    ),
+    "recovery_codes.used": (
+        Telling("security", _security("A recovery code was used", _OWN), person=_owner, mailed=False),
+    ),
+    "session.started": (
+        Telling(
+            "security",
+            _security("A new browser signed in to your account", _OWN),
+            person=_on_new_device,
+            mailed=False,
+        ),
+    ),
+}

@@ -1,0 +1,134 @@
+"""What the coroutine of a kind works with: steps, each one unit of work, and a place for the file it makes.
+
+What has been done is on the row, not in the coroutine. Whoever goes on after a crash is handed the checkpoint of the
+last step that was committed, and a file as long as it was then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.core.actor import Actor
+from services.core.clock import Clock
+from services.core.database import Database
+from services.core.permissions import Capability
+from services.core.wakeups import TASKS_CHANGED
+from services.core.work import UnitOfWork, unit_of_work
+from services.files.rules import PIECE_BYTES, Kind, shown_name
+from services.files.service import Arrived
+from services.files.stores import FilePlaces
+from services.tasks import rules
+from services.tasks.policies import held_task, life_of, live
+
+
+class CancelAsked(Exception):
+    """Somebody wants the task to end; raised where the next step would begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a task leaves. `result` is shown to all who may see the task; who reads the file needs `needs` too."""
+
+    result: dict[str, Any]
+    file: Arrived | None = None
+    purpose: str = "export"
+    needs: tuple[Capability, ...] = ()
+
+
+@dataclass(slots=True)
+class Work:
+    """One taking of a task. `actor` is who asked for it, with the rights of now."""
+
+    task_id: str
+    kind: str
+    holder: str
+    actor: Actor
+    parameters: dict[str, Any]
+    places: FilePlaces
+    on: Database
+    clock: Clock
+    checkpoint: dict[str, Any] = field(default_factory=dict[str, Any])
+    done: int = 0
+    total: int | None = None
+
+    @asynccontextmanager
+    async def step(self) -> AsyncGenerator[UnitOfWork]:
+        """One bounded piece of the work; what is set on this object inside is committed with it.
+
+        Raises CancelAsked or Overtaken before anything is done.
+        """
+        async with unit_of_work(self.actor, on=self.on, clock=self.clock) as uow:
+            task = await held_task(uow, self.task_id, self.holder)
+            if task.cancel_asked_at is not None:
+                raise CancelAsked
+            yield uow
+            live(task, rules.stepped(life_of(task), self.holder, self.clock.now()))
+            task.done, task.total, task.checkpoint = self.done, self.total, dict(self.checkpoint)
+            organization_id = uow.organization_id
+            uow.after_commit(lambda: self.on.wakeups.poke(TASKS_CHANGED, organization_id))
+
+    def draft(self) -> Draft:
+        """The file that the task makes, as far as the last step got with it."""
+        path = draft_path(self.places, self.task_id)
+        return Draft(path, written_bytes=int(self.checkpoint.get("bytes", 0)))
+
+
+def draft_path(places: FilePlaces, task_id: str) -> Path:
+    return places.incoming / task_id
+
+
+class Draft:
+    """A file that grows step by step on this machine.
+
+    If it is not there, or shorter than it was said to be, because another machine began it or a disk lost it,
+    `is_lost` says so and the task starts over. What a step wrote that was not committed is cut off.
+    """
+
+    def __init__(self, path: Path, *, written_bytes: int) -> None:
+        self.path = path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat().st_size if path.exists() else 0
+        self.is_lost = found < written_bytes
+        self.bytes = 0 if self.is_lost else written_bytes
+        self._cut()
+
+    def start_over(self) -> None:
+        self.bytes = 0
+        self._cut()
+
+    def _cut(self) -> None:
+        with self.path.open("ab") as file:
+            file.truncate(self.bytes)
+
+    async def append(self, text: str) -> None:
+        """Durable once this returns, so that the step which is committed next can count on it."""
+        content = text.encode()
+        await asyncio.to_thread(_append, self.path, content)
+        self.bytes += len(content)
+
+    async def arrived(self, *, name: str, kind: Kind) -> Arrived:
+        """The whole of it, ready for the store."""
+        sha256 = await asyncio.to_thread(_sha256, self.path)
+        return Arrived(self.path, shown_name(name, kind), kind, self.bytes, sha256)
+
+
+def _append(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sha256(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            digest.update(piece)
+    return digest.digest()

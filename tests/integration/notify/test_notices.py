@@ -1,0 +1,282 @@
+"""Who is told of what, by which way, and that it is once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from models.identity import Account, Organization
+from models.types import Role
+from services.core.actor import Actor
+from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.core.database import CROSSING_ROLE
+from services.core.errors import Forbidden, Invalid, NotFound
+from services.core.events import DomainEvent
+from services.core.relay import Delivered, deliver, stamp
+from services.identity import events
+from services.notify import notices
+from services.notify.jobs import NOTICE_MAIL
+from services.notify.sending import Sender
+from services.notify.smtp import Outgoing, SmtpServer, message_for
+from services.notify.subscribers import NOTICES
+from services.notify.telling import MailWanted, mail_notice, tell
+from services.notify.topics import TELLINGS, TOPICS, Channel
+from services.tasks.events import TaskFailed, TaskFinished
+from tests.fakes.smtp import FakeSmtp, smtp_server
+from tests.world import World
+
+KEPT = Sender(public_url="http://localhost:3000", mail_from="Matrix <no-reply@example.com>", server=None)
+
+
+@dataclass
+class Team:
+    """An owner, an admin, a developer and a viewer of one organisation, and a stranger."""
+
+    world: World
+    organization: Organization
+    people: dict[str, Account]
+
+    def actor(self, who: str) -> Actor:
+        role = Role(who) if who in set(Role) else Role.OWNER
+        return self.world.actor(self.organization, role, self.people[who])
+
+    async def happen(self, event: DomainEvent, by: str = "owner", at: datetime | None = None) -> int:
+        clock = FixedClock(at or datetime.now(UTC))
+        async with crossing(Reason.DEMO, actor=self.actor(by), clock=clock) as uow:
+            uow.record(event)
+        async with await self.world.database.unpooled() as connection:
+            await connection.execute(f"set role {CROSSING_ROLE}")
+            await stamp(connection)
+        async with crossing(Reason.INVARIANTS) as uow:
+            return (await uow.execute("select max(id) from event")).scalar_one()
+
+    async def told(self) -> dict[str, list[str]]:
+        """Topics by person."""
+        return {
+            who: sorted(notice.topic for notice in await notices.notices_of(self.actor(who)))
+            for who in self.people
+        }
+
+    async def mails_asked(self) -> list[MailWanted]:
+        """The jobs that wait, as the worker would do them."""
+        async with await self.world.database.unpooled() as connection:
+            found = await connection.execute(
+                "select payload from pgqueuer where entrypoint = %s order by id", (NOTICE_MAIL,)
+            )
+            return [MailWanted(**orjson.loads(payload)) for (payload,) in await found.fetchall()]
+
+    def key_created(self, name: str = "laptop") -> DomainEvent:
+        own = self.organization.id
+        return events.ApiKeyCreated(
+            aggregate_id="apikey_x", organization_id=own, name=name, prefix="mx-", scopes=["inference"]
+        )
+
+
+@pytest.fixture
+async def team(world: World) -> Team:
+    organization = await world.organization(name="Acme")
+    roles = (Role.OWNER, Role.ADMIN, Role.DEVELOPER, Role.VIEWER)
+    people = {
+        role.value: await world.account(f"{role.value}@example.com", member_of=organization, role=role)
+        for role in roles
+    }
+    people["stranger"] = await world.account("stranger@example.com", member_of=await world.organization())
+    return Team(world, organization, people)
+
+
+def membership(kind: type[DomainEvent], team: Team, who: str, **more: Any) -> DomainEvent:
+    facts = {
+        "aggregate_id": "mem_x",
+        "organization_id": team.organization.id,
+        "account_id": team.people[who].id,
+    }
+    return kind(**facts, **more)
+
+
+def task(kind: type[DomainEvent], team: Team, who: str, **more: Any) -> DomainEvent:
+    facts = {"kind": "export", "title": "keys", "asked_by": team.people[who].id}
+    return kind(aggregate_id="task_x", organization_id=team.organization.id, **facts, **more)
+
+
+E, T = events, {"in_app", "mail"}
+MATRIX = {
+    "key created": (lambda t: t.key_created(), {"admin": {"in_app"}}),
+    "key revoked": (
+        lambda t: E.ApiKeyRevoked(aggregate_id="k", organization_id=t.organization.id, name="laptop"),
+        {"admin": {"in_app"}},
+    ),
+    "joined": (
+        lambda t: membership(E.MembershipCreated, t, "viewer", role="viewer"),
+        {"viewer": T, "admin": {"in_app"}},
+    ),
+    "role changed": (lambda t: membership(E.MembershipChanged, t, "viewer", role="admin"), {"viewer": T}),
+    "own role changed": (lambda t: membership(E.MembershipChanged, t, "owner", role="admin"), {}),
+    "removed": (lambda t: membership(E.MembershipEnded, t, "developer"), {"developer": T}),
+    "task done": (lambda t: task(TaskFinished, t, "developer"), {"developer": {"in_app"}}),
+    "task failed": (lambda t: task(TaskFailed, t, "developer", error="Away."), {"developer": T}),
+    "nothing anybody is told of": (
+        lambda t: E.OrganizationUpdated(
+            aggregate_id="o", organization_id=t.organization.id, changed=["name"]
+        ),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MATRIX)
+async def test_each_event_reaches_those_it_concerns_and_nobody_else(what: str, team: Team) -> None:
+    make, expected = MATRIX[what]
+    await team.happen(make(team))
+    await deliver(NOTICES, team.world.database)
+    told = await team.told()
+    mailed = {asked.account_id for asked in await team.mails_asked()}
+    ways = {
+        who: {*(["in_app"] if told[who] else []), *(["mail"] if account.id in mailed else [])}
+        for who, account in team.people.items()
+    }
+    assert {who: found for who, found in ways.items() if found} == expected
+
+
+async def test_what_is_delivered_again_is_told_once(team: Team) -> None:
+    """A subscriber that dies before its cursor moves is given the event again, and its mails are asked for again."""
+    event_id = await team.happen(membership(E.MembershipChanged, team, "viewer", role="admin"))
+    async with crossing(Reason.INVARIANTS) as uow:
+        row = await uow.execute(
+            "select id, position, type, aggregate_id, organization_id, actor_id, payload, happened_at, trace_id"
+            " from event where id = :id",
+            id=event_id,
+        )
+        event = Delivered(*row.one())
+    with pytest.raises(Killed):
+        await _die_before_the_commit(event)
+    assert (await team.told())["viewer"] == []
+    for _ in range(2):
+        async with crossing(Reason.SUBSCRIBER) as uow:
+            await tell(uow, event, team.world.database)
+    await deliver(NOTICES, team.world.database)
+    assert (await team.told())["viewer"] == ["access"]
+
+    (wanted,) = await team.mails_asked()
+    fake = FakeSmtp()
+    async with smtp_server(fake):
+        sender = Sender(KEPT.public_url, KEPT.mail_from, SmtpServer("127.0.0.1", fake.port, tls=False))
+        await asyncio.gather(*(mail_notice(wanted, sender=KEPT) for _ in range(4)))
+        await mail_notice(wanted, sender=sender)
+        await mail_notice(wanted, sender=sender)
+    assert [got.recipients for got in fake.received] == [["viewer@example.com"]]
+    message = fake.received[0].message
+    assert message["List-Unsubscribe"] == "<http://localhost:3000/account/notifications>"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    async with crossing(Reason.INVARIANTS) as uow:
+        kept = (await uow.execute("select body, html, sent_at is not null as sent from mail")).one()
+    assert tuple(kept) == ("", "", True)
+
+
+class Killed(BaseException):
+    """Nothing after it is done."""
+
+
+async def _die_before_the_commit(event: Delivered) -> None:
+    async with crossing(Reason.SUBSCRIBER) as uow:
+        await NOTICES.handlers[event.type](uow, event)
+        raise Killed
+
+
+async def test_what_a_person_typed_stays_text_in_a_mail(team: Team) -> None:
+    async with crossing(Reason.DEMO) as uow:
+        await uow.execute(
+            "update account set name = :name where id = :id",
+            name="<img src=x onerror=alert(1)>\r\nBcc: all@example.com",
+            id=team.people["owner"].id,
+        )
+    await notices.prefer(team.actor("admin"), "keys", "mail", wanted=True)
+    await team.happen(team.key_created("<script>alert(1)</script>"))
+    await deliver(NOTICES, team.world.database)
+    await mail_notice((await team.mails_asked())[0], sender=KEPT)
+    async with crossing(Reason.INVARIANTS) as uow:
+        mail = (await uow.execute("select subject, body, html, recipient from mail")).one()
+    assert mail.subject == "An API key was created"
+    assert "<script>alert(1)</script>" in mail.body
+    assert "<script" not in mail.html
+    assert "<img" not in mail.html
+    assert "&lt;script&gt;" in mail.html
+    sent = message_for(Outgoing("mail_1", KEPT.mail_from, mail.recipient, mail.subject, mail.body, mail.html))
+    assert set(sent.keys()) == {
+        "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"linefeed|newline|carriage"):
+        message_for(
+            Outgoing("m", KEPT.mail_from, "a@b.example", "s", "b", "h", unsubscribe="http://x\r\nBcc: y")
+        )
+
+
+async def test_people_choose_what_reaches_them_but_not_what_concerns_their_safety(team: Team) -> None:
+    admin = team.actor("admin")
+    await notices.prefer(admin, "keys", "in_app", wanted=False)
+    await notices.prefer(admin, "keys", "mail", wanted=True)
+    await team.happen(team.key_created())
+    await deliver(NOTICES, team.world.database)
+    assert (await team.told())["admin"] == []
+    assert [asked.account_id for asked in await team.mails_asked()] == [team.people["admin"].id]
+    await notices.prefer(admin, "keys", "mail", wanted=False)  # before the job comes to it
+    await mail_notice((await team.mails_asked())[0], sender=KEPT)
+    async with crossing(Reason.INVARIANTS) as uow:
+        assert (await uow.execute("select count(*) from mail")).scalar_one() == 0
+
+    shown = {one.topic: (one.in_app, one.mail, one.locked) for one in await notices.preferences_of(admin)}
+    assert (shown["keys"], shown["security"]) == ((False, False, False), (True, True, True))
+    for topic, channel, code in (
+        ("security", "mail", "topic_locked"),
+        ("nonsense", "mail", "invalid_input"),
+        ("keys", "pigeon", "invalid_input"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            await notices.prefer(admin, topic, channel, wanted=False)
+        assert refused.value.error_code == code
+    with pytest.raises(Forbidden):
+        await notices.notices_of(Actor("apikey_x", team.organization.id, frozenset()))
+
+
+async def test_old_events_are_no_news(team: Team) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=8)
+    await team.happen(membership(E.MembershipChanged, team, "viewer", role="admin"), at=long_ago)
+    await deliver(NOTICES, team.world.database)
+    assert ((await team.told())["viewer"], await team.mails_asked()) == ([], [])
+
+
+async def test_reading_is_ones_own(team: Team) -> None:
+    for name in ("a", "b", "c"):
+        await team.happen(team.key_created(name))
+    await deliver(NOTICES, team.world.database)
+    admin = team.actor("admin")
+    first = await notices.notices_of(admin, limit=2)
+    rest = await notices.notices_of(admin, after=(first[-1].created_at, first[-1].id), limit=2)
+    assert len({notice.id for notice in first + rest}) == 3
+    assert first[0].body == "owner@example.com created the API key \u201cc\u201d of Acme."
+
+    with pytest.raises(NotFound):
+        await notices.mark_read(team.actor("viewer"), first[0].id)
+    await notices.mark_read(admin, first[0].id)
+    await notices.mark_read(admin, first[0].id)
+    assert await notices.unread_of(admin) == 2
+    assert len(await notices.notices_of(admin, unread_only=True)) == 2
+    assert await notices.mark_all_read(admin) == 2
+    assert await notices.unread_of(admin) == 0
+    later = FixedClock(datetime.now(UTC) + notices.NOTICES_KEPT)
+    assert await notices.forget_old_notices(clock=later) == 3
+
+
+def test_every_telling_names_a_topic_and_whom_it_tells() -> None:
+    assert {telling.topic for tellings in TELLINGS.values() for telling in tellings} == set(TOPICS)
+    assert all(
+        (telling.person is None) != (telling.holders is None)
+        for all_ in TELLINGS.values()
+        for telling in all_
+    )
+    assert all(topic.by_default(Channel.IN_APP) for topic in TOPICS.values())
