@@ -13,7 +13,7 @@ import reflex as rx
 from services.core import listing_sql
 from services.core.listing import Kind, Listing, Operator
 from services.core.listing_grammar import SORT, VALUE_CHARACTERS_MAX, Condition, Query, understood
-from services.core.listing_sql import Position
+from services.core.listing_position import Position, position_of
 from services.core.work import UnitOfWork
 from state import addresses
 from state.base import SIGNED_IN, PageState, page_event
@@ -107,7 +107,7 @@ class ListedState(PageState, mixin=True):
         place that does not exist, Forbidden for what the caller may not see."""
         query: Query[R] = self._asked()
         text = self._query.get(PLACE, "")
-        at = listing_sql.position_of(query, text) if text else None
+        at = position_of(query, text) if text else None
         found = await listing_sql.page(uow, query, limit=ROWS_PER_PAGE, at=at)
         if at is not None and (not found.rows or (at.before and found.previous is None)):
             # Rows have come or gone at the beginning: it is shown whole.

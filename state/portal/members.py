@@ -8,6 +8,7 @@ import reflex as rx
 
 from models.types import OrganizationKind
 from services.core import listing_grammar, listing_sql
+from services.core.listing_position import position_of
 from services.core.permissions import Capability
 from services.identity import invitations, policies, queries
 from services.identity.invitations import InvitationRow
@@ -45,7 +46,7 @@ class MembersState(FilteredState, rx.State):
         after = self._query.get("after", "")
         async with self._unit_of_work() as uow:
             query = listing_grammar.read(queries.MEMBERS, [])
-            at = listing_sql.position_of(query, after) if after else None
+            at = position_of(query, after) if after else None
             found = await listing_sql.page(uow, query, limit=MEMBERS_PER_PAGE, at=at)
             waiting = await invitations.waiting(uow)
         self.rows = [self._shown(row) for row in found.rows]

@@ -24,6 +24,7 @@ from fastapi.routing import APIRoute
 from matrix_app.api.v1.shape import PAGE_ROWS, Cursor, Limit, Page, Shown, cursor_for, position_in
 from services.core import listing_csv, listing_grammar, listing_sql
 from services.core.listing import Column, Kind, Listing, Operator
+from services.core.listing_position import position_of
 from services.core.work import UnitOfWork
 
 Row = TypeVar("Row", bound=Shown)
@@ -128,7 +129,7 @@ async def answer(
             "asked": query.parameters,
         }
         place = position_in(listing.name, bound, asked.cursor)
-        at = listing_sql.position_of(query, place[0]) if place else None
+        at = position_of(query, place[0]) if place else None
         if _wants_csv(request, asked):
             listing_sql.require(uow, query)
         else:

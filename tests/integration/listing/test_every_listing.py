@@ -14,6 +14,7 @@ from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.listing_grammar import read
+from services.core.listing_position import position_of
 from tests.listings import every_listing
 from tests.world import World
 
@@ -54,7 +55,7 @@ async def test_every_sort_and_filter_of_a_list_is_sound(world: World, name: str)
             counted = (await listing_sql.count(uow, query)).rows
             seen = len(found.rows)
             while found.next is not None:
-                place = listing_sql.position_of(query, found.next.text)
+                place = position_of(query, found.next.text)
                 found = await listing_sql.page(uow, query, limit=1, at=place)
                 seen += len(found.rows)
             assert seen == counted, sort

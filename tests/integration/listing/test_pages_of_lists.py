@@ -19,7 +19,8 @@ from services.core.actor import system
 from services.core.errors import Forbidden, Invalid
 from services.core.listing import BadListing, Column, Kind, Listing, Operator
 from services.core.listing_grammar import read, understood
-from services.core.listing_sql import Position, page, position_of
+from services.core.listing_position import Position, position_of
+from services.core.listing_sql import page
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from tests.world import World
