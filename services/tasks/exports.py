@@ -14,6 +14,7 @@ from services.core.actor import Actor
 from services.core.errors import Invalid
 from services.core.listing import Listing
 from services.core.listing_grammar import Query, read
+from services.core.listing_position import position_of
 from services.core.permissions import Capability
 from services.files.rules import Kind
 from services.identity import key_queries
@@ -78,7 +79,7 @@ async def run(work: Work) -> Made:
                 uow,
                 query,
                 limit=listing_sql.BATCH_ROWS,
-                at=listing_sql.position_of(query, at) if at is not None else None,
+                at=position_of(query, at) if at is not None else None,
             )
             await draft.append(listing_csv.lines(listing, found.rows))
             work.done += len(found.rows)
