@@ -268,6 +268,12 @@ def create_tables() -> None:
         sa.Column("first_token_ms", sa.Integer(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("cost", sa.Numeric(precision=30, scale=12), nullable=True),
+        sa.Column(
+            "cost_order",
+            sa.BigInteger(),
+            sa.Computed("least(trunc(cost * 1000000000000), 9223372036854775807)::bigint", persisted=True),
+            nullable=True,
+        ),
         sa.Column("currency", sa.String(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("trace_id", sa.String(), nullable=False),
@@ -287,7 +293,10 @@ def create_tables() -> None:
         unique=False,
     )
     op.create_index(
-        "ix_request_organization_id_cost", "request", ["organization_id", "cost", "id"], unique=False
+        "ix_request_organization_id_cost_order",
+        "request",
+        ["organization_id", "cost_order", "id"],
+        unique=False,
     )
     op.create_index(
         "ix_request_organization_id_started_at",
@@ -642,7 +651,7 @@ def drop_tables() -> None:
     op.drop_table("test_clock")
     op.drop_table("subscriber_cursor")
     op.drop_index("ix_request_organization_id_started_at", table_name="request")
-    op.drop_index("ix_request_organization_id_cost", table_name="request")
+    op.drop_index("ix_request_organization_id_cost_order", table_name="request")
     op.drop_index("ix_request_organization_id_latency_ms", table_name="request")
     op.drop_index("ix_request_organization_id_key_id", table_name="request")
     op.drop_table("request")

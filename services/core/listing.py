@@ -102,6 +102,9 @@ class Column:
     made by `fold` from what is looked for; without it texts are compared as they are and searched without regard to
     case. STARTS_WITH is for texts with the collation "C".
 
+    `ordered_by` is a stored integer with the order of a DECIMAL, which no index can begin in the middle of (see
+    models/gateway.py).
+
     `conditions` say in SQL what an operator means where it is not the usual thing: `{value}` is what was given,
     `{folded}` the same through `fold`, `{like}` that with the wildcards of LIKE escaped.
 
@@ -120,6 +123,7 @@ class Column:
     currency: str = ""
     folded: str = ""
     fold: Callable[[str], str] = str
+    ordered_by: str = ""
     conditions: Mapping[Operator, str] = field(default_factory=dict[Operator, str])
     needs: Capability | None = None
     shown: bool = True
@@ -136,7 +140,12 @@ class Column:
     @property
     def sorted_by(self) -> str:
         """The SQL whose order is the column's."""
-        return self.folded or self.sql
+        return self.ordered_by or self.folded or self.sql
+
+    @property
+    def sorted_kind(self) -> Kind:
+        """What `sorted_by` holds."""
+        return Kind.INTEGER if self.ordered_by else self.kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def position_of(query: Query[R], text: str) -> Position:
         raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         value, key, before = orjson.loads(raw)
         return Position(
-            None if value is None else _read(query.sort.kind, value),
+            None if value is None else _read(query.sort.sorted_kind, value),
             _read(query.listing.column(query.listing.key).kind, key),
             before=before == 1,
         )

@@ -198,7 +198,7 @@ def _behind(query: Query[R], at: Position) -> _Segment:
     if sort is key:
         return _Segment(f"{key.sql} {_onward(query, at)} :listing_at_key", {"listing_at_key": at.key})
     values = {"listing_at": at.value, "listing_at_key": at.key}
-    places = f"(cast(:listing_at as {_TYPES[sort.kind]}), cast(:listing_at_key as {_TYPES[key.kind]}))"
+    places = f"(cast(:listing_at as {_TYPES[sort.sorted_kind]}), cast(:listing_at_key as {_TYPES[key.kind]}))"
     return _Segment(f"({sort.sorted_by}, {key.sql}) {_onward(query, at)} {places}", values)
 
 

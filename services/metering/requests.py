@@ -100,6 +100,7 @@ REQUESTS = Listing(
             Kind.DECIMAL,
             nullable=True,
             sortable=True,
+            ordered_by="r.cost_order",
             operators=_WITHIN,
             currency="currency",
             needs=Capability.COST_READ,
