@@ -52,7 +52,7 @@ async def sign_up(
     """
     address = rules.parse_email(email)
     name = rules.clean_text(name, field="name", what="The name")
-    rules.require_good_password(password, email=address, name=name)
+    rules.require_hashable(password)
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
         await throttle.count(
             uow,
@@ -62,6 +62,7 @@ async def sign_up(
             ],
         )
 
+    rules.require_good_password(password, email=address, name=name)  # not for nothing, so it is counted first
     password_hash = await passwords.hashed(password)
 
     async with crossing(Reason.SIGN_IN, actor=system().at(client.address), clock=clock) as uow:

@@ -56,6 +56,15 @@ async def test_a_confirmed_address_opens_the_door(people: People) -> None:
     assert await people.events() == ["account.signed_up", "account.confirmed", "session.started"]
 
 
+async def test_an_attempt_counts_before_its_password_is_judged(people: People) -> None:
+    for _ in range(SIGN_UP.free):
+        with pytest.raises(Invalid) as refused:
+            await sign_up(people, password="password123")
+        assert refused.value.error_code == "password_too_common"
+    with pytest.raises(RateLimited):
+        await sign_up(people, password="password123")
+
+
 async def test_following_the_link_again_is_harmless(people: People) -> None:
     await sign_up(people)
     token = await mailed_token(people)
