@@ -73,7 +73,7 @@ class SessionStarted(DomainEvent):
 class SessionEnded(DomainEvent):
     type: ClassVar[str] = "session.ended"
     account_id: str
-    reason: str  # signed_out, ended_by_owner, password_changed, membership_changed
+    reason: str  # signed_out, ended_by_owner, password_changed, two_step_enabled, membership_changed
 
 
 class SessionSwitched(DomainEvent):

@@ -142,6 +142,27 @@ async def test_signing_in_takes_a_code_and_takes_none_twice(enrolled: Owner) -> 
     assert sorted(await enrolled.outcomes()) == ["signed_in"] * 3 + ["wrong_code"] * 2
 
 
+async def test_turning_it_on_ends_what_the_password_alone_has_opened(enrolled: Owner) -> None:
+    """Else a thief who knows the password, and has shown it, could turn it off again at once."""
+    waiting, enrolled_by = await enrolled.asked(), enrolled.session
+    await enrolled.do(authenticators.disable)
+    thief, racing = [await enrolled.people.sign_in(client=ELSEWHERE) for _ in range(2)]
+
+    _, proved = await asyncio.gather(
+        enrolled.enrol(),
+        proving.prove(racing.token, password=PASSWORD, client=ELSEWHERE, clock=enrolled.clock),
+        return_exceptions=True,
+    )
+
+    tokens = [thief.token, racing.token] + (
+        [proved.session.token] if isinstance(proved, proving.Proved) else []
+    )
+    for token in tokens:
+        assert await queries.actor_for_token(token, clock=enrolled.clock) is None
+    assert await queries.actor_for_token(enrolled_by.token, clock=enrolled.clock)
+    assert await refused(enrolled.answer(waiting, enrolled.code())) == "challenge_ended"
+
+
 async def test_one_code_sent_twice_at_once_opens_one_session(enrolled: Owner) -> None:
     challenges, code = [await enrolled.asked() for _ in range(3)], enrolled.code()
     answers = await asyncio.gather(
