@@ -149,6 +149,16 @@ async def test_each_end_of_an_invitation_has_its_own_words(api: Api, acme: Organ
     assert (await owner.delete(f"organization/members/{gone}")).status_code == 204
     problem(await look(fourth), 409, "invitation_revoked")
 
+    # Sent again, it is the invitation of whoever sends it.
+    (row,) = (await owner.get("organization/invitations")).json()["data"]
+    await later(invitations.RESENT_EVERY, row["id"])
+    assert (await owner.post(f"organization/invitations/{row['id']}/resend")).status_code == 200
+    fifth, _ = await mailed_tokens("cleo@example.com")
+    shown = await look(fifth)
+    assert shown.status_code == 200, shown.text
+    (newest,) = (await owner.get("organization/invitations")).json()["data"]
+    assert newest["invited_by"] == (await owner.get("me")).json()["account"]["id"] != gone
+
 
 @pytest.mark.parametrize(
     ("email", "code"),
