@@ -71,7 +71,7 @@ async def request_reset(*, email: str, client: Client, clock: Clock | None = Non
                 throttle.Subject(throttle.SIGN_UP_NETWORK, client.network),
             ],
         )
-        mailed = await throttle.admits(uow, throttle.Subject(throttle.MAILS, address.key))
+        mailed = await throttle.admits(uow, throttle.Subject(throttle.RESET_MAILS, address.key))
         found = await uow.execute(
             "select id, email, name from account where email_key = :key and verified_at is not null",
             key=address.key,

@@ -24,6 +24,7 @@ from services.identity import (
     queries,
     sessions,
     sign_ins,
+    throttle,
     totp,
 )
 from services.identity.proof import ProofNeeded
@@ -313,6 +314,14 @@ async def test_a_mailed_link_sets_a_password_once_and_does_not_pass_by_the_code(
     assert isinstance(asked, CodeNeeded)
     assert await enrolled.answer(asked.challenge, enrolled.code())
     assert await enrolled.people.rows("select from mail_token where email <> ''") == []
+
+
+async def test_signing_up_with_an_address_keeps_nobody_from_a_new_password(owner: Owner) -> None:
+    async with crossing(Reason.MAIL, clock=owner.clock) as uow:
+        while await throttle.admits(uow, throttle.Subject(throttle.MAILS, "ana@example.com")):
+            pass
+    await own_account.request_reset(email="ana@example.com", client=HOME, clock=owner.clock)
+    await reset(owner, await mailed_link(owner))
 
 
 async def test_an_old_link_and_one_of_another_purpose_set_nothing(owner: Owner) -> None:
