@@ -21,6 +21,7 @@ from services.identity.events import (
     AuthenticatorDisabled,
     AuthenticatorEnabled,
     RecoveryCodesMade,
+    RecoveryCodesReplaced,
     RecoveryCodeUsed,
 )
 from services.identity.policies import account_of
@@ -121,7 +122,8 @@ async def confirm(uow: UnitOfWork, code: str) -> list[str]:
     row.last_step, row.confirmed_at = step, uow.wall_now
     uow.record(AuthenticatorEnabled(aggregate_id=account_id, organization_id=None))
     await own_sessions.end_all(uow, account_id, reason="two_step_enabled", but=uow.actor.session_id)
-    return await _new_recovery_codes(uow, row.account_id)
+    uow.record(RecoveryCodesMade(aggregate_id=account_id, organization_id=None))
+    return await _new_recovery_codes(uow, account_id)
 
 
 async def disable(uow: UnitOfWork) -> None:
@@ -146,6 +148,7 @@ async def renew_recovery_codes(uow: UnitOfWork) -> list[str]:
             next_step="Turn it on first.",
             code="two_step_off",
         )
+    uow.record(RecoveryCodesReplaced(aggregate_id=row.account_id, organization_id=None))
     return await _new_recovery_codes(uow, row.account_id)
 
 
@@ -204,7 +207,6 @@ async def _new_recovery_codes(uow: UnitOfWork, account_id: str) -> list[str]:
                 created_at=uow.wall_now,
             )
         )
-    uow.record(RecoveryCodesMade(aggregate_id=account_id, organization_id=None))
     return codes
 
 

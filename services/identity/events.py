@@ -55,7 +55,15 @@ class AuthenticatorDisabled(DomainEvent):
 
 
 class RecoveryCodesMade(DomainEvent):
+    """The first ones, as two-step verification was turned on."""
+
     type: ClassVar[str] = "recovery_codes.made"
+
+
+class RecoveryCodesReplaced(DomainEvent):
+    """Others were made in place of those before, which work no more."""
+
+    type: ClassVar[str] = "recovery_codes.replaced"
 
 
 class RecoveryCodeUsed(DomainEvent):

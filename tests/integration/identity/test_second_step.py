@@ -31,6 +31,7 @@ from services.identity.proof import ProofNeeded
 from services.identity.rules import CHALLENGE_VALID, PROOF_VALID, RESET_VALID
 from services.identity.sessions import CodeNeeded, OpenedSession
 from services.identity.throttle import CODE_ACCOUNT, CODE_STRANGER
+from services.notify.account_texts import NOTICES
 from tests.integration.identity.conftest import ELSEWHERE, HOME, PASSWORD, People
 
 T = TypeVar("T")
@@ -209,6 +210,12 @@ async def test_a_recovery_code_opens_once_however_it_is_typed(enrolled: Owner) -
     renewed = await enrolled.do(authenticators.renew_recovery_codes)
     assert await refused(enrolled.answer(await enrolled.asked(), enrolled.recovery_codes[0])) == "wrong_code"
     await enrolled.answer(await enrolled.asked(), renewed[0])
+    told = [event for event in await enrolled.people.events() if event.startswith("recovery_codes.")]
+    assert [event for event in told if event in NOTICES] == [
+        "recovery_codes.used",
+        "recovery_codes.replaced",
+        "recovery_codes.used",
+    ]
 
 
 async def test_guessing_codes_is_slowed_down_and_never_locks_the_owner_out(enrolled: Owner) -> None:
