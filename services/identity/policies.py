@@ -170,6 +170,17 @@ def leading_roles(kind: str) -> frozenset[Role]:
     return frozenset({Role.OWNER} | operators)
 
 
+def roles_in_place_of(role: str, *, kind: str) -> frozenset[Role]:
+    """The roles of which somebody else must have one before a `role` can go; empty for roles that can always go.
+
+    An owner of an operator organisation cannot make operators, so only an operator stands in for the last one.
+    """
+    leading = leading_roles(kind)
+    if role not in leading:
+        return frozenset()
+    return frozenset({Role.OPERATOR}) if role == Role.OPERATOR else leading
+
+
 def fitting_role(role: str, *, kind: str) -> Role:
     """The role of that name, if members of such an organisation can have it. Raises Invalid."""
     if role not in set(Role):
