@@ -133,7 +133,7 @@ class ProjectRow:
     created_at: datetime
     created_by_name: str
     archived_at: datetime | None
-    active_keys: int
+    active_keys: int | None  # None for whoever may not see keys
     version: int
 
 
@@ -162,6 +162,7 @@ PROJECTS = Listing(
             "(select count(*) from api_key k where k.project_id = p.id and k.organization_id = p.organization_id"
             " and k.revoked_at is null and (k.expires_at is null or k.expires_at > :now))",
             Kind.INTEGER,
+            needs=Capability.KEYS_READ,
         ),
         Column("version", "p.version", Kind.INTEGER, exported=False),
     ),

@@ -104,7 +104,7 @@ class MembersState(FilteredState, rx.State):
             "role": row.role,
             "joined_at": instant_text(row.joined_at),
             "last_seen_at": instant_text(row.last_seen_at),
-            "two_step": "on" if row.two_step else "off",
+            "two_step": "" if row.two_step is None else "on" if row.two_step else "off",
             "status": "suspended" if row.suspended_at else "active",
             "active_keys": row.active_keys,
             "version": row.version,

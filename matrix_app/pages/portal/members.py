@@ -53,8 +53,8 @@ MEMBERS = Table(
         Column("email", "members.email"),
         Column("role", "members.role", draw=lambda row: rx.fragment(role_word(row["role"]))),
         Column("status", "members.status", kind="badge", statuses=STATUSES),
-        Column("two_step", "members.two_step", kind="badge", statuses=TWO_STEP),
-        Column("last_seen_at", "members.last_seen", draw=_last_seen),
+        Column("two_step", "members.two_step", kind="badge", statuses=TWO_STEP, shown=MAY_WRITE),
+        Column("last_seen_at", "members.last_seen", draw=_last_seen, shown=MAY_WRITE),
         Column("joined_at", "members.joined", kind="date"),
     ),
 )

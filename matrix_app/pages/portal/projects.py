@@ -44,7 +44,12 @@ PROJECTS = Table(
         Column("name", "projects.name", kind="link", href="usage", row_header=True),
         Column("description", "projects.description"),
         Column("status", "projects.status", kind="badge", statuses=STATUSES),
-        Column("active_keys", "projects.keys", kind="number"),
+        Column(
+            "active_keys",
+            "projects.keys",
+            kind="number",
+            shown=SessionState.capabilities.contains(Capability.KEYS_READ.value),
+        ),
         Column("created_at", "projects.created", kind="date"),
     ),
 )
