@@ -18,7 +18,7 @@ from services.core.ids import new_id, new_secret
 from services.core.listing import Column, Kind, Listing
 from services.core.permissions import ROLE_CAPABILITIES, Capability
 from services.core.work import UnitOfWork
-from services.identity import members, policies, rules
+from services.identity import policies, rules
 from services.identity.events import InvitationCreated, InvitationResent, InvitationRevoked
 from services.identity.proof import require_recent_proof
 
@@ -38,7 +38,7 @@ async def invite(uow: UnitOfWork, *, email: str, role: str) -> Invitation:
     """
     account_id = _inviting_account(uow)
     address = rules.parse_email(email)
-    kind = await members.hold_organization(uow)
+    kind = await policies.hold_organization(uow)
     wanted = policies.fitting_role(role, kind=kind)
     _require_may_let_in(uow, wanted, kind)
     await _require_stranger(uow, address)
@@ -70,7 +70,7 @@ async def resend(uow: UnitOfWork, invitation_id: str) -> Invitation:
     Raises Conflict for an invitation that has ended or was mailed too often, RateLimited, Forbidden, NotFound.
     """
     account_id = _inviting_account(uow)
-    kind = await members.hold_organization(uow)  # before any invitation, as `invite` does
+    kind = await policies.hold_organization(uow)  # before any invitation, as `invite` does
     row = await policies.invitation_for(uow, invitation_id, Capability.MEMBERS_WRITE)
     _require_may_let_in(uow, Role(row.role), kind)
     _require_open(row)

@@ -124,7 +124,7 @@ async def leave(uow: UnitOfWork, *, named: str) -> None:
     if account_id is None:
         raise Forbidden("A key is no member and cannot leave.", next_step="Sign in in the browser.")
     require_recent_proof(uow)
-    kind = await hold_organization(uow)
+    kind = await policies.hold_organization(uow)
     name = await uow.execute("select name from organization where id = :id", id=uow.organization_id)
     if named.strip() != name.scalar_one():
         raise Invalid(
@@ -145,16 +145,8 @@ async def leave(uow: UnitOfWork, *, named: str) -> None:
 async def _held(uow: UnitOfWork, account_id: str) -> tuple[str, Membership]:
     """The organisation's kind and one of its memberships, both locked, in this order everywhere."""
     uow.actor.require(Capability.MEMBERS_WRITE)
-    kind = await hold_organization(uow)
+    kind = await policies.hold_organization(uow)
     return kind, await policies.member_for(uow, account_id, Capability.MEMBERS_WRITE)
-
-
-async def hold_organization(uow: UnitOfWork) -> str:
-    """The kind of the actor's organisation, whose people nobody else changes until this work is done."""
-    found = await uow.execute(
-        "select kind from organization where id = :id for no key update", id=uow.organization_id
-    )
-    return found.scalar_one()
 
 
 def _require_may_change(uow: UnitOfWork, row: Membership, kind: str) -> None:
