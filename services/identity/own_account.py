@@ -19,7 +19,7 @@ from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id, new_secret
 from services.core.work import UnitOfWork
 from services.identity import challenges, own_sessions, passwords, policies, proving, rules, throttle
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.events import AccountPasswordChanged, AccountPasswordResetRequested, AccountRenamed
 from services.identity.policies import account_of
 from services.identity.proof import require_recent_proof

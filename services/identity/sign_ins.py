@@ -13,7 +13,7 @@ from typing import Literal
 from services.core.ids import new_id
 from services.core.work import UnitOfWork
 from services.identity import rules
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.policies import account_of
 
 Failure = Literal["wrong_password", "wrong_code"]
@@ -48,7 +48,9 @@ async def note_attempt(uow: UnitOfWork, email_key: str, *, client: Client, failu
     return noted
 
 
-async def correct(uow: UnitOfWork, noted: str, outcome: Outcome, *, session_id: str | None = None) -> None:
+async def correct(
+    uow: UnitOfWork, noted: str, outcome: Outcome | Failure, *, session_id: str | None = None
+) -> None:
     """Say how a noted attempt ended after all."""
     await uow.execute(
         "update sign_in set outcome = :outcome, session_id = :session_id where id = :id",

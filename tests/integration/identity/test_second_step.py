@@ -255,6 +255,8 @@ async def test_turning_it_off_takes_a_proof_and_ends_the_recovery_codes(enrolled
     assert await refused(prove(PASSWORD)) == "code_needed"
     assert await refused(prove(PASSWORD, "000000")) == "wrong_code"
     enrolled.session = (await prove(PASSWORD, enrolled.code())).session
+    noted = ["password_only", "signed_in", "wrong_code", "wrong_password"]  # and not the proof that was right
+    assert sorted(await enrolled.outcomes()) == noted
     assert await queries.actor_for_token(token, clock=enrolled.clock) is None  # the old token ended
     assert await refused(prove(PASSWORD, enrolled.recovery_codes[0])) == "session_ended"
 
