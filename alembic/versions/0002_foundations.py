@@ -369,6 +369,8 @@ def downgrade() -> None:
     op.drop_column("api_key", "service_account_id")
     op.drop_column("api_key", "project_id")
     op.drop_column("account", "password_changed_at")
+    op.drop_column("mail", "unsubscribe")
+    op.drop_column("mail", "html")
     op.drop_index("ix_task_organization_id", table_name="task")
     op.drop_index(
         "ix_task_due", table_name="task", postgresql_where=sa.text("state in ('waiting','running')")
