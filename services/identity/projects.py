@@ -170,12 +170,10 @@ PROJECTS = Listing(
 ACTIVE = ("status", "active")
 
 
-async def projects(
-    uow: UnitOfWork, *, include_archived: bool = True, limit: int = PROJECTS_MAX
-) -> list[ProjectRow]:
-    """The organisation's projects by name. Needs projects.read."""
-    query = listing_grammar.read(PROJECTS, [] if include_archived else [ACTIVE])
-    return list((await listing_sql.page(uow, query, limit=limit)).rows)
+async def active_projects(uow: UnitOfWork) -> list[ProjectRow]:
+    """The organisation's projects that are not archived, by name. Needs projects.read."""
+    query = listing_grammar.read(PROJECTS, [ACTIVE])
+    return list((await listing_sql.page(uow, query, limit=PROJECTS_MAX)).rows)
 
 
 async def project(uow: UnitOfWork, project_id: str) -> ProjectRow:

@@ -158,9 +158,27 @@ MEMBERS = Listing(
         Column("account_id", "m.account_id", Kind.ID, filterable=True),
         Column("email", "a.email", sortable=True, filterable=True),
         Column("name", "a.name", filterable=True),
+        Column(
+            "search",
+            operators=(Operator.EQ,),
+            conditions={
+                Operator.EQ: "lower(a.name) like '%' || lower({like}) || '%'"
+                " or lower(a.email) like '%' || lower({like}) || '%'"
+            },
+            shown=False,
+            text="A part of the name or of the address",
+        ),
         Column("role", "m.role", Kind.ENUM, values=tuple(Role), filterable=True),
         Column("joined_at", "m.created_at", Kind.INSTANT, sortable=True, filterable=True),
         Column("suspended_at", "m.suspended_at", Kind.INSTANT, nullable=True, filterable=True),
+        Column(
+            "status",
+            "case when m.suspended_at is null then 'active' else 'suspended' end",
+            Kind.ENUM,
+            values=("active", "suspended"),
+            operators=(Operator.EQ,),
+            shown=False,
+        ),
         Column(
             "last_seen_at",
             "(select max(s.last_seen_at) from session s"
