@@ -178,10 +178,10 @@ async def active_projects(uow: UnitOfWork) -> list[ProjectRow]:
 
 async def project(uow: UnitOfWork, project_id: str) -> ProjectRow:
     """One project. Raises NotFound, also for another organisation's."""
-    found = await listing_sql.page(uow, listing_grammar.read(PROJECTS, [("id", project_id)]), limit=1)
-    if not found.rows:
+    row = await listing_sql.find(uow, PROJECTS, project_id)
+    if row is None:
         raise not_found("project", project_id)
-    return found.rows[0]
+    return row
 
 
 def _description(text: str) -> str:

@@ -13,6 +13,7 @@ from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.database import Database
 from services.core.errors import StaleVersion, not_found
+from services.core.ids import is_id
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -213,11 +214,13 @@ async def members(uow: UnitOfWork, *, limit: int = 50) -> list[Member]:
 
 async def member(uow: UnitOfWork, account_id: str) -> Member:
     """One of the organisation's people. Raises NotFound, also for people of others."""
-    query = listing_grammar.read(MEMBERS, [("account_id", account_id)])
-    found = await listing_sql.page(uow, query, limit=1)
-    if not found.rows:
+    uow.actor.require(Capability.MEMBERS_READ)
+    if not is_id(account_id, "acc"):
         raise not_found("member", account_id)
-    return found.rows[0]
+    found = await listing_sql.select(uow, MEMBERS, ("account_id", account_id), limit=1)
+    if not found:
+        raise not_found("member", account_id)
+    return found[0]
 
 
 async def changed_meanwhile(uow: UnitOfWork, row_id: str, event_type: str, *, what: str) -> StaleVersion:
