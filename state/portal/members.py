@@ -18,6 +18,7 @@ from state.listed import ListedState
 
 ACTS = {"role", "suspend", "resume", "remove"}
 INVITATION_ACTS = {"resend", "revoke"}
+TWO_STEP: dict[bool | None, str] = {True: "true", False: "false"}  # as the address says it
 
 
 class MembersState(ListedState, rx.State):
@@ -76,7 +77,7 @@ class MembersState(ListedState, rx.State):
             "role": row.role,
             "joined_at": instant_text(row.joined_at),
             "last_seen_at": instant_text(row.last_seen_at),
-            "two_step": "true" if row.two_step else "false",
+            "two_step": TWO_STEP.get(row.two_step, ""),
             "status": "suspended" if row.suspended_at else "active",
             "active_keys": row.active_keys,
             "version": row.version,
