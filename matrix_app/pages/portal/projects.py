@@ -25,7 +25,7 @@ from components.tables.listed import table_of
 from components.tables.table import Column
 from components.texts import plural, t
 from matrix_app.pages import endpoints, lists
-from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.frame import MAY_SEE_KEYS, in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from services.identity import projects as identity
@@ -44,7 +44,7 @@ PROJECTS = table_of(
     Column("name", "projects.name", kind="link", href="usage", row_header=True),
     "description",
     Column("status", "projects.status", kind="badge", statuses=STATUSES),
-    Column("active_keys", "projects.keys", kind="number"),
+    Column("active_keys", "projects.keys", kind="number", shown=MAY_SEE_KEYS),
     Column("created_at", "projects.created", kind="date"),
     texts="projects",
 )
