@@ -131,9 +131,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_sign_in_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in")),
     )
-    op.create_index(
-        "ix_sign_in_account_id", "sign_in", ["account_id", sa.text("at desc"), "id"], unique=False
-    )
+    op.create_index("ix_sign_in_account_id", "sign_in", ["account_id", "at", "id"], unique=False)
     op.create_table(
         "sign_in_challenge",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
