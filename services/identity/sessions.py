@@ -81,11 +81,7 @@ async def sign_in(
 
     right = await passwords.matches(password, account.password_hash if account else None)
     if account is None or not right:
-        raise Unauthenticated(
-            "The address or the password is wrong.",
-            next_step="Check both. If you have just signed up, follow the link in the mail first.",
-            code="wrong_credentials",
-        )
+        raise _wrong_credentials()
     renewed = await passwords.hashed(password) if passwords.is_outdated(account.password_hash) else None
     who = policies.person(account.id).at(client.address)
     async with crossing(Reason.SIGN_IN, actor=who, clock=clock) as uow:
@@ -211,6 +207,14 @@ async def require_unchanged(uow: UnitOfWork, account: Row[Any], *, renewed_hash:
     )
     if kept.rowcount != 1:
         raise _changed_meanwhile()
+
+
+def _wrong_credentials() -> Unauthenticated:
+    return Unauthenticated(
+        "The address or the password is wrong.",
+        next_step="Check both. If you have just signed up, follow the link in the mail first.",
+        code="wrong_credentials",
+    )
 
 
 def _changed_meanwhile() -> Unauthenticated:
