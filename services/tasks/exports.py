@@ -65,13 +65,13 @@ async def run(work: Work) -> Made:
     listing = LISTS[work.parameters["list"]]
     query = _query(listing, work.parameters["filters"])
     draft = work.draft()
-    if draft.is_lost or not work.checkpoint:
-        work.checkpoint, work.done = {}, 0
+    if draft.is_lost:
         draft.start_over()
+        work.checkpoint, work.done = draft.kept, 0
         async with work.step() as uow:
             work.total = (await listing_sql.count(uow, query)).rows
             await draft.append(listing_csv.header(listing, mark=True))
-            work.checkpoint = {"bytes": draft.bytes, "at": None}
+            work.checkpoint = {**draft.kept, "at": None}
     while "at" in work.checkpoint:
         async with work.step() as uow:
             at = work.checkpoint["at"]
@@ -84,7 +84,7 @@ async def run(work: Work) -> Made:
             await draft.append(listing_csv.lines(listing, found.rows))
             work.done += len(found.rows)
             work.total = max(work.total or 0, work.done)  # of many rows only about so many were counted
-            work.checkpoint = {"bytes": draft.bytes}
+            work.checkpoint = draft.kept
             if found.next is not None:
                 work.checkpoint["at"] = found.next.text
     file = await draft.arrived(name=f"{listing.name} {work.clock.now():%Y-%m-%d %H.%M}.csv", kind=Kind.CSV)

@@ -33,7 +33,7 @@ from services.tasks.events import TaskCancelled, TaskFailed, TaskFinished
 from services.tasks.kinds import KINDS
 from services.tasks.policies import due_task, held_task, life_of, live
 from services.tasks.rules import Overtaken, State
-from services.tasks.work import CancelAsked, Made, Work, draft_path
+from services.tasks.work import CancelAsked, Made, Work, remove_draft
 
 log = get_logger(__name__)
 
@@ -71,8 +71,9 @@ async def _take(where: FilePlaces, on: Database, clock: Clock) -> Work | str | N
         live(task, life)
         if life.state is State.RUNNING and actor is not None:
             return _work(task, actor, where, on, clock)
+        left = task.checkpoint
         await _ended(uow, task)
-    draft_path(where, task.id).unlink(missing_ok=True)
+    remove_draft(where, task.id, left)
     return task.id
 
 
@@ -207,8 +208,8 @@ async def _fail(work: Work, error: Exception, reference: str) -> str:
                 await _ended(uow, task)
     except Overtaken:
         return "overtaken"
-    if task.state != State.WAITING:
-        draft_path(work.places, task.id).unlink(missing_ok=True)
+    if task.state != State.WAITING or task.checkpoint.get("draft") != work.checkpoint.get("draft"):
+        remove_draft(work.places, task.id, work.checkpoint)
     return task.state
 
 
@@ -218,7 +219,8 @@ async def _cancel(work: Work) -> None:
             task = await held_task(uow, work.task_id, work.holder)
             live(task, rules.cancelled(life_of(task), work.holder, uow.wall_now))
             await _ended(uow, task)
-    draft_path(work.places, work.task_id).unlink(missing_ok=True)
+        # Its own and nothing else: the task may be tried again already, and another be at a new one.
+        remove_draft(work.places, work.task_id, work.checkpoint)
 
 
 async def _release(work: Work) -> None:

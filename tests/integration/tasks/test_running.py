@@ -177,7 +177,7 @@ async def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(
     await desk.assert_exported(task_id)
 
 
-async def _die(desk: Desk, death: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def _die(desk: Desk, death: str, monkeypatch: pytest.MonkeyPatch, *, machine: str = "incoming") -> None:
     """Work as far as `death`, which writes half of what it was about to write."""
     store = FaultyStore(desk.folder / "files")
     if death == "before the store":
@@ -198,10 +198,32 @@ async def _die(desk: Desk, death: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(Draft, "append", append)
     with pytest.raises(Killed):
-        await desk.work(desk.places(store))
+        await desk.work(desk.places(store, machine=machine))
     monkeypatch.setattr(listing_sql, "BATCH_ROWS", STEP_KEYS)
     if death.startswith("append"):
         monkeypatch.setattr(Draft, "append", whole)
+
+
+async def test_what_a_machine_wrote_before_another_began_anew_is_not_gone_on_with(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await desk.ask()
+    await _die(desk, "append 4", monkeypatch)
+    async with unit_of_work(desk.actor, clock=FixedClock(desk.clock.at + timedelta(minutes=1))) as uow:
+        await keys.create_key(uow, name="later")
+    desk.clock.at += rules.LEASE
+    await _die(desk, "append 3", monkeypatch, machine="elsewhere")  # shorter than what the first one left
+    desk.clock.at += rules.LEASE
+    assert await desk.work()
+
+    task = await desk.seen(task_id)
+    rows = list(csv.DictReader(io.StringIO(await desk.content(task.file_id))))
+    assert [row["name"] for row in rows] == ["later", "'=2+5", *(f"key {n}" for n in range(KEYS - 1, 0, -1))]
+    for path in desk.files():
+        os.utime(path, (0, 0))
+    await sweep(desk.places(machine="elsewhere"), clock=desk.clock)
+    await sweep(desk.places(), clock=desk.clock)
+    assert [path.name for path in desk.files()] == [task.file_id]
 
 
 async def test_who_was_overtaken_changes_nothing_any_more(desk: Desk) -> None:
