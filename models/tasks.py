@@ -27,6 +27,13 @@ class StoredFile(Table, table=True):
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
         sa.Index("ix_stored_file_organization_id", "organization_id", "id"),
+        # How much an organisation has is added up from the index alone.
+        sa.Index(
+            "ix_stored_file_held",
+            "organization_id",
+            "size_bytes",
+            postgresql_where=sa.text("purged_at is null"),
+        ),
         sa.Index(
             "ix_stored_file_arriving",
             "created_at",

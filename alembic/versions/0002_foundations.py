@@ -272,6 +272,13 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stored_file")),
     )
     op.create_index("ix_stored_file_organization_id", "stored_file", ["organization_id", "id"], unique=False)
+    op.create_index(
+        "ix_stored_file_held",
+        "stored_file",
+        ["organization_id", "size_bytes"],
+        unique=False,
+        postgresql_where=sa.text("purged_at is null"),
+    )
     for name, column, condition in STORED_FILE_SWEEPS:
         op.create_index(name, "stored_file", [column], unique=False, postgresql_where=sa.text(condition))
     op.create_table(

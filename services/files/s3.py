@@ -23,6 +23,7 @@ from services.core.outgoing import inside_session
 from services.files.rules import PIECE_BYTES, ContentMissing
 from services.files.signing import NOTHING_SHA256, Credentials, signed_headers
 
+PUT_BYTES_MAX = 5 * 1024**3  # what S3 takes in one request; PURPOSES stay below
 TRIES_MAX = 4
 PAUSE_S = 0.2  # doubled each time
 _TIMEOUT = ClientTimeout(total=None, connect=10, sock_connect=10, sock_read=60)

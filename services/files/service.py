@@ -21,12 +21,16 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.ids import new_id
 from services.core.permissions import Capability
+from services.core.settings import settings
 from services.core.work import UnitOfWork
 from services.files import content, links, policies
 from services.files.events import FileDeleted, FileLinked, FileStored
 from services.files.rules import (
+    HELD_BYTES_MIN,
     LINK_VALID,
+    MB,
     PURPOSES,
+    FilesFull,
     FileTooLarge,
     Kind,
     Purpose,
@@ -78,14 +82,15 @@ async def _written(pieces: AsyncIterator[bytes], target: BinaryIO, purpose: Purp
     return size, digest.digest()
 
 
-def announce(
+async def announce(
     uow: UnitOfWork, arrived: Arrived, *, purpose: str, needs: tuple[Capability, ...] = ()
 ) -> StoredFile:
     """Write the row of a file whose content comes next, by `settle`. Needs files.write.
 
-    Who reads it needs `needs` as well.
+    Who reads it needs `needs` as well. Raises FilesFull.
     """
     uow.actor.require(Capability.FILES_WRITE)
+    await _require_room(uow, arrived.size_bytes)
     kept = PURPOSES[purpose].kept
     row = StoredFile(
         id=new_id("file"),
@@ -102,6 +107,22 @@ def announce(
     )
     uow.add(row)
     return row
+
+
+async def _require_room(uow: UnitOfWork, size_bytes: int) -> None:
+    """Counts what is announced, stored, or deleted and still on the disk, one at a time for each organisation."""
+    await uow.execute(
+        "select pg_advisory_xact_lock(hashtextextended(:key, 52))", key=f"files {uow.organization_id}"
+    )
+    found = await uow.execute(
+        "select coalesce(sum(greatest(size_bytes, :least)), 0)::bigint from stored_file"
+        " where organization_id = :organization_id and purged_at is null",
+        organization_id=uow.organization_id,
+        least=HELD_BYTES_MIN,
+    )
+    held_bytes, bytes_max = found.scalar_one(), settings().organization_files_mb * MB
+    if held_bytes + max(size_bytes, HELD_BYTES_MIN) > bytes_max:
+        raise FilesFull(held_bytes=held_bytes, bytes_max=bytes_max)
 
 
 async def settle(uow: UnitOfWork, file_id: str) -> None:

@@ -160,7 +160,7 @@ async def _announced(work: Work, made: Made, file: Arrived) -> str:
     if _MADE in work.checkpoint:
         return work.checkpoint[_MADE]["file_id"]
     async with work.step() as uow:
-        row = files.announce(uow, file, purpose=made.purpose, needs=made.needs)
+        row = await files.announce(uow, file, purpose=made.purpose, needs=made.needs)
         work.checkpoint[_MADE] = {
             "file_id": row.id,
             "result": made.result,

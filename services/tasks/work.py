@@ -22,7 +22,7 @@ from services.core.ids import new_secret
 from services.core.permissions import Capability
 from services.core.wakeups import TASKS_CHANGED
 from services.core.work import UnitOfWork, unit_of_work
-from services.files.rules import PIECE_BYTES, Kind, shown_name
+from services.files.rules import PIECE_BYTES, PURPOSES, FileTooLarge, Kind, shown_name
 from services.files.service import Arrived
 from services.files.stores import FilePlaces
 from services.tasks import rules
@@ -125,8 +125,13 @@ class Draft:
         self.path.touch(mode=0o600, exist_ok=False)
 
     async def append(self, text: str) -> None:
-        """Durable once this returns, so that the step which is committed next can count on it."""
+        """Durable once this returns, so that the step which is committed next can count on it.
+
+        Raises FileTooLarge for more than an export may have.
+        """
         content = text.encode()
+        if self.bytes + len(content) > PURPOSES["export"].bytes_max:
+            raise FileTooLarge(PURPOSES["export"])
         await asyncio.to_thread(_append, self.path, content)
         self.bytes += len(content)
 

@@ -110,7 +110,7 @@ async def upload_file(request: Request, who: Member, purpose: PurposeName, key: 
         repeat = repeat_of(request, key, f"{wanted.name}\n{arrived.name}\n".encode() + arrived.sha256)
 
         async def announce(uow: UnitOfWork) -> FileShown:
-            return FileShown.model_validate(service.announce(uow, arrived, purpose=wanted.name))
+            return FileShown.model_validate(await service.announce(uow, arrived, purpose=wanted.name))
 
         answer = await repeat.once(unit_of_work(who.actor), announce, owner=who.actor.organization_id or "")
         file_id = FileShown.model_validate_json(bytes(answer.body)).id

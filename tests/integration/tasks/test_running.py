@@ -7,7 +7,7 @@ import csv
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,11 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden, Invalid, NotFound
 from services.core.permissions import Capability
 from services.core.work import unit_of_work
+from services.files import service as files
 from services.files.retention import sweep
+from services.files.rules import MB, PURPOSES, Kind
 from services.files.s3 import StoreUnavailable
+from services.files.service import Arrived
 from services.files.stores import FilePlaces, FolderStore
 from services.identity import keys
 from services.tasks import queries, rules, running, service
@@ -287,6 +290,24 @@ async def test_a_task_ends_when_it_is_asked_to_and_leaves_nothing(desk: Desk) ->
         await desk.cancel(running_id)
     assert await desk.events("task.cancelled", "task.finished") == 3
     assert await desk.events("task.cancel_asked") == 1
+
+
+@pytest.mark.parametrize("limit", ["of a file", "of the organisation"])
+async def test_an_export_that_becomes_too_large_fails_for_good_and_leaves_nothing(
+    limit: str, desk: Desk, room_of_1_mb: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await desk.ask()
+    if limit == "of a file":
+        monkeypatch.setitem(PURPOSES, "export", replace(PURPOSES["export"], bytes_max=300))
+    else:
+        whole = Arrived(desk.folder / "whole", "a.csv", Kind.CSV, MB, bytes(32))
+        async with unit_of_work(desk.actor, clock=desk.clock) as uow:
+            await files.announce(uow, whole, purpose="import")
+    assert await desk.work()
+    task = await desk.seen(task_id)
+    assert task.state == State.FAILED
+    assert ("filters" if limit == "of a file" else "Delete files") in task.error
+    assert desk.files() == []
 
 
 async def test_a_store_that_is_away_is_waited_for(desk: Desk) -> None:
