@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from services.core.errors import InvalidFilter
@@ -23,7 +24,7 @@ SORT = "sort"
 CONDITIONS_MAX = 20
 VALUES_MAX = 100  # of one `in`
 VALUE_CHARACTERS_MAX = 254  # as long as an address may be
-_PARAMETERS_MAX = 200  # repeated ones among them
+PARAMETERS_MAX = 200  # repeated ones among them
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,12})?")
@@ -96,9 +97,13 @@ def read(listing: Listing[R], parameters: Iterable[tuple[str, str]]) -> Query[R]
 
 
 def understood(listing: Listing[R], parameters: Iterable[tuple[str, str]]) -> Query[R]:
-    """The part of `parameters` that asks for something; the rest, which anyone may have typed, is passed over."""
+    """The part of `parameters` that asks for something; the rest, which anyone may have typed, is passed over.
+
+    No more than PARAMETERS_MAX of those with a known name are looked at.
+    """
+    known = {SORT, *listing.filters}
     kept: list[tuple[str, str]] = []
-    for pair in parameters:
+    for pair in islice((pair for pair in parameters if pair[0] in known), PARAMETERS_MAX):
         try:
             read(listing, [*kept, pair])
         except InvalidFilter:
@@ -113,8 +118,8 @@ def _gathered(listing: Listing[R], parameters: Iterable[tuple[str, str]]) -> dic
         if name != SORT and name not in listing.filters:
             known = [SORT, *listing.filters]
             raise _refused(name, f"This list has no parameter {_shown(name)}", known, name)
-        if place >= _PARAMETERS_MAX:
-            raise InvalidFilter(f"A list takes at most {_PARAMETERS_MAX} parameters.", field=name)
+        if place >= PARAMETERS_MAX:
+            raise InvalidFilter(f"A list takes at most {PARAMETERS_MAX} parameters.", field=name)
         given.setdefault(name, []).append(text)
     for name, (column, operator) in listing.filters.items():
         # One name given several times asks for any of the values.
