@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ from services.files.rules import (
     Purpose,
     shown_name,
 )
+from services.files.stores import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,30 @@ async def settle(uow: UnitOfWork, file_id: str) -> None:
             size_bytes=row.size_bytes,
         )
     )
+
+
+@asynccontextmanager
+async def brought(
+    work: Callable[[], AbstractAsyncContextManager[UnitOfWork]], store: Store, file_id: str, arrived: Arrived
+) -> AsyncGenerator[UnitOfWork]:
+    """The content of an announced file in the store, and a unit of `work` to settle it in.
+
+    Raises NotFound when it was given up or deleted, also meanwhile; then its content is not left behind, where no sweep
+    would look for it any more.
+    """
+    async with work() as uow:
+        row = await policies.arriving_file(uow, file_id)
+    if row.stored_at is None:
+        await store.put(file_id, arrived.path, sha256=arrived.sha256)
+    try:
+        async with work() as uow:
+            yield uow
+    except Exception:
+        async with work() as uow:
+            has_ended = not await policies.is_expected(uow, file_id)
+        if has_ended:
+            await store.remove(file_id)
+        raise
 
 
 async def give_up(uow: UnitOfWork, file_id: str) -> None:

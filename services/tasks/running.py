@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -139,20 +140,29 @@ async def _beat(work: Work) -> None:
 
 async def _finish(work: Work, made: Made) -> None:
     """Bring the file into the store, if there is one, and say that it is done. May be cut off anywhere."""
-    file_id = None
-    if made.file is not None:
-        file_id = await _announced(work, made, made.file)
-        await work.places.store.put(file_id, made.file.path, sha256=made.file.sha256)
-    async with unit_of_work(work.actor, on=work.on, clock=work.clock) as uow:
-        task = await held_task(uow, work.task_id, work.holder)
-        if task.cancel_asked_at is not None:
-            raise CancelAsked
-        if file_id is not None:
-            await files.settle(uow, file_id)
-        live(task, rules.finished(life_of(task), work.holder, uow.wall_now))
-        task.result, task.file_id = made.result, file_id
-        task.total = task.done
-        await _ended(uow, task)
+
+    def again() -> AbstractAsyncContextManager[UnitOfWork]:
+        return unit_of_work(work.actor, on=work.on, clock=work.clock)
+
+    if made.file is None:
+        async with again() as uow:
+            await _done(uow, work, made, None)
+        return
+    file_id = await _announced(work, made, made.file)
+    async with files.brought(again, work.places.store, file_id, made.file) as uow:
+        await _done(uow, work, made, file_id)
+
+
+async def _done(uow: UnitOfWork, work: Work, made: Made, file_id: str | None) -> None:
+    task = await held_task(uow, work.task_id, work.holder)
+    if task.cancel_asked_at is not None:
+        raise CancelAsked
+    if file_id is not None:
+        await files.settle(uow, file_id)
+    live(task, rules.finished(life_of(task), work.holder, uow.wall_now))
+    task.result, task.file_id = made.result, file_id
+    task.total = task.done
+    await _ended(uow, task)
 
 
 async def _announced(work: Work, made: Made, file: Arrived) -> str:

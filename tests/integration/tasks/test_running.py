@@ -292,6 +292,20 @@ async def test_a_task_ends_when_it_is_asked_to_and_leaves_nothing(desk: Desk) ->
     assert await desk.events("task.cancel_asked") == 1
 
 
+async def test_what_was_given_up_while_it_went_to_the_store_is_not_left_there(desk: Desk) -> None:
+    task_id = await desk.ask()
+    slow = FaultyStore(desk.folder / "files", paused=asyncio.Event())
+    worker = asyncio.create_task(desk.work(desk.places(slow)))
+    await slow.reached.wait()
+    desk.clock.at += timedelta(days=2)
+    assert await sweep(desk.places(machine="elsewhere"), clock=desk.clock) == 1
+    assert slow.paused is not None
+    slow.paused.set()
+    await worker
+    assert (await desk.seen(task_id)).file_id is None
+    assert desk.files() == []
+
+
 @pytest.mark.parametrize("limit", ["of a file", "of the organisation"])
 async def test_an_export_that_becomes_too_large_fails_for_good_and_leaves_nothing(
     limit: str, desk: Desk, room_of_1_mb: None, monkeypatch: pytest.MonkeyPatch
