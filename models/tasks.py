@@ -42,6 +42,7 @@ class StoredFile(Table, table=True):
         sa.Index("ix_stored_file_expiring", "expires_at", postgresql_where=sa.text("deleted_at is null")),
         sa.Index(
             "ix_stored_file_to_purge",
+            sa.text("purge_tried_at nulls first"),
             "deleted_at",
             postgresql_where=sa.text("deleted_at is not null and purged_at is null"),
         ),
@@ -61,6 +62,7 @@ class StoredFile(Table, table=True):
     expires_at: datetime | None = instant(nullable=True)
     deleted_at: datetime | None = instant(nullable=True)
     purged_at: datetime | None = instant(nullable=True)
+    purge_tried_at: datetime | None = instant(nullable=True)  # its content would not go then
 
 
 class Task(Table, table=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden, NotFound
 from services.core.permissions import ROLE_CAPABILITIES, Capability
 from services.core.work import unit_of_work
-from services.files import queries, service
+from services.files import queries, retention, service
 from services.files.retention import sweep
 from services.files.rules import HELD_BYTES_MIN, MB, PURPOSES, ContentMissing, FilesFull, FileTooLarge, Kind
 from services.files.s3 import PUT_BYTES_MAX, Bucket, S3Store, StoreUnavailable
@@ -136,6 +137,31 @@ async def test_whatever_was_cut_off_is_found_by_its_row_and_swept(
         await owner.settle(file_id)
     assert [path.name for path in left_in(folder, tmp_path)] == [kept]
     assert await owner.listed() == [kept]
+
+
+async def test_content_that_cannot_be_removed_holds_up_nobody_elses(
+    owner: Owner, folder: FilePlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PURGED_PER_TURN_MAX", 1)
+    stuck, other = await owner.keep(folder), await owner.keep(folder, b"c,d\n")
+    place = tmp_path / "files" / stuck[-2:] / stuck
+    content = place.read_bytes()
+    place.unlink()
+    place.mkdir()  # which is no file to remove
+    for file_id in (stuck, other):
+        async with unit_of_work(owner.actor, clock=owner.clock) as uow:
+            await service.delete(uow, file_id)
+        owner.clock.at += timedelta(seconds=1)
+    old = folder.incoming / "old"
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
+
+    assert [await sweep(folder, clock=owner.clock) for _ in range(3)] == [0, 1, 0]
+    assert not old.exists()
+    place.rmdir()
+    place.write_bytes(content)
+    assert await sweep(folder, clock=owner.clock) == 1
+    assert left_in(folder, tmp_path) == []
 
 
 async def test_an_expired_file_is_gone_before_it_is_swept(owner: Owner, folder: FilePlaces) -> None:
