@@ -68,27 +68,44 @@ async def run(work: Work) -> Made:
     if draft.is_lost:
         draft.start_over()
         work.checkpoint, work.done = draft.kept, 0
-        async with work.step() as uow:
-            work.total = (await listing_sql.count(uow, query)).rows
+        work.total = await _about(work, query)
+        async with work.step():
             await draft.append(listing_csv.header(listing, mark=True))
             work.checkpoint = {**draft.kept, "at": None}
     while "at" in work.checkpoint:
-        async with work.step() as uow:
-            at = work.checkpoint["at"]
-            found = await listing_sql.page(
-                uow,
-                query,
-                limit=listing_sql.BATCH_ROWS,
-                at=position_of(query, at) if at is not None else None,
-            )
+        found = await _page(work, query)
+        async with work.step():
             await draft.append(listing_csv.lines(listing, found.rows))
             work.done += len(found.rows)
-            work.total = max(work.total or 0, work.done)  # of many rows only about so many were counted
+            if work.total is not None:
+                work.total = max(work.total, work.done)  # of many rows only about so many were counted
             work.checkpoint = draft.kept
             if found.next is not None:
                 work.checkpoint["at"] = found.next.text
     file = await draft.arrived(name=f"{listing.name} {work.clock.now():%Y-%m-%d %H.%M}.csv", kind=Kind.CSV)
     return Made({"list": listing.name, "rows": work.done}, file, needs=_needs(listing, work.actor))
+
+
+async def _about(work: Work, query: Query[Any]) -> int | None:
+    """How many rows there will be, or about; None when that takes too long to find out."""
+    try:
+        async with work.unit_of_work() as uow:
+            return (await listing_sql.count(uow, query)).rows
+    except listing_sql.ListTooSlow:
+        return None
+
+
+async def _page(work: Work, query: Query[Any]) -> listing_sql.RowsOfPage[Any]:
+    """What comes next. Nobody waits for it at a page, so it may take longer than there."""
+    at = work.checkpoint["at"]
+    async with work.unit_of_work() as uow:
+        return await listing_sql.page(
+            uow,
+            query,
+            limit=listing_sql.BATCH_ROWS,
+            at=position_of(query, at) if at is not None else None,
+            seconds=listing_sql.WRITE_OUT_S_MAX,
+        )
 
 
 def _needs(listing: Listing[Any], actor: Actor) -> tuple[Capability, ...]:

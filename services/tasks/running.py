@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from services.core.actor import Actor
 from services.core.clock import Clock, SystemClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database, database
-from services.core.errors import MatrixError, Unavailable
+from services.core.errors import Busy, MatrixError, Unavailable
 from services.core.events import DomainEvent
 from services.core.ids import new_secret
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.settings import settings
-from services.core.work import UnitOfWork, unit_of_work
+from services.core.work import UnitOfWork
 from services.files import service as files
 from services.files.rules import ContentMissing, Kind
 from services.files.service import Arrived
@@ -134,22 +133,19 @@ async def _beat(work: Work) -> None:
                 live(task, rules.held(life_of(task), work.holder, uow.wall_now))
         except Overtaken:
             return  # the next step will notice
-        except Unavailable as error:
+        except MatrixError as error:
             log.warning("task_lease_not_renewed", task_id=work.task_id, error=error.message)
 
 
 async def _finish(work: Work, made: Made) -> None:
     """Bring the file into the store, if there is one, and say that it is done. May be cut off anywhere."""
 
-    def again() -> AbstractAsyncContextManager[UnitOfWork]:
-        return unit_of_work(work.actor, on=work.on, clock=work.clock)
-
     if made.file is None:
-        async with again() as uow:
+        async with work.unit_of_work() as uow:
             await _done(uow, work, made, None)
         return
     file_id = await _announced(work, made, made.file)
-    async with files.brought(again, work.places.store, file_id, made.file) as uow:
+    async with files.brought(work.unit_of_work, work.places.store, file_id, made.file) as uow:
         await _done(uow, work, made, file_id)
 
 
@@ -204,7 +200,10 @@ async def _fail(work: Work, error: Exception, reference: str) -> str:
     """Write down that this try failed, and whether there will be another."""
     again, said = True, f"It failed for a reason we did not foresee (reference {reference})."
     if isinstance(error, MatrixError):
-        again, said = error.status >= 500, f"{error.message} {error.next_step}".strip()
+        again, said = (
+            error.status >= 500 or isinstance(error, Busy),
+            f"{error.message} {error.next_step}".strip(),
+        )
     log.error("task_failed", task_id=work.task_id, exc_info=error)
     try:
         async with crossing(Reason.TASKS, on=work.on, clock=work.clock) as uow:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,11 @@ class Work:
             task.done, task.total, task.checkpoint = self.done, self.total, dict(self.checkpoint)
             organization_id = uow.organization_id
             uow.after_commit(lambda: self.on.wakeups.poke(TASKS_CHANGED, organization_id))
+
+    def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Work in the asker's name beside the steps, such as reading what a step then writes down. It does not hold the
+        task, so it may take long: the lease is renewed meanwhile, and whoever asks the task to end need not wait."""
+        return unit_of_work(self.actor, on=self.on, clock=self.clock)
 
     def draft(self) -> Draft:
         """The file that the task makes, as far as the last step got with it. Checkpoints keep its `kept`."""

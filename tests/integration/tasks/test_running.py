@@ -20,7 +20,7 @@ from models.types import Role
 from services.core import listing_sql
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
-from services.core.errors import Forbidden, Invalid, NotFound
+from services.core.errors import Busy, Forbidden, Invalid, NotFound
 from services.core.permissions import Capability
 from services.core.work import unit_of_work
 from services.files import service as files
@@ -306,6 +306,29 @@ async def test_what_was_given_up_while_it_went_to_the_store_is_not_left_there(de
     assert desk.files() == []
 
 
+async def test_rows_that_take_long_to_count_are_written_out_uncounted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that somebody looks at is stopped soon; a file may take its time, and is ended without waiting for it."""
+    monkeypatch.setattr(listing_sql, "READ_S_MAX", 0.1)
+    task_id = await desk.ask(["status", "active"])
+    async with crossing(Reason.DEMO) as held:
+        await held.execute("lock table api_key in access exclusive mode")
+        worker = asyncio.create_task(desk.work())
+        while "at" not in (row := await _row(task_id)).checkpoint:
+            assert not worker.done(), await worker
+        assert row.total is None
+    assert await worker
+    await desk.assert_exported(task_id)
+
+
+async def _row(task_id: str) -> Any:
+    async with crossing(Reason.INVARIANTS) as uow:
+        return (
+            await uow.execute("select done, total, checkpoint from task where id = :id", id=task_id)
+        ).one()
+
+
 @pytest.mark.parametrize("limit", ["of a file", "of the organisation"])
 async def test_an_export_that_becomes_too_large_fails_for_good_and_leaves_nothing(
     limit: str, desk: Desk, room_of_1_mb: None, monkeypatch: pytest.MonkeyPatch
@@ -324,11 +347,12 @@ async def test_an_export_that_becomes_too_large_fails_for_good_and_leaves_nothin
     assert desk.files() == []
 
 
-async def test_a_store_that_is_away_is_waited_for(desk: Desk) -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable("is busy"), Busy("Two are busy.")])
+async def test_what_passes_is_waited_for(error: Exception, desk: Desk) -> None:
     task_id = await desk.ask()
 
     def away() -> None:
-        raise StoreUnavailable("is busy")
+        raise error
 
     await desk.work(desk.places(FaultyStore(desk.folder / "files", before=away)))
     task = await desk.seen(task_id)
