@@ -263,6 +263,28 @@ async def test_two_workers_never_have_one_task(desk: Desk) -> None:
     assert await desk.events("task.finished") == 4
 
 
+async def test_whoever_has_nothing_running_goes_first(desk: Desk, world: World) -> None:
+    first, second = await desk.ask(), await desk.ask()
+    slow = FaultyStore(desk.folder / "files", paused=asyncio.Event())
+    worker = asyncio.create_task(desk.work(desk.places(slow)))
+    await slow.reached.wait()
+    desk.clock.at += timedelta(seconds=1)
+    elsewhere = await world.organization()
+    asker = await world.account(member_of=elsewhere, role=Role.ADMIN)
+    other = Desk(world, elsewhere, asker, desk.folder, desk.clock)
+    third = await other.ask()
+
+    assert await desk.work()
+    assert (await other.seen(third)).state == State.DONE
+    waits = {(await desk.seen(task_id)).state for task_id in (first, second)}
+    assert waits == {State.RUNNING, State.WAITING}
+    assert slow.paused is not None
+    slow.paused.set()
+    await worker
+    assert await desk.work()
+    assert not await desk.work()
+
+
 async def test_a_task_ends_when_it_is_asked_to_and_leaves_nothing(desk: Desk) -> None:
     waiting = await desk.ask()
     assert (await desk.cancel(waiting)).state == State.CANCELLED
@@ -387,6 +409,8 @@ async def _role(desk: Desk, role: str) -> None:
 
 
 async def test_asked_twice_is_one_task_until_it_has_ended(desk: Desk) -> None:
+    ended = await desk.ask()
+    await desk.cancel(ended)
     first = await desk.ask(dedupe_key="keys")
     assert await desk.ask(dedupe_key="keys") == first
     await desk.work()
@@ -395,6 +419,8 @@ async def test_asked_twice_is_one_task_until_it_has_ended(desk: Desk) -> None:
         await desk.ask()
     with pytest.raises(service.TooManyTasks):
         await desk.ask()
+    with pytest.raises(service.TooManyTasks):
+        await desk.retry(ended)
 
 
 async def test_nobody_asks_for_what_they_may_not_see_or_sees_what_others_asked(
