@@ -13,7 +13,7 @@ from services.core import listing_csv, listing_sql
 from services.core.actor import Actor
 from services.core.errors import Invalid
 from services.core.listing import Listing
-from services.core.listing_grammar import Query, read
+from services.core.listing_grammar import CONDITIONS_MAX, Query, read
 from services.core.listing_position import position_of
 from services.core.permissions import Capability
 from services.files.rules import Kind
@@ -21,7 +21,7 @@ from services.identity import key_queries
 from services.metering import requests
 from services.tasks.work import Made, Work
 
-FILTERS_MAX = 20
+PARAMETERS_MAX = CONDITIONS_MAX + 1  # filters, and how it is sorted
 
 # Those of an organisation; what lists of staff show crosses tenants, and no task does.
 LISTS: dict[str, Listing[Any]] = {
@@ -45,8 +45,8 @@ def admit(actor: Actor, parameters: dict[str, Any]) -> dict[str, Any]:
     if listing.needs is not None:
         actor.require(listing.needs)
     filters = [[str(key), str(value)] for key, value in parameters.get("filters", ())]
-    if len(filters) > FILTERS_MAX:
-        raise Invalid(f"An export has {FILTERS_MAX} filters at most.", field="filters")
+    if len(filters) > PARAMETERS_MAX:
+        raise Invalid(f"An export has {CONDITIONS_MAX} filters at most.", field="filters")
     _query(listing, filters)
     return {"list": name, "filters": filters}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -20,7 +21,7 @@ from state.base import PageState, leave_for, page_event
 from state.format import instant_text
 
 ROWS_PER_PAGE = queries.LIVE_ROWS
-ADDRESS_CHARACTERS_MAX = 4_000
+EXPORT_ADDRESS_CHARACTERS_MAX = 64_000  # a page's own is shorter, but may be written out longer
 PAGE = "/portal/tasks"
 
 
@@ -76,9 +77,12 @@ class ExportState(PageState, rx.State):
         declared = exports.LISTS.get(listing)
         if declared is None:
             raise Invalid("This list cannot be exported.", next_step="Open the page from the menu again.")
-        query = understood(declared, parse_qsl(urlsplit(address[:ADDRESS_CHARACTERS_MAX]).query))
+        if len(address) > EXPORT_ADDRESS_CHARACTERS_MAX:
+            raise Invalid("These filters are too long for an export.", next_step="Leave out some of them.")
+        query = understood(declared, parse_qsl(urlsplit(address).query))
         wanted = {"list": listing, "filters": [list(pair) for pair in query.parameters]}
-        key = f"{EXPORT.name} {wanted} {self._actor.id}"
+        said = f"{EXPORT.name} {wanted} {self._actor.id}"
+        key = hashlib.sha256(said.encode()).hexdigest()
         async with self._unit_of_work() as uow:
             await service.ask(uow, EXPORT.name, wanted, dedupe_key=key)
         return rx.redirect(PAGE)
