@@ -108,6 +108,9 @@ class Column:
     `conditions` say in SQL what an operator means where it is not the usual thing: `{value}` is what was given,
     `{folded}` the same through `fold`, `{like}` that with the wildcards of LIKE escaped.
 
+    What is `unchanging` stays in a row for good. Files, which are read in many steps, are sorted by such a column or by
+    the key: by any other a row might move meanwhile, and be missing or there twice.
+
     Callers without the capability `needs` get null, and may neither sort nor filter by it. What is not `shown` is there
     to be filtered or sorted by; what is not `exported` is in no file.
     """
@@ -116,6 +119,7 @@ class Column:
     sql: str = "null"
     kind: Kind = Kind.TEXT
     sortable: bool = False
+    unchanging: bool = False
     filterable: bool = False
     operators: tuple[Operator, ...] = ()
     values: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
@@ -64,6 +64,18 @@ class Query(Generic[R]):
     @property
     def sorted_by(self) -> str:
         return f"{'-' if self.descending else ''}{self.sort.name}"
+
+    @property
+    def lasting(self) -> Query[R]:
+        """The same rows in an order in which none of them moves while they are read: this one if it is such, else the
+        list's usual one, else by its key."""
+        usual = self.listing.column(self.listing.sort.removeprefix("-"))
+        key = self.listing.column(self.listing.key)
+        if self.sort.unchanging or self.sort is key:
+            return self
+        if usual.unchanging:
+            return replace(self, sort=usual, descending=self.listing.sort.startswith("-"))
+        return replace(self, sort=key)
 
     @property
     def parameters(self) -> list[tuple[str, str]]:

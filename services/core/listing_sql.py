@@ -151,14 +151,14 @@ async def count_before(uow: UnitOfWork, query: Query[R], at: Position) -> Count:
 async def batches(
     work: Callable[[], AbstractAsyncContextManager[UnitOfWork]], query: Query[R]
 ) -> AsyncIterator[tuple[R, ...]]:
-    """All rows, at most BATCH_ROWS at a time, each batch in a unit of work of its own.
+    """All rows, at most BATCH_ROWS at a time, each batch in a unit of work of its own; sorted as `Query.lasting` says.
 
     So a reader who is slow, or is a file of a million rows, holds neither a connection nor memory in between.
     """
     at: Position | None = None
     while True:
         async with work() as uow:
-            found = await page(uow, query, limit=BATCH_ROWS, at=at)
+            found = await page(uow, query.lasting, limit=BATCH_ROWS, at=at)
         yield found.rows
         if found.next is None:
             return

@@ -57,7 +57,7 @@ def title(parameters: dict[str, Any]) -> str:
 
 
 def _query(listing: Listing[Any], filters: list[list[str]]) -> Query[Any]:
-    return read(listing, [(key, value) for key, value in filters])
+    return read(listing, [(key, value) for key, value in filters]).lasting
 
 
 async def run(work: Work) -> Made:

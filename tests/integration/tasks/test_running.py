@@ -229,6 +229,21 @@ async def test_what_a_machine_wrote_before_another_began_anew_is_not_gone_on_wit
     assert [path.name for path in desk.files()] == [task.file_id]
 
 
+async def test_a_row_that_changes_while_its_list_is_written_is_in_the_file_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name it would move to where has been read already, or once more to where has not."""
+    task_id = await desk.ask(["sort", "name"])
+    await _die(desk, "append 4", monkeypatch)
+    async with crossing(Reason.DEMO) as uow:
+        await uow.execute("update api_key set name = '<' where name = 'key 6'")
+        await uow.execute("update api_key set name = 'last' where name = '=2+5'")
+    desk.clock.at += rules.LEASE
+    assert await desk.work()
+    rows = list(csv.DictReader(io.StringIO(await desk.content((await desk.seen(task_id)).file_id))))
+    assert len({row["id"] for row in rows}) == len(rows) == KEYS
+
+
 async def test_who_was_overtaken_changes_nothing_any_more(desk: Desk) -> None:
     task_id = await desk.ask()
     slow = FaultyStore(desk.folder / "files", paused=asyncio.Event())
