@@ -101,11 +101,14 @@ class S3Store:
             raise StoreUnavailable("cannot be reached") from error
 
     async def _require(self, file_id: str) -> None:
-        async with self._asked("HEAD", file_id) as answer:
-            if answer.status == 404:
-                raise ContentMissing(file_id)
-            if answer.status != 200:
-                raise StoreUnavailable(f"does not say whether it has the file ({answer.status})")
+        try:
+            async with self._asked("HEAD", file_id) as answer:
+                if answer.status == 404:
+                    raise ContentMissing(file_id)
+                if answer.status != 200:
+                    raise StoreUnavailable(f"does not say whether it has the file ({answer.status})")
+        except ClientError as error:
+            raise StoreUnavailable("cannot be reached") from error
 
     @asynccontextmanager
     async def _asked(

@@ -283,6 +283,8 @@ async def test_a_bucket_refuses_another_secret_and_other_content(tmp_path: Path)
         assert fake.objects == {}
     with pytest.raises(StoreUnavailable):
         await anext(bucket(fake).read("file_x"))  # the server is gone
+    with pytest.raises(StoreUnavailable):
+        await bucket(fake).put("file_x", tmp_path / "moved", sha256=bytes(32))
 
 
 def test_the_signature_is_the_one_of_the_published_example() -> None:
