@@ -46,7 +46,7 @@ class MembersState(FilteredState, rx.State):
         after = self._query.get("after", "")
         async with self._unit_of_work() as uow:
             query = listing_grammar.read(queries.MEMBERS, [])
-            at = position_of(query, after) if after else None
+            at = position_of(query, after, field="after") if after else None
             found = await listing_sql.page(uow, query, limit=MEMBERS_PER_PAGE, at=at)
             waiting = await invitations.waiting(uow)
         self.rows = [self._shown(row) for row in found.rows]

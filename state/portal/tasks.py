@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -19,6 +18,7 @@ from services.tasks.queries import TaskRow
 from state import addresses
 from state.base import PageState, leave_for, page_event
 from state.format import instant_text
+from state.places import place_in, place_text
 
 ROWS_PER_PAGE = queries.LIVE_ROWS
 EXPORT_ADDRESS_CHARACTERS_MAX = 64_000  # a page's own is shorter, but may be written out longer
@@ -36,10 +36,12 @@ class TasksState(PageState, rx.State):
     async def load(self) -> None:
         after = self._query.get("after", "")
         async with self._unit_of_work() as uow:
-            found = await queries.list_tasks(uow, after=_place(after), limit=ROWS_PER_PAGE + 1)
+            found = await queries.list_tasks(uow, after=place_in(after), limit=ROWS_PER_PAGE + 1)
         shown = found[:ROWS_PER_PAGE]
         self.rows = [task_shown(row) for row in shown]
-        self.next_cursor = _cursor(shown[-1]) if len(found) > ROWS_PER_PAGE else ""
+        self.next_cursor = (
+            place_text(shown[-1].created_at, shown[-1].id) if len(found) > ROWS_PER_PAGE else ""
+        )
         self.is_first = not after
 
     @page_event(Capability.TASKS_WRITE)
@@ -86,20 +88,6 @@ class ExportState(PageState, rx.State):
         async with self._unit_of_work() as uow:
             await service.ask(uow, EXPORT.name, wanted, dedupe_key=key)
         return rx.redirect(PAGE)
-
-
-def _cursor(row: TaskRow) -> str:
-    return f"{row.created_at.isoformat()} {row.id}"
-
-
-def _place(text: str) -> tuple[datetime, str] | None:
-    """Where a page begins; an address that says nothing of the kind begins at the beginning."""
-    at, _, task_id = text.partition(" ")
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return (moment, task_id) if moment.tzinfo is not None and task_id.isprintable() else None
 
 
 def task_shown(row: TaskRow) -> dict[str, Any]:
