@@ -15,7 +15,7 @@ from components.kit.overlays import (
     dialog_foot,
     menu,
 )
-from components.kit.tabs import Tab, tabs
+from components.kit.tabs import LinkTab, Tab, link_tabs, tabs
 from components.secret import secret_dialog
 from components.texts import made_up as say
 
@@ -96,9 +96,16 @@ def overlays_examples() -> rx.Component:
 
 
 def tabs_examples() -> rx.Component:
-    return tabs(
+    panels = tabs(
         Tab("curl", "curl", rx.el.pre("curl ...")),
         Tab("python", "Python", rx.el.pre("client = OpenAI()")),
         Tab("javascript", "JavaScript", rx.el.pre("new OpenAI()")),
         label=say("Language"),
     )
+    pages = link_tabs(
+        LinkTab(say("Components"), "/developer/gallery"),
+        LinkTab(say("Overview"), "/portal"),
+        label=say("Pages"),
+        current="/developer/gallery",
+    )
+    return rx.el.div(panels, pages, class_name="stack")

@@ -160,7 +160,7 @@ class SignIn(Table, table=True):
     """One attempt to sign in to an account, for its owner to look at."""
 
     __tablename__ = "sign_in"
-    __table_args__ = (sa.Index("ix_sign_in_account_id", "account_id", sa.text("at desc"), "id"),)
+    __table_args__ = (sa.Index("ix_sign_in_account_id", "account_id", "at", "id"),)
 
     id: str = id_field()
     account_id: str = reference("account.id")

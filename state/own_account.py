@@ -1,27 +1,27 @@
-"""One's own account. Seeds and recovery codes never come here: dialogs that show them talk to the REST API."""
+"""One's own account and its history. Seeds and recovery codes never come here: their dialogs talk to the REST API."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
+from services.core import listing_sql
 from services.core.crossing import Reason, crossing
-from services.core.errors import Malformed
+from services.core.listing import Listing
 from services.identity import authenticators, own_sessions, queries, sign_ins
-from services.identity.user_agents import device_words
 from state.base import SIGNED_IN, PageState, page_event
 from state.format import instant_text
+from state.listed import ListedState
 from state.session import SessionState
 
 SESSIONS_SHOWN_MAX = 50
-SIGN_INS_SHOWN = 20
+SIGN_INS_SHOWN = 5  # the others are on a page of their own
 FEW_RECOVERY_CODES = 3
 
 
 class OwnAccountState(PageState, rx.State):
-    """How the account stands, its open sessions, and one page of its history."""
+    """How the account stands, its open sessions, and the newest attempts to sign in."""
 
     name: str = ""
     email: str = ""
@@ -31,44 +31,21 @@ class OwnAccountState(PageState, rx.State):
     few_codes: bool = False
     sessions: list[dict[str, Any]] = []
     sign_ins: list[dict[str, Any]] = []
-    older: list[str] = []  # time and id of the last row shown, when there are more
-    is_first: bool = True
 
     @page_event(SIGNED_IN, reads=True)
     async def load(self) -> None:
         async with crossing(Reason.ACCOUNT, actor=self._actor) as uow:
             account = await queries.own_account(uow)
             two_step = await authenticators.two_step(uow)
-            sessions = await own_sessions.own_sessions(uow, limit=SESSIONS_SHOWN_MAX)
-            attempts = await sign_ins.own_sign_ins(uow, limit=SIGN_INS_SHOWN + 1)
+            sessions = await listing_sql.select(uow, own_sessions.SESSIONS, limit=SESSIONS_SHOWN_MAX)
+            attempts = await listing_sql.select(uow, sign_ins.SIGN_INS, limit=SIGN_INS_SHOWN)
         self.name, self.email = account.name, account.email
         self.password_changed_at = instant_text(account.password_changed_at)
         self.two_step_at = instant_text(two_step.enabled_at)
         self.recovery_codes = two_step.recovery_codes
         self.few_codes = two_step.enabled_at is not None and two_step.recovery_codes < FEW_RECOVERY_CODES
         self.sessions = [_session(row) for row in sessions]
-        self._show_attempts(attempts)
-        self.is_first = True
-
-    @page_event(SIGNED_IN)
-    async def show_older(self) -> None:
-        """The next page of the history."""
-        if len(self.older) != 2:
-            return
-        try:
-            before = (datetime.fromisoformat(self.older[0]), self.older[1])
-        except ValueError:
-            raise Malformed(
-                "This page of the history cannot be found.", next_step="Load the page again."
-            ) from None
-        async with crossing(Reason.ACCOUNT, actor=self._actor) as uow:
-            self._show_attempts(await sign_ins.own_sign_ins(uow, before=before, limit=SIGN_INS_SHOWN + 1))
-        self.is_first = False
-
-    def _show_attempts(self, rows: list[sign_ins.SignInRow]) -> None:
-        shown = rows[:SIGN_INS_SHOWN]
-        self.sign_ins = [_attempt(row) for row in shown]
-        self.older = [shown[-1].at.isoformat(), shown[-1].id] if len(rows) > SIGN_INS_SHOWN else []
+        self.sign_ins = [_attempt(row) for row in attempts]
 
     @page_event(SIGNED_IN)
     async def end(self, session_id: str) -> Any:
@@ -85,10 +62,24 @@ class OwnAccountState(PageState, rx.State):
         return [OwnAccountState.load, SessionState.look]
 
 
+class SignInsState(ListedState, rx.State):
+    """One page of the attempts to sign in to one's own account."""
+
+    _listing: ClassVar[Listing[Any]] = sign_ins.SIGN_INS
+    _file_url: ClassVar[str] = "/api/v1/account/sign-ins"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("outcome", "at[gte]", "at[lt]")
+
+    @page_event(SIGNED_IN, reads=True)
+    async def load(self) -> None:
+        async with crossing(Reason.ACCOUNT, actor=self._actor) as uow:
+            found = await self._read(uow, sign_ins.SIGN_INS)
+        self.rows = [_attempt(row) for row in found]
+
+
 def _session(row: own_sessions.SessionRow) -> dict[str, Any]:
     return {
         "id": row.id,
-        "device": device_words(row.user_agent),
+        "device": row.device,
         "address": row.address,
         "created_at": instant_text(row.created_at),
         "last_seen_at": instant_text(row.last_seen_at),
@@ -102,6 +93,6 @@ def _attempt(row: sign_ins.SignInRow) -> dict[str, Any]:
         "id": row.id,
         "at": instant_text(row.at),
         "outcome": row.outcome,
-        "device": device_words(row.user_agent),
+        "device": row.device,
         "address": row.address,
     }

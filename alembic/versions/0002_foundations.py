@@ -135,9 +135,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_sign_in_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in")),
     )
-    op.create_index(
-        "ix_sign_in_account_id", "sign_in", ["account_id", sa.text("at desc"), "id"], unique=False
-    )
+    op.create_index("ix_sign_in_account_id", "sign_in", ["account_id", "at", "id"], unique=False)
     op.create_table(
         "sign_in_challenge",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
@@ -381,6 +379,8 @@ def downgrade() -> None:
     op.drop_column("api_key", "service_account_id")
     op.drop_column("api_key", "project_id")
     op.drop_column("account", "password_changed_at")
+    op.drop_column("mail", "unsubscribe")
+    op.drop_column("mail", "html")
     op.drop_index("ix_task_organization_id", table_name="task")
     op.drop_index(
         "ix_task_due", table_name="task", postgresql_where=sa.text("state in ('waiting','running')")

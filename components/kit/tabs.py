@@ -1,4 +1,4 @@
-"""Tabs by React Aria: arrow keys, Home and End move between them."""
+"""Tabs by React Aria: arrow keys, Home and End move between them. Tabs that are pages of their own are links."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import reflex as rx
 
 from components.js import AriaComponent, library
+from components.links import link
 from components.props import Drawn, Text
 
 
@@ -43,4 +44,29 @@ def tabs(*choices: Tab, label: Text, selected: Text | None = None, on_change: An
         label=label,
         tabs=[{"id": choice.id, "label": choice.label} for choice in choices],
         **props,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTab:
+    """One of the pages that belong together."""
+
+    label: Text
+    href: str
+
+
+def link_tabs(*choices: LinkTab, label: Text, current: str) -> rx.Component:
+    """Links that look like tabs, between pages with addresses of their own; `current` is the address of this one."""
+    return rx.el.nav(
+        *(
+            link(
+                choice.label,
+                href=choice.href,
+                class_name="tab",
+                custom_attrs={"aria-current": "page"} if choice.href == current else {},
+            )
+            for choice in choices
+        ),
+        class_name="tab-list",
+        aria_label=label,
     )

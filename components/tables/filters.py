@@ -34,7 +34,8 @@ class _FilterInput(ClientComponent):
 class Filter:
     """One filter; `key` is its name in the URL, `text` a catalogue key.
 
-    A "select" has `options` as (value, words) pairs, or a var of `[{id, label}]`; the empty value stands for any.
+    A "select" has `options` as (value, words) pairs, or a var of `[{id, label}]`; the empty value stands for any. With
+    `shown` the control is there only while that holds, for what not everybody may filter by.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Filter:
     kind: Literal["search", "select", "date"] = "select"
     options: Sequence[tuple[str, str]] | Sequence[dict[str, str]] | rx.Var[list[dict[str, str]]] = ()
     any_text: str = "filter.any"
+    shown: rx.Var[bool] | None = None
 
 
 def filter_bar(
@@ -92,7 +94,8 @@ def _control(one: Filter, values: Texts, on_filter: Callable[[str, rx.Var[str]],
             settle_ms=SEARCH_SETTLE_MS,
             on_settle=lambda typed: on_filter(one.key, typed),
         )
-    return rx.el.div(label, shown, class_name="field")
+    drawn = rx.el.div(label, shown, class_name="field")
+    return drawn if one.shown is None else rx.cond(one.shown, drawn, rx.fragment())
 
 
 def _options(one: Filter) -> list[rx.Component]:

@@ -20,6 +20,18 @@ def role_word(role: rx.Var[Any]) -> Drawn:
     return rx.match(role, *((one.value, t(f"role.{one}")) for one in Role), role.to(str))
 
 
+def role_words(roles: tuple[Role, ...] = tuple(Role)) -> list[tuple[str, str]]:
+    """Roles by their names, for filters and chips."""
+    return [(role.value, t(f"role.{role}")) for role in roles]
+
+
+def held_roles(*, operates: rx.Var[bool]) -> rx.Var[list[dict[str, str]]]:
+    """What members may have to be looked for by; staff roles where the organisation operates."""
+    everyone = [{"id": name, "label": words} for name, words in role_words()]
+    usual = [one for one in everyone if one["id"] not in STAFF_ROLES]
+    return rx.cond(operates, rx.Var.create(everyone), rx.Var.create(usual)).to(list[dict[str, str]])
+
+
 def _options(roles: tuple[Role, ...]) -> list[dict[str, str]]:
     """With what each may do, where there are words for it: staff know their roles."""
     return [

@@ -23,9 +23,9 @@
     async for rows in listing_sql.batches(lambda: unit_of_work(actor), query): ...   # all rows, a batch at a time
 
 SQL is written in declarations only; what callers send is a name of the declaration or a bound parameter. In `source`,
-`where` and the columns `:organization_id` is the actor's organisation, `:actor_id` the actor, `:now` the clock on the
-wall and `:business_now` the organisation's. Tenancy is what it is everywhere: a tenant's list says
-`organization_id = :organization_id` and row-level security holds it.
+`where` and the columns `:organization_id` is the actor's organisation, `:actor_id` the actor, `:session_id` the session
+that asks, `:now` the clock on the wall and `:business_now` the organisation's. Tenancy is what it is everywhere: a
+tenant's list says `organization_id = :organization_id` and row-level security holds it.
 
 Rows are sorted by one column and, where that is equal, by `key`, in the same direction; empty values come last either
 way. So an index on (organization_id, column, key) serves both directions, and a page costs the same wherever it is.

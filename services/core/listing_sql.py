@@ -340,6 +340,7 @@ def _named(uow: UnitOfWork) -> dict[str, Any]:
     return {
         "organization_id": uow.actor.organization_id,
         "actor_id": uow.actor.id,
+        "session_id": uow.actor.session_id or "",
         "now": uow.wall_now,
         "business_now": uow.now,
     }

@@ -61,10 +61,26 @@ class UpstreamRow:
     models: int  # enabled ones that run there
 
 
-_STAFF_MODELS = (
-    "select m.id, m.slug, m.name, m.description, m.endpoints, m.context_tokens, m.created_at,"
-    " m.upstream_id, u.name as upstream_name, m.upstream_model, m.enabled, m.version"
-    " from model m join upstream u on u.id = m.upstream_id"
+MODELS = Listing(
+    "staff.models",
+    row=StaffModelRow,
+    needs=Capability.STAFF_UPSTREAMS_READ,
+    source="model m join upstream u on u.id = m.upstream_id",
+    columns=(
+        Column("id", "m.id", Kind.ID, filterable=True),
+        Column("slug", "m.slug", Kind.ID, sortable=True, filterable=True),
+        Column("name", "m.name", sortable=True, filterable=True),
+        Column("description", "m.description"),
+        Column("endpoints", "m.endpoints", Kind.LIST),
+        Column("context_tokens", "m.context_tokens", Kind.INTEGER, sortable=True, filterable=True),
+        Column("created_at", "m.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("upstream_id", "m.upstream_id", Kind.ID, filterable=True),
+        Column("upstream_name", "u.name"),
+        Column("upstream_model", "m.upstream_model", filterable=True),
+        Column("enabled", "m.enabled", Kind.FLAG, filterable=True),
+        Column("version", "m.version", Kind.INTEGER, exported=False),
+    ),
+    sort="slug",
 )
 UPSTREAMS = Listing(
     "staff.upstreams",
@@ -116,25 +132,17 @@ async def models(uow: UnitOfWork, *, after: str = "", limit: int | None = None) 
     return [ModelRow(**row) for row in rows.mappings()]
 
 
-async def staff_models(uow: UnitOfWork, *, after: str = "", limit: int | None = None) -> list[StaffModelRow]:
-    """Models by slug, also those switched off, as `models` lists them. `uow` is `crossing(Reason.STAFF, actor=...)`."""
-    uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
-    rows = await uow.execute(
-        f"{_STAFF_MODELS} where m.slug > :after order by m.slug limit cast(:most as bigint)",
-        after=after,
-        most=limit,
-    )
-    return [StaffModelRow(**row) for row in rows.mappings()]
+async def staff_models(uow: UnitOfWork) -> list[StaffModelRow]:
+    """Models by slug, also those switched off. `uow` is `crossing(Reason.STAFF, actor=...)`."""
+    return await listing_sql.select(uow, MODELS, limit=listing_sql.PAGE_ROWS_MAX)
 
 
 async def staff_model(uow: UnitOfWork, model_id: str) -> StaffModelRow:
     """One model for staff. Raises NotFound."""
-    uow.actor.require(Capability.STAFF_UPSTREAMS_READ)
-    found = await uow.execute(f"{_STAFF_MODELS} where m.id = :id", id=model_id)
-    row = found.mappings().one_or_none()
+    row = await listing_sql.find(uow, MODELS, model_id)
     if row is None:
         raise not_found("model", model_id)
-    return StaffModelRow(**row)
+    return row
 
 
 async def staff_upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamRow:

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from models.identity import Invitation
 from models.types import Role
-from services.core import listing_grammar, listing_sql
 from services.core.crypto import vault
 from services.core.errors import Conflict, Forbidden, RateLimited
 from services.core.ids import new_id, new_secret
@@ -149,11 +148,6 @@ INVITATIONS = Listing(
     ),
     sort="-created_at",
 )
-
-
-async def waiting(uow: UnitOfWork, *, limit: int = OPEN_MAX) -> list[InvitationRow]:
-    """Invitations that nobody has accepted or withdrawn, the newest first. Needs members.read."""
-    return list((await listing_sql.page(uow, listing_grammar.read(INVITATIONS, []), limit=limit)).rows)
 
 
 @dataclass(frozen=True, slots=True)

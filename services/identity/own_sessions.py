@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.core.errors import not_found
+from services.core.listing import Column, Kind, Listing
 from services.core.work import UnitOfWork
 from services.identity import rules
 from services.identity.events import SessionEnded
 from services.identity.policies import account_of
 from services.identity.proof import require_recent_proof
+from services.identity.user_agents import device_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +27,30 @@ class SessionRow:
     second_factor: bool
     current: bool
 
+    @property
+    def device(self) -> str:
+        """The browser in words its owner knows; empty for one that nobody knows."""
+        return device_words(self.user_agent)
 
-async def own_sessions(uow: UnitOfWork, *, before: str | None = None, limit: int = 50) -> list[SessionRow]:
-    """The actor's own open sessions, newest first, from behind the session `before`."""
-    rows = await uow.execute(
-        "select id, user_agent, address, created_at, last_seen_at, second_factor, id = :current as current"
-        " from session where account_id = :account_id and ended_at is null and expires_at > :now"
-        " and last_seen_at > :idle_before and (cast(:before as text) is null or id < :before)"
-        " order by id desc limit :limit",
-        current=uow.actor.session_id or "",
-        account_id=account_of(uow),
-        now=uow.wall_now,
-        idle_before=uow.wall_now - rules.SESSION_IDLE_MAX,
-        before=before,
-        limit=limit,
-    )
-    return [SessionRow(**row) for row in rows.mappings()]
+
+SESSIONS = Listing(
+    "sessions",
+    row=SessionRow,
+    needs=None,  # one's own
+    source="session",
+    where="account_id = :actor_id and ended_at is null and expires_at > :now"
+    f" and last_seen_at + interval '{rules.SESSION_IDLE_MAX.days} days' > :now",
+    columns=(
+        Column("id", "id", Kind.ID),
+        Column("user_agent", "user_agent"),
+        Column("address", "address", filterable=True),
+        Column("created_at", "created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("last_seen_at", "last_seen_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("second_factor", "second_factor", Kind.FLAG, filterable=True),
+        Column("current", "id = :session_id", Kind.FLAG),
+    ),
+    sort="-created_at",
+)
 
 
 async def end_own_session(uow: UnitOfWork, session_id: str) -> None:

@@ -170,20 +170,18 @@ PROJECTS = Listing(
 ACTIVE = ("status", "active")
 
 
-async def projects(
-    uow: UnitOfWork, *, include_archived: bool = True, limit: int = PROJECTS_MAX
-) -> list[ProjectRow]:
-    """The organisation's projects by name. Needs projects.read."""
-    query = listing_grammar.read(PROJECTS, [] if include_archived else [ACTIVE])
-    return list((await listing_sql.page(uow, query, limit=limit)).rows)
+async def active_projects(uow: UnitOfWork) -> list[ProjectRow]:
+    """The organisation's projects that are not archived, by name. Needs projects.read."""
+    query = listing_grammar.read(PROJECTS, [ACTIVE])
+    return list((await listing_sql.page(uow, query, limit=PROJECTS_MAX)).rows)
 
 
 async def project(uow: UnitOfWork, project_id: str) -> ProjectRow:
     """One project. Raises NotFound, also for another organisation's."""
-    found = await listing_sql.page(uow, listing_grammar.read(PROJECTS, [("id", project_id)]), limit=1)
-    if not found.rows:
+    row = await listing_sql.find(uow, PROJECTS, project_id)
+    if row is None:
         raise not_found("project", project_id)
-    return found.rows[0]
+    return row
 
 
 def _description(text: str) -> str:

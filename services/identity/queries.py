@@ -13,6 +13,7 @@ from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
 from services.core.database import Database
 from services.core.errors import StaleVersion, not_found
+from services.core.ids import is_id
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -158,9 +159,27 @@ MEMBERS = Listing(
         Column("account_id", "m.account_id", Kind.ID, filterable=True),
         Column("email", "a.email", sortable=True, filterable=True),
         Column("name", "a.name", filterable=True),
+        Column(
+            "search",
+            operators=(Operator.EQ,),
+            conditions={
+                Operator.EQ: "lower(a.name) like '%' || lower({like}) || '%'"
+                " or lower(a.email) like '%' || lower({like}) || '%'"
+            },
+            shown=False,
+            text="A part of the name or of the address",
+        ),
         Column("role", "m.role", Kind.ENUM, values=tuple(Role), filterable=True),
         Column("joined_at", "m.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("suspended_at", "m.suspended_at", Kind.INSTANT, nullable=True, filterable=True),
+        Column(
+            "status",
+            "case when m.suspended_at is null then 'active' else 'suspended' end",
+            Kind.ENUM,
+            values=("active", "suspended"),
+            operators=(Operator.EQ,),
+            shown=False,
+        ),
         Column(
             "last_seen_at",
             "(select max(s.last_seen_at) from session s"
@@ -195,11 +214,13 @@ async def members(uow: UnitOfWork, *, limit: int = 50) -> list[Member]:
 
 async def member(uow: UnitOfWork, account_id: str) -> Member:
     """One of the organisation's people. Raises NotFound, also for people of others."""
-    query = listing_grammar.read(MEMBERS, [("account_id", account_id)])
-    found = await listing_sql.page(uow, query, limit=1)
-    if not found.rows:
+    uow.actor.require(Capability.MEMBERS_READ)
+    if not is_id(account_id, "acc"):
         raise not_found("member", account_id)
-    return found.rows[0]
+    found = await listing_sql.select(uow, MEMBERS, ("account_id", account_id), limit=1)
+    if not found:
+        raise not_found("member", account_id)
+    return found[0]
 
 
 async def changed_meanwhile(uow: UnitOfWork, row_id: str, event_type: str, *, what: str) -> StaleVersion:

@@ -185,11 +185,10 @@ async def service_accounts(uow: UnitOfWork, *, limit: int = SERVICE_ACCOUNTS_MAX
 
 async def service_account(uow: UnitOfWork, service_account_id: str) -> ServiceAccountRow:
     """One service account. Raises NotFound, also for another organisation's."""
-    query = listing_grammar.read(SERVICE_ACCOUNTS, [("id", service_account_id)])
-    found = await listing_sql.page(uow, query, limit=1)
-    if not found.rows:
+    row = await listing_sql.find(uow, SERVICE_ACCOUNTS, service_account_id)
+    if row is None:
         raise not_found("service account", service_account_id)
-    return found.rows[0]
+    return row
 
 
 async def _role_to_give(uow: UnitOfWork, role: str) -> Role:

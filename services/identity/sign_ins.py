@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from services.core.ids import new_id
+from services.core.listing import Column, Kind, Listing
 from services.core.work import UnitOfWork
 from services.identity import rules
 from services.identity.accounts import Client
-from services.identity.policies import account_of
+from services.identity.user_agents import device_words
 
 Failure = Literal["wrong_password", "wrong_code"]
 Outcome = Literal["signed_in", "recovery_code", "password_only"]
+OUTCOMES: tuple[str, ...] = (*get_args(Outcome), *get_args(Failure))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class SignInRow:
     outcome: str
     address: str
     user_agent: str
+
+    @property
+    def device(self) -> str:
+        """The browser in words its owner knows; empty for one that nobody knows."""
+        return device_words(self.user_agent)
 
 
 async def note_attempt(uow: UnitOfWork, email_key: str, *, client: Client, failure: Failure) -> str:
@@ -63,17 +70,18 @@ async def forget(uow: UnitOfWork, noted: str) -> None:
     await uow.execute("delete from sign_in where id = :id", id=noted)
 
 
-async def own_sign_ins(
-    uow: UnitOfWork, *, before: tuple[datetime, str] | None = None, limit: int = 50
-) -> list[SignInRow]:
-    """Attempts at the actor's own account, newest first, from behind `before` = (at, id) of the last one seen."""
-    rows = await uow.execute(
-        "select id, at, outcome, address, user_agent from sign_in where account_id = :account_id"
-        " and (cast(:at as timestamptz) is null or at < :at or (at = :at and id > :id))"
-        " order by at desc, id limit :limit",
-        account_id=account_of(uow),
-        at=before[0] if before else None,
-        id=before[1] if before else "",
-        limit=limit,
-    )
-    return [SignInRow(**row) for row in rows.mappings()]
+SIGN_INS = Listing(
+    "sign_ins",
+    row=SignInRow,
+    needs=None,  # one's own
+    source="sign_in",
+    where="account_id = :actor_id",
+    columns=(
+        Column("id", "id", Kind.ID),
+        Column("at", "at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("outcome", "outcome", Kind.ENUM, values=OUTCOMES, filterable=True),
+        Column("address", "address", filterable=True),
+        Column("user_agent", "user_agent"),
+    ),
+    sort="-at",
+)

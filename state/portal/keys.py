@@ -73,7 +73,7 @@ async def offered_projects(uow: UnitOfWork) -> list[dict[str, str]]:
     """Projects to choose from; none for who may not see them."""
     if not uow.actor.may(Capability.PROJECTS_READ):
         return []
-    rows = await projects.projects(uow, include_archived=False)
+    rows = await projects.active_projects(uow)
     return [{"id": row.id, "label": row.name} for row in rows]
 
 

@@ -7,29 +7,31 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from services.core.ids import is_id
+from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.identity import projects
 from services.identity.projects import ProjectRow
 from state.addresses import with_query
 from state.base import page_event
-from state.filters import FilteredState
 from state.format import instant_text
+from state.listed import ListedState
 
 
-class ProjectsState(FilteredState, rx.State):
-    """All projects there can be, and which dialog is open for which."""
+class ProjectsState(ListedState, rx.State):
+    """One page of projects, active ones if nothing else is asked for, and which dialog is open for which."""
 
-    _filter_keys: ClassVar[tuple[str, ...]] = ("archived",)
+    _listing: ClassVar[Listing[Any]] = projects.PROJECTS
+    _file_url: ClassVar[str] = "/api/v1/projects"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("name[contains]", "status[in]")
+    _preset: ClassVar[dict[str, str]] = dict([projects.ACTIVE])
 
-    rows: list[dict[str, Any]] = []
     chosen: dict[str, Any] = {}
     open_dialog: str = ""
 
     @page_event(Capability.PROJECTS_READ, reads=True)
     async def load(self) -> None:
-        with_archived = "archived" in self._show_filters()
         async with self._unit_of_work() as uow:
-            found = await projects.projects(uow, include_archived=with_archived)
+            found = await self._read(uow, projects.PROJECTS)
         self.rows = [_shown(row) for row in found]
 
     @page_event(Capability.PROJECTS_WRITE)

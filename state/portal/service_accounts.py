@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import reflex as rx
 
+from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.identity import service_accounts
 from services.identity.service_accounts import ServiceAccountRow
-from state.base import PageState, page_event
+from state.base import page_event
 from state.format import instant_text
+from state.listed import ListedState
 
 
-class ServiceAccountsState(PageState, rx.State):
-    """All service accounts there can be, and which dialog is open for which."""
+class ServiceAccountsState(ListedState, rx.State):
+    """One page of service accounts, and which dialog is open for which."""
 
-    rows: list[dict[str, Any]] = []
+    _listing: ClassVar[Listing[Any]] = service_accounts.SERVICE_ACCOUNTS
+    _file_url: ClassVar[str] = "/api/v1/service-accounts"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("name[contains]", "role", "status")
+
     chosen: dict[str, Any] = {}
     open_dialog: str = ""
 
     @page_event(Capability.SERVICE_ACCOUNTS_READ, reads=True)
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
-            found = await service_accounts.service_accounts(uow)
+            found = await self._read(uow, service_accounts.SERVICE_ACCOUNTS)
         self.rows = [_shown(row) for row in found]
 
     @page_event(Capability.SERVICE_ACCOUNTS_WRITE)

@@ -18,8 +18,7 @@ from services.metering import queries as metering
 from services.metering.queries import Series, Total
 from services.metering.sums import GroupBy, Measure
 from state.addresses import with_query
-from state.base import page_event
-from state.filters import FilteredState
+from state.base import SIGNED_IN, PageState, page_event
 from state.format import decimal_text, figure_text, instant_text
 from state.portal.keys import offered_projects
 from state.portal.usage_view import (
@@ -34,12 +33,17 @@ from state.portal.usage_view import (
 )
 
 KEYS_OFFERED_MAX = 200
+FILTER_CHARACTERS_MAX = 200
 MOMENT = timedelta(minutes=1)  # at midnight sharp, today has not begun to have a length
 TABLE_METERS = ("requests", "prompt_tokens", "completion_tokens", "failed_requests")
 
 
-class UsageState(FilteredState, rx.State):
-    """A range of usage as a chart, a table and its sums. `newer` says that there is more by now."""
+class UsageState(PageState, rx.State):
+    """A range of usage as a chart, a table and its sums. `newer` says that there is more by now.
+
+    It is chosen by `_filter_keys` in the address: a question, not a list of rows. Changing a filter only
+    changes the address; the page then reads as after any navigation.
+    """
 
     _filter_keys: ClassVar[tuple[str, ...]] = (
         "range",
@@ -51,6 +55,8 @@ class UsageState(FilteredState, rx.State):
         "project",
     )
 
+    filters: dict[str, str] = {}
+    filtered: bool = False
     chart_rows: list[dict[str, Any]] = []
     chart_lines: list[dict[str, str]] = []
     chart_total: str = "0"
@@ -68,7 +74,9 @@ class UsageState(FilteredState, rx.State):
 
     @page_event(Capability.USAGE_READ, reads=True)
     async def load(self) -> None:
-        chosen = self._show_filters()
+        chosen = self._chosen_filters()
+        self.filters = {key: chosen.get(key, "") for key in self._filter_keys}
+        self.filtered = bool(chosen)
         with_cost = self._actor.may(Capability.COST_READ)
         asked = question(chosen, with_cost=with_cost)
         async with self._unit_of_work() as uow:
@@ -87,6 +95,21 @@ class UsageState(FilteredState, rx.State):
         self.granularities = [one.value for one in fitting(asked.within.span)]
         self.newer = False
 
+    @page_event(SIGNED_IN)
+    async def narrow(self, key: str, value: str) -> Any:
+        """Set one filter, or take it away by an empty value."""
+        if key not in self._filter_keys:
+            return None
+        chosen = self._chosen_filters()
+        goes_on = key in chosen and bool(value)  # which makes no second entry in the history
+        wanted = chosen | {key: str(value)[:FILTER_CHARACTERS_MAX]}
+        return rx.redirect(with_query(self.router.url.path, wanted), replace=goes_on)
+
+    @page_event(SIGNED_IN)
+    async def widen(self) -> Any:
+        """Take all filters away."""
+        return rx.redirect(self.router.url.path)
+
     @page_event(Capability.USAGE_READ)
     async def note_newer(self) -> None:
         """Something was used since; the figures stay as they are until they are asked for."""
@@ -98,6 +121,11 @@ class UsageState(FilteredState, rx.State):
             )
         counted = sum((total.figure.quantity or Decimal(0) for total in totals), Decimal(0))
         self.newer = decimal_text(counted) != self.sums.get("requests")
+
+    def _chosen_filters(self) -> dict[str, str]:
+        """What the address says, typed by anyone: parse before use."""
+        query = self._query
+        return {key: query[key][:FILTER_CHARACTERS_MAX] for key in self._filter_keys if query.get(key)}
 
     def _draw(self, asked: Question, series: Sequence[Series], names: Mapping[str, str]) -> None:
         drawn = drawing(asked.measure, series, names)

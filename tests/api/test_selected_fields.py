@@ -29,7 +29,8 @@ async def test_every_read_answers_with_the_fields_asked_for(api: Api, operator: 
         if "get" not in operations or "{" in path:
             continue
         (parameter,) = [one for one in operations["get"]["parameters"] if one["name"] == "fields"]
-        first, *_, last = parameter["schema"]["items"]["enum"]
+        names = parameter["schema"]["items"]["enum"]
+        first, last = names[0], names[-1]
         needed = NEEDS.get(path, "")
 
         whole = (await operator.get(f"{path[1:]}?{needed}")).json()

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from services.core.postgres import EmbeddedPostgres
+from services.core.postgres import DATABASE, EmbeddedPostgres
 from services.identity.cookies import session_cookie
 from tests.folders import short_folder
 
@@ -133,6 +133,11 @@ class Product:
             raise ProductFailed(f"Signing in answered {answer.status}: {answer.body.decode()}")
         kept = [line.partition(";")[0].partition("=") for line in answer.headers.get_all("Set-Cookie", [])]
         return next(value for name, _, value in kept if name == session_cookie(self.address))
+
+    def change(self, statement: str) -> None:
+        """Have something be as it would be after a time, or after an accident."""
+        with self.database.superuser(DATABASE) as connection:
+            connection.execute(statement)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def last_words(self) -> str:
         """The ends of all logs."""

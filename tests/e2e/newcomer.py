@@ -58,6 +58,14 @@ def _mail(product: Product, who: Newcomer) -> dict[str, str]:
     return product.ask("GET", mailbox).json()["data"][0]
 
 
+def mailed_link(product: Product, who: Newcomer) -> str:
+    """Where the link of the newest mail leads."""
+    body = _mail(product, who)["body"]
+    link = re.search(r"https?://\S+", body)
+    assert link is not None, body
+    return link[0]
+
+
 async def sign_up(page: Page, who: Newcomer) -> None:
     """From the front page to where one waits for the mail."""
     await page.goto("/")

@@ -40,7 +40,7 @@ async def test_the_first_stop_skips_to_the_content(visitors: Visitors) -> None:
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("main")).to_be_focused()
     await page.keyboard.press("Tab")
-    await expect(page.get_by_role("button", name="Create key")).to_be_focused()
+    await expect(page.get_by_role("button", name="Export CSV")).to_be_focused()
 
 
 async def test_a_page_opened_by_a_link_takes_the_focus_and_its_name(visitors: Visitors) -> None:

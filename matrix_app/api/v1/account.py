@@ -21,22 +21,16 @@ from matrix_app.api.deps import (
     set_session_cookie,
 )
 from matrix_app.api.v1.doors import MailSent, Password, mail_sent
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
     Body,
-    Cursor,
-    Limit,
-    Page,
     Shown,
-    cursor_for,
-    position_in,
     resource,
 )
 from services.core.crossing import Reason, crossing
 from services.core.work import UnitOfWork
 from services.identity import authenticators, own_account, own_sessions, proving, queries, sign_ins
 from services.identity.queries import SignedIn
-from services.identity.user_agents import device_words
 
 router = resource("account")
 
@@ -221,29 +215,10 @@ class OwnSession(Shown):
     current: bool = Field(description="The one that asks")
 
 
-@router.get("/account/sessions")
-async def my_sessions(who: Person, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[OwnSession]:
+@router.get("/account/sessions", **listed(own_sessions.SESSIONS, OwnSession))
+async def my_sessions(request: Request, who: Person, asked: Asked) -> Answer:
     """Where one is signed in, newest first."""
-    filters = {"account": who.account.id}
-    position = position_in("own_sessions", filters, cursor)
-    async with _own(who) as uow:
-        rows = await own_sessions.own_sessions(uow, before=position[0] if position else None, limit=limit + 1)
-    more = len(rows) > limit
-    return Page(
-        data=[
-            OwnSession(
-                id=row.id,
-                device=device_words(row.user_agent),
-                address=row.address,
-                created_at=row.created_at,
-                last_seen_at=row.last_seen_at,
-                second_factor=row.second_factor,
-                current=row.current,
-            )
-            for row in rows[:limit]
-        ],
-        next_cursor=cursor_for("own_sessions", filters, [rows[limit - 1].id]) if more else None,
-    )
+    return await answer(request, own_sessions.SESSIONS, OwnSession, asked, lambda: _own(who))
 
 
 class Ended(Shown):
@@ -274,28 +249,7 @@ class SignInShown(Shown):
     address: str
 
 
-@router.get("/account/sign-ins")
-async def my_sign_ins(who: Person, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[SignInShown]:
+@router.get("/account/sign-ins", **listed(sign_ins.SIGN_INS, SignInShown))
+async def my_sign_ins(request: Request, who: Person, asked: Asked) -> Answer:
     """Attempts to sign in to one's own account, newest first, of the last 90 days."""
-    filters = {"account": who.account.id}
-    position = position_in("own_sign_ins", filters, cursor)
-    before = (datetime.fromisoformat(position[0]), position[1]) if position else None
-    async with _own(who) as uow:
-        rows = await sign_ins.own_sign_ins(uow, before=before, limit=limit + 1)
-    more = len(rows) > limit
-    last = rows[limit - 1] if more else None
-    return Page(
-        data=[
-            SignInShown.model_validate(
-                {
-                    "id": row.id,
-                    "at": row.at,
-                    "outcome": row.outcome,
-                    "device": device_words(row.user_agent),
-                    "address": row.address,
-                }
-            )
-            for row in rows[:limit]
-        ],
-        next_cursor=cursor_for("own_sign_ins", filters, [last.at.isoformat(), last.id]) if last else None,
-    )
+    return await answer(request, sign_ins.SIGN_INS, SignInShown, asked, lambda: _own(who))

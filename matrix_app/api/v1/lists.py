@@ -124,8 +124,10 @@ async def answer(
         if listing.needs is not None:
             uow.actor.require(listing.needs)
         query = listing_grammar.read(listing, parameters)
+        # What needs no capability is the caller's own, in whichever organisation.
+        organization_id = uow.actor.organization_id if listing.needs is not None else None
         bound = {
-            "owner": uow.actor.organization_id or uow.actor.id,
+            "owner": organization_id or uow.actor.id,
             "asked": query.parameters,
         }
         place = position_in(listing.name, bound, asked.cursor)

@@ -14,16 +14,10 @@ from matrix_app.api.v1.models import PriceShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import (
-    PAGE_ROWS,
     Body,
-    Cursor,
     Exact,
     Instant,
-    Limit,
-    Page,
     Shown,
-    cursor_for,
-    position_in,
     resource,
 )
 from services.catalog import queries as catalog
@@ -213,19 +207,11 @@ async def change_upstream(
         return await _upstream(uow, upstream_id)
 
 
-@router.get("/models")
-async def list_models(
-    who: AnyCaller, cursor: Cursor = None, limit: Limit = PAGE_ROWS
-) -> Page[StaffModelShown]:
+@router.get("/models", **listed(gateway.MODELS, StaffModelShown))
+async def list_models(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """All models by slug, also those that are switched off."""
-    position = position_in("staff.models", {}, cursor)
-    async with staff_work(who, Capability.STAFF_UPSTREAMS_READ) as uow:
-        rows = await gateway.staff_models(uow, after=position[0] if position else "", limit=limit + 1)
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page(
-        data=[StaffModelShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("staff.models", {}, [last.slug]) if last else None,
-    )
+    work = partial(staff_work, who, Capability.STAFF_UPSTREAMS_READ)
+    return await answer(request, gateway.MODELS, StaffModelShown, asked, work)
 
 
 @router.post("/models", status_code=201, response_model=StaffModelShown, responses=failures(404))

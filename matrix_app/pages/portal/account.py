@@ -10,19 +10,26 @@ from components.feedback.badges import Status, badge
 from components.feedback.states import empty_state, skeleton
 from components.format.values import when
 from components.forms.fields import password_field, text_field
-from components.forms.form import action_button, form_foot, rest_form, submit_button
+from components.forms.form import form_foot, rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot, icon_button
+from components.links import button_link, link
 from components.shell.page import card, page_header, section
+from components.tables.filters import Filter
+from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import plural, t
 from components.two_step import enrol_dialog, recovery_codes_dialog
-from matrix_app.pages import endpoints
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
+from services.identity import sign_ins
 from state.own_account import OwnAccountState as State
+from state.own_account import SignInsState
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
+
+HISTORY = "/account/sign-ins"
 
 OUTCOMES = {
     "signed_in": Status("own.outcome.signed_in", "ok"),
@@ -55,15 +62,15 @@ SESSIONS = Table(
         Column("last_seen_at", "own.last_seen", kind="ago"),
     ),
 )
-SIGN_INS = Table(
+SIGN_INS = table_of(
+    sign_ins.SIGN_INS,
     "own-sign-ins",
-    "own.sign_ins",
-    columns=(
-        Column("at", "own.when", kind="datetime", row_header=True),
-        Column("outcome", "own.outcome", kind="badge", statuses=OUTCOMES),
-        Column("device", "own.device", draw=_device),
-        Column("address", "own.address", kind="code"),
-    ),
+    Column("at", "own.when", kind="datetime", row_header=True),
+    Column("outcome", "own.outcome", kind="badge", statuses=OUTCOMES),
+    Column("device", "own.device", draw=_device),
+    Column("address", "own.address", kind="code"),
+    texts="own",
+    caption="own.sign_ins",
 )
 
 
@@ -187,23 +194,16 @@ def _sessions() -> rx.Component:
     )
 
 
+def _no_sign_ins() -> rx.Component:
+    return empty_state(t("own.none"), t("own.sign_ins_none"), icon_name="clock")
+
+
 def _sign_ins() -> rx.Component:
-    older = action_button(t("own.older"), on_press=State.show_older)
-    newest = action_button(t("own.newest"), on_press=State.load)
     return section(
         t("own.sign_ins"),
         rx.el.p(t("own.sign_ins_text"), class_name="muted"),
-        data_table(
-            SIGN_INS,
-            State.sign_ins,
-            empty=empty_state(t("own.none"), t("own.sign_ins_none"), icon_name="clock"),
-            zone=SessionState.zone,
-        ),
-        rx.el.div(
-            rx.cond(State.is_first, rx.fragment(), newest),
-            rx.cond(State.older.length() > 0, older, rx.fragment()),
-            class_name="row",
-        ),
+        data_table(SIGN_INS, State.sign_ins, empty=_no_sign_ins(), zone=SessionState.zone),
+        actions=[button_link(t("own.all_sign_ins"), href=HISTORY)],
     )
 
 
@@ -216,4 +216,26 @@ def account() -> Drawn:
     return [
         page_header(t("own.title"), text=t("own.text")),
         in_its_state(State, content, loading=skeleton(lines=8, label=t("own.loading")), retry=State.load),
+    ]
+
+
+@page(HISTORY, console=Console.ACCOUNT, title="own.sign_ins", on_load=SignInsState.load)
+def sign_in_history() -> Drawn:
+    """All attempts to sign in to one's own account."""
+    outcomes = [(name, t(status.text)) for name, status in OUTCOMES.items()]
+    listed = lists.listing(
+        SignInsState,
+        SIGN_INS,
+        [
+            Filter("outcome", "own.outcome", options=outcomes),
+            Filter("at[gte]", "own.from", "date"),
+            Filter("at[lt]", "own.to", "date"),
+        ],
+        empty=_no_sign_ins(),
+        values={f"outcome:{name}": words for name, words in outcomes},
+    )
+    return [
+        rx.el.p(link(t("own.back"), href="/account"), class_name="back-link"),
+        page_header(t("own.sign_ins"), lists.export(SignInsState), text=t("own.sign_ins_text")),
+        in_its_state(SignInsState, listed, retry=SignInsState.load),
     ]

@@ -37,6 +37,13 @@ STATUSES = {
 }
 
 
+def _name(row: Row) -> rx.Component:
+    """With the project and the service account it belongs to."""
+    homes = [row["project_name"].to(str), row["service_account_name"].to(str)]
+    between = rx.cond((homes[0] != "") & (homes[1] != ""), " \u00b7 ", "")
+    return rx.fragment(row["name"].to(str), rx.el.div(homes[0], between, homes[1], class_name="small muted"))
+
+
 def _limits(row: Row) -> rx.Component:
     def limit(name: str, words: str) -> rx.Component:
         shown = rx.el.div(t(words, n=row[name]), class_name="num")
@@ -67,10 +74,8 @@ def _expires(row: Row) -> rx.Component:
 KEYS = table_of(
     key_queries.KEYS,
     "keys",
-    Column("name", "keys.name", row_header=True),
+    Column("name", "keys.name", row_header=True, draw=_name),
     Column("prefix", "keys.prefix", kind="code"),
-    Column("project_name", "projects.one"),
-    Column("service_account_name", "robots.one"),
     Column("scopes", "keys.scopes", draw=lambda row: rx.fragment(row["scopes"].to(list[str]).join(", "))),
     Column("models", "keys.models", draw=_models),
     Column("limits", "keys.limits", draw=_limits),

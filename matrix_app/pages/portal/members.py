@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import reflex as rx
@@ -12,27 +13,34 @@ from components.format.values import when
 from components.forms.fields import email_field, select, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
-from components.kit.tabs import Tab, tabs
+from components.kit.tabs import LinkTab, link_tabs
 from components.shell.page import page_header
-from components.tables.table import Column, Paging, Table, data_table
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column
 from components.texts import plural, t
-from matrix_app.pages import endpoints
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
-from matrix_app.pages.roles import member_roles, role_word
+from matrix_app.pages.roles import held_roles, member_roles, role_word, role_words
 from services.core.permissions import Capability
-from state.portal.members import MembersState
+from services.identity import invitations, queries
+from state.portal.members import InvitationsState, MembersState
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
+ListState = type[MembersState] | type[InvitationsState]
+
+ADDRESS = "/portal/members"
+INVITATIONS_ADDRESS = f"{ADDRESS}/invitations"
 
 STATUSES = {
     "active": Status("members.status.active", "ok"),
     "suspended": Status("members.status.suspended", "warn", "ban"),
 }
 TWO_STEP = {
-    "on": Status("members.two_step.on", "ok", "shield"),
-    "off": Status("members.two_step.off", "neutral", "circle-minus"),
+    "true": Status("members.two_step.on", "ok", "shield"),
+    "false": Status("members.two_step.off", "neutral", "circle-minus"),
 }
 INVITATION_STATUSES = {
     "open": Status("invitations.status.open", "info", "mail"),
@@ -45,54 +53,57 @@ def _last_seen(row: Row) -> rx.Component:
     return rx.cond(row["last_seen_at"], when(row["last_seen_at"], "ago"), t("members.never_seen"))
 
 
-MEMBERS = Table(
+def _role(row: Row) -> rx.Component:
+    return rx.fragment(role_word(row["role"]))
+
+
+MEMBERS = table_of(
+    queries.MEMBERS,
     "members",
-    "members.title",
-    columns=(
-        Column("name", "members.name", row_header=True),
-        Column("email", "members.email"),
-        Column("role", "members.role", draw=lambda row: rx.fragment(role_word(row["role"]))),
-        Column("status", "members.status", kind="badge", statuses=STATUSES),
-        Column("two_step", "members.two_step", kind="badge", statuses=TWO_STEP),
-        Column("last_seen_at", "members.last_seen", draw=_last_seen),
-        Column("joined_at", "members.joined", kind="date"),
-    ),
+    Column("name", "members.name", row_header=True),
+    "email",
+    Column("role", "members.role", draw=_role),
+    Column("status", "members.status", kind="badge", statuses=STATUSES),
+    Column("two_step", "members.two_step", kind="badge", statuses=TWO_STEP, shown=MAY_WRITE),
+    Column("last_seen_at", "members.last_seen", draw=_last_seen, shown=MAY_WRITE),
+    Column("joined_at", "members.joined", kind="date"),
+    texts="members",
 )
-INVITATIONS = Table(
+INVITATIONS = table_of(
+    invitations.INVITATIONS,
     "invitations",
-    "members.tab.invited",
-    columns=(
-        Column("email", "invitations.email", row_header=True),
-        Column("role", "members.role", draw=lambda row: rx.fragment(role_word(row["role"]))),
-        Column("status", "members.status", kind="badge", statuses=INVITATION_STATUSES),
-        Column("invited_by", "invitations.invited_by"),
-        Column("created_at", "invitations.created", kind="date"),
-        Column("expires_at", "invitations.expires", kind="datetime"),
-    ),
+    Column("email", "invitations.email", row_header=True),
+    Column("role", "members.role", draw=_role),
+    Column("status", "members.status", kind="badge", statuses=INVITATION_STATUSES),
+    Column("invited_by", "invitations.invited_by"),
+    Column("created_at", "invitations.created", kind="date"),
+    Column("expires_at", "invitations.expires", kind="datetime"),
+    texts="invitations",
 )
 
 
-def _roles() -> rx.Var[list[dict[str, str]]]:
-    return member_roles(leads=MembersState.leads, operates=MembersState.operates)
+def _roles(state: ListState) -> rx.Var[list[dict[str, str]]]:
+    return member_roles(leads=state.leads, operates=state.operates)
 
 
-def _invite_dialog() -> rx.Component:
-    return dialog(
+def _invite(state: ListState) -> rx.Component:
+    asked = dialog(
         rest_form(
             "invite",
             email_field(label=t("invitations.email"), autocomplete="off"),
-            select("role", t("members.role"), _roles(), value="developer"),
+            select("role", t("members.role"), _roles(state), value="developer"),
             dialog_foot(dialog_close(), submit_button(t("invitations.invite"))),
             url=endpoints.INVITATIONS,
             done_text=t("invitations.sent"),
-            on_done=MembersState.changed,
+            on_done=state.changed,
         ),
         title=t("invitations.invite_title"),
         description=t("invitations.invite_text"),
         trigger=Trigger(t("invitations.invite"), "primary", "plus"),
-        open=MembersState.open_dialog == "invite",
-        on_open_change=MembersState.ask_invite,
+        open=state.open_dialog == "invite",
+        on_open_change=state.ask_invite,
     )
+    return rx.cond(MAY_WRITE, asked, rx.fragment())
 
 
 def _leave_dialog() -> rx.Component:
@@ -113,6 +124,7 @@ def _leave_dialog() -> rx.Component:
 
 
 def _act_dialog(
+    state: ListState,
     act: str,
     *content: rx.Component,
     url: Any,
@@ -132,12 +144,12 @@ def _act_dialog(
             url=url,
             method=method,
             done_text=done,
-            on_done=MembersState.changed,
+            on_done=state.changed,
             extra=extra,
         ),
         title=title,
-        open=MembersState.open_dialog == act,
-        on_open_change=MembersState.dismiss,
+        open=state.open_dialog == act,
+        on_open_change=state.dismiss,
         size="small",
     )
 
@@ -149,9 +161,10 @@ def _member_dialogs() -> list[rx.Component]:
     keys = rx.el.p(rx.cond(count > 0, plural("members.keys_stay", count), t("members.no_keys")))
     return [
         _act_dialog(
+            MembersState,
             "role",
             rx.el.p(t("members.role_text", name=name)),
-            select("role", t("members.role"), _roles(), value=chosen["role"]),
+            select("role", t("members.role"), _roles(MembersState), value=chosen["role"]),
             url=url,
             method="PATCH",
             title=t("members.role_title", name=name),
@@ -160,6 +173,7 @@ def _member_dialogs() -> list[rx.Component]:
             extra={"version": chosen["version"]},
         ),
         _act_dialog(
+            MembersState,
             "suspend",
             rx.el.p(t("members.suspend_text", name=name)),
             keys,
@@ -170,6 +184,7 @@ def _member_dialogs() -> list[rx.Component]:
             danger=True,
         ),
         _act_dialog(
+            MembersState,
             "resume",
             rx.el.p(t("members.resume_text", name=name)),
             url=f"{url}/resume",
@@ -178,6 +193,7 @@ def _member_dialogs() -> list[rx.Component]:
             done=t("members.resumed"),
         ),
         _act_dialog(
+            MembersState,
             "remove",
             rx.el.p(t("members.remove_text", name=name)),
             keys,
@@ -192,11 +208,12 @@ def _member_dialogs() -> list[rx.Component]:
 
 
 def _invitation_dialogs() -> list[rx.Component]:
-    chosen = MembersState.chosen
+    chosen = InvitationsState.chosen
     email = chosen["email"].to(str)
     url = f"{endpoints.INVITATIONS}/{chosen['id'].to(str)}"
     return [
         _act_dialog(
+            InvitationsState,
             "resend",
             rx.el.p(t("invitations.resend_text")),
             url=f"{url}/resend",
@@ -205,6 +222,7 @@ def _invitation_dialogs() -> list[rx.Component]:
             done=t("invitations.resent"),
         ),
         _act_dialog(
+            InvitationsState,
             "revoke",
             rx.el.p(t("invitations.revoke_text")),
             url=url,
@@ -240,58 +258,98 @@ def _invitation_actions(row: Row) -> rx.Component:
     shown = menu(
         t("table.actions_of", row=row["email"].to(str)),
         entries,
-        on_action=lambda act: MembersState.ask_about(row["id"].to(str), act),
+        on_action=lambda act: InvitationsState.ask(row["id"].to(str), act),
     )
     return rx.cond(MAY_WRITE, shown, rx.fragment())
 
 
-def _lists() -> rx.Component:
-    members = data_table(
-        MEMBERS,
-        MembersState.rows,
-        status=MembersState.status,
-        empty=empty_state(t("members.none"), t("members.none_text"), icon_name="users"),
-        actions=_member_actions,
-        paging=Paging(
-            ~MembersState.is_first,
-            MembersState.next_cursor != "",
-            MembersState.first_page,
-            MembersState.next_page,
-        ),
-        error_reference=MembersState.problem.reference,
-        on_retry=MembersState.load,
-        zone=SessionState.zone,
-    )
-    invited = data_table(
-        INVITATIONS,
-        MembersState.invited,
-        status=MembersState.status,
-        empty=empty_state(t("invitations.none"), t("invitations.none_text"), icon_name="mail"),
-        actions=_invitation_actions,
-        error_reference=MembersState.problem.reference,
-        on_retry=MembersState.load,
-        zone=SessionState.zone,
-    )
-    return tabs(
-        Tab("members", t("members.tab"), members),
-        Tab("invited", t("members.tab.invited"), invited),
+def _tabs(current: str) -> rx.Component:
+    return link_tabs(
+        LinkTab(t("members.title"), ADDRESS),
+        LinkTab(t("invitations.title"), INVITATIONS_ADDRESS),
         label=t("members.tabs"),
+        current=current,
     )
+
+
+def _of(states: Mapping[str, Status]) -> list[tuple[str, Any]]:
+    """Choices of a filter, in the words of the badges."""
+    return [(name, t(status.text)) for name, status in states.items()]
+
+
+def _chip_words(**columns: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The words of values by column."""
+    return {f"{column}:{name}": words for column, choices in columns.items() for name, words in choices}
 
 
 @page(
-    "/portal/members",
+    ADDRESS,
     console=Console.PORTAL,
     title="members.title",
     needs=Capability.MEMBERS_READ,
     on_load=MembersState.load,
 )
 def members() -> Drawn:
-    """The organisation's people, and who was invited."""
-    invite = rx.cond(MAY_WRITE, _invite_dialog(), rx.fragment())
+    """The organisation's people."""
+    statuses, two_step = _of(STATUSES), _of(TWO_STEP)
+    listed = lists.listing(
+        MembersState,
+        MEMBERS,
+        [
+            Filter("search", "members.search", "search"),
+            Filter("role", "members.role", options=held_roles(operates=MembersState.operates)),
+            Filter("status", "members.status", options=statuses),
+            Filter("two_step", "members.two_step", options=two_step, shown=MAY_WRITE),
+        ],
+        empty=empty_state(t("members.none"), t("members.none_text"), icon_name="users"),
+        names={"search": t("members.search")},
+        values=_chip_words(role=role_words(), status=statuses, two_step=two_step),
+        actions=_member_actions,
+    )
     return [
-        page_header(t("members.title"), _leave_dialog(), invite, text=t("members.text")),
-        in_its_state(MembersState, _lists(), retry=MembersState.load),
+        page_header(
+            t("members.title"),
+            _leave_dialog(),
+            lists.export(MembersState),
+            _invite(MembersState),
+            text=t("members.text"),
+        ),
+        _tabs(ADDRESS),
+        in_its_state(MembersState, listed, retry=MembersState.load),
         *_member_dialogs(),
+    ]
+
+
+@page(
+    INVITATIONS_ADDRESS,
+    console=Console.PORTAL,
+    title="invitations.title",
+    needs=Capability.MEMBERS_READ,
+    on_load=InvitationsState.load,
+)
+def waiting_invitations() -> Drawn:
+    """Who was invited and has not accepted yet."""
+    statuses = _of(INVITATION_STATUSES)
+    listed = lists.listing(
+        InvitationsState,
+        INVITATIONS,
+        [
+            Filter("email[contains]", "invitations.email", "search"),
+            Filter("role", "members.role", options=held_roles(operates=InvitationsState.operates)),
+            Filter("status", "members.status", options=statuses),
+        ],
+        empty=empty_state(t("invitations.none"), t("invitations.none_text"), icon_name="mail"),
+        values=_chip_words(role=role_words(), status=statuses),
+        actions=_invitation_actions,
+    )
+    return [
+        page_header(
+            t("invitations.title"),
+            lists.export(InvitationsState),
+            _invite(InvitationsState),
+            text=t("invitations.text"),
+        ),
+        _tabs(INVITATIONS_ADDRESS),
+        in_its_state(InvitationsState, listed, retry=InvitationsState.load),
         *_invitation_dialogs(),
     ]

@@ -20,14 +20,15 @@ from components.kit.overlays import (
     menu,
 )
 from components.shell.page import page_header
-from components.tables.filters import Filter, filter_bar
-from components.tables.table import Column, Table, data_table
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column
 from components.texts import plural, t
-from matrix_app.pages import endpoints
-from matrix_app.pages.frame import in_its_state
+from matrix_app.pages import endpoints, lists
+from matrix_app.pages.frame import MAY_SEE_KEYS, in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
-from services.identity.projects import DESCRIPTION_CHARACTERS_MAX
+from services.identity import projects as identity
 from state.portal.projects import ProjectsState
 from state.session import SessionState
 
@@ -37,17 +38,17 @@ STATUSES = {
     "active": Status("projects.status.active", "ok"),
     "archived": Status("projects.status.archived", "neutral", "ban"),
 }
-PROJECTS = Table(
+PROJECTS = table_of(
+    identity.PROJECTS,
     "projects",
-    "projects.title",
-    columns=(
-        Column("name", "projects.name", kind="link", href="usage", row_header=True),
-        Column("description", "projects.description"),
-        Column("status", "projects.status", kind="badge", statuses=STATUSES),
-        Column("active_keys", "projects.keys", kind="number"),
-        Column("created_at", "projects.created", kind="date"),
-    ),
+    Column("name", "projects.name", kind="link", href="usage", row_header=True),
+    "description",
+    Column("status", "projects.status", kind="badge", statuses=STATUSES),
+    Column("active_keys", "projects.keys", kind="number", shown=MAY_SEE_KEYS),
+    Column("created_at", "projects.created", kind="date"),
+    texts="projects",
 )
+ALL = ",".join(sorted(STATUSES))  # as an address says it, beside the usual: the active ones
 MAY_WRITE = SessionState.capabilities.contains(Capability.PROJECTS_WRITE.value)
 
 
@@ -59,7 +60,7 @@ def _fields(name: Any = "", description: Any = "") -> list[rx.Component]:
             t("projects.description"),
             value=description,
             required=False,
-            max_length=DESCRIPTION_CHARACTERS_MAX,
+            max_length=identity.DESCRIPTION_CHARACTERS_MAX,
             autocomplete="off",
         ),
     ]
@@ -150,36 +151,21 @@ def _actions(row: Row) -> rx.Component:
 )
 def projects() -> Drawn:
     """The organisation's projects; each name leads to its usage."""
-    listed = rx.el.div(
-        filter_bar(
-            [
-                Filter(
-                    "archived",
-                    "projects.show",
-                    options=(("yes", t("projects.show.all")),),
-                    any_text="projects.show.active",
-                )
-            ],
-            ProjectsState.filters,
-            on_filter=ProjectsState.narrow,
-            on_clear=ProjectsState.widen,
-            filtered=ProjectsState.filtered,
-        ),
-        data_table(
-            PROJECTS,
-            ProjectsState.rows,
-            status=ProjectsState.status,
-            empty=empty_state(t("projects.none"), t("projects.none_text"), icon_name="layers"),
-            actions=_actions,
-            error_reference=ProjectsState.problem.reference,
-            on_retry=ProjectsState.load,
-            zone=SessionState.zone,
-        ),
-        class_name="listing",
+    shown = [(ALL, t("projects.show.all")), ("archived", t("projects.show.archived"))]
+    listed = lists.listing(
+        ProjectsState,
+        PROJECTS,
+        [
+            Filter("name[contains]", "projects.name", "search"),
+            Filter("status[in]", "projects.show", options=shown, any_text="projects.show.active"),
+        ],
+        empty=empty_state(t("projects.none"), t("projects.none_text"), icon_name="layers"),
+        values={f"status:{name}": words for name, words in shown},
+        actions=_actions,
     )
     create = rx.cond(MAY_WRITE, _create_dialog(), rx.fragment())
     return [
-        page_header(t("projects.title"), create, text=t("projects.text")),
+        page_header(t("projects.title"), lists.export(ProjectsState), create, text=t("projects.text")),
         in_its_state(ProjectsState, listed, retry=ProjectsState.load),
         *_dialogs(),
     ]

@@ -13,13 +13,16 @@ from components.forms.fields import select, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
 from components.shell.page import page_header
-from components.tables.table import Column, Table, data_table
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column
 from components.texts import plural, t
-from matrix_app.pages import endpoints
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
-from matrix_app.pages.roles import program_roles, role_word
+from matrix_app.pages.roles import program_roles, role_word, role_words
 from services.core.permissions import Capability
+from services.identity import service_accounts as identity
 from state.portal.service_accounts import ServiceAccountsState
 from state.session import SessionState
 
@@ -35,16 +38,16 @@ def _last_used(row: Row) -> rx.Component:
     return rx.cond(row["last_used_at"], when(row["last_used_at"], "ago"), t("robots.never_used"))
 
 
-ROBOTS = Table(
+ROBOTS = table_of(
+    identity.SERVICE_ACCOUNTS,
     "service-accounts",
-    "robots.title",
-    columns=(
-        Column("name", "robots.name", row_header=True),
-        Column("role", "robots.role", draw=lambda row: rx.fragment(role_word(row["role"]))),
-        Column("status", "robots.status", kind="badge", statuses=STATUSES),
-        Column("active_keys", "robots.keys", kind="number"),
-        Column("last_used_at", "robots.last_used", draw=_last_used),
-    ),
+    Column("name", "robots.name", row_header=True),
+    Column("role", "robots.role", draw=lambda row: rx.fragment(role_word(row["role"]))),
+    Column("status", "robots.status", kind="badge", statuses=STATUSES),
+    Column("active_keys", "robots.keys", kind="number"),
+    Column("last_used_at", "robots.last_used", draw=_last_used),
+    Column("created_at", "robots.created", kind="date"),
+    texts="robots",
 )
 MAY_WRITE = SessionState.capabilities.contains(Capability.SERVICE_ACCOUNTS_WRITE.value)
 
@@ -140,17 +143,25 @@ def _actions(row: Row) -> rx.Component:
 def service_accounts() -> Drawn:
     """The organisation's programs."""
     create = rx.cond(MAY_WRITE, _create_dialog(), rx.fragment())
-    listed = data_table(
+    roles = role_words(identity.ROLES)
+    statuses = [(name, t(status.text)) for name, status in STATUSES.items()]
+    listed = lists.listing(
+        ServiceAccountsState,
         ROBOTS,
-        ServiceAccountsState.rows,
-        status=ServiceAccountsState.status,
+        [
+            Filter("name[contains]", "robots.name", "search"),
+            Filter("role", "robots.role", options=roles),
+            Filter("status", "robots.status", options=statuses),
+        ],
         empty=empty_state(t("robots.none"), t("robots.none_text"), icon_name="cpu"),
+        values={
+            **{f"role:{name}": words for name, words in roles},
+            **{f"status:{name}": words for name, words in statuses},
+        },
         actions=_actions,
-        error_reference=ServiceAccountsState.problem.reference,
-        on_retry=ServiceAccountsState.load,
     )
     return [
-        page_header(t("robots.title"), create, text=t("robots.text")),
+        page_header(t("robots.title"), lists.export(ServiceAccountsState), create, text=t("robots.text")),
         in_its_state(ServiceAccountsState, listed, retry=ServiceAccountsState.load),
         _edit_dialog(),
         _turn_dialog("disable", "robots.disabled", danger=True),

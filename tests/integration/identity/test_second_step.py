@@ -14,6 +14,7 @@ import pytest
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Invalid, MatrixError, RateLimited, Unauthenticated
+from services.core.listing_sql import select
 from services.core.work import UnitOfWork
 from services.identity import (
     authenticators,
@@ -74,7 +75,7 @@ class Owner:
         return await sessions.answer_code(challenge, code=code, client=client, clock=self.clock)
 
     async def outcomes(self) -> list[str]:
-        return [row.outcome for row in await self.do(sign_ins.own_sign_ins)]
+        return [row.outcome for row in await self.do(lambda uow: select(uow, sign_ins.SIGN_INS))]
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from urllib.parse import quote
 import pytest
 
 from models.types import OrganizationKind, Role
-from state.filters import FilteredState
-from state.listed import ListedState
 from tests.handlers import Handler, handlers
 from tests.integration.state.visitor import Visitor, said, sign_in
 from tests.world import World
@@ -32,7 +30,7 @@ def failed(visitor_answer: tuple[Any, Any]) -> bool:
 
 
 def names_of(handler: Handler) -> list[str]:
-    own = handler.state._filter_keys if issubclass(handler.state, FilteredState | ListedState) else ()  # pyright: ignore[reportPrivateUsage]
+    own: tuple[str, ...] = getattr(handler.state, "_filter_keys", ())
     return [*own, *(name for name in READ_FROM_ANY_ADDRESS if name not in own)]
 
 

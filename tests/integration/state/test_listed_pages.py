@@ -9,16 +9,21 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from models.identity import Organization
+from models.types import Role
 from services.core import listing_sql
 from services.core.errors import Malformed
 from services.core.listing_csv import lines
 from services.core.listing_grammar import read
 from services.core.work import unit_of_work
-from services.identity import keys
+from services.identity import invitations, keys, members, projects, service_accounts
 from services.identity.key_queries import KEYS
 from state.base import ADDRESS_CHARACTERS_MAX
+from state.listed import ListedState
 from state.portal.audit import AuditState
 from state.portal.keys import KeysState
+from state.portal.members import InvitationsState, MembersState
+from state.portal.projects import ProjectsState
+from state.portal.service_accounts import ServiceAccountsState
 from tests.integration.state.visitor import Visitor, sent_to, sign_in
 from tests.world import World
 
@@ -104,6 +109,68 @@ async def test_the_file_is_what_is_on_screen(owner: Visitor, world: World, berli
             found = await listing_sql.page(uow, read(KEYS, asked), limit=100)
         written = list(csv.reader(io.StringIO(lines(KEYS, found.rows))))
         assert [row[0] for row in written] == [row["id"] for row in state.rows]
+
+
+async def furnish(world: World, organization: Organization) -> None:
+    """Two developers of whom one is suspended, two invitations, two projects of which one is archived, two programs."""
+    actor = world.actor(organization, Role.OWNER, await world.account(member_of=organization))
+    await world.account("ben@example.com", member_of=organization, role=Role.DEVELOPER)
+    cleo = await world.account("cleo@example.com", member_of=organization, role=Role.DEVELOPER)
+    async with unit_of_work(actor) as uow:
+        await members.suspend_member(uow, cleo.id)
+        for name in ("dora", "emil"):
+            await invitations.invite(uow, email=f"{name}@example.com", role="viewer")
+        for name in ("Search", "Billing"):
+            project = await projects.create_project(uow, name=name)
+        await projects.archive_project(uow, project.id, end_keys=True)
+        for name, role in (("Reader", "viewer"), ("Writer", "developer")):
+            await service_accounts.create_service_account(uow, name=name, role=role)
+
+
+@pytest.mark.parametrize(
+    ("page", "column", "addresses"),
+    [
+        (MembersState, "email", {
+            "/portal/members?role=developer&sort=-email": ["cleo@example.com", "ben@example.com"],
+            "/portal/members?search=BEN@": ["ben@example.com"],
+            "/portal/members?status=suspended&two_step=false": ["cleo@example.com"],
+        }),
+        (InvitationsState, "email", {
+            "/portal/members/invitations?role=viewer": ["emil@example.com", "dora@example.com"],
+            "/portal/members/invitations?email[contains]=dora": ["dora@example.com"],
+            "/portal/members/invitations?status=expired": [],
+        }),
+        (ProjectsState, "name", {
+            "/portal/projects": ["Search"],
+            "/portal/projects?status[in]=active,archived": ["Billing", "Search"],
+            "/portal/projects?status[in]=archived&name[contains]=SEARCH": [],
+        }),
+        (ServiceAccountsState, "name", {
+            "/portal/service-accounts?sort=-name": ["Writer", "Reader"],
+            "/portal/service-accounts?role=viewer&status=active": ["Reader"],
+        }),
+    ],
+)  # fmt: skip
+async def test_lists_of_an_organisation_show_and_save_what_the_address_asks_for(
+    page: type[ListedState],
+    column: str,
+    addresses: dict[str, list[str]],
+    owner: Visitor,
+    world: World,
+    berlin: Organization,
+) -> None:
+    await furnish(world, berlin)
+    for address, expected in addresses.items():
+        owner.at = address
+        state, _ = await owner.call(page, "load")
+        assert (state.status, [row[column] for row in state.rows]) == ("ready", expected), address
+        filters = [name for name, _ in parse_qsl(urlsplit(address).query) if name != "sort"]
+        assert sorted(chip["key"] for chip in state.chips) == sorted(filters)
+        listing = page._listing  # pyright: ignore[reportPrivateUsage]
+        asked = [pair for pair in parse_qsl(urlsplit(state.csv_href).query) if pair[0] != "format"]
+        async with unit_of_work(world.actor(berlin)) as uow:
+            saved = await listing_sql.page(uow, read(listing, asked), limit=100)
+        assert [getattr(row, column) for row in saved.rows] == expected, address
 
 
 async def test_a_filter_without_a_control_of_its_own_is_a_chip_all_the_same(owner: Visitor) -> None:

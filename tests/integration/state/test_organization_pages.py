@@ -11,7 +11,7 @@ from services.core.work import unit_of_work
 from services.identity import invitations, keys, members, organizations, projects, service_accounts
 from state.invitation import InvitationState
 from state.portal.keys import KeysState
-from state.portal.members import MembersState
+from state.portal.members import InvitationsState, MembersState
 from state.portal.projects import ProjectsState
 from state.portal.service_accounts import ServiceAccountsState
 from state.portal.settings import SettingsState
@@ -42,11 +42,15 @@ async def test_the_members_page_shows_who_is_here_and_who_was_asked(world: World
     state, _ = await owner.call(MembersState, "load")
     shown = {row["email"]: row for row in state.rows}
     assert (shown[ben.email]["role"], shown[ben.email]["active_keys"]) == ("developer", 1)
-    assert [row["email"] for row in state.invited] == ["cleo@example.com"]
     assert (state.leads, state.operates) == (True, False)
 
     state, _ = await owner.call(MembersState, "ask", ben.id, "suspend")
     assert (state.open_dialog, state.chosen["active_keys"]) == ("suspend", 1)
+    state, _ = await owner.call(InvitationsState, "load")
+    (asked,) = state.rows
+    assert (asked["email"], state.leads, state.operates) == ("cleo@example.com", True, False)
+    state, _ = await owner.call(InvitationsState, "ask", asked["id"], "resend")
+    assert (state.open_dialog, state.chosen) == ("resend", asked)
     viewer, _ = await sign_in(world, organization, Role.VIEWER)
     _, answer = await viewer.call(MembersState, "ask", ben.id, "suspend")
     assert "members.write" in said(answer)
@@ -127,6 +131,9 @@ async def test_projects_and_programs_on_their_pages(world: World) -> None:
     await owner.call(ProjectsState, "archive", project.id)
     state, _ = await owner.call(ProjectsState, "load")
     assert state.rows == []
+    owner.at = "/portal/projects?status[in]=active,archived"
+    state, _ = await owner.call(ProjectsState, "load")
+    assert [(row["name"], row["status"]) for row in state.rows] == [("Search", "archived")]
     owner.at = "/portal/keys"
     state, _ = await owner.call(KeysState, "load")
     assert [row["name"] for row in state.rows] == ["other"]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from state.account import ResetState
-from state.own_account import SIGN_INS_SHOWN, OwnAccountState
+from state.own_account import SIGN_INS_SHOWN, OwnAccountState, SignInsState
 from tests.integration.state.visitor import Visitor, sign_in
 from tests.world import World
 
@@ -28,13 +28,20 @@ async def test_the_account_is_shown_with_its_sessions_and_history(database: Data
     state, _ = await ana.call(OwnAccountState, "load")
     assert (state.status, state.email, state.two_step_at) == ("ready", account.email, "")
     assert [row["current"] for row in state.sessions] == [True]
-    assert len(state.sign_ins) == SIGN_INS_SHOWN
+    assert [row["id"] for row in state.sign_ins] == [f"sgn_{number:02}" for number in range(SIGN_INS_SHOWN)]
     assert state.sign_ins[0]["device"] == "curl"
 
-    state, _ = await ana.call(OwnAccountState, "show_older")
-    assert ([row["id"] for row in state.sign_ins], state.older) == ([f"sgn_{SIGN_INS_SHOWN}"], [])
-    state.older = ["no time", "x"]
-    assert (await ana.call(OwnAccountState, "show_older"))[1] is not None  # said in a toast
+    for address, shown in (
+        ("?sort=at", SIGN_INS_SHOWN + 1),
+        ("?outcome=wrong_password", SIGN_INS_SHOWN + 1),
+        ("?outcome=signed_in", 0),
+    ):
+        ana.at = f"/account/sign-ins{address}"
+        history, _ = await ana.call(SignInsState, "load")
+        assert (history.status, len(history.rows), history.total) == ("ready", shown, shown), address
+    bob.at = "/account/sign-ins"
+    history, _ = await bob.call(SignInsState, "load")
+    assert (history.status, history.rows) == ("ready", [])
 
     others, _ = await bob.call(OwnAccountState, "load")
     await ana.call(OwnAccountState, "end", others.sessions[0]["id"])

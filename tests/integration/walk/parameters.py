@@ -160,7 +160,9 @@ ARGUMENTS: dict[str, Maker] = {
 # What pages read from their address, beside ids.
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
-    "archived": _plain("1"),
+    "at[gte]": _plain("2026-01-01T00:00:00Z"),
+    "at[lt]": _plain(LEAVE_OUT),
+    "email[contains]": _plain(LEAVE_OUT),
     "enabled": _plain("true"),
     "granularity": _plain("hour"),
     "group": _plain("key"),
@@ -174,6 +176,7 @@ ADDRESS: dict[str, Maker] = {
     "project": _of("proj"),
     "recorded_at[gte]": _plain("2026-01-01T00:00:00Z"),
     "recorded_at[lt]": _plain(LEAVE_OUT),
+    "role": _plain(LEAVE_OUT),
     "search": _plain("name-canary"),
     "range": _plain("24h"),
     "started_at[gte]": _plain("2026-01-01T00:00:00Z"),
@@ -181,6 +184,7 @@ ADDRESS: dict[str, Maker] = {
     "state[in]": _plain("current,ended,planned"),
     "status[in]": _plain("active,expired,expiring,revoked"),
     "status": _plain("active"),
+    "two_step": _plain(LEAVE_OUT),
     "type": _plain(LEAVE_OUT),
 }
 

@@ -19,8 +19,6 @@ from models.types import Role
 from services.core.permissions import Capability
 from state import addresses
 from state.base import Access
-from state.filters import FilteredState
-from state.listed import ListedState
 from tests.handlers import Handler, handlers
 from tests.integration.state.visitor import Visitor, said, sent_to
 from tests.integration.walk import parameters
@@ -49,10 +47,8 @@ def address_of(handler: Handler, victim: Victim) -> str:
         "/",
     )
     path = re.sub(r"\[(\w+)\]", lambda found: _made(found[1], victim, handler), route)
-    query: dict[str, Any] = {}
-    if issubclass(handler.state, FilteredState | ListedState):
-        names = handler.state._filter_keys  # pyright: ignore[reportPrivateUsage]
-        query = {name: _made(name, victim, handler) for name in names}
+    names: tuple[str, ...] = getattr(handler.state, "_filter_keys", ())
+    query = {name: _made(name, victim, handler) for name in names}
     wanted = {name: value for name, value in query.items() if value is not LEAVE_OUT}
     return f"{path}?{urlencode(wanted)}" if wanted else path
 

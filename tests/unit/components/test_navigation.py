@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from components.kit.tabs import LinkTab, link_tabs
 from components.shell.navigation import (
     NAV_GROUPS_MAX,
     NavGroup,
@@ -45,3 +46,11 @@ def test_too_many_groups_are_refused() -> None:
 def test_a_fifth_page_for_the_phone_is_refused() -> None:
     with pytest.raises(NavigationTooWide):
         require_fitting([NavGroup((HOME, KEYS, HOME, KEYS, HOME))])
+
+
+def test_one_of_the_tabs_that_are_pages_is_current() -> None:
+    drawn = str(
+        link_tabs(LinkTab("Keys", "/keys"), LinkTab("Old", "/keys/old"), label="Keys", current="/keys/old")
+    )
+    assert drawn.count('"aria-current":"page"') == 1
+    assert drawn.index('to:"/keys/old"') > 0

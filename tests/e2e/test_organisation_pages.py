@@ -1,0 +1,74 @@
+"""An organisation's own pages in a browser: people who join by mail, and two who change one thing at once."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from tests.bench.product import Product
+from tests.e2e import newcomer as steps
+from tests.e2e.browsing import MARKS, OTHER_OWNER, Visitors, settled
+
+pytestmark = MARKS
+
+
+async def test_somebody_new_joins_by_the_link_of_an_invitation(product: Product, visitors: Visitors) -> None:
+    owner, who = await visitors.page(OTHER_OWNER), steps.newcomer()
+    await owner.goto("/portal/members")
+    await settled(owner)
+    await owner.get_by_role("button", name="Invite").first.click()
+    dialog = owner.get_by_role("dialog", name="Invite somebody")
+    await dialog.get_by_label("Email").fill(who.email)
+    await dialog.get_by_role("button", name="Invite").click()
+    await expect(owner.get_by_text("Invitation sent")).to_be_visible()
+
+    page = await visitors.page()
+    await page.goto(steps.mailed_link(product, who))
+    await page.get_by_label("Your name").fill(who.name)
+    await page.get_by_label("Password", exact=True).fill(who.password)
+    await page.get_by_role("button", name="Create account and join").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+    await owner.goto("/portal/members")
+    await expect(owner.get_by_role("row").filter(has_text=who.email)).to_be_visible()
+
+
+async def test_two_who_change_one_thing_see_both_values(visitors: Visitors) -> None:
+    first, second = await visitors.page(OTHER_OWNER), await visitors.page(OTHER_OWNER)
+    for page in (first, second):
+        await page.goto("/portal/settings")
+        await settled(page)
+    name = await first.get_by_label("Name").input_value()
+
+    await first.get_by_label("Name").fill(f"{name} One")
+    await first.get_by_role("button", name="Save settings").click()
+    await expect(first.get_by_text("Settings saved")).to_be_visible()
+    await second.get_by_label("Name").fill(f"{name} Two")
+    await second.get_by_role("button", name="Save settings").click()
+
+    conflict = second.get_by_role("alert")
+    await expect(conflict.get_by_role("cell", name=f"{name} One", exact=True)).to_be_visible()
+    await expect(conflict.get_by_role("cell", name=f"{name} Two", exact=True)).to_be_visible()
+    await conflict.get_by_role("button", name="Save mine").click()
+    await expect(second.get_by_text("Settings saved")).to_be_visible()
+    await first.reload()
+    await expect(first.get_by_label("Name")).to_have_value(f"{name} Two")
+
+    await first.get_by_label("Name").fill(name)
+    await first.get_by_role("button", name="Save settings").click()
+    await expect(first.get_by_text("Settings saved")).to_be_visible()
+
+
+async def test_an_export_is_followed_until_its_file_is_there(visitors: Visitors) -> None:
+    page = await visitors.page(OTHER_OWNER)
+    await page.goto("/portal/requests")
+    await settled(page)
+
+    await page.get_by_role("button", name="Export").click()
+    await page.goto("/portal/tasks")
+    await settled(page)
+    row = page.get_by_role("row").filter(has_text="Requests").first
+    await expect(row.get_by_text("Done")).to_be_visible()
+    async with page.expect_download() as begun:
+        await row.get_by_role("link", name="Download").click()
+    download = await begun.value
+    assert download.suggested_filename.endswith(".csv")
