@@ -92,7 +92,7 @@ def _shown_to(person: Person | None) -> list[str]:
         return [route for route in _routes() if _console_of(route) is Console.PUBLIC and route != "/welcome"]
     if person is STAFF:  # who sees the portal's pages as their owner does
         return [*_routes(Console.GOVERNANCE), GALLERY]
-    led_on = {"/", "/sign-in", "/sign-up", GALLERY}
+    led_on = {"/", "/sign-in", "/sign-in/code", "/sign-up", GALLERY}
     return [route for route in _routes() if route not in led_on]
 
 
