@@ -27,6 +27,13 @@ class StoredFile(Table, table=True):
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
         sa.Index("ix_stored_file_organization_id", "organization_id", "id"),
+        # How much an organisation has is added up from the index alone.
+        sa.Index(
+            "ix_stored_file_held",
+            "organization_id",
+            "size_bytes",
+            postgresql_where=sa.text("purged_at is null"),
+        ),
         sa.Index(
             "ix_stored_file_arriving",
             "created_at",
@@ -35,6 +42,7 @@ class StoredFile(Table, table=True):
         sa.Index("ix_stored_file_expiring", "expires_at", postgresql_where=sa.text("deleted_at is null")),
         sa.Index(
             "ix_stored_file_to_purge",
+            sa.text("purge_tried_at nulls first"),
             "deleted_at",
             postgresql_where=sa.text("deleted_at is not null and purged_at is null"),
         ),
@@ -54,6 +62,7 @@ class StoredFile(Table, table=True):
     expires_at: datetime | None = instant(nullable=True)
     deleted_at: datetime | None = instant(nullable=True)
     purged_at: datetime | None = instant(nullable=True)
+    purge_tried_at: datetime | None = instant(nullable=True)  # its content would not go then
 
 
 class Task(Table, table=True):

@@ -49,6 +49,8 @@ class Access(StrEnum):
     SIGNED_IN = "signed in"
 
 
+ADDRESS_CHARACTERS_MAX = 8_000  # of a page with its query; servers on the way seldom take more
+
 ANYONE, SIGNED_IN = Access.ANYONE, Access.SIGNED_IN
 
 # Not a state var: what a state holds is sent to the page, and outlives the event.
@@ -163,8 +165,9 @@ def _require_fitting(
 
 
 def _require_readable(address: str) -> None:
-    """Raises Malformed for an address with a NUL byte, which PostgreSQL can neither store nor compare."""
-    if "\0" in address or "%00" in address:
+    """Raises Malformed for an address that is too long, or has a NUL byte, which PostgreSQL can neither store nor
+    compare."""
+    if len(address) > ADDRESS_CHARACTERS_MAX or "\0" in address or "%00" in address:
         raise _strange("address")
 
 

@@ -107,7 +107,7 @@ class ListedState(PageState, mixin=True):
         place that does not exist, Forbidden for what the caller may not see."""
         query: Query[R] = self._asked()
         text = self._query.get(PLACE, "")
-        at = position_of(query, text) if text else None
+        at = position_of(query, text, field=PLACE) if text else None
         found = await listing_sql.page(uow, query, limit=ROWS_PER_PAGE, at=at)
         if at is not None and (not found.rows or (at.before and found.previous is None)):
             # Rows have come or gone at the beginning: it is shown whole.

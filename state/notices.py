@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import reflex as rx
@@ -12,6 +11,7 @@ from services.notify.notices import NoticeRow
 from state import addresses
 from state.base import SIGNED_IN, PageState, leave_for, page_event
 from state.format import instant_text
+from state.places import place_in, place_text
 
 ROWS_PER_PAGE = 50
 PAGE = "/notifications"
@@ -29,10 +29,12 @@ class NoticesState(PageState, rx.State):
     @page_event(SIGNED_IN, reads=True)
     async def load(self) -> None:
         after = self._query.get("after", "")
-        found = await notices.notices_of(self._actor, after=_place(after), limit=ROWS_PER_PAGE + 1)
+        found = await notices.notices_of(self._actor, after=place_in(after), limit=ROWS_PER_PAGE + 1)
         shown = found[:ROWS_PER_PAGE]
         self.rows = [_shown(row) for row in shown]
-        self.next_cursor = _cursor(shown[-1]) if len(found) > ROWS_PER_PAGE else ""
+        self.next_cursor = (
+            place_text(shown[-1].created_at, shown[-1].id) if len(found) > ROWS_PER_PAGE else ""
+        )
         self.is_first = not after
         self.has_unread = await notices.unread_of(self._actor) > 0
 
@@ -75,20 +77,6 @@ class PreferencesState(PageState, rx.State):
     async def prefer(self, topic: str, channel: str, wanted: bool) -> Any:
         await notices.prefer(self._actor, topic, channel, wanted=wanted is True)
         return PreferencesState.load
-
-
-def _cursor(row: NoticeRow) -> str:
-    return f"{row.created_at.isoformat()} {row.id}"
-
-
-def _place(text: str) -> tuple[datetime, str] | None:
-    """Where a page begins; an address that says nothing of the kind begins at the beginning."""
-    at, _, notice_id = text.partition(" ")
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return (moment, notice_id) if moment.tzinfo is not None and notice_id.isprintable() else None
 
 
 def _shown(row: NoticeRow) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from services.core import crypto, logs, migrations
 from services.core import database as databases
 from services.core.database import Database
 from services.core.postgres import EmbeddedPostgres
+from services.core.settings import settings
 from tests.folders import short_folder
 from tests.world import World
 
@@ -58,6 +59,15 @@ async def database(postgres: EmbeddedPostgres, database_name: str, tmp_path: Pat
 @pytest.fixture
 def world(database: Database) -> World:
     return World(database)
+
+
+@pytest.fixture
+def room_of_1_mb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All files of an organisation take no more together."""
+    monkeypatch.setenv("MATRIX_ORGANIZATION_FILES_MB", "1")
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
 
 
 @pytest.fixture

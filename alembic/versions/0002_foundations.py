@@ -33,9 +33,13 @@ CROSSING_ONLY = (
 )
 # What the sweeps of the file store look for.
 STORED_FILE_SWEEPS = (
-    ("ix_stored_file_arriving", "created_at", "stored_at is null and deleted_at is null"),
-    ("ix_stored_file_expiring", "expires_at", "deleted_at is null"),
-    ("ix_stored_file_to_purge", "deleted_at", "deleted_at is not null and purged_at is null"),
+    ("ix_stored_file_arriving", ("created_at",), "stored_at is null and deleted_at is null"),
+    ("ix_stored_file_expiring", ("expires_at",), "deleted_at is null"),
+    (
+        "ix_stored_file_to_purge",
+        (sa.text("purge_tried_at nulls first"), "deleted_at"),
+        "deleted_at is not null and purged_at is null",
+    ),
 )
 IN_SCOPE = "organization_id = any ((select matrix_scope())::text[])"
 
@@ -264,14 +268,22 @@ def create_tables() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("purged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("purge_tried_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organization.id"], name=op.f("fk_stored_file_organization_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stored_file")),
     )
     op.create_index("ix_stored_file_organization_id", "stored_file", ["organization_id", "id"], unique=False)
-    for name, column, condition in STORED_FILE_SWEEPS:
-        op.create_index(name, "stored_file", [column], unique=False, postgresql_where=sa.text(condition))
+    op.create_index(
+        "ix_stored_file_held",
+        "stored_file",
+        ["organization_id", "size_bytes"],
+        unique=False,
+        postgresql_where=sa.text("purged_at is null"),
+    )
+    for name, columns, condition in STORED_FILE_SWEEPS:
+        op.create_index(name, "stored_file", list(columns), unique=False, postgresql_where=sa.text(condition))
     op.create_table(
         "task",
         sa.Column("id", sa.Text(collation="C"), nullable=False),

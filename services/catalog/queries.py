@@ -85,13 +85,13 @@ PRICES = Listing(
     source="price",
     columns=(
         Column("id", "id", Kind.ID, filterable=True),
-        Column("line", _LINE, sortable=True, shown=False),
-        Column("model", "model", Kind.ID, sortable=True, filterable=True),
+        Column("line", _LINE, sortable=True, unchanging=True, shown=False),
+        Column("model", "model", Kind.ID, sortable=True, unchanging=True, filterable=True),
         Column("meter", "meter", Kind.ENUM, values=PRICEABLE, filterable=True),
         Column("unit_amount", "unit_amount", Kind.DECIMAL, currency="currency"),
         Column("currency", "currency", filterable=True),
         Column("per_units", "per_units", Kind.INTEGER),
-        Column("valid_from", "valid_from", Kind.INSTANT, sortable=True, filterable=True),
+        Column("valid_from", "valid_from", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("valid_to", "valid_to", Kind.INSTANT, nullable=True, filterable=True),
         Column("created_by", "created_by", Kind.ID, nullable=True),
         # Prices belong to nobody, so their state is told by wall time and not by any organisation's clock.

@@ -83,6 +83,13 @@ class Conflict(MatrixError):
     title = "This contradicts what is already there"
 
 
+class Busy(Conflict):
+    """Two transactions stood in each other's way; trying again helps."""
+
+    code = "busy"
+    title = "Two changes met"
+
+
 class StaleVersion(Conflict):
     """Somebody else changed the row since it was read."""
 

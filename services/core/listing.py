@@ -108,6 +108,9 @@ class Column:
     `conditions` say in SQL what an operator means where it is not the usual thing: `{value}` is what was given,
     `{folded}` the same through `fold`, `{like}` that with the wildcards of LIKE escaped.
 
+    What is `unchanging` stays in a row for good. Files, which are read in many steps, are sorted by such a column or by
+    the key: by any other a row might move meanwhile, and be missing or there twice.
+
     Callers without the capability `needs` get null, and may neither sort nor filter by it. What is not `shown` is there
     to be filtered or sorted by; what is not `exported` is in no file.
     """
@@ -116,6 +119,7 @@ class Column:
     sql: str = "null"
     kind: Kind = Kind.TEXT
     sortable: bool = False
+    unchanging: bool = False
     filterable: bool = False
     operators: tuple[Operator, ...] = ()
     values: tuple[str, ...] = ()
@@ -166,8 +170,13 @@ class Listing(Generic[R]):
     key: str = "id"
     joins: str = ""
     alias: str = ""
+    # Made of the columns, once; asked for with every parameter of every address.
+    sorts: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    filters: Mapping[str, tuple[Column, Operator]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sorts", self._sorts())
+        object.__setattr__(self, "filters", self._filters())
         names = [column.name for column in self.columns]
         if len(names) != len(set(names)):
             raise BadListing(f"The list {self.name!r} has two columns of one name.")
@@ -208,13 +217,11 @@ class Listing(Generic[R]):
     def exported(self) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.shown and column.exported)
 
-    @property
-    def sorts(self) -> tuple[str, ...]:
+    def _sorts(self) -> tuple[str, ...]:
         """Everything that `sort` may say."""
         return tuple(sign + column.name for column in self.columns if column.sortable for sign in ("", "-"))
 
-    @property
-    def filters(self) -> dict[str, tuple[Column, Operator]]:
+    def _filters(self) -> dict[str, tuple[Column, Operator]]:
         """Every filter by the name it has in an address: `status`, `status[in]`."""
         return {
             parameter(column.name, operator): (column, operator)

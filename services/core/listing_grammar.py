@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from services.core.errors import InvalidFilter
@@ -23,7 +24,7 @@ SORT = "sort"
 CONDITIONS_MAX = 20
 VALUES_MAX = 100  # of one `in`
 VALUE_CHARACTERS_MAX = 254  # as long as an address may be
-_PARAMETERS_MAX = 200  # repeated ones among them
+PARAMETERS_MAX = 200  # repeated ones among them
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,12})?")
@@ -65,6 +66,18 @@ class Query(Generic[R]):
         return f"{'-' if self.descending else ''}{self.sort.name}"
 
     @property
+    def lasting(self) -> Query[R]:
+        """The same rows in an order in which none of them moves while they are read: this one if it is such, else the
+        list's usual one, else by its key."""
+        usual = self.listing.column(self.listing.sort.removeprefix("-"))
+        key = self.listing.column(self.listing.key)
+        if self.sort.unchanging or self.sort is key:
+            return self
+        if usual.unchanging:
+            return replace(self, sort=usual, descending=self.listing.sort.startswith("-"))
+        return replace(self, sort=key)
+
+    @property
     def parameters(self) -> list[tuple[str, str]]:
         """The query as parameters of an address, sorting included."""
         return [*self.chosen.items(), (SORT, self.sorted_by)]
@@ -96,9 +109,13 @@ def read(listing: Listing[R], parameters: Iterable[tuple[str, str]]) -> Query[R]
 
 
 def understood(listing: Listing[R], parameters: Iterable[tuple[str, str]]) -> Query[R]:
-    """The part of `parameters` that asks for something; the rest, which anyone may have typed, is passed over."""
+    """The part of `parameters` that asks for something; the rest, which anyone may have typed, is passed over.
+
+    No more than PARAMETERS_MAX of those with a known name are looked at.
+    """
+    known = {SORT, *listing.filters}
     kept: list[tuple[str, str]] = []
-    for pair in parameters:
+    for pair in islice((pair for pair in parameters if pair[0] in known), PARAMETERS_MAX):
         try:
             read(listing, [*kept, pair])
         except InvalidFilter:
@@ -113,8 +130,8 @@ def _gathered(listing: Listing[R], parameters: Iterable[tuple[str, str]]) -> dic
         if name != SORT and name not in listing.filters:
             known = [SORT, *listing.filters]
             raise _refused(name, f"This list has no parameter {_shown(name)}", known, name)
-        if place >= _PARAMETERS_MAX:
-            raise InvalidFilter(f"A list takes at most {_PARAMETERS_MAX} parameters.", field=name)
+        if place >= PARAMETERS_MAX:
+            raise InvalidFilter(f"A list takes at most {PARAMETERS_MAX} parameters.", field=name)
         given.setdefault(name, []).append(text)
     for name, (column, operator) in listing.filters.items():
         # One name given several times asks for any of the values.

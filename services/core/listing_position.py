@@ -33,8 +33,8 @@ class Position:
         return base64.urlsafe_b64encode(orjson.dumps(said)).rstrip(b"=").decode()
 
 
-def position_of(query: Query[R], text: str) -> Position:
-    """What `Position.text` said. Raises Invalid for what says nothing of this kind."""
+def position_of(query: Query[R], text: str, *, field: str = "") -> Position:
+    """What `Position.text` said. Raises Invalid, which names the `field`, for what says nothing of this kind."""
     try:
         raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         value, key, before = orjson.loads(raw)
@@ -45,7 +45,7 @@ def position_of(query: Query[R], text: str) -> Position:
         )
     except (ValueError, TypeError, InvalidOperation, OverflowError, binascii.Error):
         raise Invalid(
-            "This place in the list does not exist.", field="after", next_step="Start from the beginning."
+            "This place in the list does not exist.", field=field, next_step="Start from the beginning."
         ) from None
 
 

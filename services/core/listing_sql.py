@@ -21,7 +21,8 @@ R = TypeVar("R")
 
 PAGE_ROWS_MAX = 2_000
 BATCH_ROWS = 2_000
-READ_S_MAX = 10.0  # of one statement
+READ_S_MAX = 10.0  # of one statement for somebody who waits for it
+WRITE_OUT_S_MAX = 120.0  # of one statement of a file that is written while nobody waits
 COUNTED_MAX = 10_000  # rows; of more it is said about how many
 _SIGNIFICANT_FIGURES = 2  # of an estimate
 
@@ -44,6 +45,13 @@ _COMPARED = {
 }
 
 
+class ListTooSlow(InvalidFilter):
+    """Filters leave so few rows that looking for them takes too long."""
+
+    code = "list_too_slow"
+    title = "The list takes too long to read like this"
+
+
 @dataclass(frozen=True, slots=True)
 class RowsOfPage(Generic[R]):
     """`previous` and `next` are where the pages beside begin; None where there is none."""
@@ -62,12 +70,22 @@ class Count:
     exact: bool
 
 
-async def page(uow: UnitOfWork, query: Query[R], *, limit: int, at: Position | None = None) -> RowsOfPage[R]:
-    """At most `limit` rows from `at`, or from the beginning. Raises Forbidden, and Invalid for a limit of no page."""
+async def page(
+    uow: UnitOfWork,
+    query: Query[R],
+    *,
+    limit: int,
+    at: Position | None = None,
+    seconds: float | None = None,
+) -> RowsOfPage[R]:
+    """At most `limit` rows from `at`, or from the beginning. Raises Forbidden, and Invalid for a limit of no page.
+
+    Where filters take longer than `seconds`, READ_S_MAX if it is not said, raises ListTooSlow.
+    """
     require(uow, query)
     if not 1 <= limit <= PAGE_ROWS_MAX:
         raise Invalid(f"A page has 1 to {PAGE_ROWS_MAX:,} rows.", field="limit")
-    async with _in_time(uow, query):
+    async with _in_time(uow, query, seconds):
         found = await _rows(uow, query, at, limit + 1)
     more = len(found) > limit
     found = found[:limit]
@@ -106,7 +124,7 @@ async def find(uow: UnitOfWork, listing: Listing[R], key: Any) -> R | None:
 
 
 async def count(uow: UnitOfWork, query: Query[R]) -> Count:
-    """How many rows there are: exactly up to COUNTED_MAX, beyond it about so many."""
+    """How many rows there are: exactly up to COUNTED_MAX, beyond it about so many. Raises as `page` does."""
     require(uow, query)
     async with _in_time(uow, query):
         counted = await _counted(uow, query, ["true"], {})
@@ -133,14 +151,14 @@ async def count_before(uow: UnitOfWork, query: Query[R], at: Position) -> Count:
 async def batches(
     work: Callable[[], AbstractAsyncContextManager[UnitOfWork]], query: Query[R]
 ) -> AsyncIterator[tuple[R, ...]]:
-    """All rows, at most BATCH_ROWS at a time, each batch in a unit of work of its own.
+    """All rows, at most BATCH_ROWS at a time, each batch in a unit of work of its own; sorted as `Query.lasting` says.
 
     So a reader who is slow, or is a file of a million rows, holds neither a connection nor memory in between.
     """
     at: Position | None = None
     while True:
         async with work() as uow:
-            found = await page(uow, query, limit=BATCH_ROWS, at=at)
+            found = await page(uow, query.lasting, limit=BATCH_ROWS, at=at)
         yield found.rows
         if found.next is None:
             return
@@ -207,18 +225,20 @@ def _onward(query: Query[R], at: Position) -> str:
 
 
 @asynccontextmanager
-async def _in_time(uow: UnitOfWork, query: Query[R]) -> AsyncGenerator[None, None]:
+async def _in_time(
+    uow: UnitOfWork, query: Query[R], seconds: float | None = None
+) -> AsyncGenerator[None, None]:
     """Filters may leave so little that all rows are read for it: that has an end. Without filters an index leads."""
     if not query.conditions:
         yield
         return
-    too_slow = InvalidFilter(
-        f"Looking for what these filters leave took longer than {READ_S_MAX:g} seconds.",
+    most = READ_S_MAX if seconds is None else seconds
+    too_slow = ListTooSlow(
+        f"Looking for what these filters leave took longer than {most:g} seconds.",
         field=query.conditions[0].parameter,
         next_step="Add a filter that leaves fewer rows to look through, such as one by time.",
-        code="list_too_slow",
     )
-    async with statements_within(uow, READ_S_MAX, otherwise=too_slow):
+    async with statements_within(uow, most, otherwise=too_slow):
         yield
 
 

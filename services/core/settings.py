@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     s3_access_key: str = ""
     s3_secret_key: SecretStr | None = None
+    # All files of one organisation together; see services/files/service.py.
+    organization_files_mb: int = Field(default=20_480, ge=1)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"

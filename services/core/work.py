@@ -23,7 +23,7 @@ from services.core import clock as clocks
 from services.core import events, tracing
 from services.core.actor import Actor
 from services.core.database import CROSSING_ROLE, Database, database
-from services.core.errors import Conflict, MatrixError, Unavailable
+from services.core.errors import Busy, MatrixError, Unavailable
 from services.core.events import DomainEvent
 from services.core.wakeups import EVENTS_COMMITTED
 
@@ -184,9 +184,7 @@ class _OurErrors:
                 next_step="What is there can be read. Try again later.",
             ) from error
         if isinstance(error, OperationalError) and _state(error) in TWO_CHANGES_MET:
-            raise Conflict(
-                "Two changes met; neither was lost.", next_step="Try again.", code="busy"
-            ) from error
+            raise Busy("Two changes met; neither was lost.", next_step="Try again.") from error
         if isinstance(error, (InterfaceError, OperationalError, PoolTimeout)):
             raise Unavailable(
                 "The database cannot be reached.", next_step="Try again in a moment."

@@ -38,6 +38,15 @@ async def arriving_file(uow: UnitOfWork, file_id: str) -> StoredFile:
     return row
 
 
+async def is_expected(uow: UnitOfWork, file_id: str) -> bool:
+    """Whether the content of the organisation's file is, or will be, wanted in the store."""
+    try:
+        await arriving_file(uow, file_id)
+    except NotFound:
+        return False
+    return True
+
+
 async def linked_file(uow: UnitOfWork, file_id: str, *, expires: int, signature: str) -> StoredFile:
     """The file that a link was made for, in work that crosses tenants. Raises NotFound."""
     row = await uow.get(StoredFile, file_id) if is_id(file_id, "file") else None

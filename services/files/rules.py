@@ -8,10 +8,11 @@ from datetime import timedelta
 from enum import StrEnum
 from urllib.parse import quote
 
-from services.core.errors import Invalid, TooLarge, Unavailable
+from services.core.errors import Conflict, Invalid, TooLarge, Unavailable
 
 MB = 1024 * 1024
 NAME_CHARACTERS_MAX = 150
+HELD_BYTES_MIN = 4_096  # what the smallest file takes on a disk
 PIECE_BYTES = 256 * 1024  # read or sent at a time
 LINK_VALID = timedelta(minutes=10)
 ARRIVING_VALID = timedelta(days=1)  # content that has not come by then does not come any more
@@ -65,7 +66,7 @@ PURPOSES: dict[str, Purpose] = {
         Purpose("attachment", frozenset(Kind) - {Kind.SVG}, 10 * MB),
         Purpose("picture", _PICTURES | {Kind.SVG}, 2 * MB),
         Purpose("import", frozenset({Kind.CSV, Kind.JSON}), 10 * MB, kept=timedelta(days=30)),
-        Purpose("export", frozenset({Kind.CSV}), 5 * 1024 * MB, kept=timedelta(days=7), uploaded=False),
+        Purpose("export", frozenset({Kind.CSV}), 4 * 1024 * MB, kept=timedelta(days=7), uploaded=False),
     )
 }
 
@@ -89,8 +90,23 @@ class FileTooLarge(TooLarge):
     def __init__(self, purpose: Purpose) -> None:
         super().__init__(
             f"A file for {purpose.name!r} may have {purpose.bytes_max // MB} MB at most.",
-            next_step="Send a smaller one.",
+            next_step="Send a smaller one." if purpose.uploaded else "Narrow it down with filters.",
             bytes_max=purpose.bytes_max,
+        )
+
+
+class FilesFull(Conflict):
+    """The organisation's files leave no room for another one of this size."""
+
+    code = "files_full"
+    title = "There is no room for this file"
+
+    def __init__(self, *, held_bytes: int, bytes_max: int) -> None:
+        super().__init__(
+            f"The files of your organisation take {held_bytes // MB:,} of {bytes_max // MB:,} MB.",
+            next_step="Delete files that are not needed and try again in a few minutes, or ask your operator for more.",
+            held_bytes=held_bytes,
+            bytes_max=bytes_max,
         )
 
 

@@ -23,6 +23,7 @@ from services.core.outgoing import inside_session
 from services.files.rules import PIECE_BYTES, ContentMissing
 from services.files.signing import NOTHING_SHA256, Credentials, signed_headers
 
+PUT_BYTES_MAX = 5 * 1024**3  # what S3 takes in one request; PURPOSES stay below
 TRIES_MAX = 4
 PAUSE_S = 0.2  # doubled each time
 _TIMEOUT = ClientTimeout(total=None, connect=10, sock_connect=10, sock_read=60)
@@ -100,11 +101,14 @@ class S3Store:
             raise StoreUnavailable("cannot be reached") from error
 
     async def _require(self, file_id: str) -> None:
-        async with self._asked("HEAD", file_id) as answer:
-            if answer.status == 404:
-                raise ContentMissing(file_id)
-            if answer.status != 200:
-                raise StoreUnavailable(f"does not say whether it has the file ({answer.status})")
+        try:
+            async with self._asked("HEAD", file_id) as answer:
+                if answer.status == 404:
+                    raise ContentMissing(file_id)
+                if answer.status != 200:
+                    raise StoreUnavailable(f"does not say whether it has the file ({answer.status})")
+        except ClientError as error:
+            raise StoreUnavailable("cannot be reached") from error
 
     @asynccontextmanager
     async def _asked(

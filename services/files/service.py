@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,17 +22,22 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.ids import new_id
 from services.core.permissions import Capability
+from services.core.settings import settings
 from services.core.work import UnitOfWork
 from services.files import content, links, policies
 from services.files.events import FileDeleted, FileLinked, FileStored
 from services.files.rules import (
+    HELD_BYTES_MIN,
     LINK_VALID,
+    MB,
     PURPOSES,
+    FilesFull,
     FileTooLarge,
     Kind,
     Purpose,
     shown_name,
 )
+from services.files.stores import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,15 @@ async def _written(pieces: AsyncIterator[bytes], target: BinaryIO, purpose: Purp
     return size, digest.digest()
 
 
-def announce(
+async def announce(
     uow: UnitOfWork, arrived: Arrived, *, purpose: str, needs: tuple[Capability, ...] = ()
 ) -> StoredFile:
     """Write the row of a file whose content comes next, by `settle`. Needs files.write.
 
-    Who reads it needs `needs` as well.
+    Who reads it needs `needs` as well. Raises FilesFull.
     """
     uow.actor.require(Capability.FILES_WRITE)
+    await _require_room(uow, arrived.size_bytes)
     kept = PURPOSES[purpose].kept
     row = StoredFile(
         id=new_id("file"),
@@ -102,6 +109,22 @@ def announce(
     )
     uow.add(row)
     return row
+
+
+async def _require_room(uow: UnitOfWork, size_bytes: int) -> None:
+    """Counts what is announced, stored, or deleted and still on the disk, one at a time for each organisation."""
+    await uow.execute(
+        "select pg_advisory_xact_lock(hashtextextended(:key, 52))", key=f"files {uow.organization_id}"
+    )
+    found = await uow.execute(
+        "select coalesce(sum(greatest(size_bytes, :least)), 0)::bigint from stored_file"
+        " where organization_id = :organization_id and purged_at is null",
+        organization_id=uow.organization_id,
+        least=HELD_BYTES_MIN,
+    )
+    held_bytes, bytes_max = found.scalar_one(), settings().organization_files_mb * MB
+    if held_bytes + max(size_bytes, HELD_BYTES_MIN) > bytes_max:
+        raise FilesFull(held_bytes=held_bytes, bytes_max=bytes_max)
 
 
 async def settle(uow: UnitOfWork, file_id: str) -> None:
@@ -122,6 +145,30 @@ async def settle(uow: UnitOfWork, file_id: str) -> None:
             size_bytes=row.size_bytes,
         )
     )
+
+
+@asynccontextmanager
+async def brought(
+    work: Callable[[], AbstractAsyncContextManager[UnitOfWork]], store: Store, file_id: str, arrived: Arrived
+) -> AsyncGenerator[UnitOfWork]:
+    """The content of an announced file in the store, and a unit of `work` to settle it in.
+
+    Raises NotFound when it was given up or deleted, also meanwhile; then its content is not left behind, where no sweep
+    would look for it any more.
+    """
+    async with work() as uow:
+        row = await policies.arriving_file(uow, file_id)
+    if row.stored_at is None:
+        await store.put(file_id, arrived.path, sha256=arrived.sha256)
+    try:
+        async with work() as uow:
+            yield uow
+    except Exception:
+        async with work() as uow:
+            has_ended = not await policies.is_expected(uow, file_id)
+        if has_ended:
+            await store.remove(file_id)
+        raise
 
 
 async def give_up(uow: UnitOfWork, file_id: str) -> None:

@@ -104,7 +104,7 @@ UPSTREAMS = Listing(
         Column("read_timeout_s", "u.read_timeout_s", Kind.INTEGER),
         Column("on_hangup", "u.on_hangup", Kind.ENUM, values=("drain", "cancel"), filterable=True),
         Column("enabled", "u.enabled", Kind.FLAG, filterable=True),
-        Column("created_at", "u.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_at", "u.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("version", "u.version", Kind.INTEGER, exported=False),
         Column(
             "models",

@@ -140,7 +140,7 @@ INVITATIONS = Listing(
         ),
         Column("invited_by", "i.invited_by", Kind.ID, filterable=True),
         Column("invited_by_name", "coalesce(nullif(a.name, ''), a.email, '')"),
-        Column("created_at", "i.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_at", "i.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("expires_at", "i.expires_at", Kind.INSTANT, sortable=True, filterable=True),
         Column("version", "i.version", Kind.INTEGER, exported=False),
     ),

@@ -84,7 +84,7 @@ KEYS = Listing(
         Column("project_name", "coalesce(p.name, '')"),
         Column("service_account_id", "k.service_account_id", Kind.ID, nullable=True, filterable=True),
         Column("service_account_name", "coalesce(s.name, '')"),
-        Column("created_at", "k.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_at", "k.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("version", "k.version", Kind.INTEGER, exported=False),
     ),
     sort="-created_at",

@@ -158,7 +158,7 @@ PROJECTS = Listing(
             values=("active", "archived"),
             filterable=True,
         ),
-        Column("created_at", "p.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_at", "p.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("created_by_name", "coalesce(nullif(a.name, ''), a.email, '')"),
         Column("archived_at", "p.archived_at", Kind.INSTANT, nullable=True),
         Column(

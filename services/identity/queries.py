@@ -174,7 +174,7 @@ MEMBERS = Listing(
             text="A part of the name or of the address",
         ),
         Column("role", "m.role", Kind.ENUM, values=tuple(Role), filterable=True),
-        Column("joined_at", "m.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("joined_at", "m.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("suspended_at", "m.suspended_at", Kind.INSTANT, nullable=True, filterable=True),
         Column(
             "status",
@@ -288,7 +288,7 @@ ORGANIZATIONS = Listing(
         Column("timezone", "o.timezone", filterable=True),
         Column("currency", "o.currency", filterable=True),
         Column("billing_mode", "o.billing_mode", Kind.ENUM, values=tuple(BillingMode), filterable=True),
-        Column("created_at", "o.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_at", "o.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("suspended_at", "o.suspended_at", Kind.INSTANT, nullable=True, filterable=True),
         Column(
             "status",

@@ -157,7 +157,7 @@ SERVICE_ACCOUNTS = Listing(
             values=("active", "disabled"),
             filterable=True,
         ),
-        Column("created_at", "s.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_at", "s.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("created_by_name", "coalesce(nullif(a.name, ''), a.email, '')"),
         Column("disabled_at", "s.disabled_at", Kind.INSTANT, nullable=True),
         Column(

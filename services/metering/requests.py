@@ -90,8 +90,8 @@ REQUESTS = Listing(
         Column("prompt_tokens", "r.prompt_tokens", Kind.INTEGER, operators=_WITHIN),
         Column("completion_tokens", "r.completion_tokens", Kind.INTEGER, operators=_WITHIN),
         Column("tokens_source", "r.tokens_source"),
-        Column("started_at", "r.started_at", Kind.INSTANT, sortable=True, filterable=True),
-        Column("latency_ms", "r.latency_ms", Kind.INTEGER, sortable=True, operators=_WITHIN),
+        Column("started_at", "r.started_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
+        Column("latency_ms", "r.latency_ms", Kind.INTEGER, sortable=True, unchanging=True, operators=_WITHIN),
         Column("first_token_ms", "r.first_token_ms", Kind.INTEGER, nullable=True),
         Column("attempts", "r.attempts", Kind.INTEGER),
         Column(
@@ -100,6 +100,7 @@ REQUESTS = Listing(
             Kind.DECIMAL,
             nullable=True,
             sortable=True,
+            unchanging=True,
             ordered_by="r.cost_order",
             operators=_WITHIN,
             currency="currency",

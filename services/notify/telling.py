@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from models.types import Role
 from services.core.clock import Clock
@@ -40,7 +41,13 @@ where e.id = :id
 _HOLDERS = """
 select m.account_id from membership m join account a on a.id = m.account_id
 where m.organization_id = :organization and m.role = any(:roles) and m.suspended_at is null
-  and a.suspended_at is null and m.account_id <> all(:but) order by m.account_id limit :most
+  and a.suspended_at is null and m.account_id <> all(:but)
+  and (cast(:only as text) is null or m.account_id = :only) order by m.account_id limit :most
+"""
+_PERSON = "select id from account where id = :id and suspended_at is null"
+_MEMBER = """
+select a.id from account a join membership m on m.account_id = a.id
+where a.id = :id and a.suspended_at is null and m.organization_id = :organization and m.suspended_at is null
 """
 _NOTE = """
 insert into notification (id, account_id, organization_id, event_id, topic, title, body, href, created_at)
@@ -112,15 +119,20 @@ async def _facts(uow: UnitOfWork, event: Delivered) -> Facts | None:
     return Facts(row.recorded_at, row.organization, row.actor, row.person)
 
 
-async def _audience(uow: UnitOfWork, event: Delivered, telling: Telling) -> list[str]:
+async def _audience(
+    uow: UnitOfWork, event: Delivered, telling: Telling, *, only: str | None = None
+) -> list[str]:
+    """Whom `telling` concerns as things are now; `only` this one account, if it is among them."""
     if telling.person is not None:
-        account = telling.person(event)
-        found = await uow.execute(
-            "select id from account where id = :id and suspended_at is null", id=account or ""
-        )
+        account = telling.person(event) or ""
+        if only not in (None, account):
+            return []
+        named: dict[str, Any] = {"organization": event.organization_id or ""} if telling.of_member else {}
+        found = await uow.execute(_MEMBER if telling.of_member else _PERSON, id=account, **named)
         return list(found.scalars())
     found = await uow.execute(
         _HOLDERS,
+        only=only,
         organization=event.organization_id or "",
         roles=sorted(_roles_with(telling.holders)),
         but=[event.actor_id, str(event.payload.get("account_id", ""))],
@@ -163,15 +175,17 @@ async def mail_notice(wanted: MailWanted, *, sender: Sender, clock: Clock | None
 async def _written(uow: UnitOfWork, wanted: MailWanted, sender: Sender) -> str | None:
     key = f"notice:{wanted.event_id}:{wanted.account_id}:{wanted.topic}"
     await uow.execute("select pg_advisory_xact_lock(hashtextextended(:key, 47))", key=f"mail {key}")
+    event = await _event(uow, wanted.event_id)
+    if event is None:
+        return None
+    telling = next((one for one in TELLINGS.get(event.type, ()) if one.topic == wanted.topic), None)
+    if telling is None or not await _audience(uow, event, telling, only=wanted.account_id):
+        return None
     found = (await uow.execute("select id from mail where dedupe_key = :key", key=key)).scalar_one_or_none()
     if found is not None:
         return found
-    event = await _event(uow, wanted.event_id)
-    facts = await _facts(uow, event) if event is not None else None
-    if event is None or facts is None:
-        return None
-    telling = next((one for one in TELLINGS.get(event.type, ()) if one.topic == wanted.topic), None)
-    if telling is None or not await _wanting(uow, [wanted.account_id], wanted.topic, Channel.MAIL):
+    facts = await _facts(uow, event)
+    if facts is None or not await _wanting(uow, [wanted.account_id], wanted.topic, Channel.MAIL):
         return None
     account = (
         await uow.execute(

@@ -67,7 +67,8 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """`person` picks the one account that is told; without it all members with `holders` are, but not whoever did it.
+    """`person` picks the one account that is told, if `of_member` only while it may work in the organisation; without
+    it all members with `holders` are, but not whoever did it.
 
     `mailed` is False where another part writes the mail.
     """
@@ -75,6 +76,7 @@ class Telling:
     topic: str
     say: Callable[[Delivered, Facts], Words]
     person: Callable[[Delivered], str | None] | None = None
+    of_member: bool = False
     holders: Capability | None = None
     mailed: bool = True
 
@@ -209,8 +211,8 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "membership.left": (
         Telling("team", _team("Somebody left", "{person} left {organization}."), holders=_HOLDERS),
     ),
-    "task.finished": (Telling("task_done", _task_done, person=_asker),),
-    "task.failed": (Telling("task_failed", _task_failed, person=_asker),),
+    "task.finished": (Telling("task_done", _task_done, person=_asker, of_member=True),),
+    "task.failed": (Telling("task_failed", _task_failed, person=_asker, of_member=True),),
     "account.password_changed": (
         Telling("security", _security("Your password was changed", _OWN), person=_owner, mailed=False),
     ),

@@ -13,7 +13,7 @@ from services.core import listing_csv, listing_sql
 from services.core.actor import Actor
 from services.core.errors import Invalid
 from services.core.listing import Listing
-from services.core.listing_grammar import Query, read
+from services.core.listing_grammar import CONDITIONS_MAX, Query, read
 from services.core.listing_position import position_of
 from services.core.permissions import Capability
 from services.files.rules import Kind
@@ -21,7 +21,7 @@ from services.identity import key_queries
 from services.metering import requests
 from services.tasks.work import Made, Work
 
-FILTERS_MAX = 20
+PARAMETERS_MAX = CONDITIONS_MAX + 1  # filters, and how it is sorted
 
 # Those of an organisation; what lists of staff show crosses tenants, and no task does.
 LISTS: dict[str, Listing[Any]] = {
@@ -45,8 +45,8 @@ def admit(actor: Actor, parameters: dict[str, Any]) -> dict[str, Any]:
     if listing.needs is not None:
         actor.require(listing.needs)
     filters = [[str(key), str(value)] for key, value in parameters.get("filters", ())]
-    if len(filters) > FILTERS_MAX:
-        raise Invalid(f"An export has {FILTERS_MAX} filters at most.", field="filters")
+    if len(filters) > PARAMETERS_MAX:
+        raise Invalid(f"An export has {CONDITIONS_MAX} filters at most.", field="filters")
     _query(listing, filters)
     return {"list": name, "filters": filters}
 
@@ -57,7 +57,7 @@ def title(parameters: dict[str, Any]) -> str:
 
 
 def _query(listing: Listing[Any], filters: list[list[str]]) -> Query[Any]:
-    return read(listing, [(key, value) for key, value in filters])
+    return read(listing, [(key, value) for key, value in filters]).lasting
 
 
 async def run(work: Work) -> Made:
@@ -65,30 +65,47 @@ async def run(work: Work) -> Made:
     listing = LISTS[work.parameters["list"]]
     query = _query(listing, work.parameters["filters"])
     draft = work.draft()
-    if draft.is_lost or not work.checkpoint:
-        work.checkpoint, work.done = {}, 0
+    if draft.is_lost:
         draft.start_over()
-        async with work.step() as uow:
-            work.total = (await listing_sql.count(uow, query)).rows
+        work.checkpoint, work.done = draft.kept, 0
+        work.total = await _about(work, query)
+        async with work.step():
             await draft.append(listing_csv.header(listing, mark=True))
-            work.checkpoint = {"bytes": draft.bytes, "at": None}
+            work.checkpoint = {**draft.kept, "at": None}
     while "at" in work.checkpoint:
-        async with work.step() as uow:
-            at = work.checkpoint["at"]
-            found = await listing_sql.page(
-                uow,
-                query,
-                limit=listing_sql.BATCH_ROWS,
-                at=position_of(query, at) if at is not None else None,
-            )
+        found = await _page(work, query)
+        async with work.step():
             await draft.append(listing_csv.lines(listing, found.rows))
             work.done += len(found.rows)
-            work.total = max(work.total or 0, work.done)  # of many rows only about so many were counted
-            work.checkpoint = {"bytes": draft.bytes}
+            if work.total is not None:
+                work.total = max(work.total, work.done)  # of many rows only about so many were counted
+            work.checkpoint = draft.kept
             if found.next is not None:
                 work.checkpoint["at"] = found.next.text
     file = await draft.arrived(name=f"{listing.name} {work.clock.now():%Y-%m-%d %H.%M}.csv", kind=Kind.CSV)
     return Made({"list": listing.name, "rows": work.done}, file, needs=_needs(listing, work.actor))
+
+
+async def _about(work: Work, query: Query[Any]) -> int | None:
+    """How many rows there will be, or about; None when that takes too long to find out."""
+    try:
+        async with work.unit_of_work() as uow:
+            return (await listing_sql.count(uow, query)).rows
+    except listing_sql.ListTooSlow:
+        return None
+
+
+async def _page(work: Work, query: Query[Any]) -> listing_sql.RowsOfPage[Any]:
+    """What comes next. Nobody waits for it at a page, so it may take longer than there."""
+    at = work.checkpoint["at"]
+    async with work.unit_of_work() as uow:
+        return await listing_sql.page(
+            uow,
+            query,
+            limit=listing_sql.BATCH_ROWS,
+            at=position_of(query, at) if at is not None else None,
+            seconds=listing_sql.WRITE_OUT_S_MAX,
+        )
 
 
 def _needs(listing: Listing[Any], actor: Actor) -> tuple[Capability, ...]:

@@ -11,6 +11,21 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tasks.rules import Life, Overtaken, State
 
+DUE_LOOKED_AT_MAX = 500  # tasks; one organisation has 20 of them at most
+
+# What is at work has a lease that ends later. So both parts walk ix_task_due.
+_DUE = """
+with due as (
+  select id from task where state in ('waiting', 'running') and due_at <= :now order by due_at, id limit :most
+), working as (
+  select organization_id, count(*) as tasks from task where state in ('waiting', 'running') and state = 'running'
+    and due_at > :now group by organization_id
+)
+select t.id from task t join due on due.id = t.id left join working w on w.organization_id = t.organization_id
+where t.state in ('waiting', 'running') and t.due_at <= :now
+order by coalesce(w.tasks, 0), t.due_at, t.id limit 1 for update of t skip locked
+"""
+
 
 async def task_for(uow: UnitOfWork, task_id: str, capability: Capability, *, lock: bool = False) -> Task:
     """The organisation's task, if the actor may. Raises Forbidden, and NotFound also for others' tasks."""
@@ -30,12 +45,12 @@ async def own_task_for(uow: UnitOfWork, task_id: str) -> Task:
 
 
 async def due_task(uow: UnitOfWork) -> Task | None:
-    """The task that has been due longest and nobody else is just taking, locked; in work that crosses tenants."""
-    found = await uow.execute(
-        "select id from task where state in ('waiting', 'running') and due_at <= :now"
-        " order by due_at, id limit 1 for update skip locked",
-        now=uow.wall_now,
-    )
+    """The task to take next that nobody else is just taking, locked; in work that crosses tenants.
+
+    It is one of the organisation with the fewest at work, so that nobody's many hold up another's one; among those the
+    one that has been due longest.
+    """
+    found = await uow.execute(_DUE, now=uow.wall_now, most=DUE_LOOKED_AT_MAX)
     task_id = found.scalar_one_or_none()
     return None if task_id is None else await uow.get(Task, task_id, lock=True)
 

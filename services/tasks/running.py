@@ -16,13 +16,13 @@ from services.core.actor import Actor
 from services.core.clock import Clock, SystemClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database, database
-from services.core.errors import MatrixError, Unavailable
+from services.core.errors import Busy, MatrixError, Unavailable
 from services.core.events import DomainEvent
 from services.core.ids import new_secret
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.settings import settings
-from services.core.work import UnitOfWork, unit_of_work
+from services.core.work import UnitOfWork
 from services.files import service as files
 from services.files.rules import ContentMissing, Kind
 from services.files.service import Arrived
@@ -33,7 +33,7 @@ from services.tasks.events import TaskCancelled, TaskFailed, TaskFinished
 from services.tasks.kinds import KINDS
 from services.tasks.policies import due_task, held_task, life_of, live
 from services.tasks.rules import Overtaken, State
-from services.tasks.work import CancelAsked, Made, Work, draft_path
+from services.tasks.work import CancelAsked, Made, Work, remove_draft
 
 log = get_logger(__name__)
 
@@ -71,8 +71,9 @@ async def _take(where: FilePlaces, on: Database, clock: Clock) -> Work | str | N
         live(task, life)
         if life.state is State.RUNNING and actor is not None:
             return _work(task, actor, where, on, clock)
+        left = task.checkpoint
         await _ended(uow, task)
-    draft_path(where, task.id).unlink(missing_ok=True)
+    remove_draft(where, task.id, left)
     return task.id
 
 
@@ -132,26 +133,32 @@ async def _beat(work: Work) -> None:
                 live(task, rules.held(life_of(task), work.holder, uow.wall_now))
         except Overtaken:
             return  # the next step will notice
-        except Unavailable as error:
+        except MatrixError as error:
             log.warning("task_lease_not_renewed", task_id=work.task_id, error=error.message)
 
 
 async def _finish(work: Work, made: Made) -> None:
     """Bring the file into the store, if there is one, and say that it is done. May be cut off anywhere."""
-    file_id = None
-    if made.file is not None:
-        file_id = await _announced(work, made, made.file)
-        await work.places.store.put(file_id, made.file.path, sha256=made.file.sha256)
-    async with unit_of_work(work.actor, on=work.on, clock=work.clock) as uow:
-        task = await held_task(uow, work.task_id, work.holder)
-        if task.cancel_asked_at is not None:
-            raise CancelAsked
-        if file_id is not None:
-            await files.settle(uow, file_id)
-        live(task, rules.finished(life_of(task), work.holder, uow.wall_now))
-        task.result, task.file_id = made.result, file_id
-        task.total = task.done
-        await _ended(uow, task)
+
+    if made.file is None:
+        async with work.unit_of_work() as uow:
+            await _done(uow, work, made, None)
+        return
+    file_id = await _announced(work, made, made.file)
+    async with files.brought(work.unit_of_work, work.places.store, file_id, made.file) as uow:
+        await _done(uow, work, made, file_id)
+
+
+async def _done(uow: UnitOfWork, work: Work, made: Made, file_id: str | None) -> None:
+    task = await held_task(uow, work.task_id, work.holder)
+    if task.cancel_asked_at is not None:
+        raise CancelAsked
+    if file_id is not None:
+        await files.settle(uow, file_id)
+    live(task, rules.finished(life_of(task), work.holder, uow.wall_now))
+    task.result, task.file_id = made.result, file_id
+    task.total = task.done
+    await _ended(uow, task)
 
 
 async def _announced(work: Work, made: Made, file: Arrived) -> str:
@@ -159,7 +166,7 @@ async def _announced(work: Work, made: Made, file: Arrived) -> str:
     if _MADE in work.checkpoint:
         return work.checkpoint[_MADE]["file_id"]
     async with work.step() as uow:
-        row = files.announce(uow, file, purpose=made.purpose, needs=made.needs)
+        row = await files.announce(uow, file, purpose=made.purpose, needs=made.needs)
         work.checkpoint[_MADE] = {
             "file_id": row.id,
             "result": made.result,
@@ -193,7 +200,10 @@ async def _fail(work: Work, error: Exception, reference: str) -> str:
     """Write down that this try failed, and whether there will be another."""
     again, said = True, f"It failed for a reason we did not foresee (reference {reference})."
     if isinstance(error, MatrixError):
-        again, said = error.status >= 500, f"{error.message} {error.next_step}".strip()
+        again, said = (
+            error.status >= 500 or isinstance(error, Busy),
+            f"{error.message} {error.next_step}".strip(),
+        )
     log.error("task_failed", task_id=work.task_id, exc_info=error)
     try:
         async with crossing(Reason.TASKS, on=work.on, clock=work.clock) as uow:
@@ -207,8 +217,8 @@ async def _fail(work: Work, error: Exception, reference: str) -> str:
                 await _ended(uow, task)
     except Overtaken:
         return "overtaken"
-    if task.state != State.WAITING:
-        draft_path(work.places, task.id).unlink(missing_ok=True)
+    if task.state != State.WAITING or task.checkpoint.get("draft") != work.checkpoint.get("draft"):
+        remove_draft(work.places, task.id, work.checkpoint)
     return task.state
 
 
@@ -218,7 +228,8 @@ async def _cancel(work: Work) -> None:
             task = await held_task(uow, work.task_id, work.holder)
             live(task, rules.cancelled(life_of(task), work.holder, uow.wall_now))
             await _ended(uow, task)
-    draft_path(work.places, work.task_id).unlink(missing_ok=True)
+        # Its own and nothing else: the task may be tried again already, and another be at a new one.
+        remove_draft(work.places, work.task_id, work.checkpoint)
 
 
 async def _release(work: Work) -> None:

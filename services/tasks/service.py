@@ -38,16 +38,7 @@ async def ask(uow: UnitOfWork, kind: str, parameters: dict[str, Any], *, dedupe_
     uow.actor.require(Capability.TASKS_WRITE)
     wanted = KINDS[kind].admit(uow.actor, parameters)
     task_id = new_id("task")
-    await uow.execute(
-        "select pg_advisory_xact_lock(hashtextextended(:key, 51))", key=f"tasks {uow.organization_id}"
-    )
-    found = await uow.execute(
-        "select id, dedupe_key from task where organization_id = :organization_id"
-        " and state in ('waiting', 'running') limit :most",
-        organization_id=uow.organization_id,
-        most=UNDER_WAY_MAX,
-    )
-    under_way = {row.dedupe_key: row.id for row in found}
+    under_way = await _under_way(uow)
     if dedupe_key and dedupe_key in under_way:
         return await task_for(uow, under_way[dedupe_key], Capability.TASKS_WRITE)
     if len(under_way) >= UNDER_WAY_MAX:
@@ -67,6 +58,20 @@ async def ask(uow: UnitOfWork, kind: str, parameters: dict[str, Any], *, dedupe_
     return task
 
 
+async def _under_way(uow: UnitOfWork) -> dict[str, str]:
+    """The ids of the organisation's tasks by their keys; until the transaction ends nobody adds another one."""
+    await uow.execute(
+        "select pg_advisory_xact_lock(hashtextextended(:key, 51))", key=f"tasks {uow.organization_id}"
+    )
+    found = await uow.execute(
+        "select id, dedupe_key from task where organization_id = :organization_id"
+        " and state in ('waiting', 'running') limit :most",
+        organization_id=uow.organization_id,
+        most=UNDER_WAY_MAX,
+    )
+    return {row.dedupe_key: row.id for row in found}
+
+
 async def cancel(uow: UnitOfWork, task_id: str) -> Task:
     """End a task: at once while it waits, before its next step while it runs. One's own, or any
     for who looks after members. Raises Forbidden, NotFound and TaskEnded."""
@@ -82,9 +87,13 @@ async def cancel(uow: UnitOfWork, task_id: str) -> Task:
 
 
 async def retry(uow: UnitOfWork, task_id: str) -> Task:
-    """Have what failed or was cancelled done again, from its beginning. Raises NotFound and TaskNotOver."""
+    """Have what failed or was cancelled done again, from its beginning. Raises NotFound, TaskNotOver and
+    TooManyTasks."""
     task = await own_task_for(uow, task_id)
-    live(task, rules.retried(life_of(task), uow.wall_now))
+    again = rules.retried(life_of(task), uow.wall_now)
+    if len(await _under_way(uow)) >= UNDER_WAY_MAX:
+        raise TooManyTasks
+    live(task, again)
     task.checkpoint, task.result, task.done, task.total = {}, {}, 0, None
     task.dedupe_key = task.id  # somebody may have asked for the same again meanwhile
     uow.record(TaskRetried(aggregate_id=task.id, organization_id=task.organization_id, kind=task.kind))

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from typing import Any
 from services.core.actor import Actor
 from services.core.clock import Clock
 from services.core.database import Database
+from services.core.ids import new_secret
 from services.core.permissions import Capability
 from services.core.wakeups import TASKS_CHANGED
 from services.core.work import UnitOfWork, unit_of_work
-from services.files.rules import PIECE_BYTES, Kind, shown_name
+from services.files.rules import PIECE_BYTES, PURPOSES, FileTooLarge, Kind, shown_name
 from services.files.service import Arrived
 from services.files.stores import FilePlaces
 from services.tasks import rules
@@ -74,42 +75,68 @@ class Work:
             organization_id = uow.organization_id
             uow.after_commit(lambda: self.on.wakeups.poke(TASKS_CHANGED, organization_id))
 
+    def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Work in the asker's name beside the steps, such as reading what a step then writes down. It does not hold the
+        task, so it may take long: the lease is renewed meanwhile, and whoever asks the task to end need not wait."""
+        return unit_of_work(self.actor, on=self.on, clock=self.clock)
+
     def draft(self) -> Draft:
-        """The file that the task makes, as far as the last step got with it."""
-        path = draft_path(self.places, self.task_id)
-        return Draft(path, written_bytes=int(self.checkpoint.get("bytes", 0)))
+        """The file that the task makes, as far as the last step got with it. Checkpoints keep its `kept`."""
+        return Draft(
+            self.places.incoming,
+            self.task_id,
+            name=str(self.checkpoint.get("draft", "")),
+            written_bytes=int(self.checkpoint.get("bytes", 0)),
+        )
 
 
-def draft_path(places: FilePlaces, task_id: str) -> Path:
-    return places.incoming / task_id
+def remove_draft(places: FilePlaces, task_id: str, checkpoint: dict[str, Any]) -> None:
+    """Remove what lies on this machine of the draft that `checkpoint` names: nobody goes on with it."""
+    name = checkpoint.get("draft")
+    if name:
+        (places.incoming / f"{task_id}.{name}").unlink(missing_ok=True)
 
 
 class Draft:
     """A file that grows step by step on this machine.
 
-    If it is not there, or shorter than it was said to be, because another machine began it or a disk lost it,
-    `is_lost` says so and the task starts over. What a step wrote that was not committed is cut off.
+    Each beginning has a name of its own. So what lies there under the name of the last committed step is what was
+    written up to it, and never what another began before: that may well be longer, and holds other rows.
+
+    `is_lost` where there is no such file, or less of it than was said, because another machine began it or a disk lost
+    it; then the task starts over. What a step wrote that was not committed is cut off.
     """
 
-    def __init__(self, path: Path, *, written_bytes: int) -> None:
-        self.path = path
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.stat().st_size if path.exists() else 0
-        self.is_lost = found < written_bytes
-        self.bytes = 0 if self.is_lost else written_bytes
-        self._cut()
+    def __init__(self, incoming: Path, task_id: str, *, name: str = "", written_bytes: int = 0) -> None:
+        incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._incoming, self._task_id = incoming, task_id
+        self.name, self.bytes = name, written_bytes
+        self.is_lost = not name or not self.path.exists() or self.path.stat().st_size < written_bytes
+        if not self.is_lost:
+            os.truncate(self.path, written_bytes)
+
+    @property
+    def path(self) -> Path:
+        return self._incoming / f"{self._task_id}.{self.name}"
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What the checkpoint says of it."""
+        return {"draft": self.name, "bytes": self.bytes}
 
     def start_over(self) -> None:
-        self.bytes = 0
-        self._cut()
-
-    def _cut(self) -> None:
-        with self.path.open("ab") as file:
-            file.truncate(self.bytes)
+        """Begin an empty one. What was lost of the last one is left to the sweep: it is not sure whose it is."""
+        self.name, self.bytes, self.is_lost = new_secret(12), 0, False
+        self.path.touch(mode=0o600, exist_ok=False)
 
     async def append(self, text: str) -> None:
-        """Durable once this returns, so that the step which is committed next can count on it."""
+        """Durable once this returns, so that the step which is committed next can count on it.
+
+        Raises FileTooLarge for more than an export may have.
+        """
         content = text.encode()
+        if self.bytes + len(content) > PURPOSES["export"].bytes_max:
+            raise FileTooLarge(PURPOSES["export"])
         await asyncio.to_thread(_append, self.path, content)
         self.bytes += len(content)
 

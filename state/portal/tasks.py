@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import hashlib
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,9 +18,10 @@ from services.tasks.queries import TaskRow
 from state import addresses
 from state.base import PageState, leave_for, page_event
 from state.format import instant_text
+from state.places import place_in, place_text
 
 ROWS_PER_PAGE = queries.LIVE_ROWS
-ADDRESS_CHARACTERS_MAX = 4_000
+EXPORT_ADDRESS_CHARACTERS_MAX = 64_000  # a page's own is shorter, but may be written out longer
 PAGE = "/portal/tasks"
 
 
@@ -35,10 +36,12 @@ class TasksState(PageState, rx.State):
     async def load(self) -> None:
         after = self._query.get("after", "")
         async with self._unit_of_work() as uow:
-            found = await queries.list_tasks(uow, after=_place(after), limit=ROWS_PER_PAGE + 1)
+            found = await queries.list_tasks(uow, after=place_in(after), limit=ROWS_PER_PAGE + 1)
         shown = found[:ROWS_PER_PAGE]
         self.rows = [task_shown(row) for row in shown]
-        self.next_cursor = _cursor(shown[-1]) if len(found) > ROWS_PER_PAGE else ""
+        self.next_cursor = (
+            place_text(shown[-1].created_at, shown[-1].id) if len(found) > ROWS_PER_PAGE else ""
+        )
         self.is_first = not after
 
     @page_event(Capability.TASKS_WRITE)
@@ -76,26 +79,15 @@ class ExportState(PageState, rx.State):
         declared = exports.LISTS.get(listing)
         if declared is None:
             raise Invalid("This list cannot be exported.", next_step="Open the page from the menu again.")
-        query = understood(declared, parse_qsl(urlsplit(address[:ADDRESS_CHARACTERS_MAX]).query))
+        if len(address) > EXPORT_ADDRESS_CHARACTERS_MAX:
+            raise Invalid("These filters are too long for an export.", next_step="Leave out some of them.")
+        query = understood(declared, parse_qsl(urlsplit(address).query))
         wanted = {"list": listing, "filters": [list(pair) for pair in query.parameters]}
-        key = f"{EXPORT.name} {wanted} {self._actor.id}"
+        said = f"{EXPORT.name} {wanted} {self._actor.id}"
+        key = hashlib.sha256(said.encode()).hexdigest()
         async with self._unit_of_work() as uow:
             await service.ask(uow, EXPORT.name, wanted, dedupe_key=key)
         return rx.redirect(PAGE)
-
-
-def _cursor(row: TaskRow) -> str:
-    return f"{row.created_at.isoformat()} {row.id}"
-
-
-def _place(text: str) -> tuple[datetime, str] | None:
-    """Where a page begins; an address that says nothing of the kind begins at the beginning."""
-    at, _, task_id = text.partition(" ")
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return (moment, task_id) if moment.tzinfo is not None and task_id.isprintable() else None
 
 
 def task_shown(row: TaskRow) -> dict[str, Any]:

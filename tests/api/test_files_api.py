@@ -11,6 +11,8 @@ from httpx import AsyncClient
 from models.identity import Organization
 from models.types import Role
 from services.core.settings import settings
+from services.files.retention import sweep
+from services.files.stores import places
 from tests.api.conftest import ADDRESS, Api, problem
 
 CSV = ("/tmp/../secret\r\n\u202evsc.csv", b"a,b\n1,2\n", "application/x-msdownload")
@@ -45,6 +47,20 @@ async def test_a_file_goes_in_once_and_comes_out_by_a_link(api: Api, acme: Organ
     problem(await client.get(f"files/{shown['id']}"), 404, "not_found")
     async with api.root() as anybody:
         problem(await anybody.get(link["url"]), 404, "not_found")
+
+
+async def test_a_file_that_was_deleted_does_not_come_back_when_its_upload_is_repeated(
+    api: Api, acme: Organization
+) -> None:
+    client = await api.browser(acme)
+    sent = await send(client, headers={"Idempotency-Key": "k"})
+    await client.delete(f"files/{sent.json()['id']}")
+    assert await sweep(places(settings())) == 1
+    again = await send(client, headers={"Idempotency-Key": "k"})
+    assert (again.json(), again.headers["Idempotent-Replayed"]) == (sent.json(), "true")
+    problem(await client.get(f"files/{sent.json()['id']}"), 404, "not_found")
+    data: Path = settings().data_dir
+    assert [p for name in ("files", "incoming") for p in (data / name).rglob("*") if p.is_file()] == []
 
 
 async def test_what_is_not_one_good_file_is_refused_and_leaves_nothing(api: Api, acme: Organization) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from matrix_app.api.v1.shape import (
     position_in,
     resource,
 )
+from services.core.errors import NotFound
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
@@ -110,16 +112,17 @@ async def upload_file(request: Request, who: Member, purpose: PurposeName, key: 
         repeat = repeat_of(request, key, f"{wanted.name}\n{arrived.name}\n".encode() + arrived.sha256)
 
         async def announce(uow: UnitOfWork) -> FileShown:
-            return FileShown.model_validate(service.announce(uow, arrived, purpose=wanted.name))
+            return FileShown.model_validate(await service.announce(uow, arrived, purpose=wanted.name))
 
         answer = await repeat.once(unit_of_work(who.actor), announce, owner=who.actor.organization_id or "")
         file_id = FileShown.model_validate_json(bytes(answer.body)).id
-        # Also when the answer is a repeated one: whoever gave it first may have died before this.
-        await where.store.put(file_id, arrived.path, sha256=arrived.sha256)
+        # Also when the answer is a repeated one: whoever gave it first may have died before this. Or it was deleted
+        # since, and only the answer is the same.
+        with contextlib.suppress(NotFound):
+            async with service.brought(lambda: unit_of_work(who.actor), where.store, file_id, arrived) as uow:
+                await service.settle(uow, file_id)
     finally:
         arrived.path.unlink(missing_ok=True)
-    async with unit_of_work(who.actor) as uow:
-        await service.settle(uow, file_id)
     return answer
 
 

@@ -131,7 +131,7 @@ async def answer(
             "asked": query.parameters,
         }
         place = position_in(listing.name, bound, asked.cursor)
-        at = position_of(query, place[0]) if place else None
+        at = position_of(query, place[0], field="cursor") if place else None
         if _wants_csv(request, asked):
             listing_sql.require(uow, query)
         else:

@@ -21,13 +21,15 @@ from matrix_app.api.v1.shape import (
     position_in,
     resource,
 )
+from services.core.listing_grammar import VALUE_CHARACTERS_MAX, VALUES_MAX
 from services.core.work import UnitOfWork, unit_of_work
 from services.tasks import exports, queries, service
 from services.tasks.kinds import EXPORT
 
 router = resource("tasks", prefix="/tasks")
 
-Short = Annotated[str, StringConstraints(max_length=254)]
+Short = Annotated[str, StringConstraints(max_length=VALUE_CHARACTERS_MAX)]
+Values = Annotated[str, StringConstraints(max_length=VALUES_MAX * (VALUE_CHARACTERS_MAX + 1))]  # with commas
 
 
 class TaskShown(Shown):
@@ -51,9 +53,9 @@ class NewExport(Body):
     """A list as CSV, with all the rows that its filters let through."""
 
     list: Short = Field(description=f"One of: {', '.join(sorted(exports.LISTS))}")
-    filters: dict[Short, Short] = Field(
+    filters: dict[Short, Values] = Field(
         {},
-        max_length=exports.FILTERS_MAX,
+        max_length=exports.PARAMETERS_MAX,
         description="As the list's own address has them: `status[in]`, `sort`",
     )
 

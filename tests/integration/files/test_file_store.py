@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,10 +19,10 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden, NotFound
 from services.core.permissions import ROLE_CAPABILITIES, Capability
 from services.core.work import unit_of_work
-from services.files import queries, service
+from services.files import queries, retention, service
 from services.files.retention import sweep
-from services.files.rules import PURPOSES, ContentMissing, FileTooLarge
-from services.files.s3 import Bucket, S3Store, StoreUnavailable
+from services.files.rules import HELD_BYTES_MIN, MB, PURPOSES, ContentMissing, FilesFull, FileTooLarge, Kind
+from services.files.s3 import PUT_BYTES_MAX, Bucket, S3Store, StoreUnavailable
 from services.files.service import Arrived
 from services.files.signing import NOTHING_SHA256, Credentials, signature
 from services.files.stores import FilePlaces, FolderStore
@@ -57,7 +59,7 @@ class Owner:
 
     async def announce(self, file: Arrived) -> str:
         async with unit_of_work(self.actor, clock=self.clock) as uow:
-            return service.announce(uow, file, purpose="import").id
+            return (await service.announce(uow, file, purpose="import")).id
 
     async def settle(self, file_id: str) -> None:
         async with unit_of_work(self.actor, clock=self.clock) as uow:
@@ -137,6 +139,31 @@ async def test_whatever_was_cut_off_is_found_by_its_row_and_swept(
     assert await owner.listed() == [kept]
 
 
+async def test_content_that_cannot_be_removed_holds_up_nobody_elses(
+    owner: Owner, folder: FilePlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PURGED_PER_TURN_MAX", 1)
+    stuck, other = await owner.keep(folder), await owner.keep(folder, b"c,d\n")
+    place = tmp_path / "files" / stuck[-2:] / stuck
+    content = place.read_bytes()
+    place.unlink()
+    place.mkdir()  # which is no file to remove
+    for file_id in (stuck, other):
+        async with unit_of_work(owner.actor, clock=owner.clock) as uow:
+            await service.delete(uow, file_id)
+        owner.clock.at += timedelta(seconds=1)
+    old = folder.incoming / "old"
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
+
+    assert [await sweep(folder, clock=owner.clock) for _ in range(3)] == [0, 1, 0]
+    assert not old.exists()
+    place.rmdir()
+    place.write_bytes(content)
+    assert await sweep(folder, clock=owner.clock) == 1
+    assert left_in(folder, tmp_path) == []
+
+
 async def test_an_expired_file_is_gone_before_it_is_swept(owner: Owner, folder: FilePlaces) -> None:
     assert IMPORT.kept is not None
     file_id = await owner.keep(folder)
@@ -177,7 +204,7 @@ async def test_a_file_asks_for_what_its_content_needs(world: World, owner: Owner
     """What somebody was allowed to write out is not for everybody who may read files."""
     file = await arrived(folder)
     async with unit_of_work(owner.actor, clock=owner.clock) as uow:
-        row = service.announce(uow, file, purpose="import", needs=(Capability.COST_READ,))
+        row = await service.announce(uow, file, purpose="import", needs=(Capability.COST_READ,))
     await folder.store.put(row.id, file.path, sha256=file.sha256)
     await owner.settle(row.id)
     organization = await world.organization()
@@ -192,6 +219,31 @@ async def test_a_file_asks_for_what_its_content_needs(world: World, owner: Owner
         async with unit_of_work(actor, clock=owner.clock) as uow:
             with pytest.raises(refusal):
                 await service.link_to(uow, row.id)
+
+
+async def test_an_organisation_has_so_much_room_for_files_and_no_more(
+    world: World, owner: Owner, folder: FilePlaces, room_of_1_mb: None
+) -> None:
+    half = Arrived(folder.incoming / "half", "a.csv", Kind.CSV, MB // 2, bytes(32))
+    kept = await owner.keep(folder)  # eight bytes, which take a block
+    announced = await asyncio.gather(*(owner.announce(half) for _ in range(3)), return_exceptions=True)
+    refused = [one for one in announced if isinstance(one, FilesFull)]
+    assert len(refused) == 2
+    assert refused[0].details == {"held_bytes": MB // 2 + HELD_BYTES_MIN, "bytes_max": MB}
+    await Owner(world, await world.organization(), owner.clock).announce(
+        half
+    )  # others have room of their own
+
+    async with unit_of_work(owner.actor, clock=owner.clock) as uow:
+        await service.delete(uow, kept)
+    with pytest.raises(FilesFull):
+        await owner.announce(half)  # its content is still there
+    await sweep(folder, clock=owner.clock)
+    await owner.announce(half)
+
+
+def test_everything_that_is_kept_fits_into_one_request_to_a_bucket() -> None:
+    assert max(purpose.bytes_max for purpose in PURPOSES.values()) <= PUT_BYTES_MAX
 
 
 # -- the bucket
@@ -231,6 +283,8 @@ async def test_a_bucket_refuses_another_secret_and_other_content(tmp_path: Path)
         assert fake.objects == {}
     with pytest.raises(StoreUnavailable):
         await anext(bucket(fake).read("file_x"))  # the server is gone
+    with pytest.raises(StoreUnavailable):
+        await bucket(fake).put("file_x", tmp_path / "moved", sha256=bytes(32))
 
 
 def test_the_signature_is_the_one_of_the_published_example() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from services.core import listing_sql
 from services.core.actor import system
 from services.core.errors import Forbidden, Invalid
 from services.core.listing import BadListing, Column, Kind, Listing, Operator
-from services.core.listing_grammar import read, understood
+from services.core.listing_grammar import PARAMETERS_MAX, SORT, read, understood
 from services.core.listing_position import Position, position_of
 from services.core.listing_sql import page
 from services.core.permissions import Capability
@@ -243,6 +244,28 @@ def test_an_address_typed_by_anyone_asks_for_what_it_can() -> None:
         ("sort", "-size"),
     ]
     assert understood(ITEMS, pairs).parameters == [("name", "a"), ("sort", "-size")]
+
+
+@pytest.mark.parametrize(
+    ("name", "read_max"), [("unknown", 0), (SORT, PARAMETERS_MAX), ("colour", PARAMETERS_MAX)]
+)
+def test_what_a_hostile_address_asks_for_is_read_only_so_far(
+    name: str, read_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for what was meant costs the most, and many parameters must not cost their square."""
+    looked_for = 0
+    near = difflib.get_close_matches
+
+    def counted(*arguments: Any, **options: Any) -> list[str]:
+        nonlocal looked_for
+        looked_for += 1
+        return near(*arguments, **options)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counted)
+    pairs = [(f"{name}{n}" if read_max == 0 else name, f"value {n}") for n in range(5_000)]
+    assert understood(ITEMS, [("name", "a"), *pairs]).chosen == {"name": "a"}
+    assert looked_for <= read_max
+    assert ITEMS.filters is ITEMS.filters
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,38 @@ async def test_people_choose_what_reaches_them_but_not_what_concerns_their_safet
         await notices.notices_of(Actor("apikey_x", team.organization.id, frozenset()))
 
 
+@pytest.mark.parametrize(
+    ("what", "meanwhile", "is_told"),
+    [
+        ("task failed", "nothing", True),
+        ("task failed", "suspended_at = now()", False),
+        ("task failed", "ended", False),
+        ("key created", "nothing", True),
+        ("key created", "role = 'viewer'", False),
+        ("key created", "suspended_at = now()", False),
+        ("key created", "ended", False),
+        ("removed", "ended", True),  # which is what it tells
+    ],
+)
+async def test_who_is_no_longer_concerned_gets_no_mail(
+    what: str, meanwhile: str, is_told: bool, team: Team
+) -> None:
+    who = "admin" if what == "key created" else "developer"
+    await notices.prefer(team.actor("admin"), "keys", "mail", wanted=True)
+    await team.happen(MATRIX[what][0](team))
+    await deliver(NOTICES, team.world.database)
+    (wanted,) = await team.mails_asked()
+    change = {"nothing": "", "ended": "delete from membership"}.get(
+        meanwhile, f"update membership set {meanwhile}"
+    )
+    if change:
+        async with crossing(Reason.DEMO) as uow:
+            await uow.execute(f"{change} where account_id = :id", id=team.people[who].id)
+    await mail_notice(wanted, sender=KEPT)
+    async with crossing(Reason.INVARIANTS) as uow:
+        assert (await uow.execute("select count(*) from mail")).scalar_one() == int(is_told)
+
+
 async def test_old_events_are_no_news(team: Team) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=8)
     await team.happen(membership(E.MembershipChanged, team, "viewer", role="admin"), at=long_ago)

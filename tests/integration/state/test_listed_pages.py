@@ -11,11 +11,13 @@ import pytest
 from models.identity import Organization
 from models.types import Role
 from services.core import listing_sql
+from services.core.errors import Malformed
 from services.core.listing_csv import lines
 from services.core.listing_grammar import read
 from services.core.work import unit_of_work
 from services.identity import invitations, keys, members, projects, service_accounts
 from services.identity.key_queries import KEYS
+from state.base import ADDRESS_CHARACTERS_MAX
 from state.listed import ListedState
 from state.portal.audit import AuditState
 from state.portal.keys import KeysState
@@ -57,6 +59,12 @@ async def test_a_header_sorts_and_sorts_back(owner: Visitor, world: World, berli
     assert (await owner.call(KeysState, "order", "version"))[1] is None
     owner.at = "/portal/keys"
     assert (await shown())[0] == "-created_at"
+
+
+async def test_an_address_longer_than_servers_take_is_not_read(owner: Visitor) -> None:
+    owner.at = f"/portal/keys?{'&'.join(f'a{n}=x' for n in range(ADDRESS_CHARACTERS_MAX // 6))}"
+    state, _ = await owner.call(KeysState, "load")
+    assert (state.status, state.problem.title) == ("error", Malformed.title)
 
 
 async def test_days_are_the_organisations_and_the_address_has_instants(owner: Visitor) -> None:

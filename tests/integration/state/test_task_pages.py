@@ -9,12 +9,13 @@ import pytest
 
 from models.types import Role
 from services.core.clock import SystemClock
+from services.core.crossing import Reason, crossing
 from services.core.work import unit_of_work
 from services.files.stores import FilePlaces, FolderStore
 from services.identity import keys
 from services.tasks import queries, running
 from state.portal import tasks as module
-from state.portal.tasks import ExportState, TasksState
+from state.portal.tasks import EXPORT_ADDRESS_CHARACTERS_MAX, ExportState, TasksState
 from tests.integration.state.visitor import said, sign_in
 from tests.world import World
 
@@ -46,6 +47,24 @@ async def test_what_a_page_shows_becomes_a_file(world: World, tmp_path: Path) ->
     async with unit_of_work(world.actor(organization)) as uow:
         live = (await queries.latest(uow))["rows"]
     assert [row.id for row in live] == [shown["id"]]  # live equals reload
+
+
+async def test_a_list_is_exported_as_its_page_asks_or_not_at_all(world: World) -> None:
+    """Filters that are cut off would let through more than was on screen."""
+    visitor, _ = await sign_in(world, await world.organization(), Role.DEVELOPER)
+    names = ",".join(f"{'n' * 60}{number:04}" for number in range(100))
+    conditions = [("name[in]", names), ("sort", "name")]
+    visitor.at = "/portal/keys"
+    _, answer = await visitor.call(ExportState, "ask", "keys", f"/api/v1/keys?{urlencode(conditions)}")
+    assert "/portal/tasks" in said(answer)
+    async with crossing(Reason.INVARIANTS) as uow:
+        kept = (await uow.execute("select parameters, dedupe_key from task")).one()
+    assert kept.parameters["filters"] == [list(pair) for pair in conditions]
+    assert len(kept.dedupe_key) == 64
+
+    too_long = urlencode([("name", "x" * EXPORT_ADDRESS_CHARACTERS_MAX)])
+    _, answer = await visitor.call(ExportState, "ask", "keys", f"/api/v1/keys?{too_long}")
+    assert "too long" in said(answer)
 
 
 async def test_tasks_come_in_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

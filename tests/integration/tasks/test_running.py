@@ -7,7 +7,7 @@ import csv
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ from models.types import Role
 from services.core import listing_sql
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
-from services.core.errors import Forbidden, Invalid, NotFound
+from services.core.errors import Busy, Forbidden, Invalid, NotFound
 from services.core.permissions import Capability
 from services.core.work import unit_of_work
+from services.files import service as files
 from services.files.retention import sweep
+from services.files.rules import MB, PURPOSES, Kind
 from services.files.s3 import StoreUnavailable
+from services.files.service import Arrived
 from services.files.stores import FilePlaces, FolderStore
 from services.identity import keys
 from services.tasks import queries, rules, running, service
@@ -177,7 +180,7 @@ async def test_whoever_is_killed_is_followed_by_somebody_who_goes_on(
     await desk.assert_exported(task_id)
 
 
-async def _die(desk: Desk, death: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def _die(desk: Desk, death: str, monkeypatch: pytest.MonkeyPatch, *, machine: str = "incoming") -> None:
     """Work as far as `death`, which writes half of what it was about to write."""
     store = FaultyStore(desk.folder / "files")
     if death == "before the store":
@@ -198,10 +201,47 @@ async def _die(desk: Desk, death: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(Draft, "append", append)
     with pytest.raises(Killed):
-        await desk.work(desk.places(store))
+        await desk.work(desk.places(store, machine=machine))
     monkeypatch.setattr(listing_sql, "BATCH_ROWS", STEP_KEYS)
     if death.startswith("append"):
         monkeypatch.setattr(Draft, "append", whole)
+
+
+async def test_what_a_machine_wrote_before_another_began_anew_is_not_gone_on_with(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await desk.ask()
+    await _die(desk, "append 4", monkeypatch)
+    async with unit_of_work(desk.actor, clock=FixedClock(desk.clock.at + timedelta(minutes=1))) as uow:
+        await keys.create_key(uow, name="later")
+    desk.clock.at += rules.LEASE
+    await _die(desk, "append 3", monkeypatch, machine="elsewhere")  # shorter than what the first one left
+    desk.clock.at += rules.LEASE
+    assert await desk.work()
+
+    task = await desk.seen(task_id)
+    rows = list(csv.DictReader(io.StringIO(await desk.content(task.file_id))))
+    assert [row["name"] for row in rows] == ["later", "'=2+5", *(f"key {n}" for n in range(KEYS - 1, 0, -1))]
+    for path in desk.files():
+        os.utime(path, (0, 0))
+    await sweep(desk.places(machine="elsewhere"), clock=desk.clock)
+    await sweep(desk.places(), clock=desk.clock)
+    assert [path.name for path in desk.files()] == [task.file_id]
+
+
+async def test_a_row_that_changes_while_its_list_is_written_is_in_the_file_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name it would move to where has been read already, or once more to where has not."""
+    task_id = await desk.ask(["sort", "name"])
+    await _die(desk, "append 4", monkeypatch)
+    async with crossing(Reason.DEMO) as uow:
+        await uow.execute("update api_key set name = '<' where name = 'key 6'")
+        await uow.execute("update api_key set name = 'last' where name = '=2+5'")
+    desk.clock.at += rules.LEASE
+    assert await desk.work()
+    rows = list(csv.DictReader(io.StringIO(await desk.content((await desk.seen(task_id)).file_id))))
+    assert len({row["id"] for row in rows}) == len(rows) == KEYS
 
 
 async def test_who_was_overtaken_changes_nothing_any_more(desk: Desk) -> None:
@@ -238,6 +278,28 @@ async def test_two_workers_never_have_one_task(desk: Desk) -> None:
     assert await desk.events("task.finished") == 4
 
 
+async def test_whoever_has_nothing_running_goes_first(desk: Desk, world: World) -> None:
+    first, second = await desk.ask(), await desk.ask()
+    slow = FaultyStore(desk.folder / "files", paused=asyncio.Event())
+    worker = asyncio.create_task(desk.work(desk.places(slow)))
+    await slow.reached.wait()
+    desk.clock.at += timedelta(seconds=1)
+    elsewhere = await world.organization()
+    asker = await world.account(member_of=elsewhere, role=Role.ADMIN)
+    other = Desk(world, elsewhere, asker, desk.folder, desk.clock)
+    third = await other.ask()
+
+    assert await desk.work()
+    assert (await other.seen(third)).state == State.DONE
+    waits = {(await desk.seen(task_id)).state for task_id in (first, second)}
+    assert waits == {State.RUNNING, State.WAITING}
+    assert slow.paused is not None
+    slow.paused.set()
+    await worker
+    assert await desk.work()
+    assert not await desk.work()
+
+
 async def test_a_task_ends_when_it_is_asked_to_and_leaves_nothing(desk: Desk) -> None:
     waiting = await desk.ask()
     assert (await desk.cancel(waiting)).state == State.CANCELLED
@@ -267,11 +329,67 @@ async def test_a_task_ends_when_it_is_asked_to_and_leaves_nothing(desk: Desk) ->
     assert await desk.events("task.cancel_asked") == 1
 
 
-async def test_a_store_that_is_away_is_waited_for(desk: Desk) -> None:
+async def test_what_was_given_up_while_it_went_to_the_store_is_not_left_there(desk: Desk) -> None:
+    task_id = await desk.ask()
+    slow = FaultyStore(desk.folder / "files", paused=asyncio.Event())
+    worker = asyncio.create_task(desk.work(desk.places(slow)))
+    await slow.reached.wait()
+    desk.clock.at += timedelta(days=2)
+    assert await sweep(desk.places(machine="elsewhere"), clock=desk.clock) == 1
+    assert slow.paused is not None
+    slow.paused.set()
+    await worker
+    assert (await desk.seen(task_id)).file_id is None
+    assert desk.files() == []
+
+
+async def test_rows_that_take_long_to_count_are_written_out_uncounted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that somebody looks at is stopped soon; a file may take its time, and is ended without waiting for it."""
+    monkeypatch.setattr(listing_sql, "READ_S_MAX", 0.1)
+    task_id = await desk.ask(["status", "active"])
+    async with crossing(Reason.DEMO) as held:
+        await held.execute("lock table api_key in access exclusive mode")
+        worker = asyncio.create_task(desk.work())
+        while "at" not in (row := await _row(task_id)).checkpoint:
+            assert not worker.done(), await worker
+        assert row.total is None
+    assert await worker
+    await desk.assert_exported(task_id)
+
+
+async def _row(task_id: str) -> Any:
+    async with crossing(Reason.INVARIANTS) as uow:
+        return (
+            await uow.execute("select done, total, checkpoint from task where id = :id", id=task_id)
+        ).one()
+
+
+@pytest.mark.parametrize("limit", ["of a file", "of the organisation"])
+async def test_an_export_that_becomes_too_large_fails_for_good_and_leaves_nothing(
+    limit: str, desk: Desk, room_of_1_mb: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await desk.ask()
+    if limit == "of a file":
+        monkeypatch.setitem(PURPOSES, "export", replace(PURPOSES["export"], bytes_max=300))
+    else:
+        whole = Arrived(desk.folder / "whole", "a.csv", Kind.CSV, MB, bytes(32))
+        async with unit_of_work(desk.actor, clock=desk.clock) as uow:
+            await files.announce(uow, whole, purpose="import")
+    assert await desk.work()
+    task = await desk.seen(task_id)
+    assert task.state == State.FAILED
+    assert ("filters" if limit == "of a file" else "Delete files") in task.error
+    assert desk.files() == []
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("is busy"), Busy("Two are busy.")])
+async def test_what_passes_is_waited_for(error: Exception, desk: Desk) -> None:
     task_id = await desk.ask()
 
     def away() -> None:
-        raise StoreUnavailable("is busy")
+        raise error
 
     await desk.work(desk.places(FaultyStore(desk.folder / "files", before=away)))
     task = await desk.seen(task_id)
@@ -306,6 +424,8 @@ async def _role(desk: Desk, role: str) -> None:
 
 
 async def test_asked_twice_is_one_task_until_it_has_ended(desk: Desk) -> None:
+    ended = await desk.ask()
+    await desk.cancel(ended)
     first = await desk.ask(dedupe_key="keys")
     assert await desk.ask(dedupe_key="keys") == first
     await desk.work()
@@ -314,6 +434,8 @@ async def test_asked_twice_is_one_task_until_it_has_ended(desk: Desk) -> None:
         await desk.ask()
     with pytest.raises(service.TooManyTasks):
         await desk.ask()
+    with pytest.raises(service.TooManyTasks):
+        await desk.retry(ended)
 
 
 async def test_nobody_asks_for_what_they_may_not_see_or_sees_what_others_asked(
