@@ -78,6 +78,7 @@ TEXTS: dict[str, str] = {
     "audit.event.service_account.enabled": "Enabled a service account",
     "audit.event.service_account.updated": "Changed a service account",
     "audit.event.recovery_codes.made": "Made recovery codes",
+    "audit.event.recovery_codes.replaced": "Replaced the recovery codes",
     "audit.event.recovery_codes.used": "Used a recovery code",
     "audit.event.session.ended": "Ended a session",
     "audit.event.session.proved": "Showed again who they are",

@@ -69,7 +69,8 @@ TEXTS: dict[str, str] = {
     "proof.code_hint": "Of your authenticator app, or a recovery code",
     "proof.submit": "Confirm",
     "two_step.enrol_title": "Set up two-step verification",
-    "two_step.enrol_text": "Scan this with an authenticator app, or give it the key, and enter the code that it shows.",
+    "two_step.enrol_text": "Scan this with an authenticator app, or give it the key, and enter the code that it shows. "
+    "Turning it on signs you out everywhere else.",
     "two_step.key": "Key",
     "two_step.key_hint": "Choose \u201center a key\u201d in the app, time-based. Nobody can read it again later.",
     "two_step.picture": "QR code of the key below",

@@ -1,8 +1,9 @@
 """Who calls: bearer keys from memory, signed-in people from their cookie.
 
-A key is looked up once and remembered by its hash. A notification makes it forgotten; without one it is looked
-up again after FRESH_S in the background, so no call waits for that. With the database away a remembered key
-goes on working: whether its calls may still pass is then for the leased limits to say.
+A key is looked up once and remembered by its hash. A notification makes it forgotten. As one may be missed, every key
+is doubted each time the listener looks at everything (gateway.py, every 30 s and after reconnecting), and its next
+call waits for a look-up. With the database away nothing is doubted and a remembered key goes on working: whether its
+calls may still pass is then for the leased limits to say.
 """
 
 from __future__ import annotations
@@ -153,6 +154,7 @@ class Callers:
         try:
             caller = await asyncio.shield(look)
         except Unavailable:
+            known.looked_up_at = time.monotonic() - FRESH_S  # the calls that follow ask behind their backs
             return known.caller
         if caller is None:
             raise _unknown_key(secret)
@@ -254,9 +256,10 @@ class Callers:
             del self._known[hashed]
 
     def doubt(self) -> None:
-        """Notifications may have been missed: have every key looked up at its next call."""
+        """Notifications may have been missed: have the next call of every key wait for a look-up."""
+        self._forgotten += 1  # look-ups underway may have read what was there before
         for known in self._known.values():
-            known.looked_up_at = min(known.looked_up_at, time.monotonic() - FRESH_S)
+            known.looked_up_at = min(known.looked_up_at, time.monotonic() - STALE_S - 1)
 
 
 def _remember(cache: dict[bytes, _T], key: bytes, value: _T, most: int) -> None:

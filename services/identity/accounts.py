@@ -6,7 +6,7 @@ no connection may be held while a password is hashed. No answer tells whether an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row
@@ -19,7 +19,8 @@ from services.core.crypto import vault
 from services.core.errors import Invalid
 from services.core.ids import new_id, new_secret
 from services.core.work import UnitOfWork
-from services.identity import passwords, rules, throttle
+from services.identity import passwords, rules, sign_ins, throttle
+from services.identity.clients import Client
 from services.identity.events import (
     AccountConfirmationRequested,
     AccountConfirmed,
@@ -28,19 +29,6 @@ from services.identity.events import (
 )
 
 CONFIRM_ADDRESS = "confirm_address"  # purpose of a mail token
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """From where somebody comes, as far as we can tell."""
-
-    address: str = ""
-    user_agent: str = ""
-    device: str = ""  # the cookie of a browser; see devices.py
-
-    @property
-    def network(self) -> str:
-        return rules.network_of(self.address)
 
 
 async def sign_up(
@@ -52,7 +40,7 @@ async def sign_up(
     """
     address = rules.parse_email(email)
     name = rules.clean_text(name, field="name", what="The name")
-    rules.require_good_password(password, email=address, name=name)
+    rules.require_hashable(password)
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
         await throttle.count(
             uow,
@@ -62,6 +50,7 @@ async def sign_up(
             ],
         )
 
+    rules.require_good_password(password, email=address, name=name)  # not for nothing, so it is counted first
     password_hash = await passwords.hashed(password)
 
     async with crossing(Reason.SIGN_IN, actor=system().at(client.address), clock=clock) as uow:
@@ -152,8 +141,11 @@ async def _mail_again(uow: UnitOfWork, address: rules.Email) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
+    """`password_hash` is what the password was checked against."""
+
     account_id: str
     email: str
+    password_hash: str = field(repr=False)
 
 
 async def confirm_address(
@@ -172,6 +164,8 @@ async def confirm_address(
         if link is not None:
             subjects.append(throttle.Subject(throttle.CONFIRM_LINK, link.id))
         await throttle.count(uow, subjects)
+        about = link.email_key if link else ""
+        noted = await sign_ins.note_attempt(uow, about, client=client, failure="wrong_password")
     if link is None:
         raise _link_invalid()
     if not await passwords.matches(password, link.password_hash):
@@ -183,12 +177,13 @@ async def confirm_address(
         )
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
         await throttle.forgive(uow, subjects)
+        await sign_ins.forget(uow, noted)  # the session that follows is noted
         return await _confirmed(uow, link)
 
 
 # Of a confirmed account all links ask for its password, so that following one again does no harm.
 _LINK = """
-select t.id, t.account_id, case when a.verified_at is null then t.password_hash else a.password_hash end
+select t.id, t.account_id, a.email_key, case when a.verified_at is null then t.password_hash else a.password_hash end
   as password_hash
 from mail_token t join account a on a.id = t.account_id
 where t.token_hash = :hash and t.purpose = :purpose
@@ -224,7 +219,7 @@ async def _confirmed(uow: UnitOfWork, link: Row[Any]) -> Confirmed:
         email = same.scalar_one_or_none()
         if email is None:
             raise _link_invalid()
-        return Confirmed(link.account_id, email)
+        return Confirmed(link.account_id, email, link.password_hash)
     await uow.execute(
         "update mail_token set used_at = :now, email = '', name = '', password_hash = ''"
         " where account_id = :id and purpose = :purpose",
@@ -233,7 +228,7 @@ async def _confirmed(uow: UnitOfWork, link: Row[Any]) -> Confirmed:
         purpose=CONFIRM_ADDRESS,
     )
     uow.record(AccountConfirmed(aggregate_id=link.account_id, organization_id=None))
-    return Confirmed(link.account_id, email)
+    return Confirmed(link.account_id, email, link.password_hash)
 
 
 def _link_invalid() -> Invalid:

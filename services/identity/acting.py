@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from models.types import Role
 from services.core.actor import Actor
+from services.core.errors import Forbidden, Unauthenticated
 from services.core.ids import is_id
-from services.core.permissions import capabilities_of_scopes
 from services.core.work import UnitOfWork
-from services.identity import policies
+from services.identity import key_queries, policies
 
 
 async def actor_of(uow: UnitOfWork, asked_by: str, organization_id: str) -> Actor | None:
@@ -34,13 +34,10 @@ async def actor_of(uow: UnitOfWork, asked_by: str, organization_id: str) -> Acto
 
 
 async def _key(uow: UnitOfWork, key_id: str, organization_id: str) -> Actor | None:
-    found = await uow.execute(
-        "select k.scopes from api_key k join organization o on o.id = k.organization_id"
-        " where k.id = :key and k.organization_id = :organization and k.revoked_at is null"
-        " and (k.expires_at is null or k.expires_at > :now) and o.suspended_at is null",
-        key=key_id,
-        organization=organization_id,
-        now=uow.wall_now,
-    )
-    scopes = found.scalar_one_or_none()
-    return None if scopes is None else Actor(key_id, organization_id, capabilities_of_scopes(scopes))
+    facts = await key_queries.find_by_id(uow, key_id, organization_id)
+    try:
+        if facts is not None:
+            facts.require_usable(uow.wall_now)
+    except (Unauthenticated, Forbidden):
+        return None
+    return facts.actor() if facts else None

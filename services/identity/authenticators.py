@@ -16,11 +16,12 @@ from services.core.crypto import Place, vault
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.work import UnitOfWork
-from services.identity import totp
+from services.identity import challenges, own_sessions, totp
 from services.identity.events import (
     AuthenticatorDisabled,
     AuthenticatorEnabled,
     RecoveryCodesMade,
+    RecoveryCodesReplaced,
     RecoveryCodeUsed,
 )
 from services.identity.policies import account_of
@@ -102,10 +103,15 @@ async def begin(uow: UnitOfWork) -> Enrolment:
 async def confirm(uow: UnitOfWork, code: str) -> list[str]:
     """Have signing in ask for codes from now on. Returns the recovery codes, which nobody can read again.
 
+    What the password alone has opened ends: the other sessions, and sign-ins that wait for a code.
     Raises ProofNeeded, Invalid (`wrong_code`), or Conflict when nothing waits to be confirmed.
     """
     require_recent_proof(uow)
-    row = await uow.get(Authenticator, account_of(uow), lock=True)
+    account_id = account_of(uow)
+    # The account's row first: who signs in at the same time has it locked, and is seen below.
+    await uow.execute("select from account where id = :id for no key update", id=account_id)
+    await challenges.end_all(uow, account_id)
+    row = await uow.get(Authenticator, account_id, lock=True)
     if row is None or row.confirmed_at is not None:
         raise Conflict(
             "No authenticator app waits to be confirmed.", next_step="Set one up first.", code="not_enrolling"
@@ -114,8 +120,10 @@ async def confirm(uow: UnitOfWork, code: str) -> list[str]:
     if step is None:
         raise wrong_code()
     row.last_step, row.confirmed_at = step, uow.wall_now
-    uow.record(AuthenticatorEnabled(aggregate_id=row.account_id, organization_id=None))
-    return await _new_recovery_codes(uow, row.account_id)
+    uow.record(AuthenticatorEnabled(aggregate_id=account_id, organization_id=None))
+    await own_sessions.end_all(uow, account_id, reason="two_step_enabled", but=uow.actor.session_id)
+    uow.record(RecoveryCodesMade(aggregate_id=account_id, organization_id=None))
+    return await _new_recovery_codes(uow, account_id)
 
 
 async def disable(uow: UnitOfWork) -> None:
@@ -140,6 +148,7 @@ async def renew_recovery_codes(uow: UnitOfWork) -> list[str]:
             next_step="Turn it on first.",
             code="two_step_off",
         )
+    uow.record(RecoveryCodesReplaced(aggregate_id=row.account_id, organization_id=None))
     return await _new_recovery_codes(uow, row.account_id)
 
 
@@ -198,7 +207,6 @@ async def _new_recovery_codes(uow: UnitOfWork, account_id: str) -> list[str]:
                 created_at=uow.wall_now,
             )
         )
-    uow.record(RecoveryCodesMade(aggregate_id=account_id, organization_id=None))
     return codes
 
 

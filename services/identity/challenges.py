@@ -57,5 +57,5 @@ async def use_up(uow: UnitOfWork, challenge: Row[Any]) -> None:
 
 
 async def end_all(uow: UnitOfWork, account_id: str) -> None:
-    """The password they stand for is no longer the account's."""
+    """What they stand for, a right password, is no longer enough to begin with."""
     await uow.execute("delete from sign_in_challenge where account_id = :id", id=account_id)

@@ -55,7 +55,15 @@ class AuthenticatorDisabled(DomainEvent):
 
 
 class RecoveryCodesMade(DomainEvent):
+    """The first ones, as two-step verification was turned on."""
+
     type: ClassVar[str] = "recovery_codes.made"
+
+
+class RecoveryCodesReplaced(DomainEvent):
+    """Others were made in place of those before, which work no more."""
+
+    type: ClassVar[str] = "recovery_codes.replaced"
 
 
 class RecoveryCodeUsed(DomainEvent):
@@ -73,7 +81,7 @@ class SessionStarted(DomainEvent):
 class SessionEnded(DomainEvent):
     type: ClassVar[str] = "session.ended"
     account_id: str
-    reason: str  # signed_out, ended_by_owner, password_changed, membership_changed
+    reason: str  # signed_out, ended_by_owner, password_changed, two_step_enabled, membership_changed
 
 
 class SessionSwitched(DomainEvent):

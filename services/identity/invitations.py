@@ -17,7 +17,7 @@ from services.core.ids import new_id, new_secret
 from services.core.listing import Column, Kind, Listing
 from services.core.permissions import ROLE_CAPABILITIES, Capability
 from services.core.work import UnitOfWork
-from services.identity import members, policies, rules
+from services.identity import policies, rules
 from services.identity.events import InvitationCreated, InvitationResent, InvitationRevoked
 from services.identity.proof import require_recent_proof
 
@@ -35,12 +35,9 @@ async def invite(uow: UnitOfWork, *, email: str, role: str) -> Invitation:
     Raises Forbidden for a role above one's own, Conflict for a member, for somebody asked already and when too many
     are open, RateLimited, Invalid.
     """
-    uow.actor.require(Capability.MEMBERS_WRITE)
-    account_id = uow.actor.account_id
-    if account_id is None:
-        raise Forbidden("A key cannot invite people.", next_step="Sign in in the browser.")
+    account_id = _inviting_account(uow)
     address = rules.parse_email(email)
-    kind = await members.hold_organization(uow)
+    kind = await policies.hold_organization(uow)
     wanted = policies.fitting_role(role, kind=kind)
     _require_may_let_in(uow, wanted, kind)
     await _require_stranger(uow, address)
@@ -67,12 +64,12 @@ async def invite(uow: UnitOfWork, *, email: str, role: str) -> Invitation:
 
 
 async def resend(uow: UnitOfWork, invitation_id: str) -> Invitation:
-    """Mail a new link, which counts from now; the one before stops at once.
+    """Mail a new link, which counts from now; the one before stops at once. It is the actor who invites from now on.
 
     Raises Conflict for an invitation that has ended or was mailed too often, RateLimited, Forbidden, NotFound.
     """
-    uow.actor.require(Capability.MEMBERS_WRITE)
-    kind = await members.hold_organization(uow)  # before any invitation, as `invite` does
+    account_id = _inviting_account(uow)
+    kind = await policies.hold_organization(uow)  # before any invitation, as `invite` does
     row = await policies.invitation_for(uow, invitation_id, Capability.MEMBERS_WRITE)
     _require_may_let_in(uow, Role(row.role), kind)
     _require_open(row)
@@ -90,6 +87,7 @@ async def resend(uow: UnitOfWork, invitation_id: str) -> Invitation:
             next_step="Wait a minute: mail takes a while to arrive.",
         )
     row.token_hash = _nobodys_secret()
+    row.invited_by = account_id  # whoever invited first may have left, and would let nobody in
     row.expires_at = uow.wall_now + rules.INVITATION_VALID
     row.version += 1
     uow.record(InvitationResent(aggregate_id=row.id, organization_id=row.organization_id, issue=row.version))
@@ -181,6 +179,14 @@ async def issue(uow: UnitOfWork, invitation_id: str, number: int) -> Issued | No
     )
     row = found.mappings().one_or_none()
     return Issued(token=token, **row) if row else None
+
+
+def _inviting_account(uow: UnitOfWork) -> str:
+    """Whose right to let people in the link will stand for. Raises Forbidden."""
+    uow.actor.require(Capability.MEMBERS_WRITE)
+    if uow.actor.account_id is None:
+        raise Forbidden("A key cannot invite people.", next_step="Sign in in the browser.")
+    return uow.actor.account_id
 
 
 def _nobodys_secret() -> bytes:

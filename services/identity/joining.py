@@ -22,7 +22,7 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import organizations, passwords, policies, rules, throttle
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.events import AccountConfirmed, InvitationAccepted
 
 

@@ -180,7 +180,6 @@ select k.id, k.organization_id, o.kind as organization_kind, o.billing_mode,
   s.role as service_account_role, s.disabled_at is not null as service_account_disabled
 from api_key k join organization o on o.id = k.organization_id
 left join service_account s on s.id = k.service_account_id
-where k.secret_hash = :hash
 """
 
 
@@ -201,7 +200,17 @@ async def find_by_secret(
     if not looks_like_secret(secret):
         return None
     async with crossing(Reason.KEY_LOOKUP, on=on, clock=clock) as uow:
-        row = (await uow.execute(_FACTS, hash=vault().lookup_hash(secret))).mappings().one_or_none()
+        return await _facts(uow, "k.secret_hash = :hash", {"hash": vault().lookup_hash(secret)})
+
+
+async def find_by_id(uow: UnitOfWork, key_id: str, organization_id: str) -> KeyFacts | None:
+    """The same for the organisation's key of this id. `uow` crosses tenants."""
+    named = {"id": key_id, "organization_id": organization_id}
+    return await _facts(uow, "k.id = :id and k.organization_id = :organization_id", named)
+
+
+async def _facts(uow: UnitOfWork, condition: str, named: dict[str, Any]) -> KeyFacts | None:
+    row = (await uow.execute(f"{_FACTS} where {condition}", named)).mappings().one_or_none()
     if row is None:
         return None
     sets: dict[str, Any] = {name: frozenset(row[name]) for name in ("scopes", "models")}

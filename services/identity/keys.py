@@ -69,6 +69,7 @@ async def create_key(
     """
     uow.actor.require(Capability.KEYS_WRITE)
     _require_scopes(uow, scopes)
+    await policies.hold_organization(uow)
     own = await _own_key(uow)
     if own is not None:
         project_id = project_id or own.project_id
@@ -119,6 +120,8 @@ async def rotate_key(uow: UnitOfWork, key_id: str, *, overlap_hours: int = 24) -
             field="overlap_hours",
             next_step=f"Use 0 to {OVERLAP_HOURS_MAX}.",
         )
+    uow.actor.require(Capability.KEYS_WRITE)
+    await policies.hold_organization(uow)
     old = await policies.key_for(uow, key_id, Capability.KEYS_WRITE, lock=True)
     _require_active(old, uow.wall_now)
     _require_scopes(uow, old.scopes)
@@ -241,8 +244,10 @@ def _require_version(row: ApiKey, version: int | None) -> None:
 
 
 async def _issue(uow: UnitOfWork, row: ApiKey) -> CreatedKey:
-    """Give a new row its identity and secret and store it, if there is room for one more key."""
-    await uow.execute("select from organization where id = :id for no key update", id=row.organization_id)
+    """Give a new row its identity and secret and store it, if there is room for one more key.
+
+    The caller holds the organisation.
+    """
     active = await uow.execute(
         "select count(*) from api_key where organization_id = :id and revoked_at is null"
         " and (expires_at is null or expires_at > :now)",

@@ -1,9 +1,8 @@
 """Looking after the people of an organisation: their roles, their suspension, their leaving.
 
-An organisation always keeps an active owner (in an operator organisation, an operator will do). Whoever would
-take that away holds the organisation's row until the end, so that two who do it at once are judged one after
-the other. What somebody may do is read again with each event and request; their sessions in this organisation
-end, too.
+An organisation always keeps an active owner, an operator organisation an operator. Whoever would take that away holds
+the organisation's row until the end, so that two who do it at once are judged one after the other. What somebody may do
+is read again with each event and request; their sessions in this organisation end, too.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ async def change_role(
     if wanted == row.role:
         return row
     policies.require_may_hand_out(uow.actor, wanted, kind=kind)
-    if wanted not in policies.leading_roles(kind):
+    if wanted not in policies.roles_in_place_of(row.role, kind=kind):
         await _require_another_leader(uow, row, kind)
     row.role = wanted
     row.version += 1
@@ -66,6 +65,7 @@ async def suspend_member(uow: UnitOfWork, account_id: str) -> Membership:
     Raises as `change_role`, and Conflict for oneself.
     """
     kind, row = await _held(uow, account_id)
+    require_recent_proof(uow)
     _require_may_change(uow, row, kind)
     if account_id == uow.actor.account_id:
         raise Conflict(
@@ -86,8 +86,9 @@ async def suspend_member(uow: UnitOfWork, account_id: str) -> Membership:
 
 
 async def resume_member(uow: UnitOfWork, account_id: str) -> Membership:
-    """Undo a suspension. Raises Forbidden, NotFound."""
+    """Undo a suspension. Raises Forbidden, also without a recent proof, NotFound."""
     kind, row = await _held(uow, account_id)
+    require_recent_proof(uow)
     _require_may_change(uow, row, kind)
     if row.suspended_at is not None:
         row.suspended_at = None
@@ -117,12 +118,13 @@ async def remove_member(uow: UnitOfWork, account_id: str) -> None:
 async def leave(uow: UnitOfWork, *, named: str) -> None:
     """End the actor's own membership; any member may, a suspended one, too. `named` is the organisation's name.
 
-    Raises Conflict for the last owner, Invalid for another name, Forbidden for keys.
+    Raises Conflict for the last owner, Invalid for another name, Forbidden for keys and without a recent proof.
     """
     account_id = uow.actor.account_id
     if account_id is None:
         raise Forbidden("A key is no member and cannot leave.", next_step="Sign in in the browser.")
-    kind = await hold_organization(uow)
+    require_recent_proof(uow)
+    kind = await policies.hold_organization(uow)
     name = await uow.execute("select name from organization where id = :id", id=uow.organization_id)
     if named.strip() != name.scalar_one():
         raise Invalid(
@@ -143,16 +145,8 @@ async def leave(uow: UnitOfWork, *, named: str) -> None:
 async def _held(uow: UnitOfWork, account_id: str) -> tuple[str, Membership]:
     """The organisation's kind and one of its memberships, both locked, in this order everywhere."""
     uow.actor.require(Capability.MEMBERS_WRITE)
-    kind = await hold_organization(uow)
+    kind = await policies.hold_organization(uow)
     return kind, await policies.member_for(uow, account_id, Capability.MEMBERS_WRITE)
-
-
-async def hold_organization(uow: UnitOfWork) -> str:
-    """The kind of the actor's organisation, whose people nobody else changes until this work is done."""
-    found = await uow.execute(
-        "select kind from organization where id = :id for no key update", id=uow.organization_id
-    )
-    return found.scalar_one()
 
 
 def _require_may_change(uow: UnitOfWork, row: Membership, kind: str) -> None:
@@ -163,21 +157,21 @@ def _require_may_change(uow: UnitOfWork, row: Membership, kind: str) -> None:
 
 async def _require_another_leader(uow: UnitOfWork, row: Membership, kind: str) -> None:
     """Raises Conflict when `row` is what the organisation must keep one of. Its row is locked by the caller."""
-    leading = policies.leading_roles(kind)
-    if row.role not in leading or row.suspended_at is not None:
+    would_do = policies.roles_in_place_of(row.role, kind=kind)
+    if not would_do or row.suspended_at is not None:
         return
     others = await uow.execute(
         "select count(*) from membership m join account a on a.id = m.account_id"
-        " where m.organization_id = :organization_id and m.id <> :id and m.role = any(:leading)"
+        " where m.organization_id = :organization_id and m.id <> :id and m.role = any(:would_do)"
         " and m.suspended_at is null and a.suspended_at is null",
         organization_id=row.organization_id,
         id=row.id,
-        leading=sorted(leading),
+        would_do=sorted(would_do),
     )
     if others.scalar_one() == 0:
         raise Conflict(
-            "This is the organisation's last active owner.",
-            next_step="Make somebody else an owner first.",
+            f"This is the organisation's last active {row.role}.",
+            next_step=f"Make somebody else {row.role} first.",
             code="last_owner",
         )
 

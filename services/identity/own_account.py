@@ -19,7 +19,7 @@ from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id, new_secret
 from services.core.work import UnitOfWork
 from services.identity import challenges, own_sessions, passwords, policies, proving, rules, throttle
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.events import AccountPasswordChanged, AccountPasswordResetRequested, AccountRenamed
 from services.identity.policies import account_of
 from services.identity.proof import require_recent_proof
@@ -71,7 +71,7 @@ async def request_reset(*, email: str, client: Client, clock: Clock | None = Non
                 throttle.Subject(throttle.SIGN_UP_NETWORK, client.network),
             ],
         )
-        mailed = await throttle.admits(uow, throttle.Subject(throttle.MAILS, address.key))
+        mailed = await throttle.admits(uow, throttle.Subject(throttle.RESET_MAILS, address.key))
         found = await uow.execute(
             "select id, email, name from account where email_key = :key and verified_at is not null",
             key=address.key,

@@ -16,6 +16,7 @@ CHARACTERS_MIN = 10
 UNKNOWN_MIN = 6  # characters, as counted above
 _RUN_MIN = 3  # abc, 321, qwe: shorter ones are in any text
 _OWN_CHARACTERS_MIN = 3
+_JUDGED_CHARACTERS_MAX = 256  # of any text, after folding: one character can unfold into eighteen
 
 _FAMOUS = """
 password passwort passord contrasena motdepasse parola senha wachtwoord administrator admin root user
@@ -41,7 +42,7 @@ _ONE = "\0"  # stands for a part that counts as one character; no password has i
 def require_unguessable(password: str, *, known: Iterable[str]) -> None:
     """Raises Invalid for a password that is short or easy to guess. `known` is what is known of its owner.
 
-    Judges the first thousand characters at most; longer ones are refused elsewhere.
+    Judges no more than the beginning of a long one: this runs where nothing else does meanwhile.
     """
     if len(password) < CHARACTERS_MIN:
         raise Invalid(
@@ -71,7 +72,8 @@ def require_unguessable(password: str, *, known: Iterable[str]) -> None:
 
 def _folded(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c) and c != _ONE)
+    kept = "".join(c for c in decomposed if not unicodedata.combining(c) and c != _ONE)
+    return kept[:_JUDGED_CHARACTERS_MAX]
 
 
 def _parts(text: str) -> list[str]:
@@ -83,21 +85,26 @@ def _parts(text: str) -> list[str]:
 
 def _unknown(folded: str, own: list[str]) -> int:
     """How many characters are left when each part that a program tries first counts as one."""
-    text = folded
-    for word in sorted([*own, *_WORDS], key=len, reverse=True):
-        text = _without_word(text, word)
+    text = _without_words(folded, sorted([*own, *_WORDS], key=len, reverse=True))
     text = _YEAR.sub(_ONE, text)
     left = _REPEATED.sub(_ONE, _without_runs(text))
     return len(left) if len(set(left)) > 2 else min(len(left), 2)
 
 
-def _without_word(text: str, word: str) -> str:
-    """The text with each place of the word, in disguise or not, as one character."""
-    while True:
-        at = max(text.find(word), text.translate(_DISGUISES).find(word))
-        if at < 0:
-            return text
-        text = text[:at] + _ONE + text[at + len(word) :]
+def _without_words(text: str, words: list[str]) -> str:
+    """The text with each place of a word, in disguise or not, as one character."""
+    disguised = text.translate(_DISGUISES)  # character by character, so that places are the same in both
+    for word in words:
+        places = [found.start() for found in re.finditer(re.escape(word.translate(_DISGUISES)), disguised)]
+        if places:
+            text, disguised = (_without_places(each, places, len(word)) for each in (text, disguised))
+    return text
+
+
+def _without_places(text: str, places: list[int], length: int) -> str:
+    """`length` characters from each of the places on as one. Places are in order and do not overlap."""
+    ends = [0, *(at + length for at in places)]
+    return _ONE.join(text[end:at] for end, at in zip(ends, [*places, len(text)], strict=True))
 
 
 def _without_runs(text: str) -> str:

@@ -61,6 +61,18 @@ async def own_organization(uow: UnitOfWork, capability: Capability, *, lock: boo
     return row
 
 
+async def hold_organization(uow: UnitOfWork) -> str:
+    """The kind of the actor's organisation, in which nobody else joins, leaves, counts or names until this is done.
+
+    Taken before any row of the organisation, everywhere, so that two who work at once wait instead of blocking each
+    other.
+    """
+    found = await uow.execute(
+        "select kind from organization where id = :id for no key update", id=uow.organization_id
+    )
+    return found.scalar_one()
+
+
 async def key_for(uow: UnitOfWork, key_id: str, capability: Capability, *, lock: bool = False) -> ApiKey:
     """The organisation's key, if the actor may. Raises Forbidden, or NotFound also for others' keys."""
     uow.actor.require(capability)
@@ -168,6 +180,17 @@ def leading_roles(kind: str) -> frozenset[Role]:
     """The roles of which an organisation always keeps one: without them nobody could let anybody in."""
     operators = {Role.OPERATOR} if kind == OrganizationKind.OPERATOR else set[Role]()
     return frozenset({Role.OWNER} | operators)
+
+
+def roles_in_place_of(role: str, *, kind: str) -> frozenset[Role]:
+    """The roles of which somebody else must have one before a `role` can go; empty for roles that can always go.
+
+    An owner of an operator organisation cannot make operators, so only an operator stands in for the last one.
+    """
+    leading = leading_roles(kind)
+    if role not in leading:
+        return frozenset()
+    return frozenset({Role.OPERATOR}) if role == Role.OPERATOR else leading
 
 
 def fitting_role(role: str, *, kind: str) -> Role:

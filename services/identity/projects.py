@@ -23,7 +23,7 @@ async def create_project(uow: UnitOfWork, *, name: str, description: str = "") -
     """Raises Conflict for a name that is taken (case and accents aside) or too many projects, Forbidden, Invalid."""
     uow.actor.require(Capability.PROJECTS_WRITE)
     name = rules.clean_text(name, field="name", what="The name")
-    await uow.execute("select from organization where id = :id for no key update", id=uow.organization_id)
+    await policies.hold_organization(uow)
     counted = await uow.execute(
         "select count(*) from project where organization_id = :id", id=uow.organization_id
     )
@@ -58,6 +58,8 @@ async def update_project(
     version: int | None = None,
 ) -> Project:
     """Change what is given. Changing nothing records nothing. Raises StaleVersion, Conflict, Invalid, NotFound."""
+    uow.actor.require(Capability.PROJECTS_WRITE)
+    await policies.hold_organization(uow)
     row = await policies.project_for(uow, project_id, Capability.PROJECTS_WRITE)
     if version is not None and version != row.version:
         raise await queries.changed_meanwhile(uow, row.id, ProjectUpdated.type, what="project")
@@ -84,6 +86,8 @@ async def archive_project(uow: UnitOfWork, project_id: str, *, end_keys: bool) -
 
     Raises Conflict `project_has_keys` when it has keys that work and they are not to end, Forbidden, NotFound.
     """
+    uow.actor.require(Capability.PROJECTS_WRITE)
+    await policies.hold_organization(uow)
     row = await policies.project_for(uow, project_id, Capability.PROJECTS_WRITE)
     if row.archived_at is not None:
         return row
@@ -133,7 +137,7 @@ class ProjectRow:
     created_at: datetime
     created_by_name: str
     archived_at: datetime | None
-    active_keys: int
+    active_keys: int | None  # None for whoever may not see keys
     version: int
 
 
@@ -162,6 +166,7 @@ PROJECTS = Listing(
             "(select count(*) from api_key k where k.project_id = p.id and k.organization_id = p.organization_id"
             " and k.revoked_at is null and (k.expires_at is null or k.expires_at > :now))",
             Kind.INTEGER,
+            needs=Capability.KEYS_READ,
         ),
         Column("version", "p.version", Kind.INTEGER, exported=False),
     ),

@@ -14,8 +14,8 @@ from services.core.crypto import vault
 from services.core.errors import Invalid, Unauthenticated
 from services.core.ids import new_secret
 from services.core.work import UnitOfWork
-from services.identity import authenticators, passwords, policies, rules, sessions, throttle
-from services.identity.accounts import Client
+from services.identity import authenticators, passwords, policies, rules, sessions, sign_ins, throttle
+from services.identity.clients import Client
 from services.identity.events import SessionProved
 from services.identity.sessions import OpenedSession
 
@@ -58,6 +58,7 @@ async def prove(
         if account.asks_for_code and code:
             subjects += sessions.attempts_by_code(account.id, code, client)
         await throttle.count(uow, subjects)
+        noted = await sign_ins.note_attempt(uow, account.email_key, client=client, failure="wrong_password")
     if not await passwords.matches(password, account.password_hash):
         raise Invalid(
             "This is not your password.", field="password", next_step="Enter it again.", code="wrong_password"
@@ -65,18 +66,26 @@ async def prove(
     who = policies.person(account.id, session_id=account.session_id).at(client.address)
     async with crossing(Reason.SIGN_IN, actor=who, clock=clock) as uow:
         await sessions.require_unchanged(uow, account)
-        if account.asks_for_code:
-            await _take_code(uow, account.id, code)
-        await throttle.forgive(uow, subjects)
-        proved = await renew(uow, token)
-        uow.record(
-            SessionProved(
-                aggregate_id=proved.session.session_id,
-                organization_id=proved.session.organization_id,
-                account_id=account.id,
-            )
+        refused = await _take_code(uow, account.id, code) if account.asks_for_code else None
+        if refused is None:
+            await throttle.forgive(uow, subjects)
+            await sign_ins.forget(uow, noted)  # signing in is in the history already
+            return await _proved(uow, token)
+        await sign_ins.correct(uow, noted, "wrong_code" if code else "password_only")
+    raise refused
+
+
+async def _proved(uow: UnitOfWork, token: str) -> Proved:
+    proved = await renew(uow, token)
+    session = proved.session
+    uow.record(
+        SessionProved(
+            aggregate_id=session.session_id,
+            organization_id=session.organization_id,
+            account_id=session.account_id,
         )
-        return proved
+    )
+    return proved
 
 
 _ACCOUNT = """
@@ -97,16 +106,17 @@ async def _account_of(uow: UnitOfWork, token: str) -> Row[Any]:
     return row
 
 
-async def _take_code(uow: UnitOfWork, account_id: str, code: str) -> None:
+async def _take_code(uow: UnitOfWork, account_id: str, code: str) -> Invalid | None:
+    """Why the code will not do, which is noted before it is said; None for a right one, which is used up."""
     if not code:
-        raise Invalid(
+        return Invalid(
             "Your account asks for a code, too.",
             field="code",
             next_step="Enter the code of your authenticator app, or a recovery code.",
             code="code_needed",
         )
-    if await authenticators.take_code(uow, account_id, code) is None:
-        raise authenticators.wrong_code()
+    taken = await authenticators.take_code(uow, account_id, code)
+    return None if taken else authenticators.wrong_code()
 
 
 async def renew(uow: UnitOfWork, token: str) -> Proved:

@@ -133,7 +133,11 @@ async def own_account(uow: UnitOfWork) -> OwnAccount:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One person of an organisation. `last_seen_at` is when a session last worked in it, to the minute."""
+    """One person of an organisation. `last_seen_at` is when a session last worked in it, to the minute.
+
+    How they sign in and when they work is for those who look after members: None for others, as are their keys for
+    whoever may not see keys.
+    """
 
     membership_id: str
     account_id: str
@@ -143,8 +147,8 @@ class Member:
     joined_at: datetime
     suspended_at: datetime | None
     last_seen_at: datetime | None
-    two_step: bool
-    active_keys: int  # made by this person, and working
+    two_step: bool | None
+    active_keys: int | None  # made by this person, and working
     version: int
 
 
@@ -186,12 +190,14 @@ MEMBERS = Listing(
             " where s.account_id = m.account_id and s.organization_id = m.organization_id)",
             Kind.INSTANT,
             nullable=True,
+            needs=Capability.MEMBERS_WRITE,
         ),
         Column(
             "two_step",
             "exists (select from authenticator t where t.account_id = m.account_id and t.confirmed_at is not null)",
             Kind.FLAG,
             filterable=True,
+            needs=Capability.MEMBERS_WRITE,
         ),
         Column(
             "active_keys",
@@ -199,6 +205,7 @@ MEMBERS = Listing(
             " and k.created_by = m.account_id and k.revoked_at is null"
             " and (k.expires_at is null or k.expires_at > :now))",
             Kind.INTEGER,
+            needs=Capability.KEYS_READ,
         ),
         Column("version", "m.version", Kind.INTEGER, exported=False),
     ),

@@ -34,7 +34,7 @@ async def create_service_account(uow: UnitOfWork, *, name: str, role: str) -> Se
     uow.actor.require(Capability.SERVICE_ACCOUNTS_WRITE)
     name = rules.clean_text(name, field="name", what="The name")
     wanted = await _role_to_give(uow, role)
-    await uow.execute("select from organization where id = :id for no key update", id=uow.organization_id)
+    await policies.hold_organization(uow)
     counted = await uow.execute(
         "select count(*) from service_account where organization_id = :id", id=uow.organization_id
     )
@@ -76,6 +76,8 @@ async def update_service_account(
 
     Raises as `create_service_account`, and StaleVersion.
     """
+    uow.actor.require(Capability.SERVICE_ACCOUNTS_WRITE)
+    await policies.hold_organization(uow)
     row = await policies.service_account_for(uow, service_account_id, Capability.SERVICE_ACCOUNTS_WRITE)
     if version is not None and version != row.version:
         raise await queries.changed_meanwhile(uow, row.id, ServiceAccountUpdated.type, what="service account")

@@ -30,7 +30,8 @@ from services.identity import (
     sign_ins,
     throttle,
 )
-from services.identity.accounts import Client
+from services.identity.accounts import Confirmed
+from services.identity.clients import Client
 from services.identity.events import SessionEnded, SessionStarted, SessionSwitched
 from services.identity.throttle import (
     CODE_ACCOUNT,
@@ -94,14 +95,22 @@ async def sign_in(
 
 
 async def open_session(
-    account_id: str, *, client: Client, clock: Clock | None = None
+    confirmed: Confirmed, *, client: Client, clock: Clock | None = None
 ) -> OpenedSession | CodeNeeded:
-    """For somebody whose password was checked just now, by confirming an address. Raises Forbidden."""
+    """For somebody whose password was checked just now, by confirming an address.
+
+    Raises Forbidden, or Unauthenticated when the password was changed meanwhile.
+    """
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:
         found = await uow.execute(
-            "select id, email_key, suspended_at from account where id = :id for update", id=account_id
+            "select id, email_key, suspended_at from account where id = :id and password_hash = :checked"
+            " for update",
+            id=confirmed.account_id,
+            checked=confirmed.password_hash,
         )
-        account = found.one()
+        account = found.one_or_none()
+        if account is None:
+            raise _changed_meanwhile()
         noted = await sign_ins.note_attempt(uow, account.email_key, client=client, failure="wrong_password")
         return await _admit(uow, account, client, noted=noted)
 
@@ -201,9 +210,13 @@ async def require_unchanged(uow: UnitOfWork, account: Row[Any], *, renewed_hash:
         | ({"renewed": renewed_hash} if renewed_hash else {}),
     )
     if kept.rowcount != 1:
-        raise Unauthenticated(
-            "The password was changed meanwhile.", next_step="Sign in again.", code="wrong_credentials"
-        )
+        raise _changed_meanwhile()
+
+
+def _changed_meanwhile() -> Unauthenticated:
+    return Unauthenticated(
+        "The password was changed meanwhile.", next_step="Sign in again.", code="wrong_credentials"
+    )
 
 
 def _require_admissible(account: Row[Any]) -> None:

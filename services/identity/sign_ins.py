@@ -14,7 +14,7 @@ from services.core.ids import new_id
 from services.core.listing import Column, Kind, Listing
 from services.core.work import UnitOfWork
 from services.identity import rules
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.user_agents import device_words
 
 Failure = Literal["wrong_password", "wrong_code"]
@@ -55,7 +55,9 @@ async def note_attempt(uow: UnitOfWork, email_key: str, *, client: Client, failu
     return noted
 
 
-async def correct(uow: UnitOfWork, noted: str, outcome: Outcome, *, session_id: str | None = None) -> None:
+async def correct(
+    uow: UnitOfWork, noted: str, outcome: Outcome | Failure, *, session_id: str | None = None
+) -> None:
     """Say how a noted attempt ended after all."""
     await uow.execute(
         "update sign_in set outcome = :outcome, session_id = :session_id where id = :id",

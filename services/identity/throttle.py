@@ -44,8 +44,10 @@ RESEND = Door("resend", free=3, delay_s=60, delay_s_max=900, forget_s=86_400)
 # out and nothing is refused.
 MAILS = Door("mails", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
 # By address: many organisations together must not fill a mailbox either. Apart from MAILS, so that inviting somebody
-# cannot keep them from signing up.
-INVITATION_MAILS = Door("mails.invitation", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
+# cannot keep them from signing up. A job tries for ten minutes (core/jobs.py), so no delay is longer.
+INVITATION_MAILS = Door("mails.invitation", free=8, delay_s=60, delay_s_max=600, forget_s=86_400)
+# Apart from MAILS, too: signing up with somebody's address cannot keep them from a new password.
+RESET_MAILS = Door("mails.reset", free=8, delay_s=60, delay_s_max=900, forget_s=86_400)
 CONFIRM_LINK = Door("confirm.link", free=5, delay_s=2, delay_s_max=300, forget_s=86_400)
 # Codes of an authenticator are few enough to be guessed by whoever has the password, so the delays are long;
 # a known device and a recovery code, which nobody guesses, pass by the count that all strangers share.
@@ -63,6 +65,7 @@ DOORS = (
     RESEND,
     MAILS,
     INVITATION_MAILS,
+    RESET_MAILS,
     CONFIRM_LINK,
     CODE_DEVICE,
     CODE_STRANGER,

@@ -40,6 +40,10 @@ _NOTICES = {
         "Two-step verification is off",
         "signing in to your account at Matrix no longer asks for a code: the password alone is enough.",
     ),
+    "recovery_codes.replaced": (
+        "Your recovery codes were replaced",
+        "other recovery codes were made for your account at Matrix. Those you have kept work no more.",
+    ),
     "recovery_codes.used": (
         "A recovery code was used",
         "a recovery code of your account at Matrix was used in place of your authenticator app. It works no more.",

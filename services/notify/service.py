@@ -37,7 +37,7 @@ async def send_account_mail(cause: Cause, *, sender: Sender, clock: Clock | None
     """Write the mail that an account's event calls for, and send it if there is a server.
 
     Running twice writes it once; a crash between the server's yes and our note of it sends it twice, with
-    one Message-ID. Raises what smtplib raises, so that the job is tried again.
+    one Message-ID. Raises what smtplib raises, and RateLimited, so that the job is tried again.
     """
     async with crossing(Reason.MAIL, clock=clock) as uow:
         mail = await _written(uow, cause, sender)
@@ -85,13 +85,15 @@ async def _letter_for(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter 
 
 
 async def _invitation(uow: UnitOfWork, cause: Cause, sender: Sender) -> _Letter | None:
-    """None when it was withdrawn or sent again meanwhile, and beyond what a mailbox must bear."""
+    """None when it was withdrawn or sent again meanwhile.
+
+    Raises RateLimited beyond what a mailbox must bear: the link before has ended already, so the job must come back.
+    """
     issued = await invitations.issue(uow, cause.invitation_id, cause.issue)
     if issued is None:
         return None
     mailbox = throttle.Subject(throttle.INVITATION_MAILS, issued.email.casefold())
-    if not await throttle.admits(uow, mailbox):
-        return None
+    await throttle.count(uow, [mailbox])  # refused, it takes the secret back that was just issued
     text = texts.invitation(
         invited_by=issued.invited_by_name,
         organization=issued.organization_name,

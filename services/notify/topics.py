@@ -222,6 +222,11 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "authenticator.disabled": (
         Telling("security", _security("Two-step verification is off", _OWN), person=_owner, mailed=False),
     ),
+    "recovery_codes.replaced": (
+        Telling(
+            "security", _security("Your recovery codes were replaced", _OWN), person=_owner, mailed=False
+        ),
+    ),
     "recovery_codes.used": (
         Telling("security", _security("A recovery code was used", _OWN), person=_owner, mailed=False),
     ),

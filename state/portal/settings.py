@@ -9,6 +9,7 @@ import reflex as rx
 from services.core.permissions import Capability
 from services.identity import policies
 from state.base import PageState, page_event
+from state.session import SessionState
 
 
 class SettingsState(PageState, rx.State):
@@ -30,5 +31,5 @@ class SettingsState(PageState, rx.State):
 
     @page_event(Capability.ORGANIZATION_READ)
     async def saved(self) -> Any:
-        """It was saved through the API: the shell shows name and timezone, too, so the page is loaded anew."""
-        return rx.call_script("window.location.reload()")
+        """It was saved through the API; the shell shows the name and goes by the timezone, too."""
+        return [SettingsState.load, SessionState.load]

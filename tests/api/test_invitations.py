@@ -11,7 +11,8 @@ from httpx import AsyncClient
 from models.identity import Organization
 from models.types import OrganizationKind, Role
 from services.core.crossing import Reason, crossing
-from services.identity import invitations, rules
+from services.core.errors import RateLimited
+from services.identity import invitations, rules, throttle
 from services.notify import service
 from services.notify.queries import mails_for
 from services.notify.service import Cause, Sender
@@ -148,6 +149,33 @@ async def test_each_end_of_an_invitation_has_its_own_words(api: Api, acme: Organ
     gone = (await admin.get("me")).json()["account"]["id"]
     assert (await owner.delete(f"organization/members/{gone}")).status_code == 204
     problem(await look(fourth), 409, "invitation_revoked")
+
+    # Sent again, it is the invitation of whoever sends it.
+    (row,) = (await owner.get("organization/invitations")).json()["data"]
+    await later(invitations.RESENT_EVERY, row["id"])
+    assert (await owner.post(f"organization/invitations/{row['id']}/resend")).status_code == 200
+    fifth, _ = await mailed_tokens("cleo@example.com")
+    shown = await look(fifth)
+    assert shown.status_code == 200, shown.text
+    (newest,) = (await owner.get("organization/invitations")).json()["data"]
+    assert newest["invited_by"] == (await owner.get("me")).json()["account"]["id"] != gone
+
+
+async def test_a_mailbox_that_has_had_enough_gets_the_invitation_later(api: Api, acme: Organization) -> None:
+    """Many organisations invite one address: none of their mails is lost, and none of the links that work ends."""
+    mailbox = throttle.Subject(throttle.INVITATION_MAILS, BEN)
+    async with crossing(Reason.MAIL) as uow:
+        while await throttle.admits(uow, mailbox):
+            pass
+    await invited(await api.browser(acme))
+    with pytest.raises(RateLimited):
+        await mailed_tokens()
+    assert await mails_for(BEN, mode="demo") == []
+
+    async with crossing(Reason.MAIL) as uow:
+        await throttle.forgive(uow, [mailbox])
+    (token,) = await mailed_tokens()
+    assert (await api.client().post("invitation/look", json={"token": token})).status_code == 200
 
 
 @pytest.mark.parametrize(

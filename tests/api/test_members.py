@@ -43,3 +43,18 @@ async def test_a_cursor_of_members_belongs_to_their_organisation(api: Api, acme:
 
     problem(await other.get("organization/members", params={"cursor": cursor}), 422, "cursor_invalid")
     problem(await client.get("keys", params={"cursor": cursor}), 422, "cursor_invalid")
+
+
+async def test_viewers_learn_neither_how_others_sign_in_nor_of_their_keys(
+    api: Api, acme: Organization
+) -> None:
+    owner, viewer = await api.browser(acme), await api.browser(acme, Role.VIEWER, email="eve@example.com")
+    created = await owner.post("projects", json={"name": "Search"})
+    assert created.status_code == 201, created.text
+    for client, shown in ((owner, True), (viewer, False)):
+        people = (await client.get("organization/members")).json()["data"]
+        projects = (await client.get("projects")).json()["data"]
+        assert {person["two_step"] is not None for person in people} == {shown}
+        assert any(person["last_seen_at"] is not None for person in people) is shown
+        assert {row["active_keys"] is not None for row in people + projects} == {shown}
+    problem(await viewer.get("organization/members", params={"two_step": "false"}), 403, "not_allowed")

@@ -90,7 +90,9 @@ def _shown_to(person: Person | None) -> list[str]:
     """Without those that lead somebody like this on to another page; the gallery is the same for all."""
     if person is None:
         return [route for route in _routes() if _console_of(route) is Console.PUBLIC and route != "/welcome"]
-    led_on = {"/", "/sign-in", "/sign-in/code", "/sign-up"} | (set() if person is STAFF else {GALLERY})
+    if person is STAFF:  # who sees the portal's pages as their owner does
+        return [*_routes(Console.GOVERNANCE), GALLERY]
+    led_on = {"/", "/sign-in", "/sign-in/code", "/sign-up", GALLERY}
     return [route for route in _routes() if route not in led_on]
 
 

@@ -51,6 +51,7 @@ async def test_two_who_change_one_thing_see_both_values(visitors: Visitors) -> N
     await conflict.get_by_role("button", name="Save mine").click()
     await expect(second.get_by_text("Settings saved")).to_be_visible()
     await first.reload()
+    await settled(first)
     await expect(first.get_by_label("Name")).to_have_value(f"{name} Two")
 
     await first.get_by_label("Name").fill(name)
@@ -69,6 +70,6 @@ async def test_an_export_is_followed_until_its_file_is_there(visitors: Visitors)
     row = page.get_by_role("row").filter(has_text="Requests").first
     await expect(row.get_by_text("Done")).to_be_visible()
     async with page.expect_download() as begun:
-        await row.get_by_role("link", name="Download").click()
+        await row.get_by_role("button", name="Download").click()
     download = await begun.value
     assert download.suggested_filename.endswith(".csv")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pyotp
 from playwright.async_api import Page, expect
+from pyotp.totp import TOTP
 
 from tests.bench.product import Product
 from tests.e2e import newcomer as steps
@@ -28,7 +28,7 @@ async def arrived(visitors: Visitors, who: Newcomer) -> Page:
 
 def code_of(key: str, *, steps_on: int = 0) -> str:
     """What an app shows that was given `key`, or will show so many steps later."""
-    return pyotp.TOTP(key.replace(" ", "")).at(datetime.now(UTC), counter_offset=steps_on)
+    return TOTP(key.replace(" ", "")).at(datetime.now(UTC), counter_offset=steps_on)
 
 
 async def test_a_second_step_guards_an_account_and_a_recovery_code_opens_it(
@@ -41,7 +41,7 @@ async def test_a_second_step_guards_an_account_and_a_recovery_code_opens_it(
     await page.get_by_role("button", name="Set up two-step verification").click()
     dialog = page.get_by_role("dialog", name="Set up two-step verification")
     await expect(dialog.get_by_role("img", name="QR code of the key below")).to_be_visible()
-    key = await dialog.get_by_label("Key").input_value()
+    key = await dialog.get_by_label("Key", exact=True).input_value()
     used = code_of(key)
     await dialog.get_by_label("Code from the app").fill(used)
     await dialog.get_by_role("button", name="Turn on").click()
@@ -85,7 +85,7 @@ async def test_who_came_long_ago_shows_again_who_they_are(product: Product, visi
     await asked.get_by_role("button", name="Confirm").click()
 
     enrolling = page.get_by_role("dialog", name="Set up two-step verification")
-    await expect(enrolling.get_by_label("Key")).to_be_visible()
+    await expect(enrolling.get_by_label("Key", exact=True)).to_be_visible()
     await page.keyboard.press("Escape")
     await page.get_by_label("Your name").fill("Nadia R.")
     await page.get_by_role("button", name="Save name").click()

@@ -186,7 +186,7 @@ async def enrol_authenticator(who: Person) -> EnrolmentShown:
 
 @router.post("/account/authenticator/confirm")
 async def confirm_authenticator(who: Person, body: CodeOnly) -> RecoveryCodesShown:
-    """Have signing in ask for codes, after a first one was right. Answers with recovery codes."""
+    """Have signing in ask for codes, after a first one was right. Ends other sessions; answers with recovery codes."""
     async with _own(who) as uow:
         return RecoveryCodesShown(codes=await authenticators.confirm(uow, body.code))
 

@@ -122,7 +122,7 @@ async def confirm(request: Request, response: Response, body: Confirmation) -> C
     """Confirm an address by the token mailed to it and the password chosen, and sign in."""
     client = client_of(request)
     confirmed = await accounts.confirm_address(body.token, password=body.password, client=client)
-    opened = await sessions.open_session(confirmed.account_id, client=client)
+    opened = await sessions.open_session(confirmed, client=client)
     if isinstance(opened, sessions.CodeNeeded):
         return _ask_for_code(response, opened)
     _let_in(response, opened, client)

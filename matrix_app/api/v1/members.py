@@ -22,9 +22,13 @@ class MemberShown(Shown):
     role: str
     joined_at: AwareDatetime
     suspended_at: AwareDatetime | None
-    last_seen_at: AwareDatetime | None = Field(description="Working in this organisation, to the minute")
-    two_step: bool = Field(description="Whether signing in asks for a second step")
-    active_keys: int = Field(description="Keys this person made that work")
+    last_seen_at: AwareDatetime | None = Field(
+        description="Working in this organisation, to the minute; null without `members.write`"
+    )
+    two_step: bool | None = Field(
+        description="Whether signing in asks for a second step; null without `members.write`"
+    )
+    active_keys: int | None = Field(description="Keys this person made that work; null without `keys.read`")
     version: int
 
 

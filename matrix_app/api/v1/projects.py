@@ -26,7 +26,7 @@ class ProjectShown(Shown):
     created_at: AwareDatetime
     created_by_name: str
     archived_at: AwareDatetime | None
-    active_keys: int
+    active_keys: int | None = Field(description="Keys that work; null without `keys.read`")
     version: int
 
 

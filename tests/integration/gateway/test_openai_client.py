@@ -126,6 +126,22 @@ async def test_a_revoked_key_ends_at_once(gateway: House) -> None:
     assert refused.value.code == "invalid_api_key"
 
 
+async def test_a_key_that_ended_without_a_notice_is_looked_up_again_before_its_next_call(
+    gateway: House,
+) -> None:
+    await gateway.furnish("plain")
+    ana = await gateway.client()
+    await ana.ai.chat.completions.create(model="plain", messages=ASK)
+    async with unit_of_work(gateway.world.actor(ana.organization)) as uow:
+        await uow.execute("update api_key set revoked_at = now() where id = :id", id=ana.key.key.id)
+
+    gateway.gateway.callers.doubt()  # as after reconnecting
+
+    with pytest.raises(openai.AuthenticationError) as refused:
+        await ana.ai.chat.completions.create(model="plain", messages=ASK)
+    assert refused.value.code == "invalid_api_key"
+
+
 async def test_an_unknown_model_is_not_found_and_a_forbidden_one_denied(gateway: House) -> None:
     await gateway.furnish("one", "two")
     ana = await gateway.client(models=["one"])

@@ -79,14 +79,15 @@ async def test_staff_roles_are_for_operators_and_for_those_who_have_as_much(worl
                     await members.change_role(uow, somebody.id, given_role)
 
 
-async def test_an_open_session_alone_neither_promotes_nor_removes(world: World) -> None:
+async def test_an_open_session_alone_changes_nobody_and_leaves_nothing(world: World) -> None:
     organization = await world.organization()
     owner = world.actor(organization, R.OWNER, await world.account(member_of=organization))
     somebody = await world.account(member_of=organization, role=R.VIEWER)
-    for verb in ("make admin", "remove"):
+    leave: Verb = lambda uow, _: members.leave(uow, named=organization.name)  # noqa: E731
+    for verb in (*VERBS.values(), leave):
         with pytest.raises(ProofNeeded):
             async with unit_of_work(replace(owner, proved_at=LONG_AGO)) as uow:
-                await VERBS[verb](uow, somebody.id)
+                await verb(uow, somebody.id)
 
 
 async def test_the_last_active_owner_stays(world: World) -> None:
@@ -109,6 +110,25 @@ async def test_the_last_active_owner_stays(world: World) -> None:
     async with unit_of_work(actor) as uow:  # whom nobody misses may go, even in the same role
         await members.remove_member(uow, suspended.id)
         assert [(m.account_id, m.role) for m in await queries.members(uow)] == [(owner.id, "owner")]
+
+
+async def test_the_last_active_operator_stays(world: World) -> None:
+    """However many owners there are: none of them could make another operator."""
+    organization = await world.organization(OrganizationKind.OPERATOR)
+    await world.account(member_of=organization)
+    operator, other = [await world.account(member_of=organization, role=R.OPERATOR) for _ in range(2)]
+    actor = world.actor(organization, R.OPERATOR, operator)
+    async with unit_of_work(actor) as uow:
+        await members.change_role(uow, other.id, "owner")
+    for verb in ("make owner", "make viewer", "suspend", "remove"):
+        with pytest.raises(Conflict):
+            async with unit_of_work(actor) as uow:
+                await VERBS[verb](uow, operator.id)
+    with pytest.raises(Conflict, match="last active operator"):
+        async with unit_of_work(actor) as uow:
+            await members.leave(uow, named=organization.name)
+    async with unit_of_work(actor) as uow:  # owners may go, who are no less for it
+        await members.remove_member(uow, other.id)
 
 
 @dataclass

@@ -25,12 +25,14 @@ from services.identity import (
     queries,
     sessions,
     sign_ins,
+    throttle,
     totp,
 )
 from services.identity.proof import ProofNeeded
 from services.identity.rules import CHALLENGE_VALID, PROOF_VALID, RESET_VALID
 from services.identity.sessions import CodeNeeded, OpenedSession
 from services.identity.throttle import CODE_ACCOUNT, CODE_STRANGER
+from services.notify.account_texts import NOTICES
 from tests.integration.identity.conftest import ELSEWHERE, HOME, PASSWORD, People
 
 T = TypeVar("T")
@@ -143,6 +145,27 @@ async def test_signing_in_takes_a_code_and_takes_none_twice(enrolled: Owner) -> 
     assert sorted(await enrolled.outcomes()) == ["signed_in"] * 3 + ["wrong_code"] * 2
 
 
+async def test_turning_it_on_ends_what_the_password_alone_has_opened(enrolled: Owner) -> None:
+    """Else a thief who knows the password, and has shown it, could turn it off again at once."""
+    waiting, enrolled_by = await enrolled.asked(), enrolled.session
+    await enrolled.do(authenticators.disable)
+    thief, racing = [await enrolled.people.sign_in(client=ELSEWHERE) for _ in range(2)]
+
+    _, proved = await asyncio.gather(
+        enrolled.enrol(),
+        proving.prove(racing.token, password=PASSWORD, client=ELSEWHERE, clock=enrolled.clock),
+        return_exceptions=True,
+    )
+
+    tokens = [thief.token, racing.token] + (
+        [proved.session.token] if isinstance(proved, proving.Proved) else []
+    )
+    for token in tokens:
+        assert await queries.actor_for_token(token, clock=enrolled.clock) is None
+    assert await queries.actor_for_token(enrolled_by.token, clock=enrolled.clock)
+    assert await refused(enrolled.answer(waiting, enrolled.code())) == "challenge_ended"
+
+
 async def test_one_code_sent_twice_at_once_opens_one_session(enrolled: Owner) -> None:
     challenges, code = [await enrolled.asked() for _ in range(3)], enrolled.code()
     answers = await asyncio.gather(
@@ -188,6 +211,12 @@ async def test_a_recovery_code_opens_once_however_it_is_typed(enrolled: Owner) -
     renewed = await enrolled.do(authenticators.renew_recovery_codes)
     assert await refused(enrolled.answer(await enrolled.asked(), enrolled.recovery_codes[0])) == "wrong_code"
     await enrolled.answer(await enrolled.asked(), renewed[0])
+    told = [event for event in await enrolled.people.events() if event.startswith("recovery_codes.")]
+    assert [event for event in told if event in NOTICES] == [
+        "recovery_codes.used",
+        "recovery_codes.replaced",
+        "recovery_codes.used",
+    ]
 
 
 async def test_guessing_codes_is_slowed_down_and_never_locks_the_owner_out(enrolled: Owner) -> None:
@@ -227,6 +256,8 @@ async def test_turning_it_off_takes_a_proof_and_ends_the_recovery_codes(enrolled
     assert await refused(prove(PASSWORD)) == "code_needed"
     assert await refused(prove(PASSWORD, "000000")) == "wrong_code"
     enrolled.session = (await prove(PASSWORD, enrolled.code())).session
+    noted = ["password_only", "signed_in", "wrong_code", "wrong_password"]  # and not the proof that was right
+    assert sorted(await enrolled.outcomes()) == noted
     assert await queries.actor_for_token(token, clock=enrolled.clock) is None  # the old token ended
     assert await refused(prove(PASSWORD, enrolled.recovery_codes[0])) == "session_ended"
 
@@ -293,6 +324,14 @@ async def test_a_mailed_link_sets_a_password_once_and_does_not_pass_by_the_code(
     assert isinstance(asked, CodeNeeded)
     assert await enrolled.answer(asked.challenge, enrolled.code())
     assert await enrolled.people.rows("select from mail_token where email <> ''") == []
+
+
+async def test_signing_up_with_an_address_keeps_nobody_from_a_new_password(owner: Owner) -> None:
+    async with crossing(Reason.MAIL, clock=owner.clock) as uow:
+        while await throttle.admits(uow, throttle.Subject(throttle.MAILS, "ana@example.com")):
+            pass
+    await own_account.request_reset(email="ana@example.com", client=HOME, clock=owner.clock)
+    await reset(owner, await mailed_link(owner))
 
 
 async def test_an_old_link_and_one_of_another_purpose_set_nothing(owner: Owner) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from services.core.crossing import Reason, crossing
 from services.core.errors import Invalid, RateLimited, Unauthenticated
-from services.identity import accounts
+from services.identity import accounts, sessions
 from services.identity.accounts import Client
 from services.identity.rules import CONFIRMATION_VALID
 from services.identity.throttle import CONFIRM_LINK, MAILS, RESEND, SIGN_IN_NETWORK, SIGN_UP
@@ -56,6 +56,15 @@ async def test_a_confirmed_address_opens_the_door(people: People) -> None:
     assert await people.events() == ["account.signed_up", "account.confirmed", "session.started"]
 
 
+async def test_an_attempt_counts_before_its_password_is_judged(people: People) -> None:
+    for _ in range(SIGN_UP.free):
+        with pytest.raises(Invalid) as refused:
+            await sign_up(people, password="password123")
+        assert refused.value.error_code == "password_too_common"
+    with pytest.raises(RateLimited):
+        await sign_up(people, password="password123")
+
+
 async def test_following_the_link_again_is_harmless(people: People) -> None:
     await sign_up(people)
     token = await mailed_token(people)
@@ -66,6 +75,19 @@ async def test_following_the_link_again_is_harmless(people: People) -> None:
         await confirm(people, token, STRANGERS_PASSWORD)
     assert refused.value.error_code == "wrong_password"
     assert (await people.events()).count("account.confirmed") == 1
+    # Somebody with the link guessed at the password: its owner can see it.
+    assert [row.outcome for row in await people.rows("select outcome from sign_in")] == ["wrong_password"]
+
+
+async def test_a_link_opens_nothing_to_a_password_that_was_changed_meanwhile(people: People) -> None:
+    await sign_up(people)
+    confirmed = await confirm(people, await mailed_token(people))
+    async with crossing(Reason.DEMO) as uow:
+        await uow.execute("update account set password_hash = 'another'")
+
+    with pytest.raises(Unauthenticated):
+        await sessions.open_session(confirmed, client=HOME, clock=people.clock)
+    assert await people.rows("select from session") == []
 
 
 async def test_a_link_ends_when_it_is_old(people: People) -> None:

@@ -13,7 +13,12 @@ from services.core.database import Database
 from services.core.relay import Relay, follow
 from services.identity import accounts, own_account, passwords, policies, sessions
 from services.identity.accounts import Client
-from services.identity.events import AuthenticatorDisabled, AuthenticatorEnabled, RecoveryCodeUsed
+from services.identity.events import (
+    AuthenticatorDisabled,
+    AuthenticatorEnabled,
+    RecoveryCodesReplaced,
+    RecoveryCodeUsed,
+)
 from services.notify import queries
 from services.notify.account_texts import NOTICES
 from services.notify.subscribers import SUBSCRIBERS
@@ -47,10 +52,10 @@ async def test_the_owner_hears_of_what_happens_to_the_account(
     for _ in range(2):  # of the first browser nobody is told
         await sessions.sign_in(email="ana@example.com", password=PASSWORD, client=HOME)
     async with crossing(Reason.ACCOUNT, actor=policies.person(account_id)) as uow:
-        for event in (AuthenticatorEnabled, AuthenticatorDisabled, RecoveryCodeUsed):
+        for event in (AuthenticatorEnabled, AuthenticatorDisabled, RecoveryCodesReplaced, RecoveryCodeUsed):
             uow.record(event(aggregate_id=account_id, organization_id=None))
     await own_account.request_reset(email="ana@example.com", client=HOME)
-    await until_mailed(5)
+    await until_mailed(6)
     mails = await queries.mails_for("ana@example.com", mode="demo")
     new_browser = next(mail for mail in mails if mail.subject == "A new browser signed in to your account")
     assert "Firefox, Linux, 192.0.2.1" in new_browser.body

@@ -52,6 +52,10 @@ async def test_the_members_page_shows_who_is_here_and_who_was_asked(world: World
     state, _ = await owner.call(InvitationsState, "ask", asked["id"], "resend")
     assert (state.open_dialog, state.chosen) == ("resend", asked)
     viewer, _ = await sign_in(world, organization, Role.VIEWER)
+    seen, _ = await viewer.call(MembersState, "load")  # nothing of how others sign in, and of their keys
+    assert {(row["two_step"], row["last_seen_at"], row["active_keys"]) for row in seen.rows} == {
+        ("", "", None)
+    }
     _, answer = await viewer.call(MembersState, "ask", ben.id, "suspend")
     assert "members.write" in said(answer)
 

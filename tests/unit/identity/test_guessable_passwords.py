@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +61,33 @@ def test_any_text_is_judged_and_more_of_it_is_never_refused_for_its_length(text:
     judged(text)
     assert judged(text + "kX9#vL2qQz") in {"good", "password_too_common"}
     assert len("kX9#vL2qQz") >= max(CHARACTERS_MIN, UNKNOWN_MIN)
+
+
+def steps_to_judge(password: str, *, known: tuple[str, ...]) -> int:
+    """How many lines of Python it takes: what is linear in the text shows, whatever else the machine does."""
+    steps = 0
+
+    def count(_frame: FrameType, event: str, _arg: object) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        require_unguessable(password, known=known)
+    except Invalid:
+        pass
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+# Eighteen characters each once unfolded; one name many times; runs; and what is none of these.
+@pytest.mark.parametrize("text", ["\ufdfa", "ana", "qwertyuiop", "1q2w3e4r", "\u0315\u0300", "k#"])
+def test_what_is_as_long_as_can_be_is_judged_in_a_bounded_number_of_steps(text: str) -> None:
+    long = (text * 1_024).encode()[:1_024].decode(errors="ignore")
+    assert steps_to_judge(long, known=(*ANA, text * 100)) < 100_000
 
 
 @pytest.mark.parametrize(
