@@ -73,7 +73,7 @@ MODELS = Listing(
         Column("description", "m.description"),
         Column("endpoints", "m.endpoints", Kind.LIST),
         Column("context_tokens", "m.context_tokens", Kind.INTEGER, sortable=True, filterable=True),
-        Column("created_at", "m.created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_at", "m.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("upstream_id", "m.upstream_id", Kind.ID, filterable=True),
         Column("upstream_name", "u.name"),
         Column("upstream_model", "m.upstream_model", filterable=True),

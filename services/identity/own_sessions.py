@@ -44,7 +44,7 @@ SESSIONS = Listing(
         Column("id", "id", Kind.ID),
         Column("user_agent", "user_agent"),
         Column("address", "address", filterable=True),
-        Column("created_at", "created_at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("created_at", "created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("last_seen_at", "last_seen_at", Kind.INSTANT, sortable=True, filterable=True),
         Column("second_factor", "second_factor", Kind.FLAG, filterable=True),
         Column("current", "id = :session_id", Kind.FLAG),

@@ -80,7 +80,7 @@ SIGN_INS = Listing(
     where="account_id = :actor_id",
     columns=(
         Column("id", "id", Kind.ID),
-        Column("at", "at", Kind.INSTANT, sortable=True, filterable=True),
+        Column("at", "at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("outcome", "outcome", Kind.ENUM, values=OUTCOMES, filterable=True),
         Column("address", "address", filterable=True),
         Column("user_agent", "user_agent"),
