@@ -208,4 +208,6 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
         headers |= {"Allow": allowed} if (allowed := _methods_at(request)) else {}
         detail = f"{request.method} is not possible here."
         next_step = f"Use {headers.get('Allow', 'another method')}."
+    elif error.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        next_step = "Send the body with the content type that this operation takes."
     return problem_response(error.status_code, code, detail, next_step=next_step, headers=headers)
