@@ -169,7 +169,8 @@ export function Form({ formId, url, method = "POST", extra, version, destination
 
   return (
     <FormContext.Provider value={{ errors: own.errors, complaints, busy: busy || sending, formId, forgive, complain }}>
-      <form id={formId} ref={form} className="form" noValidate onSubmit={submit} onChange={recheck} onInput={() => setDirty(true)}>
+      {/* By post: what is sent before this script runs, a password maybe, must not stand in an address. */}
+      <form id={formId} ref={form} className="form" method="post" noValidate onSubmit={submit} onChange={recheck} onInput={() => setDirty(true)}>
         {guard && <LeaveGuard dirty={dirty} text={texts.leave} />}
         {failed && <Summary ref={summary} formId={formId} errors={own.errors} error={own.error} texts={texts} />}
         {conflict && (
