@@ -57,7 +57,8 @@ def restore(
         account = server_account()
         _open_cluster(folder, manifest, postgres)
         _open_log(log, folder, staging, account)
-        last_change_at = _recover(postgres, account, at)
+        too_short = None if at is None else _too_short(folder, manifest, at)
+        last_change_at = _recover(postgres, account, too_short)
         _open_files(folder, staging, at)
         # Without them nothing starts here: the database knows the keys it was begun with.
         if manifest.with_keys:
@@ -95,13 +96,30 @@ def needed_log(folder: BackupFolder, manifest: Manifest, at: datetime | None) ->
     if last is not None and (not parts or parts[-1].number >= last):
         return [part for part in parts if part.number <= last]
     if gap is not None and (at is None or not parts or parts[-1].put_aside_at < at):
-        whole_until = parts[-1].put_aside_at if parts else manifest.finished_at
-        until = whole_until if whole_until > manifest.finished_at else manifest.started_at
-        raise BackupRefused(
-            f"The log in {folder.log} lacks segment {gap}: put it back, or restore what was before it with an --at "
-            f"before {_shown(until)}."
-        )
+        raise _lacking(folder, manifest, gap)
     return parts
+
+
+def _lacking(folder: BackupFolder, manifest: Manifest, gap: str) -> BackupRefused:
+    parts = folder.log_after(manifest)
+    whole_until = parts[-1].put_aside_at if parts else manifest.finished_at
+    until = whole_until if whole_until > manifest.finished_at else manifest.started_at
+    return BackupRefused(
+        f"The log in {folder.log} lacks segment {gap}: put it back, or restore what was before it with an --at "
+        f"before {_shown(until)}."
+    )
+
+
+def _too_short(folder: BackupFolder, manifest: Manifest, at: datetime) -> BackupRefused:
+    """Why the log did not reach `at`. A segment may be put aside long after what it holds, so that a gap behind it is
+    seen only here."""
+    gap = folder.first_gap(manifest)
+    if gap is not None:
+        return _lacking(folder, manifest, gap)
+    return BackupRefused(
+        f"The log that was kept ends before {_shown(at)}: choose an earlier --at, or leave it out to restore "
+        "the newest state."
+    )
 
 
 def _last_segment(folder: BackupFolder, manifest: Manifest, at: datetime | None) -> int | None:
@@ -220,8 +238,10 @@ def _open_log(log: list[LogPart], folder: BackupFolder, staging: Path, account: 
         account.own(target / part.segment)
 
 
-def _recover(postgres: EmbeddedPostgres, account: ServerAccount, at: datetime | None) -> datetime | None:
-    """Run the server until it has gone through the log, and stop it again."""
+def _recover(
+    postgres: EmbeddedPostgres, account: ServerAccount, too_short: BackupRefused | None
+) -> datetime | None:
+    """Run the server until it has gone through the log, and stop it again. Raises `too_short` if the log is."""
     account.own(postgres.cluster)
     for path in postgres.cluster.rglob("*"):
         account.own(path)
@@ -232,11 +252,8 @@ def _recover(postgres: EmbeddedPostgres, account: ServerAccount, at: datetime | 
             row = server.execute("select pg_last_xact_replay_timestamp()").fetchone()
         return row[0].astimezone(UTC) if row and row[0] else None
     except PostgresFailed as error:
-        if at is not None and _NOT_REACHED in postgres.log_path.read_text(errors="replace"):
-            raise BackupRefused(
-                f"The log that was kept ends before {_shown(at)}: choose an earlier --at, or leave it out to restore "
-                "the newest state."
-            ) from error
+        if too_short is not None and _NOT_REACHED in postgres.log_path.read_text(errors="replace"):
+            raise too_short from error
         raise
     finally:
         postgres.stop()

@@ -167,14 +167,15 @@ async def test_the_health_page_shows_staff_the_same(house: House, world: World) 
     await house.worked()
     visitor, _ = await sign_in(world, operators, Role.SUPPORT)
 
-    state, _ = await visitor.call(HealthState, "load")
+    await visitor.call(HealthState, "load")
+    state, _ = await visitor.call(HealthState, "load")  # which tells of the one before
 
     assert (state.status, [row["id"] for row in state.findings][:2]) == ("ready", ["D001", "D002"])
     assert state.failed == sum(row["health"] == "failed" for row in state.findings)
     (broken,) = [row for row in state.invariants if row["status"] == "broken"]
     assert (broken["id"], operators.id in broken["evidence"]) == ("organization_has_owner", True)
     assert {"relay", "mail", "usage roll-ups"} <= {row["id"] for row in state.queues}
-    assert any(row["door"] == "pages" for row in state.traffic) or state.traffic == []
+    assert any(row["door"] == "pages" for row in state.traffic)
 
 
 async def test_members_see_nothing_of_it(house: House, settings: Settings, world: World) -> None:
