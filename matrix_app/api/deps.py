@@ -23,7 +23,7 @@ from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork
 from services.identity import cookies, devices, queries
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
 from services.identity.rules import CHALLENGE_VALID, DEVICE_AGE_MAX, SESSION_AGE_MAX

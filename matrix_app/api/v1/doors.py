@@ -30,8 +30,8 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.settings import settings
 from services.identity import accounts, sessions
-from services.identity.accounts import Client
 from services.identity.authenticators import CODE_CHARACTERS_MAX
+from services.identity.clients import Client
 from services.notify import queries as mailbox
 
 router = resource("session")

@@ -13,7 +13,7 @@ from models.types import Role
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.permissions import Capability
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.queries import actor_for_token
 from services.identity.sessions import OpenedSession, sign_in
 from services.metering.service import PLATFORM_METERS

@@ -15,7 +15,8 @@ import pytest
 from matrix_app.worker.registry import SCHEDULES, SUBSCRIBERS
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.identity.accounts import Client, sign_up
+from services.identity.accounts import sign_up
+from services.identity.clients import Client
 from services.metering.rules import UsageEventIn
 from services.metering.service import ensure_platform_meters, record
 from services.notify.jobs import ACCOUNT_MAIL

@@ -31,7 +31,7 @@ from services.core.work import unit_of_work
 from services.demo.service import ensure_demo
 from services.demo.stories import HALDEN, HISTORY_DAYS, KUMO, MERIDIAN, STORIES
 from services.identity import keys
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.key_queries import find_by_secret
 from services.identity.queries import actor_for_token
 from services.identity.sessions import OpenedSession, sign_in

@@ -16,7 +16,7 @@ from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.identity import accounts, organizations, passwords, policies, sessions
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.sessions import OpenedSession
 
 PASSWORD = "nine lives and one more"

@@ -14,7 +14,7 @@ from models.types import OrganizationKind, Role
 from services.core.errors import NotFound, RateLimited, Unauthenticated
 from services.core.permissions import ROLE_CAPABILITIES
 from services.identity import devices, queries, sessions
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.rules import SESSION_AGE_MAX, SESSION_IDLE_MAX
 from services.identity.throttle import SIGN_IN_ACCOUNT, SIGN_IN_DEVICE, SIGN_IN_NETWORK, SIGN_IN_STRANGER
 from tests.integration.identity.conftest import ELSEWHERE, HOME, People

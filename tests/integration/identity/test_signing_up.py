@@ -10,7 +10,7 @@ import pytest
 from services.core.crossing import Reason, crossing
 from services.core.errors import Invalid, RateLimited, Unauthenticated
 from services.identity import accounts, sessions
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.rules import CONFIRMATION_VALID
 from services.identity.throttle import CONFIRM_LINK, MAILS, RESEND, SIGN_IN_NETWORK, SIGN_UP
 from tests.integration.identity.conftest import ELSEWHERE, HOME, PASSWORD, People

@@ -17,7 +17,7 @@ from services.core.database import Database
 from services.core.errors import Forbidden, Invalid, NotFound
 from services.core.relay import Relay, deliver, follow
 from services.identity import accounts, sessions
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.notify import queries, service
 from services.notify.service import Cause, Sender
 from services.notify.smtp import Outgoing, SmtpServer, WrongSmtpUrl, message_for

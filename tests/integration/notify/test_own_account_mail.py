@@ -12,7 +12,7 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.relay import Relay, follow
 from services.identity import accounts, own_account, passwords, policies, sessions
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.identity.events import (
     AuthenticatorDisabled,
     AuthenticatorEnabled,

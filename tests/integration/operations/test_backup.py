@@ -15,7 +15,7 @@ from services.core.key_file import WrongKeys
 from services.core.keyring import open_vault
 from services.core.postgres import EmbeddedPostgres
 from services.identity import queries, sessions
-from services.identity.accounts import Client
+from services.identity.clients import Client
 from services.operations.backup import is_due
 from services.operations.collecting import collect
 from services.operations.folder import BackupFolder
