@@ -35,7 +35,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Portion:
     """`numerator` of `denominator` units, not reduced, so that people recognise their days."""
 
     numerator: int
@@ -46,7 +46,7 @@ class Share:
         return Fraction(self.numerator, self.denominator)
 
 
-WHOLE = Share(1, 1)
+WHOLE = Portion(1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,9 @@ class Ruler:
         """
         at = self._inside(at)
         length = _LENGTH.get(self.policy)
+        # By dates a start that clocks skip over midnight would count as the day after.
         if at == self.period.start:
-            return (
-                0  # by dates it would be more where clocks skip the period's start and the midnight after it
-            )
+            return 0
         if at == self.period.end:
             return self.whole
         if length is not None:
@@ -110,9 +109,9 @@ class Ruler:
         """Units of the period that `span` owns when what comes after it owns the unit it ends in."""
         return self.before(span.end) - self.before(span.start)
 
-    def share(self, span: Span) -> Share:
+    def portion(self, span: Span) -> Portion:
         """The part of the whole period that `span` is: 1 for all of it. Raises Invalid when it reaches out."""
-        return Share(self.units(span), self.whole)
+        return Portion(self.units(span), self.whole)
 
     def unused(self, span: Span, at: datetime, ending: Ending) -> int:
         """Units of `span` that are left when it ends early, at `at`. Raises Invalid for `at` outside `span`.
@@ -145,7 +144,7 @@ class Ruler:
         months = (day.year - first.year) * 12 + day.month - first.month
         if calendar.month_day(number, months) > day:
             months -= 1
-        return MONTH_DAYS * months + min(MONTH_DAYS, (day - calendar.month_day(number, months)).days)
+        return MONTH_DAYS * months + (day - calendar.month_day(number, months)).days
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ class Piece:
     """A part of an item: its time, its share of the item's units, and its money."""
 
     span: Span
-    share: Share
+    portion: Portion
     amount: Money
 
 
@@ -174,7 +173,9 @@ def split(item: Money, ruler: Ruler, span: Span, cuts: Sequence[datetime]) -> tu
     sums = [item.times(Fraction(units, whole)) if whole else Money(0, item.currency) for units in before[:-1]]
     sums.append(item)
     return tuple(
-        Piece(Span(*edges[i : i + 2]), Share(before[i + 1] - before[i], max(whole, 1)), sums[i + 1] - sums[i])
+        Piece(
+            Span(*edges[i : i + 2]), Portion(before[i + 1] - before[i], max(whole, 1)), sums[i + 1] - sums[i]
+        )
         for i in range(len(edges) - 1)
     )
 

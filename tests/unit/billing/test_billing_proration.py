@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models.money import Money
 from models.types import BillingInterval, ProrationPolicy
 from services.billing.periods import Calendar, Span
-from services.billing.proration import CUTS_MAX, Ending, Ruler, Share, split
+from services.billing.proration import CUTS_MAX, Ending, Portion, Ruler, split
 from services.core.errors import Invalid
 
 SECOND, MINUTE = ProrationPolicy.SECOND, ProrationPolicy.MINUTE
@@ -104,7 +104,7 @@ def test_each_policy_counts_its_units(case: Measured) -> None:
         case.consumed,
         case.whole,
     )
-    assert measured.share(period) == Share(case.whole, case.whole)
+    assert measured.portion(period) == Portion(case.whole, case.whole)
     assert measured.unused(period, at, Ending.CHANGE) == case.whole - case.before
     assert measured.unused(period, at, Ending.TERMINATION) == case.whole - case.consumed
 
@@ -123,14 +123,14 @@ def test_a_day_whose_end_clocks_skipped_is_a_day_all_the_same() -> None:
     measured = Ruler(BY_DAY, calendar, calendar.period(1))  # from 00:15 on the 5th, where 23:45 should be
 
     assert measured.whole == 1
-    assert measured.share(measured.period) == Share(1, 1)
+    assert measured.portion(measured.period) == Portion(1, 1)
 
 
 def test_a_stub_is_measured_against_the_whole_period() -> None:
     for policy, part, whole in [(SECOND, 21 * 86_400, 30 * 86_400), (BY_DAY, 21, 30), (FIXED_30, 21, 30)]:
         measured = ruler(policy, "2026-04-01")
         stub = Span(local("2026-04-10"), measured.period.end)
-        assert measured.share(stub) == Share(part, whole)
+        assert measured.portion(stub) == Portion(part, whole)
 
 
 def test_what_reaches_out_of_the_period_is_refused() -> None:
@@ -139,7 +139,7 @@ def test_what_reaches_out_of_the_period_is_refused() -> None:
     span = Span(local("2026-04-10"), local("2026-04-20"))
 
     for act in (
-        lambda: measured.share(Span(local("2026-03-31"), period.end)),
+        lambda: measured.portion(Span(local("2026-03-31"), period.end)),
         lambda: measured.before(local("2026-05-02")),
         lambda: measured.consumed(local("2026-03-31")),
         lambda: measured.unused(span, local("2026-04-21"), Ending.CHANGE),
@@ -172,7 +172,7 @@ def test_the_last_piece_takes_the_residual(item: Money, days: list[int], pieces:
     found = split(item, measured, measured.period, cuts)
 
     assert [piece.amount.minor for piece in found] == pieces
-    assert sum(piece.share.fraction for piece in found) == 1
+    assert sum(piece.portion.fraction for piece in found) == 1
 
 
 def test_an_item_within_one_unit_goes_to_its_last_piece() -> None:
@@ -186,6 +186,7 @@ def test_an_item_within_one_unit_goes_to_its_last_piece() -> None:
 
 # -- properties
 
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 policies = st.sampled_from(ProrationPolicy)
 zones = st.sampled_from(ZONES)
 moneys = st.builds(Money, st.integers(-(10**9), 10**9), st.sampled_from(["USD", "JPY", "KWD"]))
@@ -203,6 +204,7 @@ def place(span: Span, ten_thousandths: int) -> datetime:
     return span.start + (span.end - span.start) * ten_thousandths / 10_000
 
 
+@UNTIMED
 @given(item=moneys, measured=rulers(), ends=st.tuples(places, places), cuts=st.lists(places, max_size=8))
 @example(Money(1, "USD"), ruler(BY_DAY, "2026-04-01"), (0, 10_000), [2_500, 5_000, 7_500])
 def test_pieces_add_up_to_the_item(
@@ -217,9 +219,10 @@ def test_pieces_add_up_to_the_item(
     for piece in pieces:
         assert piece.amount.minor * item.minor >= 0
         if measured.units(span):
-            assert abs(piece.amount.minor - item.minor * piece.share.fraction) <= 1
+            assert abs(piece.amount.minor - item.minor * piece.portion.fraction) <= 1
 
 
+@UNTIMED
 @given(measured=rulers(), cuts=st.lists(places, max_size=8))
 def test_units_tile_the_period(measured: Ruler, cuts: list[int]) -> None:
     period = measured.period
@@ -234,6 +237,7 @@ def test_units_tile_the_period(measured: Ruler, cuts: list[int]) -> None:
     assert all(owned <= begun for owned, begun in zip(before, consumed, strict=True))
 
 
+@UNTIMED
 @given(measured=rulers(), other=zones, cut=places)
 def test_only_another_timezone_moves_at_most_one_day(measured: Ruler, other: str, cut: int) -> None:
     here = measured.calendar
@@ -248,6 +252,8 @@ def test_only_another_timezone_moves_at_most_one_day(measured: Ruler, other: str
     assert abs(days[0] - days[1]) <= 1
     for policy in ProrationPolicy:
         whole = Ruler(policy, there, there.period(measured.period.number))
-        assert whole.share(whole.period).fraction == 1  # a flat fee for a whole period is the same everywhere
+        assert (
+            whole.portion(whole.period).fraction == 1
+        )  # a flat fee for a whole period is the same everywhere
     if here.day(0) == there.day(0):
         assert rulers[0].whole == rulers[1].whole
