@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.money import Money
@@ -366,7 +366,6 @@ def test_what_makes_no_sense_is_refused() -> None:
 prices = st.decimals(0, 2_000, places=12).map(str)
 currencies = st.sampled_from(["USD", "JPY", "KWD"])
 seconds = st.integers(0, 30 * 86_400 - 1)
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 immediate = st.sampled_from([INVOICE_NOW, NEXT_INVOICE, RESET_CYCLE])
 
 
@@ -387,7 +386,6 @@ def offers(draw: st.DrawFn, currency: str) -> Terms:
     return plan(draw(prices), seats=draw(st.integers(0, 50)), interval=interval, currency=currency)
 
 
-@UNTIMED
 @given(subscription=subscriptions(), at=seconds, data=st.data())
 def test_there_and_back_at_one_moment_costs_and_grants_nothing(
     subscription: Subscription, at: int, data: st.DataObject
@@ -408,7 +406,6 @@ def test_there_and_back_at_one_moment_costs_and_grants_nothing(
     assert left.line.span == Span(moment, calendar.period_at(moment).end)
 
 
-@UNTIMED
 @given(policy=st.sampled_from(ProrationPolicy), data=st.data())
 def test_a_period_costs_what_each_plan_had_of_it(policy: ProrationPolicy, data: st.DataObject) -> None:
     subscription = april(plan(data.draw(prices)), policy)
@@ -424,7 +421,6 @@ def test_a_period_costs_what_each_plan_had_of_it(policy: ProrationPolicy, data: 
     assert abs(subscription.paid_minor - used * 100) <= Fraction(len(subscription.booked), 2)
 
 
-@UNTIMED
 @given(subscription=subscriptions(), data=st.data())
 def test_no_history_of_changes_gives_back_more_than_was_paid(
     subscription: Subscription, data: st.DataObject

@@ -9,7 +9,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from models.types import BillingInterval
@@ -18,7 +18,6 @@ from services.core.errors import Invalid
 
 DAY, WEEK, MONTH = BillingInterval.DAY, BillingInterval.WEEK, BillingInterval.MONTH
 QUARTER, HALF_YEAR, YEAR = BillingInterval.QUARTER, BillingInterval.HALF_YEAR, BillingInterval.YEAR
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 INSTANT = timedelta(microseconds=1)
 ZONES = [
     "UTC",
@@ -149,7 +148,6 @@ def test_a_day_that_a_zone_skipped_is_no_period() -> None:
         calendar.period(2)
 
 
-@UNTIMED
 @given(numbered())
 @example(Numbered(Calendar(local("2010-10-10T00:00:30", "America/St_Johns"), "America/St_Johns", DAY), 28))
 @example(Numbered(Calendar(local("2011-12-01T12:00", "Pacific/Apia"), "Pacific/Apia", DAY), 28))
@@ -165,7 +163,6 @@ def test_every_instant_is_in_one_period(case: Numbered) -> None:
     assert calendar.period_at(period.end).start == period.end
 
 
-@UNTIMED
 @given(case=numbered(), length_d=st.integers(0, 800))
 def test_periods_tile_time(case: Numbered, length_d: int) -> None:
     assume(case.happened)
@@ -179,7 +176,6 @@ def test_periods_tile_time(case: Numbered, length_d: int) -> None:
     assert all(earlier.end == later.start for earlier, later in pairwise(found))
 
 
-@UNTIMED
 @given(numbered())
 def test_clamping_is_never_sticky(case: Numbered) -> None:
     calendar = case.calendar

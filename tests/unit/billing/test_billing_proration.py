@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.money import Money
@@ -186,7 +186,6 @@ def test_an_item_within_one_unit_goes_to_its_last_piece() -> None:
 
 # -- properties
 
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 policies = st.sampled_from(ProrationPolicy)
 zones = st.sampled_from(ZONES)
 moneys = st.builds(Money, st.integers(-(10**9), 10**9), st.sampled_from(["USD", "JPY", "KWD"]))
@@ -204,7 +203,6 @@ def place(span: Span, ten_thousandths: int) -> datetime:
     return span.start + (span.end - span.start) * ten_thousandths / 10_000
 
 
-@UNTIMED
 @given(item=moneys, measured=rulers(), ends=st.tuples(places, places), cuts=st.lists(places, max_size=8))
 @example(Money(1, "USD"), ruler(BY_DAY, "2026-04-01"), (0, 10_000), [2_500, 5_000, 7_500])
 def test_pieces_add_up_to_the_item(
@@ -222,7 +220,6 @@ def test_pieces_add_up_to_the_item(
             assert abs(piece.amount.minor - item.minor * piece.portion.fraction) <= 1
 
 
-@UNTIMED
 @given(measured=rulers(), cuts=st.lists(places, max_size=8))
 def test_units_tile_the_period(measured: Ruler, cuts: list[int]) -> None:
     period = measured.period
@@ -237,7 +234,6 @@ def test_units_tile_the_period(measured: Ruler, cuts: list[int]) -> None:
     assert all(owned <= begun for owned, begun in zip(before, consumed, strict=True))
 
 
-@UNTIMED
 @given(measured=rulers(), other=zones, cut=places)
 def test_only_another_timezone_moves_at_most_one_day(measured: Ruler, other: str, cut: int) -> None:
     here = measured.calendar
