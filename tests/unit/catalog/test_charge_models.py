@@ -276,7 +276,7 @@ def tables(draw: st.DrawFn) -> tuple[Tier, ...]:
 
 models: st.SearchStrategy[Model] = st.one_of(
     st.builds(PerUnit, prices),
-    st.builds(Package, prices, st.decimals("0.000000000001", 100, places=12)),
+    st.builds(Package, prices, st.decimals("0.001", 100, places=12)),  # smaller ones can cost too much
     st.builds(Graduated, tables(), st.booleans()),
     st.builds(Volume, tables(), st.booleans()),
     st.builds(Percentage, st.decimals(0, 10, places=12)),
@@ -287,7 +287,7 @@ charges = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(charge=charges, quantity=quantities, code=st.sampled_from(CODES))
 def test_steps_add_up_and_a_replay_from_json_gives_the_same_money(
     charge: Charge, quantity: Decimal, code: str
@@ -307,7 +307,7 @@ def test_steps_add_up_and_a_replay_from_json_gives_the_same_money(
     assert charge_from_json(charge_to_json(charge)) == charge
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=80)
 @given(table=tables(), fewer=quantities, more=quantities)
 def test_graduated_never_falls_and_is_the_sum_over_single_tiers(
     table: tuple[Tier, ...], fewer: Decimal, more: Decimal
@@ -337,7 +337,7 @@ percentages = st.builds(
 event_bases = st.lists(st.decimals(0, 100, places=2), max_size=12)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(
     model=percentages,
     free=st.decimals(0, 200, places=2),
