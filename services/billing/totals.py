@@ -25,7 +25,8 @@ class InvoiceLine:
     """`charged` is the line's whole charge, negative for an adjustment; `billed_before` is what earlier documents of
     the same period billed for the same thing, before coupons and tax.
 
-    Not `discountable`: what was computed from debits that had their discounts already.
+    Not `discountable`: what was computed from debits that had their discounts already. So is a credit for unused
+    time, which also brings its `tax`, as it was debited; none that is given is computed anew, or discounted.
     """
 
     key: str
@@ -36,6 +37,7 @@ class InvoiceLine:
     metric: str | None = None
     plan: str | None = None
     discountable: bool = True
+    tax: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def total(
     open_lines = [line.charged - (line.billed_before or nothing) for line in lines]
     coupons = apply_coupons(
         [
-            DiscountLine(line.key, base, line.metric, line.plan, line.discountable)
+            DiscountLine(line.key, base, line.metric, line.plan, line.discountable and line.tax is None)
             for line, base in zip(lines, open_lines, strict=True)
         ],
         redemptions,
@@ -111,7 +113,7 @@ def total(
         discounts[share.key] += share.discount
     taxed = tax_lines(
         [
-            TaxableLine(line.key, base - discounts[line.key], line.treatment, line.inclusive)
+            TaxableLine(line.key, base - discounts[line.key], line.treatment, line.inclusive, line.tax)
             for line, base in zip(lines, open_lines, strict=True)
         ],
         rounding=rounding,

@@ -120,12 +120,28 @@ class Treatment:
 
 @dataclass(frozen=True, slots=True)
 class TaxableLine:
-    """`amount` after discounts: gross if `inclusive`, net otherwise. Negative for a credit."""
+    """`amount` after discounts: gross if `inclusive`, net otherwise. Negative for a credit.
+
+    A `tax` that is given is taken as it is: that of a credit comes from what was debited, under the rates of then.
+    Raises Invalid for one of another currency or sign than the amount's, or without a rate above zero.
+    """
 
     key: str
     amount: Money
     treatment: Treatment
     inclusive: bool = False
+    tax: Money | None = None
+
+    def __post_init__(self) -> None:
+        if self.tax is None or self.tax == Money(0, self.amount.currency):
+            return
+        if self.tax.currency != self.amount.currency or self.tax.minor * self.amount.minor <= 0:
+            raise Invalid(f"A tax of {self.tax.text()} does not fit {self.amount.text()}.", field="tax")
+        rates = 1 if self.inclusive else len(self.treatment.rates)  # each at most the whole amount
+        if rates and abs(self.tax.minor) > abs(self.amount.minor) * rates:
+            raise Invalid(f"A tax of {self.tax.text()} is more than {self.amount.text()}.", field="tax")
+        if self.treatment.category is not Category.STANDARD:
+            raise Invalid(f"Category {self.treatment.category} carries no tax.", field="tax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +183,13 @@ def tax_lines(lines: Sequence[TaxableLine], *, rounding: RoundingLevel) -> tuple
     if len({line.amount.currency for line in lines}) > 1:
         raise Invalid("The lines of a document are in one currency.", field="currency")
     groups: dict[Hashable, list[int]] = {}
+    taxed: dict[int, TaxedLine] = {}
     for index, line in enumerate(lines):
+        if line.tax is not None:
+            taxed[index] = _taxed(line, _by_rate(line.tax, line.treatment.rates))
+            continue
         together = (line.treatment.rates, line.inclusive)
         groups.setdefault(together if rounding is RoundingLevel.DOCUMENT else index, []).append(index)
-    taxed: dict[int, TaxedLine] = {}
     for group in groups.values():
         members = [lines[index] for index in group]
         taxes = _inclusive(members) if members[0].inclusive else _exclusive(members)
@@ -249,15 +268,16 @@ def _exclusive(lines: Sequence[TaxableLine]) -> list[list[int]]:
 
 
 def _inclusive(lines: Sequence[TaxableLine]) -> list[list[int]]:
-    weights = [one.rate for one in lines[0].treatment.rates]
-    combined = sum(map(Fraction, weights), Fraction(0))
-    if not combined:
-        return [[0] * len(weights) for _ in lines]
+    rates = lines[0].treatment.rates
+    combined = sum((Fraction(one.rate) for one in rates), Fraction(0))
     taxes = round_together([line.amount.minor * combined / (1 + combined) for line in lines])
-    return [
-        [part.minor for part in Money(tax, line.amount.currency).split(weights)]
-        for tax, line in zip(taxes, lines, strict=True)
-    ]
+    return [_by_rate(Money(tax, line.amount.currency), rates) for tax, line in zip(taxes, lines, strict=True)]
+
+
+def _by_rate(tax: Money, rates: Sequence[Rate]) -> list[int]:
+    if not tax.minor:
+        return [0] * len(rates)
+    return [part.minor for part in tax.split([one.rate for one in rates])]
 
 
 def _taxed(line: TaxableLine, parts: Sequence[int]) -> TaxedLine:

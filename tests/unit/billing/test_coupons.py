@@ -234,7 +234,7 @@ def cases(draw: st.DrawFn) -> tuple[list[DiscountLine], list[Redemption]]:
     return lines, redeemed(*coupons)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(case=cases(), random=st.randoms())
 def test_shares_add_up_no_line_crosses_zero_and_the_order_of_arguments_does_not_matter(
     case: tuple[list[DiscountLine], list[Redemption]], random: Any
@@ -259,7 +259,7 @@ def test_shares_add_up_no_line_crosses_zero_and_the_order_of_arguments_does_not_
     assert apply_coupons(lines, shuffled) == made
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(
     charges=st.lists(st.integers(-300, 1_000), min_size=1, max_size=6).filter(
         lambda steps: all(total >= 0 for total in itertools.accumulate(steps))

@@ -129,7 +129,7 @@ drawn = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(pattern=st.sampled_from(PATTERNS), first=drawn, second=drawn)
 def test_what_is_drawn_differently_never_gets_one_number(
     pattern: NumberPattern, first: tuple[str, date, int], second: tuple[str, date, int]
