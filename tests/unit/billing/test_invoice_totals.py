@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.money import Money
@@ -17,6 +17,9 @@ from services.billing.discounts import Coupon, Redemption
 from services.billing.totals import Credit, InvoiceLine, Totals, total
 from services.core.errors import Invalid
 from services.tax.rules import Category, Rate, RoundingLevel, Treatment
+
+# A busy machine is not the code's fault.
+EXAMPLES = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 DAY = date(2026, 3, 1)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -245,7 +248,7 @@ def invoices(draw: st.DrawFn) -> Totals:
     )
 
 
-@settings(deadline=None, max_examples=80)
+@EXAMPLES
 @given(made=invoices())
 def test_an_invoice_adds_up_at_every_step(made: Totals) -> None:
     assert made.net + made.tax == made.gross
@@ -259,7 +262,7 @@ def test_an_invoice_adds_up_at_every_step(made: Totals) -> None:
     assert made.discounted.minor == sum(coupon.discount.minor for coupon in made.coupons)
 
 
-@settings(deadline=None, max_examples=80)
+@EXAMPLES
 @given(made=invoices(), data=st.data())
 def test_credit_notes_never_exceed_their_invoice_and_end_at_it_to_the_last_unit(
     made: Totals, data: st.DataObject

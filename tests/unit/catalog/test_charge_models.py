@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.money import Money
@@ -27,6 +27,9 @@ from services.catalog.charges import (
 )
 from services.catalog.rating import NO_EVENTS, EventTally, StepKind, rate, tally
 from services.core.errors import Invalid
+
+# A busy machine is not the code's fault.
+EXAMPLES = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 D = Decimal
 CODES = ("JPY", "USD", "BHD")  # of 0, 2 and 3 digits
@@ -287,7 +290,7 @@ charges = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@EXAMPLES
 @given(charge=charges, quantity=quantities, code=st.sampled_from(CODES))
 def test_steps_add_up_and_a_replay_from_json_gives_the_same_money(
     charge: Charge, quantity: Decimal, code: str
@@ -307,7 +310,7 @@ def test_steps_add_up_and_a_replay_from_json_gives_the_same_money(
     assert charge_from_json(charge_to_json(charge)) == charge
 
 
-@settings(deadline=None, max_examples=80)
+@EXAMPLES
 @given(table=tables(), fewer=quantities, more=quantities)
 def test_graduated_never_falls_and_is_the_sum_over_single_tiers(
     table: tuple[Tier, ...], fewer: Decimal, more: Decimal
@@ -337,7 +340,7 @@ percentages = st.builds(
 event_bases = st.lists(st.decimals(0, 100, places=2), max_size=12)
 
 
-@settings(deadline=None, max_examples=80)
+@EXAMPLES
 @given(
     model=percentages,
     free=st.decimals(0, 200, places=2),

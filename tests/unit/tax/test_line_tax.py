@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models.money import Money, round_half_away
@@ -28,6 +28,9 @@ from services.tax.rules import (
     summarise,
     tax_lines,
 )
+
+# A busy machine is not the code's fault.
+EXAMPLES = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 DAY = date(2026, 3, 1)
 LINE, DOCUMENT = RoundingLevel.LINE, RoundingLevel.DOCUMENT
@@ -214,7 +217,7 @@ def documents(draw: st.DrawFn) -> list[TaxableLine]:
     ]
 
 
-@settings(deadline=None, max_examples=80)
+@EXAMPLES
 @given(document=documents(), rounding=st.sampled_from(RoundingLevel))
 def test_net_and_tax_are_gross_and_nothing_changes_its_sign(
     document: list[TaxableLine], rounding: RoundingLevel
@@ -236,7 +239,7 @@ def test_net_and_tax_are_gross_and_nothing_changes_its_sign(
     assert [line.tax for line in tax_lines(mirrored, rounding=rounding)] == [-line.tax for line in made]
 
 
-@settings(deadline=None, max_examples=80)
+@EXAMPLES
 @given(document=documents(), random=st.randoms())
 def test_a_document_s_tax_is_rounded_once_for_each_rate_whatever_the_order(
     document: list[TaxableLine], random: Any
@@ -256,7 +259,7 @@ def test_a_document_s_tax_is_rounded_once_for_each_rate_whatever_the_order(
     )
 
 
-@settings(deadline=None, max_examples=80)
+@EXAMPLES
 @given(st.lists(st.fractions(-50, 50, max_denominator=200), max_size=10))
 @example([Fraction(1, 2), Fraction(-1, 2)])
 def test_numbers_rounded_together_add_up_and_stay_near(exact: list[Fraction]) -> None:
