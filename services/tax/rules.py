@@ -14,7 +14,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any
 
 from models.money import Money, round_half_away
 from services.catalog.charges import check_number
@@ -152,7 +151,10 @@ class TaxPart:
 
 @dataclass(frozen=True, slots=True)
 class TaxedLine:
-    """net + tax = gross, and the parts add up to the tax. Under document rounding each is this line's share."""
+    """net + tax = gross, and the parts add up to the tax. Under document rounding each is this line's share.
+
+    `tax_given`: it was not worked out here. `services/tax/evidence.py` keeps all this on the line.
+    """
 
     key: str
     net: Money
@@ -161,6 +163,7 @@ class TaxedLine:
     inclusive: bool
     treatment: Treatment
     parts: tuple[TaxPart, ...]
+    tax_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,39 +211,6 @@ def summarise(lines: Sequence[TaxedLine]) -> tuple[TaxTotal, ...]:
             so_far = sums.get(key, TaxTotal(*key, nothing, nothing))
             sums[key] = TaxTotal(*key, so_far.base + line.net, so_far.tax + tax)
     return tuple(sums.values())
-
-
-def evidence_of(line: TaxedLine) -> dict[str, Any]:
-    """Why the line bears its tax, as plain JSON to be kept on it: amounts in minor units, rates as text."""
-    how, number = line.treatment, line.treatment.number
-    return {
-        "category": how.category.value,
-        "on": how.on.isoformat(),
-        "inclusive": line.inclusive,
-        "reason_code": how.reason_code,
-        "reason": how.reason,
-        "evidence": how.evidence,
-        "number": number
-        and {
-            "country": number.country,
-            "number": number.number,
-            "checked_at": number.checked_at.isoformat(),
-            "source": number.source,
-            "reference": number.reference,
-        },
-        "parts": [
-            {
-                "jurisdiction": part.rate.jurisdiction,
-                "name": part.rate.name,
-                "rate": f"{part.rate.rate:f}",
-                "source": part.rate.source,
-                "version": part.rate.version,
-                "valid_from": part.rate.valid_from.isoformat(),
-                "tax": part.tax.minor,
-            }
-            for part in line.parts
-        ],
-    }
 
 
 def round_together(exact: Sequence[Fraction]) -> list[int]:
@@ -293,4 +263,5 @@ def _taxed(line: TaxableLine, parts: Sequence[int]) -> TaxedLine:
             TaxPart(rate, Money(part, tax.currency))
             for rate, part in zip(line.treatment.rates, parts, strict=True)
         ),
+        tax_given=line.tax is not None,
     )

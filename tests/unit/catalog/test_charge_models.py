@@ -364,6 +364,8 @@ def test_batches_never_change_a_percentage_and_order_only_what_is_free(
     assert rate(never_free, whole.base, events=tally(never_free, bases)).amount == by_hand
     rated = rate(charge, whole.base, events=whole)
     assert replay(json.loads(json.dumps(facts_of(charge, whole.base, whole)))) == rated
+    by_sum = Charge(Percentage(model.rate), free_units=free)
+    assert rate(by_sum, whole.base).amount == rate(by_sum, whole.base, events=tally(by_sum, bases)).amount
 
 
 def _fee(model: Any, base: Decimal) -> Fraction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from models.money import Money, round_half_away
 from services.core.errors import Invalid
-from services.tax.engine import Buyer, Exemption, RateTable, RegisteredRates, Seller
+from services.tax.engine import Buyer, Exemption, RateTable, RegisteredRates, Seller, TaxEngine
+from services.tax.evidence import evidence_of, taxable_from
 from services.tax.rules import (
     Category,
     CheckedNumber,
@@ -23,7 +25,6 @@ from services.tax.rules import (
     TaxableLine,
     TaxedLine,
     Treatment,
-    evidence_of,
     round_together,
     summarise,
     tax_lines,
@@ -109,6 +110,7 @@ def test_a_credit_keeps_the_tax_of_what_it_takes_back() -> None:
             ("0", 100, 119),
         ]
         assert [part.tax.minor for part in made[0].parts] == [-3, -5]
+        assert taxable_from(evidence_of(made[0])) == credit
 
 
 def test_a_line_keeps_why_it_bears_its_tax() -> None:
@@ -124,6 +126,7 @@ def test_a_line_keeps_why_it_bears_its_tax() -> None:
     assert kept["number"] == {
         "country": "FR",
         "number": "FR40303265045",
+        "valid": True,
         "checked_at": "2026-02-28T00:00:00+00:00",
         "source": "VIES",
         "reference": "WAPI-1",
@@ -174,7 +177,7 @@ def test_who_is_taxed_how() -> None:
     lowered = Rate("DE", "VAT", Decimal("0.16"), "typed in", "1", date(2020, 7, 1), date(2021, 1, 1))
     before = replace(lowered, rate=Decimal("0.19"), valid_from=date(2007, 1, 1), valid_until=date(2020, 7, 1))
     after = replace(before, valid_from=date(2021, 1, 1), valid_until=None)
-    engine = RegisteredRates(RateTable([after, before, lowered, GST]))
+    engine: TaxEngine = RegisteredRates(RateTable([after, before, lowered, GST]))
     seller = Seller("DE", frozenset({"DE", "FR"}), frozenset({"FR", "DE"}))
 
     def treated(buyer: Buyer, on: date = DAY) -> Treatment:
@@ -224,6 +227,10 @@ def test_net_and_tax_are_gross_and_nothing_changes_its_sign(
 ) -> None:
     made = tax_lines(document, rounding=rounding)
 
+    kept = json.loads(json.dumps([evidence_of(line) for line in made]))
+    assert (
+        tax_lines([taxable_from(one) for one in kept], rounding=rounding) == made
+    )  # explained to the same cent
     for before, after in zip(document, made, strict=True):
         sign = -1 if before.amount.minor < 0 else 1
         assert after.net + after.tax == after.gross
