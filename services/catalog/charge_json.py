@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
+from functools import cache
 from typing import Any, cast
 
 from models.money import EXACT
@@ -102,25 +103,36 @@ def _plain(value: Any) -> Any:
 
 def _read(kind: type[Any], data: dict[str, Any], at: str, *, but: str = "") -> dict[str, Any]:
     """Arguments of `kind` from `data`, whose keys are its fields. Defaults are left to it."""
-    known = {one.name: one for one in fields(kind) if one.name != but}
+    known = _shape(kind, but)
     for key in data:
         if key not in known:
             raise Invalid(f"There is no {key!r} here. Known are {', '.join(known)}.", field=f"{at}{key}")
     for name, one in known.items():
-        if name not in data and one.default is MISSING:
+        if one.needed and name not in data:
             raise Invalid(f"{name!r} is missing.", field=f"{at}{name}")
-    return {name: _reader(kind, name)(value, f"{at}{name}") for name, value in data.items()}
+    return {name: known[name].read(value, f"{at}{name}") for name, value in data.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    read: Callable[[Any, str], Any]
+    needed: bool
+
+
+@cache
+def _shape(kind: type[Any], but: str) -> dict[str, _Field]:
+    """How the fields of `kind` are read: by their annotations, which are text here."""
+    return {
+        one.name: _Field(_READERS[str(one.type)], one.default is MISSING)
+        for one in fields(kind)
+        if one.name != but
+    }
 
 
 def _object(data: Any, field: str) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         raise Invalid(f"This is no JSON object: {data!r:.80}.", field=field)
     return dict(cast("Mapping[str, Any]", data))
-
-
-def _reader(kind: type[Any], name: str) -> Callable[[Any, str], Any]:
-    """How a field is read: by its annotation, which is text here."""
-    return _READERS[str(next(one.type for one in fields(kind) if one.name == name))]
 
 
 def _number(value: Any, field: str) -> Decimal:
