@@ -1,4 +1,4 @@
-"""Billing: the ledger.
+"""Billing: the ledger, and invoices as documents.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -6,6 +6,7 @@ Each field has a function that makes what it needs and one that takes it away ag
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from alembic import op
 
@@ -24,9 +25,11 @@ def run(statement: str) -> None:
 
 def upgrade() -> None:
     create_ledger()
+    create_invoices()
 
 
 def downgrade() -> None:
+    drop_invoices()
     drop_ledger()
 
 
@@ -245,4 +248,535 @@ def drop_ledger() -> None:
     for table in ("ledger_deferral", "ledger_entry", "ledger_journal", "ledger_account"):
         op.drop_table(table)
     for function in ("ledger_journal_balances", "ledger_entries_fit", "ledger_is_written_once"):
+        run(f"drop function {function}()")
+
+
+# -- invoices
+
+# What belongs to the house, and may be read by whoever works on a document.
+INVOICE_HOUSE = {
+    "legal_entity": "select",
+    "number_series": "select, insert, update",
+    "tax_rate": "select",
+}
+INVOICE_TENANT = {
+    "billing_profile": "select, insert, update",
+    "invoice": "select, insert, update",
+    "invoice_line": "select, insert, update, delete",
+    "credit_note": "select, insert",
+    "credit_note_line": "select, insert",
+    "customer_credit": "select, insert, update",
+    "credit_use": "select, insert, update",
+}
+INVOICE_FUNCTIONS = (
+    "invoice_is_fixed",
+    "invoice_adds_up",
+    "invoice_lines_are_fixed",
+    "credit_note_is_written_once",
+    "credit_note_adds_up",
+)
+
+
+def create_invoices() -> None:
+    create_invoice_tables()
+    run(
+        "alter table tax_rate add constraint ex_tax_rate_validity exclude using gist"
+        " (jurisdiction with =, name with =, daterange(valid_from, valid_until) with &&)"
+    )
+    for table, rights in INVOICE_HOUSE.items():
+        run(f"grant {rights} on {table} to matrix_app")
+        run(f"grant select, insert, update on {table} to matrix_crossing")
+    for table, rights in INVOICE_TENANT.items():
+        secure(table, application=rights, crossing=rights)
+    create_invoice_triggers()
+    create_note_triggers()
+
+
+def create_invoice_triggers() -> None:
+    # What a document says is fixed when it has its number; after that only what became of it changes.
+    run(
+        """
+        create function invoice_is_fixed() returns trigger language plpgsql as $$ begin
+          if (old.state, new.state) not in (
+            ('draft', 'draft'), ('draft', 'finalized'), ('draft', 'void'),
+            ('finalized', 'finalized'), ('finalized', 'paid'), ('finalized', 'void'), ('finalized', 'uncollectible'),
+            ('uncollectible', 'uncollectible'), ('uncollectible', 'paid'), ('paid', 'paid'), ('void', 'void')
+          ) then
+            raise exception 'An invoice does not go from % to %.', old.state, new.state
+              using errcode = 'check_violation';
+          end if;
+          if old.state <> 'draft' and (
+            to_jsonb(new) - array['state', 'credited_minor', 'offset_minor', 'paid_minor', 'written_off_minor',
+              'due_minor', 'paid_at', 'voided_at', 'uncollectible_at']
+            is distinct from to_jsonb(old) - array['state', 'credited_minor', 'offset_minor', 'paid_minor',
+              'written_off_minor', 'due_minor', 'paid_at', 'voided_at', 'uncollectible_at']
+          ) then
+            raise exception 'The invoice % is final: correct it by a credit note.', old.id
+              using errcode = 'restrict_violation';
+          end if;
+          return new;
+        end $$
+        """
+    )
+    run("create trigger is_fixed before update on invoice for each row execute function invoice_is_fixed()")
+    run(
+        """
+        create function invoice_adds_up() returns trigger language plpgsql as $$ begin
+          if exists (
+            select from (
+              select coalesce(sum(net_minor), 0) as net, coalesce(sum(tax_minor), 0) as tax, count(*) as lines
+              from invoice_line where invoice_id = new.id
+            ) l where l.net <> new.net_minor or l.tax <> new.tax_minor or l.lines <> new.lines
+          ) then
+            raise exception 'The lines of the invoice % do not add up to it.', new.id
+              using errcode = 'check_violation';
+          end if;
+          return null;
+        end $$
+        """
+    )
+    run(
+        "create constraint trigger adds_up after update on invoice deferrable initially deferred"
+        " for each row when (old.number is null and new.number is not null) execute function invoice_adds_up()"
+    )
+    run(
+        """
+        create function invoice_lines_are_fixed() returns trigger language plpgsql as $$ begin
+          if exists (
+            select from touched t join invoice i on i.id = t.invoice_id where i.state <> 'draft'
+          ) then
+            raise exception 'Lines of a final invoice are never changed.' using errcode = 'restrict_violation';
+          end if;
+          return null;
+        end $$
+        """
+    )
+    for event, rows in (("insert", "new"), ("update", "old"), ("delete", "old")):
+        run(
+            f"create trigger fixed_on_{event} after {event} on invoice_line referencing {rows} table as touched"
+            " for each statement execute function invoice_lines_are_fixed()"
+        )
+
+
+def create_note_triggers() -> None:
+    run(
+        """
+        create function credit_note_is_written_once() returns trigger language plpgsql as $$ begin
+          raise exception 'Rows of % are never changed.', tg_table_name using errcode = 'restrict_violation';
+        end $$
+        """
+    )
+    for table in ("credit_note", "credit_note_line"):
+        run(
+            f"create trigger written_once before update or delete on {table}"
+            " for each statement execute function credit_note_is_written_once()"
+        )
+    # Notes never exceed their invoice: what they add up to is what its own check bounds.
+    run(
+        """
+        create function credit_note_adds_up() returns trigger language plpgsql as $$ begin
+          if exists (
+            select from invoice i where i.id = new.invoice_id and i.credited_minor <> (
+              select coalesce(sum(n.total_minor), 0) from credit_note n where n.invoice_id = i.id)
+          ) or exists (
+            select from (
+              select coalesce(sum(net_minor), 0) as net, coalesce(sum(tax_minor), 0) as tax
+              from credit_note_line where credit_note_id = new.id
+            ) l where l.net <> new.net_minor or l.tax <> new.tax_minor
+          ) then
+            raise exception 'The credit note % does not add up.', new.id using errcode = 'check_violation';
+          end if;
+          return null;
+        end $$
+        """
+    )
+    run(
+        "create constraint trigger adds_up after insert on credit_note deferrable initially deferred"
+        " for each row execute function credit_note_adds_up()"
+    )
+
+
+def create_invoice_tables() -> None:
+    op.create_table(
+        "legal_entity",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("code", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("country", sa.String(), nullable=False),
+        sa.Column("tax_ids", JSONB(), nullable=False),
+        sa.Column("registrations", JSONB(), nullable=False),
+        sa.Column("reverse_charge_in", JSONB(), nullable=False),
+        sa.Column("timezone", sa.String(), nullable=False),
+        sa.Column("currency", sa.String(), nullable=False),
+        sa.Column("brand", sa.String(), nullable=False),
+        sa.Column("invoice_pattern", sa.String(), nullable=False),
+        sa.Column("invoice_reset", sa.String(), nullable=False),
+        sa.Column("note_pattern", sa.String(), nullable=False),
+        sa.Column("note_reset", sa.String(), nullable=False),
+        sa.Column("tax_rounding", sa.String(), nullable=False),
+        sa.Column("zero_documents", sa.String(), nullable=False),
+        sa.Column("grace_hours", sa.Integer(), nullable=False),
+        sa.Column("payment_days", sa.Integer(), nullable=False),
+        sa.Column("is_test", sa.Boolean(), nullable=False),
+        sa.Column("is_usual", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "invoice_reset in ('never','yearly','monthly')", name=op.f("ck_legal_entity_invoice_reset")
+        ),
+        sa.CheckConstraint(
+            "note_reset in ('never','yearly','monthly')", name=op.f("ck_legal_entity_note_reset")
+        ),
+        sa.CheckConstraint("tax_rounding in ('line','document')", name=op.f("ck_legal_entity_tax_rounding")),
+        sa.CheckConstraint("zero_documents in ('issue','drop')", name=op.f("ck_legal_entity_zero_documents")),
+        sa.CheckConstraint("grace_hours between 0 and 720", name=op.f("ck_legal_entity_grace_hours")),
+        sa.CheckConstraint("payment_days between 0 and 365", name=op.f("ck_legal_entity_payment_days")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_legal_entity")),
+        sa.UniqueConstraint("code", name=op.f("uq_legal_entity_code")),
+    )
+    op.create_index(
+        "uq_legal_entity_usual",
+        "legal_entity",
+        ["is_test"],
+        unique=True,
+        postgresql_where=sa.text("is_usual"),
+    )
+    op.create_table(
+        "number_series",
+        sa.Column("legal_entity_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("series", sa.Text(collation="C"), nullable=False),
+        sa.Column("brand", sa.Text(collation="C"), nullable=False),
+        sa.Column("period", sa.Text(collation="C"), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("last > 0", name=op.f("ck_number_series_last")),
+        sa.ForeignKeyConstraint(
+            ["legal_entity_id"], ["legal_entity.id"], name=op.f("fk_number_series_legal_entity_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "legal_entity_id", "series", "brand", "period", name=op.f("pk_number_series")
+        ),
+    )
+    op.create_table(
+        "tax_rate",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("jurisdiction", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.Text(collation="C"), nullable=False),
+        sa.Column("rate", sa.Numeric(precision=30, scale=12), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("edition", sa.String(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_until", sa.Date(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("rate >= 0 and rate <= 1", name=op.f("ck_tax_rate_rate")),
+        sa.CheckConstraint(
+            "valid_until is null or valid_until > valid_from", name=op.f("ck_tax_rate_validity")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tax_rate")),
+    )
+    op.create_index(
+        "ix_tax_rate_jurisdiction", "tax_rate", ["jurisdiction", "name", "valid_from"], unique=False
+    )
+    op.create_table(
+        "billing_profile",
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("legal_entity_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("country", sa.String(), nullable=False),
+        sa.Column("language", sa.String(), nullable=False),
+        sa.Column("tax_number", JSONB(), nullable=True),
+        sa.Column("exemption", JSONB(), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["legal_entity_id"], ["legal_entity.id"], name=op.f("fk_billing_profile_legal_entity_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_billing_profile_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_billing_profile")),
+    )
+    op.create_table(
+        "invoice",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("legal_entity_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("memo", sa.Text(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("next_position", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Text(collation="C"), nullable=True),
+        sa.Column("series_brand", sa.Text(collation="C"), nullable=True),
+        sa.Column("series_period", sa.Text(collation="C"), nullable=True),
+        sa.Column("sequence", sa.BigInteger(), nullable=True),
+        sa.Column("label_date", sa.Date(), nullable=True),
+        sa.Column("due_date", sa.Date(), nullable=True),
+        sa.Column("charged_minor", sa.BigInteger(), nullable=False),
+        sa.Column("discount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("net_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax_minor", sa.BigInteger(), nullable=False),
+        sa.Column("total_minor", sa.BigInteger(), nullable=False),
+        sa.Column("seller", JSONB(), nullable=True),
+        sa.Column("buyer", JSONB(), nullable=True),
+        sa.Column("policy", JSONB(), nullable=True),
+        sa.Column("coupons", JSONB(), nullable=True),
+        sa.Column("taxes", JSONB(), nullable=True),
+        sa.Column("journal_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("credited_minor", sa.BigInteger(), nullable=False),
+        sa.Column("offset_minor", sa.BigInteger(), nullable=False),
+        sa.Column("paid_minor", sa.BigInteger(), nullable=False),
+        sa.Column("written_off_minor", sa.BigInteger(), nullable=False),
+        sa.Column("due_minor", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("collect_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finalized_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("uncollectible_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(number is not null) = (finalized_at is not null) and (number is not null) = (sequence is not null)"
+            " and (state not in ('finalized', 'paid', 'uncollectible') or number is not null)"
+            " and (state <> 'draft' or number is null)",
+            name=op.f("ck_invoice_number"),
+        ),
+        sa.CheckConstraint(
+            "due_minor >= 0 and paid_minor >= 0 and written_off_minor >= 0 and due_minor = case"
+            " when state in ('draft', 'void') then 0"
+            " else greatest(total_minor, 0) - offset_minor - paid_minor - written_off_minor end",
+            name=op.f("ck_invoice_due"),
+        ),
+        sa.CheckConstraint(
+            "state = 'uncollectible' or written_off_minor = 0 or state = 'paid'",
+            name=op.f("ck_invoice_written_off"),
+        ),
+        sa.CheckConstraint(
+            "state in ('draft','finalized','paid','void','uncollectible')", name=op.f("ck_invoice_state")
+        ),
+        sa.CheckConstraint(
+            "state not in ('paid', 'uncollectible') or due_minor = 0", name=op.f("ck_invoice_settled")
+        ),
+        sa.CheckConstraint(
+            "credited_minor between 0 and greatest(total_minor, 0) and offset_minor between 0 and credited_minor",
+            name=op.f("ck_invoice_credited"),
+        ),
+        sa.CheckConstraint("net_minor + tax_minor = total_minor", name=op.f("ck_invoice_total")),
+        sa.ForeignKeyConstraint(
+            ["legal_entity_id"], ["legal_entity.id"], name=op.f("fk_invoice_legal_entity_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_invoice_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invoice")),
+        sa.UniqueConstraint("legal_entity_id", "number", name=op.f("uq_invoice_legal_entity_id_number")),
+        sa.UniqueConstraint(
+            "legal_entity_id",
+            "series_brand",
+            "series_period",
+            "sequence",
+            name="uq_invoice_counter",
+        ),
+        sa.UniqueConstraint("organization_id", "key", name=op.f("uq_invoice_organization_id_key")),
+    )
+    op.create_index("ix_invoice_created_at", "invoice", ["created_at", "id"], unique=False)
+    op.create_index(
+        "ix_invoice_open",
+        "invoice",
+        ["organization_id", "currency"],
+        unique=False,
+        postgresql_where=sa.text("state = 'finalized'"),
+        postgresql_include=["due_minor"],
+    )
+    op.create_index(
+        "ix_invoice_organization_id", "invoice", ["organization_id", "created_at", "id"], unique=False
+    )
+    op.create_table(
+        "invoice_line",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("invoice_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("origin", sa.String(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("billed_before_minor", sa.BigInteger(), nullable=False),
+        sa.Column("inclusive", sa.Boolean(), nullable=False),
+        sa.Column("discountable", sa.Boolean(), nullable=False),
+        sa.Column("metric", sa.Text(collation="C"), nullable=True),
+        sa.Column("plan", sa.Text(collation="C"), nullable=True),
+        sa.Column("tax_code", sa.Text(collation="C"), nullable=False),
+        sa.Column("given_tax_minor", sa.BigInteger(), nullable=True),
+        sa.Column("treatment", JSONB(), nullable=True),
+        sa.Column("period_start", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("period_end", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("facts", JSONB(), nullable=False),
+        sa.Column("discount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("net_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax_minor", sa.BigInteger(), nullable=False),
+        sa.Column("gross_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax", JSONB(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "origin in ('manual','one_off','usage','subscription')", name=op.f("ck_invoice_line_origin")
+        ),
+        sa.CheckConstraint(
+            "(period_start is null) = (period_end is null) and (period_end is null or period_end > period_start)",
+            name=op.f("ck_invoice_line_period"),
+        ),
+        sa.CheckConstraint("net_minor + tax_minor = gross_minor", name=op.f("ck_invoice_line_gross")),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_invoice_line_invoice_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_invoice_line_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invoice_line")),
+        sa.UniqueConstraint("invoice_id", "key", name=op.f("uq_invoice_line_invoice_id_key")),
+        sa.UniqueConstraint("invoice_id", "position", name=op.f("uq_invoice_line_invoice_id_position")),
+    )
+    op.create_table(
+        "credit_note",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("legal_entity_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("invoice_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("asked", JSONB(), nullable=False),
+        sa.Column("number", sa.Text(collation="C"), nullable=False),
+        sa.Column("series_brand", sa.Text(collation="C"), nullable=False),
+        sa.Column("series_period", sa.Text(collation="C"), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("label_date", sa.Date(), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("net_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax_minor", sa.BigInteger(), nullable=False),
+        sa.Column("total_minor", sa.BigInteger(), nullable=False),
+        sa.Column("offset_minor", sa.BigInteger(), nullable=False),
+        sa.Column("journal_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "net_minor + tax_minor = total_minor and total_minor > 0", name=op.f("ck_credit_note_total")
+        ),
+        sa.CheckConstraint(
+            "offset_minor between 0 and total_minor", name=op.f("ck_credit_note_offset_minor")
+        ),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_credit_note_invoice_id")),
+        sa.ForeignKeyConstraint(
+            ["legal_entity_id"], ["legal_entity.id"], name=op.f("fk_credit_note_legal_entity_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_credit_note_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credit_note")),
+        sa.UniqueConstraint("legal_entity_id", "number", name=op.f("uq_credit_note_legal_entity_id_number")),
+        sa.UniqueConstraint(
+            "legal_entity_id",
+            "series_brand",
+            "series_period",
+            "sequence",
+            name="uq_credit_note_counter",
+        ),
+        sa.UniqueConstraint("organization_id", "key", name=op.f("uq_credit_note_organization_id_key")),
+    )
+    op.create_index("ix_credit_note_invoice_id", "credit_note", ["invoice_id", "id"], unique=False)
+    op.create_index(
+        "ix_credit_note_organization_id", "credit_note", ["organization_id", "created_at", "id"], unique=False
+    )
+    op.create_table(
+        "credit_note_line",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("credit_note_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("invoice_line_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("net_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax_parts", JSONB(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["credit_note_id"], ["credit_note.id"], name=op.f("fk_credit_note_line_credit_note_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["invoice_line_id"],
+            ["invoice_line.id"],
+            name=op.f("fk_credit_note_line_invoice_line_id"),
+            deferrable=True,
+            initially="DEFERRED",
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_credit_note_line_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credit_note_line")),
+        sa.UniqueConstraint(
+            "credit_note_id",
+            "invoice_line_id",
+            name=op.f("uq_credit_note_line_credit_note_id_invoice_line_id"),
+        ),
+    )
+    op.create_index(
+        "ix_credit_note_line_invoice_line_id", "credit_note_line", ["invoice_line_id"], unique=False
+    )
+    op.create_table(
+        "customer_credit",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("source_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.Column("left_minor", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "minor > 0 and left_minor between 0 and minor", name=op.f("ck_customer_credit_left_minor")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_customer_credit_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_customer_credit")),
+        sa.UniqueConstraint("source_id", name=op.f("uq_customer_credit_source_id")),
+    )
+    op.create_index(
+        "ix_customer_credit_left",
+        "customer_credit",
+        ["organization_id", "currency", "created_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("left_minor > 0"),
+    )
+    op.create_table(
+        "credit_use",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("credit_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("invoice_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.Column("journal_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("given_back_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("minor > 0", name=op.f("ck_credit_use_minor")),
+        sa.ForeignKeyConstraint(["credit_id"], ["customer_credit.id"], name=op.f("fk_credit_use_credit_id")),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_credit_use_invoice_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_credit_use_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credit_use")),
+    )
+    op.create_index("ix_credit_use_credit_id", "credit_use", ["credit_id", "id"], unique=False)
+    op.create_index("ix_credit_use_invoice_id", "credit_use", ["invoice_id", "id"], unique=False)
+
+
+def drop_invoices() -> None:
+    for table in (
+        "credit_use",
+        "customer_credit",
+        "credit_note_line",
+        "credit_note",
+        "invoice_line",
+        "invoice",
+        "billing_profile",
+        "tax_rate",
+        "number_series",
+        "legal_entity",
+    ):
+        op.drop_table(table)
+    for function in INVOICE_FUNCTIONS:
         run(f"drop function {function}()")

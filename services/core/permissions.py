@@ -27,6 +27,7 @@ class Capability(StrEnum):
     USAGE_WRITE = "usage.write"
     COST_READ = "cost.read"
     LEDGER_READ = "ledger.read"
+    INVOICES_READ = "invoices.read"
     MODELS_READ = "models.read"
     INFERENCE = "inference"
     METERS_WRITE = "meters.write"
@@ -37,6 +38,8 @@ class Capability(StrEnum):
     STAFF_PRICES_READ = "staff.prices.read"
     STAFF_PRICES_WRITE = "staff.prices.write"
     STAFF_LEDGER_READ = "staff.ledger.read"
+    STAFF_INVOICES_READ = "staff.invoices.read"
+    STAFF_INVOICES_WRITE = "staff.invoices.write"
     STAFF_MAILBOX_READ = "staff.mailbox.read"
     STAFF_AUDIT_READ = "staff.audit.read"
     STAFF_HEALTH_READ = "staff.health.read"
@@ -64,7 +67,7 @@ _DEVELOP = _VIEW | {
     C.TASKS_WRITE,
     C.FILES_WRITE,
 }
-_BILL = _VIEW | {C.COST_READ, C.LEDGER_READ, C.KEYS_READ, C.TASKS_WRITE, C.FILES_WRITE}
+_BILL = _VIEW | {C.COST_READ, C.LEDGER_READ, C.INVOICES_READ, C.KEYS_READ, C.TASKS_WRITE, C.FILES_WRITE}
 _ADMINISTER = (
     _DEVELOP
     | _BILL
@@ -82,12 +85,14 @@ _STAFF_VIEW = {
     C.STAFF_UPSTREAMS_READ,
     C.STAFF_PRICES_READ,
     C.STAFF_LEDGER_READ,
+    C.STAFF_INVOICES_READ,
     C.STAFF_HEALTH_READ,
 }
 _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_ORGANIZATIONS_WRITE,
     C.STAFF_UPSTREAMS_WRITE,
     C.STAFF_PRICES_WRITE,
+    C.STAFF_INVOICES_WRITE,
     C.STAFF_MAILBOX_READ,
     C.STAFF_AUDIT_READ,
     C.STAFF_JOBS_WRITE,

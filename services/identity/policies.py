@@ -26,6 +26,7 @@ READING = frozenset(
         Capability.USAGE_READ,
         Capability.COST_READ,
         Capability.LEDGER_READ,
+        Capability.INVOICES_READ,
         Capability.MODELS_READ,
     }
 )

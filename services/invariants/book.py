@@ -215,6 +215,67 @@ class RevenueIsEarnedInTime(Invariant):
     """
 
 
+class NumbersHaveNoGap(Invariant):
+    """Of all documents there are, each counter's last number against how many have one of it."""
+
+    name = "document_numbers_have_no_gap"
+    means = (
+        "A number of an invoice or a credit note was drawn and no document has it: a tax office will ask why."
+    )
+    query = """
+        select s.legal_entity_id, s.series, s.period, cast(s.last as int) as last, cast(d.issued as int) as issued
+        from number_series s cross join lateral (
+          select count(*) as issued, coalesce(max(n.sequence), 0) as highest from (
+            select sequence from invoice i where s.series = 'invoice' and i.legal_entity_id = s.legal_entity_id
+              and i.series_brand = s.brand and i.series_period = s.period
+            union all
+            select sequence from credit_note c where s.series = 'credit_note'
+              and c.legal_entity_id = s.legal_entity_id and c.series_brand = s.brand and c.series_period = s.period
+          ) n
+        ) d where d.issued <> s.last or d.highest <> s.last
+        limit :evidence_max
+    """
+
+
+class InvoicesAreTheSumOfTheirLines(Invariant):
+    """The database refuses any other at commit; this finds what was changed behind its back."""
+
+    name = "invoice_is_sum_of_lines"
+    means = (
+        "An invoice asks for something else than its lines add up to, or notes took back more than it says."
+    )
+    query = """
+        select distinct i.id as invoice_id
+        from ledger_journal j join invoice i on i.id = j.cause_id cross join lateral (
+          select count(*) as lines, coalesce(sum(l.net_minor), 0) as net, coalesce(sum(l.tax_minor), 0) as tax
+          from invoice_line l where l.invoice_id = i.id
+        ) s cross join lateral (
+          select coalesce(sum(c.total_minor), 0) as minor from credit_note c where c.invoice_id = i.id
+        ) n
+        where j.recorded_at >= :since and j.kind in ('invoice', 'credit_note') and (
+          s.lines <> i.lines or s.net <> i.net_minor or s.tax <> i.tax_minor or n.minor <> i.credited_minor)
+        limit :evidence_max
+    """
+
+
+class ReceivableIsWhatIsOpen(Invariant):
+    """Of the books of those who have invoices and that moved last."""
+
+    name = "receivable_is_what_is_open"
+    means = "What the ledger says a customer owes is not what the open invoices ask for."
+    window = timedelta(hours=1)
+    query = """
+        select b.organization_id, a.currency from (
+          select organization_id from ledger_journal where recorded_at >= :since group by 1 limit 1000
+        ) b join ledger_account a on a.organization_id = b.organization_id and a.purpose = 'receivable'
+        where exists (select from invoice i where i.organization_id = b.organization_id and i.state <> 'draft')
+          and (select coalesce(sum(e.minor), 0) from ledger_entry e where e.account_id = a.id) <> (
+            select coalesce(sum(i.due_minor), 0) from invoice i
+            where i.organization_id = b.organization_id and i.currency = a.currency and i.state = 'finalized')
+        limit :evidence_max
+    """
+
+
 BOOK: tuple[type[Invariant], ...] = (
     EveryAnswerHasItsUsageEvent,
     RollUpsEqualRawEvents,
@@ -228,4 +289,7 @@ BOOK: tuple[type[Invariant], ...] = (
     EveryJournalBalances,
     EveryBookAddsUp,
     RevenueIsEarnedInTime,
+    NumbersHaveNoGap,
+    InvoicesAreTheSumOfTheirLines,
+    ReceivableIsWhatIsOpen,
 )

@@ -30,7 +30,7 @@ def evidence_of(line: TaxedLine) -> dict[str, Any]:
         "reason_code": how.reason_code,
         "reason": how.reason,
         "evidence": how.evidence,
-        "number": None if how.number is None else _number(how.number),
+        "number": None if how.number is None else number_to_json(how.number),
         "parts": [{**_rate(part.rate), "tax": part.tax.minor} for part in line.parts],
     }
 
@@ -40,26 +40,32 @@ def taxable_from(evidence: Mapping[str, Any]) -> TaxableLine:
 
     Its stored taxes are not read, but for one that was given. Raises Invalid for evidence that was tampered with.
     """
-    currency, number = evidence["currency"], evidence["number"]
-    how = Treatment(
-        category=Category(evidence["category"]),
-        on=date.fromisoformat(evidence["on"]),
-        rates=tuple(_rate_from(part) for part in evidence["parts"]),
-        reason_code=evidence["reason_code"],
-        reason=evidence["reason"],
-        number=None if number is None else _number_from(number),
-        evidence=evidence["evidence"],
-    )
+    currency = evidence["currency"]
     return TaxableLine(
         key=evidence["key"],
         amount=Money(evidence["amount"], currency),
-        treatment=how,
+        treatment=treatment_from(evidence),
         inclusive=evidence["inclusive"],
         tax=Money(evidence["tax"], currency) if evidence["tax_given"] else None,
     )
 
 
-def _number(number: CheckedNumber) -> dict[str, Any]:
+def treatment_from(evidence: Mapping[str, Any]) -> Treatment:
+    """How the line was taxed, and why. Raises Invalid for evidence that was tampered with."""
+    number = evidence["number"]
+    return Treatment(
+        category=Category(evidence["category"]),
+        on=date.fromisoformat(evidence["on"]),
+        rates=tuple(_rate_from(part) for part in evidence["parts"]),
+        reason_code=evidence["reason_code"],
+        reason=evidence["reason"],
+        number=None if number is None else number_from_json(number),
+        evidence=evidence["evidence"],
+    )
+
+
+def number_to_json(number: CheckedNumber) -> dict[str, Any]:
+    """A checked number as plain JSON; `number_from_json` reads it."""
     return {
         "country": number.country,
         "number": number.number,
@@ -70,7 +76,7 @@ def _number(number: CheckedNumber) -> dict[str, Any]:
     }
 
 
-def _number_from(kept: Mapping[str, Any]) -> CheckedNumber:
+def number_from_json(kept: Mapping[str, Any]) -> CheckedNumber:
     return CheckedNumber(
         country=kept["country"],
         number=kept["number"],

@@ -18,6 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from models.base import Table
+from models.billing import (
+    BillingProfile,
+    CreditNote,
+    CreditNoteLine,
+    CreditUse,
+    CustomerCredit,
+    Invoice,
+    InvoiceLine,
+)
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
@@ -28,12 +37,21 @@ from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
+from tests.papers import entity, papers
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
 
 REFUSED = None
 BOOK = (LedgerAccount, LedgerJournal)  # what an entry belongs to
+PAPERS = (
+    Invoice,
+    InvoiceLine,
+    CreditNote,
+    CreditNoteLine,
+    CustomerCredit,
+    CreditUse,
+)  # each to those before it
 SOON_AFTER = LONG_AGO + timedelta(days=1)
 
 
@@ -116,7 +134,12 @@ def rows_of(tenant: Tenant) -> list[Table]:
             line_id=key, currency="USD", minor=1, starts_at=LONG_AGO, ends_at=SOON_AFTER, measure="day", step="day",
             timezone="UTC", **made,
         ),
+        *papers(tenant.organization.id, _entity_of(tenant)),
     ]  # fmt: skip
+
+
+def _entity_of(tenant: Tenant) -> str:
+    return f"ent_{tenant.organization.id}"
 
 
 @pytest.fixture
@@ -124,7 +147,7 @@ async def tenants(database: Database, world: World) -> Tenants:
     async def tenant(name: str) -> Tenant:
         made = Tenant(await world.organization(name=name), await world.account())
         async with crossing(Reason.DEMO) as uow:
-            for row in rows_of(made):
+            for row in (entity(_entity_of(made), name.upper()), *rows_of(made)):
                 uow.add(row)
                 await uow.session.flush()
         return made
@@ -251,9 +274,10 @@ async def test_a_row_cannot_be_written_into_another_tenant(
         ours = rows_of(replace(tenants.ours, account=new_person))
         for row in ours:
             allowed = type(row).__tablename__ in may_insert
-            after = [
-                insertion(other) for other in ours if isinstance(row, LedgerEntry) and isinstance(other, BOOK)
-            ]
+            if isinstance(row, BillingProfile):
+                continue  # an organisation has one, and it is there: theirs is tried below
+            needed = BOOK if isinstance(row, LedgerEntry) else PAPERS if isinstance(row, PAPERS) else ()
+            after = [insertion(other) for other in ours[: ours.index(row)] if isinstance(other, needed)]
             assert await attempt(connection, insertion(row), after=after) == (1 if allowed else REFUSED), row
 
         for row in [new_person, *rows_of(replace(tenants.theirs, account=new_person))]:

@@ -32,6 +32,7 @@ _STAFF_READ = {
     C.STAFF_UPSTREAMS_READ,
     C.STAFF_PRICES_READ,
     C.STAFF_LEDGER_READ,
+    C.STAFF_INVOICES_READ,
     C.STAFF_HEALTH_READ,
 }
 
@@ -39,7 +40,7 @@ _STAFF_READ = {
 TABLE: dict[Role, set[Capability]] = {
     Role.OWNER: set(Capability) - {c for c in Capability if c.value.startswith("staff.")},
     Role.ADMIN: set(Capability) - {c for c in Capability if c.value.startswith("staff.")},
-    Role.BILLING: _VIEW | _WRITE | {C.COST_READ, C.LEDGER_READ, C.KEYS_READ},
+    Role.BILLING: _VIEW | _WRITE | {C.COST_READ, C.LEDGER_READ, C.INVOICES_READ, C.KEYS_READ},
     Role.DEVELOPER: _VIEW
     | _WRITE
     | {C.COST_READ, C.KEYS_READ, C.KEYS_WRITE, C.SERVICE_ACCOUNTS_READ, C.USAGE_WRITE, C.INFERENCE},

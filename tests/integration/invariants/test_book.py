@@ -107,6 +107,27 @@ DEFERRAL = (
     " now() - interval '3 days', 'second', 'month', 'UTC', 0, now() - interval '3 days', now())"
 )
 
+ENTITY = (
+    "insert into legal_entity values ('ent_1', 'E1', 'Entity', 'Street', 'DE', '[]', '[]', '[]', 'UTC', 'USD', 'MX',"
+    " 'x{{seq}}', 'never', 'y{{seq}}', 'never', 'line', 'issue', 0, 0, false, true, now(), 1);"
+)
+# A document that asks for 5 without a line, and its journal, with nothing behind it in the books.
+DOCUMENT = (
+    "do $$ begin " + ENTITY + " alter table ledger_journal disable trigger user;"
+    " insert into number_series values ('ent_1', 'invoice', '', '', 1);"
+    " insert into ledger_account values ('lacc_1', '{organization}', 'USD', 'receivable', 'asset', now());"
+    " insert into ledger_journal (id, organization_id, key, content_hash, kind, cause_id, entries, note, happened_at,"
+    " recorded_at) values ('jrnl_1', '{organization}', 'k', 'h', 'invoice', 'inv_1', 2, '', now(), now());"
+    " insert into invoice (id, organization_id, legal_entity_id, key, state, currency, memo, lines, next_position,"
+    " number, series_brand, series_period, sequence, charged_minor, discount_minor, net_minor, tax_minor, total_minor,"
+    " credited_minor, offset_minor, paid_minor, written_off_minor, due_minor, created_at, collect_until, finalized_at)"
+    " values ('inv_1', '{organization}', 'ent_1', 'k', 'finalized', 'USD', '', 0, 1, 'x1', '', '', 1, 5, 0, 5, 0, 5,"
+    " 0, 0, 0, 0, 5, now(), now(), now()); end $$"
+)
+DRAWN = (
+    "do $$ begin " + ENTITY + " insert into number_series values ('ent_1', 'credit_note', '', '', 2); end $$"
+)
+
 Break = Callable[[House], list[tuple[str, dict[str, object]]]]
 
 
@@ -152,6 +173,9 @@ BREAKS: list[tuple[type[Invariant], Break]] = [
     (book.EveryJournalBalances, lambda h: [(UNBALANCED.format(**of(h)), {})]),
     (book.EveryBookAddsUp, lambda h: [(UNBALANCED.format(**of(h)), {})]),
     (book.RevenueIsEarnedInTime, lambda h: [(DEFERRAL, of(h))]),
+    (book.NumbersHaveNoGap, lambda _: [(DRAWN.replace("{{", "{").replace("}}", "}"), {})]),
+    (book.InvoicesAreTheSumOfTheirLines, lambda h: [(DOCUMENT.format(**of(h)), {})]),
+    (book.ReceivableIsWhatIsOpen, lambda h: [(DOCUMENT.format(**of(h)), {})]),
     (
         book.InvitationsAreAcceptedOnce,
         lambda _: [

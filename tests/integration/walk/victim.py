@@ -39,6 +39,7 @@ from services.core.permissions import Capability
 from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
+from tests.papers import entity, papers
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -96,7 +97,8 @@ async def furnish(world: World, name: str) -> Victim:
         upstream_id, slug = new_id("ups"), f"open-{organization.id[-8:]}"
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
-            _catalog(victim), _personal(victim), _identity(victim), _used(victim), _made(victim), _booked(victim)
+            _catalog(victim), _personal(victim), _identity(victim), _used(victim), _made(victim), _booked(victim),
+            _invoiced(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -111,6 +113,12 @@ async def furnish(world: World, name: str) -> Victim:
             "update organization set name = :name where id = :id",
             name=victim.mark("name", C.ORGANIZATION_READ, C.STAFF_ORGANIZATIONS_READ, C.STAFF_AUDIT_READ),
             id=organization.id,
+        )
+        await uow.execute(
+            "update invoice set state = 'finalized', number = :number, series_brand = '', series_period = '',"
+            " sequence = 1, finalized_at = created_at, due_minor = 4 where id = :id",
+            number=victim.mark("number", C.INVOICES_READ, C.STAFF_INVOICES_READ),
+            id=victim.id("inv"),
         )
     return victim
 
@@ -345,12 +353,29 @@ def _booked(v: Victim) -> Iterator[Table]:
     )  # fmt: skip
 
 
+def _invoiced(v: Victim) -> Iterator[Table]:
+    said = v.mark("billed", C.INVOICES_READ, C.STAFF_INVOICES_READ)
+    yield entity(v.id("ent"), v.organization.id[-8:].upper(), v.mark("entity", C.STAFF_INVOICES_READ))
+    yield from papers(
+        v.organization.id, v.id("ent"), said, {name: v.id(name) for name in ("inv", "invl", "crn")}
+    )
+
+
 # How to tell that something of the victim's changed
 
 # What may change of rows without anybody having changed them.
 _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
-_HOUSE = ("model", "upstream", "price", "test_clock", "key_fingerprint")
+_HOUSE = (
+    "model",
+    "upstream",
+    "price",
+    "test_clock",
+    "key_fingerprint",
+    "legal_entity",
+    "number_series",
+    "tax_rate",
+)
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
     {

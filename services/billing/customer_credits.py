@@ -1,0 +1,140 @@
+"""Credits of a customer: made by credit notes and by invoices below zero, and used up by what is due, the oldest
+first. Each use names the credit and the invoice."""
+
+from __future__ import annotations
+
+from sqlalchemy import Row
+
+from models.billing import CustomerCredit, Invoice, InvoiceState
+from models.ledger import JournalKind, Purpose
+from models.money import Money
+from services.billing import policies, states
+from services.billing.events import InvoicePaid
+from services.billing.totals import CREDITS_MAX, Credit
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.ledger import service as ledger
+from services.ledger.rules import Draft, credit, debit
+
+# Locked in one order, so that two invoices of one customer never wait for each other.
+_LEFT = """
+select id, left_minor from customer_credit
+where organization_id = :organization_id and currency = :currency and left_minor > 0
+order by created_at, id limit :most for update
+"""
+_USES = """
+select id, credit_id, minor, journal_id from credit_use
+where invoice_id = :id and given_back_at is null order by credit_id, id
+"""
+
+
+def open_credit(uow: UnitOfWork, invoice: Invoice, source_id: str, amount: Money) -> None:
+    """Owe `amount` to the customer; the caller books it. Nothing is opened for nothing."""
+    if amount.minor > 0:
+        uow.add(
+            CustomerCredit(
+                id=new_id("crd"),
+                organization_id=invoice.organization_id,
+                source_id=source_id,
+                currency=amount.currency,
+                minor=amount.minor,
+                left_minor=amount.minor,
+                created_at=uow.now,
+            )
+        )
+
+
+async def available(uow: UnitOfWork, invoice: Invoice) -> list[Credit]:
+    """What the customer may pay with in the invoice's currency, locked, the oldest first."""
+    found = await uow.execute(
+        _LEFT, organization_id=invoice.organization_id, currency=invoice.currency, most=CREDITS_MAX
+    )
+    return [Credit(row.id, Money(row.left_minor, invoice.currency)) for row in found]
+
+
+async def use(uow: UnitOfWork, invoice: Invoice, taken: list[Credit]) -> None:
+    """Pay an invoice with what was `available`, and book it. Adds to `paid_minor` only; the caller settles."""
+    if not taken:
+        return
+    for one in taken:
+        use_id = new_id("cruse")
+        posted = await ledger.post(
+            uow,
+            Draft(
+                invoice.organization_id,
+                key=f"credit_use:{use_id}",
+                kind=JournalKind.CONSUMPTION,
+                cause_id=invoice.id,
+                entries=(debit(Purpose.CUSTOMER_CREDIT, one.left), credit(Purpose.RECEIVABLE, one.left)),
+                at=uow.now,
+            ),
+        )
+        await uow.execute(
+            "insert into credit_use (id, organization_id, credit_id, invoice_id, minor, journal_id, created_at)"
+            " values (:id, :organization_id, :credit_id, :invoice_id, :minor, :journal_id, :now)",
+            id=use_id,
+            organization_id=invoice.organization_id,
+            credit_id=one.id,
+            invoice_id=invoice.id,
+            minor=one.left.minor,
+            journal_id=posted.id,
+            now=uow.now,
+        )
+        await _move(uow, one.id, -one.left.minor)
+        invoice.paid_minor += one.left.minor
+
+
+async def give_back(uow: UnitOfWork, invoice: Invoice) -> None:
+    """Undo every use for an invoice that is voided: the credits are there again."""
+    found: list[Row[tuple[str, str, int, str]]] = list(await uow.execute(_USES, id=invoice.id))
+    for row in found:
+        await ledger.reverse(uow, row.journal_id, at=uow.now)
+        await _move(uow, row.credit_id, row.minor)
+        await uow.execute("update credit_use set given_back_at = :now where id = :id", now=uow.now, id=row.id)
+
+
+async def pay_by_credits(uow: UnitOfWork, invoice_id: str) -> Invoice:
+    """Use the customer's credits for what an invoice is still owed; paid, if nothing is due then.
+
+    Without credits it changes nothing. Raises Forbidden, NotFound and InvoiceStateConflict.
+    """
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    if InvoiceState(invoice.state) is not InvoiceState.FINALIZED:
+        raise states.refused(InvoiceState(invoice.state), "cannot be paid")
+    due, taken = invoice.due_minor, list[Credit]()
+    for one in await available(uow, invoice):
+        if minor := min(one.left.minor, due):
+            taken.append(Credit(one.id, Money(minor, invoice.currency)))
+            due -= minor
+    await use(uow, invoice, taken)
+    invoice.due_minor = due
+    await settle(uow, invoice)
+    return invoice
+
+
+async def settle(uow: UnitOfWork, invoice: Invoice) -> None:
+    """Write the invoice, as paid if it is open and nothing of it is due."""
+    uow.add(invoice)
+    await uow.session.flush()
+    if InvoiceState(invoice.state) is not InvoiceState.FINALIZED or invoice.due_minor:
+        return
+    states.require_transition(InvoiceState.FINALIZED, InvoiceState.PAID)
+    invoice.state, invoice.paid_at = InvoiceState.PAID.value, uow.now
+    await uow.session.flush()
+    uow.record(
+        InvoicePaid(
+            aggregate_id=invoice.id,
+            organization_id=invoice.organization_id,
+            currency=invoice.currency,
+            number=invoice.number or "",
+        )
+    )
+
+
+async def _move(uow: UnitOfWork, credit_id: str, minor: int) -> None:
+    await uow.execute(
+        "update customer_credit set left_minor = left_minor + :minor where id = :id",
+        minor=minor,
+        id=credit_id,
+    )

@@ -1,0 +1,96 @@
+"""What happens to documents, to those who issue them, and to what they are made by.
+
+Amounts are minor units of the `currency` beside them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from services.core.events import DomainEvent
+
+
+class InvoiceDrafted(DomainEvent):
+    type: ClassVar[str] = "invoice.drafted"
+    currency: str
+
+
+class InvoiceLinesAdded(DomainEvent):
+    type: ClassVar[str] = "invoice.lines_added"
+    currency: str
+    lines: int
+
+
+class InvoiceLineRemoved(DomainEvent):
+    type: ClassVar[str] = "invoice.line_removed"
+    currency: str
+    line_id: str
+
+
+class InvoiceDropped(DomainEvent):
+    """A draft ended without a number: given up, or with nothing to ask for."""
+
+    type: ClassVar[str] = "invoice.dropped"
+    currency: str
+
+
+class InvoiceFinalized(DomainEvent):
+    type: ClassVar[str] = "invoice.finalized"
+    currency: str
+    number: str
+    total_minor: int
+    due_minor: int
+
+
+class InvoicePaid(DomainEvent):
+    """Nothing of it is due any more: paid by credits, or taken back by credit notes before it was."""
+
+    type: ClassVar[str] = "invoice.paid"
+    currency: str
+    number: str
+
+
+class InvoiceVoided(DomainEvent):
+    type: ClassVar[str] = "invoice.voided"
+    currency: str
+    number: str
+    reason: str
+
+
+class InvoiceUncollectible(DomainEvent):
+    type: ClassVar[str] = "invoice.marked_uncollectible"
+    currency: str
+    number: str
+    written_off_minor: int
+
+
+class CreditNoteIssued(DomainEvent):
+    type: ClassVar[str] = "credit_note.issued"
+    currency: str
+    invoice_id: str
+    number: str
+    total_minor: int
+
+
+class LegalEntityAdded(DomainEvent):
+    type: ClassVar[str] = "legal_entity.added"
+    code: str
+
+
+class LegalEntityChanged(DomainEvent):
+    type: ClassVar[str] = "legal_entity.changed"
+    changed: list[str]
+
+
+class TaxRateAdded(DomainEvent):
+    type: ClassVar[str] = "tax_rate.added"
+    jurisdiction: str
+    name: str
+    rate: str
+
+
+class BillingProfileChanged(DomainEvent):
+    """Which parts, never what they say: they are personal."""
+
+    type: ClassVar[str] = "billing_profile.changed"
+    changed: list[str]

@@ -1,0 +1,188 @@
+"""Why a line asks for what it does: worked out again from what it keeps, never read from the amounts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from models.billing import Invoice, InvoiceLine
+from models.money import EXACT, Money
+from services.billing import discounts, lines
+from services.billing.finalizing import lines_of
+from services.catalog import charge_json
+from services.core.errors import Invalid
+from services.core.work import UnitOfWork
+from services.tax.evidence import taxable_from
+from services.tax.rules import RoundingLevel, TaxedLine, tax_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`formula` is made of exact numbers in major units; their value is `amount`, before rounding."""
+
+    name: str
+    formula: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaxStep:
+    """Tax at one rate: of `base_minor` net; under document rounding the line's share of what all lines bear."""
+
+    name: str
+    jurisdiction: str
+    rate: str
+    source: str
+    edition: str
+    base_minor: int
+    tax_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A line worked out again. Amounts are minor units; `agrees` says whether they are those of the document."""
+
+    line_id: str
+    description: str
+    currency: str
+    made_by: str  # a charge of the catalogue, or an item of a subscription
+    inputs: dict[str, Any]
+    steps: tuple[Step, ...]
+    rounding: str
+    tax_rounding: str
+    period_start: Any
+    period_end: Any
+    amount_minor: int
+    billed_before_minor: int
+    discounts: tuple[tuple[str, int], ...]
+    net_minor: int
+    tax_minor: int
+    gross_minor: int
+    category: str
+    reason: str
+    taxes: tuple[TaxStep, ...]
+    agrees: bool
+
+
+async def explain(uow: UnitOfWork, invoice: Invoice, line: InvoiceLine) -> Explanation:
+    """The line of an invoice that the caller was let to. Of a draft, whose tax is not decided yet, without tax."""
+    amount, steps = replay_amount(line.facts)
+    off = _discounts(invoice.coupons or [], line.id)
+    taxed = await _taxed(uow, invoice, line)
+    left = amount.minor - line.billed_before_minor - sum(minor for _, minor in off)
+    agrees = amount.minor == line.amount_minor
+    if taxed is not None:
+        worked_out = (taxed.net.minor, taxed.tax.minor, taxed.gross.minor)
+        agrees &= worked_out == (line.net_minor, line.tax_minor, line.gross_minor)
+        agrees &= left == (taxed.gross if taxed.inclusive else taxed.net).minor
+    return Explanation(
+        line_id=line.id,
+        description=line.description,
+        currency=invoice.currency,
+        made_by=line.facts["made_by"],
+        inputs=line.facts,
+        steps=steps,
+        rounding=lines.ROUNDING,
+        tax_rounding=(invoice.policy or {}).get("tax_rounding", ""),
+        period_start=line.period_start,
+        period_end=line.period_end,
+        amount_minor=amount.minor,
+        billed_before_minor=line.billed_before_minor,
+        discounts=off,
+        net_minor=taxed.net.minor if taxed else left,
+        tax_minor=taxed.tax.minor if taxed else 0,
+        gross_minor=taxed.gross.minor if taxed else left,
+        category=taxed.treatment.category.value if taxed else "",
+        reason=taxed.treatment.reason if taxed else "",
+        taxes=_tax_steps(taxed) if taxed else (),
+        agrees=agrees,
+    )
+
+
+def replay_amount(facts: Mapping[str, Any]) -> tuple[Money, tuple[Step, ...]]:
+    """What the line charges, and by which steps. Raises Invalid for facts that this version cannot read."""
+    match facts.get("made_by"):
+        case "charge":
+            given = {name: facts[name] for name in ("charge", "quantity", "events")}
+            rated = charge_json.replay(given)
+            steps = tuple(
+                Step(
+                    step.kind.value,
+                    _product(step.quantity, step.unit_amount, step.flat_amount),
+                    _plain(step.amount),
+                )
+                for step in rated.steps
+            )
+            return Money.of(rated.amount, facts["currency"]), steps
+        case "item":
+            line = lines.read_line(facts)
+            return lines.replay(facts).amount, (_portion(line),)
+        case other:
+            raise Invalid(f"This line was made by {other!r}, which is not known here.")
+
+
+def _portion(line: lines.Line) -> Step:
+    figure = line.net
+    portion, sign = figure.portion, "-" if figure.negative else ""
+    exact = figure.basis * portion.fraction * (-1 if figure.negative else 1)
+    formula = f"{sign}{_fraction(figure.basis)} × {portion.numerator} / {portion.denominator}"
+    if figure.cap is not None:
+        formula += f" ≤ {Money(figure.cap, figure.currency).amount:f}"
+    return Step(line.kind.value, formula, _fraction(exact))
+
+
+def _product(quantity: Decimal, unit_amount: Decimal, flat: Decimal) -> str:
+    product = f"{_plain(quantity)} × {_plain(unit_amount)}"
+    return f"{product} + {_plain(flat)}" if flat else product
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _fraction(value: Fraction) -> str:
+    """In decimals where they end, else as a fraction."""
+    rest = value.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    return _plain(EXACT.divide(Decimal(value.numerator), Decimal(value.denominator)))
+
+
+def _discounts(coupons: Sequence[Mapping[str, Any]], line_id: str) -> tuple[tuple[str, int], ...]:
+    """What each coupon takes off the line, worked out again from what it saw of all lines."""
+    found: list[tuple[str, int]] = []
+    for facts in coupons:
+        made = discounts.replay(facts)
+        found += [(made.code, share.discount.minor) for share in made.shares if share.key == line_id]
+    return tuple(found)
+
+
+async def _taxed(uow: UnitOfWork, invoice: Invoice, line: InvoiceLine) -> TaxedLine | None:
+    if line.tax is None or invoice.policy is None:
+        return None
+    level = RoundingLevel(invoice.policy["tax_rounding"])
+    together = [line] if level is RoundingLevel.LINE else await lines_of(uow, invoice)
+    evidence = [taxable_from(one.tax) for one in together if one.tax is not None]
+    return next(one for one in tax_lines(evidence, rounding=level) if one.key == line.id)
+
+
+def _tax_steps(taxed: TaxedLine) -> tuple[TaxStep, ...]:
+    return tuple(
+        TaxStep(
+            name=part.rate.name,
+            jurisdiction=part.rate.jurisdiction,
+            rate=f"{part.rate.rate:f}",
+            source=part.rate.source,
+            edition=part.rate.version,
+            base_minor=taxed.net.minor,
+            tax_minor=part.tax.minor,
+        )
+        for part in taxed.parts
+    )

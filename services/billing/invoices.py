@@ -1,0 +1,340 @@
+"""Drafts of invoices and their lines, and what becomes of an invoice beside being finalised and credited.
+
+All verbs work on documents of the organisation that the work is bound to, by its own clock. They lock the invoice, so
+that two at once come one after the other, and the second sees what the first has done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from models.billing import Invoice, InvoiceLine, InvoiceState, LegalEntity
+from models.ledger import JournalKind, Purpose
+from models.money import Money
+from services.billing import customer_credits, policies, states
+from services.billing.events import (
+    InvoiceDrafted,
+    InvoiceDropped,
+    InvoiceLineRemoved,
+    InvoiceLinesAdded,
+    InvoiceUncollectible,
+    InvoiceVoided,
+)
+from services.billing.new_lines import NewLine
+from services.billing.totals import LINES_MAX
+from services.core.errors import Conflict, Invalid
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.identity.rules import clean_text, require_currency
+from services.ledger import recognition
+from services.ledger import service as ledger
+from services.ledger.rules import Draft, credit, debit
+
+DESCRIPTION_CHARACTERS_MAX = 500
+MEMO_CHARACTERS_MAX = 1_000
+KEY_CHARACTERS_MAX = 120
+SERVICE_PERIOD_MAX = timedelta(days=10 * 366)
+AMOUNT_MINOR_MAX = 10**15  # of a line and of a document: what one entry of the ledger takes
+
+
+class LegalEntityMissing(Conflict):
+    """Nobody is there who could issue the document."""
+
+    code = "legal_entity_missing"
+    title = "No legal entity issues documents to this organisation"
+
+
+class KeyMeansOther(Conflict):
+    """The key of a document or a line that is there already came with something else."""
+
+    code = "key_means_other"
+    title = "This key belongs to something else"
+
+
+async def create_draft(
+    uow: UnitOfWork, *, key: str, currency: str = "", memo: str = "", legal_entity_id: str | None = None
+) -> Invoice:
+    """A draft without lines, in the entity's currency if none is said. The same key is the draft that is there.
+
+    Raises Forbidden, Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
+    """
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    require_key(key)
+    memo = _memo(memo)
+    entity = await _entity(uow, legal_entity_id)
+    currency = require_currency(currency or entity.currency, on=uow.now.date())
+    made = await uow.execute(
+        "insert into invoice (id, organization_id, legal_entity_id, key, state, currency, memo, lines, next_position,"
+        " charged_minor, discount_minor, net_minor, tax_minor, total_minor, credited_minor, offset_minor, paid_minor,"
+        " written_off_minor, due_minor, created_at, collect_until)"
+        " values (:id, :organization_id, :entity_id, :key, 'draft', :currency, :memo, 0, 1,"
+        " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, :now, :until)"
+        " on conflict (organization_id, key) do nothing returning id",
+        id=new_id("inv"),
+        organization_id=uow.organization_id,
+        entity_id=entity.id,
+        key=key,
+        currency=currency,
+        memo=memo,
+        now=uow.now,
+        until=uow.now + timedelta(hours=entity.grace_hours),
+    )
+    invoice_id = made.scalar_one_or_none()
+    if invoice_id is None:
+        return await _known_draft(uow, key, currency, memo, entity)
+    uow.record(
+        InvoiceDrafted(aggregate_id=invoice_id, organization_id=uow.organization_id, currency=currency)
+    )
+    return await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+
+
+async def _known_draft(uow: UnitOfWork, key: str, currency: str, memo: str, entity: LegalEntity) -> Invoice:
+    found = await uow.execute(
+        "select id from invoice where organization_id = :organization_id and key = :key",
+        organization_id=uow.organization_id,
+        key=key,
+    )
+    row = await policies.invoice_for(uow, found.scalar_one(), Capability.STAFF_INVOICES_WRITE)
+    if (row.currency, row.memo, row.legal_entity_id) != (currency, memo, entity.id):
+        raise KeyMeansOther(
+            f"{key!r} is the key of another invoice.",
+            next_step="Give another act another key.",
+            invoice_id=row.id,
+        )
+    return row
+
+
+async def _entity(uow: UnitOfWork, asked: str | None) -> LegalEntity:
+    """The one asked for, else that of the billing profile, else the usual one. Whoever is on a test clock that stands
+    is billed by a test entity, and nobody else is: trials take no number of a real series."""
+    profile = await policies.profile_of(uow)
+    found = await uow.execute(
+        "select exists (select from organization o join test_clock c on c.id = o.test_clock_id"
+        " where o.id = :organization_id and not c.follows_wall)",
+        organization_id=uow.organization_id,
+    )
+    on_trial: bool = found.scalar_one()
+    chosen = asked or (profile.legal_entity_id if profile is not None else None)
+    if chosen is None:
+        usual = await uow.execute(
+            "select id from legal_entity where is_usual and is_test = :is_test", is_test=on_trial
+        )
+        chosen = usual.scalar_one_or_none()
+    if chosen is None:
+        raise LegalEntityMissing(
+            f"There is no {'test ' if on_trial else ''}legal entity that issues documents.",
+            next_step="Add one, or name one in the organisation's billing profile.",
+        )
+    entity = await policies.entity_for(uow, chosen, Capability.STAFF_INVOICES_WRITE)
+    if entity.is_test != on_trial:
+        raise Invalid(
+            f"{entity.code} is {'a test' if entity.is_test else 'a real'} entity, and this organisation is"
+            f" {'on a test clock' if on_trial else 'real'}.",
+            field="legal_entity_id",
+            code="legal_entity_kind",
+            next_step="Bill trials under a test entity, and real customers under a real one.",
+        )
+    return entity
+
+
+async def add_lines(uow: UnitOfWork, invoice_id: str, new: Sequence[NewLine]) -> list[InvoiceLine]:
+    """Add lines to a draft, all of them or none. A line whose key is there already is that line.
+
+    Raises Forbidden, NotFound, InvoiceStateConflict, KeyMeansOther, and Invalid for another currency, too large an
+    amount and more than LINES_MAX lines in all.
+    """
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    states.require_draft(InvoiceState(invoice.state))
+    known = await _known_lines(uow, invoice, [line.key for line in new if line.key])
+    rows: list[InvoiceLine] = []
+    added: list[InvoiceLine] = []
+    for place, line in enumerate(new):
+        row = _row(uow, invoice, line, place)
+        there = known.get(row.key)
+        if there is not None:
+            _require_same(there, row)
+        else:
+            added.append(row)
+            known[row.key] = row
+            row.position = invoice.next_position
+            invoice.next_position += 1
+        rows.append(there or row)
+    if invoice.lines + len(added) > LINES_MAX:
+        raise Invalid(
+            f"An invoice has at most {LINES_MAX:,} lines, and this would have {invoice.lines + len(added):,}.",
+            field="lines",
+            next_step="Put the rest on another invoice.",
+        )
+    if added:
+        invoice.lines += len(added)
+        uow.session.add_all([invoice, *added])
+        await uow.session.flush()
+        uow.record(InvoiceLinesAdded(**_named(invoice), lines=len(added)))
+    return rows
+
+
+async def _known_lines(uow: UnitOfWork, invoice: Invoice, keys: list[str]) -> dict[str, InvoiceLine]:
+    if not keys:
+        return {}
+    found = await uow.execute(
+        "select id from invoice_line where invoice_id = :id and key = any(:keys)", id=invoice.id, keys=keys
+    )
+    rows = [await policies.line_for(uow, invoice, line_id) for line_id in found.scalars().all()]
+    return {row.key: row for row in rows}
+
+
+def _row(uow: UnitOfWork, invoice: Invoice, line: NewLine, place: int) -> InvoiceLine:
+    at = f"lines.{place}"
+    if line.key:
+        require_key(line.key, field=f"{at}.key")
+    for amount in (line.amount, line.billed_before, line.tax):
+        if amount is not None and amount.currency != invoice.currency:
+            raise Invalid(
+                f"{amount.text()} is not in {invoice.currency}, as the invoice is.", field=f"{at}.currency"
+            )
+        if amount is not None and abs(amount.minor) > AMOUNT_MINOR_MAX:
+            raise Invalid(f"{amount.text()} is more than a line can hold.", field=f"{at}.quantity")
+    start, end = line.period or (None, None)
+    if start is not None and end is not None and not timedelta(0) < end - start <= SERVICE_PERIOD_MAX:
+        raise Invalid("A service period ends after it begins, within ten years.", field=f"{at}.period_end")
+    line_id = new_id("invl")
+    return InvoiceLine(
+        id=line_id,
+        organization_id=invoice.organization_id,
+        invoice_id=invoice.id,
+        key=line.key or line_id,
+        position=0,
+        origin=line.origin.value,
+        description=clean_text(
+            line.description,
+            field=f"{at}.description",
+            what="The description",
+            characters_max=DESCRIPTION_CHARACTERS_MAX,
+        ),
+        quantity=line.quantity,
+        amount_minor=line.amount.minor,
+        billed_before_minor=line.billed_before.minor if line.billed_before else 0,
+        inclusive=line.inclusive,
+        discountable=line.discountable,
+        metric=line.metric,
+        plan=line.plan,
+        tax_code=line.tax_code,
+        given_tax_minor=line.tax.minor if line.tax is not None else None,
+        treatment=line.treatment,
+        period_start=start,
+        period_end=end,
+        facts=line.facts,
+        created_at=uow.now,
+    )
+
+
+def _require_same(there: InvoiceLine, row: InvoiceLine) -> None:
+    compared = ("description", "amount_minor", "facts", "period_start", "period_end", "inclusive", "tax_code")
+    if any(getattr(there, name) != getattr(row, name) for name in compared):
+        raise KeyMeansOther(
+            f"{row.key!r} is the key of another line.",
+            next_step="Give another line another key.",
+            line_id=there.id,
+        )
+
+
+async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
+    """Take a line off a draft. Raises Forbidden, NotFound and InvoiceStateConflict."""
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    states.require_draft(InvoiceState(invoice.state))
+    row = await policies.line_for(uow, invoice, line_id)
+    await uow.session.delete(row)
+    invoice.lines -= 1
+    uow.add(invoice)
+    await uow.session.flush()
+    uow.record(InvoiceLineRemoved(**_named(invoice), line_id=line_id))
+
+
+async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
+    """Undo an invoice as if it had not been; its number stays taken. A draft is given up, and has none.
+
+    What it booked is reversed, revenue of it is earned no more, and credits that paid a part are there again. Raises
+    Forbidden, NotFound, Invalid, and InvoiceStateConflict: what is paid or was credited is corrected by credit notes.
+    """
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
+    states.require_transition(InvoiceState(invoice.state), InvoiceState.VOID)
+    if invoice.credited_minor:
+        raise states.refused(InvoiceState(invoice.state), "was credited in part, so it cannot be voided")
+    if invoice.number is None:
+        await drop(uow, invoice)
+        return invoice
+    await customer_credits.give_back(uow, invoice)
+    if invoice.journal_id is not None:
+        await ledger.reverse(uow, invoice.journal_id, at=uow.now, note=reason)
+    deferred = await uow.execute(
+        "select d.line_id from ledger_deferral d join invoice_line l on l.id = d.line_id"
+        " where l.invoice_id = :id and d.organization_id = l.organization_id order by d.line_id",
+        id=invoice.id,
+    )
+    for line_id in deferred.scalars().all():
+        await recognition.withdraw(uow, invoice.organization_id, line_id)
+    invoice.state, invoice.voided_at = InvoiceState.VOID.value, uow.now
+    invoice.due_minor = invoice.paid_minor = 0
+    uow.add(invoice)
+    await uow.session.flush()
+    uow.record(InvoiceVoided(**_named(invoice), number=invoice.number, reason=reason))
+    return invoice
+
+
+async def drop(uow: UnitOfWork, invoice: Invoice) -> None:
+    """End a draft that never gets a number; `invoice` is locked."""
+    states.require_transition(InvoiceState(invoice.state), InvoiceState.VOID)
+    invoice.state, invoice.voided_at = InvoiceState.VOID.value, uow.now
+    uow.add(invoice)
+    await uow.session.flush()
+    uow.record(InvoiceDropped(**_named(invoice)))
+
+
+async def mark_uncollectible(uow: UnitOfWork, invoice_id: str) -> Invoice:
+    """Give up what is due, and book it as written off. Raises Forbidden, NotFound and InvoiceStateConflict."""
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    states.require_transition(InvoiceState(invoice.state), InvoiceState.UNCOLLECTIBLE)
+    lost = Money(invoice.due_minor, invoice.currency)
+    await ledger.post(
+        uow,
+        Draft(
+            invoice.organization_id,
+            key=f"write_off:{invoice.id}",
+            kind=JournalKind.WRITE_OFF,
+            cause_id=invoice.id,
+            entries=(debit(Purpose.WRITE_OFFS, lost), credit(Purpose.RECEIVABLE, lost)),
+            at=uow.now,
+        ),
+    )
+    invoice.state, invoice.uncollectible_at = InvoiceState.UNCOLLECTIBLE.value, uow.now
+    invoice.written_off_minor, invoice.due_minor = lost.minor, 0
+    uow.add(invoice)
+    await uow.session.flush()
+    uow.record(
+        InvoiceUncollectible(**_named(invoice), number=invoice.number or "", written_off_minor=lost.minor)
+    )
+    return invoice
+
+
+def require_key(key: str, *, field: str = "key") -> None:
+    """Raises Invalid for a key that is empty, too long or not of visible ASCII characters."""
+    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not all("!" <= one <= "~" for one in key):
+        raise Invalid(f"A key has 1 to {KEY_CHARACTERS_MAX} visible characters of ASCII.", field=field)
+
+
+def _memo(text: str) -> str:
+    if not text.strip():
+        return ""
+    return clean_text(text, field="memo", what="The memo", characters_max=MEMO_CHARACTERS_MAX)
+
+
+def _named(invoice: Invoice) -> dict[str, Any]:
+    return {
+        "aggregate_id": invoice.id,
+        "organization_id": invoice.organization_id,
+        "currency": invoice.currency,
+    }

@@ -1,0 +1,59 @@
+"""The way to rows of billing: those of the organisation that the work is bound to, and of the house."""
+
+from __future__ import annotations
+
+from models.billing import BillingProfile, Invoice, InvoiceLine, LegalEntity
+from models.identity import Organization
+from services.core.errors import not_found
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+
+
+async def invoice_for(uow: UnitOfWork, invoice_id: str, needs: Capability, *, lock: bool = True) -> Invoice:
+    """Raises Forbidden, and NotFound also for another organisation's."""
+    uow.actor.require(needs)
+    row = await uow.get(Invoice, invoice_id, lock=lock)
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("invoice", invoice_id)
+    return row
+
+
+async def line_for(uow: UnitOfWork, invoice: Invoice, line_id: str) -> InvoiceLine:
+    """Raises NotFound also for a line of another invoice."""
+    row = await uow.get(InvoiceLine, line_id)
+    if row is None or row.invoice_id != invoice.id:
+        raise not_found("invoice line", line_id)
+    return row
+
+
+async def entity_for(
+    uow: UnitOfWork, entity_id: str, needs: Capability, *, lock: bool = False
+) -> LegalEntity:
+    """Raises Forbidden and NotFound."""
+    uow.actor.require(needs)
+    row = await uow.get(LegalEntity, entity_id, lock=lock)
+    if row is None:
+        raise not_found("legal entity", entity_id)
+    return row
+
+
+async def profile_of(uow: UnitOfWork, *, lock: bool = False) -> BillingProfile | None:
+    """The profile of the organisation that the work is bound to, if it has one."""
+    return await uow.get(BillingProfile, uow.organization_id, lock=lock)
+
+
+async def organization_of(uow: UnitOfWork) -> Organization:
+    """The organisation that the work is bound to. Raises NotFound."""
+    row = await uow.get(Organization, uow.organization_id)
+    if row is None:
+        raise not_found("organisation", uow.organization_id)
+    return row
+
+
+async def any_invoice(uow: UnitOfWork, invoice_id: str) -> Invoice:
+    """Any organisation's, for staff in work across tenants. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_INVOICES_READ)
+    row = await uow.get(Invoice, invoice_id)
+    if row is None:
+        raise not_found("invoice", invoice_id)
+    return row

@@ -1,0 +1,99 @@
+"""Billing profiles: to whom an organisation's documents are addressed, and what of their tax is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from models.billing import BillingProfile
+from services.billing import policies
+from services.billing.entities import NAME_CHARACTERS_MAX, clean_address, require_country
+from services.billing.events import BillingProfileChanged
+from services.core.errors import Invalid
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.identity.rules import clean_text
+from services.tax.engine import Exemption
+from services.tax.evidence import number_from_json, number_to_json
+from services.tax.rules import CheckedNumber
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFields:
+    """To whom documents go. A tax number comes with who checked it; without one the tax of the country is charged."""
+
+    name: str
+    address: str
+    country: str
+    language: str = "en"
+    legal_entity_id: str | None = None
+    tax_number: CheckedNumber | None = None
+    exemption: Exemption | None = None
+
+
+async def set_profile(uow: UnitOfWork, given: ProfileFields) -> BillingProfile:
+    """Say to whom the organisation's documents are addressed, in work bound to it. Raises Forbidden and Invalid;
+    NotFound for an entity that is not there."""
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    if given.legal_entity_id is not None:
+        await policies.entity_for(uow, given.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
+    values = _profile_values(given)
+    row = await policies.profile_of(uow, lock=True)
+    if row is None:
+        row = BillingProfile(organization_id=uow.organization_id, updated_at=uow.wall_now, **values)
+        changed = list(values)
+    else:
+        changed = [name for name, value in values.items() if getattr(row, name) != value]
+        for name in changed:
+            setattr(row, name, values[name])
+        row.version += bool(changed)
+    if changed:
+        row.updated_at = uow.wall_now
+        uow.add(row)
+        await uow.session.flush()
+        uow.record(
+            BillingProfileChanged(
+                aggregate_id=uow.organization_id, organization_id=uow.organization_id, changed=changed
+            )
+        )
+    return row
+
+
+def _profile_values(given: ProfileFields) -> dict[str, Any]:
+    name = clean_text(given.name, field="name", what="The name", characters_max=NAME_CHARACTERS_MAX)
+    if not _LANGUAGE.fullmatch(given.language):
+        raise Invalid(f"{given.language[:20]!r} is no language code, such as en or de.", field="language")
+    exemption = None
+    if given.exemption is not None:
+        exemption = asdict(given.exemption)
+        for day in ("valid_from", "valid_until"):
+            exemption[day] = exemption[day] and exemption[day].isoformat()
+    return {
+        "name": name,
+        "address": clean_address(given.address),
+        "country": require_country(given.country),
+        "language": given.language,
+        "legal_entity_id": given.legal_entity_id,
+        "tax_number": number_to_json(given.tax_number) if given.tax_number else None,
+        "exemption": exemption,
+    }
+
+
+def exemption_from(kept: Mapping[str, Any]) -> Exemption:
+    until = kept["valid_until"]
+    return Exemption(
+        kept["reason_code"],
+        kept["reason"],
+        kept["evidence"],
+        date.fromisoformat(kept["valid_from"]),
+        None if until is None else date.fromisoformat(until),
+    )
+
+
+def tax_number_of(profile: BillingProfile) -> CheckedNumber | None:
+    return None if profile.tax_number is None else number_from_json(profile.tax_number)

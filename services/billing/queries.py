@@ -1,0 +1,346 @@
+"""Reads of invoices, credit notes and those who issue them: of one's own organisation, and of all for staff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, InvoiceState
+from services.billing import explaining, policies
+from services.billing.explaining import Explanation
+from services.core.errors import not_found
+from services.core.listing import Column, Kind, Listing, Operator
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+
+GAPS_SHOWN_MAX = 20  # of one series
+SERIES_MAX = 1_000
+_EXACTLY = (Operator.EQ, Operator.IN)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRow:
+    """Amounts in minor units. A draft has neither number nor dates, and its sums are 0 until it is finalised."""
+
+    id: str
+    organization_id: str
+    organization_name: str
+    legal_entity: str
+    number: str | None
+    state: str
+    currency: str
+    total_minor: int
+    credited_minor: int
+    due_minor: int
+    label_date: str | None
+    due_date: str | None
+    lines: int
+    memo: str
+    created_at: datetime
+    finalized_at: datetime | None
+
+
+def _amount(name: str) -> Column:
+    return Column(name, f"i.{name}", Kind.INTEGER, currency="currency")
+
+
+def _invoices(name: str, needs: Capability, where: str, *organization: Operator) -> Listing[InvoiceRow]:
+    return Listing(
+        name,
+        row=InvoiceRow,
+        needs=needs,
+        source="invoice i",
+        alias="i",
+        joins="join organization o on o.id = i.organization_id join legal_entity e on e.id = i.legal_entity_id",
+        where=where,
+        columns=(
+            Column("id", "i.id", Kind.ID, filterable=True),
+            Column("organization_id", "i.organization_id", Kind.ID, operators=organization),
+            Column("organization_name", "o.name", joined=True),
+            Column("legal_entity", "e.code", joined=True, text="Code of who issues it"),
+            Column("number", "i.number", nullable=True, operators=_EXACTLY),
+            Column("state", "i.state", Kind.ENUM, values=tuple(InvoiceState), filterable=True),
+            Column("currency", "i.currency", operators=_EXACTLY),
+            _amount("total_minor"),
+            _amount("credited_minor"),
+            _amount("due_minor"),
+            Column("label_date", "cast(i.label_date as text)", nullable=True),
+            Column("due_date", "cast(i.due_date as text)", nullable=True),
+            Column("lines", "i.lines", Kind.INTEGER),
+            Column("memo", "i.memo"),
+            Column(
+                "created_at", "i.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True
+            ),
+            Column("finalized_at", "i.finalized_at", Kind.INSTANT, nullable=True),
+        ),
+        sort="-created_at",
+    )
+
+
+# A draft is nobody's business but staff's: what it says is not decided yet.
+INVOICES = _invoices(
+    "invoices", Capability.INVOICES_READ, "i.organization_id = :organization_id and i.state <> 'draft'"
+    " and i.number is not null",
+)  # fmt: skip
+STAFF_INVOICES = _invoices("staff.invoices", Capability.STAFF_INVOICES_READ, "true", *_EXACTLY)
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRow:
+    """A legal entity as staff sees it."""
+
+    id: str
+    code: str
+    name: str
+    address: str
+    country: str
+    currency: str
+    timezone: str
+    tax_ids: list[dict[str, str]]
+    registrations: list[str]
+    reverse_charge_in: list[str]
+    brand: str
+    invoice_pattern: str
+    invoice_reset: str
+    note_pattern: str
+    note_reset: str
+    tax_rounding: str
+    zero_documents: str
+    grace_hours: int
+    payment_days: int
+    is_test: bool
+    is_usual: bool
+    created_at: datetime
+    version: int
+
+
+ENTITIES: Listing[EntityRow] = Listing(
+    "staff.legal_entities",
+    row=EntityRow,
+    needs=Capability.STAFF_INVOICES_READ,
+    source="legal_entity e",
+    columns=(
+        Column("id", "e.id", Kind.ID, filterable=True),
+        Column("code", "e.code", sortable=True, operators=_EXACTLY),
+        *(Column(name, f"e.{name}") for name in ("name", "address", "country", "currency", "timezone")),
+        *(
+            Column(name, f"e.{name}", Kind.OBJECT if name == "tax_ids" else Kind.LIST)
+            for name in ("tax_ids", "registrations", "reverse_charge_in")
+        ),
+        *(
+            Column(name, f"e.{name}")
+            for name in ("brand", "invoice_pattern", "invoice_reset", "note_pattern", "note_reset")
+        ),
+        *(Column(name, f"e.{name}") for name in ("tax_rounding", "zero_documents")),
+        *(Column(name, f"e.{name}", Kind.INTEGER) for name in ("grace_hours", "payment_days")),
+        Column("is_test", "e.is_test", Kind.FLAG, filterable=True),
+        Column("is_usual", "e.is_usual", Kind.FLAG),
+        Column("created_at", "e.created_at", Kind.INSTANT),
+        Column("version", "e.version", Kind.INTEGER),
+    ),
+    sort="code",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRateRow:
+    """`rate` is a decimal as text: 0.19 is 19 %."""
+
+    id: str
+    jurisdiction: str
+    name: str
+    rate: str
+    source: str
+    edition: str
+    valid_from: str
+    valid_until: str | None
+    created_at: datetime
+
+
+TAX_RATES: Listing[TaxRateRow] = Listing(
+    "staff.tax_rates",
+    row=TaxRateRow,
+    needs=Capability.STAFF_INVOICES_READ,
+    source="tax_rate r",
+    columns=(
+        Column("id", "r.id", Kind.ID, filterable=True),
+        Column("jurisdiction", "r.jurisdiction", sortable=True, operators=_EXACTLY),
+        Column("name", "r.name", operators=_EXACTLY),
+        Column("rate", "cast(trim_scale(r.rate) as text)"),
+        Column("source", "r.source"),
+        Column("edition", "r.edition"),
+        Column("valid_from", "cast(r.valid_from as text)"),
+        Column("valid_until", "cast(r.valid_until as text)", nullable=True),
+        Column("created_at", "r.created_at", Kind.INSTANT),
+    ),
+    sort="jurisdiction",
+)
+
+
+# -- one document
+
+
+@dataclass(frozen=True, slots=True)
+class NoteLine:
+    line_id: str
+    net_minor: int
+    tax_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDetail:
+    """A credit note with what it takes back of each line."""
+
+    id: str
+    invoice_id: str
+    number: str
+    label_date: date
+    currency: str
+    reason: str
+    net_minor: int
+    tax_minor: int
+    total_minor: int
+    offset_minor: int
+    created_at: datetime
+    lines: tuple[NoteLine, ...]
+
+
+async def invoice(uow: UnitOfWork, invoice_id: str, *, staff: bool = False) -> Invoice:
+    """An invoice of the organisation that the work is bound to; of any, for staff across tenants. A client sees no
+    draft. Raises Forbidden and NotFound."""
+    needs = Capability.STAFF_INVOICES_READ if staff else Capability.INVOICES_READ
+    if not staff:
+        row = await policies.invoice_for(uow, invoice_id, needs, lock=False)
+        if row.number is None:
+            raise not_found("invoice", invoice_id)
+        return row
+    return await policies.any_invoice(uow, invoice_id)
+
+
+async def lines(uow: UnitOfWork, of: Invoice, *, after: int = 0, limit: int = 50) -> list[InvoiceLine]:
+    """Lines of an invoice that was found by `invoice`, from the position `after` on, at most `limit`."""
+    found = await uow.execute(
+        "select * from invoice_line where invoice_id = :id and position > :after order by position limit :limit",
+        id=of.id,
+        after=after,
+        limit=limit,
+    )
+    return [InvoiceLine(**row) for row in found.mappings()]
+
+
+async def explain(uow: UnitOfWork, of: Invoice, line_id: str) -> Explanation:
+    """One line of an invoice that was found by `invoice`, worked out again. Raises NotFound."""
+    return await explaining.explain(uow, of, await policies.line_for(uow, of, line_id))
+
+
+async def notes(uow: UnitOfWork, of: Invoice, *, after: str = "", limit: int = 50) -> list[NoteDetail]:
+    """Credit notes of an invoice that was found by `invoice`, the oldest first."""
+    found = await uow.execute(
+        "select * from credit_note where invoice_id = :id and id > :after order by id limit :limit",
+        id=of.id,
+        after=after,
+        limit=limit,
+    )
+    return await _with_lines(uow, [CreditNote(**row) for row in found.mappings()])
+
+
+async def note(uow: UnitOfWork, row: CreditNote) -> NoteDetail:
+    (shown,) = await _with_lines(uow, [row])
+    return shown
+
+
+async def _with_lines(uow: UnitOfWork, rows: Sequence[CreditNote]) -> list[NoteDetail]:
+    found = await uow.execute(
+        "select credit_note_id, invoice_line_id, net_minor, tax_minor from credit_note_line"
+        " where credit_note_id = any(:ids) order by id",
+        ids=[row.id for row in rows],
+    )
+    by_note: dict[str, list[NoteLine]] = {row.id: [] for row in rows}
+    for line in found:
+        by_note[line.credit_note_id].append(NoteLine(line.invoice_line_id, line.net_minor, line.tax_minor))
+    return [
+        NoteDetail(
+            **row.model_dump(include={f for f in NoteDetail.__slots__ if f != "lines"}),
+            lines=tuple(by_note[row.id]),
+        )
+        for row in rows
+    ]
+
+
+async def organization_of(uow: UnitOfWork, invoice_id: str) -> str:
+    """Whose invoice it is, for staff who then work within that organisation. Raises Forbidden and NotFound."""
+    return (await policies.any_invoice(uow, invoice_id)).organization_id
+
+
+async def profile(uow: UnitOfWork) -> BillingProfile:
+    """The billing profile of the organisation that the work is bound to. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_INVOICES_READ)
+    row = await policies.profile_of(uow)
+    if row is None:
+        raise not_found("billing profile", uow.organization_id)
+    return row
+
+
+# -- proof that no number is missing
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesReport:
+    """One counter: `last` was drawn, `issued` documents have a number of it. Without a gap they are the same, and
+    `missing` is empty; at most GAPS_SHOWN_MAX are named."""
+
+    legal_entity_id: str
+    legal_entity: str
+    series: str
+    brand: str
+    period: str
+    last: int
+    issued: int
+    missing: tuple[int, ...]
+
+    @property
+    def has_no_gap(self) -> bool:
+        return self.last == self.issued and not self.missing
+
+
+_SERIES = """
+with issued as (
+  select legal_entity_id, 'invoice' as series, series_brand as brand, series_period as period, sequence
+  from invoice where sequence is not null
+  union all
+  select legal_entity_id, 'credit_note', series_brand, series_period, sequence from credit_note
+), counted as (
+  select legal_entity_id, series, brand, period, count(*) as issued from issued group by 1, 2, 3, 4
+), holes as (
+  select legal_entity_id, series, brand, period, before + 1 as start, sequence - 1 as finish from (
+    select *, lag(sequence, 1, cast(0 as bigint)) over (
+      partition by legal_entity_id, series, brand, period order by sequence) as before from issued
+  ) s where sequence > before + 1
+  union all
+  select n.legal_entity_id, n.series, n.brand, n.period, coalesce(max(i.sequence), 0) + 1, n.last
+  from number_series n left join issued i
+    on (i.legal_entity_id, i.series, i.brand, i.period) = (n.legal_entity_id, n.series, n.brand, n.period)
+  group by n.legal_entity_id, n.series, n.brand, n.period, n.last having coalesce(max(i.sequence), 0) < n.last
+)
+select n.legal_entity_id, e.code, n.series, n.brand, n.period, n.last, coalesce(c.issued, 0) as issued,
+  coalesce((
+    select array_agg(m.number order by m.number) from (
+      select generate_series(h.start, least(h.finish, h.start + :most - 1)) as number from holes h
+      where (h.legal_entity_id, h.series, h.brand, h.period) = (n.legal_entity_id, n.series, n.brand, n.period)
+      order by 1 limit :most
+    ) m
+  ), '{}') as missing
+from number_series n join legal_entity e on e.id = n.legal_entity_id
+left join counted c
+  on (c.legal_entity_id, c.series, c.brand, c.period) = (n.legal_entity_id, n.series, n.brand, n.period)
+order by e.code, n.series, n.brand, n.period limit :series
+"""
+
+
+async def series_report(uow: UnitOfWork) -> list[SeriesReport]:
+    """Every counter against the documents that have its numbers, in one snapshot. For staff across tenants."""
+    uow.actor.require(Capability.STAFF_INVOICES_READ)
+    found: Any = await uow.execute(_SERIES, most=GAPS_SHOWN_MAX, series=SERIES_MAX)
+    return [SeriesReport(*row[:7], missing=tuple(row.missing)) for row in found]

@@ -1,0 +1,114 @@
+"""Tax rates by their dates, and how the lines of one document are taxed by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from models.billing import BillingProfile, InvoiceLine, LegalEntity, TaxRate
+from services.billing.entities import SHORT_TEXT_CHARACTERS_MAX, one_at_a_time, require_jurisdictions
+from services.billing.events import TaxRateAdded
+from services.billing.profiles import exemption_from, tax_number_of
+from services.core.errors import Conflict
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.identity.rules import clean_text
+from services.tax.engine import Buyer, RateTable, RegisteredRates, Seller
+from services.tax.evidence import treatment_from
+from services.tax.rules import Rate, Treatment
+
+
+async def add_tax_rate(uow: UnitOfWork, given: Rate) -> TaxRate:
+    """Have a rate of a tax known for the days it is valid on. An open one of that tax before it ends where it begins.
+
+    Raises Forbidden, and Conflict where the days already have a rate: documents may have used it.
+    """
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    require_jurisdictions((given.jurisdiction,), "jurisdiction")
+    for name in ("name", "source", "version"):
+        clean_text(
+            getattr(given, name), field=name, what=name.title(), characters_max=SHORT_TEXT_CHARACTERS_MAX
+        )
+    await one_at_a_time(uow)
+    named = {"jurisdiction": given.jurisdiction, "name": given.name, "from": given.valid_from}
+    await uow.execute(
+        "update tax_rate set valid_until = :from where jurisdiction = :jurisdiction and name = :name"
+        " and valid_until is null and valid_from < :from",
+        named,
+    )
+    clash = await uow.execute(
+        "select valid_from from tax_rate where jurisdiction = :jurisdiction and name = :name and"
+        " daterange(valid_from, valid_until) && daterange(:from, cast(:until as date)) limit 1",
+        named | {"until": given.valid_until},
+    )
+    if (found := clash.scalar_one_or_none()) is not None:
+        raise Conflict(
+            f"{given.name} of {given.jurisdiction} has a rate from {found} on that overlaps.",
+            next_step="Begin after it, or end before it.",
+            field="valid_from",
+        )
+    row = TaxRate(
+        id=new_id("txr"),
+        jurisdiction=given.jurisdiction,
+        name=given.name,
+        rate=given.rate,
+        source=given.source,
+        edition=given.version,
+        valid_from=given.valid_from,
+        valid_until=given.valid_until,
+        created_at=uow.wall_now,
+    )
+    uow.add(row)
+    await uow.session.flush()
+    uow.record(
+        TaxRateAdded(
+            aggregate_id=row.id,
+            organization_id=None,
+            jurisdiction=row.jurisdiction,
+            name=row.name,
+            rate=f"{given.rate:f}",
+        )
+    )
+    return row
+
+
+async def treatments(
+    uow: UnitOfWork, entity: LegalEntity, profile: BillingProfile, lines: Sequence[InvoiceLine], on: date
+) -> list[Treatment]:
+    """How each line is taxed on the day `on`; one whose tax was decided before keeps that.
+
+    Raises Invalid when a rate that is needed is not known.
+    """
+    rows = await uow.execute(
+        "select jurisdiction, name, rate, source, edition, valid_from, valid_until from tax_rate"
+        " where jurisdiction = :country and valid_from <= :on and (valid_until is null or :on < valid_until)",
+        country=profile.country,
+        on=on,
+    )
+    rates = [
+        Rate(
+            row.jurisdiction,
+            row.name,
+            row.rate.normalize(),
+            row.source,
+            row.edition,
+            row.valid_from,
+            row.valid_until,
+        )
+        for row in rows
+    ]
+    engine = RegisteredRates(RateTable(rates))
+    seller = Seller(entity.country, frozenset(entity.registrations), frozenset(entity.reverse_charge_in))
+    exemption = exemption_from(profile.exemption) if profile.exemption else None
+    buyer = Buyer(profile.country, tax_number_of(profile), exemption)
+    known: dict[str, Treatment] = {}
+    found: list[Treatment] = []
+    for line in lines:
+        if line.treatment is not None:
+            found.append(treatment_from(line.treatment))
+            continue
+        if line.tax_code not in known:
+            known[line.tax_code] = engine.treat(tax_code=line.tax_code, seller=seller, buyer=buyer, on=on)
+        found.append(known[line.tax_code])
+    return found

@@ -1,0 +1,87 @@
+"""One of every row that billing keeps of an organisation, as tests that look at all tables need them."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from models.base import Table
+from models.billing import (
+    BillingProfile,
+    CreditNote,
+    CreditNoteLine,
+    CreditUse,
+    CustomerCredit,
+    Invoice,
+    InvoiceLine,
+    LegalEntity,
+)
+from services.core.ids import new_id
+from tests.world import LONG_AGO
+
+
+def entity(entity_id: str, code: str, name: str = "Entity") -> LegalEntity:
+    """Who issues the documents below; no usual one."""
+    return LegalEntity(
+        id=entity_id, code=code, name=name, address="Street 1", country="DE", tax_ids=[], registrations=[],
+        reverse_charge_in=[], timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
+        invoice_reset="never", note_pattern="{entity}-CN-{seq}", note_reset="never", tax_rounding="line",
+        zero_documents="issue", grace_hours=0, payment_days=0, is_test=False, is_usual=False, created_at=LONG_AGO,
+    )  # fmt: skip
+
+
+def papers(
+    organization_id: str, entity_id: str, text: str = "x", ids: dict[str, str] | None = None
+) -> list[Table]:
+    """A draft of five cents with a line, a note over one of them, and a credit that it left, used up in part.
+
+    `text` stands wherever somebody said something; `ids` names rows by their prefix.
+    """
+    given = ids or {}
+    known = {prefix: given.get(prefix) or new_id(prefix) for prefix in ("inv", "invl", "crn", "crd")}
+    own: Any = {"organization_id": organization_id}
+    made: Any = {**own, "created_at": LONG_AGO}
+    rows: list[Table] = [
+        BillingProfile(
+            legal_entity_id=entity_id, name=text, address=text, country="DE", language="en", updated_at=LONG_AGO, **own
+        ),
+        Invoice(
+            id=known["inv"], legal_entity_id=entity_id, key=known["inv"], currency="USD", memo=text, lines=1,
+            next_position=2, charged_minor=5, net_minor=5, total_minor=5, credited_minor=1, offset_minor=1,
+            collect_until=LONG_AGO, label_date=LONG_AGO.date(), due_date=LONG_AGO.date(), policy={}, coupons=[],
+            taxes=[], seller={"name": text}, buyer={"name": text}, **made,
+        ),
+        InvoiceLine(
+            id=known["invl"], invoice_id=known["inv"], key="k", position=1, origin="manual", description=text,
+            quantity=Decimal(1), amount_minor=5, net_minor=5, gross_minor=5, facts=_FACTS, period_start=LONG_AGO,
+            period_end=LONG_AGO + timedelta(days=1), **made,
+        ),
+        CreditNote(
+            id=known["crn"], legal_entity_id=entity_id, invoice_id=known["inv"], key=known["crn"], asked={},
+            number=known["crn"], series_brand="",
+            series_period=known["crn"], sequence=1, label_date=date(2026, 1, 1), currency="USD",
+            reason=text, net_minor=1,
+            tax_minor=0, total_minor=1, offset_minor=1, journal_id="jrnl", **made,
+        ),
+        CreditNoteLine(
+            id=new_id("crnl"), credit_note_id=known["crn"], invoice_line_id=known["invl"], net_minor=1, tax_minor=0,
+            tax_parts=[], **own,
+        ),
+        CustomerCredit(
+            id=known["crd"], source_id=known["crn"], currency="USD", minor=1, left_minor=0, **made
+        ),
+        CreditUse(
+            id=new_id("cruse"), credit_id=known["crd"], invoice_id=known["inv"], minor=1, journal_id="jrnl", **made
+        ),
+    ]  # fmt: skip
+    return rows
+
+
+_FACTS: dict[str, Any] = {
+    "made_by": "charge",
+    "currency": "USD",
+    "charge": {"schema": 1, "model": "one_off", "unit_amount": "0.05"},
+    "quantity": "1",
+    "events": None,
+}
