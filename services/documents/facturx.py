@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
-import pikepdf
-
 FILE_NAME = "factur-x.xml"  # whatever the document is, readers look for this one
 _URI = "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
 _VALUES = {
@@ -19,19 +15,7 @@ _SCHEMAS_END = b"</rdf:Bag></pdfaExtension:schemas>"
 _END = b"</rdf:RDF>"
 
 
-def marked(pdf: bytes) -> bytes:
-    """The PDF, which has the XML attached already, with the metadata of Factur-X."""
-    with pikepdf.open(io.BytesIO(pdf)) as document:
-        packet = document.Root.Metadata.read_bytes()
-        metadata = pikepdf.Stream(document, _extended(packet))
-        metadata.Type, metadata.Subtype = pikepdf.Name.Metadata, pikepdf.Name.XML
-        document.Root.Metadata = document.make_indirect(metadata)
-        saved = io.BytesIO()
-        document.save(saved, deterministic_id=True)
-    return saved.getvalue()
-
-
-def _extended(packet: bytes) -> bytes:
+def extended(packet: bytes) -> bytes:
     """The packet with a description of the file and, beside the others, the schema of that description."""
     for end in (_SCHEMAS_END, _END):
         if packet.count(end) != 1:

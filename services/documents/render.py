@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from services.documents import electronic, facturx, typeset
+from services.documents import electronic, typeset
 from services.documents.brand import Brand
 from services.documents.cii import cii
 from services.documents.content import Content
+from services.documents.finishing import finished
 from services.documents.text import DocumentRefused
 from services.documents.ubl import ubl
 
@@ -32,9 +33,8 @@ class Made:
 def pdf(content: Content, brand: Brand) -> Made:
     """PDF/A-3a and PDF/UA-1, with Factur-X in it whenever the content allows. Equal inputs give equal bytes."""
     missing = electronic.missing(content)
-    made = typeset.set_pdf(content, brand, None if missing else cii(content))
-    if not missing:
-        made = facturx.marked(made)
+    set_already = typeset.set_pdf(content, brand, None if missing else cii(content))
+    made = finished(set_already, is_electronic=not missing)
     if len(made) > PDF_BYTES_MAX:
         raise DocumentRefused(
             f"The PDF has {len(made):,} bytes; {PDF_BYTES_MAX:,} is the most.", field="content"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
+import zlib
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import facturx
 import pikepdf
 import pytest
+from pypdf import PdfReader
 
 from models.money import Money
 from services.documents import electronic, render
@@ -27,10 +30,12 @@ from services.documents.content import (
     PaymentMeans,
     TaxCategory,
 )
+from services.documents.finishing import finished
 from services.documents.fonts import MISSING, drawable
 from services.documents.formats import Formats
 from services.documents.html import html
 from services.documents.text import DocumentRefused
+from services.documents.typeset import set_pdf
 from services.documents.ubl import ubl
 from services.documents.words import WORDS
 from tests.documents import (
@@ -59,8 +64,6 @@ REVERSED = (line(rate="0", category=TaxCategory.REVERSE_CHARGE),)
 
 def text_of(pdf: bytes) -> str:
     """What a reader copies out of the pages, without blanks: where a line breaks is no matter here."""
-    from pypdf import PdfReader
-
     return "".join("".join(one.extract_text() for one in PdfReader(io.BytesIO(pdf)).pages).split())
 
 
@@ -232,6 +235,27 @@ def test_the_file_for_machines_is_in_the_pdf_and_says_what_it_is() -> None:
     assert b"<fx:ConformanceLevel>EN 16931</fx:ConformanceLevel>" in metadata
 
 
+def ending_in_a_carriage_return(pdf: bytes) -> bytes:
+    """The same pages, packed so that the last byte looks like the end of a line."""
+    with pikepdf.open(io.BytesIO(pdf)) as document:
+        drawn = document.pages[0].Contents
+        data = drawn.read_bytes()
+        padded = (zlib.compress(data + b"\n" * more) for more in range(10_000))
+        drawn.write(
+            next(packed for packed in padded if packed.endswith(b"\r")), filter=pikepdf.Name.FlateDecode
+        )
+        saved = io.BytesIO()
+        document.save(saved, compress_streams=False)
+    return saved.getvalue()
+
+
+def test_a_stream_whose_last_byte_looks_like_the_end_of_a_line_is_written_otherwise() -> None:
+    found = ending_in_a_carriage_return(set_pdf(invoice(), Brand(), None))
+
+    assert pdf_faults(found)["3a"] == {"PDFA3A-STREAM-LENGTH-001"}
+    assert pdf_faults(finished(found, is_electronic=False)) == NO_FAULTS
+
+
 def test_text_that_looks_like_code_is_shown_as_it_is() -> None:
     content = CASES["hostile text"]
 
@@ -308,9 +332,6 @@ def test_a_logo_that_only_looks_sound_is_refused_by_name() -> None:
 
 
 def _png(packed: bytes) -> bytes:
-    import struct
-    import zlib
-
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
