@@ -100,9 +100,7 @@ def view(content: Content, brand: Brand) -> View:
         totals=_totals(content, words, formats),
         reasons=tuple(dict.fromkeys(filter(None, (_reason(tax, words, formats) for tax in content.taxes)))),
         payment_title=words.payment,
-        payments=tuple(_payment(one, words, formats) for one in content.payments)
-        if shows(Field.PAYMENT)
-        else (),
+        payments=_payments(content, words, formats) if shows(Field.PAYMENT) else (),
         pay_online=words.pay_online,
         notes_title=words.notes,
         notes=tuple(map(formats.own, content.notes)) if shows(Field.NOTES) else (),
@@ -118,7 +116,7 @@ def _facts(content: Content, words: Words, formats: Formats) -> tuple[Row, ...]:
         Row(words.number if is_invoice else words.credit_note_number, formats.own(content.number)),
         Row(words.issued, formats.day(content.issued_on)),
     ]
-    if content.due_on:
+    if content.due_on and is_invoice:
         rows.append(Row(words.due_on, formats.day(content.due_on)))
     if content.period:
         rows.append(Row(words.period, formats.days(content.period)))
@@ -137,9 +135,10 @@ def _party(
     lines = _address(party.address, formats)
     if party.tax_number:
         label = words.vat_number if electronic.registration(party) == electronic.VAT else words.tax_number
-        lines.append(f"{label}: {formats.own(party.tax_number)}")
+        lines.append(words.labelled.format(label=label, value=formats.own(party.tax_number)))
     if party.registration_number and (is_buyer or brand.shows(Field.SELLER_REGISTRATION)):
-        lines.append(f"{words.registration}: {formats.own(party.registration_number)}")
+        number = formats.own(party.registration_number)
+        lines.append(words.labelled.format(label=words.registration, value=number))
     if brand.shows(Field.BUYER_EMAIL if is_buyer else Field.SELLER_CONTACT):
         lines += (formats.own(one) for one in (party.email, party.phone) if one)
     return PartyView(title, formats.own(party.name), tuple(lines))
@@ -177,7 +176,7 @@ def _line(line: Line, code: str, words: Words, formats: Formats, brand: Brand) -
         details.append(formats.days(line.period))
     if brand.shows(Field.LINE_DETAILS):
         details += map(formats.own, line.details)
-    details += (_discount(discount, formats) for discount in line.discounts)
+    details += (_discount(discount, words, formats) for discount in line.discounts)
     quantity = formats.number(line.quantity)
     return LineView(
         description=formats.own(line.description),
@@ -189,8 +188,9 @@ def _line(line: Line, code: str, words: Words, formats: Formats, brand: Brand) -
     )
 
 
-def _discount(discount: Discount, formats: Formats) -> str:
-    return f"{formats.own(discount.label)}: {formats.money(-discount.amount)}"
+def _discount(discount: Discount, words: Words, formats: Formats) -> str:
+    label, value = formats.own(discount.label), formats.money(-discount.amount)
+    return words.labelled.format(label=label, value=value)
 
 
 def _rate(category: TaxCategory, rate: Decimal, formats: Formats) -> str:
@@ -223,6 +223,13 @@ def _tax_label(tax: Tax, words: Words, formats: Formats) -> str:
 
 def _reason(tax: Tax, words: Words, formats: Formats) -> str:
     return formats.own(tax.reason) if tax.reason else words.no_tax(tax.category)
+
+
+def _payments(content: Content, words: Words, formats: Formats) -> tuple[PaymentView, ...]:
+    """How to pay, where there is something to pay."""
+    if content.kind is Kind.CREDIT_NOTE or content.totals.due.minor <= 0:
+        return ()
+    return tuple(_payment(one, words, formats) for one in content.payments)
 
 
 def _payment(payment: Payment, words: Words, formats: Formats) -> PaymentView:

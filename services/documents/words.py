@@ -50,6 +50,7 @@ class Words(NamedTuple):
     reference: str
     notes: str
     page: str
+    labelled: str
     reverse_charge: str
     intra_community: str
     export: str
@@ -108,6 +109,7 @@ WORDS: dict[str, Words] = {
         reference="Reference",
         notes="Notes",
         page="Page {page} of {pages}",
+        labelled="{label}: {value}",
         reverse_charge="Reverse charge: the customer accounts for the tax.",
         intra_community="Tax-exempt supply to another member state.",
         export="Tax-exempt export.",
@@ -154,6 +156,7 @@ WORDS: dict[str, Words] = {
         reference="Verwendungszweck",
         notes="Hinweise",
         page="Seite {page} von {pages}",
+        labelled="{label}: {value}",
         reverse_charge="Steuerschuldnerschaft des Leistungsempfängers.",
         intra_community="Steuerfreie innergemeinschaftliche Lieferung.",
         export="Steuerfreie Ausfuhr.",
@@ -187,7 +190,7 @@ WORDS: dict[str, Words] = {
         total="Total",
         total_credited="Total de l’avoir",
         due="Montant à payer",
-        due_headline="{amount} à payer avant le {date}",
+        due_headline="{amount} à payer au plus tard le {date}",
         due_headline_undated="{amount} à payer",
         credit_headline="{amount} en avoir",
         paid_headline="Rien à payer",
@@ -200,6 +203,7 @@ WORDS: dict[str, Words] = {
         reference="Référence",
         notes="Remarques",
         page="Page {page} sur {pages}",
+        labelled="{label}\u00a0: {value}",
         reverse_charge="Autoliquidation : la taxe est due par le client.",
         intra_community="Livraison intracommunautaire exonérée.",
         export="Exportation exonérée.",
@@ -246,6 +250,7 @@ WORDS: dict[str, Words] = {
         reference="照会番号",
         notes="備考",
         page="{page} / {pages} ページ",
+        labelled="{label}：{value}",
         reverse_charge="リバースチャージ方式：税はお客様が申告・納付します。",
         intra_community="域内供給のため免税。",
         export="輸出のため免税。",
@@ -292,6 +297,7 @@ WORDS: dict[str, Words] = {
         reference="المرجع",
         notes="ملاحظات",
         page="صفحة {page} من {pages}",
+        labelled="{label}: {value}",
         reverse_charge="احتساب عكسي: يتحمل العميل حساب الضريبة.",
         intra_community="توريد معفى من الضريبة إلى دولة عضو أخرى.",
         export="تصدير معفى من الضريبة.",

@@ -300,6 +300,18 @@ def test_what_a_template_leaves_out_is_left_out_and_the_tax_number_is_not() -> N
     assert "DE123456789" in bare
 
 
+def test_nobody_is_asked_to_pay_what_is_not_owed() -> None:
+    asked = squeezed(html(invoice(), Brand()))
+    credited = squeezed(html(credit_note(), Brand()))
+    paid = squeezed(html(CASES["nothing left to pay"], Brand()))
+
+    assert all(text in asked for text in ("€163.45due15April2026", "Payonline", "Howtopay"))
+    assert "€163.45credited" in credited
+    assert "MX-2026-000100of1March2026" in credited
+    assert "Nothingtopay" in paid
+    assert not any(text in credited + paid for text in ("Payonline", "Howtopay", "pay.matrix.example"))
+
+
 def test_a_long_document_repeats_its_head_and_counts_its_pages() -> None:
     made = render.pdf(invoice(tuple(line(f"Item {number}", 1) for number in range(120))), Brand())
 
