@@ -9,7 +9,7 @@ from pathlib import Path
 from services.documents.brand import Font
 
 FOLDER = Path(__file__).with_name("fonts")
-_LATIN = {Font.SANS: "Noto Sans", Font.SERIF: "Noto Serif"}
+_LATIN = {Font.SANS: ("Noto Sans",), Font.SERIF: ("Noto Serif", "Noto Sans")}
 _OTHERS = (
     "Noto Sans Arabic",
     "Noto Sans JP",
@@ -25,7 +25,7 @@ _UNICODE_FULL = (3, 10)
 
 def families(font: Font) -> list[str]:
     """In the order in which a character is looked for."""
-    return [_LATIN[font], *_OTHERS]
+    return [*_LATIN[font], *_OTHERS]
 
 
 def drawable(text: str) -> str:
@@ -38,15 +38,16 @@ def drawable(text: str) -> str:
 
 @cache
 def _characters() -> frozenset[int]:
-    """Of the regular cuts: the bolder ones have no character that those lack."""
+    """Of the regular cuts. A bolder one must have all of its regular one: typst looks for a character in the cut that
+    fits best, and in no other of that family."""
     found: set[int] = set()
     for path in sorted(FOLDER.glob("*-Regular.ttf")):
         if "Serif" not in path.name:
-            found |= _mapped(path.read_bytes())
+            found |= mapped(path.read_bytes())
     return frozenset(found)
 
 
-def _mapped(font: bytes) -> set[int]:
+def mapped(font: bytes) -> set[int]:
     """The characters of an OpenType file by its `cmap` in format 12, which all of ours have."""
     tables = struct.unpack_from(">H", font, 4)[0]
     for table in range(tables):

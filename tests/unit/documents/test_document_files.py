@@ -13,6 +13,8 @@ from typing import Any
 import facturx
 import pikepdf
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from models.money import Money
@@ -31,10 +33,10 @@ from services.documents.content import (
     TaxCategory,
 )
 from services.documents.finishing import finished
-from services.documents.fonts import MISSING, drawable
+from services.documents.fonts import FOLDER, MISSING, drawable, mapped
 from services.documents.formats import Formats
 from services.documents.html import html
-from services.documents.text import DocumentRefused
+from services.documents.text import DocumentRefused, printable
 from services.documents.typeset import set_pdf
 from services.documents.ubl import ubl
 from services.documents.words import WORDS
@@ -281,6 +283,25 @@ def test_names_in_many_scripts_are_printed_and_what_no_typeface_has_is_a_box() -
     assert drawable(name) == name.replace("😀", MISSING)
     assert pdf_faults(made.pdf) == NO_FAULTS
     assert "😀".encode() in cii(content)  # machines get the whole name
+
+
+def test_a_bolder_cut_has_every_character_of_its_regular_one() -> None:
+    bolder = sorted(FOLDER.glob("*-SemiBold.ttf"))
+
+    assert bolder
+    for cut in bolder:
+        regular = cut.with_name(cut.name.replace("SemiBold", "Regular"))
+        assert mapped(cut.read_bytes()) >= mapped(regular.read_bytes()), cut.name
+
+
+@settings(max_examples=15, derandomize=True)
+@given(st.text(min_size=1, max_size=120), st.sampled_from(list(Locale)), st.sampled_from(list(Font)))
+@example("ㇰ梟", Locale.JA, Font.SERIF)
+def test_whatever_is_printable_is_printed(typed: str, locale: Locale, font: Font) -> None:
+    name = printable(typed) or "–"
+    content = invoice((line(name, details=(name,)),), buyer=Party(name), notes=(name,), locale=locale)
+
+    assert pdf_faults(render.pdf(content, Brand(font=font)).pdf) == NO_FAULTS
 
 
 def test_what_a_template_leaves_out_is_left_out_and_the_tax_number_is_not() -> None:
