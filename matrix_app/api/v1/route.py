@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import cached_property
 from typing import Any
 
-import orjson
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -14,6 +13,7 @@ from fastapi.utils import deep_dict_update
 from starlette.routing import Match
 from starlette.types import Scope
 
+from matrix_app.api import strict_json
 from matrix_app.api.deps import caller, member
 from matrix_app.api.errors import PROBLEM_JSON
 from matrix_app.api.v1 import etag
@@ -57,10 +57,10 @@ def _all_of(dependant: Dependant) -> Iterator[Dependant]:
 
 
 class _StrictRequest(Request):
-    """Reads JSON as the standard has it: no NaN, no lone surrogates, UTF-8 only."""
+    """Reads JSON as the standard has it: no NaN, no lone surrogates, no key twice, UTF-8 only."""
 
     async def json(self) -> Any:
-        return orjson.loads(await self.body())
+        return strict_json.loads(await self.body())
 
 
 def _refuse_nul(request: Request) -> None:
