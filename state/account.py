@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zoneinfo
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,10 +10,8 @@ import reflex as rx
 
 from services.catalog import queries as catalog
 from services.core.crossing import Reason, crossing
-from services.core.ids import is_id
 from state import addresses
 from state.base import ANYONE, SIGNED_IN, PageState, page_event
-from state.session import PORTAL_HOME
 
 TOKEN_CHARACTERS_MAX = 200
 EMAIL_CHARACTERS_MAX = 254
@@ -70,19 +67,3 @@ class WelcomeState(PageState, rx.State):
         """Take over what the browser says, if it is a timezone we know."""
         if zone in zoneinfo.available_timezones():
             self.zone = zone
-
-    @page_event(SIGNED_IN)
-    async def founded(self, answer: dict[str, Any]) -> Any:
-        """Work in the new organisation: the API changes the cookie, so the browser asks it and loads anew."""
-        organization_id = str(answer.get("id", ""))
-        return rx.call_script(_switch_to(organization_id)) if is_id(organization_id, "org") else None
-
-
-def _switch_to(organization_id: str) -> str:
-    request = {
-        "method": "POST",
-        "headers": {"Content-Type": "application/json", "X-Matrix-CSRF": "1"},
-        "body": json.dumps({"organization_id": organization_id}),
-    }
-    home = json.dumps(PORTAL_HOME)
-    return f"fetch('/api/v1/session/organization', {json.dumps(request)}).then(() => location.assign({home}))"

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from services.core import crypto, logs, migrations
@@ -17,6 +18,10 @@ from services.core.postgres import EmbeddedPostgres
 from services.core.settings import settings
 from tests.folders import short_folder
 from tests.world import World
+
+# How fast it must be, benchmarks say. Where CI is set, Hypothesis itself takes the same examples each time.
+hypothesis.settings.register_profile("matrix", deadline=None)
+hypothesis.settings.load_profile("matrix")
 
 TEMPLATE = "matrix_template"
 _numbers = itertools.count()

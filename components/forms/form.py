@@ -24,6 +24,7 @@ class _Form(ClientComponent):
     method: rx.Var[str]
     extra: rx.Var[dict[str, Any]]
     version: rx.Var[int]
+    go_on: rx.Var[dict[str, str]]
     destination: rx.Var[str]
     full_page: rx.Var[bool]
     done_text: rx.Var[str]
@@ -76,6 +77,7 @@ def rest_form(
     *content: Drawn,
     url: Text,
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST",
+    go_on: tuple[str, str] | None = None,
     destination: Text | None = None,
     done_text: Text | None = None,
     on_done: Any = None,
@@ -89,6 +91,8 @@ def rest_form(
     Problem details come back as errors (`errors` by field, else `detail` and `next_step`). On success the browser
     leaves by a full navigation for the answer's `next`, the address bar's `?next=`, or `destination`;
     without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard` is as for `form`.
+    What is made is first posted on to the address `go_on` names, its id as the field that it names. A POST that is
+    sent again because its answer was lost carries the same idempotency key.
 
     With `version`, that of the row when it was read, somebody else's newer save (412, with `details.current`) opens
     both values: mine are sent again on top of it, or `on_take_theirs` reads what is there.
@@ -97,6 +101,7 @@ def rest_form(
         "version": version,
         "conflict_texts": texts_under("conflict") if version is not None else None,
         "on_take_theirs": on_take_theirs,
+        "go_on": {"url": go_on[0], "field": go_on[1]} if go_on is not None else None,
         "destination": destination,
         "done_text": done_text,
         "on_done": on_done,

@@ -14,6 +14,10 @@ const GUARD_MS = 1000;
 
 export const fieldId = (formId, name) => `${formId}-${name}`;
 
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** The id and the complaint of the field `name` in the form around, and how to say that its value is right or wrong. */
 export function useField(name) {
   const { errors, complaints, formId, forgive, complain } = useContext(FormContext);
@@ -63,9 +67,10 @@ function valuesOf(form) {
 
 /**
  * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`.
- * `errors` ({field: message}) and `error` (a sentence about the whole) come from the server.
+ * `errors` ({field: message}) and `error` (a sentence about the whole) come from the server. `goOn` ({url, field}) is
+ * what is posted next, with the answer's id as its field, before anybody is told.
  */
-export function Form({ formId, url, method = "POST", extra, version, destination, onSubmit, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
+export function Form({ formId, url, method = "POST", extra, version, goOn, destination, onSubmit, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
   const [conflict, setConflict] = useState(null);
   const [own, setOwn] = useState({ errors: {}, error: "" });
   const [complaints, setComplaints] = useState({}); // of fields that were left; the summary is for what was sent
@@ -74,6 +79,7 @@ export function Form({ formId, url, method = "POST", extra, version, destination
   const form = useRef(null);
   const summary = useRef(null);
   const drawn = useRef(false);
+  const attempt = useRef(null); // what was sent and not answered: sent again, it must not happen twice
   const given = JSON.stringify(errors ?? {}) + (error ?? "");
   useEffect(() => setOwn({ errors: errors ?? {}, error: error ?? "" }), [given]);
 
@@ -95,7 +101,12 @@ export function Form({ formId, url, method = "POST", extra, version, destination
     setSending(true);
     try {
       const body = { ...values, ...extra, ...(over === undefined ? {} : { version: over }) };
-      const answer = await send(method, url, { body, unreachable: texts.unreachable });
+      const text = JSON.stringify(body);
+      if (attempt.current?.text !== text) attempt.current = { text, key: newKey() };
+      const headers = method === "POST" ? { "Idempotency-Key": attempt.current.key } : {};
+      const answer = await send(method, url, { body, headers, unreachable: texts.unreachable });
+      if (goOn) await send("POST", goOn.url, { body: { [goOn.field]: answer.id }, unreachable: texts.unreachable });
+      attempt.current = null;
       if (doneText) toast.success(doneText);
       onDone?.(answer ?? {});
       if (destination && fullPage) {

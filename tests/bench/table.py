@@ -33,7 +33,7 @@ PAGE_ROWS = 50
 ROUNDS = 20
 PAGE_MS_MAX = 60.0
 
-_REQUESTS = """
+REQUESTS_SQL = """
 insert into request (organization_id, id, key_id, account_id, model, upstream_id, endpoint, streamed, status,
   error_code, prompt_tokens, completion_tokens, tokens_source, started_at, latency_ms, attempts, cost, currency,
   address, trace_id)
@@ -100,7 +100,7 @@ async def _fill(server: EmbeddedPostgres) -> Actor:
                 uow, owner_id=owner, kind=OrganizationKind.CLIENT, name=f"Measured {number}"
             )
             ids.append(row.id)
-            for statement in (_REQUESTS, _EVENTS):
+            for statement in (REQUESTS_SQL, _EVENTS):
                 await uow.execute(statement, {"organization_id": row.id, "rows": rows})
     owner_database = databases.connect(server.owner_url(DATABASE), pool_size=1)
     async with owner_database.engine.begin() as connection:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from services.demo.stories import HALDEN, MERIDIAN, OPERATOR, Story
@@ -22,7 +25,14 @@ MARKS = [
 ]
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 780}
+REFLOW = {"width": 320, "height": 640}
+DRAWING = ".chart-canvas[aria-busy=true]"  # what the gallery waits for, which also shows what loads for ever
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+WAIT_S = 30  # how long a busy machine may take; how fast it must be, benchmarks say
 MODEL, MODEL_NAME = "smollm2-135m", "SmolLM2 135M Instruct"
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +122,33 @@ async def settled(page: Page, *, loading: str = LOADING) -> None:
     await expect(page.locator("main h1")).to_be_visible()
     await expect(page.locator(loading)).to_have_count(0)
     await expect(page).to_have_title(re.compile(r".+ · Matrix$"))
+
+
+async def becomes(read: Callable[[], Awaitable[T]], wanted: T) -> None:
+    """Wait until what `read` gives is `wanted`; what it is instead is shown when that never comes."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while await read() != wanted:  # noqa: ASYNC110 (a browser tells nobody what it shows)
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        assert await read() == wanted
+
+
+async def drawn(page: Page) -> None:
+    """Wait until what was changed is laid out: sizes are heard of, and scrolling, a frame later."""
+    await page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+async def sideways(page: Page) -> int:
+    """How many px the page is wider than its window."""
+    await drawn(page)
+    return await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+async def violations(page: Page, look: str) -> list[str]:
+    """What axe finds, as sentences that begin with the look."""
+    result = await Axe().run(page, options=AXE_RULES)
+    return [
+        f"{look}: {one['id']} ({one['help']}) at {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in result.response["violations"]
+    ]

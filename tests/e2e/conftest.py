@@ -10,11 +10,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.bench.product import Product, running
-from tests.e2e.browsing import Visitors
+from tests.e2e.browsing import WAIT_S, Visitors
 from tests.tools import chromium
 
 STOP_S = 20
-expect.set_options(timeout=30_000)  # how long a busy machine may take; how fast it must be, benchmarks say
+expect.set_options(timeout=WAIT_S * 1_000)
 
 
 @pytest.fixture(scope="session")

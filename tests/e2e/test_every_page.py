@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from matrix_app import pages
@@ -14,15 +13,20 @@ from matrix_app.pages.registry import PAGES, Console
 from tests.bench.product import Product
 from tests.e2e.browsing import (
     DESK,
+    DRAWING,
     MARKS,
     OTHER_OWNER,
     OWNER,
+    PHONE,
+    REFLOW,
     STAFF,
     VIEWER,
     Faults,
     Person,
     Visitors,
     settled,
+    sideways,
+    violations,
 )
 
 pytestmark = MARKS
@@ -30,12 +34,8 @@ pytestmark = MARKS
 pages.load_all()
 NOWHERE = "/there/is/no/such/page"
 GALLERY = "/developer/gallery"
-DRAWING = ".chart-canvas[aria-busy=true]"  # the gallery also shows what loads for ever
-REFLOW = {"width": 320, "height": 640}
-PHONE = {"width": 360, "height": 740}
-AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 ROLES = {"anonymous": None, "owner": OWNER, "viewer": VIEWER, "staff": STAFF}
-# Who sees a console's pages at their fullest: for these every look is examined, for others one.
+# Who sees a console's pages at their fullest: for these both themes are examined, for others one.
 AT_HOME = {Console.PORTAL: OWNER, Console.GOVERNANCE: STAFF}
 
 
@@ -100,19 +100,14 @@ async def _problems(page: Page, *, full: bool) -> list[str]:
     found: list[str] = []
     if (headings := await page.locator("h1").count()) != 1:
         found.append(f"{headings} headings of the first level")
-    found += await _sideways(page, DESK["width"])
-    found += await _violations(page, "desk, light")
+    found += await _too_wide(page, DESK)
+    found += await violations(page, "desk, light")
+    found += await _too_wide(page, PHONE)
     if full:
         await _theme(page, "dark")
-        found += await _violations(page, "desk, dark")
-    await page.set_viewport_size(PHONE)  # pyright: ignore[reportArgumentType]
-    found += await _sideways(page, PHONE["width"])
-    if full:
-        found += await _violations(page, "phone, dark")
+        found += await violations(page, "phone, dark")
         await _theme(page, "light")
-        found += await _violations(page, "phone, light")
-    await page.set_viewport_size(REFLOW)  # pyright: ignore[reportArgumentType]
-    return found + await _sideways(page, REFLOW["width"])
+    return found + await _too_wide(page, REFLOW)
 
 
 async def _theme(page: Page, theme: Any) -> None:
@@ -120,17 +115,10 @@ async def _theme(page: Page, theme: Any) -> None:
     await expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
-async def _sideways(page: Page, width: int) -> list[str]:
-    needed = await page.evaluate("document.documentElement.scrollWidth")
-    return [f"at {width} px wide it scrolls sideways to {needed}"] if needed > width else []
-
-
-async def _violations(page: Page, look: str) -> list[str]:
-    result = await Axe().run(page, options=AXE_RULES)
-    return [
-        f"{look}: {one['id']} ({one['help']}) at {[node['html'][:120] for node in one['nodes'][:3]]}"
-        for one in result.response["violations"]
-    ]
+async def _too_wide(page: Page, size: dict[str, int]) -> list[str]:
+    await page.set_viewport_size(size)  # pyright: ignore[reportArgumentType]
+    wider = await sideways(page)
+    return [f"at {size['width']} px wide it scrolls sideways by {wider}"] if wider > 0 else []
 
 
 async def test_strangers_are_led_to_signing_in_and_back(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.bench.product import Product
 from tests.e2e import newcomer as steps
@@ -73,3 +73,30 @@ async def test_an_export_is_followed_until_its_file_is_there(visitors: Visitors)
         await row.get_by_role("button", name="Download").click()
     download = await begun.value
     assert download.suggested_filename.endswith(".csv")
+
+
+async def test_what_is_sent_again_because_its_answer_was_lost_happens_once(
+    product: Product, visitors: Visitors
+) -> None:
+    who = steps.newcomer()
+    steps.register(product, who)
+    page = await visitors.page()
+    await page.goto("/sign-in")
+    await steps.sign_in(page, who)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Name your organisation")
+
+    async def lose(route: Route) -> None:
+        answer = await route.fetch()
+        assert answer.status == 201
+        await route.abort()
+
+    await page.route("**/api/v1/organizations", lose, times=1)
+    await settled(page)
+    await page.get_by_label("Organisation name").fill(who.organization)
+    await page.get_by_role("button", name="Create organisation").click()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await page.get_by_role("button", name="Create organisation").click()
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    mine = await page.request.get("/api/v1/organizations")
+    assert [one["name"] for one in (await mine.json())["data"]] == [who.organization]

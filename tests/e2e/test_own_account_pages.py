@@ -46,8 +46,8 @@ async def test_a_second_step_guards_an_account_and_a_recovery_code_opens_it(
     await dialog.get_by_label("Code from the app").fill(used)
     await dialog.get_by_role("button", name="Turn on").click()
     codes = page.get_by_role("dialog", name="Your recovery codes")
+    await expect(codes.get_by_role("listitem")).to_have_count(10)
     recovery = await codes.get_by_role("listitem").all_inner_texts()
-    assert len(recovery) == 10
     await codes.get_by_role("button", name="I have kept them").click()
     await expect(page.get_by_text("10 recovery codes left")).to_be_visible()
     assert key not in await page.content()

@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.bench.product import Product, beside, free_port
-from tests.e2e.browsing import MARKS, MODEL, OWNER, Faults, figure, settled
+from tests.e2e.browsing import MARKS, MODEL, OWNER, Faults, becomes, figure, settled
 from tests.fakes.balancer import ROUTE_COOKIE, Balancer
 
 pytestmark = MARKS
@@ -100,7 +100,7 @@ async def test_pages_go_on_at_the_other_process_when_theirs_is_killed(farm: Farm
     async with asyncio.timeout(WAIT_S):
         while farm.balancer.sockets[other] < 3:  # noqa: ASYNC110 (the balancer counts what browsers do)
             await asyncio.sleep(0.05)
-    assert await rows(requests) == before
+    await becomes(lambda: rows(requests), before)
     await expect(overview.locator(".live-status")).to_have_attribute("data-state", "live")
     request_id = await farm.call()
     newest = overview.get_by_role("table", name="Latest requests").locator("tbody tr").first
@@ -123,6 +123,6 @@ async def test_pages_go_on_at_the_other_process_when_theirs_is_killed(farm: Farm
     faults.listen(requests)
     await requests.reload()
     await settled(requests)
-    assert await rows(requests) == lived
+    await becomes(lambda: rows(requests), lived)
     assert await farm.holder() == other
     assert faults.found == []

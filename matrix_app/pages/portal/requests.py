@@ -101,10 +101,10 @@ def requests() -> Drawn:
     return [
         page_header(
             t("requests.title"),
-            lists.export(RequestsState),
             newer_chip(
                 RequestsState.newer > 0, plural("requests.newer", RequestsState.newer), RequestsState.load
             ),
+            lists.export(RequestsState),
             text=t("requests.text"),
         ),
         in_its_state(RequestsState, content, retry=RequestsState.load),

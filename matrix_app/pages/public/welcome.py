@@ -12,6 +12,7 @@ from matrix_app.pages import endpoints
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from state.account import WelcomeState
+from state.session import PORTAL_HOME
 
 KINDS = ("client", "partner", "developer")
 
@@ -45,7 +46,8 @@ def welcome() -> Drawn:
             ),
             form_foot(submit_button(t("welcome.submit"))),
             url=endpoints.ORGANIZATIONS,
-            on_done=WelcomeState.founded,
+            go_on=(endpoints.SWITCH_ORGANIZATION, "organization_id"),
+            destination=PORTAL_HOME,
         )
     )
     return [

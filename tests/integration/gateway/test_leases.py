@@ -36,7 +36,12 @@ async def test_concurrent_leasers_never_hold_more_than_the_limit(database: Datab
             assert await held(database) <= LIMIT
 
     await asyncio.gather(*(renew(leases) for leases in processes))
-    assert await held(database) > LIMIT * 0.9
+
+    # In whatever order they met, a part that nobody holds finds its holder when demand is steady.
+    for _ in range(3):
+        for leases in processes:
+            await leases.renew([Wanted(KEY, LIMIT, 100)])
+    assert await held(database) == LIMIT
 
 
 async def test_many_subjects_are_divided_without_a_deadlock(database: Database) -> None:

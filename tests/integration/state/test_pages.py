@@ -19,7 +19,7 @@ from services.gateway import upstreams
 from services.identity import keys
 from services.metering import queries as metering
 from services.metering import rules, service
-from state.account import ConfirmState, WelcomeState
+from state.account import ConfirmState
 from state.governance.prices import PricesState
 from state.governance.upstreams import UpstreamsState
 from state.mailbox import MailboxState
@@ -29,7 +29,7 @@ from state.portal.overview import OverviewState
 from state.portal.requests import RequestsState, RequestState
 from state.portal.usage import UsageState
 from state.session import SessionState
-from tests.integration.state.visitor import Visitor, said, sent_to, sign_in
+from tests.integration.state.visitor import Visitor, sent_to, sign_in
 from tests.world import World
 
 Client = tuple[Visitor, Organization]
@@ -397,18 +397,6 @@ async def test_signing_up_leads_to_the_mail_and_from_there_to_confirming(world: 
     visitor.at = "/confirm?token=abc"
     state, _ = await visitor.call(ConfirmState, "load")
     assert (state.token, state.address) == ("abc", "")
-
-
-async def test_a_new_organisation_is_switched_to_and_nothing_else_is_run(
-    client: Client,
-) -> None:
-    visitor, organization = client
-
-    _, answer = await visitor.call(WelcomeState, "founded", {"id": organization.id})
-    assert organization.id in said(answer)
-    assert "/api/v1/session/organization" in said(answer)
-    _, answer = await visitor.call(WelcomeState, "founded", {"id": "x'); alert(1); ('"})
-    assert answer is None
 
 
 async def test_signed_in_people_pass_through_to_their_home_or_where_they_came_from(

@@ -64,7 +64,11 @@ def test_any_text_is_judged_and_more_of_it_is_never_refused_for_its_length(text:
 
 
 def steps_to_judge(password: str, *, known: tuple[str, ...]) -> int:
-    """How many lines of Python it takes: what is linear in the text shows, whatever else the machine does."""
+    """How many lines of Python it takes: what is linear in the text shows, whatever else the machine does.
+
+    What is worked out once and kept is not counted, so that the answer is the same alone and after other tests.
+    """
+    judged(password)
     steps = 0
 
     def count(_frame: FrameType, event: str, _arg: object) -> Any:
