@@ -18,6 +18,8 @@ PREFIXES: dict[str, str] = {
     "clk": "test clock",
     "file": "file",
     "invite": "invitation",
+    "jrnl": "ledger journal",
+    "lacc": "ledger account",
     "mail": "mail",
     "mem": "membership",
     "model": "AI model",
@@ -58,6 +60,36 @@ class BillingMode(StrEnum):
 
     POSTPAID = "postpaid"
     PREPAID = "prepaid"
+
+
+class BillingInterval(StrEnum):
+    """What a billing period is counted in. A quarter is three months, a half-year six, a year twelve."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    HALF_YEAR = "half_year"
+    YEAR = "year"
+
+
+class ProrationPolicy(StrEnum):
+    """The unit in which parts of a billing period are measured. See services/billing/proration.py."""
+
+    SECOND = "second"
+    MINUTE = "minute"
+    DAY = "day"  # local days
+    FIXED_30 = "fixed_30"  # each month has 30 days
+
+
+class ProrationBehaviour(StrEnum):
+    """When a change counts and when it is billed. See services/billing/changes.py."""
+
+    INVOICE_NOW = "invoice_now"
+    NEXT_INVOICE = "next_invoice"
+    NEXT_PERIOD = "next_period"
+    RESET_CYCLE = "reset_cycle"
+    NONE = "none"
 
 
 class Role(StrEnum):

@@ -6,17 +6,13 @@ import { Icon } from "./icon.jsx";
 import { LeaveGuard } from "./leave_guard.jsx";
 import { fillMessage } from "./messages.js";
 import { Password } from "./password.jsx";
-import { ownPath, send } from "./request.js";
+import { newKey, ownPath, send } from "./request.js";
 import { connection, toast, useSignal } from "./signals.js";
 
 const FormContext = createContext({ errors: {}, complaints: {}, busy: false, formId: "form", forgive: () => {}, complain: () => {} });
 const GUARD_MS = 1000;
 
 export const fieldId = (formId, name) => `${formId}-${name}`;
-
-function newKey() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 /** The id and the complaint of the field `name` in the form around, and how to say that its value is right or wrong. */
 export function useField(name) {

@@ -91,6 +91,11 @@ async function sendOnce(method, url, { body, headers, signal, unreachable = "" }
   return parsed;
 }
 
+/** An idempotency key that nobody else has; `crypto.randomUUID` is missing where a page has no TLS. */
+export function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** Sends one file as the part `file` of a form; `onProgress` is told the share that is on its way. Answers like `send`. */
 export function upload(url, file, { unreachable = "", onProgress } = {}) {
   return new Promise((resolve, reject) => {

@@ -18,6 +18,7 @@ from services.core.listing_position import position_of
 from services.core.permissions import Capability
 from services.files.rules import Kind
 from services.identity import key_queries
+from services.ledger import queries as ledger
 from services.metering import requests
 from services.tasks.work import Made, Work
 
@@ -25,7 +26,8 @@ PARAMETERS_MAX = CONDITIONS_MAX + 1  # filters, and how it is sorted
 
 # Those of an organisation; what lists of staff show crosses tenants, and no task does.
 LISTS: dict[str, Listing[Any]] = {
-    listing.name: listing for listing in (key_queries.KEYS, requests.REQUESTS, audit.AUDIT)
+    listing.name: listing
+    for listing in (key_queries.KEYS, requests.REQUESTS, audit.AUDIT, ledger.ACCOUNTS, ledger.JOURNALS)
 }
 
 

@@ -32,7 +32,9 @@ THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
     "file_id": _of("file"),
     "invitation_id": _of("invite"),
+    "journal_id": _of("jrnl"),
     "key_id": _of("apikey"),
+    "ledger_account_id": _of("lacc"),
     "member_id": _of("acc"),
     "notification_id": _of("note"),
     "organization_id": _of("org"),
@@ -49,6 +51,15 @@ OF_THE_HOUSE: dict[str, Maker] = {
     "upstream_id": _of("ups"),
     "price_id": _of("prc"),
     "slug_of_a_model": lambda victim: victim.offered,
+}
+
+# Rows that a dialog of a list is opened for, by the list.
+ROW_OF_LIST: dict[str, Maker] = {
+    "invitations": _of("invite"),
+    "keys": _of("apikey"),
+    "members": _of("acc"),
+    "projects": _of("proj"),
+    "service_accounts": _of("svc"),
 }
 
 QUERY: dict[str, Maker] = {
@@ -161,13 +172,18 @@ ARGUMENTS: dict[str, Maker] = {
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
     "at[gte]": _plain("2026-01-01T00:00:00Z"),
+    "cause_id": _plain(LEAVE_OUT),
+    "currency": _plain("USD"),
+    "happened_at[gte]": _plain("2025-01-01T00:00:00Z"),
+    "happened_at[lt]": _plain(LEAVE_OUT),
+    "purpose": _plain("cash"),
     "at[lt]": _plain(LEAVE_OUT),
     "email[contains]": _plain(LEAVE_OUT),
     "enabled": _plain("true"),
     "granularity": _plain("hour"),
     "group": _plain("key"),
     "key": _of("apikey"),
-    "kind": _plain("client"),
+    "kind": _plain("client"),  # in lists of other kinds none
     "measure": _plain("cost"),
     "model": lambda victim: victim.offered,
     "name[contains]": _plain("name-canary"),
