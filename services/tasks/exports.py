@@ -71,13 +71,13 @@ async def run(work: Work) -> Made:
         draft.start_over()
         work.checkpoint, work.done = draft.kept, 0
         work.total = await _about(work, query)
-        async with work.step():
-            await draft.append(listing_csv.header(listing, mark=True))
+        async with work.step() as uow:
+            await work.write(uow, draft, listing_csv.header(listing, mark=True))
             work.checkpoint = {**draft.kept, "at": None}
     while "at" in work.checkpoint:
         found = await _page(work, query)
-        async with work.step():
-            await draft.append(listing_csv.lines(listing, found.rows))
+        async with work.step() as uow:
+            await work.write(uow, draft, listing_csv.lines(listing, found.rows))
             work.done += len(found.rows)
             if work.total is not None:
                 work.total = max(work.total, work.done)  # of many rows only about so many were counted
