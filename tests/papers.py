@@ -50,7 +50,8 @@ def papers(
             id=known["inv"], legal_entity_id=entity_id, key=known["inv"], currency="USD", memo=text, lines=1,
             next_position=2, charged_minor=5, net_minor=5, total_minor=5, credited_minor=1, offset_minor=1,
             collect_until=LONG_AGO, label_date=LONG_AGO.date(), due_date=LONG_AGO.date(), policy={}, coupons=[],
-            taxes=[], seller={"name": text}, buyer={"name": text}, **made,
+            taxes=[], seller=_PARTY | {"code": "E", "tax_ids": []} | {"name": text},
+            buyer=_PARTY | {"language": "en", "tax_number": None, "name": text}, **made,
         ),
         InvoiceLine(
             id=known["invl"], invoice_id=known["inv"], key="k", position=1, origin="manual", description=text,
@@ -78,6 +79,7 @@ def papers(
     return rows
 
 
+_PARTY = {"address": "Street 1", "country": "DE"}
 _FACTS: dict[str, Any] = {
     "made_by": "charge",
     "currency": "USD",

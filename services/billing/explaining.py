@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -26,6 +27,12 @@ class Step:
     name: str
     formula: str
     amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    coupon: str
+    minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,11 @@ class Explanation:
     steps: tuple[Step, ...]
     rounding: str
     tax_rounding: str
-    period_start: Any
-    period_end: Any
+    period_start: datetime | None
+    period_end: datetime | None
     amount_minor: int
     billed_before_minor: int
-    discounts: tuple[tuple[str, int], ...]
+    discounts: tuple[Discount, ...]
     net_minor: int
     tax_minor: int
     gross_minor: int
@@ -72,7 +79,7 @@ async def explain(uow: UnitOfWork, invoice: Invoice, line: InvoiceLine) -> Expla
     amount, steps = replay_amount(line.facts)
     off = _discounts(invoice.coupons or [], line.id)
     taxed = await _taxed(uow, invoice, line)
-    left = amount.minor - line.billed_before_minor - sum(minor for _, minor in off)
+    left = amount.minor - line.billed_before_minor - sum(one.minor for one in off)
     agrees = amount.minor == line.amount_minor
     if taxed is not None:
         worked_out = (taxed.net.minor, taxed.tax.minor, taxed.gross.minor)
@@ -155,12 +162,12 @@ def _fraction(value: Fraction) -> str:
     return _plain(EXACT.divide(Decimal(value.numerator), Decimal(value.denominator)))
 
 
-def _discounts(coupons: Sequence[Mapping[str, Any]], line_id: str) -> tuple[tuple[str, int], ...]:
+def _discounts(coupons: Sequence[Mapping[str, Any]], line_id: str) -> tuple[Discount, ...]:
     """What each coupon takes off the line, worked out again from what it saw of all lines."""
-    found: list[tuple[str, int]] = []
+    found: list[Discount] = []
     for facts in coupons:
         made = discounts.replay(facts)
-        found += [(made.code, share.discount.minor) for share in made.shares if share.key == line_id]
+        found += [Discount(made.code, share.discount.minor) for share in made.shares if share.key == line_id]
     return tuple(found)
 
 

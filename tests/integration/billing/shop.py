@@ -44,6 +44,9 @@ RATES = (
 )
 
 
+YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+
+
 class Shop:
     """Bills `customer` at `now`, each act in a transaction of its own."""
 

@@ -1,0 +1,275 @@
+"""Who issues documents, at which tax rates, and to whom; and the proof that no number is missing. For staff."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import date
+from functools import partial
+from typing import Any
+
+from fastapi import Request, Response
+from pydantic import AwareDatetime, Field
+
+from matrix_app.api.deps import AnyCaller, staff_work
+from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.invoices import TaxIdShown
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.shape import Body, Exact, Instant, Shown, resource
+from matrix_app.api.v1.staff_invoices import within
+from models.billing import BillingProfile, ZeroDocuments
+from services.billing import entities, policies, profiles, queries, taxation
+from services.billing.entities import EntityFields
+from services.billing.numbering import Reset, Series
+from services.billing.profiles import ProfileFields
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.tax.engine import Exemption
+from services.tax.rules import CheckedNumber, Rate, RoundingLevel
+
+router = resource("staff", prefix="/staff")
+
+READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
+
+
+class EntityShown(Shown):
+    id: str
+    code: str
+    name: str
+    address: str
+    country: str
+    currency: str
+    timezone: str
+    tax_ids: list[TaxIdShown]
+    registrations: list[str]
+    reverse_charge_in: list[str]
+    brand: str
+    invoice_pattern: str
+    invoice_reset: Reset
+    note_pattern: str
+    note_reset: Reset
+    tax_rounding: RoundingLevel
+    zero_documents: ZeroDocuments
+    grace_hours: int
+    payment_days: int
+    is_test: bool
+    is_usual: bool
+    created_at: AwareDatetime
+    version: int
+
+
+class TaxId(Body):
+    kind: str = Field(examples=["VAT"])
+    number: str
+
+
+class NewEntity(Body):
+    code: str = Field(examples=["DE1"])
+    name: str
+    address: str
+    country: str
+    currency: str
+    timezone: str = "UTC"
+    tax_ids: list[TaxId] = Field([])
+    registrations: list[str] = Field([], description="Jurisdictions whose tax it charges")
+    reverse_charge_in: list[str] = Field([], description="Where buyers with a checked number owe the tax")
+    brand: str = "MX"
+    invoice_pattern: str = Field("{entity}-{year}-{seq:6}", description="Fixed once a number was drawn")
+    invoice_reset: Reset = Reset.YEARLY
+    note_pattern: str = "{entity}-CN-{year}-{seq:6}"
+    note_reset: Reset = Reset.YEARLY
+    tax_rounding: RoundingLevel = RoundingLevel.LINE
+    zero_documents: ZeroDocuments = Field(
+        ZeroDocuments.ISSUE, description="What becomes of a draft over nothing"
+    )
+    grace_hours: int = Field(24, description="How long a draft waits for late usage")
+    payment_days: int = 14
+    is_test: bool = Field(False, description="Bills organisations on a test clock, and nobody else")
+    is_usual: bool = Field(True, description="Bills whoever has no other; one real and one test entity do")
+
+
+class ChangedEntity(NewEntity):
+    version: int
+
+
+class TaxRateShown(Shown):
+    id: str
+    jurisdiction: str
+    name: str
+    rate: str = Field(description="0.19 is 19 %")
+    source: str
+    edition: str
+    valid_from: date
+    valid_until: date | None
+    created_at: AwareDatetime
+
+
+class NewTaxRate(Body):
+    jurisdiction: str = Field(examples=["DE", "CA-QC"])
+    name: str = Field(examples=["VAT"])
+    rate: Exact = Field(examples=["0.19"])
+    source: str = Field(description="Where it was taken from")
+    edition: str = Field(description="Which edition of that")
+    valid_from: date | None = Field(None, description="Today if left out")
+    valid_until: date | None = Field(None, description="Left out: until another begins")
+
+
+class TaxNumber(Body):
+    country: str
+    number: str = Field(max_length=50)
+    valid: bool
+    checked_at: Instant
+    source: str = Field(max_length=100, description="Who found it valid or not")
+    reference: str = Field("", max_length=200)
+
+
+class TaxExemption(Body):
+    reason_code: str = Field(max_length=50, description="Of the list VATEX")
+    reason: str = Field(max_length=500)
+    evidence: str = Field(max_length=500)
+    valid_from: date
+    valid_until: date | None = None
+
+
+class BillingProfileShown(Shown):
+    organization_id: str
+    legal_entity_id: str | None
+    name: str
+    address: str
+    country: str
+    language: str
+    tax_number: dict[str, Any] | None
+    exemption: dict[str, Any] | None
+    updated_at: AwareDatetime
+    version: int
+
+
+class NewBillingProfile(Body):
+    name: str
+    address: str
+    country: str
+    language: str = "en"
+    legal_entity_id: str | None = None
+    tax_number: TaxNumber | None = Field(None, description="With who checked it")
+    exemption: TaxExemption | None = None
+
+
+class SeriesShown(Shown):
+    """Without a gap `last` and `issued` are the same."""
+
+    legal_entity_id: str
+    legal_entity: str
+    series: Series
+    brand: str
+    period: str = Field(description="Empty where the counter never begins again")
+    last: int
+    issued: int
+    missing: list[int] = Field(description="Some of the numbers that no document has")
+    has_no_gap: bool
+
+
+class SeriesReportShown(Shown):
+    data: list[SeriesShown]
+
+
+@router.get("/invoice-series")
+async def report_series(who: AnyCaller) -> SeriesReportShown:
+    """Every counter of document numbers against the documents that have them: proof that none is missing."""
+    async with staff_work(who, READ) as uow:
+        return SeriesReportShown(
+            data=[SeriesShown.model_validate(one) for one in await queries.series_report(uow)]
+        )
+
+
+@router.get("/legal-entities", **listed(queries.ENTITIES, EntityShown))
+async def list_legal_entities(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """Who issues documents, by code."""
+    return await answer(request, queries.ENTITIES, EntityShown, asked, partial(staff_work, who, READ))
+
+
+@router.post("/legal-entities", status_code=201, response_model=EntityShown)
+async def add_legal_entity(who: AnyCaller, body: NewEntity, repeat: RepeatOnce) -> Response:
+    """Add somebody who issues documents."""
+
+    async def add(uow: UnitOfWork) -> EntityShown:
+        return EntityShown.model_validate(await entities.add_entity(uow, _entity_fields(body)))
+
+    return await repeat.once(staff_work(who, WRITE), add, owner=who.actor.id)
+
+
+def _entity_fields(body: NewEntity) -> EntityFields:
+    given = {field.name: getattr(body, field.name) for field in fields(EntityFields)}
+    given["tax_ids"] = tuple(one.model_dump() for one in body.tax_ids)
+    for name in ("registrations", "reverse_charge_in"):
+        given[name] = tuple(given[name])
+    return EntityFields(**given)
+
+
+@router.get("/legal-entities/{legal_entity_id}")
+async def get_legal_entity(who: AnyCaller, legal_entity_id: str) -> EntityShown:
+    """One legal entity."""
+    async with staff_work(who, READ) as uow:
+        return await _entity(uow, legal_entity_id)
+
+
+async def _entity(uow: UnitOfWork, entity_id: str) -> EntityShown:
+    return EntityShown.model_validate(await policies.entity_for(uow, entity_id, READ))
+
+
+@router.put("/legal-entities/{legal_entity_id}")
+async def change_legal_entity(
+    who: AnyCaller, legal_entity_id: str, body: ChangedEntity, expected: IfMatch
+) -> EntityShown:
+    """Replace what is said of it. Documents that are final keep what was said then."""
+    expected.version(body.version)
+    async with (
+        staff_work(who, WRITE) as uow,
+        showing_current(lambda: _entity(uow, legal_entity_id)),
+    ):
+        row = await entities.change_entity(uow, legal_entity_id, _entity_fields(body), version=body.version)
+        return EntityShown.model_validate(row)
+
+
+@router.get("/tax-rates", **listed(queries.TAX_RATES, TaxRateShown))
+async def list_tax_rates(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """Tax rates with their dates, by jurisdiction."""
+    return await answer(request, queries.TAX_RATES, TaxRateShown, asked, partial(staff_work, who, READ))
+
+
+@router.post("/tax-rates", status_code=201, response_model=TaxRateShown)
+async def add_tax_rate(who: AnyCaller, body: NewTaxRate, repeat: RepeatOnce) -> Response:
+    """Enter a rate. An open one of the same tax ends where it begins."""
+
+    async def add(uow: UnitOfWork) -> TaxRateShown:
+        given = body.model_dump(exclude={"edition"})
+        given["valid_from"] = body.valid_from or uow.wall_now.date()
+        row = await taxation.add_tax_rate(uow, Rate(**given, version=body.edition))
+        return TaxRateShown.model_validate(row.model_dump() | {"rate": f"{body.rate:f}"})
+
+    return await repeat.once(staff_work(who, WRITE), add, owner=who.actor.id)
+
+
+@router.get("/organizations/{organization_id}/billing-profile")
+async def get_billing_profile(who: AnyCaller, organization_id: str) -> BillingProfileShown:
+    """To whom an organisation's documents are addressed."""
+    async with within(who, organization_id, READ) as uow:
+        return _profile(await queries.profile(uow))
+
+
+@router.put("/organizations/{organization_id}/billing-profile")
+async def set_billing_profile(
+    who: AnyCaller, organization_id: str, body: NewBillingProfile
+) -> BillingProfileShown:
+    """Say to whom documents are addressed, and what is known of the customer's tax."""
+    given = {
+        name: getattr(body, name) for name in ("name", "address", "country", "language", "legal_entity_id")
+    }
+    number = CheckedNumber(**body.tax_number.model_dump()) if body.tax_number else None
+    exemption = Exemption(**body.exemption.model_dump()) if body.exemption else None
+    async with within(who, organization_id) as uow:
+        profile = ProfileFields(**given, tax_number=number, exemption=exemption)
+        return _profile(await profiles.set_profile(uow, profile))
+
+
+def _profile(row: BillingProfile) -> BillingProfileShown:
+    return BillingProfileShown.model_validate(row)
