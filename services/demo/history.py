@@ -11,6 +11,7 @@ from services.catalog import service as catalog
 from services.core.actor import Actor
 from services.core.permissions import ROLE_CAPABILITIES
 from services.core.work import UnitOfWork
+from services.demo import invoicing
 from services.demo.progress import Made, Step
 from services.demo.stories import HALDEN, OPERATOR, STORIES, Invited, Key, Program, Project, Story
 from services.identity import accounts, invitations, keys, organizations, projects, service_accounts
@@ -89,6 +90,7 @@ def steps(today: datetime, *, models: dict[str, str], hashes: Hashes) -> list[St
         _pricing("first prices", _midnight(today, PRICES_DAYS), models, 0),
         _pricing("price cut", _midnight(today, PRICE_CUT_DAYS), models, 1),
         _export(today),
+        *invoicing.steps(HALDEN, organization_of(HALDEN), today),
     ]
     return sorted(made, key=lambda step: step.at)
 

@@ -11,12 +11,8 @@ from playwright.async_api import Page, expect
 
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
-from models.ledger import JournalKind, Purpose
-from models.money import Money
 from services.core.actor import system
 from services.core.work import unit_of_work
-from services.ledger import service as ledger
-from services.ledger.rules import Draft, credit, debit
 from tests.bench.parties import inside
 from tests.bench.product import Product
 from tests.e2e.browsing import (
@@ -56,18 +52,15 @@ def _console_of(route: str) -> Console:
     return PAGES["404" if route == NOWHERE else route].console
 
 
-async def _booked(product: Product) -> dict[str, str]:
-    """A journal of the demo's first organisation, and an account that it moves."""
-    organization_id: str = product.demo["organization"]
-    money = Money(11_900, "EUR")
-    entries = (debit(Purpose.RECEIVABLE, money), credit(Purpose.REVENUE, money))
-    draft = Draft(organization_id, "tests:shown", JournalKind.INVOICE, "tests", entries)
-    async with inside(product), unit_of_work(system(organization_id)) as uow:
-        posted = await ledger.post(uow, draft)
-        account = await uow.execute(
-            "select account_id from ledger_entry where journal_id = :id and line = 1", id=posted.id
+async def _billed(product: Product) -> dict[str, str]:
+    """The invoice of the demo's first organisation, its journal, and an account that this moves."""
+    async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
+        found = await uow.execute(
+            "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
+            " where i.number is not null order by i.created_at, i.id, e.line limit 1"
         )
-        return {"[journal_id]": posted.id, "[ledger_account_id]": account.scalar_one()}
+        invoice_id, journal_id, account_id = found.one()
+    return {"[invoice_id]": invoice_id, "[journal_id]": journal_id, "[ledger_account_id]": account_id}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -79,7 +72,7 @@ async def addresses(product: Product) -> dict[str, str]:
     rows = {
         "[request_id]": answer.json()["data"][0]["id"],
         "[organization_id]": product.demo["organization"],
-        **await _booked(product),
+        **await _billed(product),
     }
     found = {route: route for route in _routes()}
     for route in found:

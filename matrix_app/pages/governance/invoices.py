@@ -1,0 +1,197 @@
+"""Invoices of all organisations, and what staff does to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.forms.fields import money_field, text_field
+from components.forms.form import rest_form, submit_button
+from components.kit.overlays import (
+    MenuEntry,
+    Trigger,
+    dialog,
+    dialog_close,
+    dialog_foot,
+    icon_button,
+    menu,
+)
+from components.props import Drawn as Part
+from components.texts import t
+from matrix_app.pages import endpoints, invoice_papers
+from matrix_app.pages.registry import Console, Drawn, page
+from models.billing import InvoiceState as States
+from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, MEMO_CHARACTERS_MAX
+from services.core.permissions import Capability
+from state.governance.invoices import HOME, StaffInvoicesState, StaffInvoiceState
+from state.session import SessionState
+
+MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.value)
+_S = StaffInvoiceState
+_ROW = StaffInvoiceState.invoice
+_URL = f"{endpoints.STAFF_INVOICES}/{_ROW['id'].to(str)}"
+
+
+def _begin() -> rx.Component:
+    begin = dialog(
+        rest_form(
+            "new-invoice",
+            text_field(
+                "organization_id",
+                t("invoices.organization_id"),
+                hint=t("invoices.organization_hint"),
+                autocomplete="off",
+            ),
+            text_field(
+                "memo",
+                t("invoices.memo"),
+                required=False,
+                max_length=MEMO_CHARACTERS_MAX,
+                autocomplete="off",
+            ),
+            dialog_foot(dialog_close(), submit_button(t("invoices.create"))),
+            url=endpoints.STAFF_INVOICES,
+            done_text=t("invoices.created"),
+            on_done=StaffInvoicesState.changed,
+        ),
+        title=t("invoices.create"),
+        description=t("invoices.create_text"),
+        trigger=Trigger(t("invoices.create"), "primary", "plus"),
+    )
+    return rx.cond(MAY_WRITE, begin, rx.fragment())
+
+
+def _act(name: str, url: Any, done: str, *fields: Part, danger: bool = False, text: str = "") -> rx.Component:
+    """The dialog that asks about one act, and sends it."""
+    verb = submit_button(t(f"invoices.{name}"), look="primary danger" if danger else "primary")
+    return dialog(
+        rest_form(
+            f"invoice-{name.replace('_', '-')}",
+            *fields,
+            dialog_foot(dialog_close(), verb),
+            url=url,
+            done_text=t(f"invoices.{done}"),
+            on_done=_S.changed,
+        ),
+        title=t(f"invoices.{name}"),
+        description=t(f"invoices.{text}") if text else None,
+        open=_S.asking == name,
+        on_open_change=_S.dismiss,
+    )
+
+
+def _reason() -> rx.Component:
+    return text_field(
+        "reason", t("invoices.reason"), max_length=DESCRIPTION_CHARACTERS_MAX, autocomplete="off"
+    )
+
+
+def _dialogs() -> list[rx.Component]:
+    currency = _ROW["currency"].to(str)
+    return [
+        _add_line(),
+        _remove_line(),
+        _act("finalize", f"{_URL}/finalize", "finalized", text="finalize_text"),
+        _act("void", f"{_URL}/void", "voided", _reason(), danger=True, text="void_text"),
+        _act("uncollectible", f"{_URL}/uncollectible", "given_up", danger=True, text="uncollectible_text"),
+        _act(
+            "credit",
+            f"{_URL}/credit-notes",
+            "credited_done",
+            _reason(),
+            money_field("amount", t("invoices.credit_amount"), currency=currency, required=False),
+            text="credit_text",
+        ),
+    ]
+
+
+def _add_line() -> rx.Component:
+    decimal = r"\d{1,15}(\.\d{1,12})?"
+    return _act(
+        "add_line",
+        f"{_URL}/lines",
+        "line_added",
+        text_field(
+            "description",
+            t("invoices.description"),
+            max_length=DESCRIPTION_CHARACTERS_MAX,
+            autocomplete="off",
+        ),
+        text_field("quantity", t("invoices.quantity"), value="1", pattern=decimal, autocomplete="off"),
+        text_field("unit_amount", t("invoices.unit_amount"), pattern=decimal, autocomplete="off"),
+    )
+
+
+def _remove_line() -> rx.Component:
+    return dialog(
+        rest_form(
+            "invoice-remove-line",
+            dialog_foot(dialog_close(), submit_button(t("invoices.remove_verb"), look="primary danger")),
+            url=f"{_URL}/lines/{_S.removing}",
+            method="DELETE",
+            done_text=t("invoices.removed"),
+            on_done=_S.changed,
+        ),
+        title=t("invoices.remove_title"),
+        open=_S.removing != "",
+        on_open_change=_S.dismiss,
+        size="small",
+    )
+
+
+def _acts() -> rx.Component:
+    def acts(*names: tuple[str, str, bool]) -> rx.Component:
+        entries = [
+            MenuEntry(name, t(f"invoices.{name}"), symbol, danger=danger) for name, symbol, danger in names
+        ]
+        return menu(t("invoices.acts"), entries, on_action=_S.ask, show_label=True, look="")
+
+    credit = ("credit", "rotate-ccw", False)
+    offered = rx.match(
+        _ROW["state"],
+        (
+            States.DRAFT.value,
+            acts(("add_line", "plus", False), ("finalize", "check", False), ("void", "ban", True)),
+        ),
+        (
+            States.FINALIZED.value,
+            acts(credit, ("void", "ban", True), ("uncollectible", "circle-alert", True)),
+        ),
+        (States.PAID.value, acts(credit)),
+        rx.fragment(),
+    )
+    return rx.el.div(
+        rx.cond(MAY_WRITE, rx.fragment(offered, *_dialogs()), rx.fragment()), class_name="no-print"
+    )
+
+
+def _of_line(row: rx.Var[dict[str, Any]]) -> rx.Component:
+    remove = icon_button(
+        t("invoices.remove", line=row["description"].to(str)), "x", on_press=_S.ask_remove(row["id"].to(str))
+    )
+    return rx.cond(MAY_WRITE & (_ROW["state"] == States.DRAFT.value), remove, rx.fragment())
+
+
+@page(
+    "/governance/invoices",
+    console=Console.GOVERNANCE,
+    title="invoices.title",
+    needs=Capability.STAFF_INVOICES_READ,
+    on_load=StaffInvoicesState.load,
+)
+def staff_invoices() -> Drawn:
+    """All invoices of the installation."""
+    return invoice_papers.invoices(StaffInvoicesState, staff=True, begin=_begin())
+
+
+@page(
+    "/governance/invoices/[invoice_id]",
+    console=Console.GOVERNANCE,
+    title="invoices.invoice",
+    needs=Capability.STAFF_INVOICES_READ,
+    on_load=StaffInvoiceState.load,
+)
+def staff_invoice() -> Drawn:
+    """One invoice with what can be done to it."""
+    return invoice_papers.invoice(StaffInvoiceState, HOME, staff=True, acts=_acts(), of_line=_of_line)

@@ -1,0 +1,291 @@
+"""Invoices on pages: lists, and one as a document, in the portal and in the governance console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.feedback.badges import Status, status_badge
+from components.feedback.figures import copyable, fact, facts
+from components.feedback.states import banner, empty_state, skeleton
+from components.format.values import money, when
+from components.kit.overlays import dialog, dialog_close, dialog_foot, icon_button
+from components.links import link
+from components.props import Drawn as Part
+from components.shell.page import card, page_header, section
+from components.tables.filters import Filter
+from components.tables.listed import table_of
+from components.tables.table import Column, Paging, Table, data_table
+from components.texts import t
+from matrix_app.pages import lists
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.registry import Drawn
+from models.billing import InvoiceState as States
+from services.billing import queries
+from services.core.listing import Listing
+from state.session import SessionState
+
+Row = rx.Var[dict[str, Any]]
+State = Any  # a page's state of either console: they hold the same
+
+_LOOKS = {
+    States.DRAFT: ("neutral", "pencil"),
+    States.FINALIZED: ("info", "clock"),
+    States.PAID: ("ok", None),
+    States.VOID: ("neutral", "ban"),
+    States.UNCOLLECTIBLE: ("warn", None),
+}
+STATES = {
+    one.value: Status(f"invoices.state_of.{one.value}", tone, symbol)  # pyright: ignore[reportArgumentType]
+    for one, (tone, symbol) in _LOOKS.items()
+}
+
+
+def _invoices(listing: Listing[Any], *more: Column) -> Table:
+    return table_of(
+        listing,
+        "invoices",
+        Column("name", "invoices.name", kind="link", href="href", row_header=True),
+        *more,
+        Column("state", "invoices.state", kind="badge", statuses=STATES),
+        Column("label_date", "invoices.label_date"),
+        Column("due_date", "invoices.due_date"),
+        Column("total", "invoices.total", kind="money", currency="currency"),
+        Column("due", "invoices.due", kind="money", currency="currency"),
+        texts="invoices",
+    )
+
+
+INVOICES = _invoices(queries.INVOICES)
+STAFF_INVOICES = _invoices(queries.STAFF_INVOICES, Column("organization", "invoices.organization"))
+
+
+def _period(row: Row) -> rx.Component:
+    span = rx.fragment(
+        when(row["period_start"], "date", zone=SessionState.zone),
+        " – ",
+        when(row["period_end"], "date", zone=SessionState.zone),
+    )
+    return rx.cond(row["period_start"], span, rx.fragment())
+
+
+def _figure(name: str) -> Column:
+    return Column(name, f"invoices.{name}", kind="money", currency="currency")
+
+
+LINES = Table(
+    "lines",
+    "invoices.lines",
+    columns=(
+        Column("description", "invoices.description", row_header=True),
+        Column("period", "invoices.period", draw=_period),
+        Column("quantity", "invoices.quantity", kind="number"),
+        _figure("amount"),
+        _figure("discount"),
+        _figure("net"),
+        _figure("tax"),
+    ),
+)
+TAXES = Table(
+    "taxes",
+    "invoices.taxes",
+    columns=(
+        Column("name", "invoices.tax_name", row_header=True),
+        Column("rate", "invoices.rate"),
+        Column("base", "invoices.base", kind="money", currency="currency"),
+        _figure("tax"),
+    ),
+)
+NOTES = Table(
+    "notes",
+    "invoices.notes",
+    columns=(
+        Column("number", "invoices.number", row_header=True),
+        Column("label_date", "invoices.label_date"),
+        Column("reason", "invoices.reason"),
+        _figure("net"),
+        _figure("tax"),
+        _figure("total"),
+    ),
+)
+
+
+def _step(row: Row) -> rx.Component:
+    name = row["name"].to(str)
+    return rx.match(
+        row["kind"],
+        ("charge", rx.fragment(t("invoices.step.charge"))),
+        ("coupon", rx.fragment(t("invoices.step.coupon", name=name))),
+        rx.fragment(t("invoices.step.tax", name=name)),
+    )
+
+
+STEPS = Table(
+    "steps",
+    "invoices.explain",
+    columns=(
+        Column("name", "invoices.step", row_header=True, draw=_step),
+        Column("formula", "invoices.formula"),
+    ),
+)
+
+
+def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
+    """All invoices, the latest first."""
+    states = [(name, t(look.text)) for name, look in STATES.items() if staff or name != States.DRAFT]
+    who = [Filter("organization_id", "invoices.organization_id", "search")] if staff else []
+    content = lists.listing(
+        state,
+        STAFF_INVOICES if staff else INVOICES,
+        [
+            *who,
+            Filter("state", "invoices.state", options=states),
+            Filter("number", "invoices.number", "search"),
+            Filter("created_at[gte]", "invoices.from", "date"),
+            Filter("created_at[lt]", "invoices.until", "date"),
+        ],
+        empty=empty_state(t("invoices.none"), t("invoices.none_text"), icon_name="receipt"),
+        names={
+            "organization_id": t("invoices.organization"),
+            "number": t("invoices.number"),
+            "created_at": t("invoices.created_at"),
+        },
+        values={f"state:{name}": words for name, words in states},
+    )
+    text = t("invoices.staff_text" if staff else "invoices.text")
+    return [
+        page_header(t("invoices.title"), lists.export(state), *([begin] if begin else []), text=text),
+        in_its_state(state, content, retry=state.load),
+    ]
+
+
+def _if_said(name: str, said: rx.Var[Any], shown: Any) -> rx.Component:
+    return rx.cond(said, fact(t(f"invoices.{name}"), shown), rx.fragment())
+
+
+def _party(lines: rx.Var[Any]) -> rx.Component:
+    return rx.el.span(lines.to(str), class_name="party")
+
+
+def _head(row: Row, *, staff: bool) -> rx.Component:
+    organization = copyable(row["organization_id"].to(str), label=t("invoices.organization_id"))
+    whose = [(t("invoices.organization_id"), organization)] if staff else []
+    return card(
+        facts(
+            *whose,
+            (t("invoices.state"), rx.fragment(status_badge(row["state"], STATES))),
+            _if_said("label_date", row["label_date"], row["label_date"].to(str)),
+            _if_said("due_date", row["due_date"], row["due_date"].to(str)),
+            _if_said(
+                "collect_until",
+                row["state"] == States.DRAFT.value,
+                when(row["collect_until"], zone=SessionState.zone),
+            ),
+            _if_said("seller", row["seller"], _party(row["seller"])),
+            _if_said("tax_number", row["seller_tax"], row["seller_tax"].to(str)),
+            _if_said("buyer", row["buyer"], _party(row["buyer"])),
+            _if_said("tax_number", row["buyer_tax"], row["buyer_tax"].to(str)),
+            _if_said("memo", row["memo"], row["memo"].to(str)),
+        )
+    )
+
+
+def _sums(row: Row) -> rx.Component:
+    def sum_of(name: str) -> tuple[Any, rx.Component]:
+        return t(f"invoices.{name}"), money(row[name], row["currency"].to(str))
+
+    def unless_nothing(name: str) -> rx.Component:
+        shown = money(row[name], row["currency"].to(str))
+        return rx.cond(row[name] != "0", fact(t(f"invoices.{name}"), shown), rx.fragment())
+
+    return card(
+        facts(
+            sum_of("charged"),
+            unless_nothing("discount"),
+            sum_of("net"),
+            sum_of("tax"),
+            sum_of("total"),
+            unless_nothing("credited"),
+            unless_nothing("paid"),
+            unless_nothing("written_off"),
+            sum_of("due"),
+        )
+    )
+
+
+def _explanation(state: State) -> rx.Component:
+    """Opened over the line: what it was made of, step by step."""
+    row = state.explained
+    currency = row["currency"].to(str)
+    rounding = rx.match(
+        row["tax_rounding"],
+        *[(level, t(f"invoices.rounding_of.{level}")) for level in ("line", "document")],
+        t("invoices.rounding_of.draft"),
+    )
+    agrees = rx.cond(
+        row["agrees"], banner("ok", t("invoices.agrees")), banner("danger", t("invoices.differs"))
+    )
+    return dialog(
+        facts(
+            (t("invoices.description"), row["description"].to(str)),
+            _if_said("period", row["period_start"], _period(row)),
+            (t("invoices.rounding"), rounding),
+            _if_said("why_no_tax", row["reason"], row["reason"].to(str)),
+        ),
+        data_table(STEPS, state.steps, phone="scroll"),
+        facts(
+            (t("invoices.amount"), money(row["amount"], currency)),
+            (t("invoices.net"), money(row["net"], currency)),
+            (t("invoices.tax"), money(row["tax"], currency)),
+            (t("invoices.gross"), money(row["gross"], currency)),
+        ),
+        agrees,
+        dialog_foot(dialog_close(t("invoices.close"))),
+        title=t("invoices.explain"),
+        description=t("invoices.explain_text"),
+        open=row["id"].to(str) != "",
+        on_open_change=state.close,
+        size="large",
+    )
+
+
+def invoice(state: State, home: str, *, staff: bool, acts: Part | None = None, of_line: Any = None) -> Drawn:
+    """One invoice as a document. `acts` stand above it, `of_line(row)` beside each line's reason."""
+    row = state.invoice
+
+    def actions(line: Row) -> rx.Component:
+        named = t("invoices.why", line=line["description"].to(str))
+        why = icon_button(named, "circle-question-mark", on_press=state.explain(line["id"].to(str)))
+        return rx.el.span(why, of_line(line) if of_line else rx.fragment(), class_name="no-print")
+
+    lines = data_table(
+        LINES,
+        state.lines,
+        status=state.status,
+        empty=empty_state(t("invoices.no_lines"), t("invoices.no_lines_text"), icon_name="receipt", level=3),
+        paging=Paging(~state.is_first, state.next_after != "", state.first_page, state.next_page),
+        actions=actions,
+        zone=SessionState.zone,
+    )
+    no_notes = empty_state(t("invoices.no_notes"), t("invoices.no_notes_text"), icon_name="receipt", level=3)
+    content = rx.fragment(
+        _head(row, staff=staff),
+        section(t("invoices.lines"), lines),
+        rx.cond(
+            state.taxes.length() > 0,
+            section(t("invoices.taxes"), data_table(TAXES, state.taxes)),
+            rx.fragment(),
+        ),
+        section(t("invoices.sums"), _sums(row)),
+        section(t("invoices.notes"), data_table(NOTES, state.notes, status=state.status, empty=no_notes)),
+        _explanation(state),
+    )
+    back = rx.el.p(link(t("invoices.back"), href=home), class_name="back-link no-print")
+    return [
+        back,
+        page_header(t("invoices.of", number=row["name"].to(str)), *([acts] if acts is not None else [])),
+        in_its_state(
+            state, content, loading=skeleton(lines=12, label=t("invoices.loading")), retry=state.load
+        ),
+    ]

@@ -1,0 +1,56 @@
+"""Who bills in the demo, and a first invoice of its first client."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from services.billing import entities, finalizing, invoices, profiles, taxation
+from services.billing.entities import EntityFields
+from services.billing.new_lines import manual_line
+from services.billing.profiles import ProfileFields
+from services.core.actor import Actor, system
+from services.core.work import UnitOfWork
+from services.demo.progress import Made, Step
+from services.demo.stories import Story
+from services.tax.rules import Rate
+
+INVOICED_DAYS = 40  # before today
+SELLER = EntityFields(
+    code="MX1",
+    name="Matrix Demo GmbH",
+    address="Beispielweg 7\n10115 Berlin",
+    country="DE",
+    currency="EUR",
+    timezone="Europe/Berlin",
+    tax_ids=({"kind": "VAT", "number": "DE000000000"},),
+    registrations=("DE",),
+)
+RATE = Rate("DE", "VAT", Decimal("0.19"), "UStG § 12", "2020-07", date(2021, 1, 1))
+
+
+def steps(story: Story, organization: str, today: datetime) -> list[Step]:
+    """`organization` is the name under which the founding left the id of the story's organisation."""
+
+    def by_system(made: Made) -> Actor:
+        return system(made[organization])
+
+    async def invoice(uow: UnitOfWork, _: Made) -> Made:
+        await entities.add_entity(uow, SELLER)
+        await taxation.add_tax_rate(uow, RATE)
+        buyer = ProfileFields(name=story.name, address="Musterstr. 1\n50667 Köln", country="DE")
+        await profiles.set_profile(uow, buyer)
+        draft = await invoices.create_draft(uow, key="onboarding", currency=story.currency, memo="Onboarding")
+        month = (uow.now, uow.now + timedelta(days=30))
+        await invoices.add_lines(
+            uow,
+            draft.id,
+            [
+                manual_line("Set-up of your workspace", Decimal(1), Decimal(480), story.currency),
+                manual_line("Priority support", Decimal(3), Decimal("59.90"), story.currency, period=month),
+            ],
+        )
+        made = await finalizing.finalize(uow, draft.id)
+        return {"invoice": made.id}
+
+    return [Step("first invoice", today - timedelta(days=INVOICED_DAYS), invoice, by_system)]

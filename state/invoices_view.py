@@ -1,0 +1,147 @@
+"""Invoices as pages show them: plain rows of documents, lines, notes and explanations."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from models.billing import Invoice, InvoiceLine
+from models.money import Money
+from services.billing.explaining import Explanation
+from services.billing.queries import InvoiceRow, NoteDetail
+from state.format import decimal_text, instant_text
+
+FILTERS = ("state", "number", "created_at[gte]", "created_at[lt]")
+LINES_PER_PAGE = 50
+NOTES_SHOWN_MAX = 50
+
+
+def row_shown(row: InvoiceRow, home: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "href": f"{home}/{row.id}",
+        "name": row.number or row.id,
+        "organization": row.organization_name,
+        "state": row.state,
+        "currency": row.currency,
+        "total": _amount(row.total_minor, row.currency),
+        "due": _amount(row.due_minor, row.currency),
+        "label_date": row.label_date or "",
+        "due_date": row.due_date or "",
+        "created_at": instant_text(row.created_at),
+        "memo": row.memo,
+    }
+
+
+def invoice_shown(row: Invoice) -> dict[str, Any]:
+    """Amounts are decimal text; parties are the lines that stand on the document."""
+    amounts = ("charged", "discount", "net", "tax", "total", "credited", "paid", "written_off", "due")
+    seller, buyer = row.seller or {}, row.buyer or {}
+    return {
+        "id": row.id,
+        "organization_id": row.organization_id,
+        "name": row.number or row.id,
+        "number": row.number or "",
+        "state": row.state,
+        "currency": row.currency,
+        "memo": row.memo,
+        "label_date": row.label_date.isoformat() if row.label_date else "",
+        "due_date": row.due_date.isoformat() if row.due_date else "",
+        "collect_until": instant_text(row.collect_until),
+        "seller": _party(seller),
+        "seller_tax": ", ".join(f"{one['kind']} {one['number']}" for one in seller.get("tax_ids", [])),
+        "buyer": _party(buyer),
+        "buyer_tax": buyer.get("tax_number") or "",
+        **{name: _amount(getattr(row, f"{name}_minor"), row.currency) for name in amounts},
+    }
+
+
+def _party(said: dict[str, Any]) -> str:
+    return "\n".join(part for part in (said.get("name"), said.get("address"), said.get("country")) if part)
+
+
+def taxes_shown(row: Invoice) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": str(place),
+            "name": one["name"] or one["category"],
+            "rate": _percent(one["rate"]),
+            "currency": row.currency,
+            "base": _amount(one["base_minor"], row.currency),
+            "tax": _amount(one["tax_minor"], row.currency),
+        }
+        for place, one in enumerate(row.taxes or [])
+    ]
+
+
+def line_shown(row: InvoiceLine, currency: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "description": row.description,
+        "quantity": decimal_text(row.quantity),
+        "currency": currency,
+        "amount": _amount(row.amount_minor, currency),
+        "discount": _amount(row.discount_minor, currency) if row.discount_minor else "",
+        "net": _amount(row.net_minor, currency),
+        "tax": _amount(row.tax_minor, currency),
+        "period_start": instant_text(row.period_start),
+        "period_end": instant_text(row.period_end),
+    }
+
+
+def note_shown(note: NoteDetail) -> dict[str, Any]:
+    return {
+        "id": note.id,
+        "number": note.number,
+        "label_date": note.label_date.isoformat(),
+        "reason": note.reason,
+        "currency": note.currency,
+        "net": _amount(note.net_minor, note.currency),
+        "tax": _amount(note.tax_minor, note.currency),
+        "total": _amount(note.total_minor, note.currency),
+    }
+
+
+def explanation_shown(told: Explanation) -> dict[str, Any]:
+    """Facts of the explanation beside its steps."""
+    return {
+        "id": told.line_id,
+        "description": told.description,
+        "currency": told.currency,
+        "period_start": instant_text(told.period_start),
+        "period_end": instant_text(told.period_end),
+        "tax_rounding": told.tax_rounding,
+        "reason": told.reason,
+        "amount": _amount(told.amount_minor, told.currency),
+        "net": _amount(told.net_minor, told.currency),
+        "tax": _amount(told.tax_minor, told.currency),
+        "gross": _amount(told.gross_minor, told.currency),
+        "agrees": told.agrees,
+    }
+
+
+def steps_shown(told: Explanation) -> list[dict[str, Any]]:
+    """What leads to the gross amount: the charge, coupons, tax at each rate."""
+    steps = [{"kind": "charge", "name": "", "formula": f"{one.formula} = {one.amount}"} for one in told.steps]
+    steps += [
+        {"kind": "coupon", "name": one.coupon, "formula": f"− {_amount(one.minor, told.currency)}"}
+        for one in told.discounts
+    ]
+    for one in told.taxes:
+        base, tax = _amount(one.base_minor, told.currency), _amount(one.tax_minor, told.currency)
+        named = f"{one.name} {one.jurisdiction}"
+        steps.append({"kind": "tax", "name": named, "formula": f"{base} × {one.rate} = {tax}"})
+    return [{"id": str(place), **step} for place, step in enumerate(steps)]
+
+
+def after_of(text: str) -> int:
+    """The position behind which a page of lines begins; what says none begins at the beginning."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+
+
+def _amount(minor: int, currency: str) -> str:
+    return decimal_text(Money(minor, currency).amount)
+
+
+def _percent(rate: str | None) -> str:
+    return "" if rate is None else f"{decimal_text(Decimal(rate) * 100)} %"
