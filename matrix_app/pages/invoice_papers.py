@@ -10,6 +10,7 @@ from components.feedback.badges import Status, status_badge
 from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, when
+from components.icons import icon
 from components.kit.overlays import dialog, dialog_close, dialog_foot, icon_button
 from components.links import link
 from components.props import Drawn as Part
@@ -244,9 +245,19 @@ def _explanation(state: State) -> rx.Component:
         dialog_foot(dialog_close(t("invoices.close"))),
         title=t("invoices.explain"),
         description=t("invoices.explain_text"),
-        open=row["id"].to(str) != "",
+        open=state.steps.length() > 0,
         on_open_change=state.close,
         size="large",
+    )
+
+
+def _print() -> rx.Component:
+    return rx.el.button(
+        icon("file-text"),
+        t("invoices.print"),
+        type="button",
+        on_click=rx.call_script("window.print()"),
+        class_name="button no-print",
     )
 
 
@@ -281,10 +292,11 @@ def invoice(state: State, home: str, *, staff: bool, acts: Part | None = None, o
         section(t("invoices.notes"), data_table(NOTES, state.notes, status=state.status, empty=no_notes)),
         _explanation(state),
     )
+    title = rx.cond(row["name"], t("invoices.of", number=row["name"].to(str)), t("invoices.invoice"))
     back = rx.el.p(link(t("invoices.back"), href=home), class_name="back-link no-print")
     return [
         back,
-        page_header(t("invoices.of", number=row["name"].to(str)), *([acts] if acts is not None else [])),
+        page_header(title, _print(), *([acts] if acts is not None else [])),
         in_its_state(
             state, content, loading=skeleton(lines=12, label=t("invoices.loading")), retry=state.load
         ),

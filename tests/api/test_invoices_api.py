@@ -94,9 +94,11 @@ async def test_an_invoice_goes_from_draft_to_credit_note_and_its_customer_sees_w
     assert (await client.get(f"invoices{path}/credit-notes")).json()["data"] == [note]
     problem(await staff.post(f"staff/invoices{path}/void", json={"reason": "x"}), 409, "invoice_state")
     assert (await client.get(f"invoices{path}")).json()["due_minor"] == 13_287
+    rest = await post(staff, f"{path}/credit-notes", 201, reason="All of it", amount="")
+    assert (rest["total_minor"], (await client.get(f"invoices{path}")).json()["state"]) == (13_287, "paid")
     report = (await staff.get("staff/invoice-series")).json()["data"]
     assert [(one["series"], one["last"], one["issued"], one["has_no_gap"]) for one in report] == [
-        ("credit_note", 1, 1, True),
+        ("credit_note", 2, 2, True),
         ("invoice", 1, 1, True),
     ]
 

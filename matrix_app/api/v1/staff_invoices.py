@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from matrix_app.api.deps import AnyCaller, Caller, staff_work
 from matrix_app.api.v1.invoices import (
@@ -47,6 +47,10 @@ router = resource("staff", prefix="/staff")
 READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
 LINES_AT_ONCE_MAX = 1_000
 Key = Annotated[str | None, Field(description="The same key is the same act, for good; made up if left out")]
+
+
+# A form sends a field that nobody filled in as an empty text.
+OrEmpty = Annotated[Exact | None, BeforeValidator(lambda given: None if given == "" else given)]
 
 
 class NewInvoice(Body):
@@ -87,7 +91,7 @@ class NewCreditNote(Body):
     """An amount of all lines, or amounts by line (null: what is left of it), or with neither all that is left."""
 
     reason: str
-    amount: Exact | None = Field(None, description="Gross, in major units", examples=["10.00"])
+    amount: OrEmpty = Field(None, description="Gross, in major units", examples=["10.00"])
     by_line: dict[str, Exact | None] | None = Field(None, max_length=LINES_AT_ONCE_MAX)
     key: Key = None
 
