@@ -59,8 +59,12 @@ async def _billed(product: Product) -> dict[str, str]:
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
             " where i.number is not null order by i.created_at, i.id, e.line limit 1"
         )
-        invoice_id, journal_id, account_id = found.one()
-    return {"[invoice_id]": invoice_id, "[journal_id]": journal_id, "[ledger_account_id]": account_id}
+        row = found.one()
+    return {
+        "[invoice_id]": row.id,
+        "[journal_id]": row.journal_id,
+        "[ledger_account_id]": row.account_id,
+    }
 
 
 @pytest_asyncio.fixture(loop_scope="session")
