@@ -110,13 +110,16 @@ async def test_every_page_is_sound(role: str, visitors: Visitors, addresses: dic
 
 
 def _shown_to(person: Person | None) -> list[str]:
-    """Without those that lead somebody like this on to another page; the gallery is the same for all."""
+    """Without those that lead somebody like this on to another page; the gallery is the same for all.
+
+    Of the pages that all see alike one is enough: who may open none of a console is shown the same at each.
+    """
     if person is None:
-        return [route for route in _routes() if _console_of(route) is Console.PUBLIC and route != "/welcome"]
+        return [route for route in _routes(Console.PUBLIC) if route != "/welcome"]
     if person is STAFF:  # who sees the portal's pages as their owner does
         return [*_routes(Console.GOVERNANCE), GALLERY]
-    led_on = {"/", "/sign-in", "/sign-in/code", "/sign-up", GALLERY}
-    return [route for route in _routes() if route not in led_on]
+    own = [*_routes(Console.PORTAL), *_routes(Console.ACCOUNT), _routes(Console.GOVERNANCE)[0]]
+    return own if person is VIEWER else [*own, "/welcome", "/mailbox", "/docs/api", NOWHERE]
 
 
 async def _problems(page: Page, *, full: bool) -> list[str]:
