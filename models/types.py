@@ -18,6 +18,8 @@ PREFIXES: dict[str, str] = {
     "clk": "test clock",
     "file": "file",
     "invite": "invitation",
+    "jrnl": "ledger journal",
+    "lacc": "ledger account",
     "mail": "mail",
     "mem": "membership",
     "model": "AI model",

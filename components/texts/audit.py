@@ -46,6 +46,7 @@ TEXTS: dict[str, str] = {
     "audit.event.invitation.created": "Invited somebody",
     "audit.event.invitation.resent": "Sent an invitation again",
     "audit.event.invitation.revoked": "Withdrew an invitation",
+    "audit.event.ledger.journal_posted": "Posted a journal to the ledger",
     "audit.event.membership.changed": "Changed a member's role",
     "audit.event.membership.created": "Added a member",
     "audit.event.membership.ended": "Removed a member",

@@ -38,6 +38,7 @@ TAGS = {
     "models": "Models on offer and what they cost",
     "requests": "Calls of the gateway, one by one",
     "usage": "What was used: events in, figures out",
+    "ledger": "The organisation's book: accounts, journals, balances, statements",
     "tasks": "Work that goes on in the background: how far it is, cancelling it, trying again",
     "files": "Files that were sent or made, and links to them",
     "notifications": "What one was told, and what one wants to be told",

@@ -38,6 +38,7 @@ PORTAL_NAV = (
             NavItem("nav.members", "/portal/members", "users"),
             NavItem("nav.projects", "/portal/projects", "layers"),
             NavItem("nav.service_accounts", "/portal/service-accounts", "cpu"),
+            NavItem("nav.ledger", "/portal/ledger", "book-open"),
             NavItem("nav.tasks", "/portal/tasks", "hourglass"),
             NavItem("nav.audit", "/portal/audit", "clock"),
             NavItem("nav.settings", "/portal/settings", "settings"),
@@ -52,6 +53,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.organizations", "/governance/organizations", "building-2", phone=True),
             NavItem("nav.upstreams", "/governance/upstreams", "server", phone=True),
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
+            NavItem("nav.ledger", "/governance/ledger", "book-open"),
             NavItem("nav.audit", "/governance/audit", "clock"),
             NavItem("nav.health", "/governance/health", "activity", phone=True),
         )

@@ -13,6 +13,7 @@ from services.core.relay import Subscriber
 from services.files import retention as of_files
 from services.identity import retention as of_identity
 from services.invariants import check
+from services.ledger import recognition
 from services.metering import rollup
 from services.notify import notices
 from services.notify import retention as of_mail
@@ -25,6 +26,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("heartbeat", every_s=heartbeat.BEAT_S, run=heartbeat.beat),
     *(Schedule(f"tasks {lane}", every_s=1, run=running.run_due) for lane in range(1, running.LANES + 1)),
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
+    Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
     Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),

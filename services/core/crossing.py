@@ -40,6 +40,7 @@ class Reason(StrEnum):
     INVARIANTS = "invariants"
     FILES = "files"  # a signed link names a file, not its organisation
     NOTICES = "notices"  # what a person is told is theirs, whatever organisation it came from
+    LEDGER = "ledger"  # revenue of all organisations is earned by the same passing of time
     TASKS = "tasks"  # whoever has time takes the next one, whoever asked for it
 
 

@@ -26,6 +26,7 @@ class Capability(StrEnum):
     USAGE_READ = "usage.read"
     USAGE_WRITE = "usage.write"
     COST_READ = "cost.read"
+    LEDGER_READ = "ledger.read"
     MODELS_READ = "models.read"
     INFERENCE = "inference"
     METERS_WRITE = "meters.write"
@@ -35,6 +36,7 @@ class Capability(StrEnum):
     STAFF_UPSTREAMS_WRITE = "staff.upstreams.write"
     STAFF_PRICES_READ = "staff.prices.read"
     STAFF_PRICES_WRITE = "staff.prices.write"
+    STAFF_LEDGER_READ = "staff.ledger.read"
     STAFF_MAILBOX_READ = "staff.mailbox.read"
     STAFF_AUDIT_READ = "staff.audit.read"
     STAFF_HEALTH_READ = "staff.health.read"
@@ -62,7 +64,7 @@ _DEVELOP = _VIEW | {
     C.TASKS_WRITE,
     C.FILES_WRITE,
 }
-_BILL = _VIEW | {C.COST_READ, C.KEYS_READ, C.TASKS_WRITE, C.FILES_WRITE}
+_BILL = _VIEW | {C.COST_READ, C.LEDGER_READ, C.KEYS_READ, C.TASKS_WRITE, C.FILES_WRITE}
 _ADMINISTER = (
     _DEVELOP
     | _BILL
@@ -79,6 +81,7 @@ _STAFF_VIEW = {
     C.STAFF_ORGANIZATIONS_READ,
     C.STAFF_UPSTREAMS_READ,
     C.STAFF_PRICES_READ,
+    C.STAFF_LEDGER_READ,
     C.STAFF_HEALTH_READ,
 }
 _STAFF_WORK = _STAFF_VIEW | {

@@ -46,11 +46,14 @@ TWO_CHANGES_MET = frozenset({"40001", "40P01", "55P03"})  # serialization, deadl
 class UnitOfWork:
     """What a service verb may use. Made by `unit_of_work` and `crossing` only."""
 
-    def __init__(self, session: AsyncSession, actor: Actor, wall_now: datetime, now: datetime) -> None:
+    def __init__(
+        self, session: AsyncSession, actor: Actor, wall_now: datetime, now: datetime, *, crosses: bool = False
+    ) -> None:
         self.session = session
         self.actor = actor
         self.wall_now = wall_now  # sessions, signatures, limits, audit
         self.now = now  # business time: the organisation's clock
+        self.crosses = crosses  # sees every tenant, whoever the actor works for
         self.recorded: list[DomainEvent] = []
         self.callbacks: list[Callable[[], None]] = []
 
@@ -153,7 +156,7 @@ async def _begin(session: AsyncSession, actor: Actor, wall_now: datetime, *, cro
         shown = (await connection.execute(_BUSINESS_NOW, {"id": actor.organization_id})).one_or_none()
         if shown is not None:
             now = clocks.business_now(wall_now, shown.now_at, follows_wall=shown.follows_wall)
-    return UnitOfWork(session, actor, wall_now, now)
+    return UnitOfWork(session, actor, wall_now, now, crosses=crossing)
 
 
 async def _finish(uow: UnitOfWork) -> None:

@@ -25,6 +25,7 @@ READING = frozenset(
         Capability.KEYS_READ,
         Capability.USAGE_READ,
         Capability.COST_READ,
+        Capability.LEDGER_READ,
         Capability.MODELS_READ,
     }
 )

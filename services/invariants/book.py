@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from services.invariants.rule import Invariant
 
 
@@ -165,6 +167,54 @@ class InvitationsAreAcceptedOnce(Invariant):
     """
 
 
+class EveryJournalBalances(Invariant):
+    """The database refuses any other at commit; this finds what was changed behind its back."""
+
+    name = "journal_balances"
+    means = "The ledger holds a journal whose debits and credits differ: every report on money is wrong by that much."
+    query = """
+        select j.id as journal_id from ledger_journal j
+        where j.recorded_at >= :since and (
+          j.entries <> (select count(*) from ledger_entry e where e.journal_id = j.id)
+          or exists (
+            select from ledger_entry e where e.journal_id = j.id group by e.currency having sum(e.minor) <> 0))
+        limit :evidence_max
+    """
+
+
+class EveryBookAddsUp(Invariant):
+    """All entries there ever were of the books that moved last."""
+
+    name = "book_adds_up"
+    means = "The balances of a book do not add up to nothing: entries are missing, or were changed."
+    window = timedelta(hours=1)
+    query = """
+        select b.organization_id, s.currency from (
+          select organization_id from ledger_journal where recorded_at >= :since group by 1 limit 1000
+        ) b cross join lateral (
+          select a.currency from ledger_account a cross join lateral (
+            select coalesce(sum(e.minor), 0) as minor from ledger_entry e where e.account_id = a.id
+          ) m
+          where a.organization_id is not distinct from b.organization_id
+          group by a.currency having sum(m.minor) <> 0
+        ) s
+        limit :evidence_max
+    """
+
+
+class RevenueIsEarnedInTime(Invariant):
+    """By wall time, so without the organisations on a clock that stands."""
+
+    name = "revenue_is_earned_in_time"
+    means = "Revenue was earned and is not booked yet: reports show it as still owed. Is a worker running?"
+    query = """
+        select d.organization_id, d.line_id, d.next_due_at from ledger_deferral d
+        where d.next_due_at < :since and d.organization_id not in (
+          select o.id from organization o join test_clock c on c.id = o.test_clock_id where not c.follows_wall)
+        order by d.next_due_at limit :evidence_max
+    """
+
+
 BOOK: tuple[type[Invariant], ...] = (
     EveryAnswerHasItsUsageEvent,
     RollUpsEqualRawEvents,
@@ -175,4 +225,7 @@ BOOK: tuple[type[Invariant], ...] = (
     NoSubscriberIsAheadOfTheLog,
     EveryOrganizationHasAnOwner,
     InvitationsAreAcceptedOnce,
+    EveryJournalBalances,
+    EveryBookAddsUp,
+    RevenueIsEarnedInTime,
 )

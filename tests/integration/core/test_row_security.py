@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from models.base import Table
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
+from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.tasks import StoredFile, Task
 from services.core import runtime
@@ -31,6 +33,8 @@ from tests.world import LONG_AGO, World
 runtime.know_all_tables()
 
 REFUSED = None
+BOOK = (LedgerAccount, LedgerJournal)  # what an entry belongs to
+SOON_AFTER = LONG_AGO + timedelta(days=1)
 
 
 def _tables(base: type[Table]) -> Iterator[type[Table]]:
@@ -73,6 +77,7 @@ def rows_of(tenant: Tenant) -> list[Table]:
         "quantity": Decimal(1), "cost": Decimal(1),
     }  # fmt: skip
     secret, key = new_id("apikey").encode(), new_id("req")
+    booked: Any = {**own, "happened_at": LONG_AGO}
     return [
         Membership(id=new_id("mem"), account_id=tenant.account.id, role="viewer", **made),
         ApiKey(id=new_id("apikey"), name="k", prefix="mx-k", secret_hash=secret, **made),
@@ -97,6 +102,20 @@ def rows_of(tenant: Tenant) -> list[Table]:
             id=new_id("file"), purpose="p", name="n", content_type="t", size_bytes=1, sha256=b"h", **made
         ),
         Task(id=new_id("task"), asked_by=tenant.account.id, kind="k", dedupe_key=key, due_at=LONG_AGO, **made),
+        LedgerAccount(id=f"lacc_{key}", currency="USD", purpose=key, kind="asset", **made),
+        LedgerJournal(
+            id=key, key=key, content_hash=b"h", kind="payment", cause_id="c", entries=2, recorded_at=LONG_AGO, **booked
+        ),
+        LedgerEntry(
+            journal_id=key, line=1, account_id=f"lacc_{key}", currency="USD", minor=1, **booked
+        ),
+        LedgerEntry(
+            journal_id=key, line=2, account_id=f"lacc_{key}", currency="USD", minor=-1, **booked
+        ),
+        LedgerDeferral(
+            line_id=key, currency="USD", minor=1, starts_at=LONG_AGO, ends_at=SOON_AFTER, measure="day", step="day",
+            timezone="UTC", **made,
+        ),
     ]  # fmt: skip
 
 
@@ -107,6 +126,7 @@ async def tenants(database: Database, world: World) -> Tenants:
         async with crossing(Reason.DEMO) as uow:
             for row in rows_of(made):
                 uow.add(row)
+                await uow.session.flush()
         return made
 
     return Tenants(ours=await tenant("Ours"), theirs=await tenant("Theirs"))
@@ -121,10 +141,14 @@ async def acting_for(database: Database, tenant: Tenant) -> AsyncIterator[AsyncC
         yield connection
 
 
-async def attempt(connection: AsyncConnection, statement: sa.Executable) -> int | None:
-    """How many rows it changed, or REFUSED. Undone in either case."""
+async def attempt(
+    connection: AsyncConnection, statement: sa.Executable, *, after: Sequence[sa.Executable] = ()
+) -> int | None:
+    """How many rows it changed, or REFUSED. Undone in either case, with what had to be there first."""
     savepoint = await connection.begin_nested()
     try:
+        for before in after:
+            await connection.execute(before)
         done = await connection.execute(statement, execution_options={"preserve_rowcount": True})
         return done.rowcount
     except ProgrammingError as error:
@@ -215,7 +239,7 @@ async def test_a_scope_shows_its_own_rows_and_no_others(database: Database, tena
         for model, column in OWNER_COLUMN.items():
             owners = await connection.execute(sa.select(column))
 
-            assert owners.scalars().all() == [tenants.ours.owner_of(model)], model.__tablename__
+            assert set(owners.scalars()) == {tenants.ours.owner_of(model)}, model.__tablename__
 
 
 async def test_a_row_cannot_be_written_into_another_tenant(
@@ -224,9 +248,13 @@ async def test_a_row_cannot_be_written_into_another_tenant(
     new_person = await world.account()  # one cannot belong to an organisation twice
     async with acting_for(database, tenants.ours) as connection:
         may_insert = await tables_the_application_may(connection, "insert")
-        for row in rows_of(replace(tenants.ours, account=new_person)):
+        ours = rows_of(replace(tenants.ours, account=new_person))
+        for row in ours:
             allowed = type(row).__tablename__ in may_insert
-            assert await attempt(connection, insertion(row)) == (1 if allowed else REFUSED), row
+            after = [
+                insertion(other) for other in ours if isinstance(row, LedgerEntry) and isinstance(other, BOOK)
+            ]
+            assert await attempt(connection, insertion(row), after=after) == (1 if allowed else REFUSED), row
 
         for row in [new_person, *rows_of(replace(tenants.theirs, account=new_person))]:
             assert await attempt(connection, insertion(row)) is REFUSED, row

@@ -50,8 +50,9 @@ SUM_USAGE = "select count(*) from usage_event where organization_id = %(organiza
 
 @pytest.fixture
 def old(owner_url: str) -> str:
-    """A database of the version before, with rows; its URL."""
-    migrate(owner_url, "-1")
+    """A database of the first version, with rows; its URL."""
+    migrate(owner_url, "base")
+    migrate(owner_url, "0001")
     with connected(owner_url) as connection:
         fill(connection)
     return owner_url
@@ -114,7 +115,7 @@ def test_the_second_migration_goes_up_down_and_up_with_every_row_as_it_was(old: 
     known = {table: columns(old, table) for table in TABLES}
     before = rows_of(old, known)
 
-    migrate(old)
+    migrate(old, "0002")
     assert rows_of(old, known) == before
     with connected(old) as connection:
         assert connection.execute(

@@ -27,13 +27,19 @@ _VIEW = {
     C.FILES_READ,
 }
 _WRITE = {C.TASKS_WRITE, C.FILES_WRITE}
-_STAFF_READ = {C.STAFF_ORGANIZATIONS_READ, C.STAFF_UPSTREAMS_READ, C.STAFF_PRICES_READ, C.STAFF_HEALTH_READ}
+_STAFF_READ = {
+    C.STAFF_ORGANIZATIONS_READ,
+    C.STAFF_UPSTREAMS_READ,
+    C.STAFF_PRICES_READ,
+    C.STAFF_LEDGER_READ,
+    C.STAFF_HEALTH_READ,
+}
 
 # Written out once more by hand: whoever changes the product's table must mean it.
 TABLE: dict[Role, set[Capability]] = {
     Role.OWNER: set(Capability) - {c for c in Capability if c.value.startswith("staff.")},
     Role.ADMIN: set(Capability) - {c for c in Capability if c.value.startswith("staff.")},
-    Role.BILLING: _VIEW | _WRITE | {C.COST_READ, C.KEYS_READ},
+    Role.BILLING: _VIEW | _WRITE | {C.COST_READ, C.LEDGER_READ, C.KEYS_READ},
     Role.DEVELOPER: _VIEW
     | _WRITE
     | {C.COST_READ, C.KEYS_READ, C.KEYS_WRITE, C.SERVICE_ACCOUNTS_READ, C.USAGE_WRITE, C.INFERENCE},

@@ -92,6 +92,21 @@ INVITATION = (
     " from account"
 )
 
+# An account, and a journal of one entry alone, past the triggers that refuse it.
+UNBALANCED = (
+    "do $$ begin"
+    " alter table ledger_journal disable trigger user; alter table ledger_entry disable trigger user;"
+    " insert into ledger_account values ('lacc_1', '{organization}', 'USD', 'cash', 'asset', now());"
+    " insert into ledger_journal (id, organization_id, key, content_hash, kind, cause_id, entries, note, happened_at,"
+    " recorded_at) values ('jrnl_1', '{organization}', 'k', 'h', 'payment', 'c', 2, '', now(), now());"
+    " insert into ledger_entry (organization_id, journal_id, line, account_id, currency, minor, happened_at)"
+    " values ('{organization}', 'jrnl_1', 1, 'lacc_1', 'USD', 5, now()); end $$"
+)
+DEFERRAL = (
+    "insert into ledger_deferral values (:organization, 'line_1', 'USD', 5, now() - interval '9 days',"
+    " now() - interval '3 days', 'second', 'month', 'UTC', 0, now() - interval '3 days', now())"
+)
+
 Break = Callable[[House], list[tuple[str, dict[str, object]]]]
 
 
@@ -134,6 +149,9 @@ BREAKS: list[tuple[type[Invariant], Break]] = [
     (book.EveryOrganizationHasAnOwner, lambda _: [("update membership set role = 'admin'", {})]),
     (book.EveryOrganizationHasAnOwner, lambda _: [("update membership set suspended_at = now()", {})]),
     (book.InvitationsAreAcceptedOnce, lambda h: [(INVITATION, of(h))]),
+    (book.EveryJournalBalances, lambda h: [(UNBALANCED.format(**of(h)), {})]),
+    (book.EveryBookAddsUp, lambda h: [(UNBALANCED.format(**of(h)), {})]),
+    (book.RevenueIsEarnedInTime, lambda h: [(DEFERRAL, of(h))]),
     (
         book.InvitationsAreAcceptedOnce,
         lambda _: [

@@ -25,6 +25,7 @@ from models.identity import (
     Session,
     SignIn,
 )
+from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.mail import Mail
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.notifications import Notification, NotificationPreference
@@ -94,7 +95,9 @@ async def furnish(world: World, name: str) -> Victim:
         await ensure_platform_meters(uow)
         upstream_id, slug = new_id("ups"), f"open-{organization.id[-8:]}"
         victim = Victim(organization, owner, upstream_id, slug)
-        batches = (_catalog(victim), _personal(victim), _identity(victim), _used(victim), _made(victim))
+        batches = (
+            _catalog(victim), _personal(victim), _identity(victim), _used(victim), _made(victim), _booked(victim)
+        )  # fmt: skip
         for batch in batches:
             for row in batch:
                 uow.add(row)
@@ -308,6 +311,38 @@ def _made(v: Victim) -> Iterator[Table]:
         created_at=LONG_AGO,
         **own,
     )
+
+
+def _booked(v: Victim) -> Iterator[Table]:
+    own: Any = {"organization_id": v.organization.id}
+    yield LedgerAccount(
+        id=v.id("lacc"), currency="USD", purpose="cash", kind="asset", created_at=LONG_AGO, **own
+    )
+    journal: Any = {**own, "happened_at": LONG_AGO}
+    yield LedgerJournal(
+        id=v.id("jrnl"),
+        key=v.mark("act", C.LEDGER_READ, C.STAFF_LEDGER_READ),
+        content_hash=b"h",
+        kind="payment",
+        cause_id=v.mark("cause", C.LEDGER_READ, C.STAFF_LEDGER_READ),
+        note=v.mark("noted", C.LEDGER_READ, C.STAFF_LEDGER_READ),
+        entries=2,
+        recorded_at=LONG_AGO,
+        **journal,
+    )
+    for line, minor in ((1, 5), (2, -5)):
+        yield LedgerEntry(
+            journal_id=v.id("jrnl"),
+            line=line,
+            account_id=v.id("lacc"),
+            currency="USD",
+            minor=minor,
+            **journal,
+        )
+    yield LedgerDeferral(
+        line_id=v.mark("line"), currency="USD", minor=5, starts_at=LONG_AGO, ends_at=SOON, measure="day",
+        step="month", timezone="UTC", created_at=LONG_AGO, **own,
+    )  # fmt: skip
 
 
 # How to tell that something of the victim's changed

@@ -1,0 +1,145 @@
+"""Revenue is earned while its service period passes: what is deferred, what of it is due, and taking it back.
+
+Called by verbs that were allowed what they do, and by the passing of time; as in service.py no capability is asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from models.ledger import Measure, Step
+from models.money import Money
+from services.core.clock import Clock
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+from services.core.work import UnitOfWork
+from services.ledger import policies, rules, service
+from services.ledger.rules import Deferral, Draft
+from services.ledger.service import DRAFTS_MAX, JournalDiffers
+
+DEFERRALS_PER_TURN_MAX = 500
+TURNS_MAX = 1_000  # of one call; what is left is for the next
+EVERY_S = 300  # how often the worker looks for what is due
+
+# Whose time has come. An organisation on a clock that stands is due by that clock, in work bound to it, and not by
+# the clock on the wall.
+_DUE = """
+select d.* from ledger_deferral d
+where d.next_due_at <= :until and (
+  d.organization_id = cast(:bound as text) or (cast(:bound as text) is null and d.organization_id not in (
+    select o.id from organization o join test_clock c on c.id = o.test_clock_id where not c.follows_wall)))
+order by d.next_due_at, d.organization_id, d.line_id limit :most for update of d skip locked
+"""
+_POSTED = """
+select id from ledger_journal where organization_id = :organization_id and key = any(:keys) order by key
+"""
+
+
+async def defer(uow: UnitOfWork, organization_id: str, deferral: Deferral) -> None:
+    """Have the money of a line earned over its service period; the line's own journal credits deferred revenue.
+
+    Asked again with the same it changes nothing. Raises JournalDiffers for a line that is deferred otherwise,
+    NotFound for an organisation that the work may not reach, and BadDeferral.
+    """
+    policies.require_own(uow, organization_id)
+    first = rules.schedule(deferral)[0]
+    said: dict[str, Any] = {
+        "currency": deferral.money.currency,
+        "minor": deferral.money.minor,
+        "starts_at": deferral.starts_at,
+        "ends_at": deferral.ends_at,
+        "measure": deferral.measure.value,
+        "step": deferral.step.value,
+        "timezone": deferral.zone,
+    }
+    made = await uow.execute(
+        "insert into ledger_deferral (organization_id, line_id, currency, minor, starts_at, ends_at, measure, step,"
+        " timezone, next_slice, next_due_at, created_at) values (:organization_id, :line_id, :currency, :minor,"
+        " :starts_at, :ends_at, :measure, :step, :timezone, 0, :due, :now)"
+        " on conflict (organization_id, line_id) do nothing returning line_id",
+        {
+            **said,
+            "organization_id": organization_id,
+            "line_id": deferral.line_id,
+            "due": first.ends_at,
+            "now": uow.wall_now,
+        },
+    )
+    if made.one_or_none() is not None:
+        return
+    there = await policies.deferral_for(uow, organization_id, deferral.line_id)
+    if any(getattr(there, name) != value for name, value in said.items()):
+        raise JournalDiffers(
+            f"The revenue of {deferral.line_id} is deferred otherwise already.",
+            next_step="Adjust it by a line of its own.",
+        )
+
+
+async def recognize(uow: UnitOfWork, *, until: datetime, most: int = DEFERRALS_PER_TURN_MAX) -> int:
+    """Book slices that are over by `until`, of at most `most` deferrals and DRAFTS_MAX in all. Returns how many
+    deferrals it went on with: call again until there are none.
+
+    In work bound to an organisation those of that one; in work across tenants those of all whose time is the wall's.
+    Two at once take different deferrals, and a slice that was booked before is not booked again.
+    """
+    due = await uow.execute(_DUE, until=until, bound=uow.actor.organization_id, most=most)
+    rows = due.mappings().all()
+    drafts: list[Draft] = []
+    for row in rows:
+        deferral = _deferral(row)
+        slices = rules.schedule(deferral)
+        taken: int = row["next_slice"]
+        while taken < len(slices) and slices[taken].ends_at <= until and len(drafts) < DRAFTS_MAX:
+            if slices[taken].money.minor:
+                drafts.append(rules.recognition(row["organization_id"], deferral, slices[taken]))
+            taken += 1
+        await uow.execute(
+            "update ledger_deferral set next_slice = :taken, next_due_at = :due"
+            " where organization_id = :organization_id and line_id = :line_id",
+            taken=taken,
+            due=slices[taken].ends_at if taken < len(slices) else None,
+            organization_id=row["organization_id"],
+            line_id=row["line_id"],
+        )
+    await service.post_all(uow, drafts)
+    return len(rows)
+
+
+async def recognize_all(on: Database | None = None, *, clock: Clock | None = None) -> int:
+    """Book what is over by now in all books that follow the clock on the wall, turn by turn. Returns how many turns
+    it took. Safe to run twice and to be cut off: each turn is a transaction of its own."""
+    turns, going = 0, True
+    while going and turns < TURNS_MAX:
+        async with crossing(Reason.LEDGER, on=on, clock=clock) as uow:
+            going = bool(await recognize(uow, until=uow.wall_now))
+        turns += going
+    return turns
+
+
+async def withdraw(uow: UnitOfWork, organization_id: str, line_id: str) -> None:
+    """Earn nothing more for a line, and reverse what was: its document is void. Asked again it changes nothing.
+
+    Raises NotFound.
+    """
+    row = await policies.deferral_for(uow, organization_id, line_id)
+    row.next_due_at = None
+    uow.add(row)
+    keys = [rules.recognition_key(line_id, number) for number in range(row.next_slice)]
+    posted = await uow.execute(_POSTED, organization_id=organization_id, keys=keys)
+    for journal_id in posted.scalars().all():
+        await service.reverse(uow, journal_id)
+
+
+def _deferral(row: RowMapping) -> Deferral:
+    return Deferral(
+        row["line_id"],
+        Money(row["minor"], row["currency"]),
+        row["starts_at"],
+        row["ends_at"],
+        Measure(row["measure"]),
+        Step(row["step"]),
+        row["timezone"],
+    )

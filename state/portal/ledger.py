@@ -1,0 +1,97 @@
+"""The organisation's own book: what it adds up to, its journals, and the statement of each account."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import reflex as rx
+
+from services.core.listing import Listing
+from services.core.permissions import Capability
+from services.ledger import queries
+from state import addresses, ledger_view
+from state.base import PageState, page_event
+from state.ledger_view import Place
+from state.listed import ListedState
+
+PLACE = Place("/portal/ledger")
+
+
+class LedgerState(ListedState, rx.State):
+    """One page of journals, and the trial balance of the time that they are filtered by."""
+
+    _listing: ClassVar[Listing[Any]] = queries.JOURNALS
+    _file_url: ClassVar[str] = "/api/v1/ledger/journals"
+    _filter_keys: ClassVar[tuple[str, ...]] = ledger_view.JOURNAL_FILTERS
+
+    balance: list[dict[str, Any]] = []
+
+    @page_event(Capability.LEDGER_READ, reads=True)
+    async def load(self) -> None:
+        query = self._asked()
+        async with self._unit_of_work() as uow:
+            found = await self._read(uow, queries.JOURNALS)
+            balance = await queries.trial_balance(
+                uow,
+                before=ledger_view.asked_for(query, ledger_view.UNTIL),
+            )
+        self.rows = [ledger_view.journal_shown(row, PLACE) for row in found]
+        self.balance = ledger_view.balance_shown(balance, PLACE)
+
+
+class JournalState(PageState, rx.State):
+    """One journal."""
+
+    journal: dict[str, Any] = {}
+    lines: list[dict[str, Any]] = []
+
+    @page_event(Capability.LEDGER_READ, reads=True)
+    async def load(self) -> None:
+        self.journal, self.lines = {}, []
+        journal_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        async with self._unit_of_work() as uow:
+            found = await queries.journal(uow, journal_id)
+        self.journal = ledger_view.journal_shown(found, PLACE)
+        self.lines = ledger_view.lines_shown(found, PLACE)
+
+
+class LedgerAccountsState(ListedState, rx.State):
+    """One page of the accounts."""
+
+    _listing: ClassVar[Listing[Any]] = queries.ACCOUNTS
+    _file_url: ClassVar[str] = "/api/v1/ledger/accounts"
+    _filter_keys: ClassVar[tuple[str, ...]] = ledger_view.ACCOUNT_FILTERS
+
+    @page_event(Capability.LEDGER_READ, reads=True)
+    async def load(self) -> None:
+        async with self._unit_of_work() as uow:
+            found = await self._read(uow, queries.ACCOUNTS)
+        self.rows = [ledger_view.account_shown(row, PLACE) for row in found]
+
+
+class StatementState(PageState, rx.State):
+    """One page of what moved on an account."""
+
+    account: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    next_place: str = ""
+    is_first: bool = True
+
+    @page_event(Capability.LEDGER_READ, reads=True)
+    async def load(self) -> None:
+        self.account, self.rows, self.next_place = {}, [], ""
+        account_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        after = ledger_view.place_of_statement(self._query.get("after", ""))
+        async with self._unit_of_work() as uow:
+            found = await queries.statement(uow, account_id, after=after, limit=ledger_view.LINES_PER_PAGE)
+        self.account = ledger_view.statement_shown(found, PLACE)
+        self.rows = ledger_view.statement_lines(found, PLACE)
+        self.next_place, self.is_first = ledger_view.next_of_statement(found), after is None
+
+    @page_event(Capability.LEDGER_READ)
+    async def next_page(self) -> Any:
+        return rx.redirect(addresses.with_query(self.router.url.path, {"after": self.next_place}))
+
+    @page_event(Capability.LEDGER_READ)
+    async def first_page(self) -> Any:
+        return rx.redirect(self.router.url.path)
