@@ -29,6 +29,7 @@ from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJour
 from models.mail import Mail
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.notifications import Notification, NotificationPreference
+from models.plans import CouponOffer, Plan, PlanCharge, PlanEntitlement, PlanVersion, Product
 from models.tasks import StoredFile, Task
 from models.types import OrganizationKind
 from services.core import runtime
@@ -96,7 +97,8 @@ async def furnish(world: World, name: str) -> Victim:
         upstream_id, slug = new_id("ups"), f"open-{organization.id[-8:]}"
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
-            _catalog(victim), _personal(victim), _identity(victim), _used(victim), _made(victim), _booked(victim)
+            _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
+            _booked(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -143,6 +145,42 @@ def _catalog(v: Victim) -> Iterator[Table]:
         unit_amount=v.amount(C.STAFF_PRICES_READ),  # planned: nobody but staff knows yet
         valid_from=SOON,
         created_at=LONG_AGO,
+    )
+
+
+def _plans(v: Victim) -> Iterator[Table]:
+    """Plans that nobody can buy yet, and a coupon: for staff alone."""
+    staff = C.STAFF_PLANS_READ
+    slug = v.id("plan").replace("_", "-")
+    yield Product(id=v.id("prod"), slug=slug, name=v.mark("product", staff), created_at=LONG_AGO)
+    yield Plan(
+        id=v.id("plan"), product_id=v.id("prod"), slug=slug, name=v.mark("plan", staff), created_at=LONG_AGO
+    )
+    yield PlanVersion(id=v.id("plnv"), plan_id=v.id("plan"), number=1, created_at=LONG_AGO)
+    yield PlanCharge(
+        id=v.id("pchg"),
+        plan_version_id=v.id("plnv"),
+        position=0,
+        key="base",
+        name=v.mark("charge", staff),
+        kind="flat",
+        currency="USD",
+        interval="month",
+        timing="advance",
+        proration="second",
+        definition={"schema": 1, "model": "flat", "amount": "20"},
+    )
+    yield PlanEntitlement(
+        plan_version_id=v.id("plnv"),
+        key="sso",
+        position=0,
+        name=v.mark("feature", staff),
+        kind="flag",
+        value="true",
+    )
+    code = v.mark("code", staff)
+    yield CouponOffer(
+        id=v.id("cpn"), code=code, code_key=code, name="Spring", rate=Decimal("0.5"), created_at=LONG_AGO
     )
 
 
@@ -350,7 +388,10 @@ def _booked(v: Victim) -> Iterator[Table]:
 # What may change of rows without anybody having changed them.
 _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
-_HOUSE = ("model", "upstream", "price", "test_clock", "key_fingerprint")
+_HOUSE = (
+    "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
+    "plan_entitlement", "coupon",
+)  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
     {
