@@ -32,6 +32,7 @@ DESCRIPTION_CHARACTERS_MAX = 2_000
 ENTITLEMENT_CHARACTERS_MAX = 500
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NUMBER = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,40})?")
 _TAX_CODE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 # Which charge models a kind of charge can have.
@@ -70,11 +71,12 @@ class ChargeFields:
 
 @dataclass(frozen=True, slots=True)
 class EntitlementFields:
-    """A feature, and what a plan gives of it: true or false, a number (exact, not a float), or text."""
+    """A feature, and what a plan gives of it, as text of its kind: "true", "25", "by email"."""
 
     key: str
     name: str
-    value: bool | Decimal | str
+    kind: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,19 +202,19 @@ def offers_of(charges: Sequence[PlannedCharge]) -> tuple[Offer, ...]:
     return tuple(offers)
 
 
-def checked_entitlements(given: Sequence[EntitlementFields]) -> list[tuple[EntitlementKind, str]]:
-    """Kind and stored text of each, in their order. Raises Invalid at `entitlements.N`."""
+def checked_entitlements(given: Sequence[EntitlementFields]) -> tuple[EntitlementFields, ...]:
+    """Each as it is stored, in their order. Raises Invalid at `entitlements.N`."""
     if len(given) > ENTITLEMENTS_MAX:
         raise Invalid(f"A version has at most {ENTITLEMENTS_MAX} entitlements.", field="entitlements")
     if len({one.key for one in given}) < len(given):
         raise Invalid("An entitlement is there twice.", field="entitlements")
-    made: list[tuple[EntitlementKind, str]] = []
+    made: list[EntitlementFields] = []
     for index, one in enumerate(given):
         with within(f"entitlements.{index}"):
-            require_key(one.key)
-            require_name(one.name)
-            made.append(_entitled(one.value))
-    return made
+            kind = _one_of(EntitlementKind, one.kind, "kind")
+            value = _entitled(kind, one.value.strip())
+            made.append(EntitlementFields(require_key(one.key), require_name(one.name), kind, value))
+    return tuple(made)
 
 
 def check_version(*, trial_days: int, tax_code: str) -> None:
@@ -370,17 +372,15 @@ def _price(charges: Sequence[PlannedCharge], key: str, currency: str, length: Le
     )
 
 
-def _entitled(value: Any) -> tuple[EntitlementKind, str]:
-    if isinstance(value, bool):
-        return EntitlementKind.FLAG, "true" if value else "false"
-    if isinstance(value, Decimal):
-        check_quantity(value, "value")
-        return EntitlementKind.NUMBER, f"{value:f}"
-    if isinstance(value, str):
-        text = value.strip()
-        if not 0 < len(text) <= ENTITLEMENT_CHARACTERS_MAX or not text.isprintable():
+def _entitled(kind: EntitlementKind, value: str) -> str:
+    if kind is EntitlementKind.FLAG and value not in ("true", "false"):
+        raise Invalid("A flag is 'true' or 'false'.", field="value")
+    if kind is EntitlementKind.NUMBER:
+        if not _NUMBER.fullmatch(value):
             raise Invalid(
-                f"A text has 1 to {ENTITLEMENT_CHARACTERS_MAX} printable characters.", field="value"
+                f"{value[:40]!r} is no number.", field="value", next_step="Write it like 25 or 0.5."
             )
-        return EntitlementKind.TEXT, text
-    raise Invalid("An entitlement is true or false, an exact number, or text.", field="value")
+        check_quantity(Decimal(value), "value")
+    if not 0 < len(value) <= ENTITLEMENT_CHARACTERS_MAX or not value.isprintable():
+        raise Invalid(f"A text has 1 to {ENTITLEMENT_CHARACTERS_MAX} printable characters.", field="value")
+    return value

@@ -161,15 +161,15 @@ async def change_draft(
         await uow.execute(f"delete from {table} where plan_version_id = :id", id=row.id)
     for position, charge in enumerate(charges):
         uow.add(_charge_row(row.id, position, charge))
-    for position, (one, (kind, value)) in enumerate(zip(given.entitlements, entitled, strict=True)):
+    for position, one in enumerate(entitled):
         uow.add(
             PlanEntitlement(
                 plan_version_id=row.id,
-                key=one.key,
                 position=position,
-                name=one.name.strip(),
-                kind=kind,
-                value=value,
+                key=one.key,
+                name=one.name,
+                kind=one.kind,
+                value=one.value,
             )
         )
     await uow.session.flush()

@@ -47,7 +47,7 @@ TOKENS = ChargeFields(
     ]},
     interval="month", meter="prompt_tokens",
 )  # fmt: skip
-SSO = EntitlementFields("sso", "Single sign-on", True)
+SSO = EntitlementFields("sso", "Single sign-on", "flag", "true")
 TEAM = VersionFields(charges=(BASE, SEATS, TOKENS), entitlements=(SSO,), trial_days=14)
 
 

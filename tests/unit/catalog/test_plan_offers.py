@@ -168,17 +168,26 @@ def test_a_key_means_one_thing_and_has_one_price_for_a_currency_and_time() -> No
 
 def test_an_entitlement_is_a_flag_a_number_or_text_and_keeps_its_digits() -> None:
     given = [
-        EntitlementFields("sso", "Single sign-on", True),
-        EntitlementFields("projects", "Projects", Decimal("25")),
-        EntitlementFields("support", "Support", " by email "),
+        EntitlementFields("sso", "Single sign-on", "flag", "true"),
+        EntitlementFields("projects", " Projects ", "number", "25.50"),
+        EntitlementFields("support", "Support", "text", " by email "),
     ]
-    assert checked_entitlements(given) == [("flag", "true"), ("number", "25"), ("text", "by email")]
+    assert [(one.name, one.value) for one in checked_entitlements(given)] == [
+        ("Single sign-on", "true"),
+        ("Projects", "25.50"),
+        ("Support", "by email"),
+    ]
 
-    wrong: Any = 0.5
-    for value, place in (("", "entitlements.0.value"), (wrong, "entitlements.0.value")):
+    for kind, value, field in (
+        ("flag", "yes", "value"),
+        ("number", "1e3", "value"),
+        ("number", "0.1234567890123", "value"),
+        ("text", " ", "value"),
+        ("list", "a", "kind"),
+    ):
         with pytest.raises(Invalid) as refused:
-            checked_entitlements([EntitlementFields("x", "X", value)])
-        assert refused.value.field == place
+            checked_entitlements([EntitlementFields("x", "X", kind, value)])
+        assert refused.value.field == f"entitlements.0.{field}"
     with pytest.raises(Invalid, match="twice"):
         checked_entitlements([given[0], given[0]])
 
