@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from models.plans import ChargeKind, ChargeTiming, PlanVersion, VersionState
 from models.types import BillingInterval, ProrationPolicy
 from services.catalog import policies
 from services.catalog.charge_json import charge_from_json
-from services.catalog.plan_rules import Length, PlannedCharge
+from services.catalog.plan_rules import ChargeFields, Length, PlannedCharge
 from services.core import listing_sql
 from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
@@ -325,6 +325,13 @@ def _by_version(rows: list[dict[str, Any]], kind: Callable[..., R]) -> dict[str,
 async def planned_charges(uow: UnitOfWork, version_id: str) -> tuple[PlannedCharge, ...]:
     """The prices of a version as rules want them, in their order."""
     return tuple(planned(row) for row in (await charges_of(uow, [version_id])).get(version_id, ()))
+
+
+def draftable(row: ChargeRow) -> ChargeFields:
+    """A stored price as it would be written into a draft."""
+    given = asdict(row)
+    del given["id"]
+    return ChargeFields(**given)
 
 
 def planned(row: ChargeRow) -> PlannedCharge:

@@ -166,10 +166,13 @@ BODY: dict[str, Maker] = {
 ARGUMENTS: dict[str, Maker] = {
     "act": _plain("revoke"),
     "address": _plain("/api/v1/keys?format=csv"),
+    "charge_id": _of("pchg"),
     "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
     "is_open": _plain(True),
+    "kind": _plain("metered"),
     "listing": _plain("keys"),
     "key": _plain("search"),
+    "model": _plain("per_unit"),
     "name": _plain("edit"),
     "topic": _plain("keys"),
     "channel": _plain("mail"),
