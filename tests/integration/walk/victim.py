@@ -79,7 +79,8 @@ class Victim:
     def amount(self, *seen_by: Capability) -> Decimal:
         """A sum that nobody else's rows add up to."""
         places = int(self.organization.id[-6:].encode().hex(), 16) % 10**11
-        canary = Canary(f"{len(self.canaries)}.{places:011}3", frozenset(seen_by))
+        # As many digits before the point each time: none is found in another that ends alike.
+        canary = Canary(f"{1_000 + len(self.canaries)}.{places:011}3", frozenset(seen_by))
         self.canaries.append(canary)
         return Decimal(canary.text)
 
@@ -149,27 +150,27 @@ def _catalog(v: Victim) -> Iterator[Table]:
 
 
 def _plans(v: Victim) -> Iterator[Table]:
-    """Plans that nobody can buy yet, and a coupon: for staff alone."""
+    """A plan that everybody may buy, its next version, which only staff knows, and a coupon."""
     staff = C.STAFF_PLANS_READ
     slug = v.id("plan").replace("_", "-")
-    yield Product(id=v.id("prod"), slug=slug, name=v.mark("product", staff), created_at=LONG_AGO)
-    yield Plan(
-        id=v.id("plan"), product_id=v.id("prod"), slug=slug, name=v.mark("plan", staff), created_at=LONG_AGO
-    )
-    yield PlanVersion(id=v.id("plnv"), plan_id=v.id("plan"), number=1, created_at=LONG_AGO)
-    yield PlanCharge(
-        id=v.id("pchg"),
-        plan_version_id=v.id("plnv"),
-        position=0,
-        key="base",
-        name=v.mark("charge", staff),
-        kind="flat",
-        currency="USD",
-        interval="month",
-        timing="advance",
-        proration="second",
-        definition={"schema": 1, "model": "flat", "amount": "20"},
-    )
+    yield Product(id=v.id("prod"), slug=slug, name="On offer", created_at=LONG_AGO)
+    yield Plan(id=v.id("plan"), product_id=v.id("prod"), slug=slug, name="On offer", created_at=LONG_AGO)
+    common: Any = {
+        "position": 0,
+        "key": "base",
+        "kind": "flat",
+        "currency": "USD",
+        "interval": "month",
+        "timing": "advance",
+        "proration": "second",
+        "definition": {"schema": 1, "model": "flat", "amount": "20"},
+    }
+    sold = PlanVersion(id=new_id("plnv"), plan_id=v.id("plan"), number=1, created_at=LONG_AGO)
+    yield sold
+    yield PlanCharge(id=v.id("pchg"), plan_version_id=sold.id, name="Base", **common)
+    sold.state, sold.published_at = "published", LONG_AGO
+    yield PlanVersion(id=v.id("plnv"), plan_id=v.id("plan"), number=2, created_at=LONG_AGO)
+    yield PlanCharge(id=new_id("pchg"), plan_version_id=v.id("plnv"), name=v.mark("charge", staff), **common)
     yield PlanEntitlement(
         plan_version_id=v.id("plnv"),
         key="sso",
