@@ -58,13 +58,15 @@ class MailboxState(PageState, rx.State):
 
 
 def _shown(row: MailRow) -> dict[str, Any]:
-    """`link` is the first address in the mail that leads to this installation."""
+    """`link` is the first address in the mail that leads to this installation. Links of `html` open beside it: the
+    frame it is drawn in is no place for our pages."""
     own = [found for found in _LINK.findall(row.body) if found.startswith(settings().public_url)]
     return {
         "id": row.id,
         "recipient": row.recipient,
         "subject": row.subject,
         "body": row.body,
+        "html": row.html.replace("<head>", '<head><base target="_blank">', 1),
         "created_at": instant_text(row.created_at),
         "link": own[0].removeprefix(settings().public_url) if own else "",
     }

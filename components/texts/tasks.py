@@ -23,5 +23,7 @@ TEXTS: dict[str, str] = {
     "tasks.expired": "The file has expired",
     "tasks.list.audit": "Export of the audit log",
     "tasks.list.keys": "Export of API keys",
+    "tasks.list.ledger.accounts": "Export of the ledger's accounts",
+    "tasks.list.ledger.journals": "Export of the ledger's journals",
     "tasks.list.requests": "Export of requests",
 }

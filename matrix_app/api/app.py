@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 
 from matrix_app.api import document, errors, health
-from matrix_app.api.edge import Edge, Receive, Scope, Send
+from matrix_app.api.edge import AsgiApp, Edge, Receive, Scope, Send
 from matrix_app.api.gateway import GatewayApp
 from matrix_app.api.known_keys import KnownKeys
 from matrix_app.api.rates import Rates
@@ -42,6 +44,14 @@ from services.core.settings import settings
 
 API = "/api/v1"
 GATEWAY = "/v1"
+
+
+class Rest(FastAPI):
+    """The resources. `Edge` is around them: what a framework's own layers would do of it is not done twice."""
+
+    def build_middleware_stack(self) -> AsgiApp:
+        handlers = {kind: handle for kind, handle in self.exception_handlers.items() if kind is not Exception}
+        return ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=handlers)
 
 
 class Api(FastAPI):
@@ -97,8 +107,9 @@ def create_app() -> FastAPI:
 
 
 def _rest(known: KnownKeys) -> FastAPI:
-    rest = FastAPI(
+    rest = Rest(
         title="Matrix API",
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         version="1",
         description=document.DESCRIPTION,
         servers=[{"url": API}],

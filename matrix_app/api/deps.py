@@ -8,10 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import Depends, Request, Response, Security
-from fastapi.openapi.models import APIKey, APIKeyIn
-from fastapi.security import HTTPBearer
-from fastapi.security.base import SecurityBase
+from fastapi import Depends, Request, Response
 
 from matrix_app.api.known_keys import KnownKeys
 from matrix_app.api.rates import Rates
@@ -26,32 +23,10 @@ from services.identity import cookies, devices, queries
 from services.identity.clients import Client
 from services.identity.key_queries import KeyFacts
 from services.identity.queries import SignedIn
-from services.identity.rules import CHALLENGE_VALID, DEVICE_AGE_MAX, SESSION_AGE_MAX
+from services.identity.rules import CHALLENGE_VALID, DEVICE_AGE_MAX, SESSION_AGE_MAX, network_of
 
 CSRF_HEADER = "X-Matrix-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-_bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key: `Bearer mx-...`")
-
-
-class _SessionCookie(SecurityBase):
-    """The session's token. Which cookie holds it depends on settings, which are not read at import."""
-
-    scheme_name = "Session"
-
-    @property
-    def model(self) -> APIKey:
-        """For the OpenAPI document."""
-        return APIKey.model_validate(
-            {
-                "in": APIKeyIn.cookie,
-                "name": cookies.session_cookie(settings().public_url),
-                "description": f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
-            }
-        )
-
-    async def __call__(self, request: Request) -> str:
-        return session_token_of(request)
 
 
 def session_token_of(request: Request) -> str:
@@ -68,22 +43,25 @@ class Caller:
     person: SignedIn | None = None
 
 
-async def caller(
-    request: Request,
-    bearer: Annotated[object, Security(_bearer)],
-    cookie: Annotated[str, Security(_SessionCookie())],
-) -> Caller:
+async def caller(request: Request) -> Caller:
     """Raises Unauthenticated, RateLimited, or Forbidden for a request another site may have sent in a person's name.
 
     What nobody was let in with lately counts by network, before the database is asked: guessing must not keep it
     busy, and who guesses must not shut out a neighbour who is known.
+
+    It looks for key and cookie itself: a dependency each, to have them in the document, took longer than all of
+    this. document.py tells of them instead.
     """
     rates: Rates = request.app.state.rates
-    credential = request.headers.get("authorization") or cookie
+    authorization = request.headers.get("authorization")
+    credential = session_token_of(request) if authorization is None else authorization
     if not rates.knows(credential):
         _count_network(request, cost=0)
     try:
-        who = await _caller(request, cookie)
+        if authorization is None:
+            who = await _by_session(credential, request)
+        else:
+            who = await _by_key(authorization, request)
     except (Unauthenticated, Forbidden):
         rates.forget(credential)
         _count_network(request)
@@ -100,30 +78,22 @@ async def stranger(request: Request) -> None:
 
 def _count_network(request: Request, *, cost: int = 1) -> None:
     rates: Rates = request.app.state.rates
-    network = f"network {client_of(request).network}"
+    network = f"network {network_of(address_of(request))}"
     rates.take(network, settings().api_network_per_minute, request.scope, cost=cost)
 
 
-async def _caller(request: Request, cookie: str) -> Caller:
-    authorization = request.headers.get("authorization")
-    if authorization is not None:
-        return _seen_at(await _by_key(authorization, request), request)
-    if not cookie:
+async def _by_session(token: str, request: Request) -> Caller:
+    if not token:
         raise Unauthenticated(
             "This needs an API key or a session.",
             next_step="Send 'Authorization: Bearer mx-...', or sign in.",
         )
     require_own_page(request)
-    signed_in = await queries.actor_for_token(cookie)
+    signed_in = await queries.actor_for_token(token)
     if signed_in is None:
         raise Unauthenticated("The session has ended.", next_step="Sign in again.", code="session_ended")
-    return _seen_at(Caller(signed_in.actor, person=signed_in), request)
-
-
-def _seen_at(who: Caller, request: Request) -> Caller:
-    """The caller with the address the request comes from, which the event log keeps."""
-    actor = who.actor.at(client_of(request).address)
-    return replace(who, actor=actor, person=replace(who.person, actor=actor) if who.person else None)
+    actor = signed_in.actor.at(address_of(request))
+    return Caller(actor, person=replace(signed_in, actor=actor))
 
 
 async def _by_key(authorization: str, request: Request) -> Caller:
@@ -140,7 +110,7 @@ async def _by_key(authorization: str, request: Request) -> Caller:
     now = SystemClock().now()
     facts.require_usable(now)
     await known.note_use(facts, now)
-    return Caller(facts.actor(), key=facts)
+    return Caller(facts.actor(address_of(request)), key=facts)
 
 
 def require_own_page(request: Request) -> None:
@@ -206,17 +176,22 @@ async def staff_work(who: Caller, capability: Capability) -> AsyncIterator[UnitO
         yield uow
 
 
-def client_of(request: Request) -> Client:
+def address_of(request: Request) -> str:
     """Where the request comes from. Forwarded addresses count only as far as proxies are trusted."""
-    address = request.client.host if request.client else ""
     hops = settings().trusted_proxy_hops
-    # A proxy may add a line of its own: only all lines together tell which part it wrote.
-    said = ",".join(request.headers.getlist("x-forwarded-for"))
-    forwarded = [part.strip() for part in said.split(",") if part.strip()]
-    if hops and len(forwarded) >= hops:
-        address = forwarded[-hops]
+    if hops:
+        # A proxy may add a line of its own: only all lines together tell which part it wrote.
+        said = ",".join(request.headers.getlist("x-forwarded-for"))
+        forwarded = [part.strip() for part in said.split(",") if part.strip()]
+        if len(forwarded) >= hops:
+            return forwarded[-hops]
+    return request.client.host if request.client else ""
+
+
+def client_of(request: Request) -> Client:
+    """Who sent the request, as far as addresses, cookies and browsers tell."""
     return Client(
-        address=address,
+        address=address_of(request),
         user_agent=request.headers.get("user-agent", ""),
         device=request.cookies.get(cookies.device_cookie(settings().public_url), ""),
     )

@@ -13,10 +13,12 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from matrix_app.api import errors, rates
-from matrix_app.api.deps import person
+from matrix_app.api.deps import CSRF_HEADER, caller, person
 from matrix_app.api.examples import example_of
 from matrix_app.api.v1.fields import ROWS
 from matrix_app.api.v1.route import StrictRoute, calls_of
+from services.core.settings import settings
+from services.identity import cookies
 
 Schema = dict[str, Any]
 
@@ -67,6 +69,7 @@ def _complete(document: dict[str, Any], rest: FastAPI) -> dict[str, Any]:
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
     components["headers"] = rates.HEADERS
+    components["securitySchemes"] = _who_may_ask()
     used: dict[str, None] = {}
     for route in rest.state.api_routes:
         for method in route.methods:
@@ -78,10 +81,26 @@ def _complete(document: dict[str, Any], rest: FastAPI) -> dict[str, Any]:
     return document
 
 
+def _who_may_ask() -> dict[str, Schema]:
+    """What `deps.caller` looks for."""
+    return {
+        "ApiKey": {"type": "http", "scheme": "bearer", "description": "An API key: `Bearer mx-...`"},
+        "Session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookies.session_cookie(settings().public_url),
+            "description": f"Set by signing in. Requests that change something also need `{CSRF_HEADER}: 1`.",
+        },
+    }
+
+
 def _complete_operation(operation: dict[str, Any], route: APIRoute, document: dict[str, Any]) -> None:
     operation["summary"] = (route.summary or route.name).replace("_", " ").capitalize()
-    if person in calls_of(route.dependant):
+    calls = calls_of(route.dependant)
+    if person in calls:
         operation["security"] = [{"Session": []}]
+    elif caller in calls:
+        operation["security"] = [{"ApiKey": []}, {"Session": []}]
     for media in operation.get("requestBody", {}).get("content", {}).values():
         _add_example(media, document)
     for status, answer in operation["responses"].items():

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from matrix_app.api import strict_json
 from services.core import tracing
 from services.core.errors import Invalid, InvalidFilter, MatrixError, RateLimited
 from services.core.logs import get_logger
@@ -167,7 +168,7 @@ async def _on_validation_error(request: Request, error: RequestValidationError) 
             400,
             "malformed_request",
             f"The body is not valid JSON: {found[0].get('ctx', {}).get('error', 'it cannot be parsed')}.",
-            next_step="Send one JSON document in UTF-8, without NaN, Infinity or lone surrogates.",
+            next_step=strict_json.NEXT_STEP,
         )
     if [item["loc"] for item in found] == [("body",)] and "json" not in request.headers.get(
         "content-type", ""

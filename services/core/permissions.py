@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 from models.types import Role
 
@@ -123,5 +124,6 @@ SCOPE_CAPABILITIES: dict[str, frozenset[Capability]] = {
 }
 
 
-def capabilities_of_scopes(scopes: list[str]) -> frozenset[Capability]:
+@lru_cache(maxsize=1_024)
+def capabilities_of_scopes(scopes: frozenset[str]) -> frozenset[Capability]:
     return frozenset(c for scope in scopes for c in SCOPE_CAPABILITIES.get(scope, frozenset[Capability]()))

@@ -38,6 +38,7 @@ from services.files.rules import (
     shown_name,
 )
 from services.files.stores import Store
+from services.tasks import drafts
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,19 @@ async def _written(pieces: AsyncIterator[bytes], target: BinaryIO, purpose: Purp
 
 
 async def announce(
-    uow: UnitOfWork, arrived: Arrived, *, purpose: str, needs: tuple[Capability, ...] = ()
+    uow: UnitOfWork,
+    arrived: Arrived,
+    *,
+    purpose: str,
+    needs: tuple[Capability, ...] = (),
+    draft_of: str = "",
 ) -> StoredFile:
     """Write the row of a file whose content comes next, by `settle`. Needs files.write.
 
-    Who reads it needs `needs` as well. Raises FilesFull.
+    Who reads it needs `needs` as well. `draft_of` is the task that has written it. Raises FilesFull.
     """
     uow.actor.require(Capability.FILES_WRITE)
-    await _require_room(uow, arrived.size_bytes)
+    await require_room(uow, arrived.size_bytes, draft_of=draft_of)
     kept = PURPOSES[purpose].kept
     row = StoredFile(
         id=new_id("file"),
@@ -111,8 +117,12 @@ async def announce(
     return row
 
 
-async def _require_room(uow: UnitOfWork, size_bytes: int) -> None:
-    """Counts what is announced, stored, or deleted and still on the disk, one at a time for each organisation."""
+async def require_room(uow: UnitOfWork, size_bytes: int, *, draft_of: str = "") -> None:
+    """Counts what is announced, stored, deleted and still on the disk, or being written by tasks, one at a time for
+    each organisation. `size_bytes` is the whole of what is to have room, also of the draft of `draft_of`.
+
+    Raises FilesFull.
+    """
     await uow.execute(
         "select pg_advisory_xact_lock(hashtextextended(:key, 52))", key=f"files {uow.organization_id}"
     )
@@ -122,7 +132,8 @@ async def _require_room(uow: UnitOfWork, size_bytes: int) -> None:
         organization_id=uow.organization_id,
         least=HELD_BYTES_MIN,
     )
-    held_bytes, bytes_max = found.scalar_one(), settings().organization_files_mb * MB
+    written_bytes = await drafts.held_bytes(uow, least=HELD_BYTES_MIN, but_of=draft_of)
+    held_bytes, bytes_max = found.scalar_one() + written_bytes, settings().organization_files_mb * MB
     if held_bytes + max(size_bytes, HELD_BYTES_MIN) > bytes_max:
         raise FilesFull(held_bytes=held_bytes, bytes_max=bytes_max)
 

@@ -61,6 +61,23 @@ class UpstreamRow:
     models: int  # enabled ones that run there
 
 
+OFFERED = Listing(
+    "models",
+    row=ModelRow,
+    needs=Capability.MODELS_READ,
+    source="model m join upstream u on u.id = m.upstream_id",
+    where="m.enabled and u.enabled",
+    columns=(
+        Column("id", "m.id", Kind.ID, filterable=True),
+        Column("slug", "m.slug", Kind.ID, sortable=True, filterable=True),
+        Column("name", "m.name", sortable=True, filterable=True),
+        Column("description", "m.description"),
+        Column("endpoints", "m.endpoints", Kind.LIST),
+        Column("context_tokens", "m.context_tokens", Kind.INTEGER, sortable=True, filterable=True),
+        Column("created_at", "m.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
+    ),
+    sort="slug",
+)
 MODELS = Listing(
     "staff.models",
     row=StaffModelRow,
@@ -118,18 +135,9 @@ UPSTREAMS = Listing(
 )
 
 
-async def models(uow: UnitOfWork, *, after: str = "", limit: int | None = None) -> list[ModelRow]:
-    """Models that clients may call, by slug, from behind the slug `after`; all of them without a limit. Those
-    that are in use, on an upstream that is."""
-    uow.actor.require(Capability.MODELS_READ)
-    rows = await uow.execute(
-        "select m.id, m.slug, m.name, m.description, m.endpoints, m.context_tokens, m.created_at"
-        " from model m join upstream u on u.id = m.upstream_id"
-        " where m.enabled and u.enabled and m.slug > :after order by m.slug limit cast(:most as bigint)",
-        after=after,
-        most=limit,
-    )
-    return [ModelRow(**row) for row in rows.mappings()]
+async def models(uow: UnitOfWork) -> list[ModelRow]:
+    """Models that clients may call, by slug: those that are in use, on an upstream that is."""
+    return await listing_sql.select(uow, OFFERED, limit=listing_sql.PAGE_ROWS_MAX)
 
 
 async def staff_models(uow: UnitOfWork) -> list[StaffModelRow]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from services.core import listing_sql
-from services.core.actor import Actor
+from services.core.actor import ADDRESS_CHARACTERS_MAX, Actor
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
@@ -139,15 +139,16 @@ class KeyFacts:
     service_account_role: str | None  # None for a key of no service account
     service_account_disabled: bool
 
-    def actor(self) -> Actor:
-        capabilities = capabilities_of_scopes(sorted(self.scopes))
+    def actor(self, address: str = "") -> Actor:
+        """Whoever holds the key, at `address` where a door knows it."""
+        capabilities = capabilities_of_scopes(self.scopes)
         if self.service_account_role is not None:
             capabilities &= policies.capabilities_of(
                 self.service_account_role, kind=self.organization_kind, suspended=False
             )
         if self.suspended:
             capabilities &= policies.READING
-        return Actor(self.id, self.organization_id, capabilities)
+        return Actor(self.id, self.organization_id, capabilities, address=address[:ADDRESS_CHARACTERS_MAX])
 
     def require_usable(self, now: datetime) -> None:
         """Raises Unauthenticated for a key that has ended, Forbidden for a suspended organisation."""

@@ -281,7 +281,7 @@ def _require_scopes(uow: UnitOfWork, scopes: Sequence[str]) -> None:
             next_step=f"Use some of: {', '.join(SCOPE_CAPABILITIES)}.",
         )
     # Otherwise a key that may only write keys could make itself one that may do everything.
-    excess = capabilities_of_scopes(list(scopes)) - uow.actor.capabilities
+    excess = capabilities_of_scopes(frozenset(scopes)) - uow.actor.capabilities
     if excess:
         raise Forbidden(
             f"The key would be allowed what you are not: {', '.join(sorted(excess))}.",

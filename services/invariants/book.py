@@ -189,15 +189,12 @@ class EveryBookAddsUp(Invariant):
     means = "The balances of a book do not add up to nothing: entries are missing, or were changed."
     window = timedelta(hours=1)
     query = """
-        select b.organization_id, s.currency from (
+        select b.organization_id, a.currency from (
           select organization_id from ledger_journal where recorded_at >= :since group by 1 limit 1000
-        ) b cross join lateral (
-          select a.currency from ledger_account a cross join lateral (
-            select coalesce(sum(e.minor), 0) as minor from ledger_entry e where e.account_id = a.id
-          ) m
-          where a.organization_id is not distinct from b.organization_id
-          group by a.currency having sum(m.minor) <> 0
-        ) s
+        ) b
+        join ledger_account a on coalesce(a.organization_id, '') = coalesce(b.organization_id, '')
+        cross join lateral (select sum(e.minor) as minor from ledger_entry e where e.account_id = a.id) m
+        group by b.organization_id, a.currency having sum(m.minor) <> 0
         limit :evidence_max
     """
 

@@ -17,12 +17,14 @@ OWN_MAILS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class MailRow:
-    """`state` is waiting (where mail is kept, until it is forgotten), failed or sent. The body is empty once sent."""
+    """`state` is waiting (where mail is kept, until it is forgotten), failed or sent. Once sent, `body` and `html`
+    are empty; `html` also where plain text is all there is."""
 
     id: str
     recipient: str
     subject: str
     body: str
+    html: str
     created_at: datetime
     sent_at: datetime | None
     error: str
@@ -30,7 +32,7 @@ class MailRow:
 
 
 _COLUMNS = """
-select id, recipient, subject, body, created_at, sent_at, error,
+select id, recipient, subject, body, html, created_at, sent_at, error,
   case when sent_at is not null then 'sent' when error <> '' then 'failed' else 'waiting' end as state
 from mail
 """

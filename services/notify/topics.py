@@ -133,7 +133,13 @@ def _team(title: str, sentence: str) -> Callable[[Delivered, Facts], Words]:
     return say
 
 
-_LISTS = {"audit": "the audit log", "keys": "API keys", "requests": "requests"}
+_LISTS = {
+    "audit": "the audit log",
+    "keys": "API keys",
+    "ledger.accounts": "the ledger's accounts",
+    "ledger.journals": "the ledger's journals",
+    "requests": "requests",
+}
 
 
 def _task_done(event: Delivered, facts: Facts) -> Words:

@@ -18,6 +18,7 @@ from services.core.listing_position import position_of
 from services.core.permissions import Capability
 from services.files.rules import Kind
 from services.identity import key_queries
+from services.ledger import queries as ledger
 from services.metering import requests
 from services.tasks.work import Made, Work
 
@@ -25,7 +26,8 @@ PARAMETERS_MAX = CONDITIONS_MAX + 1  # filters, and how it is sorted
 
 # Those of an organisation; what lists of staff show crosses tenants, and no task does.
 LISTS: dict[str, Listing[Any]] = {
-    listing.name: listing for listing in (key_queries.KEYS, requests.REQUESTS, audit.AUDIT)
+    listing.name: listing
+    for listing in (key_queries.KEYS, requests.REQUESTS, audit.AUDIT, ledger.ACCOUNTS, ledger.JOURNALS)
 }
 
 
@@ -69,13 +71,13 @@ async def run(work: Work) -> Made:
         draft.start_over()
         work.checkpoint, work.done = draft.kept, 0
         work.total = await _about(work, query)
-        async with work.step():
-            await draft.append(listing_csv.header(listing, mark=True))
+        async with work.step() as uow:
+            await work.write(uow, draft, listing_csv.header(listing, mark=True))
             work.checkpoint = {**draft.kept, "at": None}
     while "at" in work.checkpoint:
         found = await _page(work, query)
-        async with work.step():
-            await draft.append(listing_csv.lines(listing, found.rows))
+        async with work.step() as uow:
+            await work.write(uow, draft, listing_csv.lines(listing, found.rows))
             work.done += len(found.rows)
             if work.total is not None:
                 work.total = max(work.total, work.done)  # of many rows only about so many were counted

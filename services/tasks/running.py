@@ -29,6 +29,7 @@ from services.files.service import Arrived
 from services.files.stores import FilePlaces, places
 from services.identity.acting import actor_of
 from services.tasks import rules
+from services.tasks.drafts import MADE
 from services.tasks.events import TaskCancelled, TaskFailed, TaskFinished
 from services.tasks.kinds import KINDS
 from services.tasks.policies import due_task, held_task, life_of, live
@@ -38,7 +39,6 @@ from services.tasks.work import CancelAsked, Made, Work, remove_draft
 log = get_logger(__name__)
 
 LANES = 2  # tasks at once in one worker, so that a long one does not hold up the others
-_MADE = "made"  # in a checkpoint: the work is done, and its file is on its way to the store
 
 
 async def run_due(on: Database) -> None:
@@ -163,11 +163,11 @@ async def _done(uow: UnitOfWork, work: Work, made: Made, file_id: str | None) ->
 
 async def _announced(work: Work, made: Made, file: Arrived) -> str:
     """The id under which the store gets the file: from now on the work is not done again, only brought to its end."""
-    if _MADE in work.checkpoint:
-        return work.checkpoint[_MADE]["file_id"]
+    if MADE in work.checkpoint:
+        return work.checkpoint[MADE]["file_id"]
     async with work.step() as uow:
-        row = await files.announce(uow, file, purpose=made.purpose, needs=made.needs)
-        work.checkpoint[_MADE] = {
+        row = await files.announce(uow, file, purpose=made.purpose, needs=made.needs, draft_of=work.task_id)
+        work.checkpoint[MADE] = {
             "file_id": row.id,
             "result": made.result,
             "purpose": made.purpose,
@@ -183,7 +183,7 @@ async def _announced(work: Work, made: Made, file: Arrived) -> str:
 
 def _made_before(work: Work) -> Made | None:
     """What an earlier taking made, when it was cut off with nothing left to do but bring it away."""
-    kept: dict[str, Any] | None = work.checkpoint.get(_MADE)
+    kept: dict[str, Any] | None = work.checkpoint.get(MADE)
     if kept is None:
         return None
     file = Arrived(
@@ -248,8 +248,8 @@ async def _ended(uow: UnitOfWork, task: Task) -> None:
 
 
 async def _give_up_file(uow: UnitOfWork, task: Task) -> None:
-    if _MADE in task.checkpoint:
-        await files.give_up(uow, task.checkpoint[_MADE]["file_id"])
+    if MADE in task.checkpoint:
+        await files.give_up(uow, task.checkpoint[MADE]["file_id"])
 
 
 def _event(task: Task) -> DomainEvent:

@@ -22,6 +22,7 @@ from services.core.ids import new_secret
 from services.core.permissions import Capability
 from services.core.wakeups import TASKS_CHANGED
 from services.core.work import UnitOfWork, unit_of_work
+from services.files import service as files
 from services.files.rules import PIECE_BYTES, PURPOSES, FileTooLarge, Kind, shown_name
 from services.files.service import Arrived
 from services.files.stores import FilePlaces
@@ -88,6 +89,12 @@ class Work:
             name=str(self.checkpoint.get("draft", "")),
             written_bytes=int(self.checkpoint.get("bytes", 0)),
         )
+
+    async def write(self, uow: UnitOfWork, draft: Draft, text: str) -> None:
+        """Append to the draft in a step. Raises FilesFull where the organisation has no room for it, FileTooLarge for
+        more than an export may have."""
+        await files.require_room(uow, draft.bytes + len(text.encode()), draft_of=self.task_id)
+        await draft.append(text)
 
 
 def remove_draft(places: FilePlaces, task_id: str, checkpoint: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from services.gateway import queries as gateway
 from services.identity import key_queries, projects, service_accounts
 from services.identity.key_queries import KeyRow
 from state.base import page_event
+from state.dialogs import DialogsState
 from state.format import instant_text
 from state.listed import ListedState
 from state.portal.snippets import first_call
@@ -22,20 +24,19 @@ from state.portal.snippets import first_call
 EXPIRIES_DAYS = (30, 90, 365)
 
 
-class KeysState(ListedState, rx.State):
+class KeysState(DialogsState, ListedState, rx.State):
     """The organisation's keys, what may be chosen for a new one, and which dialog is open for which key."""
 
     _listing: ClassVar[Listing[Any]] = key_queries.KEYS
     _file_url: ClassVar[str] = "/api/v1/keys"
     _filter_keys: ClassVar[tuple[str, ...]] = ("status[in]", "name[contains]", "project_id")
     _preset: ClassVar[dict[str, str]] = dict([key_queries.USABLE])
+    _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(("rotate", "revoke"), Capability.KEYS_WRITE)
 
     models: list[dict[str, str]] = []
     projects: list[dict[str, str]] = []
     service_accounts: list[dict[str, str]] = []
     expiries: list[str] = ["", "", ""]
-    chosen: dict[str, Any] = {}
-    open_dialog: str = ""
     example: str = ""
 
     @page_event(Capability.KEYS_READ, reads=True)
@@ -49,24 +50,6 @@ class KeysState(ListedState, rx.State):
         self.models = [{"id": model.slug, "label": model.name} for model in offered]
         self.expiries = expiries()
         self.example = first_call(offered)
-
-    @page_event(Capability.KEYS_WRITE)
-    async def ask(self, key_id: str, act: str) -> None:
-        """Open the dialog for one act on one key."""
-        found = [row for row in self.rows if row["id"] == key_id]
-        self.chosen = found[0] if found else {}
-        self.open_dialog = act if found and act in {"rotate", "revoke"} else ""
-
-    @page_event(Capability.KEYS_READ)
-    async def dismiss(self, is_open: bool) -> None:
-        if not is_open:
-            self.open_dialog = ""
-
-    @page_event(Capability.KEYS_READ)
-    async def changed(self) -> Any:
-        """A key was made, rotated or revoked through the API."""
-        self.open_dialog = ""
-        return KeysState.load
 
 
 async def offered_projects(uow: UnitOfWork) -> list[dict[str, str]]:

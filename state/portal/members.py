@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -13,15 +14,14 @@ from services.identity import invitations, policies, queries
 from services.identity.invitations import InvitationRow
 from services.identity.queries import Member, SignedIn
 from state.base import page_event
+from state.dialogs import DialogsState
 from state.format import instant_text
 from state.listed import ListedState
 
-ACTS = {"role", "suspend", "resume", "remove"}
-INVITATION_ACTS = {"resend", "revoke"}
 TWO_STEP: dict[bool | None, str] = {True: "true", False: "false"}  # as the address says it
 
 
-class MembersState(ListedState, rx.State):
+class MembersState(DialogsState, ListedState, rx.State):
     """One page of members, and which dialog is open for whom.
 
     `leads` says whether the one who looks may make owners, `operates` whether staff roles exist here.
@@ -30,9 +30,11 @@ class MembersState(ListedState, rx.State):
     _listing: ClassVar[Listing[Any]] = queries.MEMBERS
     _file_url: ClassVar[str] = "/api/v1/organization/members"
     _filter_keys: ClassVar[tuple[str, ...]] = ("search", "role", "status", "two_step")
+    _dialogs: ClassVar[Mapping[str, Capability]] = {
+        **dict.fromkeys(("invite", "role", "suspend", "resume", "remove"), Capability.MEMBERS_WRITE),
+        "leave": Capability.MEMBERS_READ,
+    }
 
-    chosen: dict[str, Any] = {}
-    open_dialog: str = ""
     leads: bool = False
     operates: bool = False
 
@@ -42,32 +44,6 @@ class MembersState(ListedState, rx.State):
         async with self._unit_of_work() as uow:
             found = await self._read(uow, queries.MEMBERS)
         self.rows = [self._shown(row) for row in found]
-
-    @page_event(Capability.MEMBERS_WRITE)
-    async def ask(self, account_id: str, act: str) -> None:
-        """Open the dialog for one act on one member."""
-        found = [row for row in self.rows if row["id"] == account_id]
-        self.chosen = found[0] if found else {}
-        self.open_dialog = act if found and act in ACTS else ""
-
-    @page_event(Capability.MEMBERS_WRITE)
-    async def ask_invite(self, is_open: bool) -> None:
-        self.open_dialog = "invite" if is_open else ""
-
-    @page_event(Capability.MEMBERS_READ)
-    async def ask_leave(self, is_open: bool) -> None:
-        self.open_dialog = "leave" if is_open else ""
-
-    @page_event(Capability.MEMBERS_READ)
-    async def dismiss(self, is_open: bool) -> None:
-        if not is_open:
-            self.open_dialog = ""
-
-    @page_event(Capability.MEMBERS_READ)
-    async def changed(self) -> Any:
-        """Somebody was changed or invited through the API."""
-        self.open_dialog = ""
-        return MembersState.load
 
     def _shown(self, row: Member) -> dict[str, Any]:
         return {
@@ -85,15 +61,16 @@ class MembersState(ListedState, rx.State):
         }
 
 
-class InvitationsState(ListedState, rx.State):
+class InvitationsState(DialogsState, ListedState, rx.State):
     """One page of the invitations that wait, and which dialog is open for which; `leads` and `operates` as above."""
 
     _listing: ClassVar[Listing[Any]] = invitations.INVITATIONS
     _file_url: ClassVar[str] = "/api/v1/organization/invitations"
     _filter_keys: ClassVar[tuple[str, ...]] = ("email[contains]", "role", "status")
+    _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(
+        ("invite", "resend", "revoke"), Capability.MEMBERS_WRITE
+    )
 
-    chosen: dict[str, Any] = {}
-    open_dialog: str = ""
     leads: bool = False
     operates: bool = False
 
@@ -103,28 +80,6 @@ class InvitationsState(ListedState, rx.State):
         async with self._unit_of_work() as uow:
             found = await self._read(uow, invitations.INVITATIONS)
         self.rows = [_invitation_shown(row) for row in found]
-
-    @page_event(Capability.MEMBERS_WRITE)
-    async def ask(self, invitation_id: str, act: str) -> None:
-        """Open the dialog for one act on one invitation."""
-        found = [row for row in self.rows if row["id"] == invitation_id]
-        self.chosen = found[0] if found else {}
-        self.open_dialog = act if found and act in INVITATION_ACTS else ""
-
-    @page_event(Capability.MEMBERS_WRITE)
-    async def ask_invite(self, is_open: bool) -> None:
-        self.open_dialog = "invite" if is_open else ""
-
-    @page_event(Capability.MEMBERS_READ)
-    async def dismiss(self, is_open: bool) -> None:
-        if not is_open:
-            self.open_dialog = ""
-
-    @page_event(Capability.MEMBERS_READ)
-    async def changed(self) -> Any:
-        """Somebody was invited, or an invitation changed, through the API."""
-        self.open_dialog = ""
-        return InvitationsState.load
 
 
 def _leads(caller: SignedIn) -> bool:

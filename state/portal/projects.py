@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -13,42 +14,27 @@ from services.identity import projects
 from services.identity.projects import ProjectRow
 from state.addresses import with_query
 from state.base import page_event
+from state.dialogs import DialogsState
 from state.format import instant_text
 from state.listed import ListedState
 
 
-class ProjectsState(ListedState, rx.State):
+class ProjectsState(DialogsState, ListedState, rx.State):
     """One page of projects, active ones if nothing else is asked for, and which dialog is open for which."""
 
     _listing: ClassVar[Listing[Any]] = projects.PROJECTS
     _file_url: ClassVar[str] = "/api/v1/projects"
     _filter_keys: ClassVar[tuple[str, ...]] = ("name[contains]", "status[in]")
     _preset: ClassVar[dict[str, str]] = dict([projects.ACTIVE])
-
-    chosen: dict[str, Any] = {}
-    open_dialog: str = ""
+    _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(
+        ("new", "edit", "archive", "restore"), Capability.PROJECTS_WRITE
+    )
 
     @page_event(Capability.PROJECTS_READ, reads=True)
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
             found = await self._read(uow, projects.PROJECTS)
         self.rows = [_shown(row) for row in found]
-
-    @page_event(Capability.PROJECTS_WRITE)
-    async def ask(self, project_id: str, act: str) -> None:
-        """Open the dialog for one act on one project."""
-        found = [row for row in self.rows if row["id"] == project_id]
-        self.chosen = found[0] if found else {}
-        self.open_dialog = act if found and act in {"edit", "archive", "restore"} else ""
-
-    @page_event(Capability.PROJECTS_WRITE)
-    async def ask_new(self, is_open: bool) -> None:
-        self.open_dialog = "new" if is_open else ""
-
-    @page_event(Capability.PROJECTS_READ)
-    async def dismiss(self, is_open: bool) -> None:
-        if not is_open:
-            self.open_dialog = ""
 
     @page_event(Capability.PROJECTS_WRITE)
     async def archive(self, project_id: str) -> Any:
@@ -58,12 +44,6 @@ class ProjectsState(ListedState, rx.State):
             return None
         async with self._unit_of_work() as uow:
             await projects.archive_project(uow, project_id, end_keys=True)
-        return ProjectsState.load
-
-    @page_event(Capability.PROJECTS_READ)
-    async def changed(self) -> Any:
-        """A project was made or changed through the API."""
-        self.open_dialog = ""
         return ProjectsState.load
 
 

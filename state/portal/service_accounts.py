@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -11,47 +12,26 @@ from services.core.permissions import Capability
 from services.identity import service_accounts
 from services.identity.service_accounts import ServiceAccountRow
 from state.base import page_event
+from state.dialogs import DialogsState
 from state.format import instant_text
 from state.listed import ListedState
 
 
-class ServiceAccountsState(ListedState, rx.State):
+class ServiceAccountsState(DialogsState, ListedState, rx.State):
     """One page of service accounts, and which dialog is open for which."""
 
     _listing: ClassVar[Listing[Any]] = service_accounts.SERVICE_ACCOUNTS
     _file_url: ClassVar[str] = "/api/v1/service-accounts"
     _filter_keys: ClassVar[tuple[str, ...]] = ("name[contains]", "role", "status")
-
-    chosen: dict[str, Any] = {}
-    open_dialog: str = ""
+    _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(
+        ("new", "edit", "disable", "enable"), Capability.SERVICE_ACCOUNTS_WRITE
+    )
 
     @page_event(Capability.SERVICE_ACCOUNTS_READ, reads=True)
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
             found = await self._read(uow, service_accounts.SERVICE_ACCOUNTS)
         self.rows = [_shown(row) for row in found]
-
-    @page_event(Capability.SERVICE_ACCOUNTS_WRITE)
-    async def ask(self, service_account_id: str, act: str) -> None:
-        """Open the dialog for one act on one account."""
-        found = [row for row in self.rows if row["id"] == service_account_id]
-        self.chosen = found[0] if found else {}
-        self.open_dialog = act if found and act in {"edit", "disable", "enable"} else ""
-
-    @page_event(Capability.SERVICE_ACCOUNTS_WRITE)
-    async def ask_new(self, is_open: bool) -> None:
-        self.open_dialog = "new" if is_open else ""
-
-    @page_event(Capability.SERVICE_ACCOUNTS_READ)
-    async def dismiss(self, is_open: bool) -> None:
-        if not is_open:
-            self.open_dialog = ""
-
-    @page_event(Capability.SERVICE_ACCOUNTS_READ)
-    async def changed(self) -> Any:
-        """An account was made or changed through the API."""
-        self.open_dialog = ""
-        return ServiceAccountsState.load
 
 
 def _shown(row: ServiceAccountRow) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Bad:
     headers: dict[str, str] = field(default_factory=dict)
     method: str = "POST"
     pointer: str = ""
+    says: str = ""
 
 
 def sign_up(**changes: Any) -> dict[str, Any]:
@@ -60,7 +61,38 @@ CASES: dict[str, Bad] = {
     "half a surrogate": Bad("keys", 400, "malformed_request", content=b'{"name": "\\ud800"}', headers=JSON),
     "broken UTF-8": Bad("keys", 400, "malformed_request", content=b'{"name": "\xff"}', headers=JSON),
     "nested a thousand deep": Bad(
-        "keys", 422, "invalid_input", content=b'{"name": ' + b"[" * 1_000 + b"]" * 1_000 + b"}", headers=JSON
+        "keys",
+        400,
+        "malformed_request",
+        content=b'{"name": ' + b"[" * 1_000 + b"]" * 1_000 + b"}",
+        headers=JSON,
+    ),
+    "nested fifty deep": Bad(
+        "keys", 422, "invalid_input", content=b'{"name": ' + b"[" * 50 + b"]" * 50 + b"}", headers=JSON
+    ),
+    "a key twice": Bad(
+        "keys",
+        400,
+        "malformed_request",
+        content=b'{"name": "a", "requests_per_minute": 1, "name": "b"}',
+        headers=JSON,
+        says="'name'",
+    ),
+    "a key twice, written another way": Bad(
+        "keys",
+        400,
+        "malformed_request",
+        content=b'{"name": "a", "n\\u0061me": "b"}',
+        headers=JSON,
+        says="'name'",
+    ),
+    "a very long key twice": Bad(
+        "keys",
+        400,
+        "malformed_request",
+        content=b'{"%(key)s": 1, "%(key)s": 2}' % {b"key": b"k" * 5_000},
+        headers=JSON,
+        says="kkk...'",
     ),
     "a list for an object": Bad("keys", 422, "invalid_input", json=[1, 2]),
     "a number for a name": Bad("keys", 422, "invalid_input", json={"name": 7}, pointer="#/name"),
@@ -171,6 +203,22 @@ CASES: dict[str, Bad] = {
         content=b'{"source": "a", "event_id": "b", "type": "c", "time": "d", "properties": {"n": NaN}}',
         headers=JSON,
     ),
+    "a number twice in an event": Bad(
+        "usage/events",
+        400,
+        "malformed_request",
+        content=orjson.dumps([event()]).replace(b'{"n":1}', b'{"n":1,"n":2}'),
+        headers=JSON,
+        says="'n'",
+    ),
+    "a time twice on a line": Bad(
+        "usage/events",
+        400,
+        "malformed_request",
+        content=orjson.dumps(event()).replace(b"{", b'{"time": "x", ', 1),
+        headers=LINES,
+        says="'time'",
+    ),
     "an event of 1970": Bad(
         "usage/events",
         422,
@@ -270,6 +318,7 @@ async def test_bad_input_is_refused_clearly_and_leaves_nothing(browser: AsyncCli
             document = problem(answer, bad.status, bad.code)
             if bad.pointer:
                 assert bad.pointer in [error["pointer"] for error in document["errors"]], document
+            assert bad.says in document["detail"], document
             assert PASSWORD not in answer.text
             assert document["next_step"] or document["errors"], document
             assert await contents() == before

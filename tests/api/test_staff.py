@@ -161,5 +161,13 @@ async def test_every_list_of_the_catalogue_comes_in_pages(
         assert second["next_cursor"] is None
         problem(await caller.get(path, params={"cursor": "bm90IG91cnM"}), 422, "cursor_invalid")
         problem(await caller.get(path, params={"limit": 101}), 422, "invalid_input")
+    some = {"sort": "-name", "name[contains]": "ir"}
+    assert [row["slug"] for row in (await client.get("models", params=some)).json()["data"]] == [
+        "third",
+        "first",
+    ]
+    file = (await client.get("models", params={**some, "format": "csv"})).text.splitlines()
+    assert [line.split(",")[1] for line in file] == ["slug", "first", "third"]
+    problem(await client.get("models", params={"slugg": "first"}), 422, "invalid_filter")
     narrowed = {"model": "first", "cursor": (await staff.get("staff/prices?limit=1")).json()["next_cursor"]}
     problem(await staff.get("staff/prices", params=narrowed), 422, "cursor_invalid")

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
@@ -41,46 +42,69 @@ UNLIMITED = "1000000000"
 
 
 @dataclass(frozen=True, slots=True)
+class _Server:
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Served:
-    bare: int
-    ours: int
+    bare: _Server
+    ours: _Server
     key: str
     actor: Actor
     on: Database
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Calls a second, and what one takes of a core."""
+
+    rate: float
+    cpu_us: float
+
+
 async def run(*, repeats: int = REPEATS, round_s: float = ROUND_S) -> Result:
     """Measure in turns, so that a busy moment of the machine hits all."""
-    bare: list[float] = []
-    ours: list[float] = []
-    rows: list[float] = []
+    bare: list[_Round] = []
+    ours: list[_Round] = []
+    rows: list[_Round] = []
     beyond: list[float] = []
     with postgres() as server:
         async with _served(server) as served:
             for _ in range(repeats):
-                bare.append(await _rate(served.bare, served.key, round_s, bare_api.PATH))
-                ours.append(await _rate(served.ours, served.key, round_s, "/api/v1/me"))
-                rows.append(await _rate(served.ours, served.key, round_s, "/api/v1/models?limit=1"))
+                bare.append(await _round(served.bare, served.key, round_s, bare_api.PATH))
+                ours.append(await _round(served.ours, served.key, round_s, "/api/v1/me"))
+                rows.append(await _round(served.ours, served.key, round_s, "/api/v1/models?limit=1"))
                 beyond.append(await _beyond_ms(served))
-    ratios = [one / other for one, other in zip(ours, bare, strict=True)]
-    reference = {"reference": statistics.median(bare), "reference_name": "bare FastAPI route"}
+    ratios = [one.rate / other.rate for one, other in zip(ours, bare, strict=True)]
+    reference = _beside([one.rate for one in bare])
     return Result(
         "api",
         (
             median_figure(
-                "trivial reads/s by key", ours, "/s", goal=RATIO_MIN, more_is_better=True, goal_on_ratio=True,
-                **reference,
+                "trivial reads/s by key", [one.rate for one in ours], "/s",
+                goal=RATIO_MIN, more_is_better=True, goal_on_ratio=True, **reference,
             ),
-            median_figure("reads/s of a list from the database", rows, "/s", **reference),
+            median_figure("reads/s of a list from the database", [one.rate for one in rows], "/s", **reference),
+            median_figure(
+                "CPU of a trivial read", [one.cpu_us for one in ours], "us", **_beside([one.cpu_us for one in bare])
+            ),
             median_figure("unit of work and permission beyond the query, p95", beyond, "ms", goal=BEYOND_MS_MAX),
         ),
         notes={"ratios of the rounds": [round(ratio, 3) for ratio in ratios]},
     )  # fmt: skip
 
 
-async def _rate(port: int, key: str, seconds: float, path: str) -> float:
-    found = await gateway.drive(port, key, CALLERS, seconds, f"get={path}")
-    return found["calls"] / found["seconds"]
+def _beside(bare: list[float]) -> dict[str, Any]:
+    return {"reference": statistics.median(bare), "reference_name": "bare FastAPI route"}
+
+
+async def _round(server: _Server, key: str, seconds: float, path: str) -> _Round:
+    before = gateway.cpu_seconds(server.pid)
+    found = await gateway.drive(server.port, key, CALLERS, seconds, f"get={path}")
+    used = gateway.cpu_seconds(server.pid) - before
+    return _Round(found["calls"] / found["seconds"], used / found["calls"] * 1_000_000)
 
 
 async def _beyond_ms(served: _Served) -> float:
@@ -132,12 +156,12 @@ async def _served(server: EmbeddedPostgres) -> AsyncIterator[_Served]:
             "MATRIX_LOG_LEVEL": "warning",
         }
         with (
-            gateway.process("tests.bench.bare_api", str(bare)),
-            gateway.process("tests.bench.gateway_server", **environment),
+            gateway.process("tests.bench.bare_api", str(bare)) as bare_process,
+            gateway.process("tests.bench.gateway_server", **environment) as our_process,
         ):
             for port in (bare, ours):
                 await gateway.until_answers(port)
-            yield _Served(bare, ours, key, actor, on)
+            yield _Served(_Server(bare, bare_process.pid), _Server(ours, our_process.pid), key, actor, on)
     finally:
         databases.install(None)
         await on.close()

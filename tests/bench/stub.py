@@ -89,8 +89,9 @@ class _Connection(asyncio.Protocol):
         if asked.get("stream"):
             self._streaming = asyncio.get_running_loop().create_task(self._stream(prompt, tokens))
             return
-        self._send(orjson.dumps(_whole(prompt, tokens)))
+        # Noted before it leaves: who is killed between the two must not have answered what its log does not know.
         self._note(Answered(prompt, tokens, tokens, streamed=False, whole=True))
+        self._send(orjson.dumps(_whole(prompt, tokens)))
 
     def _send(self, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -104,9 +105,9 @@ class _Connection(asyncio.Protocol):
                 if self._token_s:
                     await asyncio.sleep(self._token_s)
                 self._transport.write(_chunk(_piece(prompt, made)))
+            self._note(Answered(prompt, tokens, tokens, streamed=True, whole=True))
             self._transport.write(_chunk(_last(prompt, tokens)) + _chunk(_usage_only(prompt, tokens)))
             self._transport.write(_framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
-            self._note(Answered(prompt, tokens, tokens, streamed=True, whole=True))
         except asyncio.CancelledError:
             self._note(Answered(prompt, tokens, made, streamed=True, whole=False))
 

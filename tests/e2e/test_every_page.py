@@ -6,10 +6,18 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
+from models.ledger import JournalKind, Purpose
+from models.money import Money
+from services.core.actor import system
+from services.core.work import unit_of_work
+from services.ledger import service as ledger
+from services.ledger.rules import Draft, credit, debit
+from tests.bench.parties import inside
 from tests.bench.product import Product
 from tests.e2e.browsing import (
     DESK,
@@ -48,8 +56,22 @@ def _console_of(route: str) -> Console:
     return PAGES["404" if route == NOWHERE else route].console
 
 
-@pytest.fixture
-def addresses(product: Product) -> dict[str, str]:
+async def _booked(product: Product) -> dict[str, str]:
+    """A journal of the demo's first organisation, and an account that it moves."""
+    organization_id: str = product.demo["organization"]
+    money = Money(11_900, "EUR")
+    entries = (debit(Purpose.RECEIVABLE, money), credit(Purpose.REVENUE, money))
+    draft = Draft(organization_id, "tests:shown", JournalKind.INVOICE, "tests", entries)
+    async with inside(product), unit_of_work(system(organization_id)) as uow:
+        posted = await ledger.post(uow, draft)
+        account = await uow.execute(
+            "select account_id from ledger_entry where journal_id = :id and line = 1", id=posted.id
+        )
+        return {"[journal_id]": posted.id, "[ledger_account_id]": account.scalar_one()}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def addresses(product: Product) -> dict[str, str]:
     """The address of each route; of those that name a row, of a row that exists."""
     answer = product.ask(
         "GET", "/api/v1/requests?limit=1", headers={"Authorization": f"Bearer {product.key}"}
@@ -57,6 +79,7 @@ def addresses(product: Product) -> dict[str, str]:
     rows = {
         "[request_id]": answer.json()["data"][0]["id"],
         "[organization_id]": product.demo["organization"],
+        **await _booked(product),
     }
     found = {route: route for route in _routes()}
     for route in found:

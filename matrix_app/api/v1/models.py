@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fastapi import Request
 from pydantic import AwareDatetime
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
     Cursor,
@@ -48,17 +50,10 @@ class PriceShown(Shown):
     state: str
 
 
-@router.get("/models")
-async def models(who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROWS) -> Page[ModelShown]:
+@router.get("/models", **listed(gateway.OFFERED, ModelShown))
+async def models(request: Request, who: Member, asked: Asked) -> Answer:
     """Models that can be called at /v1, by slug."""
-    position = position_in("models", {}, cursor)
-    async with unit_of_work(who.actor) as uow:
-        rows = await gateway.models(uow, after=position[0] if position else "", limit=limit + 1)
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page(
-        data=[ModelShown.model_validate(row) for row in rows[:limit]],
-        next_cursor=cursor_for("models", {}, [last.slug]) if last else None,
-    )
+    return await answer(request, gateway.OFFERED, ModelShown, asked, lambda: unit_of_work(who.actor))
 
 
 @router.get("/prices")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Literal
 
-import orjson
 from fastapi import Request, Response
 from pydantic import Field
 
+from matrix_app.api import strict_json
 from matrix_app.api.deps import Member
 from matrix_app.api.v1.figures import MeterShown
 from matrix_app.api.v1.repeat import RepeatOnce
@@ -212,11 +213,10 @@ def _require_batch(size: int) -> None:
 
 def _parsed(text: bytes, what: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        return strict_json.loads(text)
+    except json.JSONDecodeError as error:
         raise Malformed(
-            f"{what.capitalize()} is not valid JSON: {error.msg} at character {error.pos}.",
-            next_step="Send JSON in UTF-8, without NaN, Infinity or lone surrogates.",
+            f"{what.capitalize()} is not valid JSON: {error.msg}.", next_step=strict_json.NEXT_STEP
         ) from error
 
 

@@ -101,7 +101,7 @@ def _invite(state: ListState) -> rx.Component:
         description=t("invitations.invite_text"),
         trigger=Trigger(t("invitations.invite"), "primary", "plus"),
         open=state.open_dialog == "invite",
-        on_open_change=state.ask_invite,
+        on_open_change=lambda is_open: state.show("invite", is_open),
     )
     return rx.cond(MAY_WRITE, asked, rx.fragment())
 
@@ -119,7 +119,7 @@ def _leave_dialog() -> rx.Component:
         description=t("members.leave_text"),
         trigger=Trigger(t("members.leave"), "", "log-out"),
         open=MembersState.open_dialog == "leave",
-        on_open_change=MembersState.ask_leave,
+        on_open_change=lambda is_open: MembersState.show("leave", is_open),
     )
 
 

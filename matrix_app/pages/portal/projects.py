@@ -79,7 +79,7 @@ def _create_dialog() -> rx.Component:
         title=t("projects.create"),
         trigger=Trigger(t("projects.create"), "primary", "plus"),
         open=ProjectsState.open_dialog == "new",
-        on_open_change=ProjectsState.ask_new,
+        on_open_change=lambda is_open: ProjectsState.show("new", is_open),
     )
 
 

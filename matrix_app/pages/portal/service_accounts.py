@@ -72,7 +72,7 @@ def _create_dialog() -> rx.Component:
         title=t("robots.create"),
         trigger=Trigger(t("robots.create"), "primary", "plus"),
         open=ServiceAccountsState.open_dialog == "new",
-        on_open_change=ServiceAccountsState.ask_new,
+        on_open_change=lambda is_open: ServiceAccountsState.show("new", is_open),
     )
 
 

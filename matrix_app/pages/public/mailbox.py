@@ -10,12 +10,33 @@ from components.feedback.states import empty_state, skeleton
 from components.format.values import when
 from components.forms.fields import email_field
 from components.forms.form import action_button, form, form_foot, submit_button
+from components.kit.tabs import Tab, tabs
 from components.shell.page import page_header
 from components.texts import t
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from state.mailbox import MailboxState
 from state.session import SessionState
+
+# No script runs in it and nothing of ours can be reached from it; its links may open, as in any mail program.
+SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
+
+
+def in_html(mail: rx.Var[dict[str, Any]]) -> rx.Component:
+    """A mail as a program that shows HTML would draw it."""
+    return rx.el.iframe(
+        src_doc=mail["html"].to(str), sandbox=SANDBOX, title=mail["subject"].to(str), class_name="mail-frame"
+    )
+
+
+def _content(mail: rx.Var[dict[str, Any]]) -> rx.Component:
+    text = rx.el.p(mail["body"].to(str), class_name="mail-body reading")
+    both = tabs(
+        Tab("text", t("mailbox.as_text"), text),
+        Tab("html", t("mailbox.as_html"), in_html(mail)),
+        label=t("mailbox.shown_as"),
+    )
+    return rx.cond(mail["html"].to(str) != "", both, text)
 
 
 def _mail(mail: rx.Var[dict[str, Any]]) -> rx.Component:
@@ -29,7 +50,7 @@ def _mail(mail: rx.Var[dict[str, Any]]) -> rx.Component:
                 when(mail["created_at"], "datetime", zone=SessionState.zone),
                 class_name="small muted",
             ),
-            rx.el.p(mail["body"].to(str), class_name="mail-body reading"),
+            _content(mail),
             rx.cond(mail["link"], rx.el.p(open_link), rx.fragment()),
             class_name="card stack",
         ),

@@ -59,7 +59,7 @@ async def test_a_key_is_found_by_its_secret_and_by_nothing_else(people: People, 
     assert (facts.id, facts.organization_id) == (created.key.id, owner.organization_id)
     assert (facts.requests_per_minute, facts.tokens_per_minute) == (60, 9_000)
     assert facts.scopes == {"inference", "usage:read"}
-    assert facts.actor().capabilities == capabilities_of_scopes(["inference", "usage:read"])
+    assert facts.actor().capabilities == capabilities_of_scopes(frozenset({"inference", "usage:read"}))
     assert len(created.secret) == 43
     assert created.key.prefix == created.secret[:9]
     for other in (

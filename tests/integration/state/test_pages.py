@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import reflex as rx
 
+from matrix_app.pages.public.mailbox import in_html
 from models.identity import Organization
 from models.types import OrganizationKind, Role
 from services.catalog import service as price_book
@@ -356,8 +358,9 @@ async def test_a_mailbox_shows_one_address_to_anyone_and_all_to_staff_only(
     _visitor, _ = client
     async with crossing(Reason.MAIL) as uow:
         await uow.execute(
-            "insert into mail (id, dedupe_key, recipient, subject, body, created_at, error) values"
-            " ('mail_1', 'one', 'ana@example.com', 'Confirm', 'See http://localhost:3000/confirm?token=abc', now(), '')"
+            "insert into mail (id, dedupe_key, recipient, subject, body, html, created_at, error) values"
+            " ('mail_1', 'one', 'ana@example.com', 'Confirm', 'See http://localhost:3000/confirm?token=abc',"
+            " '<head><title>Confirm</title></head><p>See</p>', now(), '')"
         )
     stranger = Visitor(at="/mailbox")
     assert (await stranger.call(MailboxState, "load"))[0].rows == []
@@ -365,10 +368,20 @@ async def test_a_mailbox_shows_one_address_to_anyone_and_all_to_staff_only(
     stranger.at = "/mailbox?address=Ana%40example.com"
     state, _ = await stranger.call(MailboxState, "load")
     assert [row["link"] for row in state.rows] == ["/confirm?token=abc"]
+    assert state.rows[0]["html"] == '<head><base target="_blank"><title>Confirm</title></head><p>See</p>'
 
     staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
     staff.at = "/mailbox"
     assert len((await staff.call(MailboxState, "load"))[0].rows) == 1
+
+
+def test_the_html_of_a_mail_is_drawn_where_it_can_run_nothing_and_reach_nothing() -> None:
+    drawn = str(in_html(rx.Var.create({"html": "<p>", "subject": "Hello"})))
+    frame = drawn[drawn.index('jsx("iframe"') :]
+    assert 'sandbox:"allow-popups allow-popups-to-escape-sandbox"' in frame
+    assert ("srcDoc:" in frame, "src:" in frame, "allow-scripts" in drawn, "allow-same-origin" in drawn) == (
+        True, False, False, False
+    )  # fmt: skip
 
 
 async def test_signing_up_leads_to_the_mail_and_from_there_to_confirming(world: World) -> None:

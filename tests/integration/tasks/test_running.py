@@ -25,7 +25,7 @@ from services.core.permissions import Capability
 from services.core.work import unit_of_work
 from services.files import service as files
 from services.files.retention import sweep
-from services.files.rules import MB, PURPOSES, Kind
+from services.files.rules import HELD_BYTES_MIN, MB, PURPOSES, FilesFull, Kind
 from services.files.s3 import StoreUnavailable
 from services.files.service import Arrived
 from services.files.stores import FilePlaces, FolderStore
@@ -382,6 +382,29 @@ async def test_an_export_that_becomes_too_large_fails_for_good_and_leaves_nothin
     assert task.state == State.FAILED
     assert ("filters" if limit == "of a file" else "Delete files") in task.error
     assert desk.files() == []
+
+
+async def test_what_an_export_has_written_so_far_takes_room_of_its_organisation(
+    desk: Desk, world: World, room_of_1_mb: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await desk.ask()
+    await _die(desk, "append 3", monkeypatch)
+
+    async def announce(size_bytes: int, actor: Any) -> None:
+        upload = Arrived(desk.folder / "upload", "a.csv", Kind.CSV, size_bytes, bytes(32))
+        async with unit_of_work(actor, clock=desk.clock) as uow:
+            await files.announce(uow, upload, purpose="import")
+
+    left = MB - HELD_BYTES_MIN
+    with pytest.raises(FilesFull) as refused:
+        await announce(left + 1, desk.actor)
+    assert refused.value.details["held_bytes"] == HELD_BYTES_MIN
+    await announce(MB, world.actor(await world.organization()))  # it is nobody else's room
+    await announce(left, desk.actor)
+
+    desk.clock.at += rules.LEASE
+    assert await desk.work()  # and it is counted once: the draft that becomes the file is no second one
+    await desk.assert_exported(task_id)
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("is busy"), Busy("Two are busy.")])

@@ -57,6 +57,15 @@ OF_THE_HOUSE: dict[str, Maker] = {
     "slug_of_a_model": lambda victim: victim.offered,
 }
 
+# Rows that a dialog of a list is opened for, by the list.
+ROW_OF_LIST: dict[str, Maker] = {
+    "invitations": _of("invite"),
+    "keys": _of("apikey"),
+    "members": _of("acc"),
+    "projects": _of("proj"),
+    "service_accounts": _of("svc"),
+}
+
 QUERY: dict[str, Maker] = {
     "actor": _of("acc"),
     "address": lambda victim: victim.owner.email,

@@ -19,6 +19,7 @@ from models.types import Role
 from services.core.permissions import Capability
 from state import addresses
 from state.base import Access
+from state.dialogs import DialogsState
 from tests.handlers import Handler, handlers
 from tests.integration.state.visitor import Visitor, said, sent_to
 from tests.integration.walk import parameters
@@ -60,7 +61,12 @@ def _made(name: str, victim: Victim, handler: Handler) -> Any:
 def arguments_of(handler: Handler, victim: Victim) -> list[Any]:
     """What an attacker would send for each argument."""
     names = list(inspect.signature(inspect.unwrap(handler.function)).parameters)[1:]
-    return [parameters.made_for(name, victim, parameters.ARGUMENTS, str(handler)) for name in names]
+    room = parameters.ARGUMENTS
+    if issubclass(handler.state, DialogsState):
+        rows: Any = handler.state
+        dialog = next(iter(rows._dialogs))
+        room = room | {"row_id": parameters.ROW_OF_LIST[rows._listing.name], "name": lambda _: dialog}
+    return [parameters.made_for(name, victim, room, str(handler)) for name in names]
 
 
 class Attempt:

@@ -13,10 +13,11 @@ from matrix_app.pages import endpoints
 from matrix_app.pages.registry import PAGES, Console
 from services.core.permissions import Capability
 from state.base import Access, HandlerNotAsync, PageState, page_event
+from state.dialogs import DialogsState
 from state.listed import ListedState
 from tests.handlers import handlers, our_states
 
-MIXINS = {PageState, ListedState}
+MIXINS = {PageState, ListedState, DialogsState}
 
 
 def test_there_are_states_to_look_at() -> None:
