@@ -39,7 +39,6 @@ TEXTS: dict[str, str] = {
     "offers.addons": "Add-ons",
     "offers.trial": "{count, plural, one {# day} other {# days}} of trial",
     "offers.not_sold": "Not sold in this currency for this time.",
-    "offers.included": "Included in {name}",
     # -- the governance console
     "plans.title": "Plans",
     "plans.text": "What is sold, at which prices, and what comes next?",
@@ -90,6 +89,7 @@ TEXTS: dict[str, str] = {
     "plan.edit": "Edit",
     "plan.copy": "Copy",
     "plan.remove": "Remove",
+    "plan.remove_named": "Remove {name}",
     "plan.acts": "Acts on {name}",
     "plan.remove_price": "Remove this price?",
     "plan.charge": "Charge",

@@ -81,6 +81,7 @@ class PlanState(PageState, rx.State):
     form: dict[str, str] = {}
     errors: dict[str, str] = {}
     error: str = ""
+    terms_errors: dict[str, str] = {}  # of the form that is there beside any dialog
     estimate: dict[str, str] = {}
     estimate_errors: dict[str, str] = {}
     steps: list[dict[str, Any]] = []
@@ -168,7 +169,7 @@ class PlanState(PageState, rx.State):
             self.form = self.form | {"model": model}
 
     def _open(self, name: str) -> None:
-        self.open_dialog, self.errors, self.error = name, {}, ""
+        self.open_dialog, self.errors, self.error, self.terms_errors = name, {}, "", {}
 
     # -- changes of the draft
 
@@ -238,7 +239,10 @@ class PlanState(PageState, rx.State):
         except Invalid as refused:
             said = f"{refused.message} {refused.next_step}".strip()
             field = plan_drafts.field_at(refused.field) or refused.field.rpartition(".")[2]
-            self.errors, self.error = ({field: said}, "") if field else ({}, said)
+            if self.open_dialog:
+                self.errors, self.error = ({field: said}, "") if field else ({}, said)
+            else:
+                self.terms_errors = {field: said}
             return
         self._open("")
         self._show(shown)

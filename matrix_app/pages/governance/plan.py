@@ -97,7 +97,7 @@ def _prices() -> rx.Component:
 
 def _entitlements() -> rx.Component:
     def acts(row: Row) -> rx.Component:
-        named = t("plan.acts", name=row["name"].to(str))
+        named = t("plan.remove_named", name=row["name"].to(str))
         remove = icon_button(named, "trash-2", on_press=PlanState.ask_entitlement(row["key"].to(str)))
         return rx.cond(EDITABLE, remove, rx.fragment())
 
@@ -174,16 +174,15 @@ def _acts() -> rx.Component:
 )
 def plan() -> Drawn:
     """A plan and one of its versions."""
+    named = PlanState.plan["name"].to(str)
     waits = banner("warn", PlanState.missing, title=t("plan.cannot_publish"))
     content = rx.fragment(
-        page_header(
-            PlanState.plan["name"].to(str),
-            _acts(),
-            text=PlanState.plan["description"].to(str),
-            status=status_badge(PlanState.version["state"], STATES),
-        ),
         rx.cond(IS_DRAFT & (PlanState.missing != ""), waits, rx.fragment()),
-        section(t("plan.version", number=NUMBER), plan_forms.terms(EDITABLE)),
+        section(
+            t("plan.version", number=NUMBER),
+            plan_forms.terms(EDITABLE),
+            actions=[status_badge(PlanState.version["state"], STATES), _acts()],
+        ),
         _prices(),
         rx.cond(PlanState.charges.length() > 0, plan_forms.estimate(), rx.fragment()),
         _entitlements(),
@@ -195,6 +194,7 @@ def plan() -> Drawn:
     )
     return [
         rx.el.p(link(t("plans.back"), href="/governance/plans"), class_name="back-link"),
+        page_header(rx.cond(PlanState.plan["name"], named, t("plan.title"))),
         in_its_state(
             PlanState, content, loading=skeleton(lines=8, label=t("plan.loading")), retry=PlanState.load
         ),

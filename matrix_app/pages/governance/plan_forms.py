@@ -248,8 +248,7 @@ def terms(editable: Flag) -> rx.Component:
         ),
         form_foot(submit_button(t("plan.save_terms"), look="")),
         on_submit=PlanState.save_terms,
-        errors=PlanState.errors,
-        error=PlanState.error,
+        errors=PlanState.terms_errors,
     )
     shown = facts(
         (t("plan.trial_days"), version["trial_days"].to(str)),

@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.badges import badge
 from components.feedback.states import empty_state, skeleton
-from components.links import button_link
+from components.links import button_link, link
 from components.props import Text
 from components.shell.page import page_header, section
 from components.texts import t
@@ -23,7 +23,7 @@ Row = rx.Var[dict[str, Any]]
 
 def _choice(label: Text, row: Row) -> rx.Component:
     href = row["href"].to(str)
-    chosen = rx.el.span(button_link(label, href=href, look="primary"), aria_current="true")
+    chosen = link(label, href=href, class_name="button primary", aria_current="true")
     return rx.fragment(rx.cond(row["chosen"], chosen, button_link(label, href=href)), key=row["id"].to(str))
 
 
@@ -69,11 +69,7 @@ def _card(plan: rx.Var[dict[str, Any]]) -> rx.Component:
         rx.cond(plan["sold"], charges, rx.el.p(t("offers.not_sold"), class_name="muted")),
         rx.cond(
             gives.length() > 0,
-            rx.el.dl(
-                rx.foreach(gives, _entitlement),
-                class_name="facts",
-                aria_label=t("offers.included", name=plan["name"].to(str)),
-            ),
+            rx.el.dl(rx.foreach(gives, _entitlement), class_name="facts"),
             rx.fragment(),
         ),
         class_name="card",
