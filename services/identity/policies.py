@@ -27,6 +27,7 @@ READING = frozenset(
         Capability.COST_READ,
         Capability.LEDGER_READ,
         Capability.MODELS_READ,
+        Capability.PLANS_READ,
     }
 )
 

@@ -57,7 +57,7 @@ def _console_of(route: str) -> Console:
 
 
 async def _booked(product: Product) -> dict[str, str]:
-    """A journal of the demo's first organisation, and an account that it moves."""
+    """A journal of the demo's first organisation, an account that it moves, and a plan that is on sale."""
     organization_id: str = product.demo["organization"]
     money = Money(11_900, "EUR")
     entries = (debit(Purpose.RECEIVABLE, money), credit(Purpose.REVENUE, money))
@@ -67,7 +67,12 @@ async def _booked(product: Product) -> dict[str, str]:
         account = await uow.execute(
             "select account_id from ledger_entry where journal_id = :id and line = 1", id=posted.id
         )
-        return {"[journal_id]": posted.id, "[ledger_account_id]": account.scalar_one()}
+        plan = await uow.execute("select id from plan order by slug limit 1")
+        return {
+            "[journal_id]": posted.id,
+            "[ledger_account_id]": account.scalar_one(),
+            "[plan_id]": plan.scalar_one(),
+        }
 
 
 @pytest_asyncio.fixture(loop_scope="session")
