@@ -1,4 +1,4 @@
-"""Billing: the ledger, and invoices as documents.
+"""Billing: the ledger, the catalogue of plans, and invoices as documents.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -6,6 +6,7 @@ Each field has a function that makes what it needs and one that takes it away ag
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from alembic import op
@@ -25,11 +26,13 @@ def run(statement: str) -> None:
 
 def upgrade() -> None:
     create_ledger()
+    create_plans()
     create_invoices()
 
 
 def downgrade() -> None:
     drop_invoices()
+    drop_plans()
     drop_ledger()
 
 
@@ -248,6 +251,264 @@ def drop_ledger() -> None:
     for table in ("ledger_deferral", "ledger_entry", "ledger_journal", "ledger_account"):
         op.drop_table(table)
     for function in ("ledger_journal_balances", "ledger_entries_fit", "ledger_is_written_once"):
+        run(f"drop function {function}()")
+
+
+# -- the catalogue of plans: it belongs to no organisation, and drafts are for staff alone
+
+SOLD = "exists (select from plan_version v where v.id = plan_version_id)"  # as far as its own policy shows it
+PLANS = {  # what the application sees of each table; what staff does across tenants
+    "product": ("exists (select from plan p where p.product_id = product.id)", "select, insert, update"),
+    "plan": ("exists (select from plan_version v where v.plan_id = plan.id)", "select, insert, update"),
+    "plan_version": ("state <> 'draft'", "select, insert, update"),
+    "plan_charge": (SOLD, "select, insert, delete"),
+    "plan_entitlement": (SOLD, "select, insert, delete"),
+    "coupon": ("archived_at is null", "select, insert, update"),
+}
+
+
+def create_plans() -> None:
+    create_plan_tables()
+    for table, (visible, crossing) in PLANS.items():
+        secure(table, application="select", crossing=crossing, visible=visible)
+    # Whoever redeems a coupon counts it, in the unit of work of the organisation that does.
+    run("grant update (redeemed) on coupon to matrix_app")
+    create_plan_triggers()
+
+
+def create_plan_triggers() -> None:
+    run(
+        """
+        create function plan_version_is_kept() returns trigger language plpgsql as $$ begin
+          if old.state <> 'draft' and (
+            old.state = 'retired' or new.state <> 'retired'
+            or (to_jsonb(new) - '{state,retired_at,version}'::text[])
+              is distinct from (to_jsonb(old) - '{state,retired_at,version}'::text[])
+          ) then
+            raise exception 'Version % of a plan is published: a change is a new version.', old.id
+              using errcode = 'restrict_violation';
+          end if;
+          return new;
+        end $$
+        """
+    )
+    run(
+        "create trigger kept before update on plan_version for each row execute function plan_version_is_kept()"
+    )
+    # The version is locked, so that it cannot be published while something is put into it or taken from it.
+    run(
+        """
+        create function plan_terms_are_kept() returns trigger language plpgsql as $$
+        declare of_version text := coalesce(new.plan_version_id, old.plan_version_id);
+        begin
+          perform from plan_version where id = of_version and state = 'draft' for share;
+          if not found then
+            raise exception 'Version % of a plan is published: a change is a new version.', of_version
+              using errcode = 'restrict_violation';
+          end if;
+          return coalesce(new, old);
+        end $$
+        """
+    )
+    for table in ("plan_charge", "plan_entitlement"):
+        run(
+            f"create trigger kept before insert or delete on {table}"
+            " for each row execute function plan_terms_are_kept()"
+        )
+    run(
+        """
+        create function coupon_is_kept() returns trigger language plpgsql as $$ begin
+          if (to_jsonb(new) - '{redeemed,archived_at}'::text[])
+            is distinct from (to_jsonb(old) - '{redeemed,archived_at}'::text[])
+          then
+            raise exception 'The terms of coupon % never change.', old.id using errcode = 'restrict_violation';
+          end if;
+          return new;
+        end $$
+        """
+    )
+    run("create trigger kept before update on coupon for each row execute function coupon_is_kept()")
+
+
+def create_plan_tables() -> None:
+    op.create_table(
+        "product",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("slug", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_product_created_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_product")),
+        sa.UniqueConstraint("slug", name=op.f("uq_product_slug")),
+    )
+    op.create_table(
+        "plan",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("product_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("slug", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("addon_to", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_plan_created_by")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_plan_product_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plan")),
+        sa.UniqueConstraint("slug", name=op.f("uq_plan_slug")),
+    )
+    op.create_index("ix_plan_product_id", "plan", ["product_id", "slug"])
+    op.create_table(
+        "plan_version",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("plan_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("trial_days", sa.Integer(), nullable=False),
+        sa.Column("tax_code", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "(published_at is null) = (state = 'draft')", name=op.f("ck_plan_version_published")
+        ),
+        sa.CheckConstraint(
+            "(retired_at is not null) = (state = 'retired')", name=op.f("ck_plan_version_retired")
+        ),
+        sa.CheckConstraint("state in ('draft','published','retired')", name=op.f("ck_plan_version_state")),
+        sa.CheckConstraint("number >= 1", name=op.f("ck_plan_version_number")),
+        sa.CheckConstraint("trial_days between 0 and 730", name=op.f("ck_plan_version_trial_days")),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_plan_version_created_by")),
+        sa.ForeignKeyConstraint(["plan_id"], ["plan.id"], name=op.f("fk_plan_version_plan_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plan_version")),
+        sa.UniqueConstraint("plan_id", "number", name=op.f("uq_plan_version_plan_id_number")),
+    )
+    op.create_index(
+        "uq_plan_version_draft",
+        "plan_version",
+        ["plan_id"],
+        unique=True,
+        postgresql_where=sa.text("state = 'draft'"),
+    )
+    op.create_index(
+        "uq_plan_version_published",
+        "plan_version",
+        ["plan_id"],
+        unique=True,
+        postgresql_where=sa.text("state = 'published'"),
+    )
+    op.create_table(
+        "plan_charge",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("plan_version_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("meter", sa.Text(collation="C"), nullable=True),
+        sa.Column("currency", sa.String(), nullable=False),
+        sa.Column("interval", sa.String(), nullable=True),
+        sa.Column("interval_count", sa.Integer(), nullable=False),
+        sa.Column("timing", sa.String(), nullable=False),
+        sa.Column("proration", sa.String(), nullable=False),
+        sa.Column("definition", postgresql.JSONB(), nullable=False),
+        sa.Column("quantity_min", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("quantity_max", sa.Numeric(precision=38, scale=12), nullable=True),
+        sa.CheckConstraint("(interval is null) = (kind = 'one_off')", name=op.f("ck_plan_charge_recurs")),
+        sa.CheckConstraint("(meter is not null) = (kind = 'metered')", name=op.f("ck_plan_charge_meter")),
+        sa.CheckConstraint(
+            "interval in ('day','week','month','quarter','half_year','year')",
+            name=op.f("ck_plan_charge_interval"),
+        ),
+        sa.CheckConstraint("kind in ('flat','seat','metered','one_off')", name=op.f("ck_plan_charge_kind")),
+        sa.CheckConstraint(
+            "proration in ('second','minute','day','fixed_30')", name=op.f("ck_plan_charge_proration")
+        ),
+        sa.CheckConstraint("timing in ('advance','arrears')", name=op.f("ck_plan_charge_timing")),
+        sa.CheckConstraint("interval_count >= 1", name=op.f("ck_plan_charge_interval_count")),
+        sa.CheckConstraint(
+            "quantity_min >= 0 and quantity_max >= quantity_min", name=op.f("ck_plan_charge_quantity")
+        ),
+        sa.ForeignKeyConstraint(
+            ["plan_version_id"], ["plan_version.id"], name=op.f("fk_plan_charge_plan_version_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plan_charge")),
+        sa.UniqueConstraint(
+            "plan_version_id",
+            "key",
+            "currency",
+            "interval",
+            "interval_count",
+            name="uq_plan_charge_price",
+            postgresql_nulls_not_distinct=True,
+        ),
+        sa.UniqueConstraint(
+            "plan_version_id", "position", name=op.f("uq_plan_charge_plan_version_id_position")
+        ),
+    )
+    op.create_table(
+        "plan_entitlement",
+        sa.Column("plan_version_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.CheckConstraint("kind in ('flag','number','text')", name=op.f("ck_plan_entitlement_kind")),
+        sa.ForeignKeyConstraint(
+            ["plan_version_id"], ["plan_version.id"], name=op.f("fk_plan_entitlement_plan_version_id")
+        ),
+        sa.PrimaryKeyConstraint("plan_version_id", "key", name=op.f("pk_plan_entitlement")),
+        sa.UniqueConstraint(
+            "plan_version_id", "position", name=op.f("uq_plan_entitlement_plan_version_id_position")
+        ),
+    )
+    op.create_table(
+        "coupon",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("code_key", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("rate", sa.Numeric(precision=30, scale=12), nullable=True),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.String(), nullable=True),
+        sa.Column("duration", sa.String(), nullable=False),
+        sa.Column("periods", sa.Integer(), nullable=True),
+        sa.Column("meters", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("plans", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("redemptions_max", sa.Integer(), nullable=True),
+        sa.Column("redeemed", sa.Integer(), nullable=False),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(periods is not null) = (duration = 'periods')", name=op.f("ck_coupon_periods")),
+        sa.CheckConstraint("duration in ('once','periods','forever')", name=op.f("ck_coupon_duration")),
+        sa.CheckConstraint("plans = '{}' or meters = '{}'", name=op.f("ck_coupon_limited_to")),
+        sa.CheckConstraint("(currency is null) = (amount_minor is null)", name=op.f("ck_coupon_currency")),
+        sa.CheckConstraint("(rate is null) <> (amount_minor is null)", name=op.f("ck_coupon_amount")),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_coupon_amount_minor")),
+        sa.CheckConstraint("rate > 0 and rate <= 1", name=op.f("ck_coupon_rate")),
+        sa.CheckConstraint(
+            "redeemed >= 0 and (redemptions_max is null or redeemed <= redemptions_max)",
+            name=op.f("ck_coupon_redeemed"),
+        ),
+        sa.ForeignKeyConstraint(["created_by"], ["account.id"], name=op.f("fk_coupon_created_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_coupon")),
+        sa.UniqueConstraint("code_key", name=op.f("uq_coupon_code_key")),
+    )
+    op.create_index("ix_coupon_created_at", "coupon", ["created_at", "id"])
+
+
+def drop_plans() -> None:
+    for table in ("product", "plan"):  # they look at versions
+        run(f"drop policy tenant on {table}")
+    for table in ("coupon", "plan_entitlement", "plan_charge", "plan_version", "plan", "product"):
+        op.drop_table(table)
+    for function in ("coupon_is_kept", "plan_terms_are_kept", "plan_version_is_kept"):
         run(f"drop function {function}()")
 
 

@@ -59,7 +59,8 @@ def filter_chips(
     operators = [(operator.value, t(f"filter.operator.{operator.value}")) for operator in Operator]
 
     def chip(one: Any) -> rx.Component:
-        value = rx.match(one["words"], *(values or {}).items(), one["value"].to(str))
+        given = one["value"].to(str)
+        value = rx.match(one["words"], *values.items(), given) if values else given
         shown = rx.cond(one["kind"] == Kind.INSTANT.value, when(one["value"], zone=zone), value)
         return rx.el.li(
             rx.el.button(

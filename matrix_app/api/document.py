@@ -38,6 +38,7 @@ TAGS = {
     "service accounts": "Accounts of programs, which have keys and no password",
     "keys": "API keys of the organisation one works in",
     "models": "Models on offer and what they cost",
+    "plans": "Plans on sale, and what they would cost",
     "requests": "Calls of the gateway, one by one",
     "usage": "What was used: events in, figures out",
     "ledger": "The organisation's book: accounts, journals, balances, statements",

@@ -30,6 +30,7 @@ class Capability(StrEnum):
     LEDGER_READ = "ledger.read"
     INVOICES_READ = "invoices.read"
     MODELS_READ = "models.read"
+    PLANS_READ = "plans.read"
     INFERENCE = "inference"
     METERS_WRITE = "meters.write"
     STAFF_ORGANIZATIONS_READ = "staff.organizations.read"
@@ -38,6 +39,8 @@ class Capability(StrEnum):
     STAFF_UPSTREAMS_WRITE = "staff.upstreams.write"
     STAFF_PRICES_READ = "staff.prices.read"
     STAFF_PRICES_WRITE = "staff.prices.write"
+    STAFF_PLANS_READ = "staff.plans.read"
+    STAFF_PLANS_WRITE = "staff.plans.write"
     STAFF_LEDGER_READ = "staff.ledger.read"
     STAFF_INVOICES_READ = "staff.invoices.read"
     STAFF_INVOICES_WRITE = "staff.invoices.write"
@@ -55,6 +58,7 @@ _VIEW = {
     C.PROJECTS_READ,
     C.USAGE_READ,
     C.MODELS_READ,
+    C.PLANS_READ,
     C.TASKS_READ,
     C.FILES_READ,
 }
@@ -85,6 +89,7 @@ _STAFF_VIEW = {
     C.STAFF_ORGANIZATIONS_READ,
     C.STAFF_UPSTREAMS_READ,
     C.STAFF_PRICES_READ,
+    C.STAFF_PLANS_READ,
     C.STAFF_LEDGER_READ,
     C.STAFF_INVOICES_READ,
     C.STAFF_HEALTH_READ,
@@ -94,6 +99,7 @@ _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_UPSTREAMS_WRITE,
     C.STAFF_PRICES_WRITE,
     C.STAFF_INVOICES_WRITE,
+    C.STAFF_PLANS_WRITE,
     C.STAFF_MAILBOX_READ,
     C.STAFF_AUDIT_READ,
     C.STAFF_JOBS_WRITE,

@@ -11,13 +11,14 @@ from services.catalog import service as catalog
 from services.core.actor import Actor
 from services.core.permissions import ROLE_CAPABILITIES
 from services.core.work import UnitOfWork
-from services.demo import invoicing
+from services.demo import invoicing, offers
 from services.demo.progress import Made, Step
 from services.demo.stories import HALDEN, OPERATOR, STORIES, Invited, Key, Program, Project, Story
 from services.identity import accounts, invitations, keys, organizations, projects, service_accounts
 from services.tasks import service as tasks
 
 PRICES_DAYS = 119  # before today: everything is priced from before the first call
+PLANS_DAYS = 118
 PRICE_CUT_DAYS = 30
 OVERLAP_HOURS = 48
 
@@ -89,6 +90,12 @@ def steps(today: datetime, *, models: dict[str, str], hashes: Hashes) -> list[St
     made += [
         _pricing("first prices", _midnight(today, PRICES_DAYS), models, 0),
         _pricing("price cut", _midnight(today, PRICE_CUT_DAYS), models, 1),
+        Step(
+            "plans",
+            _midnight(today, PLANS_DAYS),
+            offers.publish_plans,
+            lambda made: member(OPERATOR, 0, made),
+        ),
         _export(today),
         *invoicing.steps(HALDEN, organization_of(HALDEN), today),
     ]

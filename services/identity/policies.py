@@ -28,6 +28,7 @@ READING = frozenset(
         Capability.LEDGER_READ,
         Capability.INVOICES_READ,
         Capability.MODELS_READ,
+        Capability.PLANS_READ,
     }
 )
 

@@ -102,6 +102,11 @@ async def meters(uow: UnitOfWork) -> list[MeterRow]:
     ]
 
 
+async def platform_meters(uow: UnitOfWork) -> set[str]:
+    """Slugs of the meters that are the same for every organisation."""
+    return set((await uow.execute("select slug from meter where organization_id is null")).scalars())
+
+
 async def series(
     uow: UnitOfWork,
     *,

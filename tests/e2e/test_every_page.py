@@ -53,17 +53,19 @@ def _console_of(route: str) -> Console:
 
 
 async def _billed(product: Product) -> dict[str, str]:
-    """The invoice of the demo's first organisation, its journal, and an account that this moves."""
+    """The invoice of the demo's first organisation, its journal, an account that this moves, and a plan."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
             " where i.number is not null order by i.created_at, i.id, e.line limit 1"
         )
         row = found.one()
+        plan = await uow.execute("select id from plan order by slug limit 1")
     return {
         "[invoice_id]": row.id,
         "[journal_id]": row.journal_id,
         "[ledger_account_id]": row.account_id,
+        "[plan_id]": plan.scalar_one(),
     }
 
 
@@ -107,13 +109,16 @@ async def test_every_page_is_sound(role: str, visitors: Visitors, addresses: dic
 
 
 def _shown_to(person: Person | None) -> list[str]:
-    """Without those that lead somebody like this on to another page; the gallery is the same for all."""
+    """Without those that lead somebody like this on to another page; the gallery is the same for all.
+
+    Of the pages that all see alike one is enough: who may open none of a console is shown the same at each.
+    """
     if person is None:
-        return [route for route in _routes() if _console_of(route) is Console.PUBLIC and route != "/welcome"]
+        return [route for route in _routes(Console.PUBLIC) if route != "/welcome"]
     if person is STAFF:  # who sees the portal's pages as their owner does
         return [*_routes(Console.GOVERNANCE), GALLERY]
-    led_on = {"/", "/sign-in", "/sign-in/code", "/sign-up", GALLERY}
-    return [route for route in _routes() if route not in led_on]
+    own = [*_routes(Console.PORTAL), *_routes(Console.ACCOUNT), _routes(Console.GOVERNANCE)[0]]
+    return own if person is VIEWER else [*own, "/welcome", "/mailbox", "/docs/api", NOWHERE]
 
 
 async def _problems(page: Page, *, full: bool) -> list[str]:

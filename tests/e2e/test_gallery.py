@@ -41,8 +41,7 @@ async def gallery(
     return page
 
 
-@pytest.mark.parametrize("direction", ["ltr", "rtl"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "direction"), [("light", "ltr"), ("dark", "rtl")])
 async def test_the_gallery_is_sound(theme: str, direction: str, visitors: Visitors) -> None:
     page = await gallery(visitors, theme=theme, dir=direction)
     faults = Faults()

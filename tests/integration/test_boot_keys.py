@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +22,11 @@ from services.core import settings as settings_module
 from services.core.postgres import EmbeddedPostgres
 from services.core.refusal import Refused
 from services.core.settings import Settings
+from tests.conftest import TEMPLATE
+from tests.folders import short_folder
 
 ROOT = Path(__file__).parents[2]
+BEGUN = "boot_begun"
 PROCESSES = ("api", "worker", "migrate", "up")
 
 
@@ -42,9 +48,13 @@ class Installation:
 
     async def matrix(self, *command: str) -> tuple[int | None, str]:
         """Exit status, and what was said on standard error."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "matrix_app.cli", *command, cwd=ROOT, stderr=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL, stdin=asyncio.subprocess.DEVNULL,
+        return await asyncio.to_thread(self.matrix_at_once, *command)
+
+    def matrix_at_once(self, *command: str) -> tuple[int | None, str]:
+        """As `matrix`, where nothing waits."""
+        process = subprocess.run(
+            [sys.executable, "-m", "matrix_app.cli", *command], check=False, cwd=ROOT, stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
             env={
                 **os.environ,
                 "MATRIX_DATA_DIR": str(self.data_dir),
@@ -54,8 +64,7 @@ class Installation:
                 "MATRIX_PORT": str(free_loopback_port()),
             },
         )  # fmt: skip
-        _, said = await process.communicate()
-        return process.returncode, said.decode()
+        return process.returncode, process.stderr.decode()
 
 
 @pytest.fixture
@@ -64,10 +73,25 @@ def bare(owner_url: str, postgres: EmbeddedPostgres, database_name: str, tmp_pat
     return Installation(tmp_path / "data", owner_url, postgres.app_url(database_name))
 
 
+@pytest.fixture(scope="session")
+def first_start(postgres: EmbeddedPostgres) -> Iterator[Installation]:
+    """One installation that was started, for others to be copied from."""
+    postgres.ensure_database(BEGUN, template=TEMPLATE)
+    with short_folder() as folder:
+        started = Installation(folder / "data", postgres.owner_url(BEGUN), postgres.app_url(BEGUN))
+        assert started.matrix_at_once("migrate") == (0, "")
+        yield started
+    postgres.drop_database(BEGUN)
+
+
 @pytest.fixture
-async def begun(bare: Installation) -> Installation:
-    assert await bare.matrix("migrate") == (0, "")
-    return bare
+def begun(first_start: Installation, postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Installation]:
+    """An installation after its first start, with the keys that were made then."""
+    name = f"{BEGUN}_copy"
+    postgres.ensure_database(name, template=BEGUN)
+    shutil.copytree(first_start.data_dir, tmp_path / "data")
+    yield Installation(tmp_path / "data", postgres.owner_url(name), postgres.app_url(name))
+    postgres.drop_database(name)
 
 
 async def assert_refused(installation: Installation, command: str, *words: str) -> None:

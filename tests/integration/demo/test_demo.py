@@ -118,6 +118,9 @@ DOCUMENTS = {
     "models": "select slug, endpoints, created_at from model order by 1",
     "prices": "select model, meter, currency, unit_amount, per_units, valid_from, valid_to, created_at"
     " from price order by 1, 2, 3, 6",
+    "plans": "select p.slug, p.addon_to <> '{}', v.number, v.state, v.published_at, c.key, c.currency, c.interval,"
+    " c.definition from plan p join plan_version v on v.plan_id = p.id join plan_charge c on c.plan_version_id = v.id"
+    " order by 1, 3, 6, 7, 8",
     "requests": "select r.id, o.name, k.name, k.created_at, r.model, r.endpoint, r.streamed, r.status, r.error_code,"
     " r.prompt_tokens, r.completion_tokens, r.tokens_source, r.started_at, r.latency_ms, r.first_token_ms,"
     " r.attempts, r.cost, r.currency, r.address, r.trace_id from request r join organization o on"
@@ -130,6 +133,17 @@ DOCUMENTS = {
 
 async def documents(house: House) -> dict[str, list[tuple[Any, ...]]]:
     return {name: await house.read(statement) for name, statement in DOCUMENTS.items()}
+
+
+async def test_three_plans_and_an_add_on_are_sold_by_the_month_and_the_year(house: House) -> None:
+    sold = {(slug, addon, currency) for slug, addon, _, state, _, _, currency, *_ in (await documents(house))["plans"]
+            if state == "published"}  # fmt: skip
+
+    assert sold == {
+        (slug, slug == "priority-support", currency)
+        for slug in ("starter", "team", "scale", "priority-support")
+        for currency in ("USD", "EUR", "JPY")
+    }
 
 
 async def test_running_it_again_changes_nothing(house: House) -> None:

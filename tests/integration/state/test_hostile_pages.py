@@ -41,12 +41,15 @@ async def visitor(world: World) -> Visitor:
     return (await sign_in(world, operators, Role.OPERATOR))[0]
 
 
-async def test_no_address_makes_a_page_fail(visitor: Visitor) -> None:
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=[pytest.mark.deep, pytest.mark.timeout(900)])])
+async def test_no_address_makes_a_page_fail(visitor: Visitor, every: int) -> None:
+    """Each text at every third page, and at all of them in the deep run."""
     wrong: list[str] = []
-    for handler in handlers():
-        if list(inspect.signature(inspect.unwrap(handler.function)).parameters)[1:]:
-            continue
-        for text in TEXTS:
+    taking_none = [
+        one for one in handlers() if len(inspect.signature(inspect.unwrap(one.function)).parameters) == 1
+    ]
+    for place, handler in enumerate(taking_none):
+        for text in TEXTS[place % every :: every]:
             query = "&".join(f"{name}={quote(text)}" for name in names_of(handler))
             fresh = Visitor(visitor.token, at=f"/{quote(text, safe='')}?{query}")
             if failed(await fresh.call(handler.state, handler.name)):

@@ -29,6 +29,7 @@ from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJour
 from models.mail import Mail
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.notifications import Notification, NotificationPreference
+from models.plans import CouponOffer, Plan, PlanCharge, PlanEntitlement, PlanVersion, Product
 from models.tasks import StoredFile, Task
 from models.types import OrganizationKind
 from services.core import runtime
@@ -79,7 +80,8 @@ class Victim:
     def amount(self, *seen_by: Capability) -> Decimal:
         """A sum that nobody else's rows add up to."""
         places = int(self.organization.id[-6:].encode().hex(), 16) % 10**11
-        canary = Canary(f"{len(self.canaries)}.{places:011}3", frozenset(seen_by))
+        # As many digits before the point each time: none is found in another that ends alike.
+        canary = Canary(f"{1_000 + len(self.canaries)}.{places:011}3", frozenset(seen_by))
         self.canaries.append(canary)
         return Decimal(canary.text)
 
@@ -97,8 +99,8 @@ async def furnish(world: World, name: str) -> Victim:
         upstream_id, slug = new_id("ups"), f"open-{organization.id[-8:]}"
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
-            _catalog(victim), _personal(victim), _identity(victim), _used(victim), _made(victim), _booked(victim),
-            _invoiced(victim),
+            _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
+            _booked(victim), _invoiced(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -151,6 +153,42 @@ def _catalog(v: Victim) -> Iterator[Table]:
         unit_amount=v.amount(C.STAFF_PRICES_READ),  # planned: nobody but staff knows yet
         valid_from=SOON,
         created_at=LONG_AGO,
+    )
+
+
+def _plans(v: Victim) -> Iterator[Table]:
+    """A plan that everybody may buy, its next version, which only staff knows, and a coupon."""
+    staff = C.STAFF_PLANS_READ
+    slug = v.id("plan").replace("_", "-")
+    yield Product(id=v.id("prod"), slug=slug, name="On offer", created_at=LONG_AGO)
+    yield Plan(id=v.id("plan"), product_id=v.id("prod"), slug=slug, name="On offer", created_at=LONG_AGO)
+    common: Any = {
+        "position": 0,
+        "key": "base",
+        "kind": "flat",
+        "currency": "USD",
+        "interval": "month",
+        "timing": "advance",
+        "proration": "second",
+        "definition": {"schema": 1, "model": "flat", "amount": "20"},
+    }
+    sold = PlanVersion(id=new_id("plnv"), plan_id=v.id("plan"), number=1, created_at=LONG_AGO)
+    yield sold
+    yield PlanCharge(id=v.id("pchg"), plan_version_id=sold.id, name="Base", **common)
+    sold.state, sold.published_at = "published", LONG_AGO
+    yield PlanVersion(id=v.id("plnv"), plan_id=v.id("plan"), number=2, created_at=LONG_AGO)
+    yield PlanCharge(id=new_id("pchg"), plan_version_id=v.id("plnv"), name=v.mark("charge", staff), **common)
+    yield PlanEntitlement(
+        plan_version_id=v.id("plnv"),
+        key="sso",
+        position=0,
+        name=v.mark("feature", staff),
+        kind="flag",
+        value="true",
+    )
+    code = v.mark("code", staff)
+    yield CouponOffer(
+        id=v.id("cpn"), code=code, code_key=code, name="Spring", rate=Decimal("0.5"), created_at=LONG_AGO
     )
 
 
@@ -367,15 +405,9 @@ def _invoiced(v: Victim) -> Iterator[Table]:
 _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
 _HOUSE = (
-    "model",
-    "upstream",
-    "price",
-    "test_clock",
-    "key_fingerprint",
-    "legal_entity",
-    "number_series",
-    "tax_rate",
-)
+    "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
+    "plan_entitlement", "coupon", "legal_entity", "number_series", "tax_rate",
+)  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
     {

@@ -1,0 +1,80 @@
+"""Prices of plans in words, the same for those who build them and for those who compare them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.format.values import price, value
+from components.props import Drawn
+from components.texts import t, texts_under
+from models.types import BillingInterval
+
+Row = rx.Var[dict[str, Any]]
+
+
+def every(interval: rx.Var[Any], count: rx.Var[Any]) -> Any:
+    """How often it is billed, as text: "a month", "every 3 months"; once for what has no interval."""
+    words = [(name.value, t(f"price.every.{name.value}", count=count.to(int))) for name in BillingInterval]
+    return rx.match(interval, *words, t("price.once"))
+
+
+def kind(row: Row) -> Drawn:
+    return rx.fragment(rx.match(row["kind"], *texts_under("plan.kind").items(), row["kind"].to(str)))
+
+
+def lines(row: Row) -> Drawn:
+    """All figures of a price, one below the other."""
+    return rx.el.ul(rx.foreach(row["lines"].to(list[dict[str, Any]]), _line), class_name="plain-list")
+
+
+def _line(line: rx.Var[Any]) -> rx.Component:
+    amount = price(line["amount"], line["currency"].to(str))
+    size = line["size"].to(str)
+    return rx.el.li(
+        rx.match(
+            line["what"],
+            ("free", rx.fragment(t("price.free", size=size))),
+            ("free_events", rx.fragment(t("price.free_events", size=size))),
+            ("flat", rx.fragment(amount)),
+            ("package", rx.fragment(amount, " ", t("price.package", size=size))),
+            ("tier", rx.fragment(amount, " ", _bounds(line), _flat(line))),
+            ("volume", rx.fragment(amount, " ", _reached(line), _flat(line))),
+            ("rate", rx.fragment(value(line["rate"], "percent"), " ", t("price.rate"))),
+            ("fee", rx.fragment(amount, " ", t("price.fee"))),
+            ("minimum", rx.fragment(t("price.minimum"), " ", amount)),
+            ("maximum", rx.fragment(t("price.maximum"), " ", amount)),
+            rx.fragment(amount, " ", t("price.each")),
+        ),
+        key=line["at"].to(str),
+    )
+
+
+def _bounds(line: rx.Var[Any]) -> Any:
+    above, up_to = line["above"].to(str), line["up_to"].to(str)
+    return rx.cond(
+        up_to == "",
+        rx.cond(above == "0", t("price.tier_all"), t("price.tier_from", above=above)),
+        rx.cond(
+            above == "0",
+            t("price.tier_first", up_to=up_to),
+            t("price.tier_between", above=above, up_to=up_to),
+        ),
+    )
+
+
+def _reached(line: rx.Var[Any]) -> Any:
+    above, up_to = line["above"].to(str), line["up_to"].to(str)
+    return rx.cond(up_to == "", t("price.volume_from", above=above), t("price.volume_first", up_to=up_to))
+
+
+def _flat(line: rx.Var[Any]) -> rx.Component:
+    extra = rx.fragment(" ", t("price.tier_flat"), " ", price(line["flat"], line["currency"].to(str)))
+    return rx.cond(line["flat"] != "", extra, rx.fragment())
+
+
+def entitlement(row: Row) -> Drawn:
+    """What is given of a feature: yes, no, or how much."""
+    said = rx.cond(row["value"] == "true", t("plan.yes"), t("plan.no"))
+    return rx.fragment(rx.cond(row["kind"] == "flag", said, row["value"].to(str)))

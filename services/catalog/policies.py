@@ -1,0 +1,52 @@
+"""The way to rows of the catalogue: staff reaches all, everybody else what was published."""
+
+from __future__ import annotations
+
+from models.plans import CouponOffer, Plan, PlanVersion
+from services.core.errors import StaleVersion, not_found
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+
+
+def require_reader(uow: UnitOfWork) -> None:
+    """Staff or somebody who may compare plans. Raises Forbidden."""
+    if not uow.actor.may(Capability.STAFF_PLANS_READ):
+        uow.actor.require(Capability.PLANS_READ)
+
+
+async def plan_for_writing(uow: UnitOfWork, plan_id: str) -> Plan:
+    """The plan, locked: one change of its versions at a time. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_PLANS_WRITE)
+    plan = await uow.get(Plan, plan_id, lock=True)
+    if plan is None:
+        raise not_found("plan", plan_id)
+    return plan
+
+
+async def version_for_writing(uow: UnitOfWork, version_id: str, version: int | None) -> PlanVersion:
+    """A version of a plan, both locked, which is still at `version` (None: at any).
+
+    Raises Forbidden, NotFound and StaleVersion.
+    """
+    uow.actor.require(Capability.STAFF_PLANS_WRITE)
+    found = await uow.get(PlanVersion, version_id)
+    if found is None:
+        raise not_found("version of a plan", version_id)
+    await plan_for_writing(uow, found.plan_id)
+    row = await uow.get(PlanVersion, version_id, lock=True)
+    if row is None:
+        raise not_found("version of a plan", version_id)
+    if version is not None and row.version != version:
+        raise StaleVersion(
+            "Somebody changed this meanwhile.", next_step="Load it again and repeat your change."
+        )
+    return row
+
+
+async def coupon_for_writing(uow: UnitOfWork, coupon_id: str) -> CouponOffer:
+    """The coupon, locked. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_PLANS_WRITE)
+    coupon = await uow.get(CouponOffer, coupon_id, lock=True)
+    if coupon is None:
+        raise not_found("coupon", coupon_id)
+    return coupon

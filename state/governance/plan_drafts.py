@@ -1,0 +1,135 @@
+"""A price of a plan between its form and its rules: text in, text out. Pure.
+
+Numbers stay text on the way, so that none is rounded; the rules of charges say what is wrong with them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from services.catalog.plan_queries import ChargeRow
+from services.catalog.plan_rules import ChargeFields
+from services.core.errors import Invalid
+from state.format import decimal_text
+
+# What each model takes, beside what any charge may have.
+MODEL_FIELDS: dict[str, tuple[str, ...]] = {
+    "flat": ("amount",),
+    "one_off": ("unit_amount",),
+    "per_unit": ("unit_amount",),
+    "package": ("amount", "size"),
+    "graduated": ("tiers",),
+    "volume": ("tiers",),
+    "percentage": ("rate", "fixed_fee"),
+}
+MODELS: dict[str, tuple[str, ...]] = {
+    "flat": ("flat",),
+    "seat": ("per_unit", "package", "graduated", "volume"),
+    "metered": ("per_unit", "package", "graduated", "volume", "percentage"),
+    "one_off": ("one_off",),
+}
+FIELDS = (
+    "key", "name", "kind", "model", "currency", "interval", "interval_count", "proration", "meter", "unit_amount",
+    "amount", "size", "tiers", "rate", "fixed_fee", "free_units", "minimum", "maximum", "quantity_min",
+    "quantity_max", "timing",
+)  # fmt: skip
+BLANK: dict[str, str] = dict.fromkeys(FIELDS, "") | {
+    "kind": "flat",
+    "model": "flat",
+    "currency": "USD",
+    "interval": "month",
+    "interval_count": "1",
+    "proration": "second",
+}
+OPEN_END = "*"
+_NUMBER = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?")
+_PLACE = re.compile(r"^(charges\.[0-9]+\.?)?(definition\.?)?")
+
+
+def form_of(row: ChargeRow) -> dict[str, str]:
+    """What the form shows of a price that is there."""
+    said: dict[str, Any] = row.definition
+    given = BLANK | {
+        "key": row.key,
+        "name": row.name,
+        "kind": row.kind,
+        "model": said["model"],
+        "currency": row.currency,
+        "interval": row.interval or "",
+        "interval_count": str(row.interval_count),
+        "proration": row.proration,
+        "timing": row.timing,
+        "meter": row.meter or "",
+        "quantity_min": decimal_text(row.quantity_min) if row.quantity_min else "",
+        "quantity_max": decimal_text(row.quantity_max),
+    }
+    for name in ("unit_amount", "amount", "size", "rate", "fixed_fee", "free_units", "minimum", "maximum"):
+        if said.get(name) not in (None, "0") or name in MODEL_FIELDS[said["model"]]:
+            given[name] = said.get(name) or ""
+    if said.get("tiers"):
+        given["tiers"] = "\n".join(_tier_text(tier) for tier in said["tiers"])
+    return given
+
+
+def charge_of(values: Mapping[str, Any]) -> ChargeFields:
+    """What the form says, to be checked by the rules. Raises Invalid for what is no number where one belongs."""
+    text = {name: str(values.get(name) or "").strip() for name in FIELDS}
+    recurs = text["kind"] != "one_off"
+    return ChargeFields(
+        key=text["key"],
+        name=text["name"],
+        kind=text["kind"],
+        currency=text["currency"].upper(),
+        definition=_definition(text),
+        interval=(text["interval"] or None) if recurs else None,
+        interval_count=int(number(text["interval_count"] or "1", "interval_count")),
+        timing=text["timing"] or None if text["kind"] in ("flat", "seat") else None,
+        proration=text["proration"] or "second",
+        meter=(text["meter"] or None) if text["kind"] == "metered" else None,
+        quantity_min=number(text["quantity_min"] or "0", "quantity_min"),
+        quantity_max=number(text["quantity_max"], "quantity_max") if text["quantity_max"] else None,
+    )
+
+
+def field_at(place: str) -> str:
+    """The field of the form that an error's place in a version means; empty for the form as a whole."""
+    name = _PLACE.sub("", place).partition(".")[0]
+    return name if name in FIELDS else ""
+
+
+def _definition(text: Mapping[str, str]) -> dict[str, Any]:
+    model = text["model"]
+    wanted = (*MODEL_FIELDS.get(model, ()), "free_units", "minimum", "maximum")
+    made: dict[str, Any] = {name: text[name] for name in wanted if text[name]}
+    if "tiers" in wanted:
+        made["tiers"] = [
+            _tier(line, number) for number, line in enumerate(text["tiers"].splitlines(), 1) if line.strip()
+        ]
+    return {"model": model, **made}
+
+
+def _tier(line: str, at: int) -> dict[str, Any]:
+    parts = line.replace(";", " ").split()
+    if not 2 <= len(parts) <= 3:
+        raise Invalid(
+            f"Line {at} is no tier: {line.strip()[:60]!r}.",
+            field="tiers",
+            next_step="Write where it ends, the price of a unit and, if there is one, a flat price.",
+        )
+    made: dict[str, Any] = {"up_to": None if parts[0] == OPEN_END else parts[0], "unit_amount": parts[1]}
+    return made | ({"flat_amount": parts[2]} if len(parts) == 3 else {})
+
+
+def _tier_text(tier: Mapping[str, Any]) -> str:
+    flat = f" {tier['flat_amount']}" if tier.get("flat_amount") not in (None, "0") else ""
+    return f"{tier['up_to'] or OPEN_END} {tier['unit_amount']}{flat}"
+
+
+def number(text: str, field: str) -> Decimal:
+    """Raises Invalid at `field` for what is no plain number."""
+    if not _NUMBER.fullmatch(text.strip()):
+        raise Invalid(f"{text[:40]!r} is no number.", field=field, next_step="Write it like 25 or 0.5.")
+    return Decimal(text.strip())

@@ -1,0 +1,108 @@
+"""Prices of plans as pages show them: a line for each figure that somebody would ask about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from services.catalog.charges import (
+    Charge,
+    Flat,
+    Graduated,
+    OneOff,
+    Package,
+    Percentage,
+    PerUnit,
+    Tier,
+    Volume,
+)
+from services.catalog.plan_queries import ChargeRow, EntitlementRow, planned
+from services.catalog.plan_rules import Offer
+from state.format import decimal_text
+
+Line = dict[str, Any]
+
+
+def charge_shown(row: ChargeRow) -> dict[str, Any]:
+    """A price with its `lines`, of which the first says the most."""
+    charge = planned(row).charge
+    return {
+        "id": row.id,
+        "key": row.key,
+        "name": row.name,
+        "kind": row.kind,
+        "meter": row.meter or "",
+        "model": row.definition["model"],
+        "currency": row.currency,
+        "interval": row.interval or "",
+        "interval_count": row.interval_count,
+        "timing": row.timing,
+        "quantity_min": decimal_text(row.quantity_min),
+        "quantity_max": decimal_text(row.quantity_max),
+        "lines": lines_of(charge, row.currency),
+    }
+
+
+def lines_of(charge: Charge, currency: str) -> list[Line]:
+    """What the charge asks for, in the order in which it is reckoned. Amounts are in major units."""
+    lines = [_line("free", size=charge.free_units)] if charge.free_units else []
+    model = charge.model
+    if isinstance(model, Flat):
+        lines.append(_line("flat", model.amount))
+    elif isinstance(model, OneOff | PerUnit):
+        lines.append(_line("each", model.unit_amount))
+    elif isinstance(model, Package):
+        lines.append(_line("package", model.amount, size=model.size))
+    elif isinstance(model, Graduated | Volume):
+        kind = "volume" if isinstance(model, Volume) else "tier"
+        lines += [_tier(kind, tier) for tier in model.tiers]
+    else:
+        lines += _percentage(model)
+    if charge.minimum is not None:
+        lines.append(_line("minimum", charge.minimum))
+    if charge.maximum is not None:
+        lines.append(_line("maximum", charge.maximum))
+    return [line | {"currency": currency, "at": str(index)} for index, line in enumerate(lines)]
+
+
+def _line(what: str, amount: Any = None, *, size: Any = None, rate: Any = None) -> Line:
+    return {
+        "what": what,
+        "amount": decimal_text(amount),
+        "size": decimal_text(size),
+        "rate": decimal_text(rate),
+        "above": "",
+        "up_to": "",
+        "flat": "",
+    }
+
+
+def _tier(kind: str, tier: Tier) -> Line:
+    return _line(kind, tier.unit_amount) | {
+        "above": decimal_text(tier.above),
+        "up_to": decimal_text(tier.up_to),
+        "flat": decimal_text(tier.flat_amount) if tier.flat_amount else "",
+    }
+
+
+def _percentage(model: Percentage) -> list[Line]:
+    lines = [_line("free_events", size=model.free_events)] if model.free_events else []
+    lines.append(_line("rate", rate=model.rate))
+    if model.fixed_fee:
+        lines.append(_line("fee", model.fixed_fee))
+    return lines
+
+
+def often(row: ChargeRow) -> str:
+    """How often a price is billed, as a name that tells prices apart."""
+    return str(planned(row).length or row.kind)
+
+
+def entitlements_shown(rows: Sequence[EntitlementRow]) -> list[dict[str, Any]]:
+    return [asdict(row) for row in rows]
+
+
+def offer_key(offer: Offer) -> str:
+    """An interval as an address says it."""
+    return f"{offer.length.count}-{offer.length.interval.value}"

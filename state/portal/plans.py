@@ -1,0 +1,82 @@
+"""Plans on sale beside each other, in one currency and for one billing interval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from services.catalog import plan_queries, plan_rules
+from services.catalog.plan_queries import PlanOnSale
+from services.catalog.plan_rules import Offer
+from services.core.permissions import Capability
+from state import addresses, plan_view
+from state.base import PageState, page_event
+
+PLANS_COMPARED_MAX = 50
+USUAL_INTERVAL = "1-month"
+
+
+class PlansOnSaleState(PageState, rx.State):
+    """A card a plan. The address says the currency and the interval; both lists are what there is to choose."""
+
+    plans: list[dict[str, Any]] = []
+    addons: list[dict[str, Any]] = []
+    currencies: list[dict[str, Any]] = []
+    intervals: list[dict[str, Any]] = []
+
+    @page_event(Capability.PLANS_READ, reads=True)
+    async def load(self) -> None:
+        async with self._unit_of_work() as uow:
+            found = await plan_queries.plans_on_sale(uow, limit=PLANS_COMPARED_MAX)
+        offers = {
+            one.id: plan_rules.offers_of([plan_queries.planned(row) for row in one.charges]) for one in found
+        }
+        every = [offer for of_plan in offers.values() for offer in of_plan]
+        currency = _chosen(self._query.get("currency", ""), [one.currency for one in every], self._currency)
+        intervals = {plan_view.offer_key(one): one for one in every}
+        interval = _chosen(self._query.get("interval", ""), list(intervals), USUAL_INTERVAL)
+        self.currencies = [
+            {"id": code, "chosen": code == currency, "href": _address(code, interval)}
+            for code in sorted({one.currency for one in every})
+        ]
+        self.intervals = [
+            {
+                "id": key,
+                "interval": one.length.interval.value,
+                "count": one.length.count,
+                "chosen": key == interval,
+                "href": _address(currency, key),
+            }
+            for key, one in intervals.items()
+        ]
+        cards = [_card(plan, offers[plan.id], currency, interval) for plan in found]
+        self.plans = [card for card in cards if not card["is_addon"]]
+        self.addons = [card for card in cards if card["is_addon"]]
+
+
+def _chosen(asked: str, there: list[str], usual: str) -> str:
+    """What was asked for if there is such a thing, else the usual one, else the first."""
+    return next((one for one in (asked, usual, *there) if one in there), "")
+
+
+def _address(currency: str, interval: str) -> str:
+    return addresses.with_query("/portal/plans", {"currency": currency, "interval": interval})
+
+
+def _card(plan: PlanOnSale, offers: tuple[Offer, ...], currency: str, interval: str) -> dict[str, Any]:
+    offer = next(
+        (one for one in offers if one.currency == currency and plan_view.offer_key(one) == interval), None
+    )
+    places = offer.charges if offer else ()
+    return {
+        "id": plan.id,
+        "name": plan.name,
+        "description": plan.description,
+        "product": plan.product,
+        "is_addon": bool(plan.addon_to),
+        "trial_days": plan.trial_days,
+        "sold": offer is not None,
+        "charges": [plan_view.charge_shown(plan.charges[place]) for place in places],
+        "entitlements": plan_view.entitlements_shown(plan.entitlements),
+    }
