@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import reflex as rx
 
+from models.plans import ChargeKind
 from services.catalog import plan_queries, plan_rules
 from services.catalog.plan_queries import PlanOnSale
 from services.catalog.plan_rules import Offer
@@ -50,7 +52,7 @@ class PlansOnSaleState(PageState, rx.State):
             }
             for key, one in intervals.items()
         ]
-        cards = [_card(plan, offers[plan.id], currency, interval) for plan in found]
+        cards = sorted((_card(plan, offers[plan.id], currency, interval) for plan in found), key=_base_price)
         self.plans = [card for card in cards if not card["is_addon"]]
         self.addons = [card for card in cards if card["is_addon"]]
 
@@ -62,6 +64,12 @@ def _chosen(asked: str, there: list[str], usual: str) -> str:
 
 def _address(currency: str, interval: str) -> str:
     return addresses.with_query("/portal/plans", {"currency": currency, "interval": interval})
+
+
+def _base_price(card: dict[str, Any]) -> Decimal:
+    """What is paid with nothing used and nobody seated, by which plans are lined up."""
+    flat = [charge for charge in card["charges"] if charge["kind"] == ChargeKind.FLAT]
+    return sum((Decimal(line["amount"]) for charge in flat for line in charge["lines"]), Decimal(0))
 
 
 def _card(plan: PlanOnSale, offers: tuple[Offer, ...], currency: str, interval: str) -> dict[str, Any]:
