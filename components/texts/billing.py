@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 TEXTS: dict[str, str] = {
+    "nav.group.billing": "Billing",
     "nav.plans": "Plans",
     # -- prices in words
     "price.each": "each",

@@ -35,12 +35,17 @@ PORTAL_NAV = (
     ),
     NavGroup(
         (
-            NavItem("nav.members", "/portal/members", "users"),
-            NavItem("nav.projects", "/portal/projects", "layers"),
-            NavItem("nav.service_accounts", "/portal/service-accounts", "cpu"),
             NavItem("nav.invoices", "/portal/invoices", "receipt"),
             NavItem("nav.plans", "/portal/plans", "tags"),
             NavItem("nav.ledger", "/portal/ledger", "book-open"),
+        ),
+        text="nav.group.billing",
+    ),
+    NavGroup(
+        (
+            NavItem("nav.members", "/portal/members", "users"),
+            NavItem("nav.projects", "/portal/projects", "layers"),
+            NavItem("nav.service_accounts", "/portal/service-accounts", "cpu"),
             NavItem("nav.tasks", "/portal/tasks", "hourglass"),
             NavItem("nav.audit", "/portal/audit", "clock"),
             NavItem("nav.settings", "/portal/settings", "settings"),
@@ -54,13 +59,18 @@ GOVERNANCE_NAV = (
         (
             NavItem("nav.organizations", "/governance/organizations", "building-2", phone=True),
             NavItem("nav.upstreams", "/governance/upstreams", "server", phone=True),
-            NavItem("nav.prices", "/governance/prices", "tags", phone=True),
-            NavItem("nav.invoices", "/governance/invoices", "receipt"),
-            NavItem("nav.plans", "/governance/plans", "layers"),
-            NavItem("nav.ledger", "/governance/ledger", "book-open"),
             NavItem("nav.audit", "/governance/audit", "clock"),
             NavItem("nav.health", "/governance/health", "activity", phone=True),
         )
+    ),
+    NavGroup(
+        (
+            NavItem("nav.prices", "/governance/prices", "tags", phone=True),
+            NavItem("nav.plans", "/governance/plans", "layers"),
+            NavItem("nav.invoices", "/governance/invoices", "receipt"),
+            NavItem("nav.ledger", "/governance/ledger", "book-open"),
+        ),
+        text="nav.group.billing",
     ),
 )
 
