@@ -106,7 +106,8 @@ class EstimateShown(Shown):
     steps: list[StepShown]
 
 
-Number = Annotated[int, Path(ge=1, le=1_000_000, description="Of the version")]
+Number = Annotated[str, Path(description="Of the version, from 1 on")]
+NUMBER_DIGITS_MAX = 6
 
 
 @router.get("/plans")
@@ -126,7 +127,13 @@ async def list_plans(who: Member, cursor: Cursor = None, limit: Limit = PAGE_ROW
 async def estimate_plan(who: Member, plan_id: str, number: Number, body: AskedEstimate) -> EstimateShown:
     """What a quantity of one charge would cost in one billing period. Nothing is bought or stored."""
     async with unit_of_work(who.actor) as uow:
-        return estimated(await plan_queries.version_by_number(uow, plan_id, number), body)
+        return estimated(await plan_queries.version_by_number(uow, plan_id, _counted(number)), body)
+
+
+def _counted(number: str) -> int:
+    """As an id that nothing has, what is no number names no version: 0, which none has."""
+    fits = number.isascii() and number.isdigit() and len(number) <= NUMBER_DIGITS_MAX
+    return int(number) if fits else 0
 
 
 def estimated(version: VersionDetail, asked: AskedEstimate) -> EstimateShown:
