@@ -129,8 +129,13 @@ class Balancer:
         }
         asked = request.headers.get("Sec-WebSocket-Protocol", "")
         protocols = [name.strip() for name in asked.split(",") if name.strip()]
+        # Answered by nobody: a line that goes before our answer would hide the code that was said on it.
         async with self._session.ws_connect(
-            f"{backend}{request.raw_path}", headers=headers, protocols=protocols, max_msg_size=0
+            f"{backend}{request.raw_path}",
+            headers=headers,
+            protocols=protocols,
+            max_msg_size=0,
+            autoclose=False,
         ) as inner:
             outer = web.WebSocketResponse(protocols=protocols, max_msg_size=0)
             await outer.prepare(request)

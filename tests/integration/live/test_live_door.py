@@ -92,7 +92,7 @@ class Door:
         cookie = f"{session_cookie(self.origin)}={token}"
         headers = {"Cookie": cookie} if token is not None else {}
         own = self.origin if origin == "" else origin
-        return Socket(await self.browser.ws_connect(self.url, headers=headers, origin=own))
+        return Socket(await self.browser.ws_connect(self.url, headers=headers, origin=own, autoclose=False))
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ async def test_before_the_hub_runs_pages_are_asked_to_come_back(world: World, tm
     try:
         await until_answers(f"http://127.0.0.1:{port}")
         async with aiohttp.ClientSession() as browser:
-            socket = Socket(await browser.ws_connect(f"http://127.0.0.1:{port}{LIVE}"))
+            socket = Socket(await browser.ws_connect(f"http://127.0.0.1:{port}{LIVE}", autoclose=False))
             assert await socket.closed_with() == live.TRY_LATER
     finally:
         server.stop()

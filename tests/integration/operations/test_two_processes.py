@@ -89,7 +89,7 @@ class Farm:
 
     def live(self) -> Any:
         headers = {"Origin": self.balancer.address}
-        return self.person.ws_connect(f"{self.balancer.address}/live", headers=headers)
+        return self.person.ws_connect(f"{self.balancer.address}/live", headers=headers, autoclose=False)
 
 
 @pytest.fixture
