@@ -117,13 +117,14 @@ class SubscriptionItem(Table, table=True):
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
         sa.UniqueConstraint("subscription_id", "slot"),
+        check("number > 0", "number"),
         check("quantity >= 0", "quantity"),
         sa.Index("ix_subscription_item_price_id", "price_id"),
     )
 
-    id: str = id_field()
+    subscription_id: str = Field(primary_key=True, sa_type=ID, foreign_key="subscription.id")
+    number: int = Field(primary_key=True)
     organization_id: str = reference("organization.id")
-    subscription_id: str = reference("subscription.id")
     slot: str = Field(sa_type=ID)
     plan_id: str = reference("plan.id")
     price_id: str = reference("plan_charge.id")

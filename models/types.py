@@ -46,7 +46,6 @@ PREFIXES: dict[str, str] = {
     "ses": "session",
     "sgn": "sign-in",
     "sub": "subscription",
-    "subi": "item of a subscription",
     "svc": "service account",
     "task": "task",
     "txr": "tax rate",

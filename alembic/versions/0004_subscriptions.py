@@ -63,6 +63,12 @@ def create_subscriptions() -> None:
     create_subscription_tables()
     for table, rights in SUBSCRIPTION_TENANT.items():
         secure(table, application=rights, crossing=rights)
+    # Whoever took a coupon keeps it when it is offered no more.
+    run("drop policy tenant on coupon")
+    run(
+        "create policy tenant on coupon to matrix_app using (archived_at is null"
+        " or exists (select from coupon_redemption r where r.coupon_id = coupon.id))"
+    )
 
 
 def create_subscription_tables() -> None:
@@ -178,9 +184,9 @@ def create_subscription_tables() -> None:
     )
     op.create_table(
         "subscription_item",
-        sa.Column("id", sa.Text(collation="C"), nullable=False),
-        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
         sa.Column("subscription_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
         sa.Column("slot", sa.Text(collation="C"), nullable=False),
         sa.Column("plan_id", sa.Text(collation="C"), nullable=False),
         sa.Column("price_id", sa.Text(collation="C"), nullable=False),
@@ -191,6 +197,7 @@ def create_subscription_tables() -> None:
         sa.Column("lines", sa.Integer(), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("quantity >= 0", name=op.f("ck_subscription_item_quantity")),
+        sa.CheckConstraint("number > 0", name=op.f("ck_subscription_item_number")),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organization.id"], name=op.f("fk_subscription_item_organization_id")
         ),
@@ -199,7 +206,7 @@ def create_subscription_tables() -> None:
         sa.ForeignKeyConstraint(
             ["subscription_id"], ["subscription.id"], name=op.f("fk_subscription_item_subscription_id")
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscription_item")),
+        sa.PrimaryKeyConstraint("subscription_id", "number", name=op.f("pk_subscription_item")),
         sa.UniqueConstraint(
             "subscription_id", "slot", name=op.f("uq_subscription_item_subscription_id_slot")
         ),
@@ -246,6 +253,10 @@ def create_subscription_tables() -> None:
 
 
 def drop_subscriptions() -> None:
+    run("drop policy tenant on coupon")
+    run(
+        "create policy tenant on coupon to matrix_app using (archived_at is null) with check (archived_at is null)"
+    )
     op.drop_constraint(op.f("fk_invoice_subscription_id"), "invoice", type_="foreignkey")
     for index in ("uq_invoice_subscription_draft", "ix_invoice_subscription_id", "ix_invoice_collect_until"):
         op.drop_index(index, table_name="invoice")
