@@ -46,6 +46,7 @@ class Price:
 
     id: str
     plan_id: str
+    version_id: str
     charge: PlannedCharge
     addon: bool = False
     tax_code: str = ""
