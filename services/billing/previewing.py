@@ -17,10 +17,11 @@ from services.billing import explaining, finalizing, policies, subscription_rows
 from services.billing.events import SubscriptionBilled
 from services.billing.explaining import Step
 from services.billing.numbering import label_date
-from services.billing.subscription_rules import Source, next_moment, turn
+from services.billing.subscribed import Source
+from services.billing.subscription_rules import next_moment, turn
 from services.billing.totals import Totals
 from services.core.permissions import Capability
-from services.core.work import UnitOfWork
+from services.core.work import UnitOfWork, undone
 
 Act = Callable[[UnitOfWork], Awaitable[Subscription]]
 
@@ -80,13 +81,11 @@ class Preview:
 
 async def preview(uow: UnitOfWork, act: Act) -> Preview:
     """Raises what the act raises."""
-    events, callbacks = len(uow.recorded), len(uow.callbacks)
-    nested = await uow.session.begin_nested()
-    try:
+    async with undone(uow) as events:
         row = await act(uow)
         seen = {
             event.invoice_id: None
-            for event in uow.recorded[events:]
+            for event in events()
             if isinstance(event, SubscriptionBilled) and event.aggregate_id == row.id
         }
         found = [await _invoice(uow, invoice_id) for invoice_id in seen]
@@ -98,10 +97,6 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
             invoices=tuple(found),
             upcoming=await _upcoming(uow, row),
         )
-    finally:
-        await nested.rollback()
-        del uow.recorded[events:]
-        del uow.callbacks[callbacks:]
 
 
 async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:

@@ -13,7 +13,7 @@ from models.billing import Invoice, InvoiceLine
 from models.money import Money
 from models.plans import CouponOffer
 from models.subscriptions import CouponRedemption, Subscription
-from services.billing import discounts
+from services.billing import discounts, policies
 from services.billing.discounts import COUPONS_MAX, Redemption
 from services.billing.events import CouponRemoved, CouponTaken
 from services.billing.lines import LineKind, read_line
@@ -98,9 +98,7 @@ async def take(uow: UnitOfWork, row: Subscription, code: str) -> CouponRedemptio
 
 async def take_off(uow: UnitOfWork, row: Subscription, redemption_id: str) -> None:
     """Have it work no more; what it took stays taken. The caller was let to. Raises NotFound."""
-    one = await uow.get(CouponRedemption, redemption_id, lock=True)
-    if one is None or one.subscription_id != row.id or one.removed_at is not None:
-        raise not_found("coupon of this subscription", redemption_id)
+    one = await policies.redemption_for(uow, row, redemption_id)
     one.removed_at = uow.now
     uow.add(one)
     await uow.session.flush()

@@ -9,7 +9,7 @@ from typing import Any
 
 from models.plans import ChargeKind
 from models.types import BillingInterval
-from services.billing.subscription_rules import Choice, Price, Selection, Subscribed
+from services.billing.subscribed import Choice, Price, Selection, Subscribed
 from services.catalog import plan_queries
 from services.catalog.charges import check_quantity
 from services.catalog.estimates import require_allowed

@@ -19,8 +19,9 @@ from services.billing.events import SubscriptionBilled, SubscriptionEnded, Subsc
 from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
 from services.billing.periods import Calendar, Span
+from services.billing.subscribed import Made, Source, Subscribed, Turn
 from services.billing.subscription_rows import Held
-from services.billing.subscription_rules import Made, Source, Subscribed, Turn, next_moment, turn
+from services.billing.subscription_rules import next_moment, turn
 from services.catalog.charge_json import charge_from_json
 from services.catalog.charges import Charge
 from services.catalog.rating import EventTally, tally
@@ -40,7 +41,7 @@ async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, mos
     """
     for done in range(most):
         held, now = await subscription_rows.load(uow, row)
-        draft, moment = await open_draft(uow, row), next_moment(now)
+        draft, moment = await policies.draft_of(uow, row), next_moment(now)
         over = draft.collect_until if draft is not None else None
         # A draft that waits for the renewal is joined by it, and finalised with it.
         if draft is not None and over is not None and over <= uow.now and (moment is None or over < moment):
@@ -68,7 +69,7 @@ async def book(
     `waits` lets a document with usage wait for late events. Returns the draft, or what became of it.
     """
     row, after = held.row, made.subscribed
-    draft = await open_draft(uow, row)
+    draft = await policies.draft_of(uow, row)
     if made.lines:
         draft = draft or await _new_draft(uow, row, needs)
         lines = [await new_line(uow, held, one) for one in made.lines]
@@ -122,15 +123,6 @@ async def finish(
     if made.number is not None:
         await redemptions.keep_uses(uow, made, period, given)
     return made
-
-
-async def open_draft(uow: UnitOfWork, row: Subscription) -> Invoice | None:
-    """The draft that gathers lines of the subscription, locked."""
-    found = await uow.execute(
-        "select id from invoice where subscription_id = :id and state = 'draft'", id=row.id
-    )
-    invoice_id = found.scalar_one_or_none()
-    return None if invoice_id is None else await uow.get(Invoice, invoice_id, lock=True)
 
 
 def _period(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -> datetime:

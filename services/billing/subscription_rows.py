@@ -18,12 +18,10 @@ from models.types import BillingInterval
 from services.billing.changes import Undoable
 from services.billing.lines import Debited, Line, LineKind, read_line
 from services.billing.selecting import price_of, selection_from_json, selection_to_json
-from services.billing.subscription_rules import Credited, Item, Subscribed
+from services.billing.subscribed import Credited, Item, Subscribed
 from services.catalog import plan_queries
 from services.catalog.plan_queries import SoldPrice
 from services.catalog.plan_rules import Length
-from services.core.errors import not_found
-from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
 # A line that is live or was credited, as its document has it, and what notes took back of it.
@@ -59,17 +57,6 @@ class Held:
     items: dict[int, SubscriptionItem]
     billed: dict[str, Billed]
     line_ids: dict[str, str]  # of invoice lines, by their keys
-
-
-async def subscription_for(
-    uow: UnitOfWork, subscription_id: str, needs: Capability, *, lock: bool = True
-) -> Subscription:
-    """Raises Forbidden, and NotFound also for another organisation's."""
-    uow.actor.require(needs)
-    row = await uow.get(Subscription, subscription_id, lock=lock)
-    if row is None or row.organization_id != uow.organization_id:
-        raise not_found("subscription", subscription_id)
-    return row
 
 
 async def load(uow: UnitOfWork, row: Subscription) -> tuple[Held, Subscribed]:

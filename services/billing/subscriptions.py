@@ -18,10 +18,12 @@ from services.billing import (
     redemptions,
     selecting,
     subscription_billing,
+    subscription_changes,
     subscription_rows,
 )
 from services.billing import subscription_rules as rules
 from services.billing import subscription_states as states
+from services.billing.changes import Billed
 from services.billing.events import (
     SubscriptionCanceled,
     SubscriptionChangeCanceled,
@@ -34,8 +36,8 @@ from services.billing.events import (
 )
 from services.billing.periods import in_utc
 from services.billing.selecting import Wanted
+from services.billing.subscribed import Subscribed, Turn
 from services.billing.subscription_rows import Held
-from services.billing.subscription_rules import Subscribed
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -82,7 +84,7 @@ async def start(
         key=key,
     )
     if (there := known.scalar_one_or_none()) is not None:
-        return await subscription_rows.subscription_for(uow, there, WRITE)
+        return await policies.subscription_for(uow, there, WRITE)
     if started_at is not None or trial_days is not None or anchor is not None:
         uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_WRITE)
     await _require_room(uow)
@@ -129,7 +131,7 @@ async def change(
     row, held, now = await _standing(uow, subscription_id)
     selection = await selecting.select(uow, wanted, standing=now)
     moment = _agreed_moment(uow, at)
-    made = rules.change(now, selection, at=moment, behaviour=behaviour)
+    made = subscription_changes.change(now, selection, at=moment, behaviour=behaviour)
     named = {"aggregate_id": row.id, "organization_id": row.organization_id}
     if made.behaviour is ProrationBehaviour.NEXT_PERIOD:
         uow.record(
@@ -258,14 +260,14 @@ async def take_coupon_off(uow: UnitOfWork, subscription_id: str, redemption_id: 
 
 async def _standing(uow: UnitOfWork, subscription_id: str) -> tuple[Subscription, Held, Subscribed]:
     """The subscription, locked, after all that was due by now."""
-    row = await subscription_rows.subscription_for(uow, subscription_id, WRITE)
+    row = await policies.subscription_for(uow, subscription_id, WRITE)
     await subscription_billing.catch_up(uow, row, WRITE)
     held, now = await subscription_rows.load(uow, row)
     return row, held, now
 
 
 async def _keep(uow: UnitOfWork, held: Held, before: Subscribed, after: Subscribed) -> None:
-    made = rules.Turn(after, (), rules.Billed.RENEWAL)
+    made = Turn(after, (), Billed.RENEWAL)
     await subscription_billing.book(uow, held, before, made, WRITE, at=uow.now)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from models.billing import Invoice
 from models.plans import Plan
 from models.subscriptions import Subscription
-from services.billing import subscription_billing, subscription_rows, subscriptions
+from services.billing import policies, subscription_billing, subscriptions
 from services.billing.selecting import Wanted
 from services.catalog import plan_queries, plans
 from services.catalog.plan_rules import ChargeFields
@@ -82,7 +82,7 @@ class Subscribers:
     async def run(self, one: Subscription) -> Subscription:
         """Do what is due by now."""
         async with self.shop.work() as uow:
-            row = await subscription_rows.subscription_for(uow, one.id, Capability.SUBSCRIPTIONS_WRITE)
+            row = await policies.subscription_for(uow, one.id, Capability.SUBSCRIPTIONS_WRITE)
             await subscription_billing.catch_up(uow, row, Capability.SUBSCRIPTIONS_WRITE)
             return row
 
