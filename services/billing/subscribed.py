@@ -50,6 +50,11 @@ class Price:
         return f"{self.plan_id}/{self.charge.key}" if self.addon else self.charge.key
 
     @property
+    def in_advance(self) -> bool:
+        """Whether it is charged for time, before that."""
+        return self.for_time and self.charge.timing is ChargeTiming.ADVANCE
+
+    @property
     def for_time(self) -> bool:
         """Whether it is charged for time, and not for what was used or done."""
         return self.charge.kind in (ChargeKind.FLAT, ChargeKind.SEAT)
@@ -109,10 +114,6 @@ class Item:
     credited: tuple[Credited, ...] = ()
     made: int = 0
     ended_at: datetime | None = None
-
-    @property
-    def in_advance(self) -> bool:
-        return self.price.for_time and self.price.charge.timing is ChargeTiming.ADVANCE
 
 
 @dataclass(frozen=True, slots=True)

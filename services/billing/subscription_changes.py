@@ -121,10 +121,13 @@ def _changed(now: Subscribed, to: Selection, at: datetime, chosen: ProrationBeha
             if item.ended_at is None:
                 item, some = close(now, item, at, Ending.CHANGE)
                 item = replace(item, ended_at=at)
-        elif item.in_advance:
-            item, some, calendar = retake(now, item, choice, at, chosen)
+        elif choice.price.in_advance:
+            item, some = (item, []) if item.price.in_advance else bill_until(now, item, at)
+            item, more, calendar = retake(now, item, choice, at, chosen)
+            some += more
             anchors.add(calendar.anchor)
-        elif item.ended_at is not None:
+        elif item.price.in_advance or item.ended_at is not None:  # from now on it is charged afterwards
+            item, some = (item, []) if item.ended_at else close(now, item, at, Ending.CHANGE)
             item = replace(item, price=choice.price, quantity=choice.quantity, billed_until=at, ended_at=None)
         elif resets or (item.price.id, item.quantity) != (choice.price.id, choice.quantity):
             item, some = bill_until(now, item, at)

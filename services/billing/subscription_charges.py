@@ -31,7 +31,7 @@ def due(now: Subscribed, item: Item) -> datetime | None:
     """When the item is billed next: at the start of a period, or at the end of the one that is passing."""
     if item.billed_until is None:
         return None
-    if item.in_advance or item.price.charge.length is None:
+    if item.price.in_advance or item.price.charge.length is None:
         return item.billed_until
     return now.calendar(item.price.charge.length).period_at(item.billed_until).end
 
@@ -43,7 +43,7 @@ def bill_passed(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, 
     for item in now.items:
         if (
             item.ended_at is None
-            and not item.in_advance
+            and not item.price.in_advance
             and item.price.charge.length
             and due(now, item) == at
         ):
@@ -77,7 +77,7 @@ def bill_ahead(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, .
             if item.price.charge.length is None:
                 item, once = number(now, item, Source.ONE_OFF)
                 item, made = replace(item, billed_until=None, ended_at=at), [*made, once]
-            elif item.in_advance:
+            elif item.price.in_advance:
                 end_of = now.calendar(item.price.charge.length).period_at(at).end
                 line = _debit(now, item, Span(at, end_of))
                 item, ahead = number(now, item, Source.ITEM, line=line)
@@ -113,7 +113,7 @@ def close(
     now: Subscribed, item: Item, at: datetime, ending: Ending, *, credits_unused: bool = True
 ) -> tuple[Item, list[Made]]:
     """Stop charging an item: what has passed is billed, and what was paid for longer is credited."""
-    if not item.in_advance:
+    if not item.price.in_advance:
         item, made = bill_until(now, item, at)
         return replace(item, billed_until=None), made
     live = item.live

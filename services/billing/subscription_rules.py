@@ -152,7 +152,7 @@ def resume(now: Subscribed, at: datetime) -> Turn:
     for item in now.items:
         if item.ended_at is None:
             item = replace(item, billed_until=at)
-            if item.in_advance:
+            if item.price.in_advance:
                 item, opening, _ = retake(now, item, Choice(item.price, item.quantity), at)
                 made += opening
         items.append(item)
