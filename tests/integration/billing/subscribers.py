@@ -98,3 +98,12 @@ class Subscribers:
     async def said(self, invoice: Invoice) -> list[tuple[str, int]]:
         """Descriptions and amounts of its lines."""
         return [(line.description, line.amount_minor) for line in await self.shop.lines(invoice)]
+
+    async def credits(self) -> int:
+        """What is left of the customer's credits, in minor units."""
+        async with self.shop.work() as uow:
+            found = await uow.execute(
+                "select coalesce(sum(left_minor), 0) from customer_credit where organization_id = :id",
+                id=self.shop.customer.id,
+            )
+            return int(found.scalar_one())
