@@ -1,0 +1,137 @@
+"""Turning a test clock: it stops at every moment at which something happens, so that what is made does not depend on
+how far it was turned at once.
+
+A verb says where the clock is to go; the worker takes it there. A stop is: all that is due is done, each subscription
+in a transaction of its own, and then the clock is moved to the next moment. It is not moved while anything is due
+still, so a worker that dies, or another at the same clock, changes nothing. Moments are: a subscription is billed, its
+draft is collected, it is tried again, an invoice is overdue, revenue is earned.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from models.clock import TestClock
+from models.identity import Organization
+from services.billing import overdue, running
+from services.core.actor import system
+from services.core.clock import Clock
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+from services.core.errors import Conflict, not_found
+from services.core.work import UnitOfWork, unit_of_work
+from services.identity import clocks
+from services.identity.events import TestClockTurned
+from services.ledger import recognition
+
+EVERY_S = 1
+CLOCKS_MAX = 1_000  # that are turned at once
+STOPS_PER_TURN_MAX = 50  # of one clock, before the next one has its turn
+
+
+async def turn(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
+    """Have a clock go to `to`, in work across tenants. Where it stands already, what is due there is done.
+
+    Raises Forbidden, NotFound, Invalid for a time that is past or too far, and Conflict for a clock that is being
+    turned or has caught up with the wall.
+    """
+    clock = await clocks.turnable(uow, clock_id, to=to)
+    clock.target_at = to
+    uow.add(clock)
+    await uow.session.flush()
+    for organization_id in await _organizations(uow, clock.id):
+        uow.record(TestClockTurned(aggregate_id=clock.id, organization_id=organization_id, to=to))
+    return clock
+
+
+async def clock_of(uow: UnitOfWork, organization_id: str) -> TestClock:
+    """The test clock of an organisation, in work across tenants. Raises Forbidden, NotFound, and Conflict for an
+    organisation that has none."""
+    uow.actor.require(clocks.NEEDED)
+    organization = await uow.get(Organization, organization_id)
+    if organization is None:
+        raise not_found("organisation", organization_id)
+    clock = await uow.get(TestClock, organization.test_clock_id) if organization.test_clock_id else None
+    if clock is None:
+        raise Conflict(
+            "This organisation lives by the clock on the wall.",
+            next_step="Put one that is not used for real on a test clock.",
+            code="no_test_clock",
+        )
+    return clock
+
+
+async def turn_due(on: Database | None = None, *, clock: Clock | None = None) -> int:
+    """Take every clock that is being turned some stops further. Returns how many stops that were. Safe from many
+    workers, to run twice and to be cut off."""
+    async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
+        found = await uow.execute(
+            "select id from test_clock where target_at is not null order by id limit :most", most=CLOCKS_MAX
+        )
+        clock_ids = list(found.scalars())
+    stops = 0
+    for clock_id in clock_ids:
+        stops += await go_on(clock_id, on, clock=clock)
+    return stops
+
+
+async def go_on(
+    clock_id: str, on: Database | None = None, *, clock: Clock | None = None, stops: int = STOPS_PER_TURN_MAX
+) -> int:
+    """Take a clock at most `stops` stops further. Returns how many it went: fewer when it has arrived, or when
+    somebody else is at work on it."""
+    for done in range(stops):
+        await _do_what_is_due(clock_id, on, clock)
+        async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
+            if not await _move(uow, clock_id):
+                return done
+    return stops
+
+
+async def _do_what_is_due(clock_id: str, on: Database | None, clock: Clock | None) -> None:
+    """By what the clock shows, always in the same order."""
+    await running.bill_clock(clock_id, on, clock=clock)
+    await overdue.mark_clock(clock_id, on, clock=clock)
+    async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
+        now, next_due = await running.shown(uow, clock_id), await recognition.next_due_on(uow, clock_id)
+        ids = await _organizations(uow, clock_id) if next_due is not None and next_due <= now else []
+    for organization_id in ids:
+        going = True
+        while going:
+            async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
+                going = bool(await recognition.recognize(uow, until=uow.now))
+
+
+async def _move(uow: UnitOfWork, clock_id: str) -> bool:
+    """Move the clock to its next stop, and say whether it did. Not while anything is due where it stands."""
+    row = await uow.get(TestClock, clock_id, lock=True)
+    if row is None or row.target_at is None:
+        return False
+    shown = clocks.shown_by(row, uow.wall_now)
+    moments = [
+        moment
+        for moment in (
+            *await running.moments_on(uow, clock_id),
+            await overdue.next_on(uow, clock_id),
+            await recognition.next_due_on(uow, clock_id),
+        )
+        if moment is not None
+    ]
+    if any(moment <= shown for moment in moments):
+        return False  # somebody is at it; or the day's room for a subscription's lines is used up, and it is parked
+    if shown >= row.target_at:
+        row.target_at = None
+        await clocks.move(uow, row, to=shown)
+        return False
+    stop = min([*moments, row.target_at])
+    if row.follows_wall and stop >= uow.wall_now:
+        row.target_at = None  # it is wall time from now on
+    await clocks.move(uow, row, to=stop, tell=row.target_at is None)
+    return True
+
+
+async def _organizations(uow: UnitOfWork, clock_id: str) -> list[str]:
+    found = await uow.execute(
+        "select id from organization where test_clock_id = :id order by id", id=clock_id
+    )
+    return list(found.scalars())
