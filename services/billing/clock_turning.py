@@ -9,7 +9,9 @@ draft is collected, it is tried again, an invoice is overdue, revenue is earned.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from models.clock import TestClock
 from models.identity import Organization
@@ -27,6 +29,22 @@ from services.ledger import recognition
 EVERY_S = 1
 CLOCKS_MAX = 1_000  # that are turned at once
 STOPS_PER_TURN_MAX = 50  # of one clock, before the next one has its turn
+
+
+class Kind(StrEnum):
+    """What happens at a stop."""
+
+    BILLING = "billing"
+    OVERDUE = "overdue"
+    REVENUE = "revenue"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What is due where the clock stands, and whether it was moved there just now."""
+
+    due: frozenset[Kind]
+    moved: bool
 
 
 async def turn(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
@@ -80,54 +98,63 @@ async def go_on(
 ) -> int:
     """Take a clock at most `stops` stops further. Returns how many it went: fewer when it has arrived, or when
     somebody else is at work on it."""
-    for done in range(stops):
-        await _do_what_is_due(clock_id, on, clock)
+    await overdue.mark_clock(clock_id, on, clock=clock)  # something may have been paid while it stood
+    done, before = 0, frozenset[Kind]()
+    while done < stops:
         async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-            if not await _move(uow, clock_id):
-                return done
-    return stops
+            stop = await _next_stop(uow, clock_id)
+        if stop is None:
+            break
+        if not stop.moved and stop.due == before:
+            break  # what was due here is not done yet: somebody else is at it
+        before = stop.due
+        await _do(stop.due, clock_id, on, clock)
+        done += 1
+    return done
 
 
-async def _do_what_is_due(clock_id: str, on: Database | None, clock: Clock | None) -> None:
-    """By what the clock shows, always in the same order."""
-    await running.bill_clock(clock_id, on, clock=clock)
-    await overdue.mark_clock(clock_id, on, clock=clock)
-    async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-        now, next_due = await running.shown(uow, clock_id), await recognition.next_due_on(uow, clock_id)
-        ids = await _organizations(uow, clock_id) if next_due is not None and next_due <= now else []
-    for organization_id in ids:
-        going = True
-        while going:
-            async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
-                going = bool(await recognition.recognize(uow, until=uow.now))
+async def _do(due: frozenset[Kind], clock_id: str, on: Database | None, clock: Clock | None) -> None:
+    """What is due by what the clock shows, always in the same order."""
+    if Kind.BILLING in due:
+        await running.bill_clock(clock_id, on, clock=clock)
+    if Kind.OVERDUE in due:
+        await overdue.mark_clock(clock_id, on, clock=clock)
+    if Kind.REVENUE in due:
+        async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
+            ids = await _organizations(uow, clock_id)
+        for organization_id in ids:
+            going = True
+            while going:
+                async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
+                    going = bool(await recognition.recognize(uow, until=uow.now))
 
 
-async def _move(uow: UnitOfWork, clock_id: str) -> bool:
-    """Move the clock to its next stop, and say whether it did. Not while anything is due where it stands."""
+async def _next_stop(uow: UnitOfWork, clock_id: str) -> Stop | None:
+    """Move the clock to its next stop, but not while anything is due where it stands. None when it has arrived."""
     row = await uow.get(TestClock, clock_id, lock=True)
     if row is None or row.target_at is None:
-        return False
+        return None
     shown = clocks.shown_by(row, uow.wall_now)
-    moments = [
-        moment
-        for moment in (
-            *await running.moments_on(uow, clock_id),
-            await overdue.next_on(uow, clock_id),
-            await recognition.next_due_on(uow, clock_id),
-        )
-        if moment is not None
-    ]
-    if any(moment <= shown for moment in moments):
-        return False  # somebody is at it; or the day's room for a subscription's lines is used up, and it is parked
+    moments = await _moments(uow, clock_id)
+    if due := frozenset(kind for kind, moment in moments if moment <= shown):
+        return Stop(due, moved=False)
     if shown >= row.target_at:
         row.target_at = None
         await clocks.move(uow, row, to=shown)
-        return False
-    stop = min([*moments, row.target_at])
-    if row.follows_wall and stop >= uow.wall_now:
-        row.target_at = None  # it is wall time from now on
-    await clocks.move(uow, row, to=stop, tell=row.target_at is None)
-    return True
+        return None
+    to = min([row.target_at, *(moment for _, moment in moments)])
+    if row.follows_wall and to >= uow.wall_now:
+        row.target_at = None  # it is wall time from now on, and what comes is the billing run's
+    await clocks.move(uow, row, to=to, tell=row.target_at is None)
+    return Stop(frozenset(kind for kind, moment in moments if moment <= to), moved=True)
+
+
+async def _moments(uow: UnitOfWork, clock_id: str) -> list[tuple[Kind, datetime]]:
+    """When something of each kind happens next."""
+    found = [(Kind.BILLING, moment) for moment in await running.moments_on(uow, clock_id)]
+    found.append((Kind.OVERDUE, await overdue.next_on(uow, clock_id)))
+    found.append((Kind.REVENUE, await recognition.next_due_on(uow, clock_id)))
+    return [(kind, moment) for kind, moment in found if moment is not None]
 
 
 async def _organizations(uow: UnitOfWork, clock_id: str) -> list[str]:

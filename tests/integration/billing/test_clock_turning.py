@@ -33,7 +33,7 @@ from tests.world import World
 WALL = FixedClock(datetime(2026, 3, 10, 9, tzinfo=UTC))
 BEGAN = datetime(2026, 1, 31, 10, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
-LENGTH = timedelta(days=75)
+LENGTH = timedelta(days=40)
 
 
 class Trial:
@@ -63,7 +63,7 @@ class Trial:
                 price("tokens", "metered", "0.01", meter="prompt_tokens"),
                 trial_days=days,
             )
-            for base, days in (("31", 0), ("7", 12))
+            for base, days in (("31", 0), ("7", 34))
         ]
         for number, organization in enumerate(self.organizations):
             async with self.work(organization) as uow:
