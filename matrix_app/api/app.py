@@ -18,6 +18,7 @@ from matrix_app.api.rates import Rates
 from matrix_app.api.v1 import (
     account,
     audit,
+    billing_runs,
     coupons,
     doors,
     figures,
@@ -143,6 +144,7 @@ def _rest(known: KnownKeys) -> FastAPI:
         invoices,
         staff,
         staff_invoices,
+        billing_runs,
         issuers,
         plans,
         staff_plans,

@@ -68,6 +68,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
             NavItem("nav.plans", "/governance/plans", "layers"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
+            NavItem("nav.billing_runs", "/governance/billing-runs", "hourglass"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),
         ),
         text="nav.group.billing",

@@ -10,17 +10,21 @@ draft is collected, it is tried again, an invoice is overdue, revenue is earned.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from models.clock import TestClock
 from models.identity import Organization
+from models.types import BillingInterval
 from services.billing import overdue, running
+from services.billing.periods import Calendar
 from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.core.errors import Conflict, not_found
+from services.core.errors import Invalid, not_found
+from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import clocks
 from services.identity.events import TestClockTurned
@@ -62,21 +66,61 @@ async def turn(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
     return clock
 
 
-async def clock_of(uow: UnitOfWork, organization_id: str) -> TestClock:
-    """The test clock of an organisation, in work across tenants. Raises Forbidden, NotFound, and Conflict for an
-    organisation that has none."""
+async def turn_by(
+    uow: UnitOfWork,
+    organization_id: str,
+    *,
+    by: BillingInterval | None = None,
+    on: date | None = None,
+    to: datetime | None = None,
+) -> ClockShown:
+    """Turn the clock of an organisation by a length of its calendar, to the beginning of a day of it, or to a moment;
+    one of them is said. In work across tenants. Raises what `turn` does, and NotFound where there is no clock."""
     uow.actor.require(clocks.NEEDED)
+    there = await look(uow, organization_id)
+    if there is None:
+        raise not_found("test clock of the organisation", organization_id)
+    if sum(one is not None for one in (by, on, to)) != 1:
+        raise Invalid("Say by how much, to which day, or to which moment.", field="to")
+    if by is not None:
+        to = Calendar(there.shows, there.timezone, by, 1).period_at(there.shows).end
+    elif on is not None:
+        to = datetime(on.year, on.month, on.day, tzinfo=ZoneInfo(there.timezone)).astimezone(UTC)
+    if to is not None:
+        await turn(uow, there.id, to=to)
+    return await look(uow, organization_id) or there
+
+
+@dataclass(frozen=True, slots=True)
+class ClockShown:
+    """The clock of an organisation. `target_at` while it is being turned."""
+
+    id: str
+    name: str
+    shows: datetime
+    target_at: datetime | None
+    follows_wall: bool
+    timezone: str
+
+
+async def look(uow: UnitOfWork, organization_id: str) -> ClockShown | None:
+    """The test clock of an organisation, if it has one, for staff in work across tenants. Raises Forbidden and
+    NotFound."""
+    uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
     organization = await uow.get(Organization, organization_id)
     if organization is None:
         raise not_found("organisation", organization_id)
-    clock = await uow.get(TestClock, organization.test_clock_id) if organization.test_clock_id else None
-    if clock is None:
-        raise Conflict(
-            "This organisation lives by the clock on the wall.",
-            next_step="Put one that is not used for real on a test clock.",
-            code="no_test_clock",
-        )
-    return clock
+    row = await uow.get(TestClock, organization.test_clock_id) if organization.test_clock_id else None
+    if row is None:
+        return None
+    return ClockShown(
+        row.id,
+        row.name,
+        clocks.shown_by(row, uow.wall_now),
+        row.target_at,
+        row.follows_wall,
+        organization.timezone,
+    )
 
 
 async def turn_due(on: Database | None = None, *, clock: Clock | None = None) -> int:

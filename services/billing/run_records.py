@@ -14,6 +14,7 @@ from services.core.database import Database
 from services.core.ids import new_id
 from services.core.listing import Column, Kind, Listing
 from services.core.permissions import Capability
+from services.core.work import UnitOfWork
 
 KEPT = timedelta(days=90)
 SILENT_MAX = timedelta(minutes=10)  # one that said nothing for so long was cut off
@@ -130,3 +131,11 @@ PARKED: Listing[ParkedRow] = Listing(
     ),
     sort="parked_at",
 )
+
+
+async def parked(uow: UnitOfWork) -> int:
+    """How many subscriptions of all organisations are parked, for staff in work across tenants. Raises Forbidden."""
+    uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
+    found = await uow.execute("select count(*) from subscription where parked_at is not null")
+    count: int = found.scalar_one()
+    return count

@@ -44,6 +44,7 @@ THEIRS: dict[str, Maker] = {
     "request_id": _of("req"),
     "service_account_id": _of("svc"),
     "session_id": _of("ses"),
+    "subscription_id": _of("sub"),
     "task_id": _of("task"),
 }
 
@@ -109,6 +110,11 @@ HEADERS: dict[str, Maker] = {
 }
 
 BODY: dict[str, Maker] = {
+    "by": _plain("day"),
+    "follows_wall": _plain(False),
+    "on": _plain(LEAVE_OUT),  # `by`
+    "shows": _plain(LEAVE_OUT),
+    "to": _plain(LEAVE_OUT),
     "addon_to": _plain([]),
     "aggregation": _plain("count"),
     "amount_minor": _plain(LEAVE_OUT),  # a rate
