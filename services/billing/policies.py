@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.billing import BillingProfile, Invoice, InvoiceLine, LegalEntity
+from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
 from models.identity import Organization
 from services.core.errors import not_found
 from services.core.permissions import Capability
@@ -56,4 +56,14 @@ async def any_invoice(uow: UnitOfWork, invoice_id: str) -> Invoice:
     row = await uow.get(Invoice, invoice_id)
     if row is None:
         raise not_found("invoice", invoice_id)
+    return row
+
+
+async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNote:
+    """A credit note of the organisation that the work is bound to, or of any in work across tenants. Raises Forbidden
+    and NotFound."""
+    uow.actor.require(needs)
+    row = await uow.get(CreditNote, note_id)
+    if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
+        raise not_found("credit note", note_id)
     return row
