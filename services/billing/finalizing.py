@@ -56,28 +56,29 @@ class BillingProfileMissing(Conflict):
     title = "The organisation has no billing profile"
 
 
-async def finalize(uow: UnitOfWork, invoice_id: str, *, redemptions: Sequence[Redemption] = ()) -> Invoice:
+async def finalize(
+    uow: UnitOfWork,
+    invoice_id: str,
+    *,
+    redemptions: Sequence[Redemption] = (),
+    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+) -> Invoice:
     """Number a draft and fix all it says. Credits of the customer pay at once; what is then due is nothing, is paid.
 
     A draft that asks for nothing is dropped where the entity issues no such documents. Raises Forbidden, NotFound,
     InvoiceStateConflict for what is no draft, BillingProfileMissing, and Invalid for a draft without lines, tax rates
     that are not known, and sums that no document holds.
     """
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, needs)
     states.require_transition(InvoiceState(invoice.state), InvoiceState.FINALIZED)
     lines = await lines_of(uow, invoice)
     if not lines:
         raise Invalid("This draft has no lines.", field="lines", next_step="Add a line, or void it.")
-    entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
-    profile = await policies.profile_of(uow)
-    if profile is None:
-        raise BillingProfileMissing(
-            "Nobody said to whom documents of this organisation are addressed.",
-            next_step="Enter its billing profile: name, address and country.",
-        )
+    entity = await policies.entity_for(uow, invoice.legal_entity_id, needs)
+    profile = await required_profile(uow)
     on = label_date(uow.now, entity.timezone)
-    totals = await _totals(uow, invoice, lines, entity, profile, on, redemptions)
-    nothing = not totals.charged.minor and not totals.gross.minor
+    totals = await totals_of(uow, invoice, lines, entity, profile, on, redemptions)
+    nothing = not any(line.charged.minor or line.billed_before.minor for line in totals.lines)
     if nothing and entity.zero_documents == ZeroDocuments.DROP:
         await invoices.drop(uow, invoice)
         return invoice
@@ -91,6 +92,17 @@ async def finalize(uow: UnitOfWork, invoice_id: str, *, redemptions: Sequence[Re
     return invoice
 
 
+async def required_profile(uow: UnitOfWork) -> BillingProfile:
+    """To whom documents of the organisation are addressed. Raises BillingProfileMissing."""
+    profile = await policies.profile_of(uow)
+    if profile is None:
+        raise BillingProfileMissing(
+            "Nobody said to whom documents of this organisation are addressed.",
+            next_step="Enter its billing profile: name, address and country.",
+        )
+    return profile
+
+
 async def lines_of(uow: UnitOfWork, invoice: Invoice) -> list[InvoiceLine]:
     """All lines of an invoice that the caller was let to, in their order."""
     found = await uow.session.exec(
@@ -102,7 +114,7 @@ async def lines_of(uow: UnitOfWork, invoice: Invoice) -> list[InvoiceLine]:
     return list(found.all())
 
 
-async def _totals(
+async def totals_of(
     uow: UnitOfWork,
     invoice: Invoice,
     lines: Sequence[InvoiceLine],
@@ -111,6 +123,8 @@ async def _totals(
     on: date,
     redemptions: Sequence[Redemption],
 ) -> Totals:
+    """What the invoice comes to with these lines on the day `on`; neither needs to be kept. Raises Invalid for tax
+    rates that are not known, and sums that no document holds."""
     code = invoice.currency
     treatments = await taxation.treatments(uow, entity, profile, lines, on)
     totals = total(
