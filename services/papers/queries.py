@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -107,6 +108,15 @@ async def note_paper(uow: UnitOfWork, note_id: str, *, staff: bool = False) -> P
         due_at=uow.wall_now,
         created_at=uow.wall_now,
     )
+
+
+async def made_of(uow: UnitOfWork, document_ids: Sequence[str]) -> set[str]:
+    """Those of the documents, which the caller was let to, that have their files."""
+    found = await uow.execute(
+        "select document_id from paper where document_id = any(:ids) and state = 'made'",
+        ids=list(document_ids),
+    )
+    return set(found.scalars())
 
 
 def not_issued(invoice_id: str) -> Conflict:

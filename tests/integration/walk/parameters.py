@@ -30,6 +30,8 @@ def _plain(value: Any) -> Maker:
 # Ids of the victim's rows: whoever is in another organisation must be told that there is no such row.
 THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
+    "credit_note_id": _of("crn"),
+    "document_id": _of("inv"),
     "file_id": _of("file"),
     "invitation_id": _of("invite"),
     "invoice_id": _of("inv"),
