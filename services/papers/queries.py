@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from models.papers import Form, Paper, PaperState, TemplateState, TemplateVersion
+from services.billing import policies as billing_policies
 from services.billing import queries as billing
 from services.core.errors import Conflict
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.documents.brand import Brand
+from services.documents.content import Content
 from services.papers import policies
 from services.papers.designs import design_from_json
 from services.papers.keeping import KeptBytes
+from services.papers.samples import sample
 from services.papers.service import files_of
 from services.papers.templates import Look
 
@@ -251,3 +255,11 @@ async def look_of(uow: UnitOfWork, row: TemplateVersion) -> Look:
         )
         logo = found.scalar_one()
     return Look(design_from_json(row.design), logo, row.id)
+
+
+async def previewed(uow: UnitOfWork, template_id: str, language: str) -> tuple[Content, Brand]:
+    """A made-up document of the template's seller, and how the template has it look. Raises Forbidden and NotFound."""
+    row = await template(uow, template_id)
+    look = await look_of(uow, row)
+    entity = await billing_policies.entity_for(uow, row.legal_entity_id, Capability.STAFF_INVOICES_READ)
+    return sample(entity, look.design, language), look.design.brand(look.logo)

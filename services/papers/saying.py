@@ -147,7 +147,7 @@ def _around(say: _Say, number: str, remark: str) -> dict[str, Any]:
     return {
         "locale": say.locale,
         "currency": say.invoice.currency,
-        "seller": _seller(say),
+        "seller": seller_says(say.invoice.seller or {}, say.design),
         "buyer": _buyer(say),
         "payments": say.design.payment(language, number),
         "notes": (*remarks, *words.notes),
@@ -156,17 +156,17 @@ def _around(say: _Say, number: str, remark: str) -> dict[str, Any]:
     }
 
 
-def _seller(say: _Say) -> Party:
-    seller: Mapping[str, Any] = say.invoice.seller or {}
+def seller_says(seller: Mapping[str, Any], design: Design) -> Party:
+    """Who issues: name, address, country and `tax_ids` as a document has them; the rest is of the template."""
     numbers = {one["kind"].upper(): printable(one["number"]) for one in reversed(seller["tax_ids"])}
     first = next((printable(one["number"]) for one in seller["tax_ids"]), "")
     return Party(
         printable(seller["name"]),
         _address(seller),
         tax_number=numbers.get(_VAT, first),
-        registration_number=printable(say.design.registration_number),
-        email=printable(say.design.email),
-        phone=printable(say.design.phone),
+        registration_number=printable(design.registration_number),
+        email=printable(design.email),
+        phone=printable(design.phone),
     )
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from models.papers import TemplateState, TemplateVersion
 from services.billing import policies as billing
-from services.core.errors import Conflict, StaleVersion
+from services.core.errors import Conflict, StaleVersion, TooLarge
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.documents.brand import LOGO_BYTES_MAX
 from services.papers import policies
 from services.papers.designs import Design, design_from_json, design_to_json
 from services.papers.events import (
@@ -30,7 +31,7 @@ left join template_logo l on l.sha256 = t.logo_sha256
 where e.id = :entity_id order by t.number desc limit 1
 """
 _DRAFT = """
-select id from template_version where legal_entity_id = :entity_id and brand = :brand and state = 'draft'
+select * from template_version where legal_entity_id = :entity_id and brand = :brand and state = 'draft'
 """
 _KEEP_LOGO = """
 insert into template_logo (sha256, content, created_at) values (:sha256, :content, :now) on conflict do nothing
@@ -49,9 +50,18 @@ class TemplateIsPublished(Conflict):
         )
 
 
-class TemplateDraftIsThere(Conflict):
-    code = "template_draft_exists"
-    title = "There is a draft of this template already"
+class LogoTooLarge(TooLarge):
+    """It travels in every document, and in every mail with one."""
+
+    code = "logo_too_large"
+    title = "The logo is too large"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"A logo has {LOGO_BYTES_MAX // 1024:,} KB at most, and this one has more.",
+            next_step="Save it smaller: 600 pixels across are plenty, or send it as SVG.",
+            bytes_max=LOGO_BYTES_MAX,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +81,12 @@ async def in_force(uow: UnitOfWork, entity_id: str) -> Look:
 
 
 async def begin(uow: UnitOfWork, entity_id: str) -> TemplateVersion:
-    """Begin a draft for the entity under its brand, as the version in force is.
-
-    Raises Forbidden, NotFound, and TemplateDraftIsThere.
-    """
+    """Begin a draft for the entity under its brand, as the version in force is; the draft that is there already is
+    given as it is. Raises Forbidden and NotFound."""
     entity = await billing.entity_for(uow, entity_id, Capability.STAFF_INVOICES_WRITE, lock=True)
     there = await uow.execute(_DRAFT, entity_id=entity.id, brand=entity.brand)
-    if (draft := there.scalar_one_or_none()) is not None:
-        raise TemplateDraftIsThere(
-            f"{entity.code} has a draft already.", next_step="Go on with it, or discard it.", draft=draft
-        )
+    if (row := there.mappings().one_or_none()) is not None:
+        return TemplateVersion(**row)
     look = await in_force(uow, entity.id)
     last = await uow.execute(
         "select coalesce(max(number), 0) from template_version where legal_entity_id = :id and brand = :brand",
@@ -127,10 +133,11 @@ async def set_logo(
 ) -> TemplateVersion:
     """Give a draft a logo, or take it away.
 
-    Raises Forbidden, NotFound, TemplateIsPublished, StaleVersion, and DocumentRefused or FileRefused for what is no
-    logo.
+    Raises Forbidden, NotFound, TemplateIsPublished, StaleVersion, LogoTooLarge, and FileRefused for what is no logo.
     """
     row = await _draft(uow, template_id, version)
+    if logo is not None and len(logo) > LOGO_BYTES_MAX:
+        raise LogoTooLarge
     Design().brand(logo)
     sha256 = None if logo is None else hashlib.sha256(logo).hexdigest()
     if logo is not None:

@@ -32,7 +32,7 @@ router = resource("invoices")
 
 READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
 # A browser that shows it runs nothing of it, and it may be printed. What the view itself says is stricter still.
-_HEADERS = {
+SHOWN_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-modals;"
     " frame-ancestors 'none'",
@@ -197,7 +197,9 @@ async def _handed_out(request: Request, found: KeptFile, form: Form) -> Response
     """The bytes as they are kept; 304 for who has them."""
     tag = f'"{found.kept.sha256}"'
     if is_among(tag, request.headers.get("if-none-match", "")):
-        return Response(status_code=304, headers={"ETag": tag, "Cache-Control": _HEADERS["Cache-Control"]})
+        return Response(
+            status_code=304, headers={"ETag": tag, "Cache-Control": SHOWN_HEADERS["Cache-Control"]}
+        )
     pieces = keeping.read(places(settings()).store, found.kept)
     first = await anext(pieces)  # whether it is there is known before the answer begins
 
@@ -207,7 +209,7 @@ async def _handed_out(request: Request, found: KeptFile, form: Form) -> Response
             yield piece
 
     saved = {} if form is Form.HTML else {"Content-Disposition": disposition(found.name)}
-    headers = {**_HEADERS, **saved, "ETag": tag, "Content-Length": str(found.kept.bytes)}
+    headers = {**SHOWN_HEADERS, **saved, "ETag": tag, "Content-Length": str(found.kept.bytes)}
     return StreamingResponse(content(), headers=headers, media_type=found.content_type)
 
 

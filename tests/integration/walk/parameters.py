@@ -52,6 +52,7 @@ THEIRS: dict[str, Maker] = {
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
     "legal_entity_id": _of("ent"),
+    "template_id": _of("tplv"),
     "coupon_id": _of("cpn"),
     "model_id": _of("model"),
     "plan_id": _of("plan"),
