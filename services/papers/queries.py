@@ -13,10 +13,10 @@ from services.core.errors import Conflict
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.documents.brand import Brand
+from services.documents.brand import LOGO_BYTES_MAX, Brand
 from services.documents.content import Content
 from services.papers import policies
-from services.papers.designs import design_from_json
+from services.papers.designs import Design, design_from_json
 from services.papers.keeping import KeptBytes
 from services.papers.samples import sample
 from services.papers.service import files_of
@@ -257,9 +257,20 @@ async def look_of(uow: UnitOfWork, row: TemplateVersion) -> Look:
     return Look(design_from_json(row.design), logo, row.id)
 
 
-async def previewed(uow: UnitOfWork, template_id: str, language: str) -> tuple[Content, Brand]:
-    """A made-up document of the template's seller, and how the template has it look. Raises Forbidden and NotFound."""
+async def previewed(
+    uow: UnitOfWork,
+    template_id: str,
+    language: str,
+    *,
+    design: Design | None = None,
+    logo_bytes_max: int = LOGO_BYTES_MAX,
+) -> tuple[Content, Brand]:
+    """A made-up document of the template's seller, and how the template has it look; by a `design` that is not kept
+    yet, if one is given. A larger logo is left out. Raises Forbidden and NotFound."""
     row = await template(uow, template_id)
     look = await look_of(uow, row)
     entity = await billing_policies.entity_for(uow, row.legal_entity_id, Capability.STAFF_INVOICES_READ)
-    return sample(entity, look.design, language), look.design.brand(look.logo)
+    design, logo = design or look.design, look.logo
+    if logo is not None and len(logo) > logo_bytes_max:
+        logo = None
+    return sample(entity, design, language), design.brand(logo)

@@ -52,7 +52,7 @@ class WordingGiven(Body):
 class TemplateGiven(Body):
     """All that a draft says; what is left out is as without a template."""
 
-    accent: str = Field(Design().accent, examples=["#0b5394"])
+    accent: str = Field(Design().accent, description="As #rrggbb")
     font: Font = Font.SANS
     paper: Paper = Paper.A4
     fields: list[DocumentField] = Field(
