@@ -32,6 +32,7 @@ from matrix_app.api.v1 import (
     notifications,
     operations,
     organizations,
+    papers,
     plans,
     projects,
     requests,
@@ -40,10 +41,12 @@ from matrix_app.api.v1 import (
     staff_invoices,
     staff_plans,
     tasks,
+    templates,
     usage,
 )
 from services.core import runtime
 from services.core.settings import settings
+from services.documents.press import Press
 
 API = "/api/v1"
 GATEWAY = "/v1"
@@ -78,7 +81,7 @@ class Api(FastAPI):
 
 def create_app() -> FastAPI:
     """API, gateway and health. The database is reached once the app's lifespan has begun, not before."""
-    gateway = GatewayApp()
+    gateway, press = GatewayApp(), Press()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -87,10 +90,12 @@ def create_app() -> FastAPI:
             await gateway.start(on, settings())
             yield
         finally:
+            await press.close()
             await gateway.stop()
             await runtime.stop()
 
     rest = _rest(KnownKeys(gateway.key_facts))
+    rest.state.press = press
     app = Api(
         gateway,
         rest,
@@ -141,9 +146,11 @@ def _rest(known: KnownKeys) -> FastAPI:
         usage,
         ledger,
         invoices,
+        papers,
         staff,
         staff_invoices,
         issuers,
+        templates,
         plans,
         staff_plans,
         coupons,

@@ -30,6 +30,8 @@ def _plain(value: Any) -> Maker:
 # Ids of the victim's rows: whoever is in another organisation must be told that there is no such row.
 THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
+    "credit_note_id": _of("crn"),
+    "document_id": _of("inv"),
     "file_id": _of("file"),
     "invitation_id": _of("invite"),
     "invoice_id": _of("inv"),
@@ -50,6 +52,7 @@ THEIRS: dict[str, Maker] = {
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
     "legal_entity_id": _of("ent"),
+    "template_id": _of("tplv"),
     "coupon_id": _of("cpn"),
     "model_id": _of("model"),
     "plan_id": _of("plan"),
