@@ -28,6 +28,7 @@ PREFIXES: dict[str, str] = {
     "invl": "invoice line",
     "jrnl": "ledger journal",
     "lacc": "ledger account",
+    "lot": "lot of a wallet",
     "mail": "mail",
     "mem": "membership",
     "model": "AI model",
@@ -49,6 +50,9 @@ PREFIXES: dict[str, str] = {
     "txr": "tax rate",
     "tok": "mail token",
     "ups": "upstream",
+    "wal": "wallet",
+    "wdeb": "debit of a wallet",
+    "wtop": "top-up of a wallet",
 }
 
 # SQLModel's `sa_type` is annotated as a class although instances are accepted, hence Any.

@@ -19,6 +19,7 @@ from services.notify import notices
 from services.notify import retention as of_mail
 from services.notify import subscribers as notify
 from services.tasks import running
+from services.wallets import expiry
 
 SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS]
 
@@ -27,6 +28,7 @@ SCHEDULES: list[Schedule] = [
     *(Schedule(f"tasks {lane}", every_s=1, run=running.run_due) for lane in range(1, running.LANES + 1)),
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
+    Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
     Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),
