@@ -39,8 +39,10 @@ from matrix_app.api.v1 import (
     staff,
     staff_invoices,
     staff_plans,
+    staff_wallets,
     tasks,
     usage,
+    wallets,
 )
 from services.core import runtime
 from services.core.settings import settings
@@ -141,8 +143,10 @@ def _rest(known: KnownKeys) -> FastAPI:
         usage,
         ledger,
         invoices,
+        wallets,
         staff,
         staff_invoices,
+        staff_wallets,
         issuers,
         plans,
         staff_plans,

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from zoneinfo import ZoneInfo
 
-from models.money import EXACT
+from models.money import EXACT, EXACT_PLACES
 
 LOT_MINOR_MAX = 10**12 - 1  # of one lot: a thousand lots fit into one entry of the ledger
 LOTS_MAX = 1_000  # of one wallet with something left
 PRIORITY_MAX = 100
 USUAL_PRIORITY = 50
 GIVEN_PRIORITY = 10  # what was given away is burnt before what was paid
+IDLE_PART = 16  # of what is free, one process is given this part for calls to come
 _NOTHING = Decimal(0)
+_STEP = Decimal(1).scaleb(-EXACT_PLACES)
 
 
 class NotEnough(ValueError):
@@ -121,13 +123,14 @@ def take_usage(cost: Decimal, *, accrued: Decimal, held: Decimal, left: int, min
     return Taken(minor, reached - _major(minor, minor_per_major), cost - covered)
 
 
-def share_to_hold(free: Decimal, *, need: Decimal, want: Decimal) -> Decimal:
-    """What one process is given of `free`: what it wants, but beyond its need no more than half of the rest, so that
-    others find something. Nothing, when not even the need is there."""
+def share_to_hold(free: Decimal, *, need: Decimal, more: Decimal) -> Decimal:
+    """What one process is given of `free`: what it needs, and of the `more` that it would like at most a small part of
+    the rest, so that others find something. Near the end nothing but the need; nothing, when not even that is there."""
     if need > free:
         return _NOTHING
-    extra = max(_NOTHING, min(want - need, (free - need) / 2))
-    return need + extra.quantize(Decimal(1).scaleb(-12), context=EXACT) if extra else need
+    extra = EXACT.divide(free - need, Decimal(IDLE_PART)).quantize(_STEP, rounding=ROUND_DOWN, context=EXACT)
+    extra = min(more, extra)
+    return need + extra if extra >= need else need
 
 
 def spendable(lots: Sequence[Lot], now: datetime, *, promised: Decimal, minor_per_major: int) -> Decimal:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from models.ledger import JournalKind, Purpose
-from models.money import Money
+from models.money import Money, UnknownCurrency
 from models.wallets import LotSource
 from services.core.errors import Invalid
 from services.core.permissions import Capability
@@ -107,6 +108,17 @@ async def top_up(
         )
     )
     return came
+
+
+def money_of(amount: Decimal, currency: str, *, field: str = "amount") -> Money:
+    """An amount stated in major units, never rounded. Raises Invalid for what is not of that currency, or too much."""
+    try:
+        money = Money.of(amount, currency) if abs(amount) <= rules.LOT_MINOR_MAX else None
+    except UnknownCurrency as error:
+        raise Invalid(str(error), field="currency") from error
+    if money is None or money.amount != amount:
+        raise Invalid(f"{amount:f} is no amount of {currency} that a wallet takes.", field=field)
+    return money
 
 
 def _key(text: str) -> str:

@@ -76,7 +76,7 @@ def test_a_month_is_the_organisations_own() -> None:
     more=st.decimals(0, 1_000, places=12),
 )
 def test_a_process_is_never_given_more_than_there_is(free: Decimal, need: Decimal, more: Decimal) -> None:
-    given = rules.share_to_hold(free, need=need, want=need + more)
+    given = rules.share_to_hold(free, need=need, more=more)
     assert given == 0 if need > free else need <= given <= min(free, need + more)
 
 
@@ -134,9 +134,9 @@ class Wallets(RuleBasedStateMachine):
         self.purse.outbound += paid
         self.purse.invoiced += paid
 
-    @rule(need=st.decimals("0.000001", "3", places=6), want=st.decimals(0, 3, places=6))
-    def a_process_holds_a_share(self, need: Decimal, want: Decimal) -> None:
-        self.purse.held += rules.share_to_hold(self.purse.spendable(), need=need, want=need + want)
+    @rule(need=st.decimals("0.000001", "3", places=6), more=st.decimals(0, 3, places=6))
+    def a_process_holds_a_share(self, need: Decimal, more: Decimal) -> None:
+        self.purse.held += rules.share_to_hold(self.purse.spendable(), need=need, more=more)
 
     @precondition(lambda self: self.purse.held > 0)
     @rule(quarters=st.integers(1, 4))
