@@ -69,6 +69,8 @@ GOVERNANCE_NAV = (
             NavItem("nav.plans", "/governance/plans", "layers"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
             NavItem("nav.billing_runs", "/governance/billing-runs", "hourglass"),
+            NavItem("nav.papers", "/governance/papers", "file-text"),
+            NavItem("nav.templates", "/governance/templates", "pencil"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),
         ),
         text="nav.group.billing",

@@ -12,6 +12,7 @@ from services.billing import running as billing_run
 from services.core import heartbeat
 from services.core import retention as of_jobs
 from services.core.relay import Subscriber
+from services.documents.press import Press
 from services.files import retention as of_files
 from services.identity import retention as of_identity
 from services.invariants import check
@@ -20,9 +21,12 @@ from services.metering import rollup
 from services.notify import notices
 from services.notify import retention as of_mail
 from services.notify import subscribers as notify
+from services.papers import service as papers
+from services.papers import subscribers as issued
 from services.tasks import running
+from services.wallets import expiry
 
-SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS]
+SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS, *issued.SUBSCRIBERS]
 
 SCHEDULES: list[Schedule] = [
     Schedule("heartbeat", every_s=heartbeat.BEAT_S, run=heartbeat.beat),
@@ -31,7 +35,9 @@ SCHEDULES: list[Schedule] = [
     Schedule("billing run", every_s=billing_run.EVERY_S, run=billing_run.bill_due),
     Schedule("overdue invoices", every_s=overdue.EVERY_S, run=overdue.mark_due),
     Schedule("test clocks", every_s=clock_turning.EVERY_S, run=clock_turning.turn_due),
+    Schedule("papers", every_s=papers.EVERY_S, run=papers.Maker(Press()).make_due),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
+    Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
     Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),

@@ -6,17 +6,23 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from models.billing import Invoice
-from models.plans import Plan
+from models.billing import Invoice, InvoiceLine
+from models.plans import Plan, Product
 from models.subscriptions import Subscription
 from services.billing import policies, subscription_billing, subscriptions
 from services.billing.selecting import Wanted
-from services.catalog import plan_queries, plans
+from services.catalog import coupons, plan_queries, plans
+from services.catalog.coupons import CouponFields
 from services.catalog.plan_rules import ChargeFields
 from services.catalog.plans import VersionFields
 from services.core.actor import system
+from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
+from services.core.ids import new_id
 from services.core.permissions import Capability
+from services.metering import service as metering
+from services.metering.rules import GATEWAY_TYPE, UsageEventIn
+from services.metering.service import ensure_platform_meters
 from tests.integration.billing.shop import Shop
 
 _names = count()
@@ -41,13 +47,15 @@ class Subscribers:
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
+        self.product: Product | None = None
 
     async def plan(self, *charges: ChargeFields, trial_days: int = 0, addon_to: tuple[str, ...] = ()) -> Plan:
         name = f"plan-{next(_names)}"
         async with crossing(Reason.CATALOG, actor=system()) as uow:
-            product = await plans.create_product(uow, slug=name, name=name)
+            await ensure_platform_meters(uow)
+            self.product = self.product or await plans.create_product(uow, slug=name, name=name)
             plan = await plans.create_plan(
-                uow, product_id=product.id, slug=name, name=name, addon_to=addon_to
+                uow, product_id=self.product.id, slug=name, name=name, addon_to=addon_to
             )
             draft = await plan_queries.newest_version(uow, plan.id)
             assert draft is not None
@@ -107,3 +115,23 @@ class Subscribers:
                 id=self.shop.customer.id,
             )
             return int(found.scalar_one())
+
+    async def coupon(self, code: str, **terms: Any) -> None:
+        async with crossing(Reason.CATALOG, actor=system(), clock=FixedClock(self.shop.now)) as uow:
+            await coupons.create_coupon(uow, CouponFields(code, code, **terms))
+
+    async def lines(self) -> list[InvoiceLine]:
+        """Of all the customer's documents, in order."""
+        return [line for invoice in await self.invoices() for line in await self.shop.lines(invoice)]
+
+    async def amounts(self) -> list[tuple[str, int]]:
+        return [(line.description, line.amount_minor) for line in await self.lines()]
+
+    async def used(self, quantity: int, when: datetime) -> None:
+        """So many tokens of prompts, told now."""
+        event = UsageEventIn(
+            source="test", event_id=new_id("req"), type=GATEWAY_TYPE, time=when,
+            properties={"prompt_tokens": quantity}, organization_id=self.shop.customer.id,
+        )  # fmt: skip
+        async with crossing(Reason.DEMO) as uow:
+            await metering.record(uow, [event])
