@@ -30,6 +30,7 @@ from models.mail import Mail
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.notifications import Notification, NotificationPreference
 from models.plans import CouponOffer, Plan, PlanCharge, PlanEntitlement, PlanVersion, Product
+from models.subscriptions import Subscription
 from models.tasks import StoredFile, Task
 from models.types import OrganizationKind
 from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
@@ -41,7 +42,7 @@ from services.core.permissions import Capability
 from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
-from tests.papers import entity, papers
+from tests.papers import entity, papers, subscribed
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -424,6 +425,12 @@ def _invoiced(v: Victim) -> Iterator[Table]:
     yield from papers(
         v.organization.id, v.id("ent"), said, {name: v.id(name) for name in ("inv", "invl", "crn")}
     )
+    ids = {name: v.id(name) for name in ("plan", "plnv", "pchg", "cpn", "inv", "sub")}
+    sub, *others = subscribed(v.organization.id, ids, v.mark("left"))
+    assert isinstance(sub, Subscription)
+    sub.parked_at, sub.retry_at = LONG_AGO, SOON
+    sub.parked_reason = v.mark("parked", C.STAFF_SUBSCRIPTIONS_READ)
+    yield from (sub, *others)
 
 
 # How to tell that something of the victim's changed
@@ -433,7 +440,7 @@ _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
-    "plan_entitlement", "coupon", "legal_entity", "number_series", "tax_rate",
+    "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
