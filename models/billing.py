@@ -176,9 +176,7 @@ class Invoice(Table, table=True):
             name="due",
         ),
         sa.CheckConstraint("state not in ('paid', 'uncollectible') or due_minor = 0", name="settled"),
-        sa.CheckConstraint(
-            "state = 'uncollectible' or written_off_minor = 0 or state = 'paid'", name="written_off"
-        ),
+        sa.CheckConstraint("written_off_minor = 0 or state in ('uncollectible', 'paid')", name="written_off"),
         sa.CheckConstraint(
             "(number is not null) = (finalized_at is not null) and (number is not null) = (sequence is not null)"
             " and (state not in ('finalized', 'paid', 'uncollectible') or number is not null)"
@@ -195,10 +193,6 @@ class Invoice(Table, table=True):
             "subscription_id",
             unique=True,
             postgresql_where=sa.text("state = 'draft'"),
-        ),
-        # Drafts whose wait for late usage is over.
-        sa.Index(
-            "ix_invoice_collect_until", "collect_until", "id", postgresql_where=sa.text("state = 'draft'")
         ),
         sa.Index(
             "ix_invoice_open",

@@ -14,6 +14,8 @@ from sqlmodel import Field
 from models.base import Table, check, id_field, instant, personal, reference
 from models.types import BIG, ID, QUANTITY, TEXT
 
+_JSON_OR_NULL: Any = JSONB(none_as_null=True)
+
 
 class SubscriptionState(StrEnum):
     """services/billing/subscription_states.py says what may become of each."""
@@ -86,7 +88,7 @@ class Subscription(Table, table=True):
     started_at: datetime = instant()
     trial_end: datetime | None = instant(nullable=True)
     next_at: datetime | None = instant(nullable=True)
-    scheduled: dict[str, Any] | None = Field(default=None, sa_type=JSONB, nullable=True)
+    scheduled: dict[str, Any] | None = Field(default=None, sa_type=_JSON_OR_NULL, nullable=True)
     scheduled_at: datetime | None = instant(nullable=True)
     cancel_at: datetime | None = instant(nullable=True)
     canceled_at: datetime | None = instant(nullable=True)

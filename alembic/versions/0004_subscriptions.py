@@ -231,13 +231,6 @@ def create_subscription_tables() -> None:
     )
     op.add_column("invoice", sa.Column("subscription_id", sa.Text(collation="C"), nullable=True))
     op.create_index(
-        "ix_invoice_collect_until",
-        "invoice",
-        ["collect_until", "id"],
-        unique=False,
-        postgresql_where=sa.text("state = 'draft'"),
-    )
-    op.create_index(
         "ix_invoice_subscription_id", "invoice", ["subscription_id", "created_at", "id"], unique=False
     )
     op.create_index(
@@ -258,7 +251,7 @@ def drop_subscriptions() -> None:
         "create policy tenant on coupon to matrix_app using (archived_at is null) with check (archived_at is null)"
     )
     op.drop_constraint(op.f("fk_invoice_subscription_id"), "invoice", type_="foreignkey")
-    for index in ("uq_invoice_subscription_draft", "ix_invoice_subscription_id", "ix_invoice_collect_until"):
+    for index in ("uq_invoice_subscription_draft", "ix_invoice_subscription_id"):
         op.drop_index(index, table_name="invoice")
     op.drop_column("invoice", "subscription_id")
     for table in ("coupon_use", "coupon_redemption", "subscription_item", "subscription"):

@@ -75,13 +75,13 @@ async def finalize(
     if not lines:
         raise Invalid("This draft has no lines.", field="lines", next_step="Add a line, or void it.")
     entity = await policies.entity_for(uow, invoice.legal_entity_id, needs)
+    asks = any(line.amount_minor or line.billed_before_minor for line in lines)
+    if not asks and entity.zero_documents == ZeroDocuments.DROP:
+        await invoices.drop(uow, invoice)
+        return invoice
     profile = await required_profile(uow)
     on = label_date(uow.now, entity.timezone)
     totals = await totals_of(uow, invoice, lines, entity, profile, on, redemptions)
-    nothing = not any(line.charged.minor or line.billed_before.minor for line in totals.lines)
-    if nothing and entity.zero_documents == ZeroDocuments.DROP:
-        await invoices.drop(uow, invoice)
-        return invoice
     await _fix_lines(uow, totals)
     await _book(uow, invoice, lines, totals)
     _fix(invoice, entity, profile, totals, on)

@@ -66,7 +66,8 @@ async def create_draft(
 ) -> Invoice:
     """A draft without lines, in the entity's currency if none is said. The same key is the draft that is there.
 
-    `needs` is what the act needs that bills: staff's own, or another that ends in an invoice. Raises Forbidden, Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
+    `needs` is what the act needs that bills: staff's own, or another that ends in an invoice. Raises Forbidden,
+    Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
     """
     uow.actor.require(needs)
     require_key(key)
@@ -74,9 +75,9 @@ async def create_draft(
     entity = await billing_entity(uow, legal_entity_id, needs=needs)
     currency = require_currency(currency or entity.currency, on=uow.now.date())
     made = await uow.execute(
-        "insert into invoice (id, organization_id, legal_entity_id, key, subscription_id, state, currency, memo, lines, next_position,"
-        " charged_minor, discount_minor, net_minor, tax_minor, total_minor, credited_minor, offset_minor, paid_minor,"
-        " written_off_minor, due_minor, created_at, collect_until)"
+        "insert into invoice (id, organization_id, legal_entity_id, key, subscription_id, state, currency, memo, lines,"
+        " next_position, charged_minor, discount_minor, net_minor, tax_minor, total_minor, credited_minor,"
+        " offset_minor, paid_minor, written_off_minor, due_minor, created_at, collect_until)"
         " values (:id, :organization_id, :entity_id, :key, :subscription_id, 'draft', :currency, :memo, 0, 1,"
         " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, :now, :until)"
         " on conflict (organization_id, key) do nothing returning id",

@@ -29,6 +29,8 @@ class Capability(StrEnum):
     COST_READ = "cost.read"
     LEDGER_READ = "ledger.read"
     INVOICES_READ = "invoices.read"
+    SUBSCRIPTIONS_READ = "subscriptions.read"
+    SUBSCRIPTIONS_WRITE = "subscriptions.write"
     MODELS_READ = "models.read"
     PLANS_READ = "plans.read"
     INFERENCE = "inference"
@@ -42,6 +44,8 @@ class Capability(StrEnum):
     STAFF_PLANS_READ = "staff.plans.read"
     STAFF_PLANS_WRITE = "staff.plans.write"
     STAFF_LEDGER_READ = "staff.ledger.read"
+    STAFF_SUBSCRIPTIONS_READ = "staff.subscriptions.read"
+    STAFF_SUBSCRIPTIONS_WRITE = "staff.subscriptions.write"
     STAFF_INVOICES_READ = "staff.invoices.read"
     STAFF_INVOICES_WRITE = "staff.invoices.write"
     STAFF_MAILBOX_READ = "staff.mailbox.read"
@@ -72,7 +76,16 @@ _DEVELOP = _VIEW | {
     C.TASKS_WRITE,
     C.FILES_WRITE,
 }
-_BILL = _VIEW | {C.COST_READ, C.LEDGER_READ, C.INVOICES_READ, C.KEYS_READ, C.TASKS_WRITE, C.FILES_WRITE}
+_BILL = _VIEW | {
+    C.COST_READ,
+    C.LEDGER_READ,
+    C.INVOICES_READ,
+    C.SUBSCRIPTIONS_READ,
+    C.SUBSCRIPTIONS_WRITE,
+    C.KEYS_READ,
+    C.TASKS_WRITE,
+    C.FILES_WRITE,
+}
 _ADMINISTER = (
     _DEVELOP
     | _BILL
@@ -91,6 +104,7 @@ _STAFF_VIEW = {
     C.STAFF_PRICES_READ,
     C.STAFF_PLANS_READ,
     C.STAFF_LEDGER_READ,
+    C.STAFF_SUBSCRIPTIONS_READ,
     C.STAFF_INVOICES_READ,
     C.STAFF_HEALTH_READ,
 }
@@ -98,6 +112,7 @@ _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_ORGANIZATIONS_WRITE,
     C.STAFF_UPSTREAMS_WRITE,
     C.STAFF_PRICES_WRITE,
+    C.STAFF_SUBSCRIPTIONS_WRITE,
     C.STAFF_INVOICES_WRITE,
     C.STAFF_PLANS_WRITE,
     C.STAFF_MAILBOX_READ,
