@@ -29,6 +29,7 @@ from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJour
 from models.mail import Mail
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.notifications import Notification, NotificationPreference
+from models.papers import TemplateVersion
 from models.plans import CouponOffer, Plan, PlanCharge, PlanEntitlement, PlanVersion, Product
 from models.tasks import StoredFile, Task
 from models.types import OrganizationKind
@@ -394,6 +395,10 @@ def _booked(v: Victim) -> Iterator[Table]:
 def _invoiced(v: Victim) -> Iterator[Table]:
     said = v.mark("billed", C.INVOICES_READ, C.STAFF_INVOICES_READ)
     yield entity(v.id("ent"), v.organization.id[-8:].upper(), v.mark("entity", C.STAFF_INVOICES_READ))
+    yield TemplateVersion(
+        id=v.id("tplv"), legal_entity_id=v.id("ent"), brand="MX", number=1, created_by=v.owner.id, created_at=LONG_AGO,
+        design={"phone": v.mark("phone", C.STAFF_INVOICES_READ)},
+    )  # fmt: skip
     yield from papers(
         v.organization.id, v.id("ent"), said, {name: v.id(name) for name in ("inv", "invl", "crn")}
     )
@@ -406,7 +411,7 @@ _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
-    "plan_entitlement", "coupon", "legal_entity", "number_series", "tax_rate",
+    "plan_entitlement", "coupon", "legal_entity", "number_series", "tax_rate", "template_version", "template_logo",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
