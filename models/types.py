@@ -28,6 +28,7 @@ PREFIXES: dict[str, str] = {
     "invl": "invoice line",
     "jrnl": "ledger journal",
     "lacc": "ledger account",
+    "lot": "lot of a wallet",
     "mail": "mail",
     "mem": "membership",
     "model": "AI model",
@@ -52,6 +53,9 @@ PREFIXES: dict[str, str] = {
     "tok": "mail token",
     "tplv": "version of a template",
     "ups": "upstream",
+    "wal": "wallet",
+    "wdeb": "debit of a wallet",
+    "wtop": "top-up of a wallet",
 }
 
 # SQLModel's `sa_type` is annotated as a class although instances are accepted, hence Any.

@@ -129,4 +129,11 @@ TEXTS: dict[str, str] = {
     "audit.event.session.switched": "Switched to another organisation",
     "audit.event.upstream.added": "Added an upstream",
     "audit.event.upstream.changed": "Changed an upstream",
+    "audit.event.wallet.given_back": "Put into the wallet again what had paid an invoice",
+    "audit.event.wallet.granted": "Gave credit to the wallet",
+    "audit.event.wallet.lot_expired": "Credit of the wallet expired",
+    "audit.event.wallet.paid": "Paid an invoice from the wallet",
+    "audit.event.wallet.rule_set": "Changed when the wallet is topped up",
+    "audit.event.wallet.top_up_due": "Asked for a top-up: the wallet fell below its threshold",
+    "audit.event.wallet.topped_up": "Topped up the wallet",
 }

@@ -40,9 +40,11 @@ from matrix_app.api.v1 import (
     staff,
     staff_invoices,
     staff_plans,
+    staff_wallets,
     tasks,
     templates,
     usage,
+    wallets,
 )
 from services.core import runtime
 from services.core.settings import settings
@@ -147,8 +149,10 @@ def _rest(known: KnownKeys) -> FastAPI:
         ledger,
         invoices,
         papers,
+        wallets,
         staff,
         staff_invoices,
+        staff_wallets,
         issuers,
         templates,
         plans,

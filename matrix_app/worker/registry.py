@@ -22,6 +22,7 @@ from services.notify import subscribers as notify
 from services.papers import service as papers
 from services.papers import subscribers as issued
 from services.tasks import running
+from services.wallets import expiry
 
 SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS, *issued.SUBSCRIBERS]
 
@@ -31,6 +32,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("papers", every_s=papers.EVERY_S, run=papers.Maker(Press()).make_due),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
+    Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
     Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),

@@ -60,16 +60,6 @@ async def any_invoice(uow: UnitOfWork, invoice_id: str) -> Invoice:
     return row
 
 
-async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNote:
-    """A credit note of the organisation that the work is bound to, or of any in work across tenants. Raises Forbidden
-    and NotFound."""
-    uow.actor.require(needs)
-    row = await uow.get(CreditNote, note_id)
-    if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
-        raise not_found("credit note", note_id)
-    return row
-
-
 async def subscription_for(
     uow: UnitOfWork, subscription_id: str, needs: Capability, *, lock: bool = True
 ) -> Subscription:
@@ -95,4 +85,14 @@ async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption
     row = await uow.get(CouponRedemption, redemption_id, lock=True)
     if row is None or row.subscription_id != subscription.id or row.removed_at is not None:
         raise not_found("coupon of this subscription", redemption_id)
+    return row
+
+
+async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNote:
+    """A credit note of the organisation that the work is bound to, or of any in work across tenants. Raises Forbidden
+    and NotFound."""
+    uow.actor.require(needs)
+    row = await uow.get(CreditNote, note_id)
+    if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
+        raise not_found("credit note", note_id)
     return row

@@ -32,7 +32,9 @@ THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
     "credit_note_id": _of("crn"),
     "document_id": _of("inv"),
+    "debit_id": _of("wdeb"),
     "file_id": _of("file"),
+    "top_up_id": _of("wtop"),
     "invitation_id": _of("invite"),
     "invoice_id": _of("inv"),
     "journal_id": _of("jrnl"),
@@ -60,6 +62,7 @@ OF_THE_HOUSE: dict[str, Maker] = {
     "product_id": _of("prod"),
     "upstream_id": _of("ups"),
     "price_id": _of("prc"),
+    "wallet_currency": _plain("USD"),
     "slug_of_a_model": lambda victim: victim.offered,
 }
 
@@ -217,6 +220,16 @@ BODY: dict[str, Maker] = {
     "tax_rounding": _plain("line"),
     "valid_until": _plain(LEAVE_OUT),
     "zero_documents": _plain("issue"),
+    "billing_mode": _plain("prepaid"),
+    "ceiling": _plain("3.00"),
+    "given_as": _plain("grant"),
+    "grant_key": _plain("an-intruders-gift"),
+    "note": _plain("Taken over."),
+    "payment_key": _plain("an-intruders-payment"),
+    "priority": _plain(1),
+    "received_on": _plain("cash"),
+    "refill": _plain("2.00"),
+    "threshold": _plain("1.00"),
 }
 
 # Arguments of page handlers, beside ids.
