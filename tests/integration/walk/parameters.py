@@ -240,6 +240,7 @@ ARGUMENTS: dict[str, Maker] = {
     "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
     "is_open": _plain(True),
     "kind": _plain("metered"),
+    "language": _plain("de"),
     "listing": _plain("keys"),
     "key": _plain("search"),
     "model": _plain("per_unit"),
