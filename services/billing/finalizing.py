@@ -57,7 +57,13 @@ class BillingProfileMissing(Conflict):
     title = "The organisation has no billing profile"
 
 
-async def finalize(uow: UnitOfWork, invoice_id: str, *, redemptions: Sequence[Redemption] = ()) -> Invoice:
+async def finalize(
+    uow: UnitOfWork,
+    invoice_id: str,
+    *,
+    redemptions: Sequence[Redemption] = (),
+    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+) -> Invoice:
     """Number a draft and fix all it says. Credits of the customer pay at once, then its wallet; if nothing is due
     then, it is paid.
 
@@ -65,24 +71,19 @@ async def finalize(uow: UnitOfWork, invoice_id: str, *, redemptions: Sequence[Re
     InvoiceStateConflict for what is no draft, BillingProfileMissing, and Invalid for a draft without lines, tax rates
     that are not known, and sums that no document holds.
     """
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, needs)
     states.require_transition(InvoiceState(invoice.state), InvoiceState.FINALIZED)
     lines = await lines_of(uow, invoice)
     if not lines:
         raise Invalid("This draft has no lines.", field="lines", next_step="Add a line, or void it.")
-    entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
-    profile = await policies.profile_of(uow)
-    if profile is None:
-        raise BillingProfileMissing(
-            "Nobody said to whom documents of this organisation are addressed.",
-            next_step="Enter its billing profile: name, address and country.",
-        )
-    on = label_date(uow.now, entity.timezone)
-    totals = await _totals(uow, invoice, lines, entity, profile, on, redemptions)
-    nothing = not totals.charged.minor and not totals.gross.minor
-    if nothing and entity.zero_documents == ZeroDocuments.DROP:
+    entity = await policies.entity_for(uow, invoice.legal_entity_id, needs)
+    asks = any(line.amount_minor or line.billed_before_minor for line in lines)
+    if not asks and entity.zero_documents == ZeroDocuments.DROP:
         await invoices.drop(uow, invoice)
         return invoice
+    profile = await required_profile(uow)
+    on = label_date(uow.now, entity.timezone)
+    totals = await totals_of(uow, invoice, lines, entity, profile, on, redemptions)
     await _fix_lines(uow, totals)
     await _book(uow, invoice, lines, totals)
     _fix(invoice, entity, profile, totals, on)
@@ -93,6 +94,17 @@ async def finalize(uow: UnitOfWork, invoice_id: str, *, redemptions: Sequence[Re
     await _number(uow, invoice, entity, on, due=totals.due)
     await customer_credits.settle(uow, invoice)
     return invoice
+
+
+async def required_profile(uow: UnitOfWork) -> BillingProfile:
+    """To whom documents of the organisation are addressed. Raises BillingProfileMissing."""
+    profile = await policies.profile_of(uow)
+    if profile is None:
+        raise BillingProfileMissing(
+            "Nobody said to whom documents of this organisation are addressed.",
+            next_step="Enter its billing profile: name, address and country.",
+        )
+    return profile
 
 
 async def lines_of(uow: UnitOfWork, invoice: Invoice) -> list[InvoiceLine]:
@@ -106,7 +118,7 @@ async def lines_of(uow: UnitOfWork, invoice: Invoice) -> list[InvoiceLine]:
     return list(found.all())
 
 
-async def _totals(
+async def totals_of(
     uow: UnitOfWork,
     invoice: Invoice,
     lines: Sequence[InvoiceLine],
@@ -115,6 +127,8 @@ async def _totals(
     on: date,
     redemptions: Sequence[Redemption],
 ) -> Totals:
+    """What the invoice comes to with these lines on the day `on`; neither needs to be kept. Raises Invalid for tax
+    rates that are not known, and sums that no document holds."""
     code = invoice.currency
     treatments = await taxation.treatments(uow, entity, profile, lines, on)
     totals = total(

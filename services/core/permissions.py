@@ -33,6 +33,8 @@ class Capability(StrEnum):
     WALLET_WRITE = "wallet.write"
     BUDGETS_READ = "budgets.read"
     BUDGETS_WRITE = "budgets.write"
+    SUBSCRIPTIONS_READ = "subscriptions.read"
+    SUBSCRIPTIONS_WRITE = "subscriptions.write"
     MODELS_READ = "models.read"
     PLANS_READ = "plans.read"
     INFERENCE = "inference"
@@ -46,6 +48,8 @@ class Capability(StrEnum):
     STAFF_PLANS_READ = "staff.plans.read"
     STAFF_PLANS_WRITE = "staff.plans.write"
     STAFF_LEDGER_READ = "staff.ledger.read"
+    STAFF_SUBSCRIPTIONS_READ = "staff.subscriptions.read"
+    STAFF_SUBSCRIPTIONS_WRITE = "staff.subscriptions.write"
     STAFF_INVOICES_READ = "staff.invoices.read"
     STAFF_INVOICES_WRITE = "staff.invoices.write"
     STAFF_WALLETS_READ = "staff.wallets.read"
@@ -83,6 +87,8 @@ _BILL = _VIEW | {
     C.COST_READ,
     C.LEDGER_READ,
     C.INVOICES_READ,
+    C.SUBSCRIPTIONS_READ,
+    C.SUBSCRIPTIONS_WRITE,
     C.WALLET_READ,
     C.WALLET_WRITE,
     C.BUDGETS_READ,
@@ -109,6 +115,7 @@ _STAFF_VIEW = {
     C.STAFF_PRICES_READ,
     C.STAFF_PLANS_READ,
     C.STAFF_LEDGER_READ,
+    C.STAFF_SUBSCRIPTIONS_READ,
     C.STAFF_INVOICES_READ,
     C.STAFF_WALLETS_READ,
     C.STAFF_HEALTH_READ,
@@ -117,6 +124,7 @@ _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_ORGANIZATIONS_WRITE,
     C.STAFF_UPSTREAMS_WRITE,
     C.STAFF_PRICES_WRITE,
+    C.STAFF_SUBSCRIPTIONS_WRITE,
     C.STAFF_INVOICES_WRITE,
     C.STAFF_WALLETS_WRITE,
     C.STAFF_PLANS_WRITE,

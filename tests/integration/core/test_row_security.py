@@ -32,13 +32,14 @@ from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
 from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
+from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.tasks import StoredFile, Task
 from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
 from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
-from tests.papers import entity, papers
+from tests.papers import entity, papers, sold, subscribed
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
@@ -52,6 +53,10 @@ PAPERS = (
     CreditNoteLine,
     CustomerCredit,
     CreditUse,
+    Subscription,
+    SubscriptionItem,
+    CouponRedemption,
+    CouponUse,
 )  # each to those before it
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)
@@ -136,9 +141,16 @@ def rows_of(tenant: Tenant) -> list[Table]:
             line_id=key, currency="USD", minor=1, starts_at=LONG_AGO, ends_at=SOON_AFTER, measure="day", step="day",
             timezone="UTC", **made,
         ),
-        *papers(tenant.organization.id, _entity_of(tenant)),
+        *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
+        *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
         *wallet_rows(made),
     ]  # fmt: skip
+
+
+def _sold_of(tenant: Tenant) -> dict[str, str]:
+    return {
+        prefix: f"{prefix}_{tenant.organization.id}" for prefix in ("prod", "plan", "plnv", "pchg", "cpn")
+    }
 
 
 def wallet_rows(made: Any) -> list[Table]:
@@ -165,7 +177,8 @@ async def tenants(database: Database, world: World) -> Tenants:
     async def tenant(name: str) -> Tenant:
         made = Tenant(await world.organization(name=name), await world.account())
         async with crossing(Reason.DEMO) as uow:
-            for row in (entity(_entity_of(made), name.upper()), *rows_of(made)):
+            house = (entity(_entity_of(made), name.upper()), *sold(_sold_of(made)))
+            for row in (*house, *rows_of(made)):
                 uow.add(row)
                 await uow.session.flush()
         return made
