@@ -52,6 +52,7 @@ PREFIXES: dict[str, str] = {
     "task": "task",
     "txr": "tax rate",
     "tok": "mail token",
+    "tplv": "version of a template",
     "ups": "upstream",
     "wal": "wallet",
     "wdeb": "debit of a wallet",

@@ -733,8 +733,138 @@ def drop_budgets() -> None:
 
 
 def create_papers() -> None:
-    pass
+    create_template_tables()
+    create_paper_table()
+    for table in ("template_logo", "template_version"):  # of the house: nothing of them is a customer's
+        run(f"grant select, insert, update, delete on {table} to matrix_crossing")
+    secure("paper", application="select", crossing="select, insert, update")
+    run(
+        """
+        create function paper_is_kept() returns trigger language plpgsql as $$ begin
+          if old.state = 'made' then
+            raise exception 'The files of % are made, and stay as they are.', old.document_id
+              using errcode = 'restrict_violation';
+          end if;
+          return case tg_op when 'DELETE' then old else new end;
+        end $$
+        """
+    )
+    run(
+        "create trigger is_kept before update or delete on paper for each row execute function paper_is_kept()"
+    )
+    run(
+        """
+        create function template_version_is_kept() returns trigger language plpgsql as $$ begin
+          if old.state = 'published' then
+            raise exception 'The version % is published, and stays as it is.', old.id
+              using errcode = 'restrict_violation';
+          end if;
+          return case tg_op when 'DELETE' then old else new end;
+        end $$
+        """
+    )
+    run(
+        "create trigger is_kept before update or delete on template_version"
+        " for each row execute function template_version_is_kept()"
+    )
+
+
+def create_template_tables() -> None:
+    op.create_table(
+        "template_logo",
+        sa.Column("sha256", sa.Text(collation="C"), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_template_logo")),
+    )
+    op.create_table(
+        "template_version",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("legal_entity_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("brand", sa.Text(collation="C"), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("design", JSONB(), nullable=False),
+        sa.Column("logo_sha256", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint("state in ('draft','published')", name=op.f("ck_template_version_state")),
+        sa.CheckConstraint(
+            "(state = 'published') = (published_at is not null)",
+            name=op.f("ck_template_version_published_at"),
+        ),
+        sa.CheckConstraint("number > 0", name=op.f("ck_template_version_number")),
+        sa.ForeignKeyConstraint(
+            ["legal_entity_id"], ["legal_entity.id"], name=op.f("fk_template_version_legal_entity_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["logo_sha256"], ["template_logo.sha256"], name=op.f("fk_template_version_logo_sha256")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_template_version")),
+        sa.UniqueConstraint(
+            "legal_entity_id",
+            "brand",
+            "number",
+            name=op.f("uq_template_version_legal_entity_id_brand_number"),
+        ),
+    )
+    op.create_index(
+        "uq_template_version_draft",
+        "template_version",
+        ["legal_entity_id", "brand"],
+        unique=True,
+        postgresql_where=sa.text("state = 'draft'"),
+    )
+    op.create_index("ix_template_version_created_at", "template_version", ["created_at", "id"])
+
+
+def create_paper_table() -> None:
+    op.create_table(
+        "paper",
+        sa.Column("document_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("kind", sa.Text(collation="C"), nullable=False),
+        sa.Column("number", sa.Text(collation="C"), nullable=False),
+        sa.Column("due_minor", sa.BigInteger(), nullable=True),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("template_version_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("edition", sa.Text(collation="C"), nullable=False),
+        sa.Column("missing", JSONB(), nullable=False),
+        sa.Column("files", JSONB(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("kind in ('invoice','credit_note')", name=op.f("ck_paper_kind")),
+        sa.CheckConstraint("(kind = 'invoice') = (due_minor is not null)", name=op.f("ck_paper_due_minor")),
+        sa.CheckConstraint("state in ('waiting','made','parked')", name=op.f("ck_paper_state")),
+        sa.CheckConstraint(
+            "(state = 'made') = (files is not null) and (state = 'made') = (made_at is not null)",
+            name=op.f("ck_paper_made"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_paper_organization_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["template_version_id"], ["template_version.id"], name=op.f("fk_paper_template_version_id")
+        ),
+        sa.PrimaryKeyConstraint("document_id", name=op.f("pk_paper")),
+    )
+    op.create_index(
+        "ix_paper_due", "paper", ["due_at", "document_id"], postgresql_where=sa.text("state = 'waiting'")
+    )
+    op.create_index("ix_paper_created_at", "paper", ["created_at", "document_id"])
+    op.create_index(
+        "ix_paper_open", "paper", ["created_at", "document_id"], postgresql_where=sa.text("state <> 'made'")
+    )
+    op.create_index("ix_paper_organization_id", "paper", ["organization_id", "document_id"])
 
 
 def drop_papers() -> None:
-    pass
+    for table in ("paper", "template_version", "template_logo"):
+        op.drop_table(table)
+    for function in ("paper_is_kept", "template_version_is_kept"):
+        run(f"drop function {function}()")

@@ -179,17 +179,15 @@ async def _fix_lines(uow: UnitOfWork, totals: Totals) -> None:
 async def _book(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine], totals: Totals) -> None:
     """The debt, the tax that is owed, and revenue: deferred where a line is for a time, earned at once elsewhere."""
     nets = {line.key: line.taxed.net for line in totals.lines}
-    deferred = Money(0, invoice.currency)
     organization = await policies.organization_of(uow)
-    for line in lines:
-        net = nets[line.id]
-        if line.period_start is not None and line.period_end is not None and net.minor:
-            deferred += net
-            await recognition.defer(
-                uow,
-                invoice.organization_id,
-                Deferral(line.id, net, line.period_start, line.period_end, zone=organization.timezone),
-            )
+    deferrals = [
+        Deferral(line.id, nets[line.id], line.period_start, line.period_end, zone=organization.timezone)
+        for line in lines
+        if line.period_start is not None and line.period_end is not None and nets[line.id].minor
+    ]
+    if deferrals:
+        await recognition.defer(uow, invoice.organization_id, *deferrals)
+    deferred = sum((one.money for one in deferrals), Money(0, invoice.currency))
     owed = max(totals.gross, Money(0, invoice.currency))
     entries = (
         debit(Purpose.RECEIVABLE, owed),

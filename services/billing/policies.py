@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.billing import BillingProfile, Invoice, InvoiceLine, LegalEntity
+from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
 from models.identity import Organization
 from models.subscriptions import CouponRedemption, Subscription
 from services.core.errors import not_found
@@ -85,4 +85,14 @@ async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption
     row = await uow.get(CouponRedemption, redemption_id, lock=True)
     if row is None or row.subscription_id != subscription.id or row.removed_at is not None:
         raise not_found("coupon of this subscription", redemption_id)
+    return row
+
+
+async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNote:
+    """A credit note of the organisation that the work is bound to, or of any in work across tenants. Raises Forbidden
+    and NotFound."""
+    uow.actor.require(needs)
+    row = await uow.get(CreditNote, note_id)
+    if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
+        raise not_found("credit note", note_id)
     return row

@@ -31,6 +31,8 @@ def _plain(value: Any) -> Maker:
 THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
     "budget_id": _of("bud"),
+    "credit_note_id": _of("crn"),
+    "document_id": _of("inv"),
     "debit_id": _of("wdeb"),
     "file_id": _of("file"),
     "top_up_id": _of("wtop"),
@@ -53,6 +55,7 @@ THEIRS: dict[str, Maker] = {
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
     "legal_entity_id": _of("ent"),
+    "template_id": _of("tplv"),
     "coupon_id": _of("cpn"),
     "model_id": _of("model"),
     "plan_id": _of("plan"),
