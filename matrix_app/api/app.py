@@ -18,6 +18,7 @@ from matrix_app.api.rates import Rates
 from matrix_app.api.v1 import (
     account,
     audit,
+    budgets,
     coupons,
     doors,
     figures,
@@ -150,6 +151,7 @@ def _rest(known: KnownKeys) -> FastAPI:
         invoices,
         papers,
         wallets,
+        budgets,
         staff,
         staff_invoices,
         staff_wallets,

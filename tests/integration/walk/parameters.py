@@ -30,6 +30,7 @@ def _plain(value: Any) -> Maker:
 # Ids of the victim's rows: whoever is in another organisation must be told that there is no such row.
 THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
+    "budget_id": _of("bud"),
     "credit_note_id": _of("crn"),
     "document_id": _of("inv"),
     "debit_id": _of("wdeb"),
@@ -220,6 +221,11 @@ BODY: dict[str, Maker] = {
     "tax_rounding": _plain("line"),
     "valid_until": _plain(LEAVE_OUT),
     "zero_documents": _plain("issue"),
+    "action": _plain("notify"),
+    "limit": _plain("5"),
+    "measure": _plain("tokens"),
+    "period": _plain("month"),
+    "thresholds": _plain([50]),
     "billing_mode": _plain("prepaid"),
     "ceiling": _plain("3.00"),
     "given_as": _plain("grant"),

@@ -12,6 +12,7 @@ import orjson
 from sqlmodel import SQLModel
 
 from models.base import Table
+from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.catalog import Price
 from models.events import Event, IdempotencyRecord
 from models.gateway import AiModel, ApiKey, GatewayRequest, Upstream
@@ -103,7 +104,7 @@ async def furnish(world: World, name: str) -> Victim:
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
             _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
-            _booked(victim), _invoiced(victim), _prepaid(victim),
+            _booked(victim), _invoiced(victim), _prepaid(victim), _budgeted(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -226,6 +227,19 @@ def _prepaid(v: Victim) -> Iterator[Table]:
     yield WalletHold(
         wallet_id=v.id("wal"), holder="p", amount=Decimal("0.03"), changed_at=datetime.now(UTC), **own
     )
+
+
+def _budgeted(v: Victim) -> Iterator[Table]:
+    """A budget with something used of it."""
+    own: Any = {"organization_id": v.organization.id}
+    named = v.mark("budget", C.BUDGETS_READ)
+    yield Budget(
+        id=v.id("bud"), name=named, measure="tokens", period="day", limit_amount=Decimal(9), action="notify",
+        thresholds=[100], created_at=LONG_AGO, **own,
+    )  # fmt: skip
+    place: Any = {**own, "budget_id": v.id("bud"), "starts_at": LONG_AGO}
+    yield BudgetSpending(ends_at=SOON, spent=Decimal(1), **place)
+    yield BudgetHold(holder="p", amount=Decimal(1), changed_at=datetime.now(UTC), **place)
 
 
 def _personal(v: Victim) -> Iterator[Table]:
