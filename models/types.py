@@ -16,6 +16,7 @@ PREFIXES: dict[str, str] = {
     "acc": "account",
     "apikey": "API key",
     "brun": "billing run",
+    "bud": "budget",
     "clk": "test clock",
     "crd": "customer credit",
     "crn": "credit note",

@@ -14,7 +14,7 @@ from models.billing import Invoice, InvoiceLine, InvoiceState
 from models.money import Money
 from models.subscriptions import Subscription
 from services.billing import explaining, finalizing, policies, subscription_rows
-from services.billing.events import SubscriptionBilled
+from services.billing.events import InvoiceFinalized, SubscriptionBilled
 from services.billing.explaining import Step
 from services.billing.numbering import label_date
 from services.billing.subscribed import Source
@@ -84,9 +84,9 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
     async with undone(uow) as events:
         row = await act(uow)
         seen = {
-            event.invoice_id: None
+            event.invoice_id if isinstance(event, SubscriptionBilled) else event.aggregate_id: None
             for event in events()
-            if isinstance(event, SubscriptionBilled) and event.aggregate_id == row.id
+            if isinstance(event, SubscriptionBilled | InvoiceFinalized)
         }
         found = [await _invoice(uow, invoice_id) for invoice_id in seen]
         return Preview(
