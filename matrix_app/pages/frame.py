@@ -37,6 +37,8 @@ PORTAL_NAV = (
         (
             NavItem("nav.invoices", "/portal/invoices", "receipt"),
             NavItem("nav.plans", "/portal/plans", "tags"),
+            NavItem("nav.wallet", "/portal/wallet", "wallet"),
+            NavItem("nav.budgets", "/portal/budgets", "gauge"),
             NavItem("nav.ledger", "/portal/ledger", "book-open"),
         ),
         text="nav.group.billing",
@@ -71,6 +73,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.billing_runs", "/governance/billing-runs", "hourglass"),
             NavItem("nav.papers", "/governance/papers", "file-text"),
             NavItem("nav.templates", "/governance/templates", "pencil"),
+            NavItem("nav.wallets", "/governance/wallets", "wallet"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),
         ),
         text="nav.group.billing",
