@@ -18,6 +18,7 @@ from matrix_app.api.rates import Rates
 from matrix_app.api.v1 import (
     account,
     audit,
+    billing_profile,
     coupons,
     doors,
     figures,
@@ -39,6 +40,8 @@ from matrix_app.api.v1 import (
     staff,
     staff_invoices,
     staff_plans,
+    staff_subscriptions,
+    subscriptions,
     tasks,
     usage,
 )
@@ -147,6 +150,9 @@ def _rest(known: KnownKeys) -> FastAPI:
         plans,
         staff_plans,
         coupons,
+        subscriptions,
+        staff_subscriptions,
+        billing_profile,
         audit,
         operations,
         files,
