@@ -42,6 +42,7 @@ TAGS = {
     "requests": "Calls of the gateway, one by one",
     "usage": "What was used: events in, figures out",
     "ledger": "The organisation's book: accounts, journals, balances, statements",
+    "subscriptions": "Subscriptions: what each act would come to, and the acts; what is given",
     "invoices": "Invoices: what they ask for and why, and what was taken back of them",
     "tasks": "Work that goes on in the background: how far it is, cancelling it, trying again",
     "files": "Files that were sent or made, and links to them",

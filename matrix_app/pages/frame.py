@@ -35,8 +35,10 @@ PORTAL_NAV = (
     ),
     NavGroup(
         (
-            NavItem("nav.invoices", "/portal/invoices", "receipt"),
+            NavItem("nav.subscriptions", "/portal/subscriptions", "refresh-cw"),
             NavItem("nav.plans", "/portal/plans", "tags"),
+            NavItem("nav.invoices", "/portal/invoices", "receipt"),
+            NavItem("nav.billing_profile", "/portal/billing-profile", "building-2"),
             NavItem("nav.ledger", "/portal/ledger", "book-open"),
         ),
         text="nav.group.billing",
@@ -67,6 +69,8 @@ GOVERNANCE_NAV = (
         (
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
             NavItem("nav.plans", "/governance/plans", "layers"),
+            NavItem("nav.coupons", "/governance/coupons", "wallet"),
+            NavItem("nav.subscriptions", "/governance/subscriptions", "refresh-cw"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),
         ),

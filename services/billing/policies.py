@@ -86,3 +86,12 @@ async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption
     if row is None or row.subscription_id != subscription.id or row.removed_at is not None:
         raise not_found("coupon of this subscription", redemption_id)
     return row
+
+
+async def any_subscription(uow: UnitOfWork, subscription_id: str) -> Subscription:
+    """Any organisation's, for staff in work across tenants. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
+    row = await uow.get(Subscription, subscription_id)
+    if row is None:
+        raise not_found("subscription", subscription_id)
+    return row

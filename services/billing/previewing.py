@@ -53,11 +53,12 @@ class PreviewLine:
 
 @dataclass(frozen=True, slots=True)
 class PreviewInvoice:
-    """A document that the act makes, in minor units; `billed_at` is when it is finalised. `carried_minor` becomes a
-    credit of the customer."""
+    """A document that the act makes, in minor units; `billed_at` is when it is finalised, `waits` whether that is to
+    come. `carried_minor` becomes a credit of the customer."""
 
     currency: str
     billed_at: datetime
+    waits: bool
     lines: tuple[PreviewLine, ...]
     discount_minor: int
     net_minor: int
@@ -146,6 +147,7 @@ async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
     return PreviewInvoice(
         currency=invoice.currency,
         billed_at=invoice.finalized_at or uow.now,
+        waits=False,
         lines=tuple(_line(line, line.discount_minor, line.net_minor, line.tax_minor) for line in lines),
         discount_minor=invoice.discount_minor,
         net_minor=invoice.net_minor,
@@ -167,6 +169,7 @@ async def _waiting(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLin
     return PreviewInvoice(
         currency=invoice.currency,
         billed_at=invoice.collect_until,
+        waits=True,
         lines=tuple(
             _line(
                 line,

@@ -1,20 +1,19 @@
-"""Reads of subscriptions: of one's own organisation, and of all for staff; and what an organisation is entitled to."""
+"""Reads of subscriptions: of one's own organisation, and of all for staff."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from models.money import Money
-from models.plans import ChargeKind, ChargeTiming, EntitlementKind
+from models.plans import ChargeKind, ChargeTiming
 from models.subscriptions import Subscription, SubscriptionState
 from services.billing import policies, previewing, subscription_rows
 from services.billing.previewing import Upcoming
 from services.billing.subscribed import Item, Price, Selection, Subscribed
-from services.billing.subscription_states import GIVES
-from services.core.errors import not_found
+from services.billing.subscription_states import CHANGES
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -192,11 +191,7 @@ class SubscriptionDetail:
 
 async def organization_of(uow: UnitOfWork, subscription_id: str) -> str:
     """Whose subscription it is, for staff who then work within that organisation. Raises Forbidden and NotFound."""
-    uow.actor.require(STAFF_READ)
-    row = await uow.get(Subscription, subscription_id)
-    if row is None:
-        raise not_found("subscription", subscription_id)
-    return row.organization_id
+    return (await policies.any_subscription(uow, subscription_id)).organization_id
 
 
 async def detail(uow: UnitOfWork, subscription_id: str, *, staff: bool = False) -> SubscriptionDetail:
@@ -304,70 +299,41 @@ async def _coupons(uow: UnitOfWork, row: Subscription) -> tuple[CouponRow, ...]:
     return tuple(CouponRow(**one) for one in found.mappings())
 
 
-# -- what is given
+# -- what is had, beside what is for sale
+
+RUNNING_SHOWN_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Entitlement:
-    """What an organisation may do of one feature: `value` is text of its kind, as in a plan."""
+class Running:
+    """A subscription that may change, and the plans it consists of."""
 
-    key: str
-    name: str
-    kind: EntitlementKind
-    value: str
-
-    @property
-    def flag(self) -> bool:
-        return self.value == "true"
-
-    @property
-    def number(self) -> Decimal:
-        """Of a number; 0 for what is none."""
-        return Decimal(self.value) if self.kind is EntitlementKind.NUMBER else Decimal(0)
+    id: str
+    product_id: str
+    plan_id: str
+    addon_ids: list[str]
+    currency: str
+    interval: str
+    interval_count: int
 
 
-_GIVEN = """
-select e.key, e.name, e.kind, e.value from subscription s
-join lateral (
-  select s.plan_version_id as id
-  union
-  select c.plan_version_id from subscription_item i join plan_charge c on c.id = i.price_id
-  where i.subscription_id = s.id and i.ended_at is null
-) v on true
-join plan_entitlement e on e.plan_version_id = v.id
-where s.organization_id = :organization_id and s.state = any(:gives)
-order by s.started_at, s.id, e.plan_version_id, e.position
+_RUNNING = """
+select s.id, p.product_id, s.plan_id, s.currency, s.interval, s.interval_count,
+  array(select distinct i.plan_id from subscription_item i
+        where i.subscription_id = s.id and i.ended_at is null and i.plan_id <> s.plan_id) as addon_ids
+from subscription s join plan p on p.id = s.plan_id
+where s.organization_id = :organization_id and s.state = any(:changes)
+order by s.created_at desc, s.id desc limit :most
 """
 
 
-async def entitlements(uow: UnitOfWork) -> dict[str, Entitlement]:
-    """By key, what the running plans and add-ons give the organisation that the work is bound to.
-
-    Whatever one of them allows is allowed; numbers add up; of texts the plan that was there first has its say. For
-    verbs, which have asked who may; what is not in it was given by nobody.
-    """
+async def running(uow: UnitOfWork) -> list[Running]:
+    """Of the organisation, the latest first. Raises Forbidden."""
+    uow.actor.require(READ)
     found = await uow.execute(
-        _GIVEN, organization_id=uow.organization_id, gives=[state.value for state in GIVES]
+        _RUNNING,
+        organization_id=uow.organization_id,
+        changes=[state.value for state in CHANGES],
+        most=RUNNING_SHOWN_MAX,
     )
-    return _together([Entitlement(one.key, one.name, EntitlementKind(one.kind), one.value) for one in found])
-
-
-def _together(given: Sequence[Entitlement]) -> dict[str, Entitlement]:
-    made: dict[str, Entitlement] = {}
-    for one in given:
-        before = made.get(one.key)
-        if before is None or before.kind is not one.kind:
-            made.setdefault(one.key, one)
-        else:
-            made[one.key] = Entitlement(one.key, before.name, one.kind, _more(before, one))
-    return made
-
-
-def _more(first: Entitlement, second: Entitlement) -> str:
-    match first.kind:
-        case EntitlementKind.FLAG:
-            return "true" if first.flag or second.flag else "false"
-        case EntitlementKind.NUMBER:
-            return f"{(first.number + second.number).normalize():f}"
-        case EntitlementKind.TEXT:
-            return first.value
+    return [Running(**one) for one in found.mappings()]

@@ -212,7 +212,7 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
         (f"{ended}/cancel", {}, 409, "subscription_state", ""),
         (f"{ended}/reactivate", {}, 409, "subscription_state", ""),
         (f"{canceled}/change", house.team(), 409, "subscription_state", ""),
-        (f"{canceled}/coupons", {"code": "HALF"}, 409, "subscription_state", ""),
+        (f"{canceled}/coupons", {"coupon": "HALF"}, 409, "subscription_state", ""),
         (f"{running}/resume", {}, 409, "subscription_state", ""),
         (f"{running}/pause", {"resume_at": late}, 422, "invalid_input", "resume_at"),
         (f"{running}/cancel", {"cancel_at": late}, 422, "invalid_input", "cancel_at"),

@@ -157,7 +157,8 @@ class PreviewInvoiceShown(Shown):
     """net + tax = total; due = total - what credits pay. Below zero `carried_minor` becomes a credit."""
 
     currency: str
-    billed_at: AwareDatetime = Field(description="When it is finalised; later than now for one that waits")
+    billed_at: AwareDatetime = Field(description="When it is finalised")
+    waits: bool = Field(description="Whether that is to come: it is joined by what is billed until then")
     lines: list[PreviewLineShown]
     discount_minor: Minor
     net_minor: Minor
@@ -244,7 +245,7 @@ class Nothing(Body):
 
 
 class CouponGiven(Body):
-    code: str = Field(max_length=200)
+    coupon: str = Field(max_length=200, description="Its code, in any case of its letters")
 
 
 class EntitlementGivenShown(Shown):

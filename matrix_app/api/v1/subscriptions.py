@@ -35,7 +35,7 @@ from matrix_app.api.v1.subscription_shapes import (
     starting,
 )
 from models.subscriptions import Subscription
-from services.billing import policies, subscription_queries, subscriptions
+from services.billing import entitlements, policies, subscription_queries, subscriptions
 from services.billing.previewing import Act
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -161,7 +161,7 @@ async def take_coupon(who: Member, subscription_id: str, body: CouponGiven, repe
     """Have a coupon work from the next invoice on."""
 
     async def act(uow: UnitOfWork) -> Subscription:
-        await subscriptions.take_coupon(uow, subscription_id, body.code)
+        await subscriptions.take_coupon(uow, subscription_id, body.coupon)
         return await policies.subscription_for(uow, subscription_id, subscriptions.WRITE)
 
     return await _act(who, repeat, act)
@@ -181,5 +181,5 @@ async def list_entitlements(who: Member) -> EntitlementsShown:
     """What the running plans and add-ons give: numbers add up, whatever one of them allows is allowed."""
     async with unit_of_work(who.actor) as uow:
         uow.actor.require(Capability.PLANS_READ)
-        found = await subscription_queries.entitlements(uow)
+        found = await entitlements.given(uow)
     return EntitlementsShown(data=[EntitlementGivenShown.model_validate(one) for one in found.values()])

@@ -44,6 +44,8 @@ THEIRS: dict[str, Maker] = {
     "request_id": _of("req"),
     "service_account_id": _of("svc"),
     "session_id": _of("ses"),
+    "redemption_id": _of("rdm"),
+    "subscription_id": _of("sub"),
     "task_id": _of("task"),
 }
 
@@ -67,6 +69,9 @@ ROW_OF_LIST: dict[str, Maker] = {
     "members": _of("acc"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.coupons": _of("cpn"),
+    "staff.subscriptions": _of("sub"),
+    "subscriptions": _of("sub"),
 }
 
 QUERY: dict[str, Maker] = {
@@ -110,6 +115,21 @@ HEADERS: dict[str, Maker] = {
 
 BODY: dict[str, Maker] = {
     "addon_to": _plain([]),
+    "addons": _plain({}),
+    "agreed_minor": _plain(LEAVE_OUT),
+    "anchor": _plain(LEAVE_OUT),
+    "at": _plain(LEAVE_OUT),
+    "at_once": _plain(False),
+    "behaviour": _plain("next_period"),
+    "cancel_at": _plain(LEAVE_OUT),
+    "comment": _plain("Taken over."),
+    "coupon": lambda victim: victim.coupon,
+    "credits_unused": _plain(True),
+    "interval": _plain("month"),
+    "interval_count": _plain(1),
+    "quantities": _plain({}),
+    "resume_at": _plain(LEAVE_OUT),
+    "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),
     "amount_minor": _plain(LEAVE_OUT),  # a rate
     "api_key": _plain("sk-of-the-intruder"),
@@ -195,7 +215,7 @@ BODY: dict[str, Maker] = {
     "payment_days": _plain(0),
     "period_end": _plain(LEAVE_OUT),
     "period_start": _plain(LEAVE_OUT),
-    "reason": _plain("Taken over."),
+    "reason": _plain("other"),
     "registrations": _plain([]),
     "reverse_charge_in": _plain([]),
     "tax_ids": _plain([]),
