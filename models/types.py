@@ -28,6 +28,7 @@ PREFIXES: dict[str, str] = {
     "invl": "invoice line",
     "jrnl": "ledger journal",
     "lacc": "ledger account",
+    "lot": "lot of a wallet",
     "mail": "mail",
     "mem": "membership",
     "model": "AI model",
@@ -50,7 +51,11 @@ PREFIXES: dict[str, str] = {
     "task": "task",
     "txr": "tax rate",
     "tok": "mail token",
+    "tplv": "version of a template",
     "ups": "upstream",
+    "wal": "wallet",
+    "wdeb": "debit of a wallet",
+    "wtop": "top-up of a wallet",
 }
 
 # SQLModel's `sa_type` is annotated as a class although instances are accepted, hence Any.

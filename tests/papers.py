@@ -17,6 +17,7 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
+from models.papers import Paper
 from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from services.core.ids import new_id
@@ -73,6 +74,10 @@ def papers(
         ),
         CustomerCredit(
             id=known["crd"], source_id=known["crn"], currency="USD", minor=1, left_minor=0, **made
+        ),
+        Paper(
+            document_id=known["inv"], kind="invoice", number=known["inv"], due_minor=4, state="parked",
+            due_at=LONG_AGO, error=text, **made,
         ),
         CreditUse(
             id=new_id("cruse"), credit_id=known["crd"], invoice_id=known["inv"], minor=1, journal_id="jrnl", **made

@@ -33,6 +33,7 @@ from matrix_app.api.v1 import (
     notifications,
     operations,
     organizations,
+    papers,
     plans,
     projects,
     requests,
@@ -41,12 +42,16 @@ from matrix_app.api.v1 import (
     staff_invoices,
     staff_plans,
     staff_subscriptions,
+    staff_wallets,
     subscriptions,
     tasks,
+    templates,
     usage,
+    wallets,
 )
 from services.core import runtime
 from services.core.settings import settings
+from services.documents.press import Press
 
 API = "/api/v1"
 GATEWAY = "/v1"
@@ -81,7 +86,7 @@ class Api(FastAPI):
 
 def create_app() -> FastAPI:
     """API, gateway and health. The database is reached once the app's lifespan has begun, not before."""
-    gateway = GatewayApp()
+    gateway, press = GatewayApp(), Press()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,10 +95,12 @@ def create_app() -> FastAPI:
             await gateway.start(on, settings())
             yield
         finally:
+            await press.close()
             await gateway.stop()
             await runtime.stop()
 
     rest = _rest(KnownKeys(gateway.key_facts))
+    rest.state.press = press
     app = Api(
         gateway,
         rest,
@@ -144,9 +151,13 @@ def _rest(known: KnownKeys) -> FastAPI:
         usage,
         ledger,
         invoices,
+        papers,
+        wallets,
         staff,
         staff_invoices,
+        staff_wallets,
         issuers,
+        templates,
         plans,
         staff_plans,
         coupons,

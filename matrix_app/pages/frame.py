@@ -72,6 +72,8 @@ GOVERNANCE_NAV = (
             NavItem("nav.coupons", "/governance/coupons", "wallet"),
             NavItem("nav.subscriptions", "/governance/subscriptions", "refresh-cw"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
+            NavItem("nav.papers", "/governance/papers", "file-text"),
+            NavItem("nav.templates", "/governance/templates", "pencil"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),
         ),
         text="nav.group.billing",

@@ -32,6 +32,7 @@ from services.ledger import service as ledger
 from services.ledger.rules import Deferral, Draft, credit, debit
 from services.tax.evidence import evidence_of
 from services.tax.rules import RoundingLevel, summarise
+from services.wallets import debits as wallet
 
 POLICY = 1  # the edition of the rules by which documents are made; each keeps the one that made it
 _DRAW = """
@@ -63,7 +64,8 @@ async def finalize(
     redemptions: Sequence[Redemption] = (),
     needs: Capability = Capability.STAFF_INVOICES_WRITE,
 ) -> Invoice:
-    """Number a draft and fix all it says. Credits of the customer pay at once; what is then due is nothing, is paid.
+    """Number a draft and fix all it says. Credits of the customer pay at once, then its wallet; if nothing is due
+    then, it is paid.
 
     A draft that asks for nothing is dropped where the entity issues no such documents. Raises Forbidden, NotFound,
     InvoiceStateConflict for what is no draft, BillingProfileMissing, and Invalid for a draft without lines, tax rates
@@ -86,6 +88,8 @@ async def finalize(
     await _book(uow, invoice, lines, totals)
     _fix(invoice, entity, profile, totals, on)
     await customer_credits.use(uow, invoice, list(totals.credits))
+    await wallet.pay(uow, invoice.id, totals.from_prepaid)
+    invoice.paid_minor += totals.from_prepaid.minor
     customer_credits.open_credit(uow, invoice, invoice.id, totals.carried)
     await _number(uow, invoice, entity, on, due=totals.due)
     await customer_credits.settle(uow, invoice)
@@ -146,6 +150,7 @@ async def totals_of(
         rounding=RoundingLevel(entity.tax_rounding),
         redemptions=redemptions,
         notes=await customer_credits.available(uow, invoice),
+        prepaid=await wallet.available(uow, code),
     )
     if max(abs(one.minor) for one in (totals.charged, totals.net, totals.gross)) > AMOUNT_MINOR_MAX:
         raise Invalid(
@@ -174,17 +179,15 @@ async def _fix_lines(uow: UnitOfWork, totals: Totals) -> None:
 async def _book(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine], totals: Totals) -> None:
     """The debt, the tax that is owed, and revenue: deferred where a line is for a time, earned at once elsewhere."""
     nets = {line.key: line.taxed.net for line in totals.lines}
-    deferred = Money(0, invoice.currency)
     organization = await policies.organization_of(uow)
-    for line in lines:
-        net = nets[line.id]
-        if line.period_start is not None and line.period_end is not None and net.minor:
-            deferred += net
-            await recognition.defer(
-                uow,
-                invoice.organization_id,
-                Deferral(line.id, net, line.period_start, line.period_end, zone=organization.timezone),
-            )
+    deferrals = [
+        Deferral(line.id, nets[line.id], line.period_start, line.period_end, zone=organization.timezone)
+        for line in lines
+        if line.period_start is not None and line.period_end is not None and nets[line.id].minor
+    ]
+    if deferrals:
+        await recognition.defer(uow, invoice.organization_id, *deferrals)
+    deferred = sum((one.money for one in deferrals), Money(0, invoice.currency))
     owed = max(totals.gross, Money(0, invoice.currency))
     entries = (
         debit(Purpose.RECEIVABLE, owed),

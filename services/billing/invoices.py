@@ -32,6 +32,7 @@ from services.identity.rules import clean_text, require_currency
 from services.ledger import recognition
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
+from services.wallets import debits as wallet
 
 DESCRIPTION_CHARACTERS_MAX = 500
 MEMO_CHARACTERS_MAX = 1_000
@@ -281,7 +282,8 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
 async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
     """Undo an invoice as if it had not been; its number stays taken. A draft is given up, and has none.
 
-    What it booked is reversed, revenue of it is earned no more, and credits that paid a part are there again. Raises
+    What it booked is reversed, revenue of it is earned no more, and what of credits and the wallet paid a part is there
+    again. Raises
     Forbidden, NotFound, Invalid, and InvoiceStateConflict: what is paid or was credited is corrected by credit notes.
     """
     invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
@@ -293,6 +295,7 @@ async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
         await drop(uow, invoice)
         return invoice
     await customer_credits.give_back(uow, invoice)
+    await wallet.give_back(uow, invoice.id)
     if invoice.journal_id is not None:
         await ledger.reverse(uow, invoice.journal_id, at=uow.now, note=reason)
     deferred = await uow.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.billing import BillingProfile, Invoice, InvoiceLine, LegalEntity
+from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
 from models.identity import Organization
 from models.subscriptions import CouponRedemption, Subscription
 from services.core.errors import not_found
@@ -94,4 +94,14 @@ async def any_subscription(uow: UnitOfWork, subscription_id: str) -> Subscriptio
     row = await uow.get(Subscription, subscription_id)
     if row is None:
         raise not_found("subscription", subscription_id)
+    return row
+
+
+async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNote:
+    """A credit note of the organisation that the work is bound to, or of any in work across tenants. Raises Forbidden
+    and NotFound."""
+    uow.actor.require(needs)
+    row = await uow.get(CreditNote, note_id)
+    if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
+        raise not_found("credit note", note_id)
     return row

@@ -21,6 +21,10 @@ from services.core.work import UnitOfWork
 ADDONS_MAX = 20
 _ONE, _NONE = Decimal(1), Decimal(0)
 Quantities = Mapping[str, Decimal]
+_PLANS = """
+select p.id, p.addon_to, v.id as sold from plan p
+left join plan_version v on v.plan_id = p.id and v.state = 'published' where p.id = any(:ids)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,7 @@ async def select(uow: UnitOfWork, wanted: Wanted, *, standing: Subscribed | None
     length = _length(wanted)
     if len(wanted.addons) > ADDONS_MAX:
         raise Invalid(f"At most {ADDONS_MAX} add-ons go with a plan.", field="addons")
-    versions = await _versions(uow, [wanted.plan_id, *wanted.addons], standing)
-    if await _is_addon_only(uow, wanted.plan_id):
-        raise Invalid("This is an add-on: choose the plan that it is added to.", field="plan_id")
-    await _require_hosts(uow, wanted)
+    versions = await _versions(uow, wanted, standing)
     sold = await plan_queries.prices(uow, version_ids=list(versions.values()))
     choices = _choices(sold, versions[wanted.plan_id], wanted, length, wanted.quantities)
     for plan_id, quantities in wanted.addons.items():
@@ -69,40 +70,29 @@ def _length(wanted: Wanted) -> Length:
         ) from None
 
 
-async def _versions(uow: UnitOfWork, plan_ids: Sequence[str], standing: Subscribed | None) -> dict[str, str]:
-    """The version of each plan: the one that is had, else the one that is sold."""
+async def _versions(uow: UnitOfWork, wanted: Wanted, standing: Subscribed | None) -> dict[str, str]:
+    """The version of each plan: the one that is had, else the one that is sold. Add-ons fit the plan."""
     had: dict[str, str] = {}
     if standing is not None:
-        had = {standing.plan_id: standing.version_id}
-        had |= {item.price.plan_id: item.price.version_id for item in standing.running if item.price.addon}
-    found = dict(had)
-    for plan_id in plan_ids:
-        if plan_id not in found:
-            version = await plan_queries.published_version(uow, plan_id)
-            if version is None:
-                raise not_found("plan for sale", plan_id)
-            found[plan_id] = version.id
-    return {plan_id: found[plan_id] for plan_id in plan_ids}
-
-
-async def _is_addon_only(uow: UnitOfWork, plan_id: str) -> bool:
-    found = await uow.execute("select addon_to <> '{}' from plan where id = :id", id=plan_id)
-    return bool(found.scalar_one_or_none())
-
-
-async def _require_hosts(uow: UnitOfWork, wanted: Wanted) -> None:
-    found = await uow.execute(
-        "select id from plan where id = any(:ids) and not :host = any(addon_to)",
-        ids=list(wanted.addons),
-        host=wanted.plan_id,
-    )
-    for plan_id in found.scalars():
-        raise Invalid(
-            "This cannot be added to the plan.",
-            field=f"addons.{plan_id}",
-            code="addon_does_not_fit",
-            next_step="Leave it out, or choose a plan that it goes with.",
-        )
+        had = {item.price.plan_id: item.price.version_id for item in standing.running if item.price.addon}
+        had[standing.plan_id] = standing.version_id
+    found = await uow.execute(_PLANS, ids=[wanted.plan_id, *wanted.addons])
+    plans = {row.id: row for row in found}
+    versions = {plan_id: had.get(plan_id) or row.sold for plan_id, row in plans.items()}
+    for plan_id in (wanted.plan_id, *wanted.addons):
+        if versions.get(plan_id) is None:
+            raise not_found("plan for sale", plan_id)
+    if plans[wanted.plan_id].addon_to:
+        raise Invalid("This is an add-on: choose the plan that it is added to.", field="plan_id")
+    for plan_id in wanted.addons:
+        if wanted.plan_id not in plans[plan_id].addon_to:
+            raise Invalid(
+                "This cannot be added to the plan.",
+                field=f"addons.{plan_id}",
+                code="addon_does_not_fit",
+                next_step="Leave it out, or choose a plan that it goes with.",
+            )
+    return versions
 
 
 def _choices(

@@ -32,6 +32,10 @@ class Capability(StrEnum):
     BILLING_PROFILE_WRITE = "billing_profile.write"
     SUBSCRIPTIONS_READ = "subscriptions.read"
     SUBSCRIPTIONS_WRITE = "subscriptions.write"
+    WALLET_READ = "wallet.read"
+    WALLET_WRITE = "wallet.write"
+    BUDGETS_READ = "budgets.read"
+    BUDGETS_WRITE = "budgets.write"
     MODELS_READ = "models.read"
     PLANS_READ = "plans.read"
     INFERENCE = "inference"
@@ -49,6 +53,8 @@ class Capability(StrEnum):
     STAFF_SUBSCRIPTIONS_WRITE = "staff.subscriptions.write"
     STAFF_INVOICES_READ = "staff.invoices.read"
     STAFF_INVOICES_WRITE = "staff.invoices.write"
+    STAFF_WALLETS_READ = "staff.wallets.read"
+    STAFF_WALLETS_WRITE = "staff.wallets.write"
     STAFF_MAILBOX_READ = "staff.mailbox.read"
     STAFF_AUDIT_READ = "staff.audit.read"
     STAFF_HEALTH_READ = "staff.health.read"
@@ -74,6 +80,7 @@ _DEVELOP = _VIEW | {
     C.USAGE_WRITE,
     C.INFERENCE,
     C.COST_READ,
+    C.BUDGETS_READ,
     C.TASKS_WRITE,
     C.FILES_WRITE,
 }
@@ -84,6 +91,10 @@ _BILL = _VIEW | {
     C.BILLING_PROFILE_WRITE,
     C.SUBSCRIPTIONS_READ,
     C.SUBSCRIPTIONS_WRITE,
+    C.WALLET_READ,
+    C.WALLET_WRITE,
+    C.BUDGETS_READ,
+    C.BUDGETS_WRITE,
     C.KEYS_READ,
     C.TASKS_WRITE,
     C.FILES_WRITE,
@@ -108,6 +119,7 @@ _STAFF_VIEW = {
     C.STAFF_LEDGER_READ,
     C.STAFF_SUBSCRIPTIONS_READ,
     C.STAFF_INVOICES_READ,
+    C.STAFF_WALLETS_READ,
     C.STAFF_HEALTH_READ,
 }
 _STAFF_WORK = _STAFF_VIEW | {
@@ -116,6 +128,7 @@ _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_PRICES_WRITE,
     C.STAFF_SUBSCRIPTIONS_WRITE,
     C.STAFF_INVOICES_WRITE,
+    C.STAFF_WALLETS_WRITE,
     C.STAFF_PLANS_WRITE,
     C.STAFF_MAILBOX_READ,
     C.STAFF_AUDIT_READ,

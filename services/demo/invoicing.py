@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from models.money import Money
 from services.billing import entities, finalizing, invoices, profiles, taxation
 from services.billing.entities import EntityFields
 from services.billing.new_lines import manual_line
@@ -14,8 +15,11 @@ from services.core.work import UnitOfWork
 from services.demo.progress import Made, Step
 from services.demo.stories import Story
 from services.tax.rules import Rate
+from services.wallets import wallets
 
 INVOICED_DAYS = 40  # before today
+FILLED_DAYS, GIVEN_DAYS = 21, 90
+PAID_AHEAD, GIVEN = 12_000, 1_000  # yen
 SELLER = EntityFields(
     code="MX1",
     name="Matrix Demo GmbH",
@@ -54,3 +58,18 @@ def steps(story: Story, organization: str, today: datetime) -> list[Step]:
         return {"invoice": made.id}
 
     return [Step("first invoice", today - timedelta(days=INVOICED_DAYS), invoice, by_system)]
+
+
+def wallet_steps(story: Story, organization: str, today: datetime) -> list[Step]:
+    """Whoever pays in advance has paid something in advance, and was given a little."""
+
+    async def fill(uow: UnitOfWork, _: Made) -> Made:
+        paid, given = Money.of(PAID_AHEAD, story.currency), Money.of(GIVEN, story.currency)
+        await wallets.top_up(uow, money=paid, payment_key="demo-transfer", note="Bank transfer")
+        ends = uow.now + timedelta(days=GIVEN_DAYS)
+        await wallets.grant(uow, money=given, key="welcome", expires_at=ends, note="Welcome")
+        return {"wallet": "filled"}
+
+    return [
+        Step("wallet", today - timedelta(days=FILLED_DAYS), fill, lambda made: system(made[organization]))
+    ]

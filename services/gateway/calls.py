@@ -39,6 +39,8 @@ class Call:
     latency_ms: int = 0
     first_token_ms: int | None = None
     attempts: int = 0
+    holder: str = ""  # the process that holds what the call may cost, for callers who have paid ahead
+    reserved: str = ""  # that amount, in major units of the organisation's currency
 
     @property
     def tokens(self) -> int:

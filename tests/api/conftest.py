@@ -25,7 +25,7 @@ from services.core.database import database
 from services.core.postgres import EmbeddedPostgres
 from services.core.work import unit_of_work
 from services.identity import keys, passwords
-from tests.api.contract import Contract
+from tests.api.contract import Contract, contract_of
 from tests.integration.gateway.house import WAIT_S, free_port, until_answers
 from tests.world import World
 
@@ -106,9 +106,7 @@ async def set_password(account: Account) -> None:
 
 @pytest.fixture
 async def api(app: FastAPI) -> Api:
-    async with AsyncClient(transport=ASGITransport(app), base_url=ADDRESS) as client:
-        document = (await client.get("/api/v1/openapi.json")).json()
-    return Api(app, World(database()), Contract(document))
+    return Api(app, World(database()), await contract_of(app, ADDRESS))
 
 
 @pytest.fixture

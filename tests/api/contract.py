@@ -7,8 +7,21 @@ from typing import Any
 
 import httpx
 import jsonschema_rs
+from fastapi import FastAPI
+
+from services.core.settings import settings
 
 BASE = "/api/v1"
+_contracts: dict[tuple[str, str], Contract] = {}
+
+
+async def contract_of(app: FastAPI, address: str) -> Contract:
+    """What `app` promises. To write that down takes it a second, and apps of the same settings promise the same."""
+    promised_for = (settings().mode, settings().public_url)
+    if promised_for not in _contracts:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=address) as client:
+            _contracts[promised_for] = Contract((await client.get(f"{BASE}/openapi.json")).json())
+    return _contracts[promised_for]
 
 
 class Contract:

@@ -35,6 +35,7 @@ CHECKED = (
     "response_schema_conformance",
     "negative_data_rejection",
 )
+REFUSED = ["4XX"]  # 413 is one, too: longer than its schema allows may be longer than anything that is read
 LAST = {"sign_out"}  # nothing works after it
 
 load_all_checks()
@@ -62,6 +63,7 @@ def run(document: dict[str, Any], port: int, headers: dict[str, str], victim: Vi
     """What is wrong; empty when nothing is. Calls the server, so it needs a thread of its own."""
     schema = schemathesis.openapi.from_dict(document)
     schema.config.generation.update(with_security_parameters=False)
+    schema.config.checks.negative_data_rejection.expected_statuses = REFUSED
     found: list[Any] = [result.ok() for result in schema.get_all_operations()]  # pyright: ignore[reportAttributeAccessIssue]
     found.sort(key=lambda one: one.definition.raw["operationId"] in LAST)
     checks = [CHECKS.get_one(name) for name in CHECKED]

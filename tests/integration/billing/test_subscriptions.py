@@ -250,3 +250,22 @@ async def test_whoever_began_in_the_past_is_billed_for_each_period_since(sold: S
     starts = [line.period_start for line in await sold.lines()]
     assert [(at.month, at.day) for at in starts if at] == [(1, 31), (2, 28), (3, 31), (4, 30)]
     assert one.next_at == datetime(2026, 5, 31, 12, tzinfo=UTC)
+
+
+async def test_a_note_takes_back_only_what_changes_of_the_subscription_left(sold: Subscribers) -> None:
+    small, large = await sold.plan(price("base", "flat", "60")), await sold.plan(price("base", "flat", "90"))
+    one = await sold.start(small)
+    (first,) = await sold.invoices()
+    sold.at(2026, 4, 16, 12)
+    await sold.change(one, large)
+    with pytest.raises(Invalid):
+        await sold.shop.credit(first, 3_571)
+
+    note = await sold.shop.credit(first)
+
+    assert (note.net_minor, note.tax_minor) == (3_000, 570)
+    _, second = await sold.invoices()
+    await sold.shop.credit(second)
+    # Whatever is done next, a line that was taken back whole gives nothing again.
+    await sold.do(subscriptions.cancel, one, now_at_once=True)
+    assert [line.amount_minor for line in await sold.lines()][3:] == [0]

@@ -34,6 +34,7 @@ from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJour
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.tasks import StoredFile, Task
+from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
 from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
@@ -57,6 +58,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
+WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)
 
 
@@ -141,6 +143,7 @@ def rows_of(tenant: Tenant) -> list[Table]:
         ),
         *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
         *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
+        *wallet_rows(made),
     ]  # fmt: skip
 
 
@@ -148,6 +151,21 @@ def _sold_of(tenant: Tenant) -> dict[str, str]:
     return {
         prefix: f"{prefix}_{tenant.organization.id}" for prefix in ("prod", "plan", "plnv", "pchg", "cpn")
     }
+
+
+def wallet_rows(made: Any) -> list[Table]:
+    """A wallet in a currency of its own, with a lot of five, a debit of two and three cents held."""
+    wallet, lot, debit = new_id("wal"), new_id("lot"), new_id("wdeb")
+    own: Any = {**made, "wallet_id": wallet}
+    held: Any = {"organization_id": made["organization_id"], "wallet_id": wallet, "changed_at": LONG_AGO}
+    return [
+        Wallet(id=wallet, currency=wallet, minor_per_major=100, **made),
+        WalletLot(id=lot, key=lot, source="grant", priority=1, minor=5, left_minor=5, journal_id="j", **own),
+        WalletDebit(id=debit, kind="invoice", cause_id="c", minor=2, journal_id="j", **own),
+        WalletDebitPart(debit_id=debit, lot_id=lot, organization_id=made["organization_id"], minor=2),
+        WalletTopUp(id=new_id("wtop"), minor=5, state="due", month=LONG_AGO.date(), **own),
+        WalletHold(holder="p", amount=Decimal("0.03"), **held),
+    ]
 
 
 def _entity_of(tenant: Tenant) -> str:
@@ -289,7 +307,11 @@ async def test_a_row_cannot_be_written_into_another_tenant(
             allowed = type(row).__tablename__ in may_insert
             if isinstance(row, BillingProfile):
                 continue  # an organisation has one, and it is there: theirs is tried below
-            needed = BOOK if isinstance(row, LedgerEntry) else PAPERS if isinstance(row, PAPERS) else ()
+            needed = (
+                BOOK
+                if isinstance(row, LedgerEntry)
+                else next((kin for kin in (PAPERS, WALLETS) if isinstance(row, kin)), ())
+            )
             after = [insertion(other) for other in ours[: ours.index(row)] if isinstance(other, needed)]
             assert await attempt(connection, insertion(row), after=after) == (1 if allowed else REFUSED), row
 

@@ -30,7 +30,11 @@ def _plain(value: Any) -> Maker:
 # Ids of the victim's rows: whoever is in another organisation must be told that there is no such row.
 THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
+    "credit_note_id": _of("crn"),
+    "document_id": _of("inv"),
+    "debit_id": _of("wdeb"),
     "file_id": _of("file"),
+    "top_up_id": _of("wtop"),
     "invitation_id": _of("invite"),
     "invoice_id": _of("inv"),
     "journal_id": _of("jrnl"),
@@ -52,6 +56,7 @@ THEIRS: dict[str, Maker] = {
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
     "legal_entity_id": _of("ent"),
+    "template_id": _of("tplv"),
     "coupon_id": _of("cpn"),
     "model_id": _of("model"),
     "plan_id": _of("plan"),
@@ -59,6 +64,7 @@ OF_THE_HOUSE: dict[str, Maker] = {
     "product_id": _of("prod"),
     "upstream_id": _of("ups"),
     "price_id": _of("prc"),
+    "wallet_currency": _plain("USD"),
     "slug_of_a_model": lambda victim: victim.offered,
 }
 
@@ -223,6 +229,16 @@ BODY: dict[str, Maker] = {
     "tax_rounding": _plain("line"),
     "valid_until": _plain(LEAVE_OUT),
     "zero_documents": _plain("issue"),
+    "billing_mode": _plain("prepaid"),
+    "ceiling": _plain("3.00"),
+    "given_as": _plain("grant"),
+    "grant_key": _plain("an-intruders-gift"),
+    "note": _plain("Taken over."),
+    "payment_key": _plain("an-intruders-payment"),
+    "priority": _plain(1),
+    "received_on": _plain("cash"),
+    "refill": _plain("2.00"),
+    "threshold": _plain("1.00"),
 }
 
 # Arguments of page handlers, beside ids.

@@ -16,6 +16,7 @@ from httpx import ASGITransport, AsyncClient
 
 from models.types import Role
 from services.core.permissions import Capability
+from tests.api.contract import contract_of
 from tests.integration.walk import operations
 from tests.integration.walk.callers import Caller, Cast
 from tests.integration.walk.conftest import ADDRESS
@@ -105,8 +106,7 @@ async def victim(world: World) -> Victim:
 
 @pytest.fixture
 async def walk(app: FastAPI, world: World, victim: Victim) -> Walk:
-    async with AsyncClient(transport=ASGITransport(app), base_url=ADDRESS) as client:
-        document = (await client.get("/api/v1/openapi.json")).json()
+    document = (await contract_of(app, ADDRESS)).document
     cookie = document["components"]["securitySchemes"]["Session"]["name"]
     walk = Walk(app, operations.declared(document), cookie, {})
     if not NEEDS:

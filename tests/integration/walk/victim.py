@@ -32,6 +32,7 @@ from models.notifications import Notification, NotificationPreference
 from models.plans import CouponOffer, Plan, PlanCharge, PlanEntitlement, PlanVersion, Product
 from models.tasks import StoredFile, Task
 from models.types import OrganizationKind
+from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
 from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.crypto import Place, vault
@@ -101,7 +102,7 @@ async def furnish(world: World, name: str) -> Victim:
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
             _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
-            _booked(victim), _invoiced(victim), _subscribed(victim),
+            _booked(victim), _invoiced(victim), _subscribed(victim), _prepaid(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -191,6 +192,32 @@ def _plans(v: Victim) -> Iterator[Table]:
     code = v.coupon = v.mark("code", staff, C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
     yield CouponOffer(
         id=v.id("cpn"), code=code, code_key=code, name="Spring", rate=Decimal("0.5"), created_at=LONG_AGO
+    )
+
+
+def _prepaid(v: Victim) -> Iterator[Table]:
+    """A wallet with a lot, a debit of a part of it, a top-up that is due, and a process that holds a little."""
+    own: Any = {"organization_id": v.organization.id}
+    made: Any = {**own, "wallet_id": v.id("wal"), "created_at": LONG_AGO}
+    yield Wallet(id=v.id("wal"), currency="USD", minor_per_major=100, created_at=LONG_AGO, **own)
+    yield WalletLot(
+        id=v.id("lot"),
+        key="k",
+        source="grant",
+        priority=1,
+        minor=500,
+        left_minor=500,
+        note=v.mark("credit", C.WALLET_READ, C.STAFF_WALLETS_READ),
+        journal_id=v.id("jrnl"),
+        **made,
+    )
+    yield WalletDebit(
+        id=v.id("wdeb"), kind="invoice", cause_id=v.id("inv"), minor=200, journal_id=v.id("jrnl"), **made
+    )
+    yield WalletDebitPart(debit_id=v.id("wdeb"), lot_id=v.id("lot"), minor=200, **own)
+    yield WalletTopUp(id=v.id("wtop"), minor=500, state="due", month=LONG_AGO.date(), **made)
+    yield WalletHold(
+        wallet_id=v.id("wal"), holder="p", amount=Decimal("0.03"), changed_at=datetime.now(UTC), **own
     )
 
 

@@ -232,7 +232,7 @@ def test_however_time_is_turned_the_lines_are_the_same(
 
 @given(CURRENCIES, ZONES, SELECTIONS, SELECTIONS, NOW, SECONDS)
 def test_going_up_and_straight_back_costs_and_grants_nothing(
-    currency: str, zone: str, first: Any, other: Any, behaviour: B, later: int
+    currency: str, zone: str, first: Any, other: Any, behaviour: ProrationBehaviour, later: int
 ) -> None:
     life = lived(of(currency, first), timezone=zone)
     life.act(("advance", later))
