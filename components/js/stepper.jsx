@@ -3,8 +3,9 @@ import { useEffect, useRef, useState } from "react";
 import { descriptionsOf, FieldFrame } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
 import { fillMessage } from "./messages.js";
+import { useSettled } from "./settled.js";
 
-const SETTLED_MS = 300;
+const numberIn = (text) => (/^\d{1,12}$/.test(text.trim()) ? Number(text) : null);
 
 /** `onChange` is told the text of a number within `min` and `max`; anything else is complained of when the field is left. */
 export function Stepper({ name, label, hint, value, min = "0", max = "", error: given, texts, onChange }) {
@@ -18,20 +19,20 @@ export function Stepper({ name, label, hint, value, min = "0", max = "", error: 
     told.current = value;
   }, [value]);
 
-  const number = /^\d{1,12}$/.test(typed.trim()) ? Number(typed) : null;
+  const number = numberIn(typed);
   const complaint = complaintAbout(number, { label, min, max, texts });
-  useEffect(() => {
-    if (complaint || typed === told.current) return undefined;
-    const timer = setTimeout(() => {
-      told.current = typed;
-      onChange?.(typed);
-    }, SETTLED_MS);
-    return () => clearTimeout(timer);
-  }, [typed]);
+  const now = useRef(typed);
+  now.current = typed;
+  const settle = useSettled(() => {
+    if (now.current === told.current || complaintAbout(numberIn(now.current), { label, min, max, texts })) return;
+    told.current = now.current;
+    onChange?.(now.current);
+  });
 
   const take = (text) => {
     setTyped(text);
     setOwn("");
+    settle();
   };
   const step = (by) => {
     const next = (number ?? Number(min)) + by;
