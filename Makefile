@@ -34,18 +34,26 @@ dev:
 	@$(BOOTSTRAP) dev
 
 .PHONY: test
-test: check chromium ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
-	@$(BIN)/pytest -n 2 $(T)
+test: rules chromium ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
+	@# Types take one core for a minute: they are looked at beside the tests, and told of at the end.
+	@said=$$(mktemp); $(BIN)/basedpyright --level error > $$said 2>&1 & types=$$!; \
+	trap 'kill $$types 2> /dev/null; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
+	$(BIN)/pytest -n 2 $(T); tested=$$?; \
+	wait $$types; typed=$$?; cat $$said; \
+	if [ $$tested -ne 0 ]; then exit $$tested; fi; exit $$typed
 
 .PHONY: test-deep
 test-deep: dev chromium ## The long runs that `make test` leaves out
 	@$(BIN)/pytest -m deep $(T)
 
 .PHONY: check
-check: dev ## Lint, format, types, import rules, house rules; tells known vulnerabilities
+check: rules ## Lint, format, types, import rules, house rules; tells known vulnerabilities
+	@$(BIN)/basedpyright --level error
+
+.PHONY: rules
+rules: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.tools.house_rules
 	@$(BIN)/python -m tests.tools.audit

@@ -13,7 +13,7 @@ from services.billing.subscription_queries import (
     SubscriptionDetail,
     SubscriptionRow,
 )
-from state.format import decimal_text, instant_text
+from state.format import decimal_text, figure_text, instant_text
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")
 _MOMENTS = (
@@ -127,6 +127,7 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "is_later": found.effective_at > found.at,
         "total_minor": found.total_minor,
         "due": added("due_minor", now),
+        "due_said": figure_text(Money(sum(one.due_minor for one in now), currency).amount, currency),
         "waiting": added("total_minor", later) if later else "",
         "credit": added("carried_minor", now) if any(one.carried_minor for one in now) else "",
         **_upcoming_shown(found.upcoming, currency),

@@ -6,6 +6,7 @@ Each field has a function that makes what it needs and one that takes it away ag
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from alembic import op
@@ -620,11 +621,112 @@ def drop_wallets() -> None:
 
 
 def create_budgets() -> None:
-    pass
+    create_budget_tables()
+    secure("budget", application="select, insert, update", crossing="select, insert, update")
+    # What was used is written by the gateway alone, whose work crosses tenants; a budget begins with what was.
+    secure(
+        "budget_spending",
+        application="select, insert",
+        crossing="select, insert, update (spent, told)",
+    )
+    secure("budget_hold", application="select", crossing="select, insert, update, delete")
+    run(
+        f"""
+        create function budget_hold_moves() returns trigger {OWN_RIGHTS} as $$
+        declare
+          place jsonb := coalesce(to_jsonb(new), to_jsonb(old));
+          more numeric := coalesce((to_jsonb(new) ->> 'amount')::numeric, 0)
+            - coalesce((to_jsonb(old) ->> 'amount')::numeric, 0);
+        begin
+          update budget_spending set held = held + more
+          where budget_id = place ->> 'budget_id' and starts_at = (place ->> 'starts_at')::timestamptz
+            and organization_id = place ->> 'organization_id';
+          if not found then
+            raise exception 'Nothing is held of a budget of another organisation.' using errcode = 'check_violation';
+          end if;
+          return null;
+        end $$
+        """
+    )
+    run(
+        "create trigger moves after insert or update or delete on budget_hold"
+        " for each row execute function budget_hold_moves()"
+    )
+
+
+def create_budget_tables() -> None:
+    op.create_table(
+        "budget",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("model", sa.Text(collation="C"), nullable=True),
+        sa.Column("measure", sa.Text(collation="C"), nullable=False),
+        sa.Column("period", sa.Text(collation="C"), nullable=False),
+        sa.Column("limit_amount", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("action", sa.Text(collation="C"), nullable=False),
+        sa.Column("thresholds", postgresql.ARRAY(sa.Integer()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint("action in ('notify','stop')", name=op.f("ck_budget_action")),
+        sa.CheckConstraint("measure in ('cost','tokens')", name=op.f("ck_budget_measure")),
+        sa.CheckConstraint("period in ('day','month')", name=op.f("ck_budget_period")),
+        sa.CheckConstraint("limit_amount > 0", name=op.f("ck_budget_limit_amount")),
+        sa.ForeignKeyConstraint(["key_id"], ["api_key.id"], name=op.f("fk_budget_key_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_budget_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_budget")),
+    )
+    op.create_index(op.f("ix_budget_key_id"), "budget", ["key_id"], unique=False)
+    op.create_index(
+        "ix_budget_organization_id", "budget", ["organization_id", "created_at", "id"], unique=False
+    )
+    op.create_table(
+        "budget_spending",
+        sa.Column("budget_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("spent", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("held", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("told", sa.Integer(), nullable=False),
+        sa.CheckConstraint("spent >= 0 and held >= 0", name=op.f("ck_budget_spending_not_negative")),
+        sa.ForeignKeyConstraint(["budget_id"], ["budget.id"], name=op.f("fk_budget_spending_budget_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_budget_spending_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("budget_id", "starts_at", name=op.f("pk_budget_spending")),
+    )
+    op.create_table(
+        "budget_hold",
+        sa.Column("budget_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("holder", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("amount >= 0", name=op.f("ck_budget_hold_amount")),
+        sa.ForeignKeyConstraint(
+            ["budget_id", "starts_at"],
+            ["budget_spending.budget_id", "budget_spending.starts_at"],
+            name=op.f("fk_budget_hold_budget_id_starts_at"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_budget_hold_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("budget_id", "starts_at", "holder", name=op.f("pk_budget_hold")),
+    )
+    op.create_index("ix_budget_hold_changed_at", "budget_hold", ["changed_at"], unique=False)
 
 
 def drop_budgets() -> None:
-    pass
+    for table in ("budget_hold", "budget_spending", "budget"):
+        op.drop_table(table)
+    run("drop function budget_hold_moves()")
 
 
 # -- papers: templates, and the bytes that were made of documents

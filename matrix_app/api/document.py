@@ -44,6 +44,7 @@ TAGS = {
     "ledger": "The organisation's book: accounts, journals, balances, statements",
     "subscriptions": "Subscriptions: what each act would come to, and the acts; what is given",
     "invoices": "Invoices: what they ask for and why, and what was taken back of them",
+    "budgets": "How much may be used or spent in a day or a month, and what happens then",
     "wallets": "What was paid ahead: balances, lots, debits, and when to top up",
     "tasks": "Work that goes on in the background: how far it is, cancelling it, trying again",
     "files": "Files that were sent or made, and links to them",

@@ -80,7 +80,7 @@ STAFF_SUBSCRIPTIONS = _table(
 
 def _each(row: Row) -> Part:
     every = plan_prices.every(row["interval"], row["interval_count"])
-    amount = rx.fragment(
+    amount = rx.el.span(
         money(row["amount"], row["currency"].to(str)), " ", rx.el.span(every, class_name="muted")
     )
     return rx.cond(row["amount"], amount, rx.el.span(t("subscription.by_use"), class_name="muted"))
@@ -113,7 +113,7 @@ def _takes(row: Row) -> Part:
         ("forever", t("subscription.forever")),
         t("subscription.periods", used=used, count=count),
     )
-    return rx.fragment(amount, " ", rx.el.span(lasts, class_name="muted"))
+    return rx.el.span(amount, " ", rx.el.span(lasts, class_name="muted"))
 
 
 COUPONS = Table(

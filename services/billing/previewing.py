@@ -15,7 +15,7 @@ from models.billing import Invoice, InvoiceLine, InvoiceState
 from models.money import Money
 from models.subscriptions import Subscription
 from services.billing import explaining, finalizing, policies, subscription_rows
-from services.billing.events import SubscriptionBilled
+from services.billing.events import InvoiceFinalized, SubscriptionBilled
 from services.billing.explaining import Step
 from services.billing.numbering import label_date
 from services.billing.subscribed import Source
@@ -99,7 +99,7 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
     """Raises what the act raises."""
     async with undone(uow) as events:
         row = await act(uow)
-        found = await _made(uow, row, events())
+        found = await _made(uow, events())
         return Preview(
             at=uow.now.replace(microsecond=0),
             currency=row.currency,
@@ -118,7 +118,7 @@ async def agreed(uow: UnitOfWork, act: Act, total_minor: int | None) -> Subscrip
     before = len(uow.recorded)
     row = await act(uow)
     if total_minor is not None:
-        made = sum(one.total_minor for one in await _made(uow, row, uow.recorded[before:]))
+        made = sum(one.total_minor for one in await _made(uow, uow.recorded[before:]))
         if made != total_minor:
             raise PreviewOutdated(
                 f"{Money(total_minor, row.currency).text()} was agreed to, and it comes to"
@@ -129,12 +129,12 @@ async def agreed(uow: UnitOfWork, act: Act, total_minor: int | None) -> Subscrip
     return row
 
 
-async def _made(uow: UnitOfWork, row: Subscription, events: Sequence[DomainEvent]) -> list[PreviewInvoice]:
+async def _made(uow: UnitOfWork, events: Sequence[DomainEvent]) -> list[PreviewInvoice]:
     """The documents that the act touched, by what it recorded."""
     seen = {
-        event.invoice_id: None
+        event.invoice_id if isinstance(event, SubscriptionBilled) else event.aggregate_id: None
         for event in events
-        if isinstance(event, SubscriptionBilled) and event.aggregate_id == row.id
+        if isinstance(event, SubscriptionBilled | InvoiceFinalized)
     }
     return [await _invoice(uow, invoice_id) for invoice_id in seen]
 

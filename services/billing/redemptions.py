@@ -10,7 +10,7 @@ from fractions import Fraction
 import orjson
 
 from models.billing import Invoice, InvoiceLine
-from models.money import Money
+from models.money import Money, round_half_away
 from models.plans import CouponOffer
 from models.subscriptions import CouponRedemption, Subscription
 from services.billing import discounts, policies
@@ -34,9 +34,15 @@ from coupon_redemption r left join lateral (
 where r.subscription_id = :id and r.removed_at is null order by r.redeemed_at, r.id limit :most
 """
 # What coupons took off the lines that are credited here, when they were billed.
-_CREDITED = """
+_DISCOUNTED = """
 select l.key, l.id, i.coupons from invoice_line l join invoice i on i.id = l.invoice_id
 where l.organization_id = :organization_id and i.subscription_id = :id and l.key = any(:keys) and i.coupons is not null
+"""
+
+
+_CREDITS = """
+select l.facts from invoice_line l join invoice i on i.id = l.invoice_id
+where l.organization_id = :organization_id and i.subscription_id = :id and l.key = any(:keys)
 """
 
 
@@ -139,28 +145,41 @@ async def working(
 
 
 async def _given_back(uow: UnitOfWork, row: Subscription, lines: Sequence[InvoiceLine]) -> dict[str, Given]:
-    """By redemption. A credit gives back the part of the discount that belongs to the time it credits."""
-    credited = {
-        item.source: item
-        for item in (read_line(line.facts) for line in lines if line.facts.get("made_by") == "item")
-        if item.kind is LineKind.CREDIT
-    }
-    if not credited:
+    """By redemption. A credit gives back the part of the discount that belongs to the time it credits, and what takes
+    a credit back takes that, too."""
+    parts = await _credited_parts(uow, row, lines)
+    if not parts:
         return {}
-    found = await uow.execute(_CREDITED, organization_id=row.organization_id, id=row.id, keys=list(credited))
-    sums: dict[str, list[Fraction]] = {}
-    for one in found:
-        portion = credited[one.key].net.portion.fraction
-        for made in (discounts.replay(facts) for facts in one.coupons):
-            for share in made.shares:
-                if share.key == one.id:
-                    both = sums.setdefault(made.redemption_id, [Fraction(0), Fraction(0)])
-                    both[0] -= share.base.minor * portion
-                    both[1] -= share.discount.minor * portion
+    found = await uow.execute(
+        _DISCOUNTED, organization_id=row.organization_id, id=row.id, keys=[key for key, _ in parts]
+    )
+    coupons = {one.key: (one.id, one.coupons) for one in found}
+    sums: dict[str, tuple[Fraction, Fraction]] = {}
+    for key, part in parts:
+        line_id, applied = coupons.get(key, ("", []))
+        for made in (discounts.replay(facts) for facts in applied):
+            for share in (share for share in made.shares if share.key == line_id):
+                base, taken = sums.get(made.redemption_id, (Fraction(0), Fraction(0)))
+                sums[made.redemption_id] = base + share.base.minor * part, taken + share.discount.minor * part
     return {
-        key: Given(Money(round(base), row.currency), Money(round(taken), row.currency))
-        for key, (base, taken) in sums.items()
+        key: Given(*(Money(round_half_away(one), row.currency) for one in both)) for key, both in sums.items()
     }
+
+
+async def _credited_parts(
+    uow: UnitOfWork, row: Subscription, lines: Sequence[InvoiceLine]
+) -> list[tuple[str, Fraction]]:
+    """Keys of lines on earlier documents with the part of each that comes back here, below zero, or is taken again."""
+    items = [
+        read_line(line.facts) for line in lines if line.facts.get("made_by") == "item" and line.treatment
+    ]
+    parts = [(one.source, -one.net.portion.fraction) for one in items if one.kind is LineKind.CREDIT]
+    restored = [one.source for one in items if one.kind is LineKind.RESTORE]
+    if restored:
+        found = await uow.execute(_CREDITS, organization_id=row.organization_id, id=row.id, keys=restored)
+        taken_back = [read_line(facts) for facts in found.scalars()]
+        parts += [(one.source, one.net.portion.fraction) for one in taken_back]
+    return parts
 
 
 async def keep_uses(uow: UnitOfWork, invoice: Invoice, period: datetime, given: Mapping[str, Given]) -> None:

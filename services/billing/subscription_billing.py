@@ -76,7 +76,8 @@ async def book(
         rows = await invoices.add_lines(uow, draft.id, lines, needs=needs)
         held.line_ids |= {one.key: one.id for one in rows}
         uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
-    if draft is not None and made.billed is not Billed.RENEWAL:
+    ended = after.state is SubscriptionState.ENDED
+    if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
         draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits)
     _tell(uow, row, before.state, after.state)
     waiting = draft is not None and draft.state == InvoiceState.DRAFT

@@ -131,7 +131,9 @@ async def _billed(uow: UnitOfWork, items: Sequence[SubscriptionItem]) -> dict[st
 
 def _billed_line(kept: Mapping[str, Any]) -> Billed:
     line = read_line(kept["facts"])
-    treatment = kept["tax"] if kept["numbered"] else kept["treatment"]
+    # What takes a credit back does to it what was done to it: one that had its tax given gives that.
+    taxed = kept["numbered"] and line.kind is LineKind.DEBIT
+    treatment = kept["tax"] if taxed else kept["treatment"]
     debited = _debited(kept, line) if line.kind is LineKind.DEBIT else None
     return Billed(kept["id"], kept["key"], line, debited, treatment)
 

@@ -14,6 +14,8 @@ from services.core.actor import Actor, system
 from services.core.work import UnitOfWork
 from services.demo.progress import Made, Step
 from services.demo.stories import Story
+from services.papers import templates
+from services.papers.designs import Design, Wording
 from services.tax.rules import Rate
 from services.wallets import wallets
 
@@ -33,6 +35,28 @@ SELLER = EntityFields(
 RATE = Rate("DE", "VAT", Decimal("0.19"), "UStG § 12", "2020-07", date(2021, 1, 1))
 
 
+LOOK = Design(
+    accent="#1f5fa8",
+    email="billing@matrix.example",
+    registration_number="HRB 000000 B",
+    account="DE89 3704 0044 0532 0130 00",
+    account_name=SELLER.name,
+    wording={
+        "en": Wording(("Thank you for your business.",), "Matrix Demo GmbH, Amtsgericht Berlin HRB 000000 B"),
+        "de": Wording(
+            ("Vielen Dank für Ihren Auftrag.",), "Matrix Demo GmbH, Amtsgericht Berlin HRB 000000 B"
+        ),
+    },
+)
+
+
+async def publish_template(uow: UnitOfWork, entity_id: str) -> None:
+    """How the documents of the seller look; a worker makes the files of the first once it runs."""
+    draft = await templates.begin(uow, entity_id)
+    await templates.change(uow, draft.id, LOOK, version=draft.version)
+    await templates.publish(uow, draft.id)
+
+
 def steps(story: Story, organization: str, today: datetime) -> list[Step]:
     """`organization` is the name under which the founding left the id of the story's organisation."""
 
@@ -40,7 +64,8 @@ def steps(story: Story, organization: str, today: datetime) -> list[Step]:
         return system(made[organization])
 
     async def invoice(uow: UnitOfWork, _: Made) -> Made:
-        await entities.add_entity(uow, SELLER)
+        seller = await entities.add_entity(uow, SELLER)
+        await publish_template(uow, seller.id)
         await taxation.add_tax_rate(uow, RATE)
         buyer = ProfileFields(name=story.name, address="Musterstr. 1\n50667 Köln", country="DE")
         await profiles.set_profile(uow, buyer)

@@ -24,7 +24,7 @@ from services.core.errors import Forbidden, MatrixError, Unauthenticated, Unavai
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.gateway.limits import Subject, Subjects
-from services.gateway.purses import Purse
+from services.gateway.purses import Wallet
 from services.gateway.refusals import Code, Refusal
 from services.identity.key_queries import KeyFacts, find_by_secret, looks_like_secret
 from services.identity.queries import SignedIn
@@ -54,7 +54,7 @@ class Caller:
     subjects: Subjects
     capabilities: frozenset[Capability]
     facts: KeyFacts | None = None  # of a key
-    purse: Purse | None = None  # that calls are paid out of, before they are made
+    wallet: Wallet | None = None  # that calls are paid out of, before they are made
 
     def require(self, capability: Capability) -> None:
         """Raises Refusal when the key's scopes or the person's role do not include `capability`."""
@@ -207,7 +207,7 @@ class Callers:
             subjects=tuple(subjects),
             capabilities=facts.actor().capabilities,
             facts=facts,
-            purse=_purse(facts.organization_id, facts.billing_mode, facts.currency),
+            wallet=_wallet(facts.organization_id, facts.billing_mode, facts.currency),
         )
 
     def _require_usable(self, caller: Caller) -> None:
@@ -250,7 +250,7 @@ class Callers:
             models=frozenset(),
             subjects=tuple(self._limits.subjects(organization.id)),
             capabilities=signed_in.actor.capabilities,
-            purse=_purse(organization.id, organization.billing_mode, organization.currency),
+            wallet=_wallet(organization.id, organization.billing_mode, organization.currency),
         )
 
     def forget(self, key_ids: frozenset[str]) -> None:
@@ -266,8 +266,8 @@ class Callers:
             known.looked_up_at = min(known.looked_up_at, time.monotonic() - STALE_S - 1)
 
 
-def _purse(organization_id: str, billing_mode: str, currency: str) -> Purse | None:
-    return Purse(organization_id, currency) if billing_mode == BillingMode.PREPAID else None
+def _wallet(organization_id: str, billing_mode: str, currency: str) -> Wallet | None:
+    return Wallet(organization_id, currency) if billing_mode == BillingMode.PREPAID else None
 
 
 def _remember(cache: dict[bytes, _T], key: bytes, value: _T, most: int) -> None:

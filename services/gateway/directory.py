@@ -9,6 +9,8 @@ from typing import Any
 
 from yarl import URL
 
+from services.budgets import spending
+from services.budgets.rules import Terms
 from services.catalog import queries as catalog
 from services.catalog.rules import PriceBook
 from services.core.crossing import Reason, crossing
@@ -129,6 +131,7 @@ class Directory:
         self._circuits: dict[str, Circuit] = {}
         self.routes: dict[str, Route] = {}
         self.prices = PriceBook()
+        self.budgets: dict[str, tuple[Terms, ...]] = {}  # those that stop, by organisation
         self.loaded_at = 0.0
         self._looks = 0.0
 
@@ -137,7 +140,8 @@ class Directory:
         async with crossing(Reason.CATALOG, on=self._on) as uow:
             routes = await self._read(uow)
             prices = await catalog.standing_book(uow, at=uow.wall_now)
-        self.routes, self.prices = routes, prices
+            budgets = await spending.stopping(uow)
+        self.routes, self.prices, self.budgets = routes, prices, budgets
         self.loaded_at = time.monotonic()
 
     async def look_up(self, slug: str) -> Route | None:

@@ -29,7 +29,7 @@ from services.core.ids import new_id
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.wakeups import KEYS_CHANGED, listen
-from services.gateway import journal, orders, rules, sse
+from services.gateway import journal, orders, rules, sse, worst_case
 from services.gateway.callers import Caller, Callers, OrganizationLimits
 from services.gateway.calls import Call
 from services.gateway.directory import Directory, Route
@@ -43,7 +43,6 @@ from services.gateway.purses import Purses
 from services.gateway.refusals import Code, Refusal, RefusedRows
 from services.gateway.settlement import Recoverer, Settler
 from services.gateway.upstream_calls import UpstreamClient, longest_answer
-from services.gateway.worst_case import most_cost
 from services.identity.queries import SignedIn
 
 log = get_logger(__name__)
@@ -200,11 +199,10 @@ class Gateway:
             tokens=order.prompt_estimate + longest_answer(order, route),
         )
         try:
-            if caller.purse is not None:
-                most = most_cost(
-                    order, route, self.directory.prices, currency=caller.purse.currency, at=call.started_at
-                )
-                await self.purses.reserve(call, caller.purse, most)
+            budgets = self.directory.budgets.get(caller.organization_id)
+            if caller.wallet is not None or budgets is not None:
+                most = worst_case.of(call, order, route, self.directory.prices, caller.wallet, budgets or ())
+                await self.purses.reserve(call, caller.wallet, most.cost, most.caps)
             exchange = Exchange(
                 client=self._client,
                 order=order,

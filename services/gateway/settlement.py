@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from services.budgets.spending import Counted, count
 from services.core import metrics
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
@@ -28,12 +29,12 @@ from services.core.work import UnitOfWork
 from services.gateway import journal, rules
 from services.gateway.calls import Call
 from services.gateway.journal import Entry, Journal, Segment
-from services.gateway.purses import Purses
+from services.gateway.purses import HeldOf, Purses, budget_name, budget_place, wallet_name
 from services.identity.keys import touch_last_used
-from services.metering.recording import Status
+from services.metering.recording import Outcome, Status
 from services.metering.rules import gateway_event
 from services.metering.service import record
-from services.wallets.usage import Holding, Place, Used, charge
+from services.wallets.usage import Holding, Used, charge
 
 log = get_logger(__name__)
 
@@ -60,10 +61,9 @@ on conflict do nothing
 """
 
 
-async def settle(uow: UnitOfWork, calls: Sequence[Call]) -> dict[Place, Holding]:
-    """Write usage and request rows of `calls` in the transaction of `uow`, which crosses tenants, and debit wallets.
-
-    Returns what processes hold of the wallets of prepaid callers from then on.
+async def settle(uow: UnitOfWork, calls: Sequence[Call]) -> dict[HeldOf, Holding]:
+    """Write usage and request rows of `calls` in the transaction of `uow`, which crosses tenants, debit wallets and
+    count in budgets. Returns what processes hold of these from then on.
     """
     recorded = await record(
         uow,
@@ -87,22 +87,47 @@ async def settle(uow: UnitOfWork, calls: Sequence[Call]) -> dict[Place, Holding]
         cost = None if outcome.cost is None else str(outcome.cost)
         rows.append({**_fields(call), "cost": cost, "currency": outcome.currency})
     await uow.execute(_INSERT, rows=orjson.dumps(rows).decode())
-    return await charge(
-        uow,
-        [
-            Used(
-                call.id,
-                call.organization_id,
-                outcome.currency,
-                call.holder,
-                Decimal(call.reserved),
-                outcome.cost,
-                is_new=outcome.status is Status.ACCEPTED,
-            )
-            for call, outcome in zip(calls, recorded.outcomes, strict=True)
-            if call.holder
-        ],
-    )
+    return await _charge(uow, calls, recorded.outcomes)
+
+
+async def _charge(
+    uow: UnitOfWork, calls: Sequence[Call], outcomes: Sequence[Outcome]
+) -> dict[HeldOf, Holding]:
+    settled = list(zip(calls, outcomes, strict=True))
+    used = [
+        Used(
+            call.id,
+            call.organization_id,
+            outcome.currency,
+            call.holder,
+            Decimal(call.reserved),
+            outcome.cost,
+            is_new=outcome.status is Status.ACCEPTED,
+        )
+        for call, outcome in settled
+        if call.reserved
+    ]
+    counted = [
+        Counted(
+            call.organization_id,
+            call.key_id,
+            call.model,
+            call.started_at,
+            outcome.cost,
+            call.tokens,
+            call.holder,
+            {budget_place(name): Decimal(amount) for name, amount in call.caps.items()},
+            is_new=outcome.status is Status.ACCEPTED,
+        )
+        for call, outcome in settled
+    ]
+    held = {
+        (wallet_name(organization_id, currency), holder): holding
+        for (organization_id, currency, holder), holding in (await charge(uow, used)).items()
+    }
+    for (budget_id, starts_at, holder), holding in (await count(uow, counted)).items():
+        held[budget_name(budget_id, starts_at), holder] = holding
+    return held
 
 
 def _fields(call: Call) -> dict[str, Any]:
@@ -122,7 +147,7 @@ class Settler:
 
     def __init__(self, on: Database, journal: Journal) -> None:
         self._on = on
-        self.booked: Callable[[Sequence[Call], dict[Place, Holding]], None] = lambda calls, held: None
+        self.booked: Callable[[Sequence[Call], dict[HeldOf, Holding]], None] = lambda calls, held: None
         self._journal = journal
         self._waiting: deque[_Waiting] = deque()
         self._parked: set[str] = set()

@@ -35,5 +35,7 @@ async def _wait(uow: UnitOfWork, event: Delivered, kind: str, due_minor: int | N
     )
 
 
-PAPERS = Subscriber("papers", {"invoice.finalized": _invoice_issued, "credit_note.issued": _note_issued})
+PAPERS = Subscriber(
+    "issued documents", {"invoice.finalized": _invoice_issued, "credit_note.issued": _note_issued}
+)
 SUBSCRIBERS = [PAPERS]

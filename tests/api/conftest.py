@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,17 @@ class Api:
         return client
 
 
+@lru_cache(maxsize=1)
+def password_hash() -> str:
+    """Of PASSWORD, made once for all tests: it is meant to take long."""
+    return passwords._hasher.hash(PASSWORD)
+
+
 async def set_password(account: Account) -> None:
     async with crossing(Reason.DEMO) as uow:
         await uow.execute(
             "update account set password_hash = :hash where id = :id",
-            hash=await passwords.hashed(PASSWORD),
+            hash=password_hash(),
             id=account.id,
         )
 

@@ -15,15 +15,15 @@ async def agreed_amount(page: Page) -> str:
     """The figures on the button by which somebody agrees, once they are there."""
     button = page.get_by_role("button", name=re.compile(r"^Agree and pay [1-9]"))
     await expect(button).to_be_visible()
-    found = re.search(r"pay ([\d.]+)", await button.inner_text())
+    found = re.search(r"pay ([\d.,]+)", await button.inner_text())
     assert found is not None
     return found[1]
 
 
 async def billed(page: Page) -> set[str]:
-    """Totals of the subscription's invoices, as plain numbers."""
-    cells = page.get_by_role("table", name="Invoices").locator("td[data-label=Total] data")
-    return {str(value) for value in await cells.evaluate_all("all => all.map(one => one.value)")}
+    """The figures of its invoices' totals, as they stand there."""
+    cells = page.get_by_role("table", name="Invoices").locator("td[data-label=Total]")
+    return {re.sub(r"[^\d.,]", "", text) for text in await cells.all_inner_texts()}
 
 
 async def test_a_change_of_plan_is_billed_as_it_was_shown(visitors: Visitors) -> None:

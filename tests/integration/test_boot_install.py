@@ -45,6 +45,12 @@ wait
 """
 
 
+def _hear_all() -> None:
+    """Where the tests themselves run in the background, their shell had them ignore what a terminal sends."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Tree:
     """A copy of what installing needs, in a folder whose name has a blank, with a uv that fetches nothing."""
 
@@ -79,6 +85,7 @@ class Tree:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_all,
         )
 
     def bootstrap(self) -> subprocess.Popen[str]:

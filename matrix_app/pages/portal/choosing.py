@@ -264,7 +264,7 @@ def _agree() -> rx.Component:
             action_button(t("choose.agree_free"), on_press=_S.confirm, look="primary", icon="check"),
         ),
         action_button(
-            t("choose.agree", amount=f"{_S.preview['due'].to(str)} {_S.preview['currency'].to(str)}"),
+            t("choose.agree", amount=_S.preview["due_said"].to(str)),
             on_press=_S.confirm,
             look="primary",
             icon="check",

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import count
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from models.billing import InvoiceState
@@ -175,6 +175,7 @@ async def test_papers_agree_with_the_time(world: World) -> None:
     @settings(max_examples=12)
     @given(st.sampled_from(CURRENCIES), ACTS)
     def histories(code: str, acts: Any) -> None:
+        note(f"{code}: {acts!r}")  # what to put into CASES
         asyncio.run_coroutine_threadsafe(play(sold, plans, code, acts), loop).result()
 
     await asyncio.to_thread(histories)

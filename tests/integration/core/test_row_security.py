@@ -27,6 +27,7 @@ from models.billing import (
     Invoice,
     InvoiceLine,
 )
+from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
@@ -58,6 +59,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
+BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)
 
@@ -144,6 +146,7 @@ def rows_of(tenant: Tenant) -> list[Table]:
         *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
         *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
         *wallet_rows(made),
+        *budget_rows(made),
     ]  # fmt: skip
 
 
@@ -151,6 +154,19 @@ def _sold_of(tenant: Tenant) -> dict[str, str]:
     return {
         prefix: f"{prefix}_{tenant.organization.id}" for prefix in ("prod", "plan", "plnv", "pchg", "cpn")
     }
+
+
+def budget_rows(made: Any) -> list[Table]:
+    budget = new_id("bud")
+    own: Any = {"organization_id": made["organization_id"], "budget_id": budget, "starts_at": LONG_AGO}
+    return [
+        Budget(
+            id=budget, name="b", measure="cost", period="day", limit_amount=Decimal(1), action="stop",
+            thresholds=[100], **made,
+        ),
+        BudgetSpending(ends_at=SOON_AFTER, **own),
+        BudgetHold(holder="p", amount=Decimal("0.03"), changed_at=LONG_AGO, **own),
+    ]  # fmt: skip
 
 
 def wallet_rows(made: Any) -> list[Table]:
@@ -310,7 +326,7 @@ async def test_a_row_cannot_be_written_into_another_tenant(
             needed = (
                 BOOK
                 if isinstance(row, LedgerEntry)
-                else next((kin for kin in (PAPERS, WALLETS) if isinstance(row, kin)), ())
+                else next((kin for kin in (PAPERS, WALLETS, BUDGETS) if isinstance(row, kin)), ())
             )
             after = [insertion(other) for other in ours[: ours.index(row)] if isinstance(other, needed)]
             assert await attempt(connection, insertion(row), after=after) == (1 if allowed else REFUSED), row

@@ -24,6 +24,8 @@ from services.operations.restore import needed_log, restore
 from services.operations.sealing import BackupKey
 from tests.integration.operations.conftest import EMAIL, KEY, PASSWORD, Installation, back_up, query
 
+pytestmark = pytest.mark.xdist_group("backup")  # the installation is made once for all tests here
+
 Damage = Callable[[BackupFolder, Installation], None]
 
 

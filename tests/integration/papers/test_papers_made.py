@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from models.billing import Invoice
 from models.money import Money
 from models.papers import Form
 from services.billing.discounts import Coupon, Redemption
@@ -31,7 +33,7 @@ from services.papers.designs import Design
 from services.papers.keeping import PaperDamaged
 from services.papers.service import ATTEMPTS_MAX, BACKOFF, LEASE, PaperIsThere, files_of
 from tests.documents import NO_FAULTS, en16931_faults, pdf_faults
-from tests.integration.billing.shop import MARCH, YEAR, Shop, line, open_shop
+from tests.integration.billing.shop import BUYER, MARCH, YEAR, Shop, line, open_shop
 from tests.integration.billing.test_invoicing import NOTHING, RULER, TEAM
 from tests.integration.papers.printing import Printer, hand_on
 from tests.world import World
@@ -144,6 +146,52 @@ async def test_documents_get_their_files_after_they_are_final_and_keep_them_for_
                     f"update paper set {change} where document_id = '{made.id}'".encode()
                 )
             await connection.rollback()
+
+
+FOUR_SCRIPTS = ("Société Générale Ελλάς 未来株式会社 شركة الأفق " * 10)[:300].strip()
+
+
+async def test_names_in_four_scripts_and_currencies_of_any_decimals_come_out_right(
+    shop: Shop, printer: Printer
+) -> None:
+    made: list[tuple[Invoice, tuple[str, ...], bool]] = []
+    for language, country, code, amount, shown, is_electronic in (
+        ("ja", "FR", "JPY", "1234", ("請求書", "1,481"), True),
+        ("ar", "FR", "KWD", "1.005", ("فاتورة", "1.206", 'dir="rtl"'), False),
+        ("fr", "FR", "EUR", "1234.5", ("Facture", "1\u202f481,40"), True),
+        ("pt-BR", "FR", "USD", "0.01", ("Invoice", "$0.01"), True),
+    ):
+        buyer = replace(BUYER, name=FOUR_SCRIPTS, language=language, country=country)
+        await shop.new_customer(buyer)
+        invoice = await shop.invoice(line(amount, currency=code), currency=code)
+        made.append((invoice, shown, is_electronic))
+    assert await printer.run() == len(made)
+
+    for invoice, shown, is_electronic in made:
+        paper = await printer.paper(invoice.id)
+        pdf, view = await printer.read(paper), (await printer.read(paper, Form.HTML)).decode()
+        for words in (*shown, FOUR_SCRIPTS):
+            assert words in view, (invoice.currency, words)
+        assert pdf_faults(pdf) == NO_FAULTS
+        assert (Form.UBL in files_of(paper)) == is_electronic
+        if is_electronic:
+            assert en16931_faults(attached(pdf)) == set()
+        else:
+            assert "KWD has more" in paper.missing[0]
+
+
+@pytest.mark.deep
+async def test_five_thousand_lines_are_one_document_that_judges_accept(shop: Shop, printer: Printer) -> None:
+    made = await shop.finalize(await shop.draft(*[line("0.07", "3")] * 5_000))
+    assert await printer.run() == 1
+
+    paper = await printer.paper(made.id)
+    pdf = await printer.read(paper)
+    assert pdf_faults(pdf) == NO_FAULTS
+    assert (await printer.read(paper, Form.HTML)).count(b"Consulting") == 5_000
+    # Tax of each line was rounded by itself: 0.04 of 0.0399, five thousand times.
+    assert (made.net_minor, made.tax_minor) == (105_000, 20_000)
+    assert paper.missing == []
 
 
 async def test_a_worker_that_dies_leaves_its_document_to_the_next(shop: Shop, printer: Printer) -> None:

@@ -36,6 +36,8 @@ from tests.integration.walk.test_page_walk import address_of, arguments_of
 from tests.integration.walk.victim import Victim, furnish, state_of
 from tests.world import World
 
+pytestmark = pytest.mark.xdist_group("sockets")  # the pages are served once for all tests here
+
 ROOT = Path(__file__).parents[3]
 NAMESPACE = "/_event,"
 ANSWER_S_MAX, START_S_MAX = 30.0, 120.0
