@@ -58,11 +58,12 @@ class ChoiceState(PageState, rx.State):
     @page_event(Capability.SUBSCRIPTIONS_WRITE, reads=True)
     async def load(self) -> None:
         self.subscription, self.plan, self.plans, self.intervals = {}, {}, [], []
-        self.counted, self.addons, self.coupon, self.key = [], [], "", new_id("sub")
+        self.counted, self.addons, self.coupon = [], [], ""
         async with self._unit_of_work() as uow:
             standing = await self._standing(uow)
             found = await plan_queries.plans_on_sale(uow, limit=PLANS_COMPARED_MAX)
         self._lay_out(found, standing)
+        self.key = new_id("sub")
         await self._look()
 
     @page_event(Capability.SUBSCRIPTIONS_WRITE)
