@@ -88,6 +88,15 @@ async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption
     return row
 
 
+async def any_subscription(uow: UnitOfWork, subscription_id: str) -> Subscription:
+    """Any organisation's, for staff in work across tenants. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
+    row = await uow.get(Subscription, subscription_id)
+    if row is None:
+        raise not_found("subscription", subscription_id)
+    return row
+
+
 async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNote:
     """A credit note of the organisation that the work is bound to, or of any in work across tenants. Raises Forbidden
     and NotFound."""
