@@ -295,6 +295,8 @@ ADDRESS: dict[str, Maker] = {
     "created_at[gte]": _plain("2025-01-01T00:00:00Z"),
     "created_at[lt]": _plain(LEAVE_OUT),
     "number": _plain(LEAVE_OUT),
+    "period": _plain(LEAVE_OUT),
+    "source": _plain(LEAVE_OUT),
     "state": _plain(LEAVE_OUT),
     "cause_id": _plain(LEAVE_OUT),
     "currency": _plain("USD"),
