@@ -194,6 +194,13 @@ class Invoice(Table, table=True):
             unique=True,
             postgresql_where=sa.text("state = 'draft'"),
         ),
+        # What makes a subscription past due.
+        sa.Index(
+            "ix_invoice_overdue",
+            "due_date",
+            "id",
+            postgresql_where=sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null"),
+        ),
         sa.Index(
             "ix_invoice_open",
             "organization_id",

@@ -122,6 +122,11 @@ HEADERS: dict[str, Maker] = {
 }
 
 BODY: dict[str, Maker] = {
+    "by": _plain("day"),
+    "follows_wall": _plain(False),
+    "on": _plain(LEAVE_OUT),  # `by`
+    "shows": _plain(LEAVE_OUT),
+    "to": _plain(LEAVE_OUT),
     "addon_to": _plain([]),
     "addons": _plain({}),
     "agreed_minor": _plain(LEAVE_OUT),

@@ -33,6 +33,7 @@ from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, 
 from models.notifications import Notification, NotificationPreference
 from models.papers import Form, Paper, TemplateVersion
 from models.plans import CouponOffer, Plan, PlanCharge, PlanEntitlement, PlanVersion, Product
+from models.subscriptions import Subscription
 from models.tasks import StoredFile, Task
 from models.types import OrganizationKind
 from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
@@ -453,6 +454,12 @@ def _invoiced(v: Victim) -> Iterator[Table]:
     yield from papers(
         v.organization.id, v.id("ent"), said, {name: v.id(name) for name in ("inv", "invl", "crn")}
     )
+    ids = {name: v.id(name) for name in ("plan", "plnv", "pchg", "cpn", "inv", "sub")}
+    sub, *others = subscribed(v.organization.id, ids, v.mark("left"))
+    assert isinstance(sub, Subscription)
+    sub.parked_at, sub.retry_at = LONG_AGO, SOON
+    sub.parked_reason = v.mark("parked", C.STAFF_SUBSCRIPTIONS_READ)
+    yield from (sub, *others)
     yield Paper(
         document_id=v.id("crn"), organization_id=v.organization.id, kind="credit_note", number=v.id("crn"),
         due_at=LONG_AGO, created_at=LONG_AGO,
@@ -475,7 +482,8 @@ _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
-    "plan_entitlement", "coupon", "legal_entity", "number_series", "tax_rate", "template_version", "template_logo",
+    "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
+    "template_logo",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
