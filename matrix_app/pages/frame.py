@@ -71,7 +71,7 @@ GOVERNANCE_NAV = (
         (
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
             NavItem("nav.plans", "/governance/plans", "layers"),
-            NavItem("nav.coupons", "/governance/coupons", "wallet"),
+            NavItem("nav.coupons", "/governance/coupons", "handshake"),
             NavItem("nav.subscriptions", "/governance/subscriptions", "refresh-cw"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
             NavItem("nav.billing_runs", "/governance/billing-runs", "hourglass"),

@@ -470,7 +470,7 @@ def _invoiced(v: Victim) -> Iterator[Table]:
 
 
 def _subscribed(v: Victim) -> Iterator[Table]:
-    """To the plan that is on sale, with the coupon."""
+    """To the plan that is on sale, with the coupon. It cannot be billed at the moment."""
     ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv")} | {
         "plnv": v.ids["sold"]
     }
@@ -478,7 +478,7 @@ def _subscribed(v: Victim) -> Iterator[Table]:
     sub, *others = subscribed(v.organization.id, ids, said)
     assert isinstance(sub, Subscription)
     sub.parked_at, sub.retry_at = LONG_AGO, SOON
-    sub.parked_reason = v.mark("parked", C.STAFF_SUBSCRIPTIONS_READ)
+    sub.parked_reason = v.mark("parked", C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
     yield from (sub, *others)
 
 
