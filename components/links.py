@@ -22,6 +22,14 @@ def button_link(label: Text, *, href: Text, look: str = "", icon_name: str | Non
     return link(*shape, label, href=href, class_name=f"button {look}".strip())
 
 
+def file_link(label: Text, *, href: Text, opens: bool = False, look: str = "", **props: Any) -> rx.Component:
+    """A file of our API, fetched by the browser itself: saved, or one that `opens` beside the page."""
+    beside = {"target": "_blank", "rel": "noopener"} if opens else {}
+    symbol = icon("external-link" if opens else "download")
+    shape = f"button {look}".strip()
+    return link(symbol, label, href=href, reload_document=True, class_name=shape, **beside, **props)
+
+
 def outside_link(label: Text, *, href: Text) -> rx.Component:
     """A link to another site, which learns nothing about where it was clicked."""
     return rx.el.a(

@@ -176,9 +176,7 @@ class Invoice(Table, table=True):
             name="due",
         ),
         sa.CheckConstraint("state not in ('paid', 'uncollectible') or due_minor = 0", name="settled"),
-        sa.CheckConstraint(
-            "state = 'uncollectible' or written_off_minor = 0 or state = 'paid'", name="written_off"
-        ),
+        sa.CheckConstraint("written_off_minor = 0 or state in ('uncollectible', 'paid')", name="written_off"),
         sa.CheckConstraint(
             "(number is not null) = (finalized_at is not null) and (number is not null) = (sequence is not null)"
             " and (state not in ('finalized', 'paid', 'uncollectible') or number is not null)"
@@ -188,6 +186,14 @@ class Invoice(Table, table=True):
         # The first page of an organisation's documents; in work across tenants that of all.
         sa.Index("ix_invoice_organization_id", "organization_id", "created_at", "id"),
         sa.Index("ix_invoice_created_at", "created_at", "id"),
+        sa.Index("ix_invoice_subscription_id", "subscription_id", "created_at", "id"),
+        # The one that gathers lines of a subscription.
+        sa.Index(
+            "uq_invoice_subscription_draft",
+            "subscription_id",
+            unique=True,
+            postgresql_where=sa.text("state = 'draft'"),
+        ),
         sa.Index(
             "ix_invoice_open",
             "organization_id",
@@ -201,6 +207,7 @@ class Invoice(Table, table=True):
     organization_id: str = reference("organization.id")
     legal_entity_id: str = reference("legal_entity.id")
     key: str = Field(sa_type=ID)  # the same act makes the same draft, however often it is tried
+    subscription_id: str | None = reference("subscription.id", nullable=True)
     state: str = Field(default=InvoiceState.DRAFT.value, sa_type=ID)
     currency: str = Field(sa_type=ID)
     memo: str = Field(default="", sa_type=TEXT)

@@ -40,6 +40,7 @@ class Purpose(StrEnum):
     FEES = "fees"  # kept by payment providers
     WRITE_OFFS = "write_offs"  # given up as uncollectible
     ROUNDING = "rounding"
+    PROMOTIONS = "promotions"  # given to customers as credit, unpaid
     SUSPENSE = "suspense"  # arrived, and nobody knows yet what for
 
 
@@ -51,6 +52,7 @@ class JournalKind(StrEnum):
     DISPUTE = "dispute"
     RECOGNITION = "recognition"  # time has passed: deferred revenue becomes revenue
     TOP_UP = "top_up"
+    GRANT = "grant"  # credit is given away
     CONSUMPTION = "consumption"  # credits or a wallet pay
     BREAKAGE = "breakage"
     FEE = "fee"

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 PREFIXES: dict[str, str] = {
     "acc": "account",
     "apikey": "API key",
+    "bud": "budget",
     "clk": "test clock",
     "crd": "customer credit",
     "crn": "credit note",
@@ -28,6 +29,7 @@ PREFIXES: dict[str, str] = {
     "invl": "invoice line",
     "jrnl": "ledger journal",
     "lacc": "ledger account",
+    "lot": "lot of a wallet",
     "mail": "mail",
     "mem": "membership",
     "model": "AI model",
@@ -41,14 +43,20 @@ PREFIXES: dict[str, str] = {
     "prc": "price",
     "prod": "product",
     "rcv": "recovery code",
+    "rdm": "redemption of a coupon",
     "req": "gateway request",
     "ses": "session",
     "sgn": "sign-in",
+    "sub": "subscription",
     "svc": "service account",
     "task": "task",
     "txr": "tax rate",
     "tok": "mail token",
+    "tplv": "version of a template",
     "ups": "upstream",
+    "wal": "wallet",
+    "wdeb": "debit of a wallet",
+    "wtop": "top-up of a wallet",
 }
 
 # SQLModel's `sa_type` is annotated as a class although instances are accepted, hence Any.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,8 @@ from models.billing import Invoice, InvoiceLine
 from models.money import Money
 from services.billing.explaining import Explanation
 from services.billing.queries import InvoiceRow, NoteDetail
+from services.core.work import UnitOfWork
+from services.papers import queries as papers
 from state.format import decimal_text, instant_text
 
 FILTERS = ("state", "number", "created_at[gte]", "created_at[lt]")
@@ -56,6 +59,18 @@ def invoice_shown(row: Invoice) -> dict[str, Any]:
     }
 
 
+async def papers_shown(
+    uow: UnitOfWork, of: Invoice, notes: Sequence[NoteDetail], *, staff: bool = False
+) -> tuple[dict[str, Any], set[str]]:
+    """How far the files of the invoice are, empty for what has none, and which of its notes have theirs."""
+    if of.number is None:
+        return {"paper": "", "has_ubl": False, "paper_error": ""}, set()
+    paper = await papers.invoice_paper(uow, of.id, staff=staff)
+    made = await papers.made_of(uow, [note.id for note in notes])
+    shown = {"paper": paper.state, "has_ubl": not paper.missing, "paper_error": paper.error if staff else ""}
+    return shown, made
+
+
 def _party(said: dict[str, Any]) -> str:
     return "\n".join(part for part in (said.get("name"), said.get("address"), said.get("country")) if part)
 
@@ -89,8 +104,10 @@ def line_shown(row: InvoiceLine, currency: str) -> dict[str, Any]:
     }
 
 
-def note_shown(note: NoteDetail) -> dict[str, Any]:
+def note_shown(note: NoteDetail, made: Collection[str] = ()) -> dict[str, Any]:
+    """`made` are the documents that have their files."""
     return {
+        "has_files": note.id in made,
         "id": note.id,
         "number": note.number,
         "label_date": note.label_date.isoformat(),

@@ -17,6 +17,9 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
+from models.papers import Paper
+from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
+from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from services.core.ids import new_id
 from tests.world import LONG_AGO
 
@@ -72,11 +75,57 @@ def papers(
         CustomerCredit(
             id=known["crd"], source_id=known["crn"], currency="USD", minor=1, left_minor=0, **made
         ),
+        Paper(
+            document_id=known["inv"], kind="invoice", number=known["inv"], due_minor=4, state="parked",
+            due_at=LONG_AGO, error=text, **made,
+        ),
         CreditUse(
             id=new_id("cruse"), credit_id=known["crd"], invoice_id=known["inv"], minor=1, journal_id="jrnl", **made
         ),
     ]  # fmt: skip
     return rows
+
+
+def sold(ids: dict[str, str]) -> list[Table]:
+    """A plan with one price and a coupon, by the `ids` of their prefixes; the version is still a draft."""
+    made: Any = {"created_at": LONG_AGO}
+    slug = ids["plan"][-12:]
+    return [
+        Product(id=ids["prod"], slug=slug, name="Product", **made),
+        Plan(id=ids["plan"], product_id=ids["prod"], slug=slug, name="Plan", **made),
+        PlanVersion(id=ids["plnv"], plan_id=ids["plan"], number=1, **made),
+        PlanCharge(
+            id=ids["pchg"], plan_version_id=ids["plnv"], position=1, key="base", name="Base", kind="flat",
+            currency="USD", interval="month", timing="advance", proration="day",
+            definition={"schema": 1, "model": "flat", "amount": "5"},
+        ),
+        CouponOffer(
+            id=ids["cpn"], code=slug, code_key=slug, name="Coupon", rate=Decimal("0.1"), duration="forever", **made
+        ),
+    ]  # fmt: skip
+
+
+def subscribed(organization_id: str, ids: dict[str, str], text: str = "x") -> list[Table]:
+    """A subscription to what is `sold`, with an item and a coupon that worked on the invoice of `ids`."""
+    own: Any = {"organization_id": organization_id}
+    sub, redemption = ids.get("sub") or new_id("sub"), ids.get("rdm") or new_id("rdm")
+    return [
+        Subscription(
+            id=sub, key=sub, state="active", plan_id=ids["plan"], plan_version_id=ids["plnv"], currency="USD",
+            interval="month", timezone="UTC", anchor=LONG_AGO, started_at=LONG_AGO, cancel_comment=text,
+            created_at=LONG_AGO, **own,
+        ),
+        SubscriptionItem(
+            subscription_id=sub, number=1, slot="base", plan_id=ids["plan"], price_id=ids["pchg"],
+            quantity=Decimal(1), **own,
+        ),
+        CouponRedemption(
+            id=redemption, subscription_id=sub, coupon_id=ids["cpn"], redeemed_at=LONG_AGO, **own
+        ),
+        CouponUse(
+            redemption_id=redemption, invoice_id=ids["inv"], period_start=LONG_AGO, base_minor=5, taken_minor=1, **own
+        ),
+    ]  # fmt: skip
 
 
 _PARTY = {"address": "Street 1", "country": "DE"}

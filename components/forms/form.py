@@ -35,6 +35,7 @@ class _Form(ClientComponent):
     texts: rx.Var[dict[str, str]]
     conflict_texts: rx.Var[dict[str, str]]
     on_submit: rx.EventHandler[_values_spec]
+    on_settled: rx.EventHandler[_values_spec]
     on_done: rx.EventHandler[_values_spec]
     on_take_theirs: rx.EventHandler[rx.event.no_args_event_spec]
 
@@ -60,14 +61,23 @@ def form(
     busy: Flag | None = None,
     extra: dict[str, Any] | None = None,
     guard: bool = False,
+    on_settled: Any = None,
 ) -> rx.Component:
     """Hands its values as one dict to the page's `on_submit(values)`, after the browser's checks passed.
 
     Checkboxes are booleans, numbers are numbers or null, everything else is text; `extra` is added.
     `errors` ({field: message}) and `error` (about the whole) come back from the page; `busy` while it works.
-    With `guard`, leaving what was typed and not sent asks first.
+    With `guard`, leaving what was typed and not sent asks first. `on_settled(values)` gets them unchecked whenever
+    somebody stops typing, to show what would come of them.
     """
-    given = {"errors": errors, "error": error, "busy": busy, "extra": extra, "guard": guard or None}
+    given = {
+        "errors": errors,
+        "error": error,
+        "busy": busy,
+        "extra": extra,
+        "guard": guard or None,
+        "on_settled": on_settled,
+    }
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, on_submit=on_submit, texts=texts_under("form"), **props)
 

@@ -7,6 +7,7 @@ import { LeaveGuard } from "./leave_guard.jsx";
 import { fillMessage } from "./messages.js";
 import { Password } from "./password.jsx";
 import { newKey, ownPath, send } from "./request.js";
+import { useSettled } from "./settled.js";
 import { connection, toast, useSignal } from "./signals.js";
 
 const FormContext = createContext({ errors: {}, complaints: {}, busy: false, formId: "form", forgive: () => {}, complain: () => {} });
@@ -64,9 +65,9 @@ function valuesOf(form) {
 /**
  * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`.
  * `errors` ({field: message}) and `error` (a sentence about the whole) come from the server. `goOn` ({url, field}) is
- * what is posted next, with the answer's id as its field, before anybody is told.
+ * what is posted next, with the answer's id as its field, before anybody is told. After the last key `onSettled` has the values, unchecked.
  */
-export function Form({ formId, url, method = "POST", extra, version, goOn, destination, onSubmit, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
+export function Form({ formId, url, method = "POST", extra, version, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
   const [conflict, setConflict] = useState(null);
   const [own, setOwn] = useState({ errors: {}, error: "" });
   const [complaints, setComplaints] = useState({}); // of fields that were left; the summary is for what was sent
@@ -146,6 +147,7 @@ export function Form({ formId, url, method = "POST", extra, version, goOn, desti
     else onSubmit?.({ ...values, ...extra });
   }
 
+  const settle = useSettled(onSettled && (() => form.current && onSettled({ ...valuesOf(form.current), ...extra })));
   function keepMine() {
     setConflict(null);
     setDirty(false);
@@ -177,7 +179,7 @@ export function Form({ formId, url, method = "POST", extra, version, goOn, desti
   return (
     <FormContext.Provider value={{ errors: own.errors, complaints, busy: busy || sending, formId, forgive, complain }}>
       {/* By post: what is sent before this script runs, a password maybe, must not stand in an address. */}
-      <form id={formId} ref={form} className="form" method="post" noValidate onSubmit={submit} onChange={recheck} onInput={() => setDirty(true)}>
+      <form id={formId} ref={form} className="form" method="post" noValidate onSubmit={submit} onChange={recheck} onInput={() => (setDirty(true), settle())}>
         {guard && <LeaveGuard dirty={dirty} text={texts.leave} />}
         {failed && <Summary ref={summary} formId={formId} errors={own.errors} error={own.error} texts={texts} />}
         {conflict && (

@@ -18,6 +18,7 @@ from matrix_app.api.rates import Rates
 from matrix_app.api.v1 import (
     account,
     audit,
+    budgets,
     coupons,
     doors,
     figures,
@@ -32,6 +33,7 @@ from matrix_app.api.v1 import (
     notifications,
     operations,
     organizations,
+    papers,
     plans,
     projects,
     requests,
@@ -39,11 +41,15 @@ from matrix_app.api.v1 import (
     staff,
     staff_invoices,
     staff_plans,
+    staff_wallets,
     tasks,
+    templates,
     usage,
+    wallets,
 )
 from services.core import runtime
 from services.core.settings import settings
+from services.documents.press import Press
 
 API = "/api/v1"
 GATEWAY = "/v1"
@@ -78,7 +84,7 @@ class Api(FastAPI):
 
 def create_app() -> FastAPI:
     """API, gateway and health. The database is reached once the app's lifespan has begun, not before."""
-    gateway = GatewayApp()
+    gateway, press = GatewayApp(), Press()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -87,10 +93,12 @@ def create_app() -> FastAPI:
             await gateway.start(on, settings())
             yield
         finally:
+            await press.close()
             await gateway.stop()
             await runtime.stop()
 
     rest = _rest(KnownKeys(gateway.key_facts))
+    rest.state.press = press
     app = Api(
         gateway,
         rest,
@@ -141,9 +149,14 @@ def _rest(known: KnownKeys) -> FastAPI:
         usage,
         ledger,
         invoices,
+        papers,
+        wallets,
+        budgets,
         staff,
         staff_invoices,
+        staff_wallets,
         issuers,
+        templates,
         plans,
         staff_plans,
         coupons,

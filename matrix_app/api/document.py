@@ -43,6 +43,8 @@ TAGS = {
     "usage": "What was used: events in, figures out",
     "ledger": "The organisation's book: accounts, journals, balances, statements",
     "invoices": "Invoices: what they ask for and why, and what was taken back of them",
+    "budgets": "How much may be used or spent in a day or a month, and what happens then",
+    "wallets": "What was paid ahead: balances, lots, debits, and when to top up",
     "tasks": "Work that goes on in the background: how far it is, cancelling it, trying again",
     "files": "Files that were sent or made, and links to them",
     "notifications": "What one was told, and what one wants to be told",

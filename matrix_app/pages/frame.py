@@ -68,6 +68,8 @@ GOVERNANCE_NAV = (
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
             NavItem("nav.plans", "/governance/plans", "layers"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
+            NavItem("nav.papers", "/governance/papers", "file-text"),
+            NavItem("nav.templates", "/governance/templates", "pencil"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),
         ),
         text="nav.group.billing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import reflex as rx
@@ -12,22 +13,27 @@ from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, when
 from components.icons import icon
 from components.kit.overlays import dialog, dialog_close, dialog_foot, icon_button
-from components.links import link
+from components.links import file_link, link
 from components.props import Drawn as Part
 from components.shell.page import card, page_header, section
 from components.tables.filters import Filter
 from components.tables.listed import table_of
 from components.tables.table import Column, Paging, Table, data_table
 from components.texts import t
-from matrix_app.pages import lists
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Drawn
 from models.billing import InvoiceState as States
+from models.papers import PaperState
 from services.billing import queries
 from services.core.listing import Listing
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
+_CREDIT_NOTES, _STAFF_CREDIT_NOTES = (
+    "/api/v1/credit-notes",
+    "/api/v1/staff/credit-notes",
+)  # files are below them
 State = Any  # a page's state of either console: they hold the same
 
 _LOOKS = {
@@ -251,18 +257,78 @@ def _explanation(state: State) -> rx.Component:
     )
 
 
-def _print() -> rx.Component:
-    return rx.el.button(
+def _file(url: Any, text: str, *, opens: bool = False) -> rx.Component:
+    return file_link(t(text), href=url, opens=opens, look="no-print")
+
+
+def _files(row: Row, *, staff: bool) -> rx.Component:
+    """The files; while there are none, the page itself can be printed."""
+    url = f"{endpoints.STAFF_INVOICES if staff else endpoints.INVOICES}/{row['id'].to(str)}"
+    made = rx.fragment(
+        _file(f"{url}/pdf", "invoices.pdf"),
+        rx.cond(row["has_ubl"], _file(f"{url}/ubl", "invoices.ubl"), rx.fragment()),
+        _file(f"{url}/html", "invoices.print_view", opens=True),
+    )
+    page = rx.el.button(
         icon("file-text"),
         t("invoices.print"),
         type="button",
         on_click=rx.call_script("window.print()"),
         class_name="button no-print",
     )
+    return rx.cond(row["paper"] == PaperState.MADE.value, made, page)
 
 
-def invoice(state: State, home: str, *, staff: bool, acts: Part | None = None, of_line: Any = None) -> Drawn:
-    """One invoice as a document. `acts` stand above it, `of_line(row)` beside each line's reason."""
+def _of_note(staff: bool) -> Callable[[Row], rx.Component]:
+    def files(row: Row) -> rx.Component:
+        home = _STAFF_CREDIT_NOTES if staff else _CREDIT_NOTES
+        url, number = f"{home}/{row['id'].to(str)}", row["number"].to(str)
+        look = "quiet compact no-print"
+        pdf = file_link(
+            t("invoices.note_pdf"),
+            href=f"{url}/pdf",
+            look=look,
+            aria_label=t("invoices.note_pdf_of", number=number),
+        )
+        view = file_link(
+            t("invoices.print_view"),
+            href=f"{url}/html",
+            opens=True,
+            look=look,
+            aria_label=t("invoices.note_view_of", number=number),
+        )
+        return rx.cond(row["has_files"], rx.el.span(pdf, view), rx.fragment())
+
+    return files
+
+
+def _awaited(state: State, *, again: Part | None) -> rx.Component:
+    """Why there are no files yet, and what to do about it: `again` is what staff may do."""
+    look = rx.el.button(t("invoices.look_again"), type="button", on_click=state.load, class_name="button")
+    error = state.invoice["paper_error"].to(str)
+    parked = rx.cond(error, error, t("invoices.files_parked"))
+    return rx.el.div(
+        rx.match(
+            state.invoice["paper"],
+            (PaperState.WAITING.value, banner("info", t("invoices.files_waiting"), action=look)),
+            (PaperState.PARKED.value, banner("warn", parked, title=t("invoices.files_parked"), action=again)),
+            rx.fragment(),
+        ),
+        class_name="no-print",
+    )
+
+
+def invoice(
+    state: State,
+    home: str,
+    *,
+    staff: bool,
+    acts: Part | None = None,
+    of_line: Any = None,
+    again: Part | None = None,
+) -> Drawn:
+    """One invoice as a document. `acts` stand above it, `of_line(row)` beside each line's reason, `again` beside why
+    its files could not be made."""
     row = state.invoice
 
     def actions(line: Row) -> rx.Component:
@@ -281,6 +347,7 @@ def invoice(state: State, home: str, *, staff: bool, acts: Part | None = None, o
     )
     no_notes = empty_state(t("invoices.no_notes"), t("invoices.no_notes_text"), icon_name="receipt", level=3)
     content = rx.fragment(
+        _awaited(state, again=again),
         _head(row, staff=staff),
         section(t("invoices.lines"), lines),
         rx.cond(
@@ -289,14 +356,17 @@ def invoice(state: State, home: str, *, staff: bool, acts: Part | None = None, o
             rx.fragment(),
         ),
         section(t("invoices.sums"), _sums(row)),
-        section(t("invoices.notes"), data_table(NOTES, state.notes, status=state.status, empty=no_notes)),
+        section(
+            t("invoices.notes"),
+            data_table(NOTES, state.notes, status=state.status, empty=no_notes, actions=_of_note(staff)),
+        ),
         _explanation(state),
     )
     title = rx.cond(row["name"], t("invoices.of", number=row["name"].to(str)), t("invoices.invoice"))
     back = rx.el.p(link(t("invoices.back"), href=home), class_name="back-link no-print")
     return [
         back,
-        page_header(title, _print(), *([acts] if acts is not None else [])),
+        page_header(title, _files(row, staff=staff), *([acts] if acts is not None else [])),
         in_its_state(
             state, content, loading=skeleton(lines=12, label=t("invoices.loading")), retry=state.load
         ),

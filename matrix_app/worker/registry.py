@@ -10,6 +10,7 @@ from matrix_app.worker.schedules import Schedule
 from services.core import heartbeat
 from services.core import retention as of_jobs
 from services.core.relay import Subscriber
+from services.documents.press import Press
 from services.files import retention as of_files
 from services.identity import retention as of_identity
 from services.invariants import check
@@ -18,15 +19,20 @@ from services.metering import rollup
 from services.notify import notices
 from services.notify import retention as of_mail
 from services.notify import subscribers as notify
+from services.papers import service as papers
+from services.papers import subscribers as issued
 from services.tasks import running
+from services.wallets import expiry
 
-SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS]
+SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS, *issued.SUBSCRIBERS]
 
 SCHEDULES: list[Schedule] = [
     Schedule("heartbeat", every_s=heartbeat.BEAT_S, run=heartbeat.beat),
     *(Schedule(f"tasks {lane}", every_s=1, run=running.run_due) for lane in range(1, running.LANES + 1)),
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
+    Schedule("papers", every_s=papers.EVERY_S, run=papers.Maker(Press()).make_due),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
+    Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
     Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),

@@ -11,11 +11,13 @@ from models.money import Money
 from services.billing import policies, states
 from services.billing.events import InvoicePaid
 from services.billing.totals import CREDITS_MAX, Credit
+from services.core.errors import not_found
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
+from services.wallets import debits as wallet
 
 # Locked in one order, so that two invoices of one customer never wait for each other.
 _LEFT = """
@@ -109,6 +111,26 @@ async def pay_by_credits(uow: UnitOfWork, invoice_id: str) -> Invoice:
             due -= minor
     await use(uow, invoice, taken)
     invoice.due_minor = due
+    await settle(uow, invoice)
+    return invoice
+
+
+async def pay_by_wallet(uow: UnitOfWork, invoice_id: str) -> Invoice:
+    """Use the wallet for what an invoice is still owed, as far as it goes; paid, if nothing is due then.
+
+    With an empty wallet it changes nothing. Raises Forbidden, InvoiceStateConflict, and NotFound, also for a draft to
+    whoever may not see drafts.
+    """
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.WALLET_WRITE)
+    if invoice.number is None and not uow.actor.may(Capability.STAFF_INVOICES_READ):
+        raise not_found("invoice", invoice_id)
+    if InvoiceState(invoice.state) is not InvoiceState.FINALIZED:
+        raise states.refused(InvoiceState(invoice.state), "cannot be paid")
+    there = await wallet.available(uow, invoice.currency)
+    paid = min(there, Money(invoice.due_minor, invoice.currency))
+    await wallet.pay(uow, invoice.id, paid)
+    invoice.paid_minor += paid.minor
+    invoice.due_minor -= paid.minor
     await settle(uow, invoice)
     return invoice
 

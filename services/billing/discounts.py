@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 from models.money import Money
@@ -305,11 +307,18 @@ def _reach(rate: Decimal | None, amount: Money | None, base: Money) -> Money:
 
 
 def _shares(discount: Money, seen: Mapping[str, Money]) -> tuple[Share, ...]:
-    """Over the lines of the discount's own sign, in proportion to what is left of them: none crosses zero."""
-    sign = -1 if discount.minor < 0 else 1
-    weights = [max(sign * base.minor, 0) for base in seen.values()]
-    parts = discount.split(weights) if discount.minor else [discount] * len(weights)
-    return tuple(Share(key, base, part) for (key, base), part in zip(seen.items(), parts, strict=True))
+    """In proportion to what is left of each line, by largest remainder: none crosses zero. A credit on the same
+    document as what it credits bears its part with the other sign, so that together they have no more than is left."""
+    total = sum(base.minor for base in seen.values())
+    ideal = [Fraction(discount.minor * base.minor, total) if total else Fraction(0) for base in seen.values()]
+    parts = [floor(part) for part in ideal]
+    by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - ideal[i], i))
+    for index in by_remainder[: discount.minor - sum(parts) if total else 0]:
+        parts[index] += 1
+    return tuple(
+        Share(key, base, Money(part, base.currency))
+        for (key, base), part in zip(seen.items(), parts, strict=True)
+    )
 
 
 def _check_count(value: int | None, most: int, field: str) -> None:

@@ -94,3 +94,89 @@ class BillingProfileChanged(DomainEvent):
 
     type: ClassVar[str] = "billing_profile.changed"
     changed: list[str]
+
+
+class SubscriptionStarted(DomainEvent):
+    type: ClassVar[str] = "subscription.started"
+    plan_id: str
+    state: str
+
+
+class SubscriptionChanged(DomainEvent):
+    """Its plan, quantities or add-ons are others from now on."""
+
+    type: ClassVar[str] = "subscription.changed"
+    plan_id: str
+    direction: str
+    behaviour: str
+
+
+class SubscriptionChangeScheduled(DomainEvent):
+    type: ClassVar[str] = "subscription.change_scheduled"
+    plan_id: str
+    effective_at: str
+
+
+class SubscriptionChangeCanceled(DomainEvent):
+    """What was scheduled will not come."""
+
+    type: ClassVar[str] = "subscription.change_canceled"
+
+
+class SubscriptionStateChanged(DomainEvent):
+    """By the passing of time: a trial ended, a pause, or all of it."""
+
+    type: ClassVar[str] = "subscription.state_changed"
+    before: str
+    after: str
+
+
+class SubscriptionCanceled(DomainEvent):
+    """It will end; what was said of it is personal and kept with the subscription."""
+
+    type: ClassVar[str] = "subscription.canceled"
+    cancel_at: str
+    reason: str
+
+
+class SubscriptionReactivated(DomainEvent):
+    type: ClassVar[str] = "subscription.reactivated"
+
+
+class SubscriptionPaused(DomainEvent):
+    type: ClassVar[str] = "subscription.paused"
+    resume_at: str
+
+
+class SubscriptionResumed(DomainEvent):
+    type: ClassVar[str] = "subscription.resumed"
+
+
+class SubscriptionEnded(DomainEvent):
+    type: ClassVar[str] = "subscription.ended"
+    reason: str
+
+
+class SubscriptionBilled(DomainEvent):
+    """Lines of a moment were put on an invoice."""
+
+    type: ClassVar[str] = "subscription.billed"
+    invoice_id: str
+    lines: int
+
+
+class SubscriptionParked(DomainEvent):
+    """It could not be billed. Others are; this one is tried again."""
+
+    type: ClassVar[str] = "subscription.parked"
+    reason: str
+
+
+class CouponTaken(DomainEvent):
+    type: ClassVar[str] = "subscription.coupon_taken"
+    coupon: str
+
+
+class CouponRemoved(DomainEvent):
+    type: ClassVar[str] = "subscription.coupon_removed"
+    coupon: str

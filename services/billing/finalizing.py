@@ -32,6 +32,7 @@ from services.ledger import service as ledger
 from services.ledger.rules import Deferral, Draft, credit, debit
 from services.tax.evidence import evidence_of
 from services.tax.rules import RoundingLevel, summarise
+from services.wallets import debits as wallet
 
 POLICY = 1  # the edition of the rules by which documents are made; each keeps the one that made it
 _DRAW = """
@@ -56,39 +57,54 @@ class BillingProfileMissing(Conflict):
     title = "The organisation has no billing profile"
 
 
-async def finalize(uow: UnitOfWork, invoice_id: str, *, redemptions: Sequence[Redemption] = ()) -> Invoice:
-    """Number a draft and fix all it says. Credits of the customer pay at once; what is then due is nothing, is paid.
+async def finalize(
+    uow: UnitOfWork,
+    invoice_id: str,
+    *,
+    redemptions: Sequence[Redemption] = (),
+    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+) -> Invoice:
+    """Number a draft and fix all it says. Credits of the customer pay at once, then its wallet; if nothing is due
+    then, it is paid.
 
     A draft that asks for nothing is dropped where the entity issues no such documents. Raises Forbidden, NotFound,
     InvoiceStateConflict for what is no draft, BillingProfileMissing, and Invalid for a draft without lines, tax rates
     that are not known, and sums that no document holds.
     """
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, needs)
     states.require_transition(InvoiceState(invoice.state), InvoiceState.FINALIZED)
     lines = await lines_of(uow, invoice)
     if not lines:
         raise Invalid("This draft has no lines.", field="lines", next_step="Add a line, or void it.")
-    entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
+    entity = await policies.entity_for(uow, invoice.legal_entity_id, needs)
+    asks = any(line.amount_minor or line.billed_before_minor for line in lines)
+    if not asks and entity.zero_documents == ZeroDocuments.DROP:
+        await invoices.drop(uow, invoice)
+        return invoice
+    profile = await required_profile(uow)
+    on = label_date(uow.now, entity.timezone)
+    totals = await totals_of(uow, invoice, lines, entity, profile, on, redemptions)
+    await _fix_lines(uow, totals)
+    await _book(uow, invoice, lines, totals)
+    _fix(invoice, entity, profile, totals, on)
+    await customer_credits.use(uow, invoice, list(totals.credits))
+    await wallet.pay(uow, invoice.id, totals.from_prepaid)
+    invoice.paid_minor += totals.from_prepaid.minor
+    customer_credits.open_credit(uow, invoice, invoice.id, totals.carried)
+    await _number(uow, invoice, entity, on, due=totals.due)
+    await customer_credits.settle(uow, invoice)
+    return invoice
+
+
+async def required_profile(uow: UnitOfWork) -> BillingProfile:
+    """To whom documents of the organisation are addressed. Raises BillingProfileMissing."""
     profile = await policies.profile_of(uow)
     if profile is None:
         raise BillingProfileMissing(
             "Nobody said to whom documents of this organisation are addressed.",
             next_step="Enter its billing profile: name, address and country.",
         )
-    on = label_date(uow.now, entity.timezone)
-    totals = await _totals(uow, invoice, lines, entity, profile, on, redemptions)
-    nothing = not totals.charged.minor and not totals.gross.minor
-    if nothing and entity.zero_documents == ZeroDocuments.DROP:
-        await invoices.drop(uow, invoice)
-        return invoice
-    await _fix_lines(uow, totals)
-    await _book(uow, invoice, lines, totals)
-    _fix(invoice, entity, profile, totals, on)
-    await customer_credits.use(uow, invoice, list(totals.credits))
-    customer_credits.open_credit(uow, invoice, invoice.id, totals.carried)
-    await _number(uow, invoice, entity, on, due=totals.due)
-    await customer_credits.settle(uow, invoice)
-    return invoice
+    return profile
 
 
 async def lines_of(uow: UnitOfWork, invoice: Invoice) -> list[InvoiceLine]:
@@ -102,7 +118,7 @@ async def lines_of(uow: UnitOfWork, invoice: Invoice) -> list[InvoiceLine]:
     return list(found.all())
 
 
-async def _totals(
+async def totals_of(
     uow: UnitOfWork,
     invoice: Invoice,
     lines: Sequence[InvoiceLine],
@@ -111,6 +127,8 @@ async def _totals(
     on: date,
     redemptions: Sequence[Redemption],
 ) -> Totals:
+    """What the invoice comes to with these lines on the day `on`; neither needs to be kept. Raises Invalid for tax
+    rates that are not known, and sums that no document holds."""
     code = invoice.currency
     treatments = await taxation.treatments(uow, entity, profile, lines, on)
     totals = total(
@@ -132,6 +150,7 @@ async def _totals(
         rounding=RoundingLevel(entity.tax_rounding),
         redemptions=redemptions,
         notes=await customer_credits.available(uow, invoice),
+        prepaid=await wallet.available(uow, code),
     )
     if max(abs(one.minor) for one in (totals.charged, totals.net, totals.gross)) > AMOUNT_MINOR_MAX:
         raise Invalid(
@@ -160,17 +179,15 @@ async def _fix_lines(uow: UnitOfWork, totals: Totals) -> None:
 async def _book(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine], totals: Totals) -> None:
     """The debt, the tax that is owed, and revenue: deferred where a line is for a time, earned at once elsewhere."""
     nets = {line.key: line.taxed.net for line in totals.lines}
-    deferred = Money(0, invoice.currency)
     organization = await policies.organization_of(uow)
-    for line in lines:
-        net = nets[line.id]
-        if line.period_start is not None and line.period_end is not None and net.minor:
-            deferred += net
-            await recognition.defer(
-                uow,
-                invoice.organization_id,
-                Deferral(line.id, net, line.period_start, line.period_end, zone=organization.timezone),
-            )
+    deferrals = [
+        Deferral(line.id, nets[line.id], line.period_start, line.period_end, zone=organization.timezone)
+        for line in lines
+        if line.period_start is not None and line.period_end is not None and nets[line.id].minor
+    ]
+    if deferrals:
+        await recognition.defer(uow, invoice.organization_id, *deferrals)
+    deferred = sum((one.money for one in deferrals), Money(0, invoice.currency))
     owed = max(totals.gross, Money(0, invoice.currency))
     entries = (
         debit(Purpose.RECEIVABLE, owed),

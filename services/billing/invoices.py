@@ -32,6 +32,7 @@ from services.identity.rules import clean_text, require_currency
 from services.ledger import recognition
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
+from services.wallets import debits as wallet
 
 DESCRIPTION_CHARACTERS_MAX = 500
 MEMO_CHARACTERS_MAX = 1_000
@@ -55,28 +56,37 @@ class KeyMeansOther(Conflict):
 
 
 async def create_draft(
-    uow: UnitOfWork, *, key: str, currency: str = "", memo: str = "", legal_entity_id: str | None = None
+    uow: UnitOfWork,
+    *,
+    key: str,
+    currency: str = "",
+    memo: str = "",
+    legal_entity_id: str | None = None,
+    subscription_id: str | None = None,
+    needs: Capability = Capability.STAFF_INVOICES_WRITE,
 ) -> Invoice:
     """A draft without lines, in the entity's currency if none is said. The same key is the draft that is there.
 
-    Raises Forbidden, Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
+    `needs` is what the act needs that bills: staff's own, or another that ends in an invoice. Raises Forbidden,
+    Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
     """
-    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    uow.actor.require(needs)
     require_key(key)
     memo = _memo(memo)
-    entity = await _entity(uow, legal_entity_id)
+    entity = await billing_entity(uow, legal_entity_id, needs=needs)
     currency = require_currency(currency or entity.currency, on=uow.now.date())
     made = await uow.execute(
-        "insert into invoice (id, organization_id, legal_entity_id, key, state, currency, memo, lines, next_position,"
-        " charged_minor, discount_minor, net_minor, tax_minor, total_minor, credited_minor, offset_minor, paid_minor,"
-        " written_off_minor, due_minor, created_at, collect_until)"
-        " values (:id, :organization_id, :entity_id, :key, 'draft', :currency, :memo, 0, 1,"
+        "insert into invoice (id, organization_id, legal_entity_id, key, subscription_id, state, currency, memo, lines,"
+        " next_position, charged_minor, discount_minor, net_minor, tax_minor, total_minor, credited_minor,"
+        " offset_minor, paid_minor, written_off_minor, due_minor, created_at, collect_until)"
+        " values (:id, :organization_id, :entity_id, :key, :subscription_id, 'draft', :currency, :memo, 0, 1,"
         " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, :now, :until)"
         " on conflict (organization_id, key) do nothing returning id",
         id=new_id("inv"),
         organization_id=uow.organization_id,
         entity_id=entity.id,
         key=key,
+        subscription_id=subscription_id,
         currency=currency,
         memo=memo,
         now=uow.now,
@@ -84,20 +94,22 @@ async def create_draft(
     )
     invoice_id = made.scalar_one_or_none()
     if invoice_id is None:
-        return await _known_draft(uow, key, currency, memo, entity)
+        return await _known_draft(uow, key, currency, memo, entity, needs)
     uow.record(
         InvoiceDrafted(aggregate_id=invoice_id, organization_id=uow.organization_id, currency=currency)
     )
-    return await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    return await policies.invoice_for(uow, invoice_id, needs)
 
 
-async def _known_draft(uow: UnitOfWork, key: str, currency: str, memo: str, entity: LegalEntity) -> Invoice:
+async def _known_draft(
+    uow: UnitOfWork, key: str, currency: str, memo: str, entity: LegalEntity, needs: Capability
+) -> Invoice:
     found = await uow.execute(
         "select id from invoice where organization_id = :organization_id and key = :key",
         organization_id=uow.organization_id,
         key=key,
     )
-    row = await policies.invoice_for(uow, found.scalar_one(), Capability.STAFF_INVOICES_WRITE)
+    row = await policies.invoice_for(uow, found.scalar_one(), needs)
     if (row.currency, row.memo, row.legal_entity_id) != (currency, memo, entity.id):
         raise KeyMeansOther(
             f"{key!r} is the key of another invoice.",
@@ -107,9 +119,14 @@ async def _known_draft(uow: UnitOfWork, key: str, currency: str, memo: str, enti
     return row
 
 
-async def _entity(uow: UnitOfWork, asked: str | None) -> LegalEntity:
+async def billing_entity(
+    uow: UnitOfWork, asked: str | None = None, *, needs: Capability = Capability.STAFF_INVOICES_WRITE
+) -> LegalEntity:
     """The one asked for, else that of the billing profile, else the usual one. Whoever is on a test clock that stands
-    is billed by a test entity, and nobody else is: trials take no number of a real series."""
+    is billed by a test entity, and nobody else is: trials take no number of a real series.
+
+    Raises Forbidden, NotFound, Invalid for one of the other kind, and LegalEntityMissing.
+    """
     profile = await policies.profile_of(uow)
     found = await uow.execute(
         "select exists (select from organization o join test_clock c on c.id = o.test_clock_id"
@@ -128,7 +145,7 @@ async def _entity(uow: UnitOfWork, asked: str | None) -> LegalEntity:
             f"There is no {'test ' if on_trial else ''}legal entity that issues documents.",
             next_step="Add one, or name one in the organisation's billing profile.",
         )
-    entity = await policies.entity_for(uow, chosen, Capability.STAFF_INVOICES_WRITE)
+    entity = await policies.entity_for(uow, chosen, needs)
     if entity.is_test != on_trial:
         raise Invalid(
             f"{entity.code} is {'a test' if entity.is_test else 'a real'} entity, and this organisation is"
@@ -140,19 +157,25 @@ async def _entity(uow: UnitOfWork, asked: str | None) -> LegalEntity:
     return entity
 
 
-async def add_lines(uow: UnitOfWork, invoice_id: str, new: Sequence[NewLine]) -> list[InvoiceLine]:
+async def add_lines(
+    uow: UnitOfWork,
+    invoice_id: str,
+    new: Sequence[NewLine],
+    *,
+    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+) -> list[InvoiceLine]:
     """Add lines to a draft, all of them or none. A line whose key is there already is that line.
 
     Raises Forbidden, NotFound, InvoiceStateConflict, KeyMeansOther, and Invalid for another currency, too large an
     amount and more than LINES_MAX lines in all.
     """
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, needs)
     states.require_draft(InvoiceState(invoice.state))
     known = await _known_lines(uow, invoice, [line.key for line in new if line.key])
     rows: list[InvoiceLine] = []
     added: list[InvoiceLine] = []
     for place, line in enumerate(new):
-        row = _row(uow, invoice, line, place)
+        row = row_of(uow, invoice, line, place)
         there = known.get(row.key)
         if there is not None:
             _require_same(there, row)
@@ -186,7 +209,8 @@ async def _known_lines(uow: UnitOfWork, invoice: Invoice, keys: list[str]) -> di
     return {row.key: row for row in rows}
 
 
-def _row(uow: UnitOfWork, invoice: Invoice, line: NewLine, place: int) -> InvoiceLine:
+def row_of(uow: UnitOfWork, invoice: Invoice, line: NewLine, place: int) -> InvoiceLine:
+    """The line as it would be kept, number `place` of those that are added. Raises Invalid."""
     at = f"lines.{place}"
     if line.key:
         require_key(line.key, field=f"{at}.key")
@@ -246,6 +270,8 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
     states.require_draft(InvoiceState(invoice.state))
     row = await policies.line_for(uow, invoice, line_id)
+    if invoice.subscription_id is not None and row.key.startswith(f"{invoice.subscription_id}."):
+        raise states.refused(InvoiceState(invoice.state), "has this line of a subscription, which goes on")
     await uow.session.delete(row)
     invoice.lines -= 1
     uow.add(invoice)
@@ -256,7 +282,8 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
 async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
     """Undo an invoice as if it had not been; its number stays taken. A draft is given up, and has none.
 
-    What it booked is reversed, revenue of it is earned no more, and credits that paid a part are there again. Raises
+    What it booked is reversed, revenue of it is earned no more, and what of credits and the wallet paid a part is there
+    again. Raises
     Forbidden, NotFound, Invalid, and InvoiceStateConflict: what is paid or was credited is corrected by credit notes.
     """
     invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
@@ -268,6 +295,7 @@ async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
         await drop(uow, invoice)
         return invoice
     await customer_credits.give_back(uow, invoice)
+    await wallet.give_back(uow, invoice.id)
     if invoice.journal_id is not None:
         await ledger.reverse(uow, invoice.journal_id, at=uow.now, note=reason)
     deferred = await uow.execute(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from models.billing import BillingProfile, Invoice, InvoiceLine, LegalEntity
+from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
 from models.identity import Organization
+from models.subscriptions import CouponRedemption, Subscription
 from services.core.errors import not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -56,4 +57,42 @@ async def any_invoice(uow: UnitOfWork, invoice_id: str) -> Invoice:
     row = await uow.get(Invoice, invoice_id)
     if row is None:
         raise not_found("invoice", invoice_id)
+    return row
+
+
+async def subscription_for(
+    uow: UnitOfWork, subscription_id: str, needs: Capability, *, lock: bool = True
+) -> Subscription:
+    """Raises Forbidden, and NotFound also for another organisation's."""
+    uow.actor.require(needs)
+    row = await uow.get(Subscription, subscription_id, lock=lock)
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("subscription", subscription_id)
+    return row
+
+
+async def draft_of(uow: UnitOfWork, subscription: Subscription) -> Invoice | None:
+    """The draft that gathers lines of a subscription that the caller was let to, locked."""
+    found = await uow.execute(
+        "select id from invoice where subscription_id = :id and state = 'draft'", id=subscription.id
+    )
+    invoice_id = found.scalar_one_or_none()
+    return None if invoice_id is None else await uow.get(Invoice, invoice_id, lock=True)
+
+
+async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption_id: str) -> CouponRedemption:
+    """A coupon that a subscription has, locked. Raises NotFound."""
+    row = await uow.get(CouponRedemption, redemption_id, lock=True)
+    if row is None or row.subscription_id != subscription.id or row.removed_at is not None:
+        raise not_found("coupon of this subscription", redemption_id)
+    return row
+
+
+async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNote:
+    """A credit note of the organisation that the work is bound to, or of any in work across tenants. Raises Forbidden
+    and NotFound."""
+    uow.actor.require(needs)
+    row = await uow.get(CreditNote, note_id)
+    if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
+        raise not_found("credit note", note_id)
     return row

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, InvoiceState
+from models.billing import BillingProfile, CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
 from services.billing import explaining, policies
 from services.billing.explaining import Explanation
 from services.core.errors import not_found
@@ -267,6 +267,40 @@ async def _with_lines(uow: UnitOfWork, rows: Sequence[CreditNote]) -> list[NoteD
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDocument:
+    """A credit note with all that it says: its invoice, and what it takes back of which lines."""
+
+    note: CreditNote
+    invoice: Invoice
+    lines: list[InvoiceLine]
+    taken: list[CreditNoteLine]
+
+
+async def note_document(uow: UnitOfWork, note_id: str) -> NoteDocument:
+    """A credit note of any organisation, for work across tenants. Raises Forbidden and NotFound."""
+    note = await policies.note_for(uow, note_id, Capability.STAFF_INVOICES_READ)
+    taken = await uow.execute(
+        "select * from credit_note_line where credit_note_id = :id order by id", id=note.id
+    )
+    parts = [CreditNoteLine(**row) for row in taken.mappings()]
+    lines = await uow.execute(
+        "select * from invoice_line where id = any(:ids) order by position",
+        ids=[one.invoice_line_id for one in parts],
+    )
+    found = [InvoiceLine(**row) for row in lines.mappings()]
+    places = {line.id: line.position for line in found}
+    parts.sort(key=lambda one: places[one.invoice_line_id])
+    return NoteDocument(note, await policies.any_invoice(uow, note.invoice_id), found, parts)
+
+
+async def require_note(uow: UnitOfWork, note_id: str, *, staff: bool = False) -> CreditNote:
+    """A credit note of the organisation that the work is bound to; of any, for staff across tenants. Raises Forbidden
+    and NotFound."""
+    needs = Capability.STAFF_INVOICES_READ if staff else Capability.INVOICES_READ
+    return await policies.note_for(uow, note_id, needs)
 
 
 async def organization_of(uow: UnitOfWork, invoice_id: str) -> str:

@@ -36,7 +36,7 @@ def estimate(planned: PlannedCharge, quantity: Decimal, *, events: int = 1) -> E
     """
     check_quantity(quantity, "quantity")
     if planned.kind in (ChargeKind.SEAT, ChargeKind.ONE_OFF):
-        _require_allowed(planned, quantity)
+        require_allowed(planned, quantity)
     if type(events) is not int or not 1 <= events <= ESTIMATED_EVENTS_MAX:
         raise Invalid(f"An estimate is of 1 to {ESTIMATED_EVENTS_MAX:,} events.", field="events")
     made = _tally(planned, quantity, events) if planned.charge.needs_events else None
@@ -44,7 +44,8 @@ def estimate(planned: PlannedCharge, quantity: Decimal, *, events: int = 1) -> E
     return Estimate(quantity, rated, Money.of(rated.amount, planned.currency))
 
 
-def _require_allowed(planned: PlannedCharge, quantity: Decimal) -> None:
+def require_allowed(planned: PlannedCharge, quantity: Decimal) -> None:
+    """Raises Invalid for what cannot be bought of seats and one-offs."""
     if quantity != quantity.to_integral_value():
         raise Invalid(f"'{planned.key}' is bought in whole numbers, not {quantity:f}.", field="quantity")
     if quantity < planned.quantity_min:

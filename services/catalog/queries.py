@@ -126,6 +126,19 @@ async def book(
     return made
 
 
+async def standing_book(uow: UnitOfWork, *, at: datetime) -> PriceBook:
+    """All prices that are valid at `at` or later: what it takes to tell what usage from then on costs."""
+    found = await uow.execute(
+        "select model, currency, meter, id, unit_amount, per_units, valid_from, valid_to from price"
+        " where valid_to is null or valid_to > :at",
+        at=at,
+    )
+    made = PriceBook()
+    for row in found:
+        made.add(row.model, row.currency, row.meter, _terms(row))
+    return made
+
+
 async def terms_by_id(uow: UnitOfWork, price_ids: Collection[str]) -> dict[str, Terms]:
     """Terms by meter of the prices that one event was rated with."""
     found = await uow.execute(

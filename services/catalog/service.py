@@ -12,9 +12,11 @@ from models.money import EXACT_PLACES, UnknownCurrency, exact
 from models.money import currency as currency_of
 from services.catalog.events import PriceSet
 from services.catalog.rules import PER_UNITS_MAX, PRICEABLE, UNIT_AMOUNT_MAX
+from services.core.database import database
 from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id
 from services.core.permissions import Capability
+from services.core.wakeups import KEYS_CHANGED
 from services.core.work import UnitOfWork
 
 
@@ -78,6 +80,8 @@ async def set_price(
         )
     )
     await uow.session.flush()
+    # Gateways reserve by the prices they know what a call may cost.
+    uow.after_commit(lambda: database().wakeups.poke(KEYS_CHANGED, price.id))
     return price
 
 

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     NOTICES = "notices"  # what a person is told is theirs, whatever organisation it came from
     LEDGER = "ledger"  # revenue of all organisations is earned by the same passing of time
     TASKS = "tasks"  # whoever has time takes the next one, whoever asked for it
+    PAPERS = "papers"  # as with tasks: the next document, whosever it is
 
 
 @asynccontextmanager

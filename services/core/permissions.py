@@ -29,6 +29,12 @@ class Capability(StrEnum):
     COST_READ = "cost.read"
     LEDGER_READ = "ledger.read"
     INVOICES_READ = "invoices.read"
+    SUBSCRIPTIONS_READ = "subscriptions.read"
+    SUBSCRIPTIONS_WRITE = "subscriptions.write"
+    WALLET_READ = "wallet.read"
+    WALLET_WRITE = "wallet.write"
+    BUDGETS_READ = "budgets.read"
+    BUDGETS_WRITE = "budgets.write"
     MODELS_READ = "models.read"
     PLANS_READ = "plans.read"
     INFERENCE = "inference"
@@ -42,8 +48,12 @@ class Capability(StrEnum):
     STAFF_PLANS_READ = "staff.plans.read"
     STAFF_PLANS_WRITE = "staff.plans.write"
     STAFF_LEDGER_READ = "staff.ledger.read"
+    STAFF_SUBSCRIPTIONS_READ = "staff.subscriptions.read"
+    STAFF_SUBSCRIPTIONS_WRITE = "staff.subscriptions.write"
     STAFF_INVOICES_READ = "staff.invoices.read"
     STAFF_INVOICES_WRITE = "staff.invoices.write"
+    STAFF_WALLETS_READ = "staff.wallets.read"
+    STAFF_WALLETS_WRITE = "staff.wallets.write"
     STAFF_MAILBOX_READ = "staff.mailbox.read"
     STAFF_AUDIT_READ = "staff.audit.read"
     STAFF_HEALTH_READ = "staff.health.read"
@@ -69,10 +79,24 @@ _DEVELOP = _VIEW | {
     C.USAGE_WRITE,
     C.INFERENCE,
     C.COST_READ,
+    C.BUDGETS_READ,
     C.TASKS_WRITE,
     C.FILES_WRITE,
 }
-_BILL = _VIEW | {C.COST_READ, C.LEDGER_READ, C.INVOICES_READ, C.KEYS_READ, C.TASKS_WRITE, C.FILES_WRITE}
+_BILL = _VIEW | {
+    C.COST_READ,
+    C.LEDGER_READ,
+    C.INVOICES_READ,
+    C.SUBSCRIPTIONS_READ,
+    C.SUBSCRIPTIONS_WRITE,
+    C.WALLET_READ,
+    C.WALLET_WRITE,
+    C.BUDGETS_READ,
+    C.BUDGETS_WRITE,
+    C.KEYS_READ,
+    C.TASKS_WRITE,
+    C.FILES_WRITE,
+}
 _ADMINISTER = (
     _DEVELOP
     | _BILL
@@ -91,14 +115,18 @@ _STAFF_VIEW = {
     C.STAFF_PRICES_READ,
     C.STAFF_PLANS_READ,
     C.STAFF_LEDGER_READ,
+    C.STAFF_SUBSCRIPTIONS_READ,
     C.STAFF_INVOICES_READ,
+    C.STAFF_WALLETS_READ,
     C.STAFF_HEALTH_READ,
 }
 _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_ORGANIZATIONS_WRITE,
     C.STAFF_UPSTREAMS_WRITE,
     C.STAFF_PRICES_WRITE,
+    C.STAFF_SUBSCRIPTIONS_WRITE,
     C.STAFF_INVOICES_WRITE,
+    C.STAFF_WALLETS_WRITE,
     C.STAFF_PLANS_WRITE,
     C.STAFF_MAILBOX_READ,
     C.STAFF_AUDIT_READ,

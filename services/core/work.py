@@ -113,6 +113,21 @@ async def statements_within(
 
 
 @asynccontextmanager
+async def undone(uow: UnitOfWork) -> AsyncGenerator[Callable[[], Sequence[DomainEvent]], None]:
+    """Undo all that the block does, however it ends: rows, events and locks. For seeing what an act comes to. Yields
+    what tells the events so far."""
+    events, callbacks = len(uow.recorded), len(uow.callbacks)
+    await uow.session.flush()
+    nested = await uow.session.begin_nested()
+    try:
+        yield lambda: uow.recorded[events:]
+    finally:
+        await nested.rollback()
+        del uow.recorded[events:]
+        del uow.callbacks[callbacks:]
+
+
+@asynccontextmanager
 async def unit_of_work(
     actor: Actor, *, on: Database | None = None, clock: clocks.Clock | None = None
 ) -> AsyncGenerator[UnitOfWork, None]:

@@ -13,7 +13,7 @@ from services.core.permissions import ROLE_CAPABILITIES
 from services.core.work import UnitOfWork
 from services.demo import invoicing, offers
 from services.demo.progress import Made, Step
-from services.demo.stories import HALDEN, OPERATOR, STORIES, Invited, Key, Program, Project, Story
+from services.demo.stories import HALDEN, KUMO, OPERATOR, STORIES, Invited, Key, Program, Project, Story
 from services.identity import accounts, invitations, keys, organizations, projects, service_accounts
 from services.tasks import service as tasks
 
@@ -98,6 +98,7 @@ def steps(today: datetime, *, models: dict[str, str], hashes: Hashes) -> list[St
         ),
         _export(today),
         *invoicing.steps(HALDEN, organization_of(HALDEN), today),
+        *invoicing.wallet_steps(KUMO, organization_of(KUMO), today),
     ]
     return sorted(made, key=lambda step: step.at)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from models.money import Money
 from services.billing import entities, finalizing, invoices, profiles, taxation
 from services.billing.entities import EntityFields
 from services.billing.new_lines import manual_line
@@ -13,9 +14,14 @@ from services.core.actor import Actor, system
 from services.core.work import UnitOfWork
 from services.demo.progress import Made, Step
 from services.demo.stories import Story
+from services.papers import templates
+from services.papers.designs import Design, Wording
 from services.tax.rules import Rate
+from services.wallets import wallets
 
 INVOICED_DAYS = 40  # before today
+FILLED_DAYS, GIVEN_DAYS = 21, 90
+PAID_AHEAD, GIVEN = 12_000, 1_000  # yen
 SELLER = EntityFields(
     code="MX1",
     name="Matrix Demo GmbH",
@@ -29,6 +35,28 @@ SELLER = EntityFields(
 RATE = Rate("DE", "VAT", Decimal("0.19"), "UStG § 12", "2020-07", date(2021, 1, 1))
 
 
+LOOK = Design(
+    accent="#1f5fa8",
+    email="billing@matrix.example",
+    registration_number="HRB 000000 B",
+    account="DE89 3704 0044 0532 0130 00",
+    account_name=SELLER.name,
+    wording={
+        "en": Wording(("Thank you for your business.",), "Matrix Demo GmbH, Amtsgericht Berlin HRB 000000 B"),
+        "de": Wording(
+            ("Vielen Dank für Ihren Auftrag.",), "Matrix Demo GmbH, Amtsgericht Berlin HRB 000000 B"
+        ),
+    },
+)
+
+
+async def publish_template(uow: UnitOfWork, entity_id: str) -> None:
+    """How the documents of the seller look; a worker makes the files of the first once it runs."""
+    draft = await templates.begin(uow, entity_id)
+    await templates.change(uow, draft.id, LOOK, version=draft.version)
+    await templates.publish(uow, draft.id)
+
+
 def steps(story: Story, organization: str, today: datetime) -> list[Step]:
     """`organization` is the name under which the founding left the id of the story's organisation."""
 
@@ -36,7 +64,8 @@ def steps(story: Story, organization: str, today: datetime) -> list[Step]:
         return system(made[organization])
 
     async def invoice(uow: UnitOfWork, _: Made) -> Made:
-        await entities.add_entity(uow, SELLER)
+        seller = await entities.add_entity(uow, SELLER)
+        await publish_template(uow, seller.id)
         await taxation.add_tax_rate(uow, RATE)
         buyer = ProfileFields(name=story.name, address="Musterstr. 1\n50667 Köln", country="DE")
         await profiles.set_profile(uow, buyer)
@@ -54,3 +83,18 @@ def steps(story: Story, organization: str, today: datetime) -> list[Step]:
         return {"invoice": made.id}
 
     return [Step("first invoice", today - timedelta(days=INVOICED_DAYS), invoice, by_system)]
+
+
+def wallet_steps(story: Story, organization: str, today: datetime) -> list[Step]:
+    """Whoever pays in advance has paid something in advance, and was given a little."""
+
+    async def fill(uow: UnitOfWork, _: Made) -> Made:
+        paid, given = Money.of(PAID_AHEAD, story.currency), Money.of(GIVEN, story.currency)
+        await wallets.top_up(uow, money=paid, payment_key="demo-transfer", note="Bank transfer")
+        ends = uow.now + timedelta(days=GIVEN_DAYS)
+        await wallets.grant(uow, money=given, key="welcome", expires_at=ends, note="Welcome")
+        return {"wallet": "filled"}
+
+    return [
+        Step("wallet", today - timedelta(days=FILLED_DAYS), fill, lambda made: system(made[organization]))
+    ]

@@ -81,9 +81,14 @@ class Brand:
         return _LOGO_FORMATS[files.checked(self.logo, "logo", LOGO)] if self.logo is not None else ""
 
     @property
+    def contrast(self) -> float:
+        """Of the accent on white, by WCAG 2: from 1 to 21."""
+        return 1.05 / (_luminance(self.accent) + 0.05)
+
+    @property
     def accent_is_readable(self) -> bool:
-        """Whether text in the accent's colour can be read on white, by WCAG 2."""
-        return 1.05 / (_luminance(self.accent) + 0.05) >= READABLE_CONTRAST
+        """Whether text in the accent's colour can be read on white."""
+        return self.contrast >= READABLE_CONTRAST
 
 
 def _luminance(colour: str) -> float:

@@ -10,6 +10,7 @@ from services.documents.electronic import (
     SPECIFICATION,
     TYPE_CODES,
     VAT,
+    address_lines,
     decimal,
     exemption,
     is_iban,
@@ -124,7 +125,9 @@ def _party(part: Part, content: Content, party: Party) -> None:
 
 def _address(part: Part, address: Address) -> None:
     part.say("ram:PostcodeCode", address.postal_code)
-    for name, line in zip(("ram:LineOne", "ram:LineTwo", "ram:LineThree"), address.lines, strict=False):
+    for name, line in zip(
+        ("ram:LineOne", "ram:LineTwo", "ram:LineThree"), address_lines(address), strict=True
+    ):
         part.say(name, line)
     part.say("ram:CityName", address.city)
     part.say("ram:CountryID", address.country)

@@ -27,7 +27,7 @@ LINES_MAX = 5_000
 DETAILS_MAX = 20  # small lines under a line
 NOTES_MAX = 10
 ROWS_MAX = 50  # discounts of a line, taxes, allowances, references, amounts taken off
-ADDRESS_LINES_MAX = 3
+ADDRESS_LINES_MAX = 10
 CODE_CHARACTERS_MAX = 100
 QUANTITY_MAX = Decimal(10) ** 18
 PLACES_MAX = 12
@@ -116,7 +116,7 @@ class Address:
     country: str = ""
 
     def __post_init__(self) -> None:
-        _texts("address", self.lines, characters_max=NAME_CHARACTERS_MAX, most=ADDRESS_LINES_MAX)
+        _texts("address", self.lines, characters_max=LINE_CHARACTERS_MAX, most=ADDRESS_LINES_MAX)
         parts = (self.city, self.postal_code, self.region)
         _texts("address", parts, characters_max=NAME_CHARACTERS_MAX, most=len(parts))
         if self.country and not _COUNTRY.fullmatch(self.country):

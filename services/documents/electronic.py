@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from models.money import EXACT, Money, currency
-from services.documents.content import Content, Kind, Line, Party, Payment, PaymentMeans, TaxCategory
+from services.documents.content import Address, Content, Kind, Line, Party, Payment, PaymentMeans, TaxCategory
 from services.documents.words import WORDS
 
 SPECIFICATION = "urn:cen.eu:en16931:2017"
@@ -21,6 +21,10 @@ _MEANS = {PaymentMeans.TRANSFER: "30", PaymentMeans.CARD: "48", PaymentMeans.OTH
 _SEPA = "58"
 _IBAN_CHARACTERS_MIN = 15
 _GREECE = {"GR": "EL"}
+ADDRESS_LINES_MAX = 3
+TAX_APART_MAX = (
+    1  # how far, in major units, a tax may be from its base times its rate; rounding by line adds up
+)
 _EXEMPTION_CODES = {
     TaxCategory.REVERSE_CHARGE: "VATEX-EU-AE",
     TaxCategory.INTRA_COMMUNITY: "VATEX-EU-IC",
@@ -46,6 +50,11 @@ def missing(content: Content) -> tuple[str, ...]:
         found.append("It says nothing of tax.")
     elif not _bases_add_up(content):
         found.append("Its taxes are not one per category and rate of its lines.")
+    found += [
+        f"Its tax of {tax.tax.text()} is too far from {percent(tax.rate)} % of {tax.base.text()}."
+        for tax in content.taxes
+        if abs(abs(tax.tax.amount) - abs(tax.base.times(tax.rate).amount)) >= TAX_APART_MAX
+    ]
     return tuple(found)
 
 
@@ -97,6 +106,13 @@ def shows_tax_number(content: Content, party: Party) -> bool:
     """A document out of scope of tax must not name a VAT number (BR-O-02)."""
     is_out = any(tax.category is TaxCategory.OUT_OF_SCOPE for tax in content.taxes)
     return bool(party.tax_number) and not is_out
+
+
+def address_lines(address: Address) -> list[str]:
+    """The three that there are places for; the last holds what is left of a longer address."""
+    lines = [*address.lines, "", "", ""]
+    last = ", ".join(filter(None, lines[ADDRESS_LINES_MAX - 1 :]))
+    return [*lines[: ADDRESS_LINES_MAX - 1], last]
 
 
 def percent(rate: Decimal) -> str:

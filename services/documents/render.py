@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 
 from services.documents import electronic, typeset
 from services.documents.brand import Brand
@@ -15,6 +17,15 @@ from services.documents.ubl import ubl
 
 PREVIEW_LINES_MAX = 200
 PDF_BYTES_MAX = 64 * 1024 * 1024
+
+
+@cache
+def edition() -> str:
+    """Which layout and which typesetter make documents here: another one may make other bytes of the same content."""
+    layout = hashlib.sha256()
+    for path in sorted(typeset.TEMPLATE.parent.iterdir()):
+        layout.update(path.read_bytes())
+    return f"{layout.hexdigest()[:12]}-typst-{version('typst')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from services.documents.electronic import (
     SPECIFICATION,
     TYPE_CODES,
     VAT,
+    address_lines,
     exemption,
     means_code,
     payments,
@@ -106,7 +107,7 @@ def _party(part: Part, content: Content, party: Party) -> None:
 
 
 def _address(part: Part, address: Address) -> None:
-    lines = [*address.lines, "", "", ""]
+    lines = address_lines(address)
     part.say("cbc:StreetName", lines[0])
     part.say("cbc:AdditionalStreetName", lines[1])
     part.say("cbc:CityName", address.city)

@@ -31,6 +31,7 @@ class Words(NamedTuple):
     tax_rate: str
     amount: str
     discount: str
+    credits: str
     subtotal: str
     net: str
     tax_on: str
@@ -90,6 +91,7 @@ WORDS: dict[str, Words] = {
         tax_rate="Tax",
         amount="Amount",
         discount="Discount",
+        credits="Credit applied",
         subtotal="Subtotal",
         net="Total excluding tax",
         tax_on="{label} {rate} on {base}",
@@ -137,6 +139,7 @@ WORDS: dict[str, Words] = {
         tax_rate="Steuer",
         amount="Betrag",
         discount="Rabatt",
+        credits="Verrechnetes Guthaben",
         subtotal="Zwischensumme",
         net="Summe ohne Steuer",
         tax_on="{label} {rate} auf {base}",
@@ -184,6 +187,7 @@ WORDS: dict[str, Words] = {
         tax_rate="Taxe",
         amount="Montant",
         discount="Remise",
+        credits="Avoir imputé",
         subtotal="Sous-total",
         net="Total hors taxes",
         tax_on="{label} {rate} sur {base}",
@@ -231,6 +235,7 @@ WORDS: dict[str, Words] = {
         tax_rate="税率",
         amount="金額",
         discount="割引",
+        credits="充当額",
         subtotal="小計",
         net="税抜合計",
         tax_on="{label} {rate}（対象 {base}）",
@@ -278,6 +283,7 @@ WORDS: dict[str, Words] = {
         tax_rate="الضريبة",
         amount="المبلغ",
         discount="خصم",
+        credits="رصيد مستخدم",
         subtotal="المجموع الفرعي",
         net="الإجمالي قبل الضريبة",
         tax_on="{label} {rate} على {base}",

@@ -24,6 +24,7 @@ from services.core.errors import Forbidden, MatrixError, Unauthenticated, Unavai
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.gateway.limits import Subject, Subjects
+from services.gateway.purses import Wallet
 from services.gateway.refusals import Code, Refusal
 from services.identity.key_queries import KeyFacts, find_by_secret, looks_like_secret
 from services.identity.queries import SignedIn
@@ -53,6 +54,7 @@ class Caller:
     subjects: Subjects
     capabilities: frozenset[Capability]
     facts: KeyFacts | None = None  # of a key
+    wallet: Wallet | None = None  # that calls are paid out of, before they are made
 
     def require(self, capability: Capability) -> None:
         """Raises Refusal when the key's scopes or the person's role do not include `capability`."""
@@ -205,6 +207,7 @@ class Callers:
             subjects=tuple(subjects),
             capabilities=facts.actor().capabilities,
             facts=facts,
+            wallet=_wallet(facts.organization_id, facts.billing_mode, facts.currency),
         )
 
     def _require_usable(self, caller: Caller) -> None:
@@ -247,6 +250,7 @@ class Callers:
             models=frozenset(),
             subjects=tuple(self._limits.subjects(organization.id)),
             capabilities=signed_in.actor.capabilities,
+            wallet=_wallet(organization.id, organization.billing_mode, organization.currency),
         )
 
     def forget(self, key_ids: frozenset[str]) -> None:
@@ -260,6 +264,10 @@ class Callers:
         self._forgotten += 1  # look-ups underway may have read what was there before
         for known in self._known.values():
             known.looked_up_at = min(known.looked_up_at, time.monotonic() - STALE_S - 1)
+
+
+def _wallet(organization_id: str, billing_mode: str, currency: str) -> Wallet | None:
+    return Wallet(organization_id, currency) if billing_mode == BillingMode.PREPAID else None
 
 
 def _remember(cache: dict[bytes, _T], key: bytes, value: _T, most: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,9 @@ class Call:
     latency_ms: int = 0
     first_token_ms: int | None = None
     attempts: int = 0
+    holder: str = ""  # the process that holds what the call may cost, where it must be there before
+    reserved: str = ""  # of the wallet, in major units of the organisation's currency
+    caps: dict[str, str] = field(default_factory=dict[str, str])  # of budgets that stop, by their names
 
     @property
     def tokens(self) -> int:

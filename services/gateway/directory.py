@@ -9,6 +9,10 @@ from typing import Any
 
 from yarl import URL
 
+from services.budgets import spending
+from services.budgets.rules import Terms
+from services.catalog import queries as catalog
+from services.catalog.rules import PriceBook
 from services.core.crossing import Reason, crossing
 from services.core.crypto import CannotOpen, Place, vault
 from services.core.database import Database
@@ -22,6 +26,7 @@ from services.gateway.orders import UPSTREAM_PATH, Endpoint
 log = get_logger(__name__)
 
 BUILTIN = "builtin"
+OWNER = "matrix"  # as /v1/models names who runs the models
 LOOKS_PER_MINUTE = 60  # for names that are not known: anyone may invent them
 PLATFORM = "platform"  # the tenant in the place of secrets that belong to the installation
 
@@ -108,6 +113,10 @@ class Route:
     created: int  # seconds since 1970, as OpenAI says it
     target: Target
 
+    def as_openai(self) -> dict[str, Any]:
+        """As /v1/models shows it."""
+        return {"id": self.slug, "object": "model", "created": self.created, "owned_by": OWNER}
+
     def serves(self, endpoint: Endpoint) -> bool:
         return endpoint.value in self.endpoints
 
@@ -121,6 +130,8 @@ class Directory:
         self._allowed = allowed_private
         self._circuits: dict[str, Circuit] = {}
         self.routes: dict[str, Route] = {}
+        self.prices = PriceBook()
+        self.budgets: dict[str, tuple[Terms, ...]] = {}  # those that stop, by organisation
         self.loaded_at = 0.0
         self._looks = 0.0
 
@@ -128,7 +139,9 @@ class Directory:
         """Read everything again. Raises Unavailable; then what was known stays."""
         async with crossing(Reason.CATALOG, on=self._on) as uow:
             routes = await self._read(uow)
-        self.routes = routes
+            prices = await catalog.standing_book(uow, at=uow.wall_now)
+            budgets = await spending.stopping(uow)
+        self.routes, self.prices, self.budgets = routes, prices, budgets
         self.loaded_at = time.monotonic()
 
     async def look_up(self, slug: str) -> Route | None:

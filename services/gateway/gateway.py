@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
-from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import DBAPIError
 
 from services.core import metrics, tracing
@@ -30,7 +29,7 @@ from services.core.ids import new_id
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.wakeups import KEYS_CHANGED, listen
-from services.gateway import journal, orders, rules, sse
+from services.gateway import journal, orders, rules, sse, worst_case
 from services.gateway.callers import Caller, Callers, OrganizationLimits
 from services.gateway.calls import Call
 from services.gateway.directory import Directory, Route
@@ -38,7 +37,9 @@ from services.gateway.exchange import JSON_TYPE, Exchange, Headers, Reply
 from services.gateway.journal import Entry, Journal, Slot
 from services.gateway.leases import LEASES_WANTED, Leases
 from services.gateway.limits import Admission, Limiter
+from services.gateway.measuring import measure
 from services.gateway.orders import Endpoint, Order
+from services.gateway.purses import Purses
 from services.gateway.refusals import Code, Refusal, RefusedRows
 from services.gateway.settlement import Recoverer, Settler
 from services.gateway.upstream_calls import UpstreamClient, longest_answer
@@ -48,7 +49,6 @@ log = get_logger(__name__)
 
 REFRESH_S = 30.0
 STOP_S_MAX = 10.0  # for the last settlement; what is left is settled at the next start
-OWNER = "matrix"  # as /v1/models names who runs the models
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +100,28 @@ class Gateway:
         self.journal = Journal.start(self._slot)
         self.settler = Settler(on, self.journal)
         self.limiter = Limiter(Leases(on, self._slot.process))
+        self.purses = Purses(on, f"{self._slot.process}/{secrets.token_hex(4)}", self.settler.settle_waiting)
+        self.settler.booked = self.purses.settled
         self.callers = Callers(on, self._clock, options.limits, signed_in_by)
         on.wakeups.heed_here(self._heed_at_once)
         self.directory = Directory(on, model_url=options.model_url, allowed_private=options.allowed_private)
         self._client = UpstreamClient(options.allowed_private)
-        self._recoverer = Recoverer(self.settler, self._slot)
+        self._recoverer = Recoverer(self.settler, self._slot, self.purses)
         self._refused_rows = RefusedRows()
         self._tasks: list[asyncio.Task[None]] = []
         self._flushing = ThreadPoolExecutor(1, thread_name_prefix="journal flush")
 
     async def start(self) -> None:
         """Works from now on; a database that is away only delays what needs it."""
-        for work in (self.settler.run, self._recover, self.limiter.keep, self._flush, self._listen):
+        works = (
+            self.settler.run,
+            self._recover,
+            self.limiter.keep,
+            self.purses.keep,
+            self._flush,
+            self._listen,
+        )
+        for work in works:
             self._tasks.append(asyncio.create_task(_lasting(work)))
         with contextlib.suppress(Unavailable):
             await self.directory.load()
@@ -125,6 +135,7 @@ class Gateway:
             async with asyncio.timeout(STOP_S_MAX):
                 await self.settler.settle_waiting()
                 await self.limiter.stop()
+                await self.purses.stop()
         except (MatrixError, DBAPIError, TimeoutError) as error:
             log.warning("gateway_stops_unsettled", error=str(error), unsettled=self.settler.unsettled)
         await self._client.close()
@@ -137,7 +148,7 @@ class Gateway:
         """GET /models: those the caller may use."""
         caller = await self._identify(request, Capability.MODELS_READ)
         shown = [
-            _model_json(route)
+            route.as_openai()
             for route in (await self._known()).routes.values()
             if not caller.models or route.slug in caller.models
         ]
@@ -147,7 +158,7 @@ class Gateway:
         """GET /models/{slug}."""
         caller = await self._identify(request, Capability.MODELS_READ)
         route = await self._route_of(caller, slug)
-        await reply.send(200, [JSON_TYPE], orjson.dumps(_model_json(route)))
+        await reply.send(200, [JSON_TYPE], orjson.dumps(route.as_openai()))
 
     async def infer(self, request: Request, reply: Reply, endpoint: Endpoint) -> None:
         """POST of one of the three endpoints. Raises Refusal while nothing was sent."""
@@ -172,7 +183,7 @@ class Gateway:
                 refusal.headers.setdefault("x-request-id", call.id)
                 raise
             finally:
-                _measure(call, time.perf_counter() - started)
+                measure(call, time.perf_counter() - started)
 
     async def _answer(
         self, request: Request, reply: Reply, caller: Caller, call: Call, started: float
@@ -188,6 +199,10 @@ class Gateway:
             tokens=order.prompt_estimate + longest_answer(order, route),
         )
         try:
+            budgets = self.directory.budgets.get(caller.organization_id)
+            if caller.wallet is not None or budgets is not None:
+                most = worst_case.of(call, order, route, self.directory.prices, caller.wallet, budgets or ())
+                await self.purses.reserve(call, caller.wallet, most.cost, most.caps)
             exchange = Exchange(
                 client=self._client,
                 order=order,
@@ -204,6 +219,8 @@ class Gateway:
             raise
         finally:
             admission.settle(call.tokens)
+            if not call.status:  # it never came to an exchange
+                self.purses.cancel(call)
 
     def _open(self, call: Call) -> Entry:
         try:
@@ -216,6 +233,7 @@ class Gateway:
 
     def _close(self, entry: Entry) -> None:
         entry.close()
+        self.purses.ended(entry.call)
         self.settler.take(entry)
 
     def _book_refused(self, caller: Caller, call: Call, refusal: Refusal, started: float) -> None:
@@ -282,6 +300,7 @@ class Gateway:
     async def _heed(self, channel: str, names: frozenset[str]) -> None:
         if channel == LEASES_WANTED:
             await self.limiter.renew_wanted(names)
+            await self.purses.give_back(names)
             return
         keys = frozenset(name for name in names if name.startswith("apikey_"))
         self.callers.forget(keys)
@@ -349,33 +368,9 @@ def _require_fitting(order: Order, route: Route) -> None:
         )
 
 
-def _model_json(route: Route) -> dict[str, Any]:
-    return {"id": route.slug, "object": "model", "created": route.created, "owned_by": OWNER}
-
-
 def _add_headers(refusal: Refusal, admission: Admission) -> None:
     for name, value in admission.headers:
         refusal.headers.setdefault(name.decode(), value.decode())
-
-
-@lru_cache(maxsize=4_096)
-def _counters(model: str, status: int) -> tuple[Counter, Histogram, Counter, Counter]:
-    """The metrics of calls of this model and outcome. Finding them by label costs more than counting."""
-    return (
-        metrics.GATEWAY_REQUESTS.labels(model, str(status)),
-        metrics.GATEWAY_SECONDS.labels(model),
-        metrics.GATEWAY_TOKENS.labels(model, "prompt"),
-        metrics.GATEWAY_TOKENS.labels(model, "completion"),
-    )
-
-
-def _measure(call: Call, seconds: float) -> None:
-    calls, duration, prompt, completion = _counters(call.model or "unknown", call.status)
-    calls.inc()
-    duration.observe(seconds)
-    if call.tokens:
-        prompt.inc(call.prompt_tokens)
-        completion.inc(call.completion_tokens)
 
 
 async def answer(work: Callable[[], Awaitable[None]], reply: Reply, begun: Callable[[], bool]) -> None:

@@ -73,7 +73,12 @@ class Slot:
     @property
     def process(self) -> str:
         """A name that outlives a crash: who takes the slot next takes over the leases, too."""
-        return f"{_node(self.directory)}-{self.number:04}"
+        return f"{self.node}-{self.number:04}"
+
+    @property
+    def node(self) -> str:
+        """The name of this installation's folder."""
+        return _node(self.directory)
 
     def files(self) -> list[Path]:
         """Segments on disk, oldest first."""

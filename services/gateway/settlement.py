@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import orjson
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from services.budgets.spending import Counted, count
 from services.core import metrics
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
@@ -27,9 +29,12 @@ from services.core.work import UnitOfWork
 from services.gateway import journal, rules
 from services.gateway.calls import Call
 from services.gateway.journal import Entry, Journal, Segment
+from services.gateway.purses import HeldOf, Purses, budget_name, budget_place, wallet_name
 from services.identity.keys import touch_last_used
+from services.metering.recording import Outcome, Status
 from services.metering.rules import gateway_event
 from services.metering.service import record
+from services.wallets.usage import Holding, Used, charge
 
 log = get_logger(__name__)
 
@@ -56,8 +61,10 @@ on conflict do nothing
 """
 
 
-async def settle(uow: UnitOfWork, calls: Sequence[Call]) -> None:
-    """Write usage and request rows of `calls` in the transaction of `uow`, which crosses tenants."""
+async def settle(uow: UnitOfWork, calls: Sequence[Call]) -> dict[HeldOf, Holding]:
+    """Write usage and request rows of `calls` in the transaction of `uow`, which crosses tenants, debit wallets and
+    count in budgets. Returns what processes hold of these from then on.
+    """
     recorded = await record(
         uow,
         [
@@ -80,6 +87,47 @@ async def settle(uow: UnitOfWork, calls: Sequence[Call]) -> None:
         cost = None if outcome.cost is None else str(outcome.cost)
         rows.append({**_fields(call), "cost": cost, "currency": outcome.currency})
     await uow.execute(_INSERT, rows=orjson.dumps(rows).decode())
+    return await _charge(uow, calls, recorded.outcomes)
+
+
+async def _charge(
+    uow: UnitOfWork, calls: Sequence[Call], outcomes: Sequence[Outcome]
+) -> dict[HeldOf, Holding]:
+    settled = list(zip(calls, outcomes, strict=True))
+    used = [
+        Used(
+            call.id,
+            call.organization_id,
+            outcome.currency,
+            call.holder,
+            Decimal(call.reserved),
+            outcome.cost,
+            is_new=outcome.status is Status.ACCEPTED,
+        )
+        for call, outcome in settled
+        if call.reserved
+    ]
+    counted = [
+        Counted(
+            call.organization_id,
+            call.key_id,
+            call.model,
+            call.started_at,
+            outcome.cost,
+            call.tokens,
+            call.holder,
+            {budget_place(name): Decimal(amount) for name, amount in call.caps.items()},
+            is_new=outcome.status is Status.ACCEPTED,
+        )
+        for call, outcome in settled
+    ]
+    held = {
+        (wallet_name(organization_id, currency), holder): holding
+        for (organization_id, currency, holder), holding in (await charge(uow, used)).items()
+    }
+    for (budget_id, starts_at, holder), holding in (await count(uow, counted)).items():
+        held[budget_name(budget_id, starts_at), holder] = holding
+    return held
 
 
 def _fields(call: Call) -> dict[str, Any]:
@@ -99,6 +147,7 @@ class Settler:
 
     def __init__(self, on: Database, journal: Journal) -> None:
         self._on = on
+        self.booked: Callable[[Sequence[Call], dict[HeldOf, Holding]], None] = lambda calls, held: None
         self._journal = journal
         self._waiting: deque[_Waiting] = deque()
         self._parked: set[str] = set()
@@ -225,7 +274,7 @@ class Settler:
             return set()
         try:
             async with crossing(Reason.GATEWAY_SETTLEMENT, on=self._on) as uow:
-                await settle(uow, calls)
+                held = await settle(uow, calls)
         except (Unavailable, Conflict):
             raise
         # Any other error of the database is about all calls: it is read-only, or its tables are not ours yet.
@@ -236,6 +285,7 @@ class Settler:
                 return {calls[0].id}
             half = len(calls) // 2
             return await self._settle_calls(calls[:half]) | await self._settle_calls(calls[half:])
+        self.booked(calls, held)
         if self._parked:
             self._parked.difference_update(call.id for call in calls)
         return set()
@@ -249,15 +299,16 @@ class Settler:
 
 
 class Recoverer:
-    """Finds segments of dead processes and has them settled.
+    """Finds segments of dead processes and has them settled, and then what these processes held of wallets ended.
 
     A segment that holds a parked call stays where it is. It is tried once by each process, at its start or when
     it is found: what was refused is refused again, and trying on would cost transactions for ever.
     """
 
-    def __init__(self, settler: Settler, slot: journal.Slot) -> None:
+    def __init__(self, settler: Settler, slot: journal.Slot, purses: Purses) -> None:
         self._settler = settler
         self._slot = slot
+        self._purses = purses
         self._tried: dict[
             Path, int
         ] = {}  # segments that stay, by when they were written: names are used again
@@ -268,12 +319,17 @@ class Recoverer:
         Raises Unavailable or Conflict; what is not settled yet stays on disk for the next time.
         """
         await self._settle(own)
-        for number in self._other_slots():
+        holding = await self._purses.holding_slots(self._slot.node)
+        if self._slot.number in holding:
+            await self._purses.release(self._slot.process)
+        for number in self._other_slots(holding):
             slot = journal.Slot.take(self._slot.directory, number)
             if slot is None:
                 continue  # its process lives and settles for itself
             try:
                 await self._settle(slot.files())
+                if number in holding:
+                    await self._purses.release(slot.process)
             finally:
                 slot.release()
         self._tried = {path: written for path, written in self._tried.items() if path.exists()}
@@ -287,6 +343,6 @@ class Recoverer:
                 await self._settler.settle_dead(path)
                 self._tried[path] = written
 
-    def _other_slots(self) -> list[int]:
+    def _other_slots(self, holding: set[int]) -> list[int]:
         numbers = {int(path.name.partition("-")[0]) for path in self._slot.directory.glob("*-*.calls")}
-        return sorted(numbers - {self._slot.number})
+        return sorted((numbers | holding) - {self._slot.number})

@@ -167,6 +167,19 @@ async def resume_organization(uow: UnitOfWork, organization_id: str) -> None:
         await _forget_keys(uow, row.id)
 
 
+async def set_billing_mode(uow: UnitOfWork, organization_id: str, mode: BillingMode) -> None:
+    """Let calls be paid by invoice or ahead, from the wallet, from now on. For staff, across tenants.
+
+    Setting what is set changes nothing. Raises NotFound.
+    """
+    row = await _for_staff(uow, organization_id)
+    if row.billing_mode != mode:
+        row.billing_mode = mode
+        row.version += 1
+        uow.record(OrganizationUpdated(aggregate_id=row.id, organization_id=row.id, changed=["billing_mode"]))
+        await _forget_keys(uow, row.id)
+
+
 async def _for_staff(uow: UnitOfWork, organization_id: str) -> Organization:
     uow.actor.require(Capability.STAFF_ORGANIZATIONS_WRITE)
     row = await uow.get(Organization, organization_id, lock=True)

@@ -273,6 +273,38 @@ class ReceivableIsWhatIsOpen(Invariant):
     """
 
 
+class WalletsAddUp(Invariant):
+    """Of wallets that moved last: their sums against their lots, what debits took, what is held, and the ledger."""
+
+    name = "wallet_adds_up"
+    means = (
+        "A wallet says something else than its lots or the ledger: a customer may spend what is not there."
+    )
+    window = timedelta(hours=1)
+    query = """
+        select w.organization_id, w.id as wallet_id from (
+          select organization_id from ledger_journal where recorded_at >= :since group by 1 limit 1000
+        ) b join wallet w on w.organization_id = b.organization_id cross join lateral (
+          select coalesce(sum(l.minor), 0) as minor, coalesce(sum(l.left_minor), 0) as left_minor,
+            coalesce(sum(l.used_minor), 0) as used, coalesce(sum(l.expired_minor), 0) as expired
+          from wallet_lot l where l.wallet_id = w.id
+        ) lots cross join lateral (
+          select coalesce(sum(p.minor), 0) as minor from wallet_debit d join wallet_debit_part p on p.debit_id = d.id
+          where d.wallet_id = w.id
+        ) parts cross join lateral (
+          select coalesce(sum(h.amount), 0) as amount from wallet_hold h where h.wallet_id = w.id
+        ) holds cross join lateral (
+          select coalesce(-sum(e.minor), 0) as minor from ledger_account a join ledger_entry e on e.account_id = a.id
+          where a.organization_id = w.organization_id and a.currency = w.currency and a.purpose = 'prepaid_wallet'
+        ) booked
+        where w.inbound_minor <> w.outbound_minor + w.left_minor + w.breakage_minor
+          or (lots.minor, lots.left_minor, lots.used, lots.expired)
+            <> (w.inbound_minor, w.left_minor, w.outbound_minor, w.breakage_minor)
+          or parts.minor <> w.outbound_minor or holds.amount <> w.held or booked.minor <> w.left_minor
+        limit :evidence_max
+    """
+
+
 BOOK: tuple[type[Invariant], ...] = (
     EveryAnswerHasItsUsageEvent,
     RollUpsEqualRawEvents,
@@ -289,4 +321,5 @@ BOOK: tuple[type[Invariant], ...] = (
     NumbersHaveNoGap,
     InvoicesAreTheSumOfTheirLines,
     ReceivableIsWhatIsOpen,
+    WalletsAddUp,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import RowMapping
 
 from models.ledger import Measure, Step
@@ -33,20 +34,46 @@ where d.next_due_at <= :until and (
     select o.id from organization o join test_clock c on c.id = o.test_clock_id where not c.follows_wall)))
 order by d.next_due_at, d.organization_id, d.line_id limit :most for update of d skip locked
 """
+_DEFER = """
+insert into ledger_deferral (organization_id, line_id, currency, minor, starts_at, ends_at, measure, step, timezone,
+  next_slice, next_due_at, created_at)
+select :organization_id, d.line_id, d.currency, d.minor, d.starts_at, d.ends_at, d.measure, d.step, d.timezone,
+  0, d.due, :now
+from jsonb_to_recordset(cast(:rows as jsonb)) as d(line_id text, currency text, minor bigint, starts_at timestamptz,
+  ends_at timestamptz, measure text, step text, timezone text, due timestamptz)
+on conflict (organization_id, line_id) do nothing returning line_id
+"""
 _POSTED = """
 select id from ledger_journal where organization_id = :organization_id and key = any(:keys) order by key
 """
 
 
-async def defer(uow: UnitOfWork, organization_id: str, deferral: Deferral) -> None:
-    """Have the money of a line earned over its service period; the line's own journal credits deferred revenue.
+async def defer(uow: UnitOfWork, organization_id: str, *deferrals: Deferral) -> None:
+    """Have the money of each line earned over its service period; the lines' own journal credits deferred revenue.
 
     Asked again with the same it changes nothing. Raises JournalDiffers for a line that is deferred otherwise,
     NotFound for an organisation that the work may not reach, and BadDeferral.
     """
     policies.require_own(uow, organization_id)
-    first = rules.schedule(deferral)[0]
-    said: dict[str, Any] = {
+    said = {one.line_id: _said(one) for one in deferrals}
+    rows = [
+        {**said[one.line_id], "line_id": one.line_id, "due": rules.schedule(one)[0].ends_at}
+        for one in deferrals
+    ]
+    made = await uow.execute(
+        _DEFER, rows=orjson.dumps(rows).decode(), organization_id=organization_id, now=uow.wall_now
+    )
+    for line_id in said.keys() - set(made.scalars()):
+        there = await policies.deferral_for(uow, organization_id, line_id)
+        if any(getattr(there, name) != value for name, value in said[line_id].items()):
+            raise JournalDiffers(
+                f"The revenue of {line_id} is deferred otherwise already.",
+                next_step="Adjust it by a line of its own.",
+            )
+
+
+def _said(deferral: Deferral) -> dict[str, Any]:
+    return {
         "currency": deferral.money.currency,
         "minor": deferral.money.minor,
         "starts_at": deferral.starts_at,
@@ -55,27 +82,6 @@ async def defer(uow: UnitOfWork, organization_id: str, deferral: Deferral) -> No
         "step": deferral.step.value,
         "timezone": deferral.zone,
     }
-    made = await uow.execute(
-        "insert into ledger_deferral (organization_id, line_id, currency, minor, starts_at, ends_at, measure, step,"
-        " timezone, next_slice, next_due_at, created_at) values (:organization_id, :line_id, :currency, :minor,"
-        " :starts_at, :ends_at, :measure, :step, :timezone, 0, :due, :now)"
-        " on conflict (organization_id, line_id) do nothing returning line_id",
-        {
-            **said,
-            "organization_id": organization_id,
-            "line_id": deferral.line_id,
-            "due": first.ends_at,
-            "now": uow.wall_now,
-        },
-    )
-    if made.one_or_none() is not None:
-        return
-    there = await policies.deferral_for(uow, organization_id, deferral.line_id)
-    if any(getattr(there, name) != value for name, value in said.items()):
-        raise JournalDiffers(
-            f"The revenue of {deferral.line_id} is deferred otherwise already.",
-            next_step="Adjust it by a line of its own.",
-        )
 
 
 async def recognize(uow: UnitOfWork, *, until: datetime, most: int = DEFERRALS_PER_TURN_MAX) -> int:

@@ -36,6 +36,7 @@ KIND_OF: dict[Purpose, AccountKind] = {
     Purpose.FEES: AccountKind.EXPENSE,
     Purpose.WRITE_OFFS: AccountKind.EXPENSE,
     Purpose.ROUNDING: AccountKind.EXPENSE,
+    Purpose.PROMOTIONS: AccountKind.EXPENSE,
     Purpose.SUSPENSE: AccountKind.LIABILITY,
 }
 GROWS_BY_DEBITS = frozenset({AccountKind.ASSET, AccountKind.EXPENSE})

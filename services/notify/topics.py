@@ -41,6 +41,7 @@ TOPICS: dict[str, Topic] = {
         Topic("access", in_app=True, mail=True),
         Topic("team", in_app=True, mail=False),
         Topic("keys", in_app=True, mail=False),
+        Topic("spending", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
@@ -159,6 +160,28 @@ def _task_failed(event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _budget(event: Delivered, facts: Facts) -> Words:
+    said = event.payload
+    unit = said.get("currency") if said.get("measure") == "cost" else "tokens"
+    stops = (
+        " Calls that would go beyond it are refused." if said.get("stops") and said["percent"] >= 100 else ""
+    )
+    return Words(
+        f"A budget has reached {said.get('percent')} %",
+        f"\u201c{said.get('name')}\u201d of {facts.organization}: {said.get('spent')} of {said.get('limit')} {unit} are"
+        f" used.{stops}",
+        "/portal/budgets",
+    )
+
+
+def _top_up(_event: Delivered, facts: Facts) -> Words:
+    return Words(
+        "A wallet is to be topped up",
+        f"The wallet of {facts.organization} fell below its threshold.",
+        "/portal/wallet",
+    )
+
+
 def _security(title: str, body: str) -> Callable[[Delivered, Facts], Words]:
     return lambda _event, _facts: Words(title, body, "/account")
 
@@ -176,6 +199,8 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "api_key.revoked": (
         Telling("keys", _key("An API key was revoked", "revoked"), holders=Capability.AUDIT_READ),
     ),
+    "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
+    "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
     "membership.created": (
         Telling(
             "access",

@@ -51,11 +51,12 @@ class InvoiceState(PageState, rx.State):
             found = await queries.invoice(uow, self._invoice_id())
             lines = await queries.lines(uow, found, after=after, limit=invoices_view.LINES_PER_PAGE + 1)
             notes = await queries.notes(uow, found, limit=invoices_view.NOTES_SHOWN_MAX)
+            paper, made = await invoices_view.papers_shown(uow, found, notes)
         shown = lines[: invoices_view.LINES_PER_PAGE]
-        self.invoice = invoices_view.invoice_shown(found)
+        self.invoice = invoices_view.invoice_shown(found) | paper
         self.taxes = invoices_view.taxes_shown(found)
         self.lines = [invoices_view.line_shown(line, found.currency) for line in shown]
-        self.notes = [invoices_view.note_shown(note) for note in notes]
+        self.notes = [invoices_view.note_shown(note, made) for note in notes]
         self.next_after = str(shown[-1].position) if len(lines) > len(shown) else ""
         self.is_first = after == 0
 

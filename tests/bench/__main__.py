@@ -38,6 +38,8 @@ BENCHMARKS = (
     "row_security",
     "api",
     "table",
+    "documents",
+    "billing",
 )
 SAVED = Path(__file__).resolve().parents[2] / "build" / "bench"
 

@@ -45,13 +45,13 @@ def tagged(request: Request, response: Response) -> Response:
     body = bytes(response.body)
     digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).hexdigest()
     tag = f'"{orjson.loads(body)["version"]}.{digest}"'
-    if request.method == "GET" and _is_among(tag, request.headers.get("if-none-match", "")):
+    if request.method == "GET" and is_among(tag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": tag})
     response.headers["ETag"] = tag
     return response
 
 
-def _is_among(tag: str, held: str) -> bool:
+def is_among(tag: str, held: str) -> bool:
     """By weak comparison: whether a proxy has packed the body on its way does not matter for reading it."""
     return held.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in held.split(",")]
 

@@ -20,6 +20,7 @@ from matrix_app.api.v1.shape import (
     Shown,
     resource,
 )
+from models.types import BillingMode
 from services.catalog import queries as catalog
 from services.catalog import service as price_book
 from services.core.permissions import Capability
@@ -45,6 +46,10 @@ class StaffOrganizationShown(Shown):
     suspended_at: AwareDatetime | None
     members: int
     active_keys: int
+
+
+class HowBilled(Body):
+    billing_mode: BillingMode
 
 
 class UpstreamShown(Shown):
@@ -148,6 +153,14 @@ async def resume(who: AnyCaller, organization_id: str) -> StaffOrganizationShown
     """Undo a suspension."""
     async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
         await organizations.resume_organization(uow, organization_id)
+        return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+
+
+@router.put("/organizations/{organization_id}/billing-mode")
+async def set_billing_mode(who: AnyCaller, organization_id: str, body: HowBilled) -> StaffOrganizationShown:
+    """Let an organisation pay for calls by invoice, or ahead from its wallet: then they stop at zero."""
+    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
+        await organizations.set_billing_mode(uow, organization_id, body.billing_mode)
         return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
 
 

@@ -173,6 +173,17 @@ def _of_line(row: rx.Var[dict[str, Any]]) -> rx.Component:
     return rx.cond(MAY_WRITE & (_ROW["state"] == States.DRAFT.value), remove, rx.fragment())
 
 
+def _again() -> rx.Component:
+    retry = rest_form(
+        "paper-retry",
+        submit_button(t("invoices.files_retry"), look=""),
+        url=f"{endpoints.STAFF_PAPERS}/{_ROW['id'].to(str)}/retry",
+        done_text=t("invoices.files_retried"),
+        on_done=_S.changed,
+    )
+    return rx.cond(MAY_WRITE, retry, rx.fragment())
+
+
 @page(
     "/governance/invoices",
     console=Console.GOVERNANCE,
@@ -194,4 +205,6 @@ def staff_invoices() -> Drawn:
 )
 def staff_invoice() -> Drawn:
     """One invoice with what can be done to it."""
-    return invoice_papers.invoice(StaffInvoiceState, HOME, staff=True, acts=_acts(), of_line=_of_line)
+    return invoice_papers.invoice(
+        StaffInvoiceState, HOME, staff=True, acts=_acts(), of_line=_of_line, again=_again()
+    )

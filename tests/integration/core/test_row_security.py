@@ -27,17 +27,20 @@ from models.billing import (
     Invoice,
     InvoiceLine,
 )
+from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
 from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
+from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.tasks import StoredFile, Task
+from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
 from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
-from tests.papers import entity, papers
+from tests.papers import entity, papers, sold, subscribed
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
@@ -51,7 +54,13 @@ PAPERS = (
     CreditNoteLine,
     CustomerCredit,
     CreditUse,
+    Subscription,
+    SubscriptionItem,
+    CouponRedemption,
+    CouponUse,
 )  # each to those before it
+BUDGETS = (Budget, BudgetSpending, BudgetHold)
+WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)
 
 
@@ -134,8 +143,45 @@ def rows_of(tenant: Tenant) -> list[Table]:
             line_id=key, currency="USD", minor=1, starts_at=LONG_AGO, ends_at=SOON_AFTER, measure="day", step="day",
             timezone="UTC", **made,
         ),
-        *papers(tenant.organization.id, _entity_of(tenant)),
+        *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
+        *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
+        *wallet_rows(made),
+        *budget_rows(made),
     ]  # fmt: skip
+
+
+def _sold_of(tenant: Tenant) -> dict[str, str]:
+    return {
+        prefix: f"{prefix}_{tenant.organization.id}" for prefix in ("prod", "plan", "plnv", "pchg", "cpn")
+    }
+
+
+def budget_rows(made: Any) -> list[Table]:
+    budget = new_id("bud")
+    own: Any = {"organization_id": made["organization_id"], "budget_id": budget, "starts_at": LONG_AGO}
+    return [
+        Budget(
+            id=budget, name="b", measure="cost", period="day", limit_amount=Decimal(1), action="stop",
+            thresholds=[100], **made,
+        ),
+        BudgetSpending(ends_at=SOON_AFTER, **own),
+        BudgetHold(holder="p", amount=Decimal("0.03"), changed_at=LONG_AGO, **own),
+    ]  # fmt: skip
+
+
+def wallet_rows(made: Any) -> list[Table]:
+    """A wallet in a currency of its own, with a lot of five, a debit of two and three cents held."""
+    wallet, lot, debit = new_id("wal"), new_id("lot"), new_id("wdeb")
+    own: Any = {**made, "wallet_id": wallet}
+    held: Any = {"organization_id": made["organization_id"], "wallet_id": wallet, "changed_at": LONG_AGO}
+    return [
+        Wallet(id=wallet, currency=wallet, minor_per_major=100, **made),
+        WalletLot(id=lot, key=lot, source="grant", priority=1, minor=5, left_minor=5, journal_id="j", **own),
+        WalletDebit(id=debit, kind="invoice", cause_id="c", minor=2, journal_id="j", **own),
+        WalletDebitPart(debit_id=debit, lot_id=lot, organization_id=made["organization_id"], minor=2),
+        WalletTopUp(id=new_id("wtop"), minor=5, state="due", month=LONG_AGO.date(), **own),
+        WalletHold(holder="p", amount=Decimal("0.03"), **held),
+    ]
 
 
 def _entity_of(tenant: Tenant) -> str:
@@ -147,7 +193,8 @@ async def tenants(database: Database, world: World) -> Tenants:
     async def tenant(name: str) -> Tenant:
         made = Tenant(await world.organization(name=name), await world.account())
         async with crossing(Reason.DEMO) as uow:
-            for row in (entity(_entity_of(made), name.upper()), *rows_of(made)):
+            house = (entity(_entity_of(made), name.upper()), *sold(_sold_of(made)))
+            for row in (*house, *rows_of(made)):
                 uow.add(row)
                 await uow.session.flush()
         return made
@@ -276,7 +323,11 @@ async def test_a_row_cannot_be_written_into_another_tenant(
             allowed = type(row).__tablename__ in may_insert
             if isinstance(row, BillingProfile):
                 continue  # an organisation has one, and it is there: theirs is tried below
-            needed = BOOK if isinstance(row, LedgerEntry) else PAPERS if isinstance(row, PAPERS) else ()
+            needed = (
+                BOOK
+                if isinstance(row, LedgerEntry)
+                else next((kin for kin in (PAPERS, WALLETS, BUDGETS) if isinstance(row, kin)), ())
+            )
             after = [insertion(other) for other in ours[: ours.index(row)] if isinstance(other, needed)]
             assert await attempt(connection, insertion(row), after=after) == (1 if allowed else REFUSED), row
 

@@ -30,6 +30,7 @@ from services.core.settings import Settings
 from services.core.work import unit_of_work
 from services.demo.service import ensure_demo
 from services.demo.stories import HALDEN, HISTORY_DAYS, KUMO, MERIDIAN, STORIES
+from services.documents.press import Press
 from services.identity import keys
 from services.identity.clients import Client
 from services.identity.key_queries import find_by_secret
@@ -38,6 +39,7 @@ from services.identity.sessions import OpenedSession, sign_in
 from services.metering import requests
 from tests.checks import assert_rollups_equal_raw
 from tests.conftest import TEMPLATE
+from tests.integration.papers.printing import Printer
 
 pytestmark = pytest.mark.xdist_group("demo")  # the demo is made once for all tests here
 
@@ -144,6 +146,23 @@ async def test_three_plans_and_an_add_on_are_sold_by_the_month_and_the_year(hous
         for slug in ("starter", "team", "scale", "priority-support")
         for currency in ("USD", "EUR", "JPY")
     }
+
+
+async def test_the_first_invoice_gets_its_files_from_the_worker(house: House, tmp_path: Path) -> None:
+    press = Press()
+    printer = Printer(house.on, press, tmp_path)
+    try:
+        assert await printer.run() >= 1
+    finally:
+        await press.close()
+
+    rows = await house.read(
+        "select p.document_id, p.state, t.state from paper p join template_version t on t.id = p.template_version_id"
+    )
+    assert {row[1:] for row in rows} == {("made", "published")}
+    paper = await printer.paper(rows[0][0])
+    assert (await printer.read(paper)).startswith(b"%PDF")
+    assert paper.missing == []
 
 
 async def test_running_it_again_changes_nothing(house: House) -> None:

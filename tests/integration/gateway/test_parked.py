@@ -13,6 +13,7 @@ from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
 from services.gateway.calls import Call
 from services.gateway.journal import Journal, Slot
+from services.gateway.purses import Purses
 from services.gateway.settlement import Recoverer, Settler
 from tests.integration.gateway.house import House
 from tests.world import LONG_AGO
@@ -57,7 +58,11 @@ class NewProcess:
         self.slot = Slot.take_first_free(directory)
         self.journal = Journal.start(self.slot)
         self.settler = Settler(house.database, self.journal)
-        self.recoverer = Recoverer(self.settler, self.slot)
+        self.recoverer = Recoverer(
+            self.settler,
+            self.slot,
+            Purses(house.database, f"{self.slot.process}/1", self.settler.settle_waiting),
+        )
 
     async def recovers(self) -> int:
         """Looks after the dead once. Returns how many transactions that took."""

@@ -128,6 +128,15 @@ DRAWN = (
     "do $$ begin " + ENTITY + " insert into number_series values ('ent_1', 'credit_note', '', '', 2); end $$"
 )
 
+# A wallet with money that no lot brought, and a journal of its organisation that is new.
+WALLET = UNBALANCED.replace(
+    "end $$",
+    "alter table wallet disable trigger user;"
+    " insert into wallet (id, organization_id, currency, minor_per_major, inbound_minor, outbound_minor,"
+    " breakage_minor, left_minor, accrued, held, uncovered, created_at, version)"
+    " values ('wal_1', '{organization}', 'USD', 100, 5, 0, 0, 5, 0, 0, 0, now(), 1); end $$",
+)
+
 Break = Callable[[House], list[tuple[str, dict[str, object]]]]
 
 
@@ -175,6 +184,7 @@ BREAKS: list[tuple[type[Invariant], Break]] = [
     (book.RevenueIsEarnedInTime, lambda h: [(DEFERRAL, of(h))]),
     (book.NumbersHaveNoGap, lambda _: [(DRAWN.replace("{{", "{").replace("}}", "}"), {})]),
     (book.InvoicesAreTheSumOfTheirLines, lambda h: [(DOCUMENT.format(**of(h)), {})]),
+    (book.WalletsAddUp, lambda h: [(WALLET.format(**of(h)), {})]),
     (book.ReceivableIsWhatIsOpen, lambda h: [(DOCUMENT.format(**of(h)), {})]),
     (
         book.InvitationsAreAcceptedOnce,

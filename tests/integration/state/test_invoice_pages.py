@@ -49,7 +49,8 @@ async def test_an_invoice_is_followed_from_the_list_to_the_reason_of_a_line(
     seen, _ = await visitor.call(one, "load")
     assert seen.invoice["buyer"] == "Acme AG\nRing 2\n80331 München\nDE"
     assert [(tax["name"], tax["rate"], tax["tax"]) for tax in seen.taxes] == [("VAT", "19 %", "32.31")]
-    assert [note["total"] for note in seen.notes] == ["10"]
+    assert [(note["total"], note["has_files"]) for note in seen.notes] == [("10", False)]
+    assert (seen.invoice["paper"], seen.invoice["has_ubl"]) == ("waiting", True)
     assert (len(seen.lines), seen.next_after, seen.is_first) == (50, "50", True)
     seen, _ = await visitor.call(one, "explain", seen.lines[0]["id"])
     assert seen.explained["agrees"]

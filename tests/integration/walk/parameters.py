@@ -30,7 +30,12 @@ def _plain(value: Any) -> Maker:
 # Ids of the victim's rows: whoever is in another organisation must be told that there is no such row.
 THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
+    "budget_id": _of("bud"),
+    "credit_note_id": _of("crn"),
+    "document_id": _of("inv"),
+    "debit_id": _of("wdeb"),
     "file_id": _of("file"),
+    "top_up_id": _of("wtop"),
     "invitation_id": _of("invite"),
     "invoice_id": _of("inv"),
     "journal_id": _of("jrnl"),
@@ -50,6 +55,7 @@ THEIRS: dict[str, Maker] = {
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
     "legal_entity_id": _of("ent"),
+    "template_id": _of("tplv"),
     "coupon_id": _of("cpn"),
     "model_id": _of("model"),
     "plan_id": _of("plan"),
@@ -57,6 +63,7 @@ OF_THE_HOUSE: dict[str, Maker] = {
     "product_id": _of("prod"),
     "upstream_id": _of("ups"),
     "price_id": _of("prc"),
+    "wallet_currency": _plain("USD"),
     "slug_of_a_model": lambda victim: victim.offered,
 }
 
@@ -84,6 +91,7 @@ QUERY: dict[str, Maker] = {
     "group_by": _plain("key"),
     "key": _of("apikey"),
     "kind": _plain("client"),
+    "language": _plain("de"),
     "limit": _plain("100"),
     "meter": _plain("pages"),
     "model": lambda victim: victim.offered,
@@ -173,6 +181,16 @@ BODY: dict[str, Maker] = {
     "valid_from": _plain(LEAVE_OUT),
     "value_property": _plain(LEAVE_OUT),
     "version": _plain(1),
+    "accent": _plain("#aa0000"),
+    "account": _plain("DE00"),
+    "account_name": _plain("Intruder"),
+    "bank_code": _plain("X"),
+    "fields": _plain([]),
+    "font": _plain("sans"),
+    "paper": _plain("a4"),
+    "phone": _plain("1"),
+    "registration_number": _plain("1"),
+    "wording": _plain({}),
     "address": _plain("Street 1"),
     "amount": _plain("0.01"),
     "brand": _plain("MX"),
@@ -203,6 +221,21 @@ BODY: dict[str, Maker] = {
     "tax_rounding": _plain("line"),
     "valid_until": _plain(LEAVE_OUT),
     "zero_documents": _plain("issue"),
+    "action": _plain("notify"),
+    "limit": _plain("5"),
+    "measure": _plain("tokens"),
+    "period": _plain("month"),
+    "thresholds": _plain([50]),
+    "billing_mode": _plain("prepaid"),
+    "ceiling": _plain("3.00"),
+    "given_as": _plain("grant"),
+    "grant_key": _plain("an-intruders-gift"),
+    "note": _plain("Taken over."),
+    "payment_key": _plain("an-intruders-payment"),
+    "priority": _plain(1),
+    "received_on": _plain("cash"),
+    "refill": _plain("2.00"),
+    "threshold": _plain("1.00"),
 }
 
 # Arguments of page handlers, beside ids.
@@ -213,6 +246,7 @@ ARGUMENTS: dict[str, Maker] = {
     "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
     "is_open": _plain(True),
     "kind": _plain("metered"),
+    "language": _plain("de"),
     "listing": _plain("keys"),
     "key": _plain("search"),
     "model": _plain("per_unit"),

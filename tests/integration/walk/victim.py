@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from sqlmodel import SQLModel
 
 from models.base import Table
+from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.catalog import Price
 from models.events import Event, IdempotencyRecord
 from models.gateway import AiModel, ApiKey, GatewayRequest, Upstream
@@ -29,9 +31,11 @@ from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJour
 from models.mail import Mail
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.notifications import Notification, NotificationPreference
+from models.papers import Form, Paper, TemplateVersion
 from models.plans import CouponOffer, Plan, PlanCharge, PlanEntitlement, PlanVersion, Product
 from models.tasks import StoredFile, Task
 from models.types import OrganizationKind
+from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
 from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.crypto import Place, vault
@@ -100,7 +104,7 @@ async def furnish(world: World, name: str) -> Victim:
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
             _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
-            _booked(victim), _invoiced(victim),
+            _booked(victim), _invoiced(victim), _prepaid(victim), _budgeted(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -121,6 +125,13 @@ async def furnish(world: World, name: str) -> Victim:
             " sequence = 1, finalized_at = created_at, due_minor = 4 where id = :id",
             number=victim.mark("number", C.INVOICES_READ, C.STAFF_INVOICES_READ),
             id=victim.id("inv"),
+        )
+        kept = {form.value: {"file_id": new_id("file"), "sha256": "00" * 32, "bytes": 1} for form in Form}
+        await uow.execute(
+            "update paper set state = 'made', made_at = created_at, files = cast(:files as jsonb)"
+            " where organization_id = :id",
+            files=orjson.dumps(kept).decode(),
+            id=organization.id,
         )
     return victim
 
@@ -190,6 +201,45 @@ def _plans(v: Victim) -> Iterator[Table]:
     yield CouponOffer(
         id=v.id("cpn"), code=code, code_key=code, name="Spring", rate=Decimal("0.5"), created_at=LONG_AGO
     )
+
+
+def _prepaid(v: Victim) -> Iterator[Table]:
+    """A wallet with a lot, a debit of a part of it, a top-up that is due, and a process that holds a little."""
+    own: Any = {"organization_id": v.organization.id}
+    made: Any = {**own, "wallet_id": v.id("wal"), "created_at": LONG_AGO}
+    yield Wallet(id=v.id("wal"), currency="USD", minor_per_major=100, created_at=LONG_AGO, **own)
+    yield WalletLot(
+        id=v.id("lot"),
+        key="k",
+        source="grant",
+        priority=1,
+        minor=500,
+        left_minor=500,
+        note=v.mark("credit", C.WALLET_READ, C.STAFF_WALLETS_READ),
+        journal_id=v.id("jrnl"),
+        **made,
+    )
+    yield WalletDebit(
+        id=v.id("wdeb"), kind="invoice", cause_id=v.id("inv"), minor=200, journal_id=v.id("jrnl"), **made
+    )
+    yield WalletDebitPart(debit_id=v.id("wdeb"), lot_id=v.id("lot"), minor=200, **own)
+    yield WalletTopUp(id=v.id("wtop"), minor=500, state="due", month=LONG_AGO.date(), **made)
+    yield WalletHold(
+        wallet_id=v.id("wal"), holder="p", amount=Decimal("0.03"), changed_at=datetime.now(UTC), **own
+    )
+
+
+def _budgeted(v: Victim) -> Iterator[Table]:
+    """A budget with something used of it."""
+    own: Any = {"organization_id": v.organization.id}
+    named = v.mark("budget", C.BUDGETS_READ)
+    yield Budget(
+        id=v.id("bud"), name=named, measure="tokens", period="day", limit_amount=Decimal(9), action="notify",
+        thresholds=[100], created_at=LONG_AGO, **own,
+    )  # fmt: skip
+    place: Any = {**own, "budget_id": v.id("bud"), "starts_at": LONG_AGO}
+    yield BudgetSpending(ends_at=SOON, spent=Decimal(1), **place)
+    yield BudgetHold(holder="p", amount=Decimal(1), changed_at=datetime.now(UTC), **place)
 
 
 def _personal(v: Victim) -> Iterator[Table]:
@@ -394,9 +444,17 @@ def _booked(v: Victim) -> Iterator[Table]:
 def _invoiced(v: Victim) -> Iterator[Table]:
     said = v.mark("billed", C.INVOICES_READ, C.STAFF_INVOICES_READ)
     yield entity(v.id("ent"), v.organization.id[-8:].upper(), v.mark("entity", C.STAFF_INVOICES_READ))
+    yield TemplateVersion(
+        id=v.id("tplv"), legal_entity_id=v.id("ent"), brand="MX", number=1, created_by=v.owner.id, created_at=LONG_AGO,
+        design={"phone": v.mark("phone", C.STAFF_INVOICES_READ)},
+    )  # fmt: skip
     yield from papers(
         v.organization.id, v.id("ent"), said, {name: v.id(name) for name in ("inv", "invl", "crn")}
     )
+    yield Paper(
+        document_id=v.id("crn"), organization_id=v.organization.id, kind="credit_note", number=v.id("crn"),
+        due_at=LONG_AGO, created_at=LONG_AGO,
+    )  # fmt: skip
 
 
 # How to tell that something of the victim's changed
@@ -406,7 +464,7 @@ _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
-    "plan_entitlement", "coupon", "legal_entity", "number_series", "tax_rate",
+    "plan_entitlement", "coupon", "legal_entity", "number_series", "tax_rate", "template_version", "template_logo",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(

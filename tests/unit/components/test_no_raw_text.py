@@ -25,7 +25,7 @@ SPOKEN_ATTRIBUTES = {"aria-label", "alt", "title", "placeholder", "data-label"}
 UNSPOKEN = re.compile(
     "on[A-Z].*|goOn|aria-.*|.*(?:Id|Path|Url|Kind)|to|announceText|autoComplete|className|console|currency|current|destination|"
     "example|extra|field|form|href|icon|id|initial|inputMode|kind|look|max|method|min|name|path|pattern|placement|"
-    "presets|product|remember|role|rows|size|status|tone|topic|type|url|value|zone|key|accept"
+    "presets|product|rel|remember|role|rows|size|status|target|tone|topic|type|url|value|zone|key|accept"
 )
 UNSPOKEN_KEYS = {"id", "icon", "look", "href", "key", "kind", "name", "product"}
 # Names, not words: what is typed, read and sent exactly so.

@@ -6,6 +6,7 @@ import hashlib
 import io
 import struct
 import zlib
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -164,6 +165,9 @@ CASES: dict[str, Content] = {
     "paid by card": invoice(
         payments=(Payment(PaymentMeans.CARD, text="Visa 4242"), Payment(PaymentMeans.OTHER))
     ),
+    "an address of ten lines": invoice(
+        buyer=Party("Acme", Address(tuple(f"Line {n}" for n in range(10)), country="FR"), "FR12345678901")
+    ),
     "an account that is no IBAN": invoice(payments=(Payment(PaymentMeans.TRANSFER, account="0012345"),)),
     "hostile text": invoice(
         (line(HOSTILE, details=(HOSTILE,)),),
@@ -180,6 +184,17 @@ def test_both_syntaxes_keep_the_rules_of_en16931(case: str) -> None:
     assert electronic.missing(content) == ()
     assert en16931_faults(cii(content)) == set()
     assert en16931_faults(ubl(content)) == set()
+
+
+def rounded_apart() -> Content:
+    """Its tax was rounded line by line, and is a whole euro more than that of the sum."""
+    content, more = invoice(), Money(100, "EUR")
+    tax, totals = content.taxes[0], content.totals
+    return changed(
+        content,
+        taxes=(replace(tax, tax=tax.tax + more), *content.taxes[1:]),
+        totals=replace(totals, tax=totals.tax + more, total=totals.total + more, due=totals.due + more),
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,6 +227,7 @@ def test_the_rules_find_a_planted_fault(found: bytes, instead: bytes, rule: str)
         ),
         (invoice((line(rate="0", category=TaxCategory.INTRA_COMMUNITY),), period=None), "names its period"),
         (invoice((line(), *FREE)), "of its own"),
+        (rounded_apart(), "too far from 19 %"),
         (changed(invoice((line(rate="0"),)), taxes=()), "nothing of tax"),
         (changed(invoice((line(rate="0"),)), taxes=invoice((line(rate="0"),)).taxes * 2), "not one per"),
     ],

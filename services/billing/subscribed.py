@@ -1,0 +1,186 @@
+"""A subscription as its rules see it: prices, items, and what a moment makes of it. Pure.
+
+Source: docs/decisions/0029-subscriptions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from models.plans import ChargeKind, ChargeTiming
+from models.subscriptions import SubscriptionState
+from models.types import ProrationBehaviour
+from services.billing.changes import Billed, Direction, Undoable
+from services.billing.lines import Debited, Line, Terms
+from services.billing.periods import Calendar, Span
+from services.catalog.plan_rules import Length, PlannedCharge
+from services.catalog.rating import rate
+from services.core.errors import Invalid
+
+ITEMS_MAX = 100  # of one subscription
+
+
+class Source(StrEnum):
+    """What a line is worked out from."""
+
+    ITEM = "item"  # a price for time: its debits, credits, and credits taken back
+    USAGE = "usage"  # what a meter counted; the caller reads it
+    ONE_OFF = "one_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price of a plan version. `addon` says that the plan was added to another."""
+
+    id: str
+    plan_id: str
+    version_id: str
+    charge: PlannedCharge
+    addon: bool = False
+    tax_code: str = ""
+
+    @property
+    def slot(self) -> str:
+        """By which a change of plan finds the item that it changes."""
+        return f"{self.plan_id}/{self.charge.key}" if self.addon else self.charge.key
+
+    @property
+    def in_advance(self) -> bool:
+        """Whether it is charged for time, before that."""
+        return self.for_time and self.charge.timing is ChargeTiming.ADVANCE
+
+    @property
+    def for_time(self) -> bool:
+        """Whether it is charged for time, and not for what was used or done."""
+        return self.charge.kind in (ChargeKind.FLAT, ChargeKind.SEAT)
+
+    def terms(self, quantity: Decimal) -> Terms:
+        """Raises Invalid for a price that is charged once."""
+        length = self.charge.length
+        if length is None:
+            raise Invalid(f"'{self.charge.key}' is charged once and not for time.", field="price")
+        return Terms(
+            self.id,
+            quantity,
+            Fraction(rate(self.charge.charge, quantity).amount),
+            self.charge.currency,
+            length.interval,
+            length.count,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A price, and how much of it is taken: seats or pieces, 1 of what is flat, 0 of what a meter counts."""
+
+    price: Price
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """All that is chosen together: what a subscription consists of from some moment on. `length` is that of its
+    billing period; usage may have a shorter one."""
+
+    plan_id: str
+    version_id: str
+    currency: str
+    length: Length
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """A credit of the last change, and the line that it credited, as it stood before: together they undo it."""
+
+    undoable: Undoable
+    before: Debited
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item as it stands; see models.subscriptions.SubscriptionItem. `made` counts its lines."""
+
+    number: int
+    price: Price
+    quantity: Decimal
+    billed_until: datetime | None
+    live: Debited | None = None
+    credited: tuple[Credited, ...] = ()
+    made: int = 0
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A line that a moment made. `key` names it for good; `item` is as it was when it was made.
+
+    Of time, `line` says all. Of usage, `span` is the time whose usage is to be read. Of a one-off neither.
+    """
+
+    key: str
+    source: Source
+    item: Item
+    line: Line | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A subscription as it stands. `scheduled` comes at `scheduled_at`."""
+
+    id: str
+    state: SubscriptionState
+    plan_id: str
+    version_id: str
+    currency: str
+    length: Length
+    anchor: datetime
+    timezone: str
+    started_at: datetime
+    trial_end: datetime | None
+    items: tuple[Item, ...]
+    scheduled: Selection | None = None
+    scheduled_at: datetime | None = None
+    cancel_at: datetime | None = None
+    paused_at: datetime | None = None
+    resume_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def calendar(self, length: Length | None = None) -> Calendar:
+        length = length or self.length
+        return Calendar(self.anchor, self.timezone, length.interval, length.count)
+
+    def period_end(self, at: datetime) -> datetime:
+        """When what is paid for ends: the trial, or the billing period that `at` falls in."""
+        if self.trial_end is not None and at < self.trial_end:
+            return self.trial_end
+        return self.calendar().period_at(at).end
+
+    @property
+    def running(self) -> Iterator[Item]:
+        return (item for item in self.items if item.ended_at is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The state after a moment, the lines it made, and where those are billed."""
+
+    subscribed: Subscribed
+    lines: tuple[Made, ...] = ()
+    billed: Billed = Billed.NOW
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change comes to. One that waits has made nothing yet: it is scheduled at `effective_at`."""
+
+    direction: Direction
+    behaviour: ProrationBehaviour
+    effective_at: datetime
+    turn: Turn

@@ -1,0 +1,228 @@
+"""Putting what a subscription's moments make on invoices. Called by verbs that were allowed what they do.
+
+One draft at a time gathers lines of a subscription. A change that is billed at once finalises it; one that holds usage
+waits for late events as long as the legal entity gives them; one that was told to wait is joined by the next renewal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
+from models.subscriptions import Subscription, SubscriptionState
+from services.billing import finalizing, invoices, policies, redemptions, subscription_rows
+from services.billing.changes import Billed
+from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
+from services.billing.lines import LineKind
+from services.billing.new_lines import NewLine, charged_line, item_line
+from services.billing.periods import Calendar, Span
+from services.billing.subscribed import Made, Source, Subscribed, Turn
+from services.billing.subscription_rows import Held
+from services.billing.subscription_rules import next_moment, turn
+from services.catalog.charge_json import charge_from_json
+from services.catalog.charges import Charge
+from services.catalog.rating import EventTally, tally
+from services.core.errors import Invalid
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.metering import billed as metered
+
+MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
+_NAMES = {LineKind.CREDIT: "Unused time: ", LineKind.RESTORE: "Unused time taken back: ", LineKind.DEBIT: ""}
+
+
+async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, most: int = MOMENTS_MAX) -> int:
+    """Do all that was to be done by now, moment by moment; `row` is locked. Returns how many moments there were.
+
+    Raises what billing raises: the caller parks the subscription, or tells whoever asked.
+    """
+    for done in range(most):
+        held, now = await subscription_rows.load(uow, row)
+        draft, moment = await policies.draft_of(uow, row), next_moment(now)
+        over = draft.collect_until if draft is not None else None
+        # A draft that waits for the renewal is joined by it, and finalised with it.
+        if draft is not None and over is not None and over <= uow.now and (moment is None or over < moment):
+            await finish(uow, row, now, draft, needs)
+            await subscription_rows.keep(uow, held, now, next_at=moment)
+        elif moment is not None and moment <= uow.now:
+            await book(uow, held, now, turn(now, moment), needs, at=moment, waits=True)
+        else:
+            return done
+    return most
+
+
+async def book(
+    uow: UnitOfWork,
+    held: Held,
+    before: Subscribed,
+    made: Turn,
+    needs: Capability,
+    *,
+    at: datetime,
+    waits: bool = False,
+) -> Invoice | None:
+    """Write what a turn came to: its lines on an invoice, and the subscription as it stands then.
+
+    `waits` lets a document with usage wait for late events. Returns the draft, or what became of it.
+    """
+    row, after = held.row, made.subscribed
+    draft = await policies.draft_of(uow, row)
+    if made.lines:
+        draft = draft or await _new_draft(uow, row, needs)
+        lines = [await new_line(uow, held, one) for one in made.lines]
+        rows = await invoices.add_lines(uow, draft.id, lines, needs=needs)
+        held.line_ids |= {one.key: one.id for one in rows}
+        uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
+    ended = after.state is SubscriptionState.ENDED
+    if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
+        draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits)
+    _tell(uow, row, before.state, after.state)
+    waiting = draft is not None and draft.state == InvoiceState.DRAFT
+    moments = [next_moment(after), draft.collect_until if draft is not None and waiting else None]
+    next_at = min((one for one in moments if one is not None), default=None)
+    await subscription_rows.keep(uow, held, after, next_at=next_at)
+    return draft
+
+
+async def _collect(
+    uow: UnitOfWork,
+    row: Subscription,
+    made: Turn,
+    draft: Invoice,
+    needs: Capability,
+    *,
+    at: datetime,
+    waits: bool,
+) -> Invoice:
+    """Finalise a draft at once, or say until when it waits."""
+    if made.billed is Billed.NEXT_INVOICE:
+        draft.collect_until = made.subscribed.period_end(at)
+    elif waits and any(one.source is Source.USAGE for one in made.lines):
+        entity = await policies.entity_for(uow, draft.legal_entity_id, needs)
+        draft.collect_until = uow.now + timedelta(hours=entity.grace_hours)
+    else:
+        draft.collect_until = uow.now
+    uow.add(draft)
+    await uow.session.flush()
+    if draft.collect_until <= uow.now:
+        return await finish(uow, row, made.subscribed, draft, needs)
+    return draft
+
+
+async def finish(
+    uow: UnitOfWork, row: Subscription, now: Subscribed, draft: Invoice, needs: Capability
+) -> Invoice:
+    """Finalise the draft of a subscription, with usage as it is known by now and its coupons."""
+    await _count_again(uow, await finalizing.lines_of(uow, draft))
+    lines = await finalizing.lines_of(uow, draft)
+    period = _period(now.calendar(), lines, uow.now)
+    working, given = await redemptions.working(uow, row, lines, period)
+    made = await finalizing.finalize(uow, draft.id, redemptions=working, needs=needs)
+    if made.number is not None:
+        await redemptions.keep_uses(uow, made, period, given)
+    return made
+
+
+def _period(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -> datetime:
+    """When the billing period began that a document is for: the latest that it charges anything in."""
+    began = [
+        line.period_start
+        for line in lines
+        if line.period_start and line.amount_minor >= 0 and line.origin == LineOrigin.SUBSCRIPTION
+    ]
+    return calendar.period_at(max(began, default=now)).start
+
+
+async def _new_draft(uow: UnitOfWork, row: Subscription, needs: Capability) -> Invoice:
+    row.invoices += 1
+    return await invoices.create_draft(
+        uow, key=f"{row.id}.{row.invoices}", currency=row.currency, subscription_id=row.id, needs=needs
+    )
+
+
+def _tell(uow: UnitOfWork, row: Subscription, before: SubscriptionState, after: SubscriptionState) -> None:
+    """States that time alone changes; verbs tell of what they do themselves."""
+    if before is not SubscriptionState.ENDED and after is SubscriptionState.ENDED:
+        uow.record(SubscriptionEnded(**_named(row), reason=row.cancel_reason or ""))
+    elif (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
+        uow.record(SubscriptionStateChanged(**_named(row), before=before.value, after=after.value))
+
+
+def _named(row: Subscription) -> dict[str, str]:
+    return {"aggregate_id": row.id, "organization_id": row.organization_id}
+
+
+# -- lines
+
+
+async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
+    """What a moment made, as it is put on a draft."""
+    item = made.item
+    more: dict[str, Any] = {"key": made.key, "plan": item.price.plan_id, "tax_code": item.price.tax_code}
+    name = item.price.charge.name
+    if made.line is not None:
+        # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
+        source = held.billed.get(made.line.source)
+        treatment = source.treatment if source is not None else None
+        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **more)
+    if made.span is None:
+        return charged_line(
+            LineOrigin.ONE_OFF,
+            name,
+            item.price.charge.charge,
+            item.quantity,
+            item.price.charge.currency,
+            **more,
+        )
+    return await _usage_line(uow, made, name, more)
+
+
+async def _usage_line(uow: UnitOfWork, made: Made, name: str, more: dict[str, Any]) -> NewLine:
+    charge, span = made.item.price.charge, made.span
+    if charge.meter is None or span is None:
+        raise Invalid(f"'{charge.key}' has no meter.", field="meter")
+    quantity, events = await _counted(uow, charge.charge, charge.meter, span)
+    return charged_line(
+        LineOrigin.USAGE,
+        name,
+        charge.charge,
+        quantity,
+        charge.currency,
+        events=events,
+        period=(span.start, span.end),
+        metric=charge.meter,
+        **more,
+    )
+
+
+async def _counted(
+    uow: UnitOfWork, charge: Charge, meter: str, span: Span
+) -> tuple[Decimal, EventTally | None]:
+    if not charge.needs_events:
+        return await metered.quantity(uow, meter, span.start, span.end), None
+    events = EventTally()
+    async for values in metered.values(uow, meter, span.start, span.end):
+        events = tally(charge, values, onto=events)
+    return events.base, events
+
+
+async def _count_again(uow: UnitOfWork, lines: Sequence[InvoiceLine]) -> None:
+    """Have lines of usage on a draft say what is known by now: late events were let in until this moment."""
+    for line in lines:
+        if line.origin != LineOrigin.USAGE or line.metric is None or not line.period_start:
+            continue
+        span = Span(line.period_start, line.period_end or line.period_start)
+        charge, currency = charge_from_json(line.facts["charge"]), line.facts["currency"]
+        quantity, events = await _counted(uow, charge, line.metric, span)
+        fresh = charged_line(LineOrigin.USAGE, line.description, charge, quantity, currency, events=events)
+        if fresh.facts != line.facts:
+            line.quantity, line.amount_minor, line.facts = (
+                fresh.quantity,
+                fresh.amount.minor,
+                fresh.facts,
+            )
+            uow.add(line)
+    await uow.session.flush()

@@ -1,0 +1,103 @@
+"""Wallets over HTTP: filled by staff, read and ruled by those who handle money, and never anybody else's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from models.identity import Organization
+from models.types import OrganizationKind, Role
+from tests.api.conftest import Api
+
+GRANT: dict[str, Any] = {"currency": "USD", "amount": "25.00", "grant_key": "welcome"}
+TOP_UP: dict[str, Any] = {"currency": "USD", "amount": "50.00", "payment_key": "wire-1"}
+
+
+@pytest.fixture
+async def staff(api: Api) -> Any:
+    return await api.browser(await api.world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+
+
+async def test_a_wallet_is_filled_by_staff_and_read_and_ruled_by_its_organisation(
+    api: Api, acme: Organization, staff: Any
+) -> None:
+    billing = await api.browser(acme, Role.BILLING)
+    whose = {"organization_id": acme.id}
+    assert (await billing.get("wallets/USD")).status_code == 404
+    soon = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    given = await staff.post("staff/wallets/grants", json={**GRANT, **whose, "expires_at": soon})
+    assert (given.status_code, given.json()["is_new"]) == (201, True), given.text
+    for new in (True, False):  # the same payment, told twice
+        paid = await staff.post("staff/wallets/top-ups", json={**TOP_UP, **whose})
+        assert (paid.status_code, paid.json()["is_new"]) == (201, new), paid.text
+
+    ruled = await billing.put(
+        "wallets/USD/top-up-rule",
+        json={"threshold": "80", "refill": "20.00", "ceiling": "100.00", "version": 1},
+    )
+    assert ruled.status_code == 200, ruled.text
+    wallet = (await billing.get("wallets/USD")).json()
+    assert (wallet["inbound_minor"], wallet["left_minor"], wallet["accrued"], wallet["version"]) == (
+        75_00,
+        75_00,
+        "0",
+        2,
+    )
+    (due,) = (await billing.get("wallet-top-ups")).json()["data"]
+    assert (due["minor"], due["state"]) == (20_00, "due")
+    answered = {**TOP_UP, **whose, "amount": "20.00", "payment_key": "wire-2", "top_up_id": due["id"]}
+    assert (await staff.post("staff/wallets/top-ups", json=answered)).status_code == 201
+    assert (await staff.get("staff/wallet-top-ups", params={"state": "due"})).json()["data"] == []
+    lots = (await billing.get("wallet-lots")).json()["data"]
+    assert {(lot["source"], lot["priority"], lot["left_minor"]) for lot in lots} == {
+        ("promotion", 10, 25_00), ("purchase", 50, 50_00), ("purchase", 50, 20_00),
+    }  # fmt: skip
+    assert (await billing.delete("wallets/USD/top-up-rule")).json()["threshold_minor"] is None
+
+    stranger = await api.browser(await api.world.organization(), Role.OWNER)
+    for path in ("wallets", "wallet-lots", "wallet-debits", "wallet-top-ups"):
+        assert (await stranger.get(path)).json()["data"] == []
+        assert (await (await api.browser(acme, Role.DEVELOPER)).get(path)).status_code == 403
+    assert (await stranger.get("wallet-debits/wdeb_01h455vb4pex5vsknk084sn02q")).status_code == 404
+
+
+BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("negative", "grants", {"amount": "-1"}, 422, "amount"),
+    ("nothing", "top-ups", {"amount": "0"}, 422, "amount"),
+    ("10^12", "top-ups", {"amount": "1000000000000"}, 422, "amount"),
+    ("15 decimals", "grants", {"amount": "1.000000000000001"}, 422, "amount"),
+    ("half a cent", "grants", {"amount": "1.005"}, 422, "amount"),
+    ("a float", "grants", {"amount": 1.5}, 422, "amount"),
+    ("unknown currency", "grants", {"currency": "XXZ"}, 422, "currency"),
+    ("ended currency", "top-ups", {"currency": "HRK"}, 422, "currency"),
+    ("past", "grants", {"expires_at": "2020-01-01T00:00:00Z"}, 422, "expires_at"),
+    ("far", "grants", {"expires_at": "2190-01-01T00:00:00Z"}, 422, "expires_at"),
+    ("no such organisation", "grants", {"organization_id": "org_of_nobody"}, 404, ""),
+    ("no such top-up", "top-ups", {"top_up_id": "wtop_of_nobody"}, 404, ""),
+]
+
+
+async def test_what_a_wallet_does_not_take_is_refused_in_words(
+    api: Api, acme: Organization, staff: Any
+) -> None:
+    for what, kind, change, status, field in BAD:
+        body = {**(GRANT if kind == "grants" else TOP_UP), "organization_id": acme.id, **change}
+        answer = await staff.post(f"staff/wallets/{kind}", json=body)
+        assert answer.status_code == status, (what, answer.text)
+        if field:
+            assert field in str(answer.json()["errors"]), (what, answer.text)
+    owner = await api.browser(acme, Role.OWNER)
+    assert (await owner.get("wallets")).json()["data"] == []
+    assert (
+        await owner.post("staff/wallets/grants", json={**GRANT, "organization_id": acme.id})
+    ).status_code == 403
+
+
+async def test_staff_lets_an_organisation_pay_ahead(api: Api, acme: Organization, staff: Any) -> None:
+    for mode, status in (("prepaid", 200), ("prepaid", 200), ("later", 422)):
+        answer = await staff.put(f"staff/organizations/{acme.id}/billing-mode", json={"billing_mode": mode})
+        assert answer.status_code == status
+    found = await staff.get("staff/organizations", params={"id": acme.id})
+    assert found.json()["data"][0]["billing_mode"] == "prepaid"
