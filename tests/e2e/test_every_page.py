@@ -13,6 +13,7 @@ from playwright.async_api import Page, expect
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
 from services.core.actor import system
+from services.core.crossing import Reason, crossing
 from services.core.work import unit_of_work
 from tests.bench.parties import inside
 from tests.bench.product import Product
@@ -54,7 +55,7 @@ def _console_of(route: str) -> Console:
 
 
 async def _billed(product: Product) -> dict[str, str]:
-    """The invoice of the demo's first organisation, its journal, an account that this moves, and a plan."""
+    """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, and a template."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
@@ -62,11 +63,14 @@ async def _billed(product: Product) -> dict[str, str]:
         )
         row = found.one()
         plan = await uow.execute("select id from plan order by slug limit 1")
+    async with inside(product), crossing(Reason.INVARIANTS) as uow:
+        template = await uow.execute("select id from template_version order by id limit 1")
     return {
         "[invoice_id]": row.id,
         "[journal_id]": row.journal_id,
         "[ledger_account_id]": row.account_id,
         "[plan_id]": plan.scalar_one(),
+        "[template_id]": template.scalar_one(),
     }
 
 
