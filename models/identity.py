@@ -39,6 +39,7 @@ class Organization(Table, table=True):
         sa.CheckConstraint("billing_mode in ('postpaid','prepaid')", name="billing_mode"),
         sa.Index("ix_organization_name_key", "name_key", "id"),
         sa.Index("ix_organization_created_at", "created_at", "id"),
+        sa.Index("ix_organization_test_clock_id", "test_clock_id", "id"),
     )
 
     id: str = id_field()

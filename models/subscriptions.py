@@ -72,6 +72,7 @@ class Subscription(Table, table=True):
         sa.Index(
             "ix_subscription_retry_at", "retry_at", "id", postgresql_where=sa.text("parked_at is not null")
         ),
+        sa.Index("ix_subscription_past_due", "id", postgresql_where=sa.text("state = 'past_due'")),
     )
 
     id: str = id_field()
@@ -175,3 +176,25 @@ class CouponUse(Table, table=True):
     period_start: datetime = instant()
     base_minor: int = Field(sa_type=BIG)
     taken_minor: int = Field(sa_type=BIG)
+
+
+class BillingRun(Table, table=True):
+    """One pass over what was due. A run that was cut off has no end; what it left is in the next one.
+
+    Of `due` that it found, `billed` went well and `parked` could not be billed; others were done by somebody else.
+    """
+
+    __tablename__ = "billing_run"
+    __table_args__ = (
+        check("due >= 0 and billed >= 0 and parked >= 0", "counts"),
+        sa.Index("ix_billing_run_started_at", "started_at", "id"),
+    )
+
+    id: str = id_field()
+    worker: str  # host and process
+    started_at: datetime = instant()
+    seen_at: datetime = instant()  # when it last said how far it is
+    ended_at: datetime | None = instant(nullable=True)
+    due: int = 0
+    billed: int = 0
+    parked: int = 0

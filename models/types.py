@@ -15,6 +15,7 @@ import sqlalchemy as sa
 PREFIXES: dict[str, str] = {
     "acc": "account",
     "apikey": "API key",
+    "brun": "billing run",
     "bud": "budget",
     "clk": "test clock",
     "crd": "customer credit",

@@ -64,12 +64,63 @@ def create_subscriptions() -> None:
     create_subscription_tables()
     for table, rights in SUBSCRIPTION_TENANT.items():
         secure(table, application=rights, crossing=rights)
+    create_billing_runs()
     # Whoever took a coupon keeps it when it is offered no more.
     run("drop policy tenant on coupon")
     run(
         "create policy tenant on coupon to matrix_app using (archived_at is null"
         " or exists (select from coupon_redemption r where r.coupon_id = coupon.id))"
     )
+
+
+def create_billing_runs() -> None:
+    """Runs, what they look for, and clocks that are being turned."""
+    op.create_table(
+        "billing_run",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("worker", sa.String(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("due", sa.Integer(), nullable=False),
+        sa.Column("billed", sa.Integer(), nullable=False),
+        sa.Column("parked", sa.Integer(), nullable=False),
+        sa.CheckConstraint("due >= 0 and billed >= 0 and parked >= 0", name=op.f("ck_billing_run_counts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_billing_run")),
+    )
+    op.create_index("ix_billing_run_started_at", "billing_run", ["started_at", "id"], unique=False)
+    run("grant select, insert, update, delete on billing_run to matrix_crossing")
+    op.add_column("test_clock", sa.Column("target_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index(
+        "ix_test_clock_target_at",
+        "test_clock",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("target_at is not null"),
+    )
+    op.create_index("ix_organization_test_clock_id", "organization", ["test_clock_id", "id"], unique=False)
+    op.create_index(
+        "ix_subscription_past_due",
+        "subscription",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'past_due'"),
+    )
+    op.create_index(
+        "ix_invoice_overdue",
+        "invoice",
+        ["due_date", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null"),
+    )
+
+
+def drop_billing_runs() -> None:
+    op.drop_index("ix_invoice_overdue", table_name="invoice")
+    op.drop_index("ix_organization_test_clock_id", table_name="organization")
+    op.drop_index("ix_test_clock_target_at", table_name="test_clock")
+    op.drop_column("test_clock", "target_at")
+    op.drop_table("billing_run")
 
 
 def create_subscription_tables() -> None:
@@ -247,6 +298,7 @@ def create_subscription_tables() -> None:
 
 
 def drop_subscriptions() -> None:
+    drop_billing_runs()
     run("drop policy tenant on coupon")
     run(
         "create policy tenant on coupon to matrix_app using (archived_at is null) with check (archived_at is null)"

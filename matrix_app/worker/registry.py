@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from matrix_app.worker import backups
 from matrix_app.worker.schedules import Schedule
+from services.billing import clock_turning, overdue, run_records
+from services.billing import running as billing_run
 from services.core import heartbeat
 from services.core import retention as of_jobs
 from services.core.relay import Subscriber
@@ -30,12 +32,16 @@ SCHEDULES: list[Schedule] = [
     Schedule("heartbeat", every_s=heartbeat.BEAT_S, run=heartbeat.beat),
     *(Schedule(f"tasks {lane}", every_s=1, run=running.run_due) for lane in range(1, running.LANES + 1)),
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
+    Schedule("billing run", every_s=billing_run.EVERY_S, run=billing_run.bill_due),
+    Schedule("overdue invoices", every_s=overdue.EVERY_S, run=overdue.mark_due),
+    Schedule("test clocks", every_s=clock_turning.EVERY_S, run=clock_turning.turn_due),
     Schedule("papers", every_s=papers.EVERY_S, run=papers.Maker(Press()).make_due),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
     Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
     Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),
+    Schedule("retention of billing runs", every_s=3_600, run=run_records.forget_old_runs),
     Schedule("retention of files", every_s=300, run=of_files.sweep_files),
     Schedule("retention of the job log", every_s=3_600, run=of_jobs.forget_job_log),
     Schedule("invariants", every_s=check.CHECK_EVERY_S, run=check.check_all),

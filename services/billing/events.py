@@ -172,6 +172,12 @@ class SubscriptionParked(DomainEvent):
     reason: str
 
 
+class SubscriptionRetryAsked(DomainEvent):
+    """Staff wants one that is parked to be tried again at once."""
+
+    type: ClassVar[str] = "subscription.retry_asked"
+
+
 class CouponTaken(DomainEvent):
     type: ClassVar[str] = "subscription.coupon_taken"
     coupon: str

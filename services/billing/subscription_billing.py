@@ -8,27 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import finalizing, invoices, policies, redemptions, subscription_rows
+from services.billing import finalizing, invoices, policies, redemptions, subscription_rows, usage_lines
 from services.billing.changes import Billed
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
 from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
-from services.billing.periods import Calendar, Span
+from services.billing.periods import Calendar
 from services.billing.subscribed import Made, Source, Subscribed, Turn
 from services.billing.subscription_rows import Held
 from services.billing.subscription_rules import next_moment, turn
-from services.catalog.charge_json import charge_from_json
-from services.catalog.charges import Charge
-from services.catalog.rating import EventTally, tally
-from services.core.errors import Invalid
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.metering import billed as metered
 
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
 _NAMES = {LineKind.CREDIT: "Unused time: ", LineKind.RESTORE: "Unused time taken back: ", LineKind.DEBIT: ""}
@@ -116,7 +110,10 @@ async def finish(
     uow: UnitOfWork, row: Subscription, now: Subscribed, draft: Invoice, needs: Capability
 ) -> Invoice:
     """Finalise the draft of a subscription, with usage as it is known by now and its coupons."""
-    await _count_again(uow, await finalizing.lines_of(uow, draft))
+    await usage_lines.count_again(uow, await finalizing.lines_of(uow, draft))
+    if any(item.price.charge.meter is not None for item in now.items):
+        late = await usage_lines.late_lines(uow, row)
+        await invoices.add_lines(uow, draft.id, late, needs=needs)
     lines = await finalizing.lines_of(uow, draft)
     period = _period(now.calendar(), lines, uow.now)
     working, given = await redemptions.working(uow, row, lines, period)
@@ -177,52 +174,4 @@ async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
             item.price.charge.currency,
             **more,
         )
-    return await _usage_line(uow, made, name, more)
-
-
-async def _usage_line(uow: UnitOfWork, made: Made, name: str, more: dict[str, Any]) -> NewLine:
-    charge, span = made.item.price.charge, made.span
-    if charge.meter is None or span is None:
-        raise Invalid(f"'{charge.key}' has no meter.", field="meter")
-    quantity, events = await _counted(uow, charge.charge, charge.meter, span)
-    return charged_line(
-        LineOrigin.USAGE,
-        name,
-        charge.charge,
-        quantity,
-        charge.currency,
-        events=events,
-        period=(span.start, span.end),
-        metric=charge.meter,
-        **more,
-    )
-
-
-async def _counted(
-    uow: UnitOfWork, charge: Charge, meter: str, span: Span
-) -> tuple[Decimal, EventTally | None]:
-    if not charge.needs_events:
-        return await metered.quantity(uow, meter, span.start, span.end), None
-    events = EventTally()
-    async for values in metered.values(uow, meter, span.start, span.end):
-        events = tally(charge, values, onto=events)
-    return events.base, events
-
-
-async def _count_again(uow: UnitOfWork, lines: Sequence[InvoiceLine]) -> None:
-    """Have lines of usage on a draft say what is known by now: late events were let in until this moment."""
-    for line in lines:
-        if line.origin != LineOrigin.USAGE or line.metric is None or not line.period_start:
-            continue
-        span = Span(line.period_start, line.period_end or line.period_start)
-        charge, currency = charge_from_json(line.facts["charge"]), line.facts["currency"]
-        quantity, events = await _counted(uow, charge, line.metric, span)
-        fresh = charged_line(LineOrigin.USAGE, line.description, charge, quantity, currency, events=events)
-        if fresh.facts != line.facts:
-            line.quantity, line.amount_minor, line.facts = (
-                fresh.quantity,
-                fresh.amount.minor,
-                fresh.facts,
-            )
-            uow.add(line)
-    await uow.session.flush()
+    return await usage_lines.usage_line(uow, made, name, more)

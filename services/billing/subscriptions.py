@@ -42,6 +42,7 @@ from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import clocks
 from services.identity.rules import clean_text, require_currency
 
 WRITE = Capability.SUBSCRIPTIONS_WRITE
@@ -77,6 +78,7 @@ async def start(
     NotFound, Invalid, and what the first invoice raises.
     """
     uow.actor.require(WRITE)
+    await clocks.require_still(uow)
     invoices.require_key(key)
     known = await uow.execute(
         "select id from subscription where organization_id = :organization_id and key = :key",
@@ -259,7 +261,8 @@ async def take_coupon_off(uow: UnitOfWork, subscription_id: str, redemption_id: 
 
 
 async def _standing(uow: UnitOfWork, subscription_id: str) -> tuple[Subscription, Held, Subscribed]:
-    """The subscription, locked, after all that was due by now."""
+    """The subscription, locked, after all that was due by now. Raises Conflict while its clock is turned."""
+    await clocks.require_still(uow)
     row = await policies.subscription_for(uow, subscription_id, WRITE)
     await subscription_billing.catch_up(uow, row, WRITE)
     held, now = await subscription_rows.load(uow, row)

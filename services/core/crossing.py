@@ -41,6 +41,7 @@ class Reason(StrEnum):
     FILES = "files"  # a signed link names a file, not its organisation
     NOTICES = "notices"  # what a person is told is theirs, whatever organisation it came from
     LEDGER = "ledger"  # revenue of all organisations is earned by the same passing of time
+    BILLING = "billing"  # who is billed when is looked up for all; each is billed in work of its own
     TASKS = "tasks"  # whoever has time takes the next one, whoever asked for it
     PAPERS = "papers"  # as with tasks: the next document, whosever it is
 

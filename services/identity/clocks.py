@@ -57,31 +57,70 @@ async def create_test_clock(
 
 
 async def advance_test_clock(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
-    """Move a clock forward, for all organisations on it: by STEP_MAX at most, and to LATEST at most.
+    """Move a clock forward at once, for all organisations on it: by STEP_MAX at most, and to LATEST at most.
 
-    A following clock moved to wall time or beyond it is wall time from then on. Moving to where the clock
-    stands changes nothing. Raises Forbidden, NotFound, Invalid for a time that is past or too far, and Conflict
-    for a clock that has caught up with the wall.
+    Nothing that would have happened on the way does: services/billing/clock_turning.py goes from moment to moment. A
+    following clock moved to wall time or beyond it is wall time from then on. Moving to where the clock stands changes
+    nothing. Raises as `turnable` does.
     """
+    clock = await turnable(uow, clock_id, to=to)
+    if to != shown_by(clock, uow.wall_now):
+        await move(uow, clock, to=to)
+    return clock
+
+
+async def turnable(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
+    """The clock, locked, if it may be moved to `to`. Raises Forbidden, NotFound, Invalid for a time that is past or too
+    far, and Conflict for a clock that has caught up with the wall and for one that is being turned."""
     uow.actor.require(NEEDED)
     clock = await uow.get(TestClock, clock_id, lock=True)
     if clock is None:
         raise not_found("test clock", clock_id)
-    shown = business_now(uow.wall_now, clock.now_at, follows_wall=clock.follows_wall)
+    if clock.target_at is not None:
+        raise _turning(clock.target_at)
     if clock.follows_wall and clock.now_at >= uow.wall_now:
         raise Conflict(
             "This clock has caught up with the wall and follows it.",
             next_step="Take a clock that does not follow the wall to look into the future.",
             code="clock_follows_wall",
         )
-    _require_step(shown, to)
-    if to == shown:
-        return clock
+    _require_step(shown_by(clock, uow.wall_now), to)
+    return clock
+
+
+def shown_by(clock: TestClock, wall_now: datetime) -> datetime:
+    """Business time by the clock."""
+    return business_now(wall_now, clock.now_at, follows_wall=clock.follows_wall)
+
+
+async def move(uow: UnitOfWork, clock: TestClock, *, to: datetime, tell: bool = True) -> None:
+    """Have a locked clock show `to`. The caller was let to, and knows that it goes forward."""
     caught_up = clock.follows_wall and to >= uow.wall_now
     # Whoever shows wall time must stay ahead of it, for a clock behind the wall is one that stands.
     clock.now_at = LATEST if caught_up else to
-    await _record_advance(uow, clock, shows=uow.wall_now if caught_up else to)
-    return clock
+    uow.add(clock)
+    if tell:
+        await _record_advance(uow, clock, shows=uow.wall_now if caught_up else to)
+
+
+async def require_still(uow: UnitOfWork) -> None:
+    """Whoever acts by a clock must know what it shows. Raises Conflict while that of the organisation is turned."""
+    found = await uow.execute(
+        "select c.target_at from organization o join test_clock c on c.id = o.test_clock_id"
+        " where o.id = :id and c.target_at is not null",
+        id=uow.organization_id,
+    )
+    target: datetime | None = found.scalar_one_or_none()
+    if target is not None:
+        raise _turning(target)
+
+
+def _turning(target: datetime) -> Conflict:
+    return Conflict(
+        f"The clock of this organisation is being turned to {target.isoformat()}.",
+        next_step="Try again when it is there.",
+        code="clock_is_turning",
+    )
 
 
 async def _record_advance(uow: UnitOfWork, clock: TestClock, *, shows: datetime) -> None:

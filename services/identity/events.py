@@ -250,6 +250,14 @@ class TestClockCreated(DomainEvent):
     shows: datetime
 
 
+class TestClockTurned(DomainEvent):
+    """Staff wants it to be `to`; it goes there from moment to moment."""
+
+    __test__ = False
+    type: ClassVar[str] = "test_clock.turned"
+    to: datetime
+
+
 class TestClockAdvanced(DomainEvent):
     """Once for each organisation on the clock."""
 

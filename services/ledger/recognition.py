@@ -25,13 +25,14 @@ DEFERRALS_PER_TURN_MAX = 500
 TURNS_MAX = 1_000  # of one call; what is left is for the next
 EVERY_S = 300  # how often the worker looks for what is due
 
-# Whose time has come. An organisation on a clock that stands is due by that clock, in work bound to it, and not by
-# the clock on the wall.
+# Whose time has come. An organisation on a clock that stands, or is behind the wall, is due by that clock, in work
+# bound to it, and not by the clock on the wall.
 _DUE = """
 select d.* from ledger_deferral d
 where d.next_due_at <= :until and (
   d.organization_id = cast(:bound as text) or (cast(:bound as text) is null and d.organization_id not in (
-    select o.id from organization o join test_clock c on c.id = o.test_clock_id where not c.follows_wall)))
+    select o.id from organization o join test_clock c on c.id = o.test_clock_id
+    where not (c.follows_wall and c.now_at >= :until))))
 order by d.next_due_at, d.organization_id, d.line_id limit :most for update of d skip locked
 """
 _DEFER = """
@@ -123,6 +124,17 @@ async def recognize_all(on: Database | None = None, *, clock: Clock | None = Non
             going = bool(await recognize(uow, until=uow.wall_now))
         turns += going
     return turns
+
+
+async def next_due_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
+    """When the next slice is over of the organisations on a test clock, in work across tenants."""
+    found = await uow.execute(
+        "select min(d.next_due_at) from ledger_deferral d join organization o on o.id = d.organization_id"
+        " where o.test_clock_id = :clock_id",
+        clock_id=clock_id,
+    )
+    due: datetime | None = found.scalar_one()
+    return due
 
 
 async def withdraw(uow: UnitOfWork, organization_id: str, line_id: str) -> None:

@@ -7,14 +7,21 @@ from typing import Any, ClassVar
 import orjson
 import reflex as rx
 
+from services.billing import clock_turning
+from services.billing import queries as billing
+from services.billing.clock_turning import ClockShown
+from services.core import listing_sql
 from services.core.listing import Listing
 from services.core.permissions import Capability
+from services.core.work import UnitOfWork
 from services.identity import queries as identity
 from services.identity import staff
 from services.identity.queries import StaffOrganization
 from services.metering import queries as metering
+from state import invoices_view
 from state.base import PageState, page_event
 from state.format import instant_text
+from state.governance.invoices import HOME
 from state.listed import ListedState
 
 
@@ -38,6 +45,8 @@ class OrganizationState(PageState, rx.State):
     organization: dict[str, Any] = {}
     members: list[dict[str, Any]] = []
     month: dict[str, Any] = {}
+    clock: dict[str, Any] = {}  # its test clock, if it has one
+    papers: list[dict[str, Any]] = []  # the newest documents made by that clock
     asking: bool = False
 
     @page_event(Capability.STAFF_ORGANIZATIONS_READ, reads=True)
@@ -46,10 +55,12 @@ class OrganizationState(PageState, rx.State):
         organization_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
         if self.organization.get("id") != organization_id:
             self.organization, self.members, self.month = {}, [], {}
+            self.clock, self.papers = {}, []
         async with self._staff_work(within=organization_id) as uow:
             found = await identity.staff_organization(uow, organization_id)
             people = await staff.look_at_members(uow)
             used = await metering.overview(uow)
+            await self._look_at_clock(uow, organization_id)
         self.organization = _shown(found)
         self.members = [
             {
@@ -63,10 +74,30 @@ class OrganizationState(PageState, rx.State):
         ]
         self.month = orjson.loads(orjson.dumps(used.month))
 
+    async def _look_at_clock(self, uow: UnitOfWork, organization_id: str) -> None:
+        there = await clock_turning.look(uow, organization_id)
+        papers = (
+            await listing_sql.select(uow, billing.STAFF_INVOICES, ("organization_id", organization_id))
+            if there is not None
+            else []
+        )
+        self.clock = _clock_shown(there) if there is not None else {}
+        self.papers = [invoices_view.row_shown(row, HOME) for row in papers]
+
     @page_event(Capability.STAFF_ORGANIZATIONS_WRITE)
     async def ask(self, is_open: bool) -> None:
         """Open or close the question whether to suspend or resume."""
         self.asking = is_open
+
+
+def _clock_shown(there: ClockShown) -> dict[str, Any]:
+    return {
+        "id": there.id,
+        "name": there.name,
+        "shows": instant_text(there.shows),
+        "target_at": instant_text(there.target_at),
+        "timezone": there.timezone,
+    }
 
 
 def _shown(row: StaffOrganization) -> dict[str, Any]:

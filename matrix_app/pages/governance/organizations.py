@@ -20,6 +20,7 @@ from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.governance import clock
 from matrix_app.pages.registry import Console, Drawn, page
 from models.types import OrganizationKind, Role
 from services.core.permissions import Capability
@@ -194,7 +195,9 @@ def organization() -> Drawn:
         page_header(rx.cond(name, name, t("organization.title")), _change()),
         in_its_state(
             OrganizationState,
-            rx.fragment(rx.el.div(_facts(), _month(), class_name="grid-halves"), people),
+            rx.fragment(
+                rx.el.div(_facts(), _month(), class_name="grid-halves"), people, clock.clock_section()
+            ),
             loading=skeleton(lines=10, label=t("organization.loading")),
             retry=OrganizationState.load,
         ),

@@ -49,6 +49,8 @@ THEIRS: dict[str, Maker] = {
     "request_id": _of("req"),
     "service_account_id": _of("svc"),
     "session_id": _of("ses"),
+    "redemption_id": _of("rdm"),
+    "subscription_id": _of("sub"),
     "task_id": _of("task"),
 }
 
@@ -74,6 +76,9 @@ ROW_OF_LIST: dict[str, Maker] = {
     "members": _of("acc"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.coupons": _of("cpn"),
+    "staff.subscriptions": _of("sub"),
+    "subscriptions": _of("sub"),
 }
 
 QUERY: dict[str, Maker] = {
@@ -117,7 +122,27 @@ HEADERS: dict[str, Maker] = {
 }
 
 BODY: dict[str, Maker] = {
+    "by": _plain("day"),
+    "follows_wall": _plain(False),
+    "on": _plain(LEAVE_OUT),  # `by`
+    "shows": _plain(LEAVE_OUT),
+    "to": _plain(LEAVE_OUT),
     "addon_to": _plain([]),
+    "addons": _plain({}),
+    "agreed_minor": _plain(LEAVE_OUT),
+    "anchor": _plain(LEAVE_OUT),
+    "at": _plain(LEAVE_OUT),
+    "at_once": _plain(False),
+    "behaviour": _plain("next_period"),
+    "cancel_at": _plain(LEAVE_OUT),
+    "comment": _plain("Taken over."),
+    "coupon": lambda victim: victim.coupon,
+    "credits_unused": _plain(True),
+    "interval": _plain("month"),
+    "interval_count": _plain(1),
+    "quantities": _plain({}),
+    "resume_at": _plain(LEAVE_OUT),
+    "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),
     "amount_minor": _plain(LEAVE_OUT),  # a rate
     "api_key": _plain("sk-of-the-intruder"),
@@ -213,7 +238,7 @@ BODY: dict[str, Maker] = {
     "payment_days": _plain(0),
     "period_end": _plain(LEAVE_OUT),
     "period_start": _plain(LEAVE_OUT),
-    "reason": _plain("Taken over."),
+    "reason": _plain("other"),
     "registrations": _plain([]),
     "reverse_charge_in": _plain([]),
     "tax_ids": _plain([]),
@@ -244,6 +269,7 @@ ARGUMENTS: dict[str, Maker] = {
     "address": _plain("/api/v1/keys?format=csv"),
     "charge_id": _of("pchg"),
     "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
+    "interval": _plain("1-month"),
     "is_open": _plain(True),
     "kind": _plain("metered"),
     "language": _plain("de"),
@@ -251,6 +277,8 @@ ARGUMENTS: dict[str, Maker] = {
     "key": _plain("search"),
     "model": _plain("per_unit"),
     "name": _plain("edit"),
+    "quantity": _plain("2"),
+    "slot": _plain("seats"),
     "topic": _plain("keys"),
     "channel": _plain("mail"),
     "wanted": _plain(False),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -33,6 +34,7 @@ from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, 
 from models.notifications import Notification, NotificationPreference
 from models.papers import Form, Paper, TemplateVersion
 from models.plans import CouponOffer, Plan, PlanCharge, PlanEntitlement, PlanVersion, Product
+from models.subscriptions import Subscription
 from models.tasks import StoredFile, Task
 from models.types import OrganizationKind
 from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
@@ -41,10 +43,13 @@ from services.core.crossing import Reason, crossing
 from services.core.crypto import Place, vault
 from services.core.ids import new_id
 from services.core.permissions import Capability
+from services.core.settings import settings
+from services.files.stores import FOLDER, INCOMING, FilePlaces, FolderStore, places
 from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
-from tests.papers import entity, papers
+from services.papers import keeping
+from tests.papers import entity, papers, subscribed
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -73,6 +78,7 @@ class Victim:
         self.offered = offered
         self.canaries: list[Canary] = []
         self.ids: dict[str, str] = {"org": organization.id, "acc": owner.id, "ups": upstream_id}
+        self.coupon = ""
         self.repeat_key = f"repeat-{organization.id}"
 
     def mark(self, word: str, *seen_by: Capability) -> str:
@@ -94,8 +100,11 @@ class Victim:
         return self.ids.setdefault(prefix, new_id(prefix))
 
 
-async def furnish(world: World, name: str) -> Victim:
-    """Somebody whose things others will try to get at."""
+async def furnish(world: World, name: str, *, folder: Path | None = None) -> Victim:
+    """Somebody whose things others will try to get at. Files lie in the data folder: that of settings, or `folder`."""
+    where = (
+        places(settings()) if folder is None else FilePlaces(FolderStore(folder / FOLDER), folder / INCOMING)
+    )
     organization = await world.organization(OrganizationKind.CLIENT, name=name)
     owner = await world.account(f"owner-{organization.id[-8:]}@victim.example", member_of=organization)
     async with crossing(Reason.DEMO, on=world.database) as uow:
@@ -104,7 +113,7 @@ async def furnish(world: World, name: str) -> Victim:
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
             _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
-            _booked(victim), _invoiced(victim), _prepaid(victim), _budgeted(victim),
+            _booked(victim), _invoiced(victim), _subscribed(victim), _prepaid(victim), _budgeted(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -122,11 +131,13 @@ async def furnish(world: World, name: str) -> Victim:
         )
         await uow.execute(
             "update invoice set state = 'finalized', number = :number, series_brand = '', series_period = '',"
-            " sequence = 1, finalized_at = created_at, due_minor = 4 where id = :id",
+            " sequence = 1000, finalized_at = created_at, due_minor = 4 where id = :id",
             number=victim.mark("number", C.INVOICES_READ, C.STAFF_INVOICES_READ),
             id=victim.id("inv"),
         )
-        kept = {form.value: {"file_id": new_id("file"), "sha256": "00" * 32, "bytes": 1} for form in Form}
+        printed = victim.mark("printed", C.INVOICES_READ, C.STAFF_INVOICES_READ).encode()
+        one = (await keeping.keep(where, printed)).to_json()
+        kept = {form.value: one for form in Form}
         await uow.execute(
             "update paper set state = 'made', made_at = created_at, files = cast(:files as jsonb)"
             " where organization_id = :id",
@@ -184,6 +195,7 @@ def _plans(v: Victim) -> Iterator[Table]:
         "definition": {"schema": 1, "model": "flat", "amount": "20"},
     }
     sold = PlanVersion(id=new_id("plnv"), plan_id=v.id("plan"), number=1, created_at=LONG_AGO)
+    v.ids["sold"] = sold.id
     yield sold
     yield PlanCharge(id=v.id("pchg"), plan_version_id=sold.id, name="Base", **common)
     sold.state, sold.published_at = "published", LONG_AGO
@@ -197,7 +209,7 @@ def _plans(v: Victim) -> Iterator[Table]:
         kind="flag",
         value="true",
     )
-    code = v.mark("code", staff)
+    code = v.coupon = v.mark("code", staff, C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
     yield CouponOffer(
         id=v.id("cpn"), code=code, code_key=code, name="Spring", rate=Decimal("0.5"), created_at=LONG_AGO
     )
@@ -451,10 +463,25 @@ def _invoiced(v: Victim) -> Iterator[Table]:
     yield from papers(
         v.organization.id, v.id("ent"), said, {name: v.id(name) for name in ("inv", "invl", "crn")}
     )
+    ids = {name: v.id(name) for name in ("plan", "plnv", "pchg", "cpn", "inv", "sub")}
+    sub, *others = subscribed(v.organization.id, ids, v.mark("left"))
+    assert isinstance(sub, Subscription)
+    sub.parked_at, sub.retry_at = LONG_AGO, SOON
+    sub.parked_reason = v.mark("parked", C.STAFF_SUBSCRIPTIONS_READ)
+    yield from (sub, *others)
     yield Paper(
         document_id=v.id("crn"), organization_id=v.organization.id, kind="credit_note", number=v.id("crn"),
         due_at=LONG_AGO, created_at=LONG_AGO,
     )  # fmt: skip
+
+
+def _subscribed(v: Victim) -> Iterator[Table]:
+    """To the plan that is on sale, with the coupon."""
+    ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv")} | {
+        "plnv": v.ids["sold"]
+    }
+    said = v.mark("comment", C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
+    yield from subscribed(v.organization.id, ids, said)
 
 
 # How to tell that something of the victim's changed
@@ -464,7 +491,8 @@ _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
-    "plan_entitlement", "coupon", "legal_entity", "number_series", "tax_rate", "template_version", "template_logo",
+    "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
+    "template_logo",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(

@@ -1,0 +1,82 @@
+"""The billing run on pages: what ran, what is parked and why, and a clock with what it made."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from models.types import OrganizationKind, Role
+from services.billing import clock_turning, run_records, running
+from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.identity import clocks
+from state.governance.billing_runs import BillingRunsState, ParkedState
+from state.governance.organizations import OrganizationState
+from tests.integration.billing.shop import open_shop
+from tests.integration.billing.subscribers import Subscribers, price
+from tests.integration.state.visitor import sign_in
+from tests.world import World
+
+APRIL = datetime(2026, 4, 1, 12, tzinfo=UTC)
+
+
+async def test_staff_reads_why_one_is_parked_and_has_it_tried_again(world: World) -> None:
+    shop = await open_shop(world)
+    sold = Subscribers(shop)
+    plan = await sold.plan(price("base", "flat", "60"), trial_days=30)
+    shop.now = APRIL
+    await shop.new_customer(None, name="Nobody")
+    one = await sold.start(plan)
+    at = FixedClock(APRIL + timedelta(days=30))
+    operator = await world.organization(OrganizationKind.OPERATOR)
+    staff, _ = await sign_in(world, operator, Role.OPERATOR)
+    support, _ = await sign_in(world, operator, Role.SUPPORT)
+
+    staff.at = "/governance/billing-runs"
+    seen, _ = await staff.call(BillingRunsState, "load")
+    assert (seen.rows, seen.parked) == ([], 0)
+    await run_records.begin(None, FixedClock(APRIL))  # and its worker died
+    await running.bill_due(clock=at)
+    seen, _ = await staff.call(BillingRunsState, "load")
+    assert [(row["state"], row["due"], row["parked"]) for row in seen.rows] == [
+        ("done", 1, 1),
+        ("cut_off", 0, 0),
+    ]
+    assert seen.parked == 1
+
+    support.at = "/governance/billing-runs/parked"
+    seen, _ = await support.call(ParkedState, "load")
+    (row,) = seen.rows
+    assert (row["organization"], row["attempts"], row["id"]) == ("Nobody", 1, one.id)
+    assert row["parked_reason"].startswith("Nobody said to whom documents")
+    await support.call(ParkedState, "try_again", one.id)
+    seen, _ = await support.call(ParkedState, "load")
+    assert seen.rows[0]["retry_at"] == row["retry_at"]
+    await staff.call(ParkedState, "try_again", one.id)
+    seen, _ = await support.call(ParkedState, "load")
+    assert seen.rows[0]["retry_at"] == seen.rows[0]["parked_at"]
+
+
+async def test_an_organisation_on_a_clock_shows_what_was_made(world: World) -> None:
+    shop = await open_shop(world, is_test=True)
+    operator = await world.organization(OrganizationKind.OPERATOR)
+    staff, _ = await sign_in(world, operator, Role.OPERATOR)
+    staff.at = f"/governance/organizations/{shop.customer.id}"
+    seen, _ = await staff.call(OrganizationState, "load")
+    assert (seen.status, seen.clock, seen.papers) == ("ready", {}, [])
+
+    actor = world.actor(operator, Role.OPERATOR)
+    async with crossing(Reason.STAFF, actor=actor) as uow:
+        clock = await clocks.create_test_clock(
+            uow, shop.customer.id, name="Trial", shows=uow.wall_now.replace(microsecond=0)
+        )
+    sold = Subscribers(shop)
+    await sold.start(await sold.plan(price("base", "flat", "60")))
+    async with crossing(Reason.STAFF, actor=actor) as uow:
+        await clock_turning.turn(uow, clock.id, to=clock.now_at + timedelta(days=40))
+    seen, _ = await staff.call(OrganizationState, "load")
+    assert seen.clock["target_at"] != ""
+    while await clock_turning.turn_due():
+        pass
+    seen, _ = await staff.call(OrganizationState, "load")
+    assert (seen.clock["name"], seen.clock["target_at"]) == ("Trial", "")
+    assert [row["state"] for row in seen.papers] == ["finalized", "finalized"]
