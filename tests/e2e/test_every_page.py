@@ -15,6 +15,7 @@ from matrix_app.pages.registry import PAGES, Console
 from services.billing import subscriptions
 from services.billing.selecting import Wanted
 from services.core.actor import system
+from services.core.crossing import Reason, crossing
 from services.core.work import unit_of_work
 from tests.bench.parties import inside
 from tests.bench.product import Product
@@ -56,8 +57,8 @@ def _console_of(route: str) -> Console:
 
 
 async def _billed(product: Product) -> dict[str, str]:
-    """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, and a
-    subscription to one."""
+    """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, a subscription
+    to one, and a template."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
@@ -71,6 +72,8 @@ async def _billed(product: Product) -> dict[str, str]:
         subscription = await subscriptions.start(
             uow, wanted, key="every-page"
         )  # with a trial: nothing is billed
+    async with inside(product), crossing(Reason.INVARIANTS) as uow:
+        template = await uow.execute("select id from template_version order by id limit 1")
     return {
         "[subscription_id]": subscription.id,
         "[invoice_id]": row.id,
