@@ -21,7 +21,7 @@ from services.wallets.rules import TopUpRule
 
 router = resource("wallets")
 
-Code = Annotated[str, Path(pattern="^[A-Z]{3}$", description="Of the wallet")]
+Code = Annotated[str, Path(description="Of the wallet, as in EUR")]
 Minor = Annotated[int, Field(description="In minor units of the currency")]
 
 
