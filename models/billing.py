@@ -19,6 +19,8 @@ from models.base import Table, id_field, instant, personal, reference
 from models.types import AMOUNT, BIG, ID, QUANTITY, TEXT
 
 DAY: Any = sa.Date()
+_DRAFT = sa.text("state = 'draft'")
+_UNPAID = sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null")
 
 
 class InvoiceState(StrEnum):
@@ -188,19 +190,9 @@ class Invoice(Table, table=True):
         sa.Index("ix_invoice_created_at", "created_at", "id"),
         sa.Index("ix_invoice_subscription_id", "subscription_id", "created_at", "id"),
         # The one that gathers lines of a subscription.
-        sa.Index(
-            "uq_invoice_subscription_draft",
-            "subscription_id",
-            unique=True,
-            postgresql_where=sa.text("state = 'draft'"),
-        ),
+        sa.Index("uq_invoice_subscription_draft", "subscription_id", unique=True, postgresql_where=_DRAFT),
         # What makes a subscription past due.
-        sa.Index(
-            "ix_invoice_overdue",
-            "due_date",
-            "id",
-            postgresql_where=sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null"),
-        ),
+        sa.Index("ix_invoice_overdue", "due_date", "id", postgresql_where=_UNPAID),
         sa.Index(
             "ix_invoice_open",
             "organization_id",

@@ -42,6 +42,7 @@ TAGS = {
     "requests": "Calls of the gateway, one by one",
     "usage": "What was used: events in, figures out",
     "ledger": "The organisation's book: accounts, journals, balances, statements",
+    "subscriptions": "Subscriptions: what each act would come to, and the acts; what is given",
     "invoices": "Invoices: what they ask for and why, and what was taken back of them",
     "budgets": "How much may be used or spent in a day or a month, and what happens then",
     "wallets": "What was paid ahead: balances, lots, debits, and when to top up",

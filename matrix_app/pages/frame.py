@@ -35,8 +35,12 @@ PORTAL_NAV = (
     ),
     NavGroup(
         (
-            NavItem("nav.invoices", "/portal/invoices", "receipt"),
+            NavItem("nav.subscriptions", "/portal/subscriptions", "refresh-cw"),
             NavItem("nav.plans", "/portal/plans", "tags"),
+            NavItem("nav.invoices", "/portal/invoices", "receipt"),
+            NavItem("nav.wallet", "/portal/wallet", "wallet"),
+            NavItem("nav.budgets", "/portal/budgets", "gauge"),
+            NavItem("nav.billing_profile", "/portal/billing-profile", "building-2"),
             NavItem("nav.ledger", "/portal/ledger", "book-open"),
         ),
         text="nav.group.billing",
@@ -67,10 +71,13 @@ GOVERNANCE_NAV = (
         (
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
             NavItem("nav.plans", "/governance/plans", "layers"),
+            NavItem("nav.coupons", "/governance/coupons", "wallet"),
+            NavItem("nav.subscriptions", "/governance/subscriptions", "refresh-cw"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
             NavItem("nav.billing_runs", "/governance/billing-runs", "hourglass"),
             NavItem("nav.papers", "/governance/papers", "file-text"),
             NavItem("nav.templates", "/governance/templates", "pencil"),
+            NavItem("nav.wallets", "/governance/wallets", "wallet"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),
         ),
         text="nav.group.billing",

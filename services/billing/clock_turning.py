@@ -15,16 +15,14 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from models.clock import TestClock
-from models.identity import Organization
 from models.types import BillingInterval
-from services.billing import overdue, running
+from services.billing import overdue, policies, running
 from services.billing.periods import Calendar
 from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Invalid, not_found
-from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import clocks
 from services.identity.events import TestClockTurned
@@ -106,10 +104,7 @@ class ClockShown:
 async def look(uow: UnitOfWork, organization_id: str) -> ClockShown | None:
     """The test clock of an organisation, if it has one, for staff in work across tenants. Raises Forbidden and
     NotFound."""
-    uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
-    organization = await uow.get(Organization, organization_id)
-    if organization is None:
-        raise not_found("organisation", organization_id)
+    organization = await policies.any_organization(uow, organization_id)
     row = await uow.get(TestClock, organization.test_clock_id) if organization.test_clock_id else None
     if row is None:
         return None

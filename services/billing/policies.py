@@ -88,6 +88,15 @@ async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption
     return row
 
 
+async def any_subscription(uow: UnitOfWork, subscription_id: str, *, lock: bool = False) -> Subscription:
+    """Any organisation's, for staff in work across tenants. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
+    row = await uow.get(Subscription, subscription_id, lock=lock)
+    if row is None:
+        raise not_found("subscription", subscription_id)
+    return row
+
+
 async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNote:
     """A credit note of the organisation that the work is bound to, or of any in work across tenants. Raises Forbidden
     and NotFound."""
@@ -95,4 +104,13 @@ async def note_for(uow: UnitOfWork, note_id: str, needs: Capability) -> CreditNo
     row = await uow.get(CreditNote, note_id)
     if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
         raise not_found("credit note", note_id)
+    return row
+
+
+async def any_organization(uow: UnitOfWork, organization_id: str) -> Organization:
+    """For staff in work across tenants. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
+    row = await uow.get(Organization, organization_id)
+    if row is None:
+        raise not_found("organisation", organization_id)
     return row

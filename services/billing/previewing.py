@@ -1,6 +1,7 @@
 """What an act would come to: it is done, looked at, and undone. So what was shown is what will be billed.
 
-Nothing stays: no number is taken, no event is told, and what it locked is let go.
+Nothing stays: no number is taken, no event is told, and what it locked is let go. Who then agrees to a sum has the act
+done for that sum, or not at all.
 """
 
 from __future__ import annotations
@@ -20,10 +21,19 @@ from services.billing.numbering import label_date
 from services.billing.subscribed import Source
 from services.billing.subscription_rules import next_moment, turn
 from services.billing.totals import Totals
+from services.core.errors import Conflict
+from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, undone
 
 Act = Callable[[UnitOfWork], Awaitable[Subscription]]
+
+
+class PreviewOutdated(Conflict):
+    """What was agreed to is not what the act comes to now: a price, a tax rate or what was due has changed."""
+
+    code = "preview_outdated"
+    title = "It would cost something else by now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,12 @@ class PreviewLine:
 
 @dataclass(frozen=True, slots=True)
 class PreviewInvoice:
-    """A document that the act makes, in minor units; `billed_at` is when it is finalised. `carried_minor` becomes a
-    credit of the customer."""
+    """A document that the act makes, in minor units; `billed_at` is when it is finalised, `waits` whether that is to
+    come. `carried_minor` becomes a credit of the customer."""
 
     currency: str
     billed_at: datetime
+    waits: bool
     lines: tuple[PreviewLine, ...]
     discount_minor: int
     net_minor: int
@@ -78,25 +89,54 @@ class Preview:
     invoices: tuple[PreviewInvoice, ...]
     upcoming: Upcoming | None
 
+    @property
+    def total_minor(self) -> int:
+        """Of all documents, with tax: what is agreed to."""
+        return sum(one.total_minor for one in self.invoices)
+
 
 async def preview(uow: UnitOfWork, act: Act) -> Preview:
     """Raises what the act raises."""
     async with undone(uow) as events:
         row = await act(uow)
-        seen = {
-            event.invoice_id if isinstance(event, SubscriptionBilled) else event.aggregate_id: None
-            for event in events()
-            if isinstance(event, SubscriptionBilled | InvoiceFinalized)
-        }
-        found = [await _invoice(uow, invoice_id) for invoice_id in seen]
+        found = await _made(uow, events())
         return Preview(
             at=uow.now.replace(microsecond=0),
             currency=row.currency,
             state=row.state,
             effective_at=row.scheduled_at or row.cancel_at or uow.now.replace(microsecond=0),
             invoices=tuple(found),
-            upcoming=await _upcoming(uow, row),
+            upcoming=await upcoming(uow, row),
         )
+
+
+async def agreed(uow: UnitOfWork, act: Act, total_minor: int | None) -> Subscription:
+    """Do what was previewed, for the sum that was agreed to; for whatever it comes to if that is None.
+
+    Raises what the act raises, and PreviewOutdated, after which the work must not be committed.
+    """
+    before = len(uow.recorded)
+    row = await act(uow)
+    if total_minor is not None:
+        made = sum(one.total_minor for one in await _made(uow, uow.recorded[before:]))
+        if made != total_minor:
+            raise PreviewOutdated(
+                f"{Money(total_minor, row.currency).text()} was agreed to, and it comes to"
+                f" {Money(made, row.currency).text()} by now. Nothing was done.",
+                next_step="Look at the preview again.",
+                total_minor=made,
+            )
+    return row
+
+
+async def _made(uow: UnitOfWork, events: Sequence[DomainEvent]) -> list[PreviewInvoice]:
+    """The documents that the act touched, by what it recorded."""
+    seen = {
+        event.invoice_id if isinstance(event, SubscriptionBilled) else event.aggregate_id: None
+        for event in events
+        if isinstance(event, SubscriptionBilled | InvoiceFinalized)
+    }
+    return [await _invoice(uow, invoice_id) for invoice_id in seen]
 
 
 async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
@@ -107,6 +147,7 @@ async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
     return PreviewInvoice(
         currency=invoice.currency,
         billed_at=invoice.finalized_at or uow.now,
+        waits=False,
         lines=tuple(_line(line, line.discount_minor, line.net_minor, line.tax_minor) for line in lines),
         discount_minor=invoice.discount_minor,
         net_minor=invoice.net_minor,
@@ -128,6 +169,7 @@ async def _waiting(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLin
     return PreviewInvoice(
         currency=invoice.currency,
         billed_at=invoice.collect_until,
+        waits=True,
         lines=tuple(
             _line(
                 line,
@@ -162,7 +204,8 @@ def _line(line: InvoiceLine, discount: int, net: int, tax: int) -> PreviewLine:
     )
 
 
-async def _upcoming(uow: UnitOfWork, row: Subscription) -> Upcoming | None:
+async def upcoming(uow: UnitOfWork, row: Subscription) -> Upcoming | None:
+    """Of a subscription that the caller was let to."""
     _, now = await subscription_rows.load(uow, row)
     moment = next_moment(now)
     if moment is None:

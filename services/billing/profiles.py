@@ -12,7 +12,7 @@ from models.billing import BillingProfile
 from services.billing import policies
 from services.billing.entities import NAME_CHARACTERS_MAX, clean_address, require_country
 from services.billing.events import BillingProfileChanged
-from services.core.errors import Invalid
+from services.core.errors import Invalid, StaleVersion
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
@@ -42,7 +42,39 @@ async def set_profile(uow: UnitOfWork, given: ProfileFields) -> BillingProfile:
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
     if given.legal_entity_id is not None:
         await policies.entity_for(uow, given.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
-    values = _profile_values(given)
+    return await _write(uow, _profile_values(given))
+
+
+async def set_own(
+    uow: UnitOfWork,
+    *,
+    name: str,
+    address: str,
+    country: str,
+    language: str = "en",
+    version: int | None = None,
+) -> BillingProfile:
+    """What a customer says of itself: to whom its documents are addressed. What somebody checked of its tax stays,
+    unless it is in another country from now on.
+
+    `version` is 0 for who saw none yet. Raises Forbidden, Invalid and StaleVersion.
+    """
+    uow.actor.require(Capability.BILLING_PROFILE_WRITE)
+    row = await policies.profile_of(uow, lock=True)
+    there = row.version if row is not None else 0
+    if version is not None and version != there:
+        raise StaleVersion(
+            "Somebody changed the billing profile meanwhile.", next_step="Read it again.", version=there
+        )
+    values = _profile_values(ProfileFields(name, address, country, language))
+    if row is not None:
+        values["legal_entity_id"] = row.legal_entity_id
+        if row.country == values["country"]:
+            values |= {"tax_number": row.tax_number, "exemption": row.exemption}
+    return await _write(uow, values)
+
+
+async def _write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
     row = await policies.profile_of(uow, lock=True)
     if row is None:
         row = BillingProfile(organization_id=uow.organization_id, updated_at=uow.wall_now, **values)

@@ -308,9 +308,9 @@ async def organization_of(uow: UnitOfWork, invoice_id: str) -> str:
     return (await policies.any_invoice(uow, invoice_id)).organization_id
 
 
-async def profile(uow: UnitOfWork) -> BillingProfile:
+async def profile(uow: UnitOfWork, *, needs: Capability = Capability.STAFF_INVOICES_READ) -> BillingProfile:
     """The billing profile of the organisation that the work is bound to. Raises Forbidden and NotFound."""
-    uow.actor.require(Capability.STAFF_INVOICES_READ)
+    uow.actor.require(needs)
     row = await policies.profile_of(uow)
     if row is None:
         raise not_found("billing profile", uow.organization_id)

@@ -23,7 +23,7 @@ from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.core.errors import Busy, Conflict, MatrixError, Unavailable, not_found
+from services.core.errors import Busy, Conflict, MatrixError, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
@@ -273,9 +273,7 @@ async def try_again(uow: UnitOfWork, subscription_id: str) -> Subscription:
     Raises Forbidden, NotFound, and Conflict for one that is not parked.
     """
     uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_WRITE)
-    row = await uow.get(Subscription, subscription_id, lock=True)
-    if row is None:
-        raise not_found("subscription", subscription_id)
+    row = await policies.any_subscription(uow, subscription_id, lock=True)
     if row.parked_at is None:
         raise Conflict("This subscription is not parked.", next_step="It is billed when it is due.")
     row.retry_at, row.attempts = row.parked_at, 0

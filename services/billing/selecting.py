@@ -144,7 +144,7 @@ def _quantity(price: SoldPrice, asked: Decimal | None) -> Decimal:
             with within("quantities"):
                 quantity = asked if asked is not None else price.charge.quantity_min
                 check_quantity(quantity, price.charge.key)
-                require_allowed(price.charge, quantity)
+                require_allowed(price.charge, quantity, price.charge.key)
                 return quantity
 
 

@@ -44,14 +44,18 @@ def estimate(planned: PlannedCharge, quantity: Decimal, *, events: int = 1) -> E
     return Estimate(quantity, rated, Money.of(rated.amount, planned.currency))
 
 
-def require_allowed(planned: PlannedCharge, quantity: Decimal) -> None:
-    """Raises Invalid for what cannot be bought of seats and one-offs."""
+def require_allowed(planned: PlannedCharge, quantity: Decimal, field: str = "quantity") -> None:
+    """Raises Invalid at `field` for what cannot be bought of seats and one-offs."""
     if quantity != quantity.to_integral_value():
-        raise Invalid(f"'{planned.key}' is bought in whole numbers, not {quantity:f}.", field="quantity")
+        raise Invalid(f"'{planned.key}' is bought in whole numbers, not {quantity:f}.", field=field)
     if quantity < planned.quantity_min:
-        raise Invalid(f"At least {planned.quantity_min:f} of '{planned.key}' are bought.", field="quantity")
+        raise Invalid(
+            f"At least {planned.quantity_min.normalize():f} of '{planned.key}' are bought.", field=field
+        )
     if planned.quantity_max is not None and quantity > planned.quantity_max:
-        raise Invalid(f"At most {planned.quantity_max:f} of '{planned.key}' are sold.", field="quantity")
+        raise Invalid(
+            f"At most {planned.quantity_max.normalize():f} of '{planned.key}' are sold.", field=field
+        )
 
 
 def _tally(planned: PlannedCharge, quantity: Decimal, events: int) -> EventTally:

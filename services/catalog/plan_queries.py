@@ -122,6 +122,7 @@ class PlanOnSale:
     name: str
     description: str
     product: str
+    product_id: str
     addon_to: list[str]
     number: int
     version_id: str
@@ -247,7 +248,7 @@ async def plans_on_sale(uow: UnitOfWork, *, after: str = "", limit: int) -> list
     """Plans with a published version, by slug from behind `after` on. Raises Forbidden."""
     policies.require_reader(uow)
     found = await uow.execute(
-        "select p.id, p.slug, p.name, p.description, o.name as product, p.addon_to, v.number,"
+        "select p.id, p.slug, p.name, p.description, o.name as product, p.product_id, p.addon_to, v.number,"
         " v.id as version_id, v.trial_days from plan_version v join plan p on p.id = v.plan_id"
         " join product o on o.id = p.product_id where v.state = 'published' and p.slug > :after"
         " order by p.slug limit :limit",

@@ -29,6 +29,7 @@ class Capability(StrEnum):
     COST_READ = "cost.read"
     LEDGER_READ = "ledger.read"
     INVOICES_READ = "invoices.read"
+    BILLING_PROFILE_WRITE = "billing_profile.write"
     SUBSCRIPTIONS_READ = "subscriptions.read"
     SUBSCRIPTIONS_WRITE = "subscriptions.write"
     WALLET_READ = "wallet.read"
@@ -87,6 +88,7 @@ _BILL = _VIEW | {
     C.COST_READ,
     C.LEDGER_READ,
     C.INVOICES_READ,
+    C.BILLING_PROFILE_WRITE,
     C.SUBSCRIPTIONS_READ,
     C.SUBSCRIPTIONS_WRITE,
     C.WALLET_READ,

@@ -1,4 +1,4 @@
-"""Plans on sale beside each other, in one currency and for one billing interval."""
+"""Plans on sale beside each other, in one currency and for one billing interval; what is had is marked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 import reflex as rx
 
 from models.plans import ChargeKind
+from services.billing import subscription_queries
+from services.billing.subscription_queries import Running
 from services.catalog import plan_queries, plan_rules
 from services.catalog.plan_queries import PlanOnSale
 from services.catalog.plan_rules import Offer
 from services.core.permissions import Capability
 from state import addresses, plan_view
 from state.base import PageState, page_event
+from state.format import decimal_text
 
 PLANS_COMPARED_MAX = 50
 USUAL_INTERVAL = "1-month"
@@ -29,15 +32,21 @@ class PlansOnSaleState(PageState, rx.State):
 
     @page_event(Capability.PLANS_READ, reads=True)
     async def load(self) -> None:
+        may_look = Capability.SUBSCRIPTIONS_READ in self._actor.capabilities
         async with self._unit_of_work() as uow:
             found = await plan_queries.plans_on_sale(uow, limit=PLANS_COMPARED_MAX)
+            running = await subscription_queries.running(uow) if may_look else []
         offers = {
             one.id: plan_rules.offers_of([plan_queries.planned(row) for row in one.charges]) for one in found
         }
         every = [offer for of_plan in offers.values() for offer in of_plan]
-        currency = _chosen(self._query.get("currency", ""), [one.currency for one in every], self._currency)
+        first = next(iter(running), None)
+        currency, usual = self._currency, USUAL_INTERVAL
+        if first is not None:
+            currency, usual = first.currency, f"{first.interval_count}-{first.interval}"
+        currency = _chosen(self._query.get("currency", ""), [one.currency for one in every], currency)
         intervals = {plan_view.offer_key(one): one for one in every}
-        interval = _chosen(self._query.get("interval", ""), list(intervals), USUAL_INTERVAL)
+        interval = _chosen(self._query.get("interval", ""), list(intervals), usual)
         self.currencies = [
             {"id": code, "chosen": code == currency, "href": _address(code, interval)}
             for code in sorted({one.currency for one in every})
@@ -52,7 +61,11 @@ class PlansOnSaleState(PageState, rx.State):
             }
             for key, one in intervals.items()
         ]
-        cards = sorted((_card(plan, offers[plan.id], currency, interval) for plan in found), key=_base_price)
+        made = [
+            _card(plan, offers[plan.id], currency, interval) | _marked(plan, running, currency, interval)
+            for plan in found
+        ]
+        cards = sorted(made, key=_base_price)
         self.plans = [card for card in cards if not card["is_addon"]]
         self.addons = [card for card in cards if card["is_addon"]]
 
@@ -68,15 +81,35 @@ def _address(currency: str, interval: str) -> str:
 
 def _base_price(card: dict[str, Any]) -> Decimal:
     """What is paid with nothing used and nobody seated, by which plans are lined up."""
-    flat = [charge for charge in card["charges"] if charge["kind"] == ChargeKind.FLAT]
+    return Decimal(card["base"])
+
+
+def _flat(charges: list[dict[str, Any]]) -> Decimal:
+    flat = [charge for charge in charges if charge["kind"] == ChargeKind.FLAT]
     return sum((Decimal(line["amount"]) for charge in flat for line in charge["lines"]), Decimal(0))
+
+
+def _marked(plan: PlanOnSale, running: list[Running], currency: str, interval: str) -> dict[str, Any]:
+    """Whether it is had, and where it is chosen: for the subscription that is there, or for a new one."""
+    mine = next(
+        (one for one in running if one.product_id == plan.product_id and one.currency == currency), None
+    )
+    had = mine is not None and plan.id in (mine.plan_id, *mine.addon_ids)
+    asked = {"currency": currency, "interval": interval}
+    if mine is None:
+        address = addresses.with_query("/portal/subscribe", {"plan": plan.id, **asked})
+    else:
+        what = {"addon": plan.id} if plan.addon_to else {"plan": plan.id}
+        address = addresses.with_query(f"/portal/subscriptions/{mine.id}/change", {**what, **asked})
+    needs_plan = bool(plan.addon_to) and mine is None
+    return {"had": had, "changes": mine is not None, "needs_plan": needs_plan, "choose": address}
 
 
 def _card(plan: PlanOnSale, offers: tuple[Offer, ...], currency: str, interval: str) -> dict[str, Any]:
     offer = next(
         (one for one in offers if one.currency == currency and plan_view.offer_key(one) == interval), None
     )
-    places = offer.charges if offer else ()
+    charges = [plan_view.charge_shown(plan.charges[place]) for place in (offer.charges if offer else ())]
     return {
         "id": plan.id,
         "name": plan.name,
@@ -85,6 +118,10 @@ def _card(plan: PlanOnSale, offers: tuple[Offer, ...], currency: str, interval: 
         "is_addon": bool(plan.addon_to),
         "trial_days": plan.trial_days,
         "sold": offer is not None,
-        "charges": [plan_view.charge_shown(plan.charges[place]) for place in places],
+        "base": decimal_text(_flat(charges)),
+        "currency": currency,
+        "interval": offer.length.interval.value if offer else "",
+        "interval_count": offer.length.count if offer else 1,
+        "charges": [charge for charge in charges if charge["kind"] != ChargeKind.FLAT],
         "entitlements": plan_view.entitlements_shown(plan.entitlements),
     }

@@ -12,6 +12,8 @@ from playwright.async_api import Page, expect
 
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
+from services.billing import subscriptions
+from services.billing.selecting import Wanted
 from services.core.actor import system
 from services.core.work import unit_of_work
 from tests.bench.parties import inside
@@ -54,7 +56,8 @@ def _console_of(route: str) -> Console:
 
 
 async def _billed(product: Product) -> dict[str, str]:
-    """The invoice of the demo's first organisation, its journal, an account that this moves, and a plan."""
+    """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, and a
+    subscription to one."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
@@ -62,7 +65,13 @@ async def _billed(product: Product) -> dict[str, str]:
         )
         row = found.one()
         plan = await uow.execute("select id from plan order by slug limit 1")
+        sold = await uow.execute("select id from plan where slug = 'team'")
+        wanted = Wanted(sold.scalar_one(), "EUR", "month")
+        subscription = await subscriptions.start(
+            uow, wanted, key="every-page"
+        )  # with a trial: nothing is billed
     return {
+        "[subscription_id]": subscription.id,
         "[invoice_id]": row.id,
         "[journal_id]": row.journal_id,
         "[ledger_account_id]": row.account_id,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 from fastapi import Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
@@ -17,6 +18,7 @@ from matrix_app.api.v1.shape import (
     Shown,
     resource,
 )
+from matrix_app.api.v1.staff_invoices import OrEmpty
 from services.billing.discounts import Duration
 from services.catalog import coupon_queries, coupons
 from services.catalog.coupons import CouponFields
@@ -50,9 +52,9 @@ class NewCoupon(Body):
 
     code: str
     name: str
-    rate: Exact | None = Field(None, description='"0.25" is 25 %')
+    rate: OrEmpty = Field(None, description='"0.25" is 25 %')
     amount_minor: int | None = Field(None, description="In minor units of the currency")
-    currency: str | None = None
+    currency: Annotated[str | None, BeforeValidator(lambda given: given or None)] = None
     duration: Duration = Duration.ONCE
     periods: int | None = Field(None, description="How many, with the duration 'periods'")
     meters: list[str] = Field([], description="Slugs; only lines of these")

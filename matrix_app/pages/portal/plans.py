@@ -8,6 +8,7 @@ import reflex as rx
 
 from components.feedback.badges import badge
 from components.feedback.states import empty_state, skeleton
+from components.format.values import money
 from components.links import button_link, link
 from components.props import Text
 from components.shell.page import page_header, section
@@ -17,14 +18,19 @@ from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from state.portal.plans import PlansOnSaleState
+from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
+MAY_CHOOSE = SessionState.capabilities.contains(Capability.SUBSCRIPTIONS_WRITE.value)
 
 
 def _choice(label: Text, row: Row) -> rx.Component:
     href = row["href"].to(str)
-    chosen = link(label, href=href, class_name="button primary", aria_current="true")
-    return rx.fragment(rx.cond(row["chosen"], chosen, button_link(label, href=href)), key=row["id"].to(str))
+    current = rx.cond(row["chosen"], "true", "false")
+    return rx.fragment(
+        link(label, href=href, class_name="segment", custom_attrs={"aria-current": current}),
+        key=row["id"].to(str),
+    )
 
 
 def _choices() -> rx.Component:
@@ -35,8 +41,8 @@ def _choices() -> rx.Component:
         lambda row: _choice(plan_prices.every(row["interval"], row["count"]), row),
     )
     return rx.el.div(
-        rx.el.div(currencies, class_name="row", role="group", aria_label=t("offers.currency")),
-        rx.el.div(intervals, class_name="row", role="group", aria_label=t("offers.interval")),
+        rx.el.div(currencies, class_name="segments", role="group", aria_label=t("offers.currency")),
+        rx.el.div(intervals, class_name="segments", role="group", aria_label=t("offers.interval")),
         class_name="row row-between",
     )
 
@@ -56,29 +62,65 @@ def _entitlement(row: rx.Var[Any]) -> rx.Component:
     )
 
 
+def _big_price(plan: Any) -> rx.Component:
+    often = plan_prices.every(plan["interval"], plan["interval_count"])
+    amount = rx.fragment(
+        money(plan["base"], plan["currency"].to(str)), " ", rx.el.span(often, class_name="figure-unit")
+    )
+    nothing = rx.cond(
+        plan["charges"].to(list[dict[str, Any]]).length() > 0, t("offers.by_use"), t("offers.free")
+    )
+    return rx.el.p(rx.cond(plan["base"] == "0", nothing, amount), class_name="big-price")
+
+
+def _choose(plan: Any) -> rx.Component:
+    """The way on from a card: for those who may choose."""
+    name, href = plan["name"].to(str), plan["choose"].to(str)
+    changing = rx.cond(plan["is_addon"], t("offers.add", plan=name), t("offers.change_to", plan=name))
+    plain = rx.match(
+        rx.cond(plan["had"], "had", rx.cond(plan["changes"], "change", "new")),
+        ("had", button_link(t("offers.change_yours"), href=href)),
+        ("change", button_link(changing, href=href, look="primary")),
+        button_link(t("offers.choose", plan=name), href=href, look="primary"),
+    )
+    needs = rx.el.p(t("offers.needs_plan"), class_name="small muted")
+    offered = rx.cond(plan["needs_plan"], needs, plain)
+    return rx.cond(
+        MAY_CHOOSE & plan["sold"].to(bool), rx.el.div(offered, class_name="card-foot"), rx.fragment()
+    )
+
+
 def _card(plan: rx.Var[dict[str, Any]]) -> rx.Component:
-    charges = rx.el.dl(rx.foreach(plan["charges"].to(list[dict[str, Any]]), _charge), class_name="facts")
+    rest = plan["charges"].to(list[dict[str, Any]])
+    charges = rx.el.dl(rx.foreach(rest, _charge), class_name="facts")
     gives = plan["entitlements"].to(list[dict[str, Any]])
     trial = plan["trial_days"].to(int)
+    had = badge(rx.cond(plan["is_addon"], t("offers.added"), t("offers.current")), "ok")
+    sold = rx.fragment(_big_price(plan), rx.cond(rest.length() > 0, charges, rx.fragment()))
     return rx.el.article(
         rx.el.header(
             rx.el.h3(plan["name"].to(str)),
-            rx.cond(trial > 0, badge(t("offers.trial", count=trial), "info"), rx.fragment()),
+            rx.cond(
+                plan["had"],
+                had,
+                rx.cond(trial > 0, badge(t("offers.trial", count=trial), "info"), rx.fragment()),
+            ),
         ),
         rx.el.p(plan["description"].to(str), class_name="muted"),
-        rx.cond(plan["sold"], charges, rx.el.p(t("offers.not_sold"), class_name="muted")),
+        rx.cond(plan["sold"], sold, rx.el.p(t("offers.not_sold"), class_name="muted")),
         rx.cond(
             gives.length() > 0,
             rx.el.dl(rx.foreach(gives, _entitlement), class_name="facts"),
             rx.fragment(),
         ),
-        class_name="card",
+        _choose(plan),
+        class_name=rx.cond(plan["had"], "card plan-card is-chosen", "card plan-card"),
         key=plan["id"].to(str),
     )
 
 
 def _cards(rows: rx.Var[list[dict[str, Any]]]) -> rx.Component:
-    return rx.el.div(rx.foreach(rows, _card), class_name="grid-halves")
+    return rx.el.div(rx.foreach(rows, _card), class_name="grid-thirds")
 
 
 @page(

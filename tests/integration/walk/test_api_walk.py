@@ -52,6 +52,9 @@ OF_THE_OPERATOR = {
 FOR_PEOPLE = "for signed-in people"  # what a key is told where only people are let in
 
 
+# What one act has made of a row, another may not be for: who is told so was let in.
+TOO_LATE = {"subscription_state", "coupon_taken"}
+
 NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked once
 
 
@@ -208,7 +211,7 @@ async def test_the_owner_is_let_in_everywhere(walk: Walk, world: World, victim: 
         if needs in owner.capabilities and not operation.path.startswith("/v1"):
             answer = await walk.attempt(owner, operation, victim)
             seen += answer.text
-            if answer.status_code >= 400:
+            if answer.status_code >= 400 and answer.json().get("code") not in TOO_LATE:
                 refused.append(f"{operation}: {answer.text[:300]}")
 
     assert not refused, "\n".join(refused)

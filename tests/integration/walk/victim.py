@@ -74,6 +74,7 @@ class Victim:
         self.offered = offered
         self.canaries: list[Canary] = []
         self.ids: dict[str, str] = {"org": organization.id, "acc": owner.id, "ups": upstream_id}
+        self.coupon = ""
         self.repeat_key = f"repeat-{organization.id}"
 
     def mark(self, word: str, *seen_by: Capability) -> str:
@@ -105,7 +106,7 @@ async def furnish(world: World, name: str) -> Victim:
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
             _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
-            _booked(victim), _invoiced(victim), _prepaid(victim), _budgeted(victim),
+            _booked(victim), _invoiced(victim), _subscribed(victim), _prepaid(victim), _budgeted(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -123,7 +124,7 @@ async def furnish(world: World, name: str) -> Victim:
         )
         await uow.execute(
             "update invoice set state = 'finalized', number = :number, series_brand = '', series_period = '',"
-            " sequence = 1, finalized_at = created_at, due_minor = 4 where id = :id",
+            " sequence = 1000, finalized_at = created_at, due_minor = 4 where id = :id",
             number=victim.mark("number", C.INVOICES_READ, C.STAFF_INVOICES_READ),
             id=victim.id("inv"),
         )
@@ -185,6 +186,7 @@ def _plans(v: Victim) -> Iterator[Table]:
         "definition": {"schema": 1, "model": "flat", "amount": "20"},
     }
     sold = PlanVersion(id=new_id("plnv"), plan_id=v.id("plan"), number=1, created_at=LONG_AGO)
+    v.ids["sold"] = sold.id
     yield sold
     yield PlanCharge(id=v.id("pchg"), plan_version_id=sold.id, name="Base", **common)
     sold.state, sold.published_at = "published", LONG_AGO
@@ -198,7 +200,7 @@ def _plans(v: Victim) -> Iterator[Table]:
         kind="flag",
         value="true",
     )
-    code = v.mark("code", staff)
+    code = v.coupon = v.mark("code", staff, C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
     yield CouponOffer(
         id=v.id("cpn"), code=code, code_key=code, name="Spring", rate=Decimal("0.5"), created_at=LONG_AGO
     )
@@ -462,6 +464,15 @@ def _invoiced(v: Victim) -> Iterator[Table]:
         document_id=v.id("crn"), organization_id=v.organization.id, kind="credit_note", number=v.id("crn"),
         due_at=LONG_AGO, created_at=LONG_AGO,
     )  # fmt: skip
+
+
+def _subscribed(v: Victim) -> Iterator[Table]:
+    """To the plan that is on sale, with the coupon."""
+    ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv")} | {
+        "plnv": v.ids["sold"]
+    }
+    said = v.mark("comment", C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
+    yield from subscribed(v.organization.id, ids, said)
 
 
 # How to tell that something of the victim's changed

@@ -1,0 +1,104 @@
+"""Subscriptions as staff sees and begins them: of all organisations, also in the past and by other terms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import Request, Response
+from pydantic import Field
+
+from matrix_app.api.deps import AnyCaller, Caller, staff_work
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
+from matrix_app.api.v1.shape import Instant, resource
+from matrix_app.api.v1.staff_invoices import within
+from matrix_app.api.v1.subscription_shapes import (
+    Cancellation,
+    NewSubscription,
+    PlanGiven,
+    PreviewShown,
+    SubscriptionListed,
+    SubscriptionShown,
+    canceling,
+    done,
+    looked_at,
+    starting,
+)
+from services.billing import subscription_queries
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+
+router = resource("staff", prefix="/staff")
+
+READ, WRITE = Capability.STAFF_SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTIONS_WRITE
+
+
+class StaffStartPreviewed(PlanGiven):
+    organization_id: str
+    started_at: Instant | None = Field(None, description="Now if left out, at most three years ago")
+    trial_days: int | None = Field(None, ge=0, le=730, description="The plan's if left out")
+    anchor: Instant | None = Field(
+        None, description="What periods are counted from: where billing begins if left out"
+    )
+
+
+class StaffSubscription(StaffStartPreviewed, NewSubscription):
+    pass
+
+
+@asynccontextmanager
+async def at(who: Caller, subscription_id: str, needs: Capability) -> AsyncIterator[UnitOfWork]:
+    """Staff at work on a subscription, in its organisation and by its clock."""
+    async with staff_work(who, needs) as uow:
+        organization_id = await subscription_queries.organization_of(uow, subscription_id)
+    async with within(who, organization_id, needs) as uow:
+        yield uow
+
+
+def _terms(body: StaffStartPreviewed) -> dict[str, Any]:
+    return {"started_at": body.started_at, "trial_days": body.trial_days, "anchor": body.anchor}
+
+
+@router.get("/subscriptions", **listed(subscription_queries.STAFF_SUBSCRIPTIONS, SubscriptionListed))
+async def list_all_subscriptions(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """Subscriptions of all organisations, the latest first."""
+    work = partial(staff_work, who, READ)
+    listing = subscription_queries.STAFF_SUBSCRIPTIONS
+    return await answer(request, listing, SubscriptionListed, asked, work)
+
+
+@router.post("/subscriptions", status_code=201, response_model=SubscriptionShown, responses=failures(404))
+async def start_for_organization(who: AnyCaller, body: StaffSubscription, repeat: RepeatOnce) -> Response:
+    """Subscribe an organisation to a plan. One that began in the past is billed for all periods since."""
+    effect = done(starting(body, body.key or new_id("sub"), **_terms(body)), body.agreed_minor)
+    return await repeat.once(within(who, body.organization_id, WRITE), effect, owner=who.actor.id)
+
+
+@router.post("/subscriptions/preview", responses=failures(404))
+async def preview_start_for_organization(who: AnyCaller, body: StaffStartPreviewed) -> PreviewShown:
+    """What subscribing an organisation would come to."""
+    async with within(who, body.organization_id, WRITE) as uow:
+        return await looked_at(uow, starting(body, new_id("sub"), **_terms(body)))
+
+
+@router.get("/subscriptions/{subscription_id}")
+async def get_any_subscription(who: AnyCaller, subscription_id: str) -> SubscriptionShown:
+    """One subscription of any organisation."""
+    async with at(who, subscription_id, READ) as uow:
+        found = await subscription_queries.detail(uow, subscription_id, staff=True)
+        return SubscriptionShown.model_validate(found)
+
+
+@router.post("/subscriptions/{subscription_id}/cancel", response_model=SubscriptionShown)
+async def cancel_for_organization(
+    who: AnyCaller, subscription_id: str, body: Cancellation, repeat: RepeatOnce
+) -> Response:
+    """End a subscription for its organisation."""
+    said = {"reason": body.reason, "comment": body.comment, "at": body.at}
+    effect = done(canceling(subscription_id, body, **said), body.agreed_minor)
+    return await repeat.once(at(who, subscription_id, WRITE), effect, owner=who.actor.id, status=200)

@@ -1,0 +1,114 @@
+"""Subscriptions of all organisations, and coupons, as staff sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import reflex as rx
+
+from models.money import Money
+from services.billing import subscription_queries
+from services.catalog import coupon_queries
+from services.catalog.coupon_queries import CouponRow
+from services.core.listing import Listing
+from services.core.permissions import Capability
+from state import subscriptions_view
+from state.base import PageState, page_event
+from state.dialogs import DialogsState
+from state.format import decimal_text, instant_text
+from state.listed import ListedState
+
+HOME = "/governance/subscriptions"
+INVOICES = "/governance/invoices"
+
+
+class StaffSubscriptionsState(ListedState, rx.State):
+    """One page of all subscriptions."""
+
+    _listing: ClassVar[Listing[Any]] = subscription_queries.STAFF_SUBSCRIPTIONS
+    _file_url: ClassVar[str] = "/api/v1/staff/subscriptions"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", *subscriptions_view.FILTERS)
+
+    @page_event(Capability.STAFF_SUBSCRIPTIONS_READ, reads=True)
+    async def load(self) -> None:
+        async with self._staff_work() as uow:
+            found = await self._read(uow, subscription_queries.STAFF_SUBSCRIPTIONS)
+        self.rows = [subscriptions_view.row_shown(row, HOME) for row in found]
+
+
+class StaffSubscriptionState(PageState, rx.State):
+    """One subscription of any organisation."""
+
+    subscription: dict[str, Any] = {}
+    items: list[dict[str, Any]] = []
+    coupons: list[dict[str, Any]] = []
+    invoices: list[dict[str, Any]] = []
+    asking: str = ""
+
+    @page_event(Capability.STAFF_SUBSCRIPTIONS_READ, reads=True)
+    async def load(self) -> None:
+        self.subscription, self.items, self.coupons, self.invoices = {}, [], [], []
+        self.asking = ""
+        subscription_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        async with self._staff_work() as uow:
+            organization_id = await subscription_queries.organization_of(uow, subscription_id)
+        async with self._staff_work(within=organization_id) as uow:
+            found = await subscription_queries.detail(uow, subscription_id, staff=True)
+            billed = await subscription_queries.billed(uow, found)
+        self.subscription = subscriptions_view.detail_shown(found)
+        self.items = subscriptions_view.items_shown(found.items, found.currency)
+        self.coupons = [subscriptions_view.coupon_shown(one, found.currency) for one in found.coupons]
+        self.invoices = [subscriptions_view.billed_shown(one, found.currency, INVOICES) for one in billed]
+
+    @page_event(Capability.STAFF_SUBSCRIPTIONS_WRITE)
+    async def ask(self, act: str) -> None:
+        """Ask about an act before it is done."""
+        self.asking = str(act)[:40]
+
+    @page_event(Capability.STAFF_SUBSCRIPTIONS_READ)
+    async def dismiss(self, is_open: bool) -> None:
+        if not is_open:
+            self.asking = ""
+
+    @page_event(Capability.STAFF_SUBSCRIPTIONS_READ)
+    async def changed(self) -> Any:
+        """Something was done through the API."""
+        return StaffSubscriptionState.load
+
+
+class CouponsState(DialogsState, ListedState, rx.State):
+    """One page of coupons, and which dialog is open for which."""
+
+    _listing: ClassVar[Listing[Any]] = coupon_queries.COUPONS
+    _file_url: ClassVar[str] = "/api/v1/staff/coupons"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("state",)
+    _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(
+        ("new", "archive"), Capability.STAFF_PLANS_WRITE
+    )
+
+    @page_event(Capability.STAFF_PLANS_READ, reads=True)
+    async def load(self) -> None:
+        async with self._staff_work() as uow:
+            found = await self._read(uow, coupon_queries.COUPONS)
+        self.rows = [_coupon(row) for row in found]
+
+
+def _coupon(row: CouponRow) -> dict[str, Any]:
+    amount = (
+        "" if row.amount_minor is None else decimal_text(Money(row.amount_minor, row.currency or "").amount)
+    )
+    return {
+        "id": row.id,
+        "code": row.code,
+        "name": row.name,
+        "share": decimal_text(row.rate),
+        "amount": amount,
+        "currency": row.currency or "",
+        "duration": row.duration,
+        "redeemed": row.redeemed,
+        "most": str(row.redemptions_max or ""),
+        "expires_at": instant_text(row.expires_at),
+        "created_at": instant_text(row.created_at),
+        "state": row.state,
+    }

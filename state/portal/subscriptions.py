@@ -1,0 +1,106 @@
+"""The organisation's subscriptions: the list, and one with what can be done to it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import reflex as rx
+
+from services.billing import previewing, subscription_queries, subscriptions
+from services.billing.previewing import Act
+from services.core.listing import Listing
+from services.core.permissions import Capability
+from state import subscriptions_view
+from state.base import PageState, page_event
+from state.listed import ListedState
+from state.portal.choosing import HOME
+
+INVOICES = "/portal/invoices"
+
+
+class SubscriptionsState(ListedState, rx.State):
+    """One page of the organisation's subscriptions."""
+
+    _listing: ClassVar[Listing[Any]] = subscription_queries.SUBSCRIPTIONS
+    _file_url: ClassVar[str] = "/api/v1/subscriptions"
+    _filter_keys: ClassVar[tuple[str, ...]] = subscriptions_view.FILTERS
+
+    @page_event(Capability.SUBSCRIPTIONS_READ, reads=True)
+    async def load(self) -> None:
+        async with self._unit_of_work() as uow:
+            found = await self._read(uow, subscription_queries.SUBSCRIPTIONS)
+        self.rows = [subscriptions_view.row_shown(row, HOME) for row in found]
+
+
+class SubscriptionState(PageState, rx.State):
+    """One subscription, and the act that is asked about with what it would come to.
+
+    `asking` names the act, `coupon_id` the coupon that is to be taken off.
+    """
+
+    subscription: dict[str, Any] = {}
+    items: list[dict[str, Any]] = []
+    coupons: list[dict[str, Any]] = []
+    invoices: list[dict[str, Any]] = []
+    asking: str = ""
+    coupon_id: str = ""
+    coupon_code: str = ""
+    preview: dict[str, Any] = {}
+    documents: list[dict[str, Any]] = []
+    just_done: bool = False
+
+    @page_event(Capability.SUBSCRIPTIONS_READ, reads=True)
+    async def load(self) -> None:
+        self.subscription, self.items, self.coupons, self.invoices = {}, [], [], []
+        self._forget()
+        self.just_done = self._query.get("done", "") == "1"
+        async with self._unit_of_work() as uow:
+            found = await subscription_queries.detail(uow, self._subscription_id())
+            billed = await subscription_queries.billed(uow, found)
+        self.subscription = subscriptions_view.detail_shown(found)
+        self.items = subscriptions_view.items_shown(found.items, found.currency)
+        self.coupons = [subscriptions_view.coupon_shown(one, found.currency) for one in found.coupons]
+        self.invoices = [subscriptions_view.billed_shown(one, found.currency, INVOICES) for one in billed]
+
+    @page_event(Capability.SUBSCRIPTIONS_WRITE)
+    async def ask(self, act: str) -> None:
+        """Ask about an act, with what it would come to, before it is done."""
+        self._forget()
+        subscription_id = self._subscription_id()
+        acts: dict[str, Act] = {
+            "pause": lambda uow: subscriptions.pause(uow, subscription_id),
+            "resume": lambda uow: subscriptions.resume(uow, subscription_id),
+            "cancel": lambda uow: subscriptions.cancel(uow, subscription_id, now_at_once=True),
+        }
+        if act in acts:
+            async with self._unit_of_work() as uow:
+                found = await previewing.preview(uow, acts[act])
+            self.preview = subscriptions_view.preview_shown(found)
+            self.documents = subscriptions_view.documents_shown(found)
+        self.asking = str(act)[:40]
+
+    @page_event(Capability.SUBSCRIPTIONS_WRITE)
+    async def ask_off(self, redemption_id: str) -> None:
+        """Ask before a coupon is taken off."""
+        self._forget()
+        found = [row for row in self.coupons if row["id"] == redemption_id]
+        if found:
+            self.coupon_id, self.coupon_code = found[0]["id"], found[0]["code"]
+
+    @page_event(Capability.SUBSCRIPTIONS_READ)
+    async def dismiss(self, is_open: bool) -> None:
+        if not is_open:
+            self._forget()
+
+    @page_event(Capability.SUBSCRIPTIONS_READ)
+    async def changed(self) -> Any:
+        """Something was done through the API."""
+        self._forget()
+        return SubscriptionState.load
+
+    def _forget(self) -> None:
+        self.asking = self.coupon_id = self.coupon_code = ""
+        self.preview, self.documents = {}, []
+
+    def _subscription_id(self) -> str:
+        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]

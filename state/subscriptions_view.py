@@ -1,0 +1,178 @@
+"""Subscriptions and previews as pages show them: plain rows, amounts as decimal text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.money import Money
+from services.billing.previewing import Preview, PreviewInvoice, PreviewLine, Upcoming
+from services.billing.subscription_queries import (
+    BilledRow,
+    CouponRow,
+    ItemRow,
+    SubscriptionDetail,
+    SubscriptionRow,
+)
+from state.format import decimal_text, figure_text, instant_text
+
+FILTERS = ("state", "created_at[gte]", "created_at[lt]")
+_MOMENTS = (
+    "started_at", "trial_end", "next_at", "cancel_at", "paused_at", "resume_at", "ended_at",
+)  # fmt: skip
+
+
+def row_shown(row: SubscriptionRow, home: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "href": f"{home}/{row.id}",
+        "name": row.plan_name,
+        "plan_version": row.plan_version,
+        "organization": row.organization_name,
+        "organization_id": row.organization_id,
+        "state": row.state,
+        "currency": row.currency,
+        "interval": row.interval,
+        "interval_count": row.interval_count,
+        "parked": row.parked_reason or "",
+        "scheduled_at": instant_text(row.scheduled_at),
+        "created_at": instant_text(row.created_at),
+        **{name: instant_text(getattr(row, name)) for name in _MOMENTS},
+    }
+
+
+def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
+    scheduled, upcoming = found.scheduled, _upcoming_shown(found.upcoming, found.currency)
+    return {
+        "id": found.id,
+        "organization_id": found.organization_id,
+        "state": found.state.value,
+        "name": found.plan_name,
+        "plan_id": found.plan_id,
+        "plan_version": found.plan_version,
+        "currency": found.currency,
+        "interval": found.interval,
+        "interval_count": found.interval_count,
+        "period_end": instant_text(found.period_end),
+        "cancel_reason": found.cancel_reason or "",
+        "cancel_comment": found.cancel_comment or "",
+        "parked": found.parked_reason or "",
+        "scheduled_at": instant_text(scheduled.at) if scheduled else "",
+        "scheduled_name": scheduled.plan_name if scheduled else "",
+        **upcoming,
+        **{name: instant_text(getattr(found, name)) for name in _MOMENTS},
+    }
+
+
+def items_shown(items: tuple[ItemRow, ...], currency: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"{item.plan_id}/{item.key}",
+            "name": item.name,
+            "kind": item.kind.value,
+            "addon": item.addon,
+            "quantity": decimal_text(item.quantity),
+            "currency": currency,
+            "amount": "" if item.amount_minor is None else _amount(item.amount_minor, currency),
+            "interval": item.interval or "",
+            "interval_count": item.interval_count,
+        }
+        for item in items
+    ]
+
+
+def coupon_shown(row: CouponRow, currency: str) -> dict[str, Any]:
+    """`takes` says how much of what, `share` and `amount` one of both."""
+    return {
+        "id": row.id,
+        "code": row.code,
+        "name": row.name,
+        "share": decimal_text(row.rate) if row.rate is not None else "",
+        "amount": "" if row.amount_minor is None else _amount(row.amount_minor, row.currency or currency),
+        "currency": currency,
+        "duration": row.duration,
+        "periods": row.periods or 0,
+        "periods_used": row.periods_used,
+        "taken": _amount(row.taken_minor, currency),
+    }
+
+
+def billed_shown(row: BilledRow, currency: str, home: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "href": f"{home}/{row.id}",
+        "name": row.number or row.id,
+        "state": row.state,
+        "currency": currency,
+        "label_date": row.label_date or "",
+        "total": _amount(row.total_minor, currency),
+        "due": _amount(row.due_minor, currency),
+    }
+
+
+def preview_shown(found: Preview) -> dict[str, Any]:
+    """What an act comes to: `total_minor` is agreed to; `due` is to be paid now, `waits` what a later invoice asks
+    for; `credit` is what is given back or left over."""
+    now = [one for one in found.invoices if not one.waits]
+    later = [one for one in found.invoices if one.waits]
+    currency = found.currency
+
+    def added(name: str, of: list[PreviewInvoice]) -> str:
+        return _amount(sum(getattr(one, name) for one in of), currency)
+
+    return {
+        "at": found.at.isoformat(),
+        "currency": currency,
+        "state": found.state,
+        "effective_at": found.effective_at.isoformat(),
+        "is_later": found.effective_at > found.at,
+        "total_minor": found.total_minor,
+        "due": added("due_minor", now),
+        "due_said": figure_text(Money(sum(one.due_minor for one in now), currency).amount, currency),
+        "waiting": added("total_minor", later) if later else "",
+        "credit": added("carried_minor", now) if any(one.carried_minor for one in now) else "",
+        **_upcoming_shown(found.upcoming, currency),
+    }
+
+
+def documents_shown(found: Preview) -> list[dict[str, Any]]:
+    return [_document(place, one) for place, one in enumerate(found.invoices)]
+
+
+def _document(place: int, one: PreviewInvoice) -> dict[str, Any]:
+    names = ("discount", "net", "tax", "total", "credits", "due", "carried")
+    return {
+        "id": str(place),
+        "currency": one.currency,
+        "billed_at": one.billed_at.isoformat(),
+        "waits": one.waits,
+        "lines": [_line(at, line, one.currency) for at, line in enumerate(one.lines)],
+        **{name: _amount(getattr(one, f"{name}_minor"), one.currency) for name in names},
+    }
+
+
+def _line(place: int, line: PreviewLine, currency: str) -> dict[str, Any]:
+    return {
+        "id": str(place),
+        "name": line.description,
+        "currency": currency,
+        "amount": _amount(line.amount_minor, currency),
+        "discount": _amount(line.discount_minor, currency) if line.discount_minor else "",
+        "tax": _amount(line.tax_minor, currency),
+        "period_start": instant_text(line.period_start),
+        "period_end": instant_text(line.period_end),
+        "steps": [
+            {"id": str(at), "formula": f"{step.formula} = {step.amount}"}
+            for at, step in enumerate(line.steps)
+        ],
+    }
+
+
+def _upcoming_shown(found: Upcoming | None, currency: str) -> dict[str, Any]:
+    return {
+        "upcoming_at": instant_text(found.at) if found else "",
+        "upcoming": _amount(found.amount_minor, currency) if found else "",
+    }
+
+
+def _amount(minor: int, currency: str) -> str:
+    return decimal_text(Money(minor, currency).amount)

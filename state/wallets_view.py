@@ -1,0 +1,68 @@
+"""Rows of wallets and budgets as pages show them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from models.budgets import BudgetMeasure
+from models.money import Money
+from services.budgets.queries import BudgetRow
+from services.wallets.queries import LotRow, WalletRow
+from state.format import decimal_text, instant_text
+
+LOT_FILTERS = ("source", "state", "currency")
+BUDGET_FILTERS = ("state", "measure", "period")
+
+
+def wallet_shown(row: WalletRow) -> dict[str, Any]:
+    minors = ("left_minor", "inbound_minor", "outbound_minor", "breakage_minor")
+    return {
+        "id": row.id,
+        "organization_name": row.organization_name,
+        "currency": row.currency,
+        **{name: _amount(getattr(row, name), row.currency) for name in minors},
+        "threshold_minor": "" if row.threshold_minor is None else _amount(row.threshold_minor, row.currency),
+        "held": decimal_text(row.held),
+        "uncovered": decimal_text(row.uncovered),
+        "created_at": instant_text(row.created_at),
+    }
+
+
+def lot_shown(row: LotRow) -> dict[str, Any]:
+    minors = ("minor", "used_minor", "expired_minor", "left_minor")
+    return {
+        "id": row.id,
+        "currency": row.currency,
+        "source": row.source,
+        "state": row.state,
+        "priority": row.priority,
+        **{name: _amount(getattr(row, name), row.currency) for name in minors},
+        "expires_at": instant_text(row.expires_at),
+        "note": row.note,
+        "created_at": instant_text(row.created_at),
+    }
+
+
+def budget_shown(row: BudgetRow) -> dict[str, Any]:
+    unit = row.currency if row.measure == BudgetMeasure.COST else ""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "about": " · ".join(one for one in (row.key_name, row.model or "") if one),
+        "measure": row.measure,
+        "period": row.period,
+        "limit_amount": _counted(row.limit_amount, unit),
+        "spent": _counted(row.spent, unit),
+        "used_percent": row.used_percent,
+        "action": row.action,
+        "state": row.state,
+    }
+
+
+def _counted(amount: Decimal, unit: str) -> str:
+    return f"{decimal_text(amount)} {unit}".strip()
+
+
+def _amount(minor: int, currency: str) -> str:
+    return decimal_text(Money(minor, currency).amount)

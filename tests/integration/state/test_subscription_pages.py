@@ -1,0 +1,122 @@
+"""Subscriptions on pages: chosen with the money in sight, agreed to, looked at, and left."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from models.types import OrganizationKind, Role
+from services.billing import subscriptions
+from state.governance.subscriptions import StaffSubscriptionsState, StaffSubscriptionState
+from state.portal.billing_profile import BillingProfileState
+from state.portal.choosing import ChoiceState
+from state.portal.plans import PlansOnSaleState
+from state.portal.subscriptions import SubscriptionsState, SubscriptionState
+from tests.integration.billing.shop import Shop, open_shop
+from tests.integration.billing.subscribers import Subscribers, price
+from tests.integration.state.visitor import sent_to, sign_in
+from tests.world import World
+
+
+@pytest.fixture
+async def shop(world: World) -> Shop:
+    made = await open_shop(world)
+    await made.new_customer(name="Acme", currency="EUR")
+    made.now = datetime.now(UTC)
+    return made
+
+
+async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: World, shop: Shop) -> None:
+    sold = Subscribers(shop)
+    seats = price(
+        "seats", "seat", "30", quantity_min=Decimal(1), quantity_max=Decimal(9), proration="fixed_30"
+    )
+    team = await sold.plan(price("base", "flat", "60", proration="fixed_30"), seats)
+    await sold.plan(price("base", "flat", "5", proration="fixed_30"), addon_to=(team.id,))
+    client, _ = await sign_in(world, shop.customer, Role.BILLING)
+
+    client.at = "/portal/plans"
+    seen, _ = await client.call(PlansOnSaleState, "load")
+    (card,), (extra,) = seen.plans, seen.addons
+    assert (card["base"], card["had"], card["changes"], extra["needs_plan"]) == ("60", False, False, True)
+    client.at = card["choose"]
+    seen, _ = await client.call(ChoiceState, "load")
+    assert (seen.preview["due"], seen.preview["total_minor"]) == ("107.1", 10_710)
+    assert [line["amount"] for line in seen.documents[0]["lines"]] == ["60", "30"]
+    seen, _ = await client.call(ChoiceState, "count", "seats", "2")
+    assert seen.preview["due"] == "142.8"
+    for wrong in ("10", "-1", "many"):
+        seen, _ = await client.call(ChoiceState, "count", "seats", wrong)
+        assert (seen.preview["due"] if seen.preview else "") != "142.8", wrong
+    seen, _ = await client.call(ChoiceState, "apply_coupon", {"coupon": "NONE"})
+    assert (seen.preview, list(seen.coupon_errors)) == ({}, ["coupon"])
+    _, answer = await client.call(ChoiceState, "confirm")
+    assert answer is None  # nothing is agreed to that is not shown
+    await client.call(ChoiceState, "apply_coupon", {"coupon": ""})
+    await client.call(ChoiceState, "count", "seats", "2")
+    _, answer = await client.call(ChoiceState, "confirm")
+    client.at = sent_to(answer)
+    seen, _ = await client.call(SubscriptionState, "load")
+    assert (seen.subscription["state"], seen.just_done) == ("active", True)
+    assert [(row["quantity"], row["amount"]) for row in seen.items] == [("1", "60"), ("2", "60")]
+    assert [row["total"] for row in seen.invoices] == ["142.8"]
+
+    client.at = "/portal/plans"
+    seen, _ = await client.call(PlansOnSaleState, "load")
+    assert seen.plans[0]["had"]
+    client.at = seen.addons[0]["choose"]
+    seen, _ = await client.call(ChoiceState, "load")
+    assert [row["chosen"] for row in seen.addons] == [True]
+    shown = seen.preview["total_minor"]
+    _, answer = await client.call(ChoiceState, "confirm")
+    client.at = sent_to(answer)
+    seen, _ = await client.call(SubscriptionState, "load")
+    assert len(seen.items) == 3
+    assert (await sold.invoices())[-1].total_minor == shown
+
+    for act, state in (("pause", "paused"), ("cancel", "ended")):
+        seen, _ = await client.call(SubscriptionState, "ask", act)
+        assert (seen.asking, seen.preview["state"]) == (act, state)
+    seen, _ = await client.call(SubscriptionState, "dismiss", False)
+    assert (seen.asking, seen.documents, seen.subscription["state"]) == ("", [], "active")
+    client.at = "/portal/subscriptions"
+    seen, _ = await client.call(SubscriptionsState, "load")
+    assert [(row["name"], row["state"]) for row in seen.rows] == [(team.name, "active")]
+
+
+async def test_who_has_no_billing_profile_is_led_to_it(world: World, shop: Shop) -> None:
+    sold = Subscribers(shop)
+    plan = await sold.plan(price("base", "flat", "60"))
+    other = await world.organization(currency="EUR")
+    client, _ = await sign_in(world, other)
+    client.at = f"/portal/subscribe?plan={plan.id}&currency=EUR"
+    seen, _ = await client.call(ChoiceState, "load")
+    assert (seen.needs_profile, seen.preview, seen.refusal) == (True, {}, "")
+    client.at = "/portal/billing-profile"
+    seen, _ = await client.call(BillingProfileState, "load")
+    assert (seen.status, seen.version) == ("ready", 0)
+
+
+async def test_another_organisations_subscription_is_not_there_and_staff_sees_it(
+    world: World, shop: Shop
+) -> None:
+    sold = Subscribers(shop)
+    plan = await sold.plan(price("base", "flat", "60"))
+    one = await sold.start(plan)
+    await sold.do(subscriptions.cancel, one)
+    stranger, _ = await sign_in(world, await world.organization())
+    viewer, _ = await sign_in(world, shop.customer, Role.VIEWER)
+    for state, path in ((SubscriptionState, ""), (ChoiceState, "/change")):
+        stranger.at = viewer.at = f"/portal/subscriptions/{one.id}{path}"
+        assert (await stranger.call(state, "load"))[0].status == "missing"
+        assert (await viewer.call(state, "load"))[0].status == "forbidden"
+
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    staff.at = "/governance/subscriptions"
+    seen, _ = await staff.call(StaffSubscriptionsState, "load")
+    assert [(row["organization"], row["state"]) for row in seen.rows] == [("Acme", "canceled")]
+    staff.at = seen.rows[0]["href"]
+    seen, _ = await staff.call(StaffSubscriptionState, "load")
+    assert (seen.subscription["cancel_reason"], len(seen.items), len(seen.invoices)) == ("other", 1, 1)
