@@ -102,7 +102,7 @@ async def _furnished(database_url: str, folder: Path) -> tuple[World, Victim]:
     on = databases.connect(database_url, pool_size=2)
     world = World(on)
     try:
-        return world, await furnish(world, "Victim")
+        return world, await furnish(world, "Victim", folder=folder)
     finally:
         await on.close()
 

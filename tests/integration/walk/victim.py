@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -42,9 +43,12 @@ from services.core.crossing import Reason, crossing
 from services.core.crypto import Place, vault
 from services.core.ids import new_id
 from services.core.permissions import Capability
+from services.core.settings import settings
+from services.files.stores import FOLDER, INCOMING, FilePlaces, FolderStore, places
 from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
+from services.papers import keeping
 from tests.papers import entity, papers, subscribed
 from tests.world import LONG_AGO, World
 
@@ -96,8 +100,11 @@ class Victim:
         return self.ids.setdefault(prefix, new_id(prefix))
 
 
-async def furnish(world: World, name: str) -> Victim:
-    """Somebody whose things others will try to get at."""
+async def furnish(world: World, name: str, *, folder: Path | None = None) -> Victim:
+    """Somebody whose things others will try to get at. Files lie in the data folder: that of settings, or `folder`."""
+    where = (
+        places(settings()) if folder is None else FilePlaces(FolderStore(folder / FOLDER), folder / INCOMING)
+    )
     organization = await world.organization(OrganizationKind.CLIENT, name=name)
     owner = await world.account(f"owner-{organization.id[-8:]}@victim.example", member_of=organization)
     async with crossing(Reason.DEMO, on=world.database) as uow:
@@ -128,7 +135,9 @@ async def furnish(world: World, name: str) -> Victim:
             number=victim.mark("number", C.INVOICES_READ, C.STAFF_INVOICES_READ),
             id=victim.id("inv"),
         )
-        kept = {form.value: {"file_id": new_id("file"), "sha256": "00" * 32, "bytes": 1} for form in Form}
+        printed = victim.mark("printed", C.INVOICES_READ, C.STAFF_INVOICES_READ).encode()
+        one = (await keeping.keep(where, printed)).to_json()
+        kept = {form.value: one for form in Form}
         await uow.execute(
             "update paper set state = 'made', made_at = created_at, files = cast(:files as jsonb)"
             " where organization_id = :id",
