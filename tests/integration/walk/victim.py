@@ -463,12 +463,6 @@ def _invoiced(v: Victim) -> Iterator[Table]:
     yield from papers(
         v.organization.id, v.id("ent"), said, {name: v.id(name) for name in ("inv", "invl", "crn")}
     )
-    ids = {name: v.id(name) for name in ("plan", "plnv", "pchg", "cpn", "inv", "sub")}
-    sub, *others = subscribed(v.organization.id, ids, v.mark("left"))
-    assert isinstance(sub, Subscription)
-    sub.parked_at, sub.retry_at = LONG_AGO, SOON
-    sub.parked_reason = v.mark("parked", C.STAFF_SUBSCRIPTIONS_READ)
-    yield from (sub, *others)
     yield Paper(
         document_id=v.id("crn"), organization_id=v.organization.id, kind="credit_note", number=v.id("crn"),
         due_at=LONG_AGO, created_at=LONG_AGO,
@@ -481,7 +475,11 @@ def _subscribed(v: Victim) -> Iterator[Table]:
         "plnv": v.ids["sold"]
     }
     said = v.mark("comment", C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
-    yield from subscribed(v.organization.id, ids, said)
+    sub, *others = subscribed(v.organization.id, ids, said)
+    assert isinstance(sub, Subscription)
+    sub.parked_at, sub.retry_at = LONG_AGO, SOON
+    sub.parked_reason = v.mark("parked", C.STAFF_SUBSCRIPTIONS_READ)
+    yield from (sub, *others)
 
 
 # How to tell that something of the victim's changed
