@@ -199,7 +199,7 @@ async def bill(uow: UnitOfWork, row: Subscription) -> bool:
     parked no more. Raises what billing raises, TooMuchAtOnce and DoesNotRest."""
     most = await _moments(uow, row)
     done = await subscription_billing.catch_up(uow, row, _WRITE, most=most)
-    if done == most:
+    if done == most and row.next_at is not None and row.next_at <= uow.now:
         return False
     await _settle(uow, row)
     row.parked_at = row.parked_reason = row.retry_at = None

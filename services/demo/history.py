@@ -11,14 +11,14 @@ from services.catalog import service as catalog
 from services.core.actor import Actor
 from services.core.permissions import ROLE_CAPABILITIES
 from services.core.work import UnitOfWork
-from services.demo import invoicing, offers
+from services.demo import billed_year, invoicing, offers
 from services.demo.progress import Made, Step
 from services.demo.stories import HALDEN, KUMO, OPERATOR, STORIES, Invited, Key, Program, Project, Story
 from services.identity import accounts, invitations, keys, organizations, projects, service_accounts
 from services.tasks import service as tasks
 
 PRICES_DAYS = 119  # before today: everything is priced from before the first call
-PLANS_DAYS = 118
+PLANS_DAYS = 370  # from before the first subscription
 PRICE_CUT_DAYS = 30
 OVERLAP_HOURS = 48
 
@@ -97,6 +97,8 @@ def steps(today: datetime, *, models: dict[str, str], hashes: Hashes) -> list[St
             lambda made: member(OPERATOR, 0, made),
         ),
         _export(today),
+        invoicing.seller(today),
+        *billed_year.steps(today, hashes),
         *invoicing.steps(HALDEN, organization_of(HALDEN), today),
         *invoicing.wallet_steps(KUMO, organization_of(KUMO), today),
     ]

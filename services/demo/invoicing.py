@@ -1,4 +1,4 @@
-"""Who bills in the demo, and a first invoice of its first client."""
+"""Who bills in the demo, and a first one-off invoice of its first client."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from services.papers.designs import Design, Wording
 from services.tax.rules import Rate
 from services.wallets import wallets
 
+SELLER_DAYS = 371
 INVOICED_DAYS = 40  # before today
 FILLED_DAYS, GIVEN_DAYS = 21, 90
 PAID_AHEAD, GIVEN = 12_000, 1_000  # yen
@@ -31,6 +32,7 @@ SELLER = EntityFields(
     timezone="Europe/Berlin",
     tax_ids=({"kind": "VAT", "number": "DE000000000"},),
     registrations=("DE",),
+    grace_hours=0,  # nobody's usage is late here
 )
 RATE = Rate("DE", "VAT", Decimal("0.19"), "UStG § 12", "2020-07", date(2021, 1, 1))
 
@@ -57,6 +59,18 @@ async def publish_template(uow: UnitOfWork, entity_id: str) -> None:
     await templates.publish(uow, draft.id)
 
 
+def seller(today: datetime) -> Step:
+    """Somebody who issues documents, from before the first."""
+
+    async def add(uow: UnitOfWork, _: Made) -> Made:
+        row = await entities.add_entity(uow, SELLER)
+        await publish_template(uow, row.id)
+        await taxation.add_tax_rate(uow, RATE)
+        return {"seller": row.id}
+
+    return Step("seller", today - timedelta(days=SELLER_DAYS), add)
+
+
 def steps(story: Story, organization: str, today: datetime) -> list[Step]:
     """`organization` is the name under which the founding left the id of the story's organisation."""
 
@@ -64,9 +78,6 @@ def steps(story: Story, organization: str, today: datetime) -> list[Step]:
         return system(made[organization])
 
     async def invoice(uow: UnitOfWork, _: Made) -> Made:
-        seller = await entities.add_entity(uow, SELLER)
-        await publish_template(uow, seller.id)
-        await taxation.add_tax_rate(uow, RATE)
         buyer = ProfileFields(name=story.name, address="Musterstr. 1\n50667 Köln", country="DE")
         await profiles.set_profile(uow, buyer)
         draft = await invoices.create_draft(uow, key="onboarding", currency=story.currency, memo="Onboarding")

@@ -12,10 +12,10 @@ from services.core.database import Database
 from services.core.logs import get_logger
 from services.core.settings import Settings
 from services.core.work import UnitOfWork, unit_of_work
-from services.demo import card, history
+from services.demo import billed_year, card, history
 from services.demo.history import key_of, organization_of
 from services.demo.progress import Made, Progress, Step
-from services.demo.stories import CLIENTS, HALDEN, HISTORY_DAYS, STORIES, Story
+from services.demo.stories import BILLED, CLIENTS, HALDEN, HISTORY_DAYS, STORIES, Story
 from services.demo.traffic import KeySpan, Place, calls_of
 from services.gateway import settlement, upstreams
 from services.gateway.directory import BUILTIN
@@ -55,7 +55,9 @@ async def _make(progress: Progress, clock: Clock) -> None:
     await progress.once(Step(BEGUN, clock.now() - BEFORE_ALL, _begin))
     today = datetime.fromisoformat(progress.made["today"])
     for step in history.steps(today, models=_models(progress.made), hashes=await _hashes(progress)):
+        await billed_year.turn_to(progress, step.at, today=today)
         await progress.once(step)
+    await billed_year.turn_to(progress, today, today=today)
     usage = (step for story in CLIENTS for step in _usage(story, _place(progress.made, story, today), today))
     await asyncio.gather(*(_take_from(usage, progress) for _ in range(HANDS)))
     await rollup.compact(progress.on)
@@ -94,7 +96,7 @@ async def _hashes(progress: Progress) -> history.Hashes:
     """Password hashes of the people that are not there yet: made before any transaction needs them."""
     people = [
         (story.address_of(person), person.password)
-        for story in STORIES
+        for story in (*STORIES, *BILLED)
         if organization_of(story) not in progress.made
         for person in story.people
     ]

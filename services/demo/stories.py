@@ -296,7 +296,7 @@ OPERATOR = Story(
     name="Matrix Operations",
     domain="operator.example",
     kind=OrganizationKind.OPERATOR,
-    founded=120,
+    founded=372,
     currency="EUR",
     people=(
         Person("Sam Delgado", Role.OPERATOR),
@@ -307,3 +307,26 @@ OPERATOR = Story(
 
 CLIENTS = (HALDEN, MERIDIAN, KUMO)
 STORIES = (OPERATOR, *CLIENTS, PARTNER, DEVELOPER)
+
+# Whose year of billing is made by turning a clock: one that grows, and one that grows, rests and leaves. They call
+# nothing, so they are not among the STORIES.
+BILLED = (
+    Story(
+        name="Lumen Atlas",
+        domain="lumen-atlas.example",
+        kind=OrganizationKind.CLIENT,
+        founded=366,
+        people=(Person("Ada Lindqvist", Role.OWNER),),
+        timezone="Europe/Berlin",
+        currency="EUR",
+    ),
+    Story(
+        name="Pine and Fathom",
+        domain="pine-fathom.example",
+        kind=OrganizationKind.CLIENT,
+        founded=366,
+        people=(Person("Jonas Reuter", Role.OWNER),),
+        timezone="Europe/Berlin",
+        currency="EUR",
+    ),
+)

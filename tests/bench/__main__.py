@@ -40,6 +40,7 @@ BENCHMARKS = (
     "table",
     "documents",
     "billing",
+    "billing_run",
 )
 SAVED = Path(__file__).resolve().parents[2] / "build" / "bench"
 
