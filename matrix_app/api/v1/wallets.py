@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path, Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from matrix_app.api.deps import Member
 from matrix_app.api.v1.invoices import InvoiceShown, shown
@@ -13,15 +13,26 @@ from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
+from models.money import UnknownCurrency, currency
 from models.wallets import DebitKind, LotSource, TopUpState
 from services.billing import customer_credits
+from services.core.errors import not_found
 from services.core.work import UnitOfWork, unit_of_work
 from services.wallets import queries, refills, wallets
 from services.wallets.rules import TopUpRule
 
 router = resource("wallets")
 
-Code = Annotated[str, Path(description="Of the wallet, as in EUR")]
+
+def _currency(said: str) -> str:
+    """A path that ends in no currency leads to no wallet."""
+    try:
+        return currency(said).code
+    except UnknownCurrency:
+        raise not_found("wallet", said) from None
+
+
+Code = Annotated[str, Path(description="Of the wallet, as in EUR"), AfterValidator(_currency)]
 Minor = Annotated[int, Field(description="In minor units of the currency")]
 
 
