@@ -6,6 +6,7 @@ from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, Leg
 from models.identity import Organization
 from models.subscriptions import CouponRedemption, Subscription
 from services.core.errors import not_found
+from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
@@ -91,7 +92,7 @@ async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption
 async def any_subscription(uow: UnitOfWork, subscription_id: str, *, lock: bool = False) -> Subscription:
     """Any organisation's, for staff in work across tenants. Raises Forbidden and NotFound."""
     uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
-    row = await uow.get(Subscription, subscription_id, lock=lock)
+    row = await uow.get(Subscription, subscription_id, lock=lock) if is_id(subscription_id, "sub") else None
     if row is None:
         raise not_found("subscription", subscription_id)
     return row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.papers import Paper, TemplateVersion
 from services.core.errors import not_found
+from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
@@ -16,7 +17,8 @@ async def paper_of(uow: UnitOfWork, document_id: str) -> Paper | None:
 async def paper_for(uow: UnitOfWork, document_id: str, needs: Capability) -> Paper:
     """The paper of any document, locked, for staff in work across tenants. Raises Forbidden and NotFound."""
     uow.actor.require(needs)
-    row = await uow.get(Paper, document_id, lock=True)
+    known = is_id(document_id, "inv") or is_id(document_id, "crn")
+    row = await uow.get(Paper, document_id, lock=True) if known else None
     if row is None:
         raise not_found("paper of a document", document_id)
     return row

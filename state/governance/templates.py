@@ -122,7 +122,7 @@ class TemplateState(PageState, rx.State):
     async def publish(self) -> Any:
         """Make documents by the draft as it was saved."""
         async with self._staff_work() as uow:
-            await templates.publish(uow, self._template_id(), version=int(self.template["version"]))
+            await templates.publish(uow, self._template_id(), version=int(self.template.get("version", 0)))
         return TemplateState.load
 
     @page_event(WRITE)

@@ -66,7 +66,6 @@ async def _billed(product: Product) -> dict[str, str]:
         )
         row = found.one()
         plan = await uow.execute("select id from plan order by slug limit 1")
-        template = await uow.execute("select id from template_version order by id limit 1")
         sold = await uow.execute("select id from plan where slug = 'team'")
         wanted = Wanted(sold.scalar_one(), "EUR", "month")
         subscription = await subscriptions.start(

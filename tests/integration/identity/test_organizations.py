@@ -34,18 +34,37 @@ _STAFF_READ = {
     C.STAFF_PRICES_READ,
     C.STAFF_PLANS_READ,
     C.STAFF_LEDGER_READ,
+    C.STAFF_SUBSCRIPTIONS_READ,
     C.STAFF_INVOICES_READ,
+    C.STAFF_WALLETS_READ,
     C.STAFF_HEALTH_READ,
+}
+_PAYS = {
+    C.SUBSCRIPTIONS_READ,
+    C.SUBSCRIPTIONS_WRITE,
+    C.BILLING_PROFILE_WRITE,
+    C.WALLET_READ,
+    C.WALLET_WRITE,
+    C.BUDGETS_READ,
+    C.BUDGETS_WRITE,
 }
 
 # Written out once more by hand: whoever changes the product's table must mean it.
 TABLE: dict[Role, set[Capability]] = {
     Role.OWNER: set(Capability) - {c for c in Capability if c.value.startswith("staff.")},
     Role.ADMIN: set(Capability) - {c for c in Capability if c.value.startswith("staff.")},
-    Role.BILLING: _VIEW | _WRITE | {C.COST_READ, C.LEDGER_READ, C.INVOICES_READ, C.KEYS_READ},
+    Role.BILLING: _VIEW | _WRITE | _PAYS | {C.COST_READ, C.LEDGER_READ, C.INVOICES_READ, C.KEYS_READ},
     Role.DEVELOPER: _VIEW
     | _WRITE
-    | {C.COST_READ, C.KEYS_READ, C.KEYS_WRITE, C.SERVICE_ACCOUNTS_READ, C.USAGE_WRITE, C.INFERENCE},
+    | {
+        C.COST_READ,
+        C.KEYS_READ,
+        C.KEYS_WRITE,
+        C.SERVICE_ACCOUNTS_READ,
+        C.USAGE_WRITE,
+        C.INFERENCE,
+        C.BUDGETS_READ,
+    },
     Role.VIEWER: _VIEW,
     Role.OPERATOR: set(Capability),
     Role.SUPPORT: _VIEW | _STAFF_READ,

@@ -110,7 +110,10 @@ async def test_a_plan_is_built_published_and_compared(world: World, operator: Or
     shown, _ = await client.call(PlansOnSaleState, "load")
     (card,) = shown.plans
     assert (card["name"], card["sold"], card["trial_days"]) == ("Team", True, 14)
-    assert [(row["key"], row["currency"]) for row in card["charges"]] == [("base", "EUR"), ("tokens", "EUR")]
+    assert (card["base"], [(row["key"], row["currency"]) for row in card["charges"]]) == (
+        "20",
+        [("tokens", "EUR")],
+    )
     assert [(one["id"], one["chosen"]) for one in shown.currencies] == [("EUR", True), ("USD", False)]
     client.at = shown.currencies[1]["href"]
     shown, _ = await client.call(PlansOnSaleState, "load")
