@@ -92,7 +92,11 @@ async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption
 async def any_subscription(uow: UnitOfWork, subscription_id: str, *, lock: bool = False) -> Subscription:
     """Any organisation's, for staff in work across tenants. Raises Forbidden and NotFound."""
     uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
-    row = await uow.get(Subscription, subscription_id, lock=lock) if is_id(subscription_id, "sub") else None
+    row = (
+        await uow.get(Subscription, subscription_id, lock=lock)
+        if is_id(str(subscription_id), "sub")
+        else None
+    )
     if row is None:
         raise not_found("subscription", subscription_id)
     return row

@@ -27,6 +27,9 @@ READING = frozenset(
         Capability.COST_READ,
         Capability.LEDGER_READ,
         Capability.INVOICES_READ,
+        Capability.SUBSCRIPTIONS_READ,
+        Capability.WALLET_READ,
+        Capability.BUDGETS_READ,
         Capability.MODELS_READ,
         Capability.PLANS_READ,
     }

@@ -17,7 +17,7 @@ async def paper_of(uow: UnitOfWork, document_id: str) -> Paper | None:
 async def paper_for(uow: UnitOfWork, document_id: str, needs: Capability) -> Paper:
     """The paper of any document, locked, for staff in work across tenants. Raises Forbidden and NotFound."""
     uow.actor.require(needs)
-    known = is_id(document_id, "inv") or is_id(document_id, "crn")
+    known = is_id(str(document_id), "inv") or is_id(str(document_id), "crn")
     row = await uow.get(Paper, document_id, lock=True) if known else None
     if row is None:
         raise not_found("paper of a document", document_id)
