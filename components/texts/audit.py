@@ -84,7 +84,7 @@ TEXTS: dict[str, str] = {
     "audit.event.subscription.reactivated": "Took a cancelled subscription up again",
     "audit.event.subscription.resumed": "Resumed a subscription",
     "audit.event.subscription.started": "Started a subscription",
-    "audit.event.subscription.state_changed": "Went on with a subscription after its trial",
+    "audit.event.subscription.state_changed": "Changed the state of a subscription",
     "audit.event.task.asked": "Asked for a task",
     "audit.event.task.cancel_asked": "Asked a running task to end",
     "audit.event.task.cancelled": "Cancelled a task",

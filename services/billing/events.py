@@ -124,7 +124,7 @@ class SubscriptionChangeCanceled(DomainEvent):
 
 
 class SubscriptionStateChanged(DomainEvent):
-    """By the passing of time: a trial ended, a pause, or all of it."""
+    """By the passing of time: a trial ended, or an invoice is overdue or was paid."""
 
     type: ClassVar[str] = "subscription.state_changed"
     before: str
