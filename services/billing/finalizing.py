@@ -90,7 +90,7 @@ async def finalize(
     await customer_credits.use(uow, invoice, list(totals.credits))
     await wallet.pay(uow, invoice.id, totals.from_prepaid)
     invoice.paid_minor += totals.from_prepaid.minor
-    customer_credits.open_credit(uow, invoice, invoice.id, totals.carried)
+    customer_credits.open_credit(uow, invoice.organization_id, invoice.id, totals.carried)
     await _number(uow, invoice, entity, on, due=totals.due)
     await customer_credits.settle(uow, invoice)
     return invoice
