@@ -142,6 +142,7 @@ class Payment(Table, table=True):
     provider_account_id: str | None = reference("provider_account.id", nullable=True)
     provider: str = Field(sa_type=ID)
     method_id: str | None = reference("payment_method.id", nullable=True)
+    keep_method: bool = False  # what the customer gives is kept for the next time
     key: str = Field(sa_type=ID)  # the same act is the same payment, however often it is tried
     state: str = Field(sa_type=ID)
     initiator: str = Field(sa_type=ID)

@@ -244,6 +244,7 @@ def create_payment_tables() -> None:
         sa.Column("provider_account_id", sa.Text(collation="C"), nullable=True),
         sa.Column("provider", sa.Text(collation="C"), nullable=False),
         sa.Column("method_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("keep_method", sa.Boolean(), nullable=False),
         sa.Column("key", sa.Text(collation="C"), nullable=False),
         sa.Column("state", sa.Text(collation="C"), nullable=False),
         sa.Column("initiator", sa.Text(collation="C"), nullable=False),

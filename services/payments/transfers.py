@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.billing import Invoice, InvoiceState
 from models.money import Money
-from models.payments import Initiator, Payment, PaymentState
+from models.payments import Payment
 from services.billing import policies as of_billing
 from services.billing import states
 from services.billing.invoices import AMOUNT_MINOR_MAX, KeyMeansOther, require_key
@@ -13,11 +13,17 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
-from services.payments import applying
-from services.payments.events import PaymentStarted
+from services.payments import applying, charging, policies
 
 PROVIDER = "bank"
 REFERENCE_CHARACTERS_MAX = 140  # as ISO 20022 allows in a remittance line
+_RECORDED = """
+insert into payment (id, organization_id, invoice_id, provider, keep_method, key, state, initiator, currency, minor,
+  applied_minor, refunded_minor, message, reference, created_at, checks, version)
+values (:id, :organization_id, :invoice_id, :provider, false, :key, 'processing', 'staff', :currency, :minor,
+  0, 0, '', :reference, :now, 0, 1)
+on conflict (organization_id, key) do nothing returning id
+"""
 
 
 async def record(
@@ -38,40 +44,36 @@ async def record(
     if invoice_id is not None:
         invoice = await of_billing.invoice_for(uow, invoice_id, Capability.STAFF_PAYMENTS_WRITE)
         _require_payable(invoice, money)
-    if (there := await _known(uow, key)) is not None:
-        if (there.provider, there.invoice_id, there.minor, there.currency) != (
-            PROVIDER, invoice_id, money.minor, money.currency,
-        ):  # fmt: skip
-            raise KeyMeansOther(
-                f"{key!r} is the key of another payment.", next_step="Give another transfer another key."
-            )
-        return there
-    payment = Payment(
-        id=new_id("pay"),
+    payment_id = new_id("pay")
+    made = await uow.execute(
+        _RECORDED,
+        id=payment_id,
         organization_id=uow.organization_id,
         invoice_id=invoice_id,
         provider=PROVIDER,
         key=key,
-        state=PaymentState.PROCESSING.value,
-        initiator=Initiator.STAFF.value,
         currency=money.currency,
         minor=money.minor,
         reference=reference,
-        created_at=uow.now,
+        now=uow.now,
     )
-    uow.record(
-        PaymentStarted(
-            aggregate_id=payment.id,
-            organization_id=payment.organization_id,
-            currency=payment.currency,
-            invoice_id=invoice_id,
-            minor=payment.minor,
-            provider=PROVIDER,
-            initiator=payment.initiator,
-        )
-    )
+    if made.scalar_one_or_none() is None:
+        return await _the_same(uow, key, invoice_id, money)
+    payment = await policies.payment_for(uow, payment_id, Capability.STAFF_PAYMENTS_WRITE, lock=True)
+    charging.started(uow, payment)
     await applying.succeed(uow, payment, invoice)
     return payment
+
+
+async def _the_same(uow: UnitOfWork, key: str, invoice_id: str | None, money: Money) -> Payment:
+    """The transfer that was recorded by this key. Raises KeyMeansOther if it was another one."""
+    there = await charging.known(uow, key)
+    wanted = (PROVIDER, invoice_id, money)
+    if there is None or (there.provider, there.invoice_id, Money(there.minor, there.currency)) != wanted:
+        raise KeyMeansOther(
+            f"{key!r} is the key of another payment.", next_step="Give another transfer another key."
+        )
+    return there
 
 
 def _require_payable(invoice: Invoice, money: Money) -> None:
@@ -84,16 +86,6 @@ def _require_payable(invoice: Invoice, money: Money) -> None:
             field="currency",
             next_step="Record it on account, or in the currency it was changed to.",
         )
-
-
-async def _known(uow: UnitOfWork, key: str) -> Payment | None:
-    found = await uow.execute(
-        "select * from payment where organization_id = :organization_id and key = :key",
-        organization_id=uow.organization_id,
-        key=key,
-    )
-    row = found.mappings().one_or_none()
-    return None if row is None else Payment(**row)
 
 
 def _reference(text: str) -> str:
