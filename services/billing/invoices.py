@@ -294,6 +294,8 @@ async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
     if invoice.number is None:
         await drop(uow, invoice)
         return invoice
+    if await _paid_from_outside(uow, invoice):
+        raise states.refused(InvoiceState(invoice.state), "was paid in part, or is being paid, so it cannot be voided")
     await customer_credits.give_back(uow, invoice)
     await wallet.give_back(uow, invoice.id)
     if invoice.journal_id is not None:
@@ -311,6 +313,15 @@ async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
     await uow.session.flush()
     uow.record(InvoiceVoided(**_named(invoice), number=invoice.number, reason=reason))
     return invoice
+
+
+async def _paid_from_outside(uow: UnitOfWork, invoice: Invoice) -> bool:
+    """Whether money came for it, or may come still. Payments lock the invoice first, as the caller did."""
+    found = await uow.execute(
+        "select exists (select from payment where invoice_id = :id and state not in ('failed', 'canceled'))",
+        id=invoice.id,
+    )
+    return bool(found.scalar_one())
 
 
 async def drop(uow: UnitOfWork, invoice: Invoice) -> None:
