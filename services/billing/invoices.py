@@ -359,7 +359,8 @@ async def mark_uncollectible(uow: UnitOfWork, invoice_id: str) -> Invoice:
 
 def require_key(key: str, *, field: str = "key") -> None:
     """Raises Invalid for a key that is empty, too long or not of visible ASCII characters."""
-    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not all("!" <= one <= "~" for one in key):
+    visible = key.isascii() and key.isprintable() and " " not in key
+    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not visible:
         raise Invalid(f"A key has 1 to {KEY_CHARACTERS_MAX} visible characters of ASCII.", field=field)
 
 

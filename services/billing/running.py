@@ -32,7 +32,7 @@ from services.core.work import UnitOfWork, unit_of_work
 log = get_logger(__name__)
 
 EVERY_S = 60
-BATCH = 200  # subscriptions that are looked up at once
+BATCH = 500  # subscriptions that are looked up at once, and billed in one transaction where they are plain
 LINES_PER_DAY_MAX = 5_000  # of one subscription, by its own clock: more is a fault, and is not billed
 LINES_PER_ITEM_MAX = 4  # that one moment makes of one item
 TURNS_MAX = 20  # of one subscription in one run, each MOMENTS_MAX at most

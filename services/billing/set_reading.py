@@ -17,7 +17,8 @@ from services.core.work import UnitOfWork
 from services.tax.rules import Rate
 
 _DAY = timedelta(days=1)  # by which the date of a place may differ from that of UTC
-# Locked, so that nobody else bills or changes them. What is not plain is billed by itself, and so is all of its
+# The lines of the day are compared as pairs, so that no plan goes through all that was made on that day: its statistics
+# know nothing yet of what the run makes. Locked, so that nobody else bills or changes them. What is not plain is billed by itself, and so is all of its
 # organisation: a document of one subscription may be paid by what another one's gave back.
 _SUBSCRIPTIONS = """
 select s.id, s.organization_id, s.state, s.plan_id, s.plan_version_id, s.currency, s.interval, s.interval_count,
@@ -30,8 +31,8 @@ select s.id, s.organization_id, s.state, s.plan_id, s.plan_version_id, s.currenc
     and not exists (select from customer_credit c
       where c.organization_id = s.organization_id and c.currency = s.currency and c.left_minor > 0)
     as is_plain,
-  (select coalesce(sum(i.lines), 0) from invoice i where i.subscription_id = s.id and i.created_at > :yesterday)
-    as lines_today
+  (select coalesce(sum(i.lines), 0) from invoice i
+    where i.subscription_id = s.id and (i.subscription_id, i.created_at) > (s.id, :yesterday)) as lines_today
 from subscription s join organization o on o.id = s.organization_id
 where s.id = any(:ids) and s.parked_at is null and s.next_at <= :now
 order by s.next_at, s.id for update of s skip locked
