@@ -17,9 +17,9 @@ from services.core.work import UnitOfWork
 from services.tax.rules import Rate
 
 _DAY = timedelta(days=1)  # by which the date of a place may differ from that of UTC
-# The lines of the day are compared as pairs, so that no plan goes through all that was made on that day: its statistics
-# know nothing yet of what the run makes. Locked, so that nobody else bills or changes them. What is not plain is billed by itself, and so is all of its
-# organisation: a document of one subscription may be paid by what another one's gave back.
+# Locked, so that nobody else bills or changes them. What is not plain is billed by itself, and so is all of its
+# organisation: a document of one subscription may be paid by what another one's gave back. The lines of the day are
+# compared as pairs, so that no plan goes through all that was made on that day: statistics know nothing of it yet.
 _SUBSCRIPTIONS = """
 select s.id, s.organization_id, s.state, s.plan_id, s.plan_version_id, s.currency, s.interval, s.interval_count,
   s.anchor, s.timezone, s.started_at, s.trial_end, s.scheduled, s.scheduled_at, s.cancel_at, s.cancel_reason,

@@ -123,7 +123,8 @@ class Renewals:
 
     def _draft(self, invoice_id: str, row: Any, entity: LegalEntity, lines: int) -> dict[str, Any]:
         """A draft that is collected at once; `_NOTHING` has the rest of its columns."""
-        return _NOTHING | {
+        return {
+            **_NOTHING,
             "id": invoice_id,
             "organization_id": row.organization_id,
             "legal_entity_id": entity.id,
