@@ -36,11 +36,44 @@ def downgrade() -> None:
 
 
 def create_for_runs() -> None:
-    """Nothing yet."""
+    # A document may come whole: final, and with all of its lines in one statement. Once they are there none is added,
+    # and at commit they add up.
+    run(
+        """
+        create function invoice_lines_are_all() returns trigger language plpgsql as $$ begin
+          if exists (
+            select from invoice i cross join lateral (
+              select count(*) as lines, sum(net_minor) as net, sum(tax_minor) as tax
+              from invoice_line where invoice_id = i.id
+            ) l
+            where i.id in (select invoice_id from touched) and i.state <> 'draft'
+              and (i.number is null or (l.lines, l.net, l.tax) is distinct from (i.lines, i.net_minor, i.tax_minor))
+          ) then
+            raise exception 'Lines of a final invoice are never changed.' using errcode = 'restrict_violation';
+          end if;
+          return null;
+        end $$
+        """
+    )
+    run("drop trigger fixed_on_insert on invoice_line")
+    run(
+        "create trigger fixed_on_insert after insert on invoice_line referencing new table as touched"
+        " for each statement execute function invoice_lines_are_all()"
+    )
+    run(
+        "create constraint trigger adds_up_at_once after insert on invoice deferrable initially deferred"
+        " for each row when (new.number is not null) execute function invoice_adds_up()"
+    )
 
 
 def drop_for_runs() -> None:
-    """Nothing yet."""
+    run("drop trigger adds_up_at_once on invoice")
+    run("drop trigger fixed_on_insert on invoice_line")
+    run("drop function invoice_lines_are_all()")
+    run(
+        "create trigger fixed_on_insert after insert on invoice_line referencing new table as touched"
+        " for each statement execute function invoice_lines_are_fixed()"
+    )
 
 
 # -- plans and who is subscribed to them
