@@ -18,8 +18,9 @@ from models.types import BIG, ID, TEXT
 class PlanMigration(Table, table=True):
     """Who has `from_version_id` is moved to `to_version_id`: all, or those of one currency or interval.
 
-    `behaviour` is a ProrationBehaviour. `waiting_changes` says what becomes of a change that waits already: it is
-    kept, and its subscription is not moved ("keep"), or it gives way ("replace").
+    `behaviour` is a ProrationBehaviour; with the next period it waits `notice_days` at least. `waiting_changes` says
+    what becomes of a change that waits already: it is kept, and its subscription is not moved ("keep"), or it gives
+    way ("replace").
     """
 
     __tablename__ = "plan_migration"
@@ -28,6 +29,8 @@ class PlanMigration(Table, table=True):
         check("waiting_changes in ('keep','replace')", "waiting_changes"),
         check("interval in ('day','week','month','quarter','half_year','year')", "interval"),
         check("(interval is null) = (interval_count is null)", "length"),
+        check("notice_days between 0 and 366", "notice_days"),
+        check("notice_days = 0 or behaviour = 'next_period'", "notice"),
         sa.Index("ix_plan_migration_plan_id", "plan_id", "created_at", "id"),
         sa.Index("ix_plan_migration_created_at", "created_at", "id"),
     )
@@ -43,6 +46,7 @@ class PlanMigration(Table, table=True):
     interval: str | None = Field(default=None, sa_type=ID, nullable=True)
     interval_count: int | None = None
     behaviour: str = Field(sa_type=ID)
+    notice_days: int = 0
     waiting_changes: str = Field(sa_type=ID)
     task_id: str = Field(sa_type=ID)  # how far it is
     created_by: str | None = Field(default=None, sa_type=ID, nullable=True)

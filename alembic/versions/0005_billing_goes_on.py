@@ -69,6 +69,7 @@ def create_plan_migrations() -> None:
         sa.Column("interval", sa.Text(collation="C"), nullable=True),
         sa.Column("interval_count", sa.Integer(), nullable=True),
         sa.Column("behaviour", sa.Text(collation="C"), nullable=False),
+        sa.Column("notice_days", sa.Integer(), nullable=False),
         sa.Column("waiting_changes", sa.Text(collation="C"), nullable=False),
         sa.Column("task_id", sa.Text(collation="C"), nullable=False),
         sa.Column("created_by", sa.Text(collation="C"), nullable=True),
@@ -86,6 +87,10 @@ def create_plan_migrations() -> None:
         ),
         sa.CheckConstraint(
             "(interval is null) = (interval_count is null)", name=op.f("ck_plan_migration_length")
+        ),
+        sa.CheckConstraint("notice_days between 0 and 366", name=op.f("ck_plan_migration_notice_days")),
+        sa.CheckConstraint(
+            "notice_days = 0 or behaviour = 'next_period'", name=op.f("ck_plan_migration_notice")
         ),
         sa.ForeignKeyConstraint(
             ["from_version_id"], ["plan_version.id"], name=op.f("fk_plan_migration_from_version_id")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from models.money import Money
@@ -17,7 +18,8 @@ from models.plan_migrations import PlanMigration
 from models.types import ProrationBehaviour
 from services.billing import plan_moves, policies, subscription_billing, subscription_changes, subscriptions
 from services.billing.events import SubscriptionMoved
-from services.billing.plan_migration_queries import MOVES, WHOSE, target_of
+from services.billing.plan_migration_queries import WHOSE, target_of
+from services.billing.plan_migration_records import MOVES
 from services.billing.plan_moves import Target, WaitingChanges
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
@@ -179,6 +181,8 @@ async def move(uow: UnitOfWork, migration: PlanMigration, target: Target, subscr
     at = subscriptions.agreed_moment(uow, None)
     made = subscription_changes.change(now, to, at=at, behaviour=ProrationBehaviour(migration.behaviour))
     waits = made.behaviour is ProrationBehaviour.NEXT_PERIOD
+    if waits:
+        made = subscription_changes.put_off(made, now, until=at + timedelta(days=migration.notice_days))
     uow.record(
         SubscriptionMoved(
             aggregate_id=row.id,

@@ -1,11 +1,10 @@
-"""Reads of migrations of plan versions: what one would come to, which there were, and what each did."""
+"""What a migration of a plan version would come to, for all and for each."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -23,16 +22,13 @@ from services.catalog.plan_queries import SoldPrice
 from services.catalog.plan_rules import Length
 from services.core.errors import Busy, Invalid, not_found
 from services.core.ids import is_id
-from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, statements_within
 
 READ = Capability.STAFF_SUBSCRIPTIONS_READ
 PREVIEW_ROWS_MAX = 100
 PREVIEW_S_MAX = 20.0
-STATES = ("waiting", "running", "done", "failed", "cancelled")
-MOVES = ("moved", "scheduled", "refused", "failed")
-_EXACTLY = (Operator.EQ, Operator.IN)
+NOTICE_DAYS_MAX = 366
 
 # Who has the version: of what each consists is compared, so that equal ones are worked out once.
 _ITEMS = """
@@ -66,7 +62,8 @@ class PreviewTooLong(Busy):
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """From which version to which, of whom, and how. `currency` and `interval` narrow it down where they are said."""
+    """From which version to which, of whom, and how. `currency` and `interval` narrow it down where they are said.
+    With the next period, nobody pays the new price before `notice_days` have passed."""
 
     from_version_id: str
     to_version_id: str
@@ -75,6 +72,7 @@ class Plans:
     currency: str | None = None
     interval: BillingInterval | None = None
     interval_count: int | None = None
+    notice_days: int = 0
 
     @property
     def whose(self) -> dict[str, Any]:
@@ -154,6 +152,14 @@ class _Sum:
 async def versions_of(uow: UnitOfWork, plans: Plans) -> tuple[PlanVersion, PlanVersion]:
     """The two versions, for staff. Raises Forbidden, NotFound, and Invalid for what cannot be migrated."""
     uow.actor.require(READ)
+    if not 0 <= plans.notice_days <= NOTICE_DAYS_MAX:
+        raise Invalid(f"Notice is given 0 to {NOTICE_DAYS_MAX} days ahead.", field="notice_days")
+    if plans.notice_days and plans.behaviour is not ProrationBehaviour.NEXT_PERIOD:
+        raise Invalid(
+            "What is changed now comes without notice.",
+            field="notice_days",
+            next_step="Have it come with the next period.",
+        )
     old, new = [
         await _version(uow, one, name)
         for one, name in ((plans.from_version_id, "from"), (plans.to_version_id, "to"))
@@ -277,115 +283,3 @@ def _row(row: Mapping[str, Any], found: Outlook) -> MoveOutlook:
         code=refused.error_code if refused is not None else "",
         reason=f"{refused.message} {refused.next_step}".strip() if refused is not None else "",
     )
-
-
-# -- those that there were
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationRow:
-    """`done` of `total` subscriptions are through; the four counts say how."""
-
-    id: str
-    plan_id: str
-    plan_name: str
-    from_number: int
-    to_number: int
-    currency: str | None
-    interval: str | None
-    interval_count: int | None
-    behaviour: str
-    waiting_changes: str
-    task_id: str
-    state: str
-    done: int
-    total: int | None
-    error: str
-    cancelling: bool
-    moved: int
-    scheduled: int
-    refused: int
-    failed: int
-    created_at: datetime
-
-
-MIGRATIONS: Listing[MigrationRow] = Listing(
-    "staff.plan_migrations",
-    row=MigrationRow,
-    needs=READ,
-    source="plan_migration m",
-    alias="m",
-    joins="join plan p on p.id = m.plan_id join plan_version f on f.id = m.from_version_id"
-    " join plan_version t on t.id = m.to_version_id join task k on k.id = m.task_id"
-    " cross join lateral (select count(*) filter (where v.state = 'moved') as moved,"
-    " count(*) filter (where v.state = 'scheduled') as scheduled,"
-    " count(*) filter (where v.state = 'refused') as refused,"
-    " count(*) filter (where v.state = 'failed') as failed from plan_migration_move v where v.migration_id = m.id) c",
-    columns=(
-        Column("id", "m.id", Kind.ID, filterable=True),
-        Column("plan_id", "m.plan_id", Kind.ID, operators=_EXACTLY),
-        Column("plan_name", "p.name", joined=True),
-        Column("from_number", "f.number", Kind.INTEGER, joined=True),
-        Column("to_number", "t.number", Kind.INTEGER, joined=True),
-        Column("currency", "m.currency", nullable=True, text="Of all currencies if empty"),
-        Column("interval", "m.interval", nullable=True, text="Of all intervals if empty"),
-        Column("interval_count", "m.interval_count", Kind.INTEGER, nullable=True),
-        Column("behaviour", "m.behaviour"),
-        Column("waiting_changes", "m.waiting_changes"),
-        Column("task_id", "m.task_id", Kind.ID),
-        Column("state", "k.state", Kind.ENUM, values=STATES, joined=True),
-        Column("done", "k.done", Kind.INTEGER, joined=True),
-        Column("total", "k.total", Kind.INTEGER, joined=True, nullable=True),
-        Column("error", "k.error", joined=True),
-        Column("cancelling", "k.state = 'running' and k.cancel_asked_at is not null", Kind.FLAG, joined=True),
-        Column("moved", "c.moved", Kind.INTEGER, joined=True),
-        Column("scheduled", "c.scheduled", Kind.INTEGER, joined=True, text="Will be, with the next period"),
-        Column("refused", "c.refused", Kind.INTEGER, joined=True),
-        Column("failed", "c.failed", Kind.INTEGER, joined=True),
-        Column("created_at", "m.created_at", Kind.INSTANT, sortable=True, unchanging=True),
-    ),
-    sort="-created_at",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class MoveRow:
-    """What became of one subscription. Amounts are of a year, in minor units."""
-
-    id: str
-    migration_id: str
-    subscription_id: str
-    organization_name: str
-    state: str
-    currency: str
-    old_minor: int | None
-    new_minor: int | None
-    effective_at: datetime | None
-    code: str
-    reason: str
-    created_at: datetime
-
-
-MOVE_ROWS: Listing[MoveRow] = Listing(
-    "staff.plan_migration_moves",
-    row=MoveRow,
-    needs=READ,
-    source="plan_migration_move m",
-    alias="m",
-    joins="join subscription s on s.id = m.subscription_id join organization o on o.id = s.organization_id",
-    columns=(
-        Column("id", "m.id", Kind.ID),
-        Column("migration_id", "m.migration_id", Kind.ID, operators=_EXACTLY),
-        Column("subscription_id", "m.subscription_id", Kind.ID, operators=_EXACTLY),
-        Column("organization_name", "o.name", joined=True),
-        Column("state", "m.state", Kind.ENUM, values=MOVES, filterable=True),
-        Column("currency", "s.currency", joined=True),
-        Column("old_minor", "m.old_minor", Kind.INTEGER, nullable=True, currency="currency"),
-        Column("new_minor", "m.new_minor", Kind.INTEGER, nullable=True, currency="currency"),
-        Column("effective_at", "m.effective_at", Kind.INSTANT, nullable=True),
-        Column("code", "m.code"),
-        Column("reason", "m.reason", text="Why it was not moved"),
-        Column("created_at", "m.created_at", Kind.INSTANT, sortable=True, unchanging=True),
-    ),
-    sort="created_at",
-)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from models.plan_migrations import PlanMigration
 from services.billing import invoices, plan_migration_queries
 from services.billing.events import PlanMigrationStarted
-from services.billing.plan_migration_queries import MIGRATIONS, MigrationRow, Plans
+from services.billing.plan_migration_queries import Plans
+from services.billing.plan_migration_records import MIGRATIONS, MigrationRow
 from services.core import listing_sql
 from services.core.errors import Conflict, not_found
 from services.core.ids import is_id, new_id
@@ -59,6 +60,7 @@ async def start(uow: UnitOfWork, plans: Plans, *, key: str) -> PlanMigration:
         interval=whose["interval"],
         interval_count=whose["interval_count"],
         behaviour=plans.behaviour.value,
+        notice_days=plans.notice_days,
         waiting_changes=plans.waiting_changes.value,
         task_id=task.id,
         created_by=uow.actor.account_id,

@@ -174,9 +174,17 @@ async def _moved_all_the_same(
     after = replace(
         after,
         scheduled=replace(moved, moved_by=waits.moved_by),
-        scheduled_at=after.scheduled_at or after.period_end(moment),
+        scheduled_at=_not_before(now.scheduled_at, after, moment),
     )
     return replace(made, turn=replace(made.turn, subscribed=after))
+
+
+def _not_before(waits_until: datetime | None, after: Subscribed, moment: datetime) -> datetime:
+    """The end of the first period that does not end before the notice that was given has passed."""
+    at = after.period_end(moment)
+    while waits_until is not None and at < waits_until:
+        at = after.period_end(at)
+    return at
 
 
 async def unschedule(uow: UnitOfWork, subscription_id: str) -> Subscription:

@@ -16,7 +16,8 @@ from matrix_app.api.v1.shape import Body, Shown, resource
 from models.subscriptions import SubscriptionState
 from models.types import BillingInterval, ProrationBehaviour
 from services.billing import plan_migration_queries, plan_migrations
-from services.billing.plan_migration_queries import MIGRATIONS, MOVE_ROWS, PREVIEW_ROWS_MAX, Plans
+from services.billing.plan_migration_queries import NOTICE_DAYS_MAX, PREVIEW_ROWS_MAX, Plans
+from services.billing.plan_migration_records import MIGRATIONS, MOVE_ROWS
 from services.billing.plan_moves import WaitingChanges, Way
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -41,6 +42,12 @@ class MigrationPlanned(Body):
     currency: str | None = Field(None, max_length=3, description="Only those in this currency")
     interval: BillingInterval | None = Field(None, description="Only those of this interval")
     interval_count: int | None = Field(None, ge=1, le=1_000)
+    notice_days: int = Field(
+        0,
+        ge=0,
+        le=NOTICE_DAYS_MAX,
+        description="With the next period: that ends so many days from now or later",
+    )
 
     def plans(self) -> Plans:
         return Plans(
@@ -51,6 +58,7 @@ class MigrationPlanned(Body):
             self.currency.upper() if self.currency else None,
             self.interval,
             self.interval_count,
+            self.notice_days,
         )
 
 
@@ -119,6 +127,7 @@ class MigrationShown(Shown):
     interval: BillingInterval | None
     interval_count: int | None
     behaviour: ProrationBehaviour
+    notice_days: int
     waiting_changes: WaitingChanges
     task_id: str
     state: Literal["waiting", "running", "done", "failed", "cancelled"]

@@ -23,7 +23,8 @@ from services.billing import (
     subscription_queries,
     subscriptions,
 )
-from services.billing.plan_migration_queries import MOVE_ROWS, MigrationOutlook, MoveRow, Plans
+from services.billing.plan_migration_queries import MigrationOutlook, Plans
+from services.billing.plan_migration_records import MOVE_ROWS, MoveRow
 from services.billing.plan_migrations import MigrationUnderWay
 from services.billing.plan_moves import WaitingChanges
 from services.billing.subscriptions import MoveWaits
