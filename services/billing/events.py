@@ -111,6 +111,26 @@ class SubscriptionChanged(DomainEvent):
     behaviour: str
 
 
+class SubscriptionMoved(DomainEvent):
+    """Staff moved it to a newer version of its plan, from `effective_at` on."""
+
+    type: ClassVar[str] = "subscription.moved"
+    plan_id: str
+    migration_id: str
+    direction: str
+    effective_at: str
+
+
+class PlanMigrationStarted(DomainEvent):
+    """All who have a version of a plan are to be moved to a newer one."""
+
+    type: ClassVar[str] = "plan_migration.started"
+    plan_id: str
+    from_number: int
+    to_number: int
+    behaviour: str
+
+
 class SubscriptionChangeScheduled(DomainEvent):
     type: ClassVar[str] = "subscription.change_scheduled"
     plan_id: str

@@ -490,7 +490,7 @@ _NOTED = ("last_seen_at", "last_used_at")
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
-    "template_logo",
+    "template_logo", "plan_migration", "plan_migration_move",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
