@@ -15,7 +15,7 @@ from enum import StrEnum
 from sqlmodel import select
 
 from models.subscriptions import Subscription
-from services.billing import policies, run_records, subscription_billing, subscription_rows
+from services.billing import policies, run_records, subscription_billing, subscription_rows, usage_running
 from services.billing.events import SubscriptionParked, SubscriptionRetryAsked
 from services.billing.subscription_billing import MOMENTS_MAX
 from services.billing.subscription_rules import next_moment
@@ -108,6 +108,7 @@ async def bill_due(on: Database | None = None, *, clock: Clock | None = None) ->
         await run_records.note(on, clock, run_id, due=counts.due, billed=counts.billed, parked=counts.parked)
     if run_id is not None:
         await run_records.end(on, clock, run_id)
+    await usage_running.bill_due(on, clock=clock)
     return counts
 
 
@@ -118,6 +119,7 @@ async def bill_clock(clock_id: str, on: Database | None = None, *, clock: Clock 
         counts.due += len(batch)
         for due in batch:
             _count(counts, await bill_one(due, on, clock=clock))
+    await usage_running.bill_due(on, clock=clock, clock_id=clock_id)
     return counts
 
 
