@@ -232,7 +232,8 @@ async def _settle(uow: UnitOfWork, row: Subscription) -> None:
         return
     _, now = await subscription_rows.load(uow, row)
     draft = await policies.draft_of(uow, row)
-    moments = [next_moment(now), draft.collect_until if draft is not None else None]
+    coming = next_moment(now) or subscription_billing.last_look(now)
+    moments = [coming, draft.collect_until if draft is not None else None]
     row.next_at = min((one for one in moments if one is not None), default=None)
     if row.next_at is not None and row.next_at <= uow.now:
         raise DoesNotRest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -250,3 +250,31 @@ async def test_usage_that_cannot_be_billed_waits_with_the_reason_until_it_can(
         async with crossing(Reason.STAFF, actor=staff) as uow:
             await usage_running.try_again(uow, row.id)
     assert await sales.asked() == [("Usage of m", 250)]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_what_comes_late_to_a_subscription_that_has_ended_is_billed_once_more(
+    sales: Sales, at_once: bool
+) -> None:
+    plan = await sales.sold.plan(price("in", "metered", "0.01", meter="prompt_tokens"))
+    one = await sales.sold.start(plan)
+    await sales.call(utc(2026, 3, 12), 100, model="x")
+    sales.at(2026, 3, 20)
+    await sales.sold.do(subscriptions.cancel, one, now_at_once=at_once)
+    ended = utc(2026, 3, 20) if at_once else utc(2026, 4, 10, 8)  # summer has begun
+    for when in (ended, ended + timedelta(days=2)):
+        sales.shop.now = when
+        await running.bill_due(clock=FixedClock(when))
+    assert await sales.asked() == [("In", 100)]
+
+    await sales.call(utc(2026, 3, 15), 70, model="x")
+    for days in (20, 34, 36, 36, 80):
+        sales.shop.now = ended + timedelta(days=days)
+        await running.bill_due(clock=FixedClock(sales.shop.now))
+        assert len(await sales.sold.invoices()) == (2 if days > 35 else 1)
+
+    assert await sales.asked() == [("In", 100), ("Late usage: In", 70)]
+    *_, note = await sales.sold.lines()
+    assert (note.period_start, note.period_end) == (utc(2026, 3, 10, 9), ended)
+    await sales.explained()
+    await assert_invariants(but=NOT_HERE)
