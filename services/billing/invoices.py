@@ -281,6 +281,8 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     row = await policies.line_for(uow, invoice, line_id)
     if invoice.subscription_id is not None and row.key.startswith(f"{invoice.subscription_id}."):
         raise states.refused(InvoiceState(invoice.state), "has this line of a subscription, which goes on")
+    if row.facts["made_by"] == "price_list":
+        raise states.refused(InvoiceState(invoice.state), "has this line of usage, which is counted again")
     await uow.session.delete(row)
     invoice.lines -= 1
     uow.add(invoice)

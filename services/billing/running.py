@@ -16,7 +16,14 @@ from enum import StrEnum
 from sqlmodel import select
 
 from models.subscriptions import Subscription
-from services.billing import policies, run_records, set_billing, subscription_billing, subscription_rows
+from services.billing import (
+    policies,
+    run_records,
+    set_billing,
+    subscription_billing,
+    subscription_rows,
+    usage_running,
+)
 from services.billing.events import SubscriptionParked, SubscriptionRetryAsked
 from services.billing.subscription_billing import MOMENTS_MAX
 from services.billing.subscription_rules import next_moment
@@ -110,6 +117,7 @@ async def bill_due(on: Database | None = None, *, clock: Clock | None = None) ->
         await run_records.note(on, clock, run_id, due=counts.due, billed=counts.billed, parked=counts.parked)
     if run_id is not None:
         await run_records.end(on, clock, run_id)
+    await usage_running.bill_due(on, clock=clock)
     return counts
 
 
@@ -145,6 +153,7 @@ async def bill_clock(clock_id: str, on: Database | None = None, *, clock: Clock 
         counts.due += len(batch)
         for due in batch:
             _count(counts, await bill_one(due, on, clock=clock))
+    await usage_running.bill_due(on, clock=clock, clock_id=clock_id)
     return counts
 
 
@@ -257,7 +266,8 @@ async def _settle(uow: UnitOfWork, row: Subscription) -> None:
         return
     _, now = await subscription_rows.load(uow, row)
     draft = await policies.draft_of(uow, row)
-    moments = [next_moment(now), draft.collect_until if draft is not None else None]
+    coming = next_moment(now) or subscription_billing.last_look(now)
+    moments = [coming, draft.collect_until if draft is not None else None]
     row.next_at = min((one for one in moments if one is not None), default=None)
     if row.next_at is not None and row.next_at <= uow.now:
         raise DoesNotRest(

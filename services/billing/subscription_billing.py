@@ -41,9 +41,11 @@ async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, mos
         # A draft that waits for the renewal is joined by it, and finalised with it.
         if draft is not None and over is not None and over <= uow.now and (moment is None or over < moment):
             await finish(uow, row, now, draft, needs)
-            await subscription_rows.keep(uow, held, now, next_at=moment)
+            await subscription_rows.keep(uow, held, now, next_at=moment or last_look(now))
         elif moment is not None and moment <= uow.now:
             await book(uow, held, now, turn(now, moment), needs, at=moment, waits=True)
+        elif draft is None and row.next_at is not None and (look := last_look(now)) and look <= uow.now:
+            await _look_last(uow, held, now, needs)
         else:
             return done
         if row.next_at is None or row.next_at > uow.now:
@@ -79,10 +81,29 @@ async def book(
     for event in told(row, before.state, after.state):
         uow.record(event)
     waiting = draft is not None and draft.state == InvoiceState.DRAFT
-    moments = [next_moment(after), draft.collect_until if draft is not None and waiting else None]
+    coming = next_moment(after) or last_look(after)
+    moments = [coming, draft.collect_until if draft is not None and waiting else None]
     next_at = min((one for one in moments if one is not None), default=None)
     await subscription_rows.keep(uow, held, after, next_at=next_at)
     return draft
+
+
+def last_look(now: Subscribed) -> datetime | None:
+    """When what came in late of one that has ended is billed: nothing comes after that would take it along."""
+    metered = any(item.price.charge.meter is not None for item in now.items)
+    return now.ended_at + usage_lines.LATE_MAX if now.ended_at is not None and metered else None
+
+
+async def _look_last(uow: UnitOfWork, held: Held, now: Subscribed, needs: Capability) -> None:
+    """Bill what came in late, if anything did, and be done with it."""
+    ended_at = now.ended_at or uow.now
+    late = await usage_lines.late_lines(uow, held.row, since=ended_at - usage_lines.LATE_MAX)
+    if late:
+        draft = await _new_draft(uow, held.row, needs)
+        await invoices.add_lines(uow, draft.id, late, needs=needs)
+        await finish(uow, held.row, now, draft, needs)
+        uow.record(SubscriptionBilled(**_named(held.row), invoice_id=draft.id, lines=len(late)))
+    await subscription_rows.keep(uow, held, now, next_at=None)
 
 
 async def _collect(

@@ -40,13 +40,15 @@ where l.id = any(:ids)
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """A line of a subscription where it was billed. `treatment` is how it was taxed, None while that is open."""
+    """A line of a subscription where it was billed. `treatment` is how it was taxed, None while that is open. A credit
+    is `settled` with what it credits once both were on one document: they are not there for anybody to take back."""
 
     id: str
     key: str
     line: Line
     debited: Debited | None  # of a debit only
     treatment: dict[str, Any] | None
+    settled: bool
 
 
 @dataclass(slots=True)
@@ -120,7 +122,7 @@ def _item(item: SubscriptionItem, sold: SoldPrice, billed: Mapping[str, Billed] 
                 before,
             )
             for one in item.undoable
-            if (before := billed[one["before"]].debited) is not None
+            if not billed[one["credit"]].settled and (before := billed[one["before"]].debited) is not None
         ),
         item.lines,
         item.ended_at,
@@ -142,7 +144,9 @@ def _billed_line(kept: Mapping[str, Any]) -> Billed:
     taxed = kept["numbered"] and line.kind is LineKind.DEBIT
     treatment = kept["tax"] if taxed else kept["treatment"]
     debited = _debited(kept, line) if line.kind is LineKind.DEBIT else None
-    return Billed(kept["id"], kept["key"], line, debited, treatment)
+    alone = line.kind is not LineKind.CREDIT or kept["treatment"] is not None
+    settled = not alone and kept["state"] != InvoiceState.DRAFT
+    return Billed(kept["id"], kept["key"], line, debited, treatment, settled)
 
 
 def _debited(kept: Mapping[str, Any], line: Line) -> Debited:

@@ -52,6 +52,7 @@ THEIRS: dict[str, Maker] = {
     "redemption_id": _of("rdm"),
     "subscription_id": _of("sub"),
     "task_id": _of("task"),
+    "usage_period_id": _of("uper"),
 }
 
 # Rows of the house, which belong to nobody.

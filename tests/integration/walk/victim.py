@@ -471,7 +471,7 @@ def _invoiced(v: Victim) -> Iterator[Table]:
 
 def _subscribed(v: Victim) -> Iterator[Table]:
     """To the plan that is on sale, with the coupon. It cannot be billed at the moment."""
-    ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv")} | {
+    ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv", "uper")} | {
         "plnv": v.ids["sold"]
     }
     said = v.mark("comment", C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
