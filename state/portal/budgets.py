@@ -31,7 +31,7 @@ class BudgetsState(DialogsState, ListedState, rx.State):
     _filter_keys: ClassVar[tuple[str, ...]] = wallets_view.BUDGET_FILTERS
     _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(("new", "edit", "archive"), WRITE)
 
-    form: dict[str, str] = dict(budget_forms.BLANK)
+    form: dict[str, str] = {}
     errors: dict[str, str] = {}
     error: str = ""
     currency: str = ""
@@ -60,7 +60,7 @@ class BudgetsState(DialogsState, ListedState, rx.State):
     async def save(self, values: dict[str, Any]) -> Any:
         """Make the budget, or change the one that was chosen. What is refused is told at its field."""
         typed = {name: str(values[name] or "") for name in budget_forms.FIELDS if name in values}
-        self.form = self.form | typed
+        self.form = budget_forms.BLANK | self.form | typed
         try:
             await self._save(budget_forms.budget_of(self.form))
         except StaleVersion:
@@ -68,7 +68,7 @@ class BudgetsState(DialogsState, ListedState, rx.State):
         except (Invalid, Conflict, NotFound) as refused:
             said = f"{refused.message} {refused.next_step}".strip()
             field = refused.field if isinstance(refused, Invalid) else ""
-            self.errors, self.error = ({field: said}, "") if field in self.form else ({}, said)
+            self.errors, self.error = ({field: said}, "") if field in budget_forms.FIELDS else ({}, said)
             return None
         self._open("")
         return BudgetsState.load
