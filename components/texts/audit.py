@@ -93,6 +93,7 @@ TEXTS: dict[str, str] = {
     "audit.event.task.finished": "Finished a task",
     "audit.event.task.retried": "Had a failed task tried again",
     "audit.event.tax_rate.added": "Added a tax rate",
+    "audit.event.tax_rate.ended": "Ended a tax rate",
     "audit.event.template.changed": "Changed a draft of a template",
     "audit.event.template.discarded": "Discarded a draft of a template",
     "audit.event.template.drafted": "Began a draft of a template",

@@ -90,6 +90,15 @@ class TaxRateAdded(DomainEvent):
     rate: str
 
 
+class TaxRateEnded(DomainEvent):
+    """It is not valid on the day `valid_until`, nor after it."""
+
+    type: ClassVar[str] = "tax_rate.ended"
+    jurisdiction: str
+    name: str
+    valid_until: str
+
+
 class BillingProfileChanged(DomainEvent):
     """Which parts, never what they say: they are personal."""
 

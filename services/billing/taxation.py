@@ -8,10 +8,10 @@ from typing import Any
 
 from models.billing import BillingProfile, InvoiceLine, LegalEntity, TaxRate
 from services.billing.entities import SHORT_TEXT_CHARACTERS_MAX, one_at_a_time, require_jurisdictions
-from services.billing.events import TaxRateAdded
+from services.billing.events import TaxRateAdded, TaxRateEnded
 from services.billing.profiles import exemption_from, tax_number_of
-from services.core.errors import Conflict
-from services.core.ids import new_id
+from services.core.errors import Conflict, Invalid, not_found
+from services.core.ids import is_id, new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
@@ -69,6 +69,43 @@ async def add_tax_rate(uow: UnitOfWork, given: Rate) -> TaxRate:
             jurisdiction=row.jurisdiction,
             name=row.name,
             rate=f"{given.rate:f}",
+        )
+    )
+    return row
+
+
+async def end_tax_rate(uow: UnitOfWork, rate_id: str, *, on: date) -> TaxRate:
+    """Have a rate valid no longer from the day `on`, today or later: documents of days before may have used it.
+
+    Ending it on the day it ends anyway changes nothing and records nothing. Raises Forbidden, NotFound, Conflict for
+    one that ends earlier, and Invalid for a day that is over or not after it begins.
+    """
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    await one_at_a_time(uow)
+    row = await uow.get(TaxRate, rate_id, lock=True) if is_id(str(rate_id), "txr") else None
+    if row is None:
+        raise not_found("tax rate", rate_id)
+    if row.valid_until == on:
+        return row
+    if row.valid_until is not None and row.valid_until < max(on, uow.wall_now.date()):
+        raise Conflict(
+            f"This rate ended on {row.valid_until}.", next_step="Enter the rate that holds after it."
+        )
+    if on <= row.valid_from or on < uow.wall_now.date():
+        raise Invalid(
+            "A rate ends today or later, and after it begins.",
+            field="valid_until",
+            next_step="Choose a later day.",
+        )
+    row.valid_until = on
+    await uow.session.flush()
+    uow.record(
+        TaxRateEnded(
+            aggregate_id=row.id,
+            organization_id=None,
+            jurisdiction=row.jurisdiction,
+            name=row.name,
+            valid_until=on.isoformat(),
         )
     )
     return row
