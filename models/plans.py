@@ -119,7 +119,8 @@ class PlanCharge(Table, table=True):
 
     `definition` is the charge as services/catalog/charge_json.py writes it, free units included. A one-off charge
     has no interval and goes with each of its currency. `quantity_min` and `quantity_max` bound what may be chosen of
-    seats and one-offs.
+    seats and one-offs. `included_credits`, in major units, come to the wallet with each whole period, for each seat,
+    and are there for usage in it.
     """
 
     __tablename__ = "plan_charge"
@@ -142,6 +143,10 @@ class PlanCharge(Table, table=True):
         check("interval_count >= 1", "interval_count"),
         check("proration in ('second','minute','day','fixed_30')", "proration"),
         check("quantity_min >= 0 and quantity_max >= quantity_min", "quantity"),
+        check(
+            "included_credits >= 0 and (included_credits = 0 or (kind in ('flat','seat') and timing = 'advance'))",
+            "included_credits",
+        ),
     )
 
     id: str = id_field()
@@ -159,6 +164,9 @@ class PlanCharge(Table, table=True):
     definition: dict[str, Any] = Field(sa_type=JSONB)
     quantity_min: Decimal = Field(default=Decimal(0), sa_type=QUANTITY)
     quantity_max: Decimal | None = Field(default=None, sa_type=QUANTITY, nullable=True)
+    included_credits: Decimal = Field(
+        default=Decimal(0), sa_type=AMOUNT, sa_column_kwargs={"server_default": sa.text("0")}
+    )
 
 
 class PlanEntitlement(Table, table=True):

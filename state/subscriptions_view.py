@@ -138,6 +138,7 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "due_said": figure_text(Money(sum(one.due_minor for one in now), currency).amount, currency),
         "waiting": added("total_minor", later) if later else "",
         "credit": added("carried_minor", now) if any(one.carried_minor for one in now) else "",
+        "included": _amount(found.included_minor, currency) if found.included_minor else "",
         **_upcoming_shown(found.upcoming, currency),
     }
 

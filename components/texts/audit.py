@@ -140,6 +140,7 @@ TEXTS: dict[str, str] = {
     "audit.event.wallet.given_back": "Put into the wallet again what had paid an invoice",
     "audit.event.wallet.granted": "Gave credit to the wallet",
     "audit.event.wallet.lot_expired": "Credit of the wallet expired",
+    "audit.event.wallet.taken_back": "Took included credits back from a wallet",
     "audit.event.wallet.paid": "Paid an invoice from the wallet",
     "audit.event.wallet.rule_set": "Changed when the wallet is topped up",
     "audit.event.wallet.top_up_due": "Asked for a top-up: the wallet fell below its threshold",

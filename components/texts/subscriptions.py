@@ -38,6 +38,7 @@ TEXTS: dict[str, str] = {
     "choose.due": "Due now",
     "choose.nothing_due": "Nothing is due now",
     "choose.waiting": "On your next invoice",
+    "choose.included": "Credits for usage, at once",
     "choose.credit": "Kept as your credit",
     "choose.then": "Then",
     "choose.later": "Counts from",

@@ -12,7 +12,15 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import finalizing, invoices, policies, redemptions, subscription_rows, usage_lines
+from services.billing import (
+    finalizing,
+    invoices,
+    plan_credits,
+    policies,
+    redemptions,
+    subscription_rows,
+    usage_lines,
+)
 from services.billing.changes import Billed
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
 from services.billing.lines import LineKind
@@ -69,6 +77,8 @@ async def book(
     if made.lines:
         draft = draft or await _new_draft(uow, row, needs)
         lines = [await new_line(uow, held, one) for one in made.lines]
+        if (ahead := await plan_credits.follow(uow, row, made.lines)) is not None:
+            lines.append(ahead)
         rows = await invoices.add_lines(uow, draft.id, lines, needs=needs)
         held.line_ids |= {one.key: one.id for one in rows}
         uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))

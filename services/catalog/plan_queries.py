@@ -81,6 +81,7 @@ class ChargeRow:
     definition: dict[str, Any]
     quantity_min: Decimal
     quantity_max: Decimal | None
+    included_credits: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +298,7 @@ async def charges_of(uow: UnitOfWork, version_ids: Sequence[str]) -> dict[str, t
     """The prices of each version, in their order."""
     found = await uow.execute(
         "select plan_version_id, id, key, name, kind, meter, currency, interval, interval_count, timing,"
-        " proration, definition, quantity_min, quantity_max from plan_charge"
+        " proration, definition, quantity_min, quantity_max, included_credits from plan_charge"
         " where plan_version_id = any(:ids) order by plan_version_id, position",
         ids=list(version_ids),
     )
@@ -340,7 +341,8 @@ async def prices(
     """Those of the versions and those named, in the order of each version's list. For verbs, which have asked."""
     found = await uow.execute(
         "select c.plan_version_id, v.plan_id, v.tax_code, c.id, c.key, c.name, c.kind, c.meter, c.currency, c.interval,"
-        " c.interval_count, c.timing, c.proration, c.definition, c.quantity_min, c.quantity_max"
+        " c.interval_count, c.timing, c.proration, c.definition, c.quantity_min, c.quantity_max,"
+        " c.included_credits"
         " from plan_charge c join plan_version v on v.id = c.plan_version_id"
         " where c.plan_version_id = any(:versions) or c.id = any(:ids) order by c.plan_version_id, c.position",
         versions=list(version_ids),
@@ -382,4 +384,5 @@ def planned(row: ChargeRow) -> PlannedCharge:
         meter=row.meter,
         quantity_min=row.quantity_min,
         quantity_max=row.quantity_max,
+        included_credits=row.included_credits,
     )

@@ -297,6 +297,7 @@ def _charge_row(version_id: str, position: int, one: PlannedCharge) -> PlanCharg
         definition=charge_to_json(one.charge),
         quantity_min=one.quantity_min,
         quantity_max=one.quantity_max,
+        included_credits=one.included_credits,
     )
 
 

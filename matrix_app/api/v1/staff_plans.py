@@ -144,6 +144,9 @@ class ChargeGiven(Body):
     meter: str | None = Field(None, description="Slug of a platform meter, for what is metered")
     quantity_min: Exact = Decimal(0)
     quantity_max: Exact | None = None
+    included_credits: Exact = Field(
+        Decimal(0), description="To the wallet with each whole period, for each seat; for usage in it"
+    )
 
 
 class EntitlementGiven(Body):

@@ -182,6 +182,9 @@ class PreviewShown(Shown):
     total_minor: int = Field(description="Of all invoices, with tax")
     invoices: list[PreviewInvoiceShown]
     upcoming: UpcomingShown | None
+    included_minor: int = Field(
+        description="Credits that plans include: what comes to the wallet at once; below zero it is taken back"
+    )
 
 
 class PlanGiven(Body):

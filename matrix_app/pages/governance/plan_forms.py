@@ -191,6 +191,10 @@ def charge_dialog() -> rx.Component:
             _when((KIND == "seat") | (KIND == "one_off"), limits),
             _when((KIND == "seat") | (KIND == "metered"), _amount("free_units", required=False)),
             _pair(_amount("minimum", required=False), _amount("maximum", required=False)),
+            _when(
+                (KIND == "flat") | (KIND == "seat"),
+                _amount("included_credits", required=False, hint="plan.included_hint"),
+            ),
             dialog_foot(dialog_close(), submit_button(t("plan.save_price"))),
             on_submit=PlanState.save_charge,
             errors=PlanState.errors,
