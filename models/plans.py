@@ -64,7 +64,8 @@ class Product(Table, table=True):
 
 
 class Plan(Table, table=True):
-    """One way to buy a product. `addon_to` names the plans that it can be added to; empty for a plan of its own."""
+    """One way to buy a product. `addon_to` names the plans that it can be added to; empty for a plan of its own.
+    Whoever is about to cancel it is offered the coupon `retention_coupon_id`, in the words of `retention_text`."""
 
     __tablename__ = "plan"
     __table_args__ = (sa.Index("ix_plan_product_id", "product_id", "slug"),)
@@ -75,6 +76,8 @@ class Plan(Table, table=True):
     name: str
     description: str = Field(default="", sa_type=TEXT)
     addon_to: list[str] = Field(default=[], sa_type=TEXTS)
+    retention_coupon_id: str | None = reference("coupon.id", nullable=True)
+    retention_text: str = Field(default="", sa_type=TEXT, sa_column_kwargs={"server_default": ""})
     created_by: str | None = reference("account.id", nullable=True)
     created_at: datetime = instant()
 

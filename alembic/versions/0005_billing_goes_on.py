@@ -51,9 +51,11 @@ def drop_for_runs() -> None:
 def create_for_plans() -> None:
     create_plan_migrations()
     create_included_credits()
+    create_retention_offers()
 
 
 def drop_for_plans() -> None:
+    drop_retention_offers()
     drop_included_credits()
     drop_plan_migrations()
 
@@ -82,6 +84,23 @@ def create_included_credits() -> None:
         "alter table wallet_debit add constraint ck_wallet_debit_kind"
         " check (kind in ('invoice','usage','taken_back'))"
     )
+
+
+def create_retention_offers() -> None:
+    """What a plan offers to those who would cancel it, and who took it."""
+    op.add_column("plan", sa.Column("retention_coupon_id", sa.Text(collation="C"), nullable=True))
+    op.add_column("plan", sa.Column("retention_text", sa.Text(), server_default="", nullable=False))
+    op.create_foreign_key(
+        op.f("fk_plan_retention_coupon_id"), "plan", "coupon", ["retention_coupon_id"], ["id"]
+    )
+    op.add_column("subscription", sa.Column("offer_taken_at", sa.DateTime(timezone=True), nullable=True))
+
+
+def drop_retention_offers() -> None:
+    op.drop_column("subscription", "offer_taken_at")
+    op.drop_constraint(op.f("fk_plan_retention_coupon_id"), "plan", type_="foreignkey")
+    op.drop_column("plan", "retention_text")
+    op.drop_column("plan", "retention_coupon_id")
 
 
 def drop_included_credits() -> None:

@@ -46,6 +46,8 @@ class PlanRow:
     addon_to: list[str]
     published: int | None
     draft: int | None
+    retention_coupon: str | None
+    retention_text: str
     created_at: datetime
 
 
@@ -158,7 +160,8 @@ PLANS = Listing(
     alias="p",
     joins="join product o on o.id = p.product_id"
     " left join plan_version v on v.plan_id = p.id and v.state = 'published'"
-    " left join plan_version d on d.plan_id = p.id and d.state = 'draft'",
+    " left join plan_version d on d.plan_id = p.id and d.state = 'draft'"
+    " left join coupon r on r.id = p.retention_coupon_id",
     columns=(
         Column("id", "p.id", Kind.ID, filterable=True),
         Column("product_id", "p.product_id", Kind.ID, filterable=True),
@@ -169,6 +172,8 @@ PLANS = Listing(
         Column("addon_to", "p.addon_to", Kind.LIST),
         Column("published", "v.number", Kind.INTEGER, nullable=True, joined=True),
         Column("draft", "d.number", Kind.INTEGER, nullable=True, joined=True),
+        Column("retention_coupon", "r.code", nullable=True, joined=True),
+        Column("retention_text", "p.retention_text"),
         Column("created_at", "p.created_at", Kind.INSTANT),
     ),
     sort="slug",

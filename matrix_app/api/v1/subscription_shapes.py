@@ -187,6 +187,26 @@ class PreviewShown(Shown):
     )
 
 
+class OfferShown(Shown):
+    """A coupon for whoever stays, once. Send `coupon` to `accept-offer`."""
+
+    coupon: str
+    text: str
+    rate: Exact | None = Field(description='"0.25" is 25 %')
+    amount_minor: int | None
+    duration: Duration
+    periods: int | None
+    currency: str
+    at: AwareDatetime = Field(description="When the next invoice is made")
+    before_minor: int = Field(description="That invoice with tax, without usage to come")
+    after_minor: int = Field(description="The same with the coupon")
+    saves_minor: int
+
+
+class CancelPreviewShown(PreviewShown):
+    offer: OfferShown | None = Field(description="What is offered for staying")
+
+
 class PlanGiven(Body):
     """What it is to consist of. An add-on is a plan, by its id, with quantities of its own."""
 
