@@ -56,6 +56,7 @@ PREFIXES: dict[str, str] = {
     "txr": "tax rate",
     "tok": "mail token",
     "tplv": "version of a template",
+    "uper": "period of usage",
     "ups": "upstream",
     "wal": "wallet",
     "wdeb": "debit of a wallet",

@@ -20,6 +20,18 @@ def run(statement: str) -> None:
     op.get_bind().exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
+def secure(table: str, *, application: str, crossing: str) -> None:
+    """Row-level security on a tenant's table, and what the two roles may do with the rows they see."""
+    visible = "organization_id = any ((select matrix_scope())::text[])"
+    run(f"alter table {table} enable row level security")
+    run(f"alter table {table} force row level security")
+    run(f"create policy tenant on {table} to matrix_app using ({visible}) with check ({visible})")
+    run(f"create policy crossing on {table} to matrix_crossing using (true) with check (true)")
+    run(f"create policy migration on {table} to current_user using (true) with check (true)")
+    run(f"grant {application} on {table} to matrix_app")
+    run(f"grant {crossing} on {table} to matrix_crossing")
+
+
 def upgrade() -> None:
     create_for_runs()
     create_for_plans()
@@ -38,11 +50,44 @@ def downgrade() -> None:
 
 
 def create_for_runs() -> None:
-    """Nothing yet."""
+    # A document may come whole: final, and with all of its lines in one statement. Once they are there none is added,
+    # and at commit they add up.
+    run(
+        """
+        create function invoice_lines_are_all() returns trigger language plpgsql as $$ begin
+          if exists (
+            select from invoice i cross join lateral (
+              select count(*) as lines, sum(net_minor) as net, sum(tax_minor) as tax
+              from invoice_line where invoice_id = i.id
+            ) l
+            where i.id in (select invoice_id from touched) and i.state <> 'draft'
+              and (i.number is null or (l.lines, l.net, l.tax) is distinct from (i.lines, i.net_minor, i.tax_minor))
+          ) then
+            raise exception 'Lines of a final invoice are never changed.' using errcode = 'restrict_violation';
+          end if;
+          return null;
+        end $$
+        """
+    )
+    run("drop trigger fixed_on_insert on invoice_line")
+    run(
+        "create trigger fixed_on_insert after insert on invoice_line referencing new table as touched"
+        " for each statement execute function invoice_lines_are_all()"
+    )
+    run(
+        "create constraint trigger adds_up_at_once after insert on invoice deferrable initially deferred"
+        " for each row when (new.number is not null) execute function invoice_adds_up()"
+    )
 
 
 def drop_for_runs() -> None:
-    """Nothing yet."""
+    run("drop trigger adds_up_at_once on invoice")
+    run("drop trigger fixed_on_insert on invoice_line")
+    run("drop function invoice_lines_are_all()")
+    run(
+        "create trigger fixed_on_insert after insert on invoice_line referencing new table as touched"
+        " for each statement execute function invoice_lines_are_fixed()"
+    )
 
 
 # -- plans and who is subscribed to them
@@ -219,11 +264,76 @@ def drop_plan_migrations() -> None:
 
 
 def create_for_usage() -> None:
-    """Nothing yet."""
+    create_paid_ahead()
+    create_usage_periods()
 
 
 def drop_for_usage() -> None:
-    """Nothing yet."""
+    op.drop_table("usage_period")
+    op.drop_index("ix_usage_event_paid_ahead", table_name="usage_event")
+    op.drop_column("usage_event", "paid_ahead")
+
+
+def create_paid_ahead() -> None:
+    op.add_column(
+        "usage_event", sa.Column("paid_ahead", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
+    op.create_index(
+        "ix_usage_event_paid_ahead",
+        "usage_event",
+        ["type", "organization_id", "time"],
+        postgresql_where=sa.text("paid_ahead"),
+    )
+
+
+def create_usage_periods() -> None:
+    """Whoever is there already is billed by the price list from now on, and not for what was used before."""
+    op.create_table(
+        "usage_period",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("parked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("parked_reason", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("state in ('open','collecting','closed')", name=op.f("ck_usage_period_state")),
+        sa.CheckConstraint("ends_at > starts_at", name=op.f("ck_usage_period_span")),
+        sa.CheckConstraint("(state = 'closed') = (next_at is null)", name=op.f("ck_usage_period_next_at")),
+        sa.CheckConstraint(
+            "(parked_reason is null) = (parked_at is null)", name=op.f("ck_usage_period_parked")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organization.id"],
+            name=op.f("fk_usage_period_organization_id_organization"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_period")),
+        sa.UniqueConstraint(
+            "organization_id", "starts_at", name=op.f("uq_usage_period_organization_id_starts_at")
+        ),
+    )
+    op.create_index("ix_usage_period_starts_at", "usage_period", ["starts_at", "id"])
+    for name, column, which in (
+        ("next_at", "next_at", "next_at is not null and parked_at is null"),
+        ("retry_at", "retry_at", "parked_at is not null"),
+    ):
+        op.create_index(
+            f"ix_usage_period_{name}", "usage_period", [column, "id"], postgresql_where=sa.text(which)
+        )
+    secure("usage_period", application="select, insert, update", crossing="select, insert, update")
+    run(
+        "insert into usage_period (id, organization_id, starts_at, ends_at, state, next_at, attempts)"
+        " select 'uper_' || substr(o.id, 5), o.id, b.at, e.at, 'open', e.at, 0 from organization o"
+        " left join test_clock c on c.id = o.test_clock_id"
+        " cross join lateral (select date_trunc('minute', case when c.id is null or (c.follows_wall"
+        " and c.now_at >= now()) then now() else c.now_at end) as at) b"
+        " cross join lateral (select (date_trunc('month', b.at at time zone o.timezone) + interval '1 month')"
+        " at time zone o.timezone as at) e where o.kind <> 'operator'"
+    )
 
 
 # -- what staff pages need

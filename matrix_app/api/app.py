@@ -50,6 +50,7 @@ from matrix_app.api.v1 import (
     tasks,
     templates,
     usage,
+    usage_periods,
     wallets,
 )
 from services.core import runtime
@@ -152,6 +153,7 @@ def _rest(known: KnownKeys) -> FastAPI:
         requests,
         figures,
         usage,
+        usage_periods,
         ledger,
         invoices,
         papers,

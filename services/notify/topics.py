@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlencode
 
 from services.core.ids import is_id
 from services.core.permissions import Capability
@@ -42,6 +43,7 @@ TOPICS: dict[str, Topic] = {
         Topic("team", in_app=True, mail=False),
         Topic("keys", in_app=True, mail=False),
         Topic("spending", in_app=True, mail=True),
+        Topic("documents", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
@@ -69,9 +71,11 @@ class Words:
 @dataclass(frozen=True, slots=True)
 class Telling:
     """`person` picks the one account that is told, if `of_member` only while it may work in the organisation; without
-    it all members with `holders` are, but not whoever did it.
+    it all members with `holders` are, but not whoever did it; or with `staff` all of the operators' who hold that,
+    whatever organisation it is about.
 
-    `mailed` is False where another part writes the mail.
+    `mailed` is False where another part writes the mail. Of what happens to one thing again and again, `once` tells
+    the first time only.
     """
 
     topic: str
@@ -79,6 +83,8 @@ class Telling:
     person: Callable[[Delivered], str | None] | None = None
     of_member: bool = False
     holders: Capability | None = None
+    staff: Capability | None = None
+    once: bool = False
     mailed: bool = True
 
 
@@ -199,6 +205,15 @@ def _top_up(_event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _parked(event: Delivered, facts: Facts) -> Words:
+    number = str(event.payload.get("number", ""))
+    return Words(
+        "The files of a document could not be made",
+        f"{number} of {facts.organization}: {event.payload.get('error')}",
+        f"/governance/papers?{urlencode({'number': number})}",
+    )
+
+
 def _security(title: str, body: str) -> Callable[[Delivered, Facts], Words]:
     return lambda _event, _facts: Words(title, body, "/account")
 
@@ -219,6 +234,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
     "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
+    "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
     "membership.created": (
         Telling(
             "access",

@@ -62,7 +62,7 @@ def _console_of(route: str) -> Console:
 
 async def _billed(product: Product) -> dict[str, str]:
     """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, a subscription
-    to one, and a template."""
+    to one, a template, and a legal entity."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
@@ -78,6 +78,7 @@ async def _billed(product: Product) -> dict[str, str]:
     async with inside(product), crossing(Reason.INVARIANTS) as uow:
         template = await uow.execute("select id from template_version order by id limit 1")
         migration = await _migration(uow, subscription, product.demo["organization"])
+        entity = await uow.execute("select id from legal_entity order by code limit 1")
     return {
         "[subscription_id]": subscription.id,
         "[invoice_id]": row.id,
@@ -86,6 +87,7 @@ async def _billed(product: Product) -> dict[str, str]:
         "[plan_id]": plan.scalar_one(),
         "[template_id]": template.scalar_one(),
         "[migration_id]": migration,
+        "[legal_entity_id]": entity.scalar_one(),
     }
 
 

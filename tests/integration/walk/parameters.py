@@ -52,11 +52,13 @@ THEIRS: dict[str, Maker] = {
     "redemption_id": _of("rdm"),
     "subscription_id": _of("sub"),
     "task_id": _of("task"),
+    "usage_period_id": _of("uper"),
 }
 
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
     "legal_entity_id": _of("ent"),
+    "tax_rate_id": _of("txr"),
     "template_id": _of("tplv"),
     "coupon_id": _of("cpn"),
     "from_version_id": lambda victim: victim.ids["sold"],
@@ -251,7 +253,7 @@ BODY: dict[str, Maker] = {
     "tax_ids": _plain([]),
     "tax_number": _plain(None),
     "tax_rounding": _plain("line"),
-    "valid_until": _plain(LEAVE_OUT),
+    "valid_until": _plain("2999-01-01"),
     "zero_documents": _plain("issue"),
     "action": _plain("notify"),
     "limit": _plain("5"),
