@@ -3,7 +3,7 @@
 Credits follow the time that is paid for: a line that debits a period gives them for it, one that credits unused time
 takes as much back, one that takes a credit back gives it again. So a change gives the difference for the rest of the
 period, and up and straight down again gives nothing. What was used already cannot be taken back: it is given less of
-what comes, and then asked for in money. Source: docs/decisions/0032-included-credits.md.
+what comes, and then asked for in money. Source: docs/decisions/0036-included-credits.md.
 """
 
 from __future__ import annotations

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import NoResultFound
 
 from models.ledger import Purpose
 from models.plans import Plan
 from models.subscriptions import Subscription
 from models.types import ProrationBehaviour
 from models.wallets import DebitKind
-from services.billing import previewing, subscriptions
+from services.billing import previewing, running, subscriptions
 from services.billing.selecting import Wanted
+from services.core.clock import FixedClock
 from services.core.errors import Invalid
 from services.invariants.book import RevenueIsEarnedInTime
 from services.wallets import debits, policies
@@ -73,6 +76,18 @@ async def test_a_period_brings_its_credits_which_pay_no_invoice_and_end_with_it(
     second = (await sold.invoices())[-1]
     assert (second.paid_minor, second.due_minor) == (0, second.total_minor)
     await assert_invariants(but=(*MADE_BY_HAND, RevenueIsEarnedInTime))
+
+
+async def test_a_trial_brings_none_and_the_billing_run_those_of_the_first_period(customer: Customer) -> None:
+    sold = customer.sold
+    plan = await sold.plan(price("base", "flat", "10", included_credits=Decimal(5)), trial_days=14)
+    await sold.shop.new_customer()
+    await sold.start(plan)
+    with pytest.raises(NoResultFound):
+        await customer.purse()
+    await running.bill_due(clock=FixedClock(sold.shop.now + timedelta(days=14)))
+    sold.at(2026, 4, 15)
+    assert (await customer.purse())["left"] == 500
 
 
 async def test_an_upgrade_gives_the_difference_for_the_rest_and_going_back_takes_it_away(
