@@ -12,7 +12,15 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import finalizing, invoices, policies, redemptions, subscription_rows, usage_lines
+from services.billing import (
+    finalizing,
+    invoices,
+    plan_credits,
+    policies,
+    redemptions,
+    subscription_rows,
+    usage_lines,
+)
 from services.billing.changes import Billed
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
 from services.billing.lines import LineKind
@@ -72,7 +80,10 @@ async def book(
     rows: list[InvoiceLine] = []
     if made.lines:
         draft = there or await _new_draft(uow, row, needs)
-        rows = await invoices.add_to(uow, draft, [await new_line(uow, held, one) for one in made.lines])
+        lines = [await new_line(uow, held, one) for one in made.lines]
+        if (ahead := await plan_credits.follow(uow, row, made.lines)) is not None:
+            lines.append(ahead)
+        rows = await invoices.add_to(uow, draft, lines)
         held.line_ids |= {one.key: one.id for one in rows}
         uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
     ended = after.state is SubscriptionState.ENDED
