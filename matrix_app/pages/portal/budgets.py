@@ -42,6 +42,7 @@ BUDGETS = table_of(
     Column("limit_amount", "budgets.limit_amount"),
     "used_percent",
     Column("action", "budgets.action", draw=_words("action")),
+    Column("requests_per_minute", "budgets.requests_per_minute", kind="number"),
     Column("state", "budgets.state", draw=_words("state")),
     texts="budgets",
 )
