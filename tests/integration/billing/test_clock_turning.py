@@ -158,6 +158,7 @@ async def test_however_time_is_turned_the_same_is_made(world: World) -> None:
 
 
 @pytest.mark.deep
+@pytest.mark.timeout(900)
 async def test_however_time_is_turned_the_same_is_made_many_times(world: World) -> None:
     await hold(world, examples=60)
 
