@@ -39,6 +39,8 @@ PREFIXES: dict[str, str] = {
     "org": "organisation",
     "pchg": "charge of a plan",
     "plan": "plan",
+    "pmig": "migration of a plan version",
+    "pmov": "move of one subscription by a migration",
     "plnv": "version of a plan",
     "proj": "project",
     "prc": "price",

@@ -50,22 +50,158 @@ def downgrade() -> None:
 
 
 def create_for_runs() -> None:
-    """Nothing yet."""
+    # A document may come whole: final, and with all of its lines in one statement. Once they are there none is added,
+    # and at commit they add up.
+    run(
+        """
+        create function invoice_lines_are_all() returns trigger language plpgsql as $$ begin
+          if exists (
+            select from invoice i cross join lateral (
+              select count(*) as lines, sum(net_minor) as net, sum(tax_minor) as tax
+              from invoice_line where invoice_id = i.id
+            ) l
+            where i.id in (select invoice_id from touched) and i.state <> 'draft'
+              and (i.number is null or (l.lines, l.net, l.tax) is distinct from (i.lines, i.net_minor, i.tax_minor))
+          ) then
+            raise exception 'Lines of a final invoice are never changed.' using errcode = 'restrict_violation';
+          end if;
+          return null;
+        end $$
+        """
+    )
+    run("drop trigger fixed_on_insert on invoice_line")
+    run(
+        "create trigger fixed_on_insert after insert on invoice_line referencing new table as touched"
+        " for each statement execute function invoice_lines_are_all()"
+    )
+    run(
+        "create constraint trigger adds_up_at_once after insert on invoice deferrable initially deferred"
+        " for each row when (new.number is not null) execute function invoice_adds_up()"
+    )
 
 
 def drop_for_runs() -> None:
-    """Nothing yet."""
+    run("drop trigger adds_up_at_once on invoice")
+    run("drop trigger fixed_on_insert on invoice_line")
+    run("drop function invoice_lines_are_all()")
+    run(
+        "create trigger fixed_on_insert after insert on invoice_line referencing new table as touched"
+        " for each statement execute function invoice_lines_are_fixed()"
+    )
 
 
 # -- plans and who is subscribed to them
 
 
 def create_for_plans() -> None:
-    """Nothing yet."""
+    create_plan_migrations()
 
 
 def drop_for_plans() -> None:
-    """Nothing yet."""
+    drop_plan_migrations()
+
+
+def create_plan_migrations() -> None:
+    """The house's own record: the application's role has no way to it outside of work that crosses tenants."""
+    op.create_table(
+        "plan_migration",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("plan_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("from_version_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("to_version_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=True),
+        sa.Column("interval", sa.Text(collation="C"), nullable=True),
+        sa.Column("interval_count", sa.Integer(), nullable=True),
+        sa.Column("behaviour", sa.Text(collation="C"), nullable=False),
+        sa.Column("notice_days", sa.Integer(), nullable=False),
+        sa.Column("waiting_changes", sa.Text(collation="C"), nullable=False),
+        sa.Column("task_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "behaviour in ('invoice_now','next_invoice','next_period','reset_cycle','none')",
+            name=op.f("ck_plan_migration_behaviour"),
+        ),
+        sa.CheckConstraint(
+            "interval in ('day','week','month','quarter','half_year','year')",
+            name=op.f("ck_plan_migration_interval"),
+        ),
+        sa.CheckConstraint(
+            "waiting_changes in ('keep','replace')", name=op.f("ck_plan_migration_waiting_changes")
+        ),
+        sa.CheckConstraint(
+            "(interval is null) = (interval_count is null)", name=op.f("ck_plan_migration_length")
+        ),
+        sa.CheckConstraint("notice_days between 0 and 366", name=op.f("ck_plan_migration_notice_days")),
+        sa.CheckConstraint(
+            "notice_days = 0 or behaviour = 'next_period'", name=op.f("ck_plan_migration_notice")
+        ),
+        sa.ForeignKeyConstraint(
+            ["from_version_id"], ["plan_version.id"], name=op.f("fk_plan_migration_from_version_id")
+        ),
+        sa.ForeignKeyConstraint(["plan_id"], ["plan.id"], name=op.f("fk_plan_migration_plan_id")),
+        sa.ForeignKeyConstraint(
+            ["to_version_id"], ["plan_version.id"], name=op.f("fk_plan_migration_to_version_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plan_migration")),
+        sa.UniqueConstraint("key", name=op.f("uq_plan_migration_key")),
+    )
+    op.create_index("ix_plan_migration_created_at", "plan_migration", ["created_at", "id"], unique=False)
+    op.create_index(
+        op.f("ix_plan_migration_from_version_id"), "plan_migration", ["from_version_id"], unique=False
+    )
+    op.create_index(
+        "ix_plan_migration_plan_id", "plan_migration", ["plan_id", "created_at", "id"], unique=False
+    )
+    op.create_table(
+        "plan_migration_move",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("migration_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("subscription_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("old_minor", sa.BigInteger(), nullable=True),
+        sa.Column("new_minor", sa.BigInteger(), nullable=True),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("code", sa.Text(collation="C"), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "(state in ('moved','scheduled')) = (effective_at is not null)",
+            name=op.f("ck_plan_migration_move_effective"),
+        ),
+        sa.CheckConstraint(
+            "state in ('moved','scheduled','refused','failed')", name=op.f("ck_plan_migration_move_state")
+        ),
+        sa.ForeignKeyConstraint(
+            ["migration_id"], ["plan_migration.id"], name=op.f("fk_plan_migration_move_migration_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["subscription_id"], ["subscription.id"], name=op.f("fk_plan_migration_move_subscription_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_plan_migration_move")),
+        sa.UniqueConstraint(
+            "migration_id",
+            "subscription_id",
+            name=op.f("uq_plan_migration_move_migration_id_subscription_id"),
+        ),
+    )
+    op.create_index(
+        "ix_plan_migration_move_migration_id",
+        "plan_migration_move",
+        ["migration_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_plan_migration_move_subscription_id", "plan_migration_move", ["subscription_id"], unique=False
+    )
+    run("grant select, insert on plan_migration to matrix_crossing")
+    run("grant select, insert, update on plan_migration_move to matrix_crossing")
+
+
+def drop_plan_migrations() -> None:
+    op.drop_table("plan_migration_move")
+    op.drop_table("plan_migration")
 
 
 # -- usage, wallets and budgets

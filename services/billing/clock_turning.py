@@ -59,11 +59,14 @@ async def turn(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
     turned or has caught up with the wall.
     """
     clock = await clocks.turnable(uow, clock_id, to=to)
+    since = clocks.shown_by(clock, uow.wall_now)
     clock.target_at = to
     uow.add(clock)
     await uow.session.flush()
     for organization_id in await _organizations(uow, clock.id):
-        uow.record(TestClockTurned(aggregate_id=clock.id, organization_id=organization_id, to=to))
+        uow.record(
+            TestClockTurned(aggregate_id=clock.id, organization_id=organization_id, to=to, since=since)
+        )
     return clock
 
 

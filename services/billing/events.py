@@ -90,6 +90,15 @@ class TaxRateAdded(DomainEvent):
     rate: str
 
 
+class TaxRateEnded(DomainEvent):
+    """It is not valid on the day `valid_until`, nor after it."""
+
+    type: ClassVar[str] = "tax_rate.ended"
+    jurisdiction: str
+    name: str
+    valid_until: str
+
+
 class BillingProfileChanged(DomainEvent):
     """Which parts, never what they say: they are personal."""
 
@@ -109,6 +118,26 @@ class SubscriptionChanged(DomainEvent):
     type: ClassVar[str] = "subscription.changed"
     plan_id: str
     direction: str
+    behaviour: str
+
+
+class SubscriptionMoved(DomainEvent):
+    """Staff moved it to a newer version of its plan, from `effective_at` on."""
+
+    type: ClassVar[str] = "subscription.moved"
+    plan_id: str
+    migration_id: str
+    direction: str
+    effective_at: str
+
+
+class PlanMigrationStarted(DomainEvent):
+    """All who have a version of a plan are to be moved to a newer one."""
+
+    type: ClassVar[str] = "plan_migration.started"
+    plan_id: str
+    from_number: int
+    to_number: int
     behaviour: str
 
 

@@ -21,6 +21,7 @@ from services.billing.periods import Calendar
 from services.billing.subscribed import Made, Source, Subscribed, Turn
 from services.billing.subscription_rows import Held
 from services.billing.subscription_rules import next_moment, turn
+from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
@@ -77,7 +78,8 @@ async def book(
     ended = after.state is SubscriptionState.ENDED
     if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
         draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits)
-    _tell(uow, row, before.state, after.state)
+    for event in told(row, before.state, after.state):
+        uow.record(event)
     waiting = draft is not None and draft.state == InvoiceState.DRAFT
     coming = next_moment(after) or last_look(after)
     moments = [coming, draft.collect_until if draft is not None and waiting else None]
@@ -163,12 +165,13 @@ async def _new_draft(uow: UnitOfWork, row: Subscription, needs: Capability) -> I
     )
 
 
-def _tell(uow: UnitOfWork, row: Subscription, before: SubscriptionState, after: SubscriptionState) -> None:
-    """States that time alone changes; verbs tell of what they do themselves."""
+def told(row: Subscription, before: SubscriptionState, after: SubscriptionState) -> list[DomainEvent]:
+    """Of states that time alone changes; verbs tell of what they do themselves."""
     if before is not SubscriptionState.ENDED and after is SubscriptionState.ENDED:
-        uow.record(SubscriptionEnded(**_named(row), reason=row.cancel_reason or ""))
-    elif (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
-        uow.record(SubscriptionStateChanged(**_named(row), before=before.value, after=after.value))
+        return [SubscriptionEnded(**_named(row), reason=row.cancel_reason or "")]
+    if (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
+        return [SubscriptionStateChanged(**_named(row), before=before.value, after=after.value)]
+    return []
 
 
 def _named(row: Subscription) -> dict[str, str]:
@@ -180,21 +183,28 @@ def _named(row: Subscription) -> dict[str, str]:
 
 async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
     """What a moment made, as it is put on a draft."""
+    if made.line is None and made.span is not None:
+        return await usage_lines.usage_line(uow, made, made.item.price.charge.name, _more(made))
+    # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
+    source = held.billed.get(made.line.source) if made.line is not None else None
+    return known_line(made, treatment=source.treatment if source is not None else None)
+
+
+def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLine:
+    """What a moment made of time or once, where nothing has to be counted. Pure."""
     item = made.item
-    more: dict[str, Any] = {"key": made.key, "plan": item.price.plan_id, "tax_code": item.price.tax_code}
     name = item.price.charge.name
     if made.line is not None:
-        # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
-        source = held.billed.get(made.line.source)
-        treatment = source.treatment if source is not None else None
-        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **more)
-    if made.span is None:
-        return charged_line(
-            LineOrigin.ONE_OFF,
-            name,
-            item.price.charge.charge,
-            item.quantity,
-            item.price.charge.currency,
-            **more,
-        )
-    return await usage_lines.usage_line(uow, made, name, more)
+        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
+    return charged_line(
+        LineOrigin.ONE_OFF,
+        name,
+        item.price.charge.charge,
+        item.quantity,
+        item.price.charge.currency,
+        **_more(made),
+    )
+
+
+def _more(made: Made) -> dict[str, Any]:
+    return {"key": made.key, "plan": made.item.price.plan_id, "tax_code": made.item.price.tax_code}
