@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import select
 
 from models.types import OrganizationKind
 from models.usage_billing import UsagePeriod, UsagePeriodState
-from services.billing import policies, usage_billing
+from services.billing import parking, policies, usage_billing
 from services.billing.events import UsageParked, UsageRetryAsked
 from services.billing.usage_rules import month_end
 from services.core.actor import system
@@ -33,8 +33,6 @@ log = get_logger(__name__)
 
 BATCH = 200  # periods that are looked up at once
 NEWCOMERS_MAX = 1_000  # organisations whose first period is begun at once
-RETRY_WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 480, 1_440))  # the last goes on
-REASON_CHARACTERS_MAX = 500
 
 _ON_THE_WALL = """
 not exists (select from organization o join test_clock c on c.id = o.test_clock_id
@@ -141,8 +139,7 @@ async def _bill_one(due: _Due, on: Database | None, clock: Clock | None) -> bool
             if row is None:
                 return False
             await usage_billing.act(uow, row)
-            row.parked_at = row.parked_reason = row.retry_at = None
-            row.attempts = 0
+            parking.release(row)
             uow.add(row)
         return True
     except Busy:
@@ -177,20 +174,10 @@ async def _park(due: _Due, error: Exception, on: Database | None, clock: Clock |
         row = await _taken(uow, due.id)
         if row is None:
             return
-        reason = _in_words(error)
-        if row.parked_reason != reason:
+        reason = parking.park(row, error, now=uow.now)
+        if reason is not None:
             uow.record(UsageParked(aggregate_id=row.id, organization_id=row.organization_id, reason=reason))
-        row.parked_at = row.parked_at or uow.now
-        row.parked_reason = reason
-        row.retry_at = uow.now + RETRY_WAITS[min(row.attempts, len(RETRY_WAITS) - 1)]
-        row.attempts += 1
         uow.add(row)
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, MatrixError) and error.status < 500:
-        return f"{error.message} {error.next_step}".strip()[:REASON_CHARACTERS_MAX]
-    return "Something went wrong on our side; the log of the worker says what. It is tried again."
 
 
 async def try_again(uow: UnitOfWork, usage_period_id: str) -> UsagePeriod:
