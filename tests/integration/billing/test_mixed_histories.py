@@ -269,7 +269,7 @@ class History:
         one = await self._invoice(which)
         async with self.work() as uow:
             await invoices.void(uow, one.id, reason="Agreed")
-        self.voided = True
+        self.voided |= any(each.origin == "usage" for each in await self.market.shop.lines(one))
 
     async def pays(self, which: int, by_wallet: bool) -> None:
         one = await self._invoice(which)

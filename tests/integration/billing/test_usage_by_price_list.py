@@ -25,6 +25,8 @@ from services.gateway.calls import Call
 from services.gateway.settlement import settle
 from services.metering.rules import UsageEventIn, gateway_event
 from services.metering.service import ensure_platform_meters, record
+from services.papers.designs import Design
+from services.papers.saying import invoice_says
 from services.wallets import wallets
 from state.governance.usage_periods import UsagePeriodsState
 from tests.checks import assert_invariants
@@ -80,11 +82,14 @@ class Sales:
         ]
 
     async def explained(self) -> None:
-        """Each line that was billed is worked out again to the same cent."""
+        """Each line that was billed is worked out again to the same cent, and can be printed."""
         async with self.shop.work() as uow:
             for invoice in await self.sold.invoices():
-                for line in await self.shop.lines(invoice):
+                lines = await self.shop.lines(invoice)
+                for line in lines:
                     assert (await explaining.explain(uow, invoice, line)).agrees
+                if invoice.number:
+                    assert len(invoice_says(invoice, lines, Design(), due_minor=0).lines) == len(lines)
 
 
 async def opened(world: World) -> Sales:
@@ -141,6 +146,10 @@ async def test_a_month_is_billed_by_model_once_and_what_came_late_by_the_next_on
     (march,) = await sales.sold.invoices()
     assert (march.state, march.net_minor) == ("finalized", 851 + 33)
     assert await sales.sold.said(march) == [("Usage of m", 851), ("Usage of n", 33)]  # 8.506 and 0.333
+    printed = invoice_says(march, await sales.shop.lines(march), Design(), due_minor=0)
+    assert printed.lines[0].details == (
+        "3000 × 2.5 / 1000 = 7.5", "100 × 10 / 1000 = 1", "2 × 3 / 1000 = 0.006",
+    )  # fmt: skip
     await sales.call(utc(2026, 3, 15), 5_000)
     await sales.book(again, again)  # which has no price, and is there already
     await sales.run(2026, 4, 3)
