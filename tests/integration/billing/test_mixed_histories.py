@@ -41,7 +41,7 @@ from services.catalog.plan_rules import ChargeFields
 from services.core.actor import Actor, system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
-from services.core.errors import MatrixError
+from services.core.errors import MatrixError, not_found
 from services.core.work import UnitOfWork, unit_of_work
 from services.gateway.calls import Call
 from services.gateway.settlement import settle
@@ -299,12 +299,11 @@ class History:
             return [Invoice(**row) for row in found.mappings()]
 
     async def _invoice(self, which: int) -> Invoice:
+        """One of those with a number; raises NotFound if there is none yet."""
         numbered = [one for one in await self._invoices() if one.number]
-        return (
-            numbered[which % len(numbered)]
-            if numbered
-            else Invoice(id="inv_none", total_minor=0, credited_minor=0)
-        )
+        if not numbered:
+            raise not_found("invoice", str(which))
+        return numbered[which % len(numbered)]
 
     # What must hold
 
