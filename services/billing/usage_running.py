@@ -44,6 +44,11 @@ select n.id, least(n.created_at, cast(:now as timestamptz)) as starts_at, n.time
 where n.kind <> :operator and not exists (select from usage_period p where p.organization_id = n.id)
   and {whose} order by n.id limit :most
 """
+_AHEAD = f"""
+select p.id, o.timezone from usage_period p join organization o on o.id = p.organization_id
+where {_ON_A_CLOCK.format(id="p.organization_id")} and p.state = 'open' and p.starts_at > :now and not exists (
+  select from usage_period e where e.organization_id = p.organization_id and e.id <> p.id)
+"""
 _BEGIN = """
 insert into usage_period (id, organization_id, starts_at, ends_at, state, next_at, attempts)
 values (:id, :organization_id, :starts_at, :ends_at, 'open', :ends_at, 0) on conflict do nothing
@@ -93,14 +98,29 @@ async def begin(uow: UnitOfWork, organization_id: str, *, at: datetime, zone: st
 
 
 async def begin_all(uow: UnitOfWork, clock_id: str | None) -> None:
-    """Begin for organisations that were founded since."""
+    """Begin for organisations that were founded since, and earlier for those whose clock was set back since."""
     whose, named = await _whose(uow, clock_id, "n.id")
+    if clock_id is not None:
+        await _set_back(uow, named)
     found = await uow.execute(
         _NEWCOMERS.format(whose=whose),
         {**named, "operator": OrganizationKind.OPERATOR.value, "most": NEWCOMERS_MAX},
     )
     for row in found.all():
         await begin(uow, row.id, at=row.starts_at, zone=row.timezone)
+
+
+async def _set_back(uow: UnitOfWork, named: dict[str, Any]) -> None:
+    """Whoever is put on a clock has used nothing yet: what they use by it counts from what it shows on."""
+    found = await uow.execute(_AHEAD, named)
+    for row in found.all():
+        starts_at = named["now"].replace(second=0, microsecond=0)
+        await uow.execute(
+            "update usage_period set starts_at = :starts_at, ends_at = :ends_at, next_at = :ends_at where id = :id",
+            id=row.id,
+            starts_at=starts_at,
+            ends_at=month_end(starts_at, row.timezone),
+        )
 
 
 async def _whose(uow: UnitOfWork, clock_id: str | None, column: str) -> tuple[str, dict[str, Any]]:
