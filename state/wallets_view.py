@@ -66,6 +66,7 @@ def budget_shown(row: BudgetRow) -> dict[str, Any]:
         "spent": _counted(row.spent, unit),
         "used_percent": row.used_percent,
         "action": row.action,
+        "requests_per_minute": row.requests_per_minute or "",
         "state": row.state,
         "limit": decimal_text(row.limit_amount),
         "thresholds": ", ".join(map(str, row.thresholds)),
