@@ -14,8 +14,8 @@ from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
 from services.billing import finalizing, invoices, policies, redemptions, subscription_rows, usage_lines
 from services.billing.changes import Billed
+from services.billing.descriptions import ITEM
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
-from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
 from services.billing.periods import Calendar
 from services.billing.subscribed import Made, Source, Subscribed, Turn
@@ -25,7 +25,6 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
-_NAMES = {LineKind.CREDIT: "Unused time: ", LineKind.RESTORE: "Unused time taken back: ", LineKind.DEBIT: ""}
 
 
 async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, most: int = MOMENTS_MAX) -> int:
@@ -166,7 +165,7 @@ async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
         # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
         source = held.billed.get(made.line.source)
         treatment = source.treatment if source is not None else None
-        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **more)
+        return item_line(ITEM[made.line.kind] + name, made.line, treatment=treatment, **more)
     if made.span is None:
         return charged_line(
             LineOrigin.ONE_OFF,
