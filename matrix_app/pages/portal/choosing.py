@@ -77,8 +77,27 @@ def _addon(row: Any) -> rx.Component:
         value=row["chosen"],
         on_change=lambda wanted: _S.tick(row["id"].to(str), wanted.to(bool)),
     )
+    counted = rx.el.div(
+        rx.foreach(_rows(row, "counted"), lambda one: _of_addon(row, one)), class_name="stack"
+    )
     return rx.el.div(
-        ticked, rx.foreach(_rows(row, "charges"), _price), class_name="counted", key=row["id"].to(str)
+        ticked,
+        rx.foreach(_rows(row, "charges"), _price),
+        rx.cond(row["chosen"], counted, rx.fragment()),
+        class_name="counted",
+        key=row["id"].to(str),
+    )
+
+
+def _of_addon(row: Any, one: Any) -> rx.Component:
+    addon, slot = row["id"].to(str), one["id"].to(str)
+    return stepper(
+        f"{addon}-{slot}",
+        t("choose.of_addon", addon=row["name"].to(str), name=one["name"].to(str)),
+        value=one["quantity"].to(str),
+        min=one["min"].to(str),
+        max=one["max"].to(str),
+        on_change=lambda quantity: _S.count_addon(addon, slot, quantity),
     )
 
 
