@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from models.billing import BillingProfile, InvoiceLine, LegalEntity, TaxRate
 from services.billing.entities import SHORT_TEXT_CHARACTERS_MAX, one_at_a_time, require_jurisdictions
@@ -117,13 +118,21 @@ async def treatments(
 
     Raises Invalid when a rate that is needed is not known.
     """
+    rates = await rates_of(uow, [profile.country], since=on, until=on)
+    taxed = Taxed(entity, profile, rates, on)
+    return [taxed.treat(line.tax_code, line.treatment) for line in lines]
+
+
+async def rates_of(uow: UnitOfWork, jurisdictions: Sequence[str], *, since: date, until: date) -> list[Rate]:
+    """The rates of these places that are valid on some day from `since` to `until`, both included."""
     rows = await uow.execute(
         "select jurisdiction, name, rate, source, edition, valid_from, valid_until from tax_rate"
-        " where jurisdiction = :country and valid_from <= :on and (valid_until is null or :on < valid_until)",
-        country=profile.country,
-        on=on,
+        " where jurisdiction = any(:places) and valid_from <= :until and (valid_until is null or :since < valid_until)",
+        places=list(jurisdictions),
+        since=since,
+        until=until,
     )
-    rates = [
+    return [
         Rate(
             row.jurisdiction,
             row.name,
@@ -135,17 +144,27 @@ async def treatments(
         )
         for row in rows
     ]
-    engine = RegisteredRates(RateTable(rates))
-    seller = Seller(entity.country, frozenset(entity.registrations), frozenset(entity.reverse_charge_in))
-    exemption = exemption_from(profile.exemption) if profile.exemption else None
-    buyer = Buyer(profile.country, tax_number_of(profile), exemption)
-    known: dict[str, Treatment] = {}
-    found: list[Treatment] = []
-    for line in lines:
-        if line.treatment is not None:
-            found.append(treatment_from(line.treatment))
-            continue
-        if line.tax_code not in known:
-            known[line.tax_code] = engine.treat(tax_code=line.tax_code, seller=seller, buyer=buyer, on=on)
-        found.append(known[line.tax_code])
-    return found
+
+
+class Taxed:
+    """How what an entity bills to a profile on the day `on` is taxed, by rates that were read before. Pure."""
+
+    def __init__(self, entity: LegalEntity, profile: BillingProfile, rates: Sequence[Rate], on: date) -> None:
+        self._engine = RegisteredRates(RateTable(rates))
+        self._seller = Seller(
+            entity.country, frozenset(entity.registrations), frozenset(entity.reverse_charge_in)
+        )
+        exemption = exemption_from(profile.exemption) if profile.exemption else None
+        self._buyer = Buyer(profile.country, tax_number_of(profile), exemption)
+        self._on = on
+        self._known: dict[str, Treatment] = {}
+
+    def treat(self, tax_code: str, decided: Mapping[str, Any] | None) -> Treatment:
+        """Raises Invalid when a rate that is needed is not known."""
+        if decided is not None:
+            return treatment_from(decided)
+        if tax_code not in self._known:
+            self._known[tax_code] = self._engine.treat(
+                tax_code=tax_code, seller=self._seller, buyer=self._buyer, on=self._on
+            )
+        return self._known[tax_code]

@@ -140,6 +140,7 @@ def _team(title: str, sentence: str) -> Callable[[Delivered, Facts], Words]:
     return say
 
 
+_MOVES = "plan_migration"  # a kind of tasks; others write lists out
 _LISTS = {
     "audit": "the audit log",
     "keys": "API keys",
@@ -150,6 +151,10 @@ _LISTS = {
 
 
 def _task_done(event: Delivered, facts: Facts) -> Words:
+    if event.payload.get("kind") == _MOVES:
+        return Words(
+            "Subscriptions were moved", f"{event.payload.get('title')} is done.", "/governance/plans"
+        )
     about = _LISTS.get(event.payload.get("title", ""), "a list")
     return Words(
         "Your export is ready", f"The export of {about} of {facts.organization} is done.", "/portal/tasks"
@@ -159,6 +164,9 @@ def _task_done(event: Delivered, facts: Facts) -> Words:
 def _task_failed(event: Delivered, facts: Facts) -> Words:
     about = _LISTS.get(event.payload.get("title", ""), "a list")
     why = str(event.payload.get("error", ""))
+    if event.payload.get("kind") == _MOVES:
+        body = f"{event.payload.get('title')} was not finished. {why}".strip()
+        return Words("Subscriptions were not all moved", body, "/governance/plans")
     return Words(
         "Your export failed",
         f"The export of {about} of {facts.organization} failed. {why}".strip(),
@@ -177,6 +185,15 @@ def _budget(event: Delivered, facts: Facts) -> Words:
         f"\u201c{said.get('name')}\u201d of {facts.organization}: {said.get('spent')} of {said.get('limit')} {unit} are"
         f" used.{stops}",
         "/portal/budgets",
+    )
+
+
+def _moved(event: Delivered, facts: Facts) -> Words:
+    since = str(event.payload.get("effective_at", ""))[: len("2026-01-31")]
+    return Words(
+        "A plan has new prices",
+        f"What {facts.organization} has is moved to them on {since}. The page of the subscription says what it costs.",
+        f"/portal/subscriptions/{event.aggregate_id}",
     )
 
 
@@ -215,6 +232,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
         Telling("keys", _key("An API key was revoked", "revoked"), holders=Capability.AUDIT_READ),
     ),
     "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
+    "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
     "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
     "membership.created": (

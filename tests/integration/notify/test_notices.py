@@ -12,6 +12,7 @@ import pytest
 
 from models.identity import Account, Organization
 from models.types import OrganizationKind, Role
+from services.billing.events import SubscriptionMoved
 from services.core.actor import Actor
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
@@ -121,6 +122,17 @@ MATRIX = {
     "removed": (lambda t: membership(E.MembershipEnded, t, "developer"), {"developer": T}),
     "task done": (lambda t: task(TaskFinished, t, "developer"), {"developer": {"in_app"}}),
     "task failed": (lambda t: task(TaskFailed, t, "developer", error="Away."), {"developer": T}),
+    "moved to new prices": (
+        lambda t: SubscriptionMoved(
+            aggregate_id="sub_x",
+            organization_id=t.organization.id,
+            plan_id="p",
+            migration_id="m",
+            direction="upgrade",
+            effective_at="2026-05-01T00:00:00+00:00",
+        ),
+        {"admin": T},
+    ),
     "nothing anybody is told of": (
         lambda t: E.OrganizationUpdated(
             aggregate_id="o", organization_id=t.organization.id, changed=["name"]

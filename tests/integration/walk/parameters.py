@@ -52,6 +52,7 @@ THEIRS: dict[str, Maker] = {
     "redemption_id": _of("rdm"),
     "subscription_id": _of("sub"),
     "task_id": _of("task"),
+    "usage_period_id": _of("uper"),
 }
 
 # Rows of the house, which belong to nobody.
@@ -60,6 +61,9 @@ OF_THE_HOUSE: dict[str, Maker] = {
     "tax_rate_id": _of("txr"),
     "template_id": _of("tplv"),
     "coupon_id": _of("cpn"),
+    "from_version_id": lambda victim: victim.ids["sold"],
+    "to_version_id": _of("plnv"),
+    "migration_id": _of("pmig"),
     "model_id": _of("model"),
     "plan_id": _of("plan"),
     "plan_version_id": _of("plnv"),
@@ -142,6 +146,9 @@ BODY: dict[str, Maker] = {
     "interval": _plain("month"),
     "interval_count": _plain(1),
     "quantities": _plain({}),
+    "after": _plain(LEAVE_OUT),
+    "waiting_changes": _plain("replace"),
+    "notice_days": _plain(0),
     "resume_at": _plain(LEAVE_OUT),
     "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),

@@ -471,7 +471,7 @@ def _invoiced(v: Victim) -> Iterator[Table]:
 
 def _subscribed(v: Victim) -> Iterator[Table]:
     """To the plan that is on sale, with the coupon. It cannot be billed at the moment."""
-    ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv")} | {
+    ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv", "uper")} | {
         "plnv": v.ids["sold"]
     }
     said = v.mark("comment", C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
@@ -490,7 +490,7 @@ _NOTED = ("last_seen_at", "last_used_at")
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
-    "template_logo",
+    "template_logo", "plan_migration", "plan_migration_move",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
