@@ -77,14 +77,15 @@ def _addon(row: Any) -> rx.Component:
         value=row["chosen"],
         on_change=lambda wanted: _S.tick(row["id"].to(str), wanted.to(bool)),
     )
-    counted = rx.el.div(
-        rx.foreach(_rows(row, "counted"), lambda one: _of_addon(row, one)), class_name="stack"
-    )
+    counted = _rows(row, "counted")
     return rx.el.div(
-        ticked,
-        rx.foreach(_rows(row, "charges"), _price),
-        rx.cond(row["chosen"], counted, rx.fragment()),
-        class_name="counted",
+        rx.el.div(ticked, rx.foreach(_rows(row, "charges"), _price), class_name="counted"),
+        rx.cond(
+            row["chosen"].to(bool) & (counted.length() > 0),
+            rx.el.div(rx.foreach(counted, lambda one: _of_addon(row, one)), class_name="stack"),
+            rx.fragment(),
+        ),
+        class_name="stack",
         key=row["id"].to(str),
     )
 
