@@ -106,14 +106,17 @@ def _fields(*counted: rx.Component) -> list[rx.Component]:
         text_field("name", t("budgets.name"), value=_FORM["name"], max_length=100, autocomplete="off"),
         *counted,
         _limit(),
-        _choice("action"),
-        text_field(
-            "thresholds",
-            t("budgets.thresholds"),
-            hint=t("budgets.thresholds_hint"),
-            value=_FORM["thresholds"],
-            required=False,
-            autocomplete="off",
+        rx.el.div(
+            _choice("action"),
+            text_field(
+                "thresholds",
+                t("budgets.thresholds"),
+                hint=t("budgets.thresholds_hint"),
+                value=_FORM["thresholds"],
+                required=False,
+                autocomplete="off",
+            ),
+            class_name="field-pair",
         ),
     ]
 
