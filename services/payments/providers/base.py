@@ -57,7 +57,9 @@ class Declined(MatrixError):
     title = "The payment was declined"
 
     def __init__(self, decline: Decline, *, reference: str = "") -> None:
-        super().__init__("The bank declined the payment.", next_step=decline.told, reason=decline.kind.value)
+        super().__init__(
+            "The bank declined the payment.", next_step=decline.told, reason=decline.shown_kind.value
+        )
         self.decline = decline
         self.reference = reference
 

@@ -124,13 +124,19 @@ class Advice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """`told` is a sentence for the customer in English; pages word it by `kind` in their language."""
+    """`told` is a sentence for the customer in English; pages word it by `shown_kind` in their language."""
 
     code: str
     kind: DeclineKind
     hard: bool
     advice: Advice
     told: str
+
+    @property
+    def shown_kind(self) -> DeclineKind:
+        """The kind as a customer may hear of it: never that the bank thinks of theft or fraud."""
+        hidden = (DeclineKind.FRAUD, DeclineKind.CARD_GONE)
+        return DeclineKind.UNEXPLAINED if self.kind in hidden else self.kind
 
 
 @dataclass(frozen=True, slots=True)
