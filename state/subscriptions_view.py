@@ -10,6 +10,7 @@ from services.billing.subscription_queries import (
     BilledRow,
     CouponRow,
     ItemRow,
+    ScheduledChange,
     SubscriptionDetail,
     SubscriptionRow,
 )
@@ -58,9 +59,16 @@ def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
         "parked": found.parked_reason or "",
         "scheduled_at": instant_text(scheduled.at) if scheduled else "",
         "scheduled_name": scheduled.plan_name if scheduled else "",
+        "scheduled_by_staff": scheduled is not None and scheduled.by_staff,
+        "scheduled_amount": _period_amount(scheduled, found.currency) if scheduled else "",
         **upcoming,
         **{name: instant_text(getattr(found, name)) for name in _MOMENTS},
     }
+
+
+def _period_amount(scheduled: ScheduledChange, currency: str) -> str:
+    """What is charged for time, in each item's own period."""
+    return _amount(sum(one.amount_minor or 0 for one in scheduled.items), currency)
 
 
 def items_shown(items: tuple[ItemRow, ...], currency: str) -> list[dict[str, Any]]:

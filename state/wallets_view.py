@@ -12,6 +12,7 @@ from services.wallets.queries import LotRow, WalletRow
 from state.format import decimal_text, instant_text
 
 LOT_FILTERS = ("source", "state", "currency")
+RULE = ("threshold_minor", "refill_minor", "ceiling_minor")
 BUDGET_FILTERS = ("state", "measure", "period")
 
 
@@ -22,11 +23,20 @@ def wallet_shown(row: WalletRow) -> dict[str, Any]:
         "organization_name": row.organization_name,
         "currency": row.currency,
         **{name: _amount(getattr(row, name), row.currency) for name in minors},
-        "threshold_minor": "" if row.threshold_minor is None else _amount(row.threshold_minor, row.currency),
+        **{
+            name: "" if getattr(row, name) is None else _amount(getattr(row, name), row.currency)
+            for name in RULE
+        },
         "held": decimal_text(row.held),
         "uncovered": decimal_text(row.uncovered),
         "created_at": instant_text(row.created_at),
+        "version": row.version,
     }
+
+
+def no_wallet(currency: str) -> dict[str, Any]:
+    """What a form shows of a wallet that nothing came into yet, so that it is not there."""
+    return {"id": "", "currency": currency, "version": None, **dict.fromkeys(RULE, "")}
 
 
 def lot_shown(row: LotRow) -> dict[str, Any]:
@@ -57,6 +67,9 @@ def budget_shown(row: BudgetRow) -> dict[str, Any]:
         "used_percent": row.used_percent,
         "action": row.action,
         "state": row.state,
+        "limit": decimal_text(row.limit_amount),
+        "thresholds": ", ".join(map(str, row.thresholds)),
+        "version": row.version,
     }
 
 

@@ -124,6 +124,8 @@ TEXTS: dict[str, str] = {
     "subscription.quantity": "Quantity",
     "subscription.amount": "A period",
     "subscription.by_use": "by use",
+    "subscription.moved_to": "{plan} gets new prices. They count from",
+    "subscription.moved_amount": "a period for what you have, before tax and what is counted by use",
     "subscription.scheduled_to": "A change to {plan} waits. It comes on",
     "subscription.undo": "Undo this change",
     "subscription.undo_text": "It goes on as it is now.",

@@ -4,7 +4,8 @@ how far it was turned at once.
 A verb says where the clock is to go; the worker takes it there. A stop is: all that is due is done, each subscription
 in a transaction of its own, and then the clock is moved to the next moment. It is not moved while anything is due
 still, so a worker that dies, or another at the same clock, changes nothing. Moments are: a subscription is billed, its
-draft is collected, it is tried again, an invoice is overdue, revenue is earned.
+draft is collected, it is tried again, a month of usage is over, a lot of a wallet ends, an invoice is overdue,
+revenue is earned.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from models.clock import TestClock
 from models.types import BillingInterval
-from services.billing import overdue, policies, running
+from services.billing import overdue, policies, running, usage_running
 from services.billing.periods import Calendar
 from services.core.actor import system
 from services.core.clock import Clock
@@ -56,11 +57,14 @@ async def turn(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
     turned or has caught up with the wall.
     """
     clock = await clocks.turnable(uow, clock_id, to=to)
+    since = clocks.shown_by(clock, uow.wall_now)
     clock.target_at = to
     uow.add(clock)
     await uow.session.flush()
     for organization_id in await _organizations(uow, clock.id):
-        uow.record(TestClockTurned(aggregate_id=clock.id, organization_id=organization_id, to=to))
+        uow.record(
+            TestClockTurned(aggregate_id=clock.id, organization_id=organization_id, to=to, since=since)
+        )
     return clock
 
 
@@ -191,6 +195,7 @@ async def _next_stop(uow: UnitOfWork, clock_id: str) -> Stop | None:
 async def _moments(uow: UnitOfWork, clock_id: str) -> list[tuple[Kind, datetime]]:
     """When something of each kind happens next."""
     found = [(Kind.BILLING, moment) for moment in await running.moments_on(uow, clock_id)]
+    found += [(Kind.BILLING, moment) for moment in await usage_running.moments_on(uow, clock_id)]
     found.append((Kind.OVERDUE, await overdue.next_on(uow, clock_id)))
     found.append((Kind.REVENUE, await recognition.next_due_on(uow, clock_id)))
     return [(kind, moment) for kind, moment in found if moment is not None]

@@ -7,7 +7,7 @@ that two at once come one after the other, and the second sees what the first ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LegalEntity
@@ -175,7 +175,16 @@ async def add_lines(
     rows: list[InvoiceLine] = []
     added: list[InvoiceLine] = []
     for place, line in enumerate(new):
-        row = row_of(uow, invoice, line, place)
+        row = InvoiceLine(
+            **line_values(
+                line,
+                place,
+                invoice_id=invoice.id,
+                organization_id=invoice.organization_id,
+                currency=invoice.currency,
+                now=uow.now,
+            )
+        )
         there = known.get(row.key)
         if there is not None:
             _require_same(there, row)
@@ -209,50 +218,50 @@ async def _known_lines(uow: UnitOfWork, invoice: Invoice, keys: list[str]) -> di
     return {row.key: row for row in rows}
 
 
-def row_of(uow: UnitOfWork, invoice: Invoice, line: NewLine, place: int) -> InvoiceLine:
-    """The line as it would be kept, number `place` of those that are added. Raises Invalid."""
+def line_values(
+    line: NewLine, place: int, *, invoice_id: str, organization_id: str, currency: str, now: datetime
+) -> dict[str, Any]:
+    """The columns of a line as it is kept, number `place` of those that are added. Raises Invalid."""
     at = f"lines.{place}"
     if line.key:
         require_key(line.key, field=f"{at}.key")
     for amount in (line.amount, line.billed_before, line.tax):
-        if amount is not None and amount.currency != invoice.currency:
-            raise Invalid(
-                f"{amount.text()} is not in {invoice.currency}, as the invoice is.", field=f"{at}.currency"
-            )
+        if amount is not None and amount.currency != currency:
+            raise Invalid(f"{amount.text()} is not in {currency}, as the invoice is.", field=f"{at}.currency")
         if amount is not None and abs(amount.minor) > AMOUNT_MINOR_MAX:
             raise Invalid(f"{amount.text()} is more than a line can hold.", field=f"{at}.quantity")
     start, end = line.period or (None, None)
     if start is not None and end is not None and not timedelta(0) < end - start <= SERVICE_PERIOD_MAX:
         raise Invalid("A service period ends after it begins, within ten years.", field=f"{at}.period_end")
     line_id = new_id("invl")
-    return InvoiceLine(
-        id=line_id,
-        organization_id=invoice.organization_id,
-        invoice_id=invoice.id,
-        key=line.key or line_id,
-        position=0,
-        origin=line.origin.value,
-        description=clean_text(
+    return {
+        "id": line_id,
+        "organization_id": organization_id,
+        "invoice_id": invoice_id,
+        "key": line.key or line_id,
+        "position": 0,
+        "origin": line.origin.value,
+        "description": clean_text(
             line.description,
             field=f"{at}.description",
             what="The description",
             characters_max=DESCRIPTION_CHARACTERS_MAX,
         ),
-        quantity=line.quantity,
-        amount_minor=line.amount.minor,
-        billed_before_minor=line.billed_before.minor if line.billed_before else 0,
-        inclusive=line.inclusive,
-        discountable=line.discountable,
-        metric=line.metric,
-        plan=line.plan,
-        tax_code=line.tax_code,
-        given_tax_minor=line.tax.minor if line.tax is not None else None,
-        treatment=line.treatment,
-        period_start=start,
-        period_end=end,
-        facts=line.facts,
-        created_at=uow.now,
-    )
+        "quantity": line.quantity,
+        "amount_minor": line.amount.minor,
+        "billed_before_minor": line.billed_before.minor if line.billed_before else 0,
+        "inclusive": line.inclusive,
+        "discountable": line.discountable,
+        "metric": line.metric,
+        "plan": line.plan,
+        "tax_code": line.tax_code,
+        "given_tax_minor": line.tax.minor if line.tax is not None else None,
+        "treatment": line.treatment,
+        "period_start": start,
+        "period_end": end,
+        "facts": line.facts,
+        "created_at": now,
+    }
 
 
 def _require_same(there: InvoiceLine, row: InvoiceLine) -> None:
@@ -272,6 +281,8 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     row = await policies.line_for(uow, invoice, line_id)
     if invoice.subscription_id is not None and row.key.startswith(f"{invoice.subscription_id}."):
         raise states.refused(InvoiceState(invoice.state), "has this line of a subscription, which goes on")
+    if row.facts["made_by"] == "price_list":
+        raise states.refused(InvoiceState(invoice.state), "has this line of usage, which is counted again")
     await uow.session.delete(row)
     invoice.lines -= 1
     uow.add(invoice)
@@ -350,7 +361,8 @@ async def mark_uncollectible(uow: UnitOfWork, invoice_id: str) -> Invoice:
 
 def require_key(key: str, *, field: str = "key") -> None:
     """Raises Invalid for a key that is empty, too long or not of visible ASCII characters."""
-    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not all("!" <= one <= "~" for one in key):
+    visible = key.isascii() and key.isprintable() and " " not in key
+    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not visible:
         raise Invalid(f"A key has 1 to {KEY_CHARACTERS_MAX} visible characters of ASCII.", field=field)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
 from models.identity import Organization
 from models.subscriptions import CouponRedemption, Subscription
+from models.usage_billing import UsagePeriod
 from services.core.errors import not_found
 from services.core.ids import is_id
 from services.core.permissions import Capability
@@ -99,6 +100,25 @@ async def any_subscription(uow: UnitOfWork, subscription_id: str, *, lock: bool 
     )
     if row is None:
         raise not_found("subscription", subscription_id)
+    return row
+
+
+async def usage_period_for(uow: UnitOfWork, usage_period_id: str, needs: Capability) -> UsagePeriod:
+    """Raises Forbidden, and NotFound also for another organisation's."""
+    uow.actor.require(needs)
+    row = await uow.get(UsagePeriod, usage_period_id)
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("period of usage", usage_period_id)
+    return row
+
+
+async def any_usage_period(uow: UnitOfWork, usage_period_id: str, *, lock: bool = False) -> UsagePeriod:
+    """Any organisation's, for staff in work across tenants. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
+    known = is_id(str(usage_period_id), "uper")
+    row = await uow.get(UsagePeriod, usage_period_id, lock=lock) if known else None
+    if row is None:
+        raise not_found("period of usage", usage_period_id)
     return row
 
 

@@ -1,8 +1,9 @@
-"""The billing run: what is due is billed, each subscription by itself, by as many workers as there are.
+"""The billing run: what is due is billed, by as many workers as there are.
 
-Each is locked and billed in a transaction bound to its organisation. A worker that dies leaves it as it was, others
-pass it by while it is held, and one that cannot be billed is parked with the reason and tried again later, alone.
-Source of the choices: docs/decisions/0030-billing-run.md.
+What is plain is billed in sets (set_billing.py), the rest one by one, each in a transaction bound to its organisation.
+A worker that dies leaves what it had as it was, others pass it by while it is held, and one that cannot be billed is
+parked with the reason and tried again later, alone. Source of the choices: docs/decisions/0030-billing-run.md and
+0031-billing-in-sets.md.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from enum import StrEnum
 from sqlmodel import select
 
 from models.subscriptions import Subscription
-from services.billing import policies, run_records, subscription_billing, subscription_rows
+from services.billing import (
+    policies,
+    run_records,
+    set_billing,
+    subscription_billing,
+    subscription_rows,
+    usage_running,
+)
 from services.billing.events import SubscriptionParked, SubscriptionRetryAsked
 from services.billing.subscription_billing import MOMENTS_MAX
 from services.billing.subscription_rules import next_moment
@@ -31,7 +39,7 @@ from services.core.work import UnitOfWork, unit_of_work
 log = get_logger(__name__)
 
 EVERY_S = 60
-BATCH = 200  # subscriptions that are looked up at once
+BATCH = 500  # subscriptions that are looked up at once, and billed in one transaction where they are plain
 LINES_PER_DAY_MAX = 5_000  # of one subscription, by its own clock: more is a fault, and is not billed
 LINES_PER_ITEM_MAX = 4  # that one moment makes of one item
 TURNS_MAX = 20  # of one subscription in one run, each MOMENTS_MAX at most
@@ -78,6 +86,7 @@ class Due:
     id: str
     organization_id: str
     at: datetime
+    parked: bool = False
 
 
 class Done(StrEnum):
@@ -103,12 +112,38 @@ async def bill_due(on: Database | None = None, *, clock: Clock | None = None) ->
     async for batch in _batches(on, clock, clock_id=None):
         counts.due += len(batch)
         run_id = run_id or await run_records.begin(on, clock)
-        for due in batch:
+        for due in await _billed_together(counts, batch, on, clock):
             _count(counts, await bill_one(due, on, clock=clock))
         await run_records.note(on, clock, run_id, due=counts.due, billed=counts.billed, parked=counts.parked)
     if run_id is not None:
         await run_records.end(on, clock, run_id)
+    await usage_running.bill_due(on, clock=clock)
     return counts
+
+
+async def _billed_together(
+    counts: Counts, batch: list[Due], on: Database | None, clock: Clock | None
+) -> list[Due]:
+    """Bill what is plain of a batch at once. Returns what is to be billed one by one."""
+    if batch[0].parked:
+        return batch
+    try:
+        made = await set_billing.bill(
+            [due.id for due in batch],
+            on,
+            clock,
+            lines_per_day_max=LINES_PER_DAY_MAX,
+            lines_per_item=LINES_PER_ITEM_MAX,
+        )
+    except Unavailable:
+        raise
+    except Exception as error:
+        # Nothing of it was kept. One by one, the one at fault is found and parked, and the others are billed.
+        log.warning("billed_one_by_one", subscriptions=len(batch), exc_info=error)
+        return batch
+    counts.billed += made.billed
+    by_id = {due.id: due for due in batch}
+    return [by_id[left] for left in made.left]
 
 
 async def bill_clock(clock_id: str, on: Database | None = None, *, clock: Clock | None = None) -> Counts:
@@ -118,6 +153,7 @@ async def bill_clock(clock_id: str, on: Database | None = None, *, clock: Clock 
         counts.due += len(batch)
         for due in batch:
             _count(counts, await bill_one(due, on, clock=clock))
+    await usage_running.bill_due(on, clock=clock, clock_id=clock_id)
     return counts
 
 
@@ -142,7 +178,7 @@ async def _batches(
                     statement,
                     {**named, "now": now, "after_at": after[0], "after_id": after[1], "most": BATCH},
                 )
-                batch = [Due(row.id, row.organization_id, row.at) for row in found]
+                batch = [Due(row.id, row.organization_id, row.at, bool(parked)) for row in found]
             if batch:
                 after = (batch[-1].at, batch[-1].id)
                 yield batch
@@ -230,7 +266,8 @@ async def _settle(uow: UnitOfWork, row: Subscription) -> None:
         return
     _, now = await subscription_rows.load(uow, row)
     draft = await policies.draft_of(uow, row)
-    moments = [next_moment(now), draft.collect_until if draft is not None else None]
+    coming = next_moment(now) or subscription_billing.last_look(now)
+    moments = [coming, draft.collect_until if draft is not None else None]
     row.next_at = min((one for one in moments if one is not None), default=None)
     if row.next_at is not None and row.next_at <= uow.now:
         raise DoesNotRest(

@@ -21,6 +21,7 @@ from services.billing.periods import Calendar
 from services.billing.subscribed import Made, Source, Subscribed, Turn
 from services.billing.subscription_rows import Held
 from services.billing.subscription_rules import next_moment, turn
+from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
@@ -40,9 +41,11 @@ async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, mos
         # A draft that waits for the renewal is joined by it, and finalised with it.
         if draft is not None and over is not None and over <= uow.now and (moment is None or over < moment):
             await finish(uow, row, now, draft, needs)
-            await subscription_rows.keep(uow, held, now, next_at=moment)
+            await subscription_rows.keep(uow, held, now, next_at=moment or last_look(now))
         elif moment is not None and moment <= uow.now:
             await book(uow, held, now, turn(now, moment), needs, at=moment, waits=True)
+        elif draft is None and row.next_at is not None and (look := last_look(now)) and look <= uow.now:
+            await _look_last(uow, held, now, needs)
         else:
             return done
         if row.next_at is None or row.next_at > uow.now:
@@ -75,12 +78,32 @@ async def book(
     ended = after.state is SubscriptionState.ENDED
     if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
         draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits)
-    _tell(uow, row, before.state, after.state)
+    for event in told(row, before.state, after.state):
+        uow.record(event)
     waiting = draft is not None and draft.state == InvoiceState.DRAFT
-    moments = [next_moment(after), draft.collect_until if draft is not None and waiting else None]
+    coming = next_moment(after) or last_look(after)
+    moments = [coming, draft.collect_until if draft is not None and waiting else None]
     next_at = min((one for one in moments if one is not None), default=None)
     await subscription_rows.keep(uow, held, after, next_at=next_at)
     return draft
+
+
+def last_look(now: Subscribed) -> datetime | None:
+    """When what came in late of one that has ended is billed: nothing comes after that would take it along."""
+    metered = any(item.price.charge.meter is not None for item in now.items)
+    return now.ended_at + usage_lines.LATE_MAX if now.ended_at is not None and metered else None
+
+
+async def _look_last(uow: UnitOfWork, held: Held, now: Subscribed, needs: Capability) -> None:
+    """Bill what came in late, if anything did, and be done with it."""
+    ended_at = now.ended_at or uow.now
+    late = await usage_lines.late_lines(uow, held.row, since=ended_at - usage_lines.LATE_MAX)
+    if late:
+        draft = await _new_draft(uow, held.row, needs)
+        await invoices.add_lines(uow, draft.id, late, needs=needs)
+        await finish(uow, held.row, now, draft, needs)
+        uow.record(SubscriptionBilled(**_named(held.row), invoice_id=draft.id, lines=len(late)))
+    await subscription_rows.keep(uow, held, now, next_at=None)
 
 
 async def _collect(
@@ -142,12 +165,13 @@ async def _new_draft(uow: UnitOfWork, row: Subscription, needs: Capability) -> I
     )
 
 
-def _tell(uow: UnitOfWork, row: Subscription, before: SubscriptionState, after: SubscriptionState) -> None:
-    """States that time alone changes; verbs tell of what they do themselves."""
+def told(row: Subscription, before: SubscriptionState, after: SubscriptionState) -> list[DomainEvent]:
+    """Of states that time alone changes; verbs tell of what they do themselves."""
     if before is not SubscriptionState.ENDED and after is SubscriptionState.ENDED:
-        uow.record(SubscriptionEnded(**_named(row), reason=row.cancel_reason or ""))
-    elif (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
-        uow.record(SubscriptionStateChanged(**_named(row), before=before.value, after=after.value))
+        return [SubscriptionEnded(**_named(row), reason=row.cancel_reason or "")]
+    if (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
+        return [SubscriptionStateChanged(**_named(row), before=before.value, after=after.value)]
+    return []
 
 
 def _named(row: Subscription) -> dict[str, str]:
@@ -159,21 +183,28 @@ def _named(row: Subscription) -> dict[str, str]:
 
 async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
     """What a moment made, as it is put on a draft."""
+    if made.line is None and made.span is not None:
+        return await usage_lines.usage_line(uow, made, made.item.price.charge.name, _more(made))
+    # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
+    source = held.billed.get(made.line.source) if made.line is not None else None
+    return known_line(made, treatment=source.treatment if source is not None else None)
+
+
+def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLine:
+    """What a moment made of time or once, where nothing has to be counted. Pure."""
     item = made.item
-    more: dict[str, Any] = {"key": made.key, "plan": item.price.plan_id, "tax_code": item.price.tax_code}
     name = item.price.charge.name
     if made.line is not None:
-        # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
-        source = held.billed.get(made.line.source)
-        treatment = source.treatment if source is not None else None
-        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **more)
-    if made.span is None:
-        return charged_line(
-            LineOrigin.ONE_OFF,
-            name,
-            item.price.charge.charge,
-            item.quantity,
-            item.price.charge.currency,
-            **more,
-        )
-    return await usage_lines.usage_line(uow, made, name, more)
+        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
+    return charged_line(
+        LineOrigin.ONE_OFF,
+        name,
+        item.price.charge.charge,
+        item.quantity,
+        item.price.charge.currency,
+        **_more(made),
+    )
+
+
+def _more(made: Made) -> dict[str, Any]:
+    return {"key": made.key, "plan": made.item.price.plan_id, "tax_code": made.item.price.tax_code}

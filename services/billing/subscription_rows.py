@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -40,13 +40,15 @@ where l.id = any(:ids)
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """A line of a subscription where it was billed. `treatment` is how it was taxed, None while that is open."""
+    """A line of a subscription where it was billed. `treatment` is how it was taxed, None while that is open. A credit
+    is `settled` with what it credits once both were on one document: they are not there for anybody to take back."""
 
     id: str
     key: str
     line: Line
     debited: Debited | None  # of a debit only
     treatment: dict[str, Any] | None
+    settled: bool
 
 
 @dataclass(slots=True)
@@ -73,12 +75,17 @@ async def load(uow: UnitOfWork, row: Subscription) -> tuple[Held, Subscribed]:
     sold = {one.id: one for one in await plan_queries.prices(uow, ids=price_ids)}
     billed = await _billed(uow, list(items.values()))
     held = Held(row, items, billed, {key: one.id for key, one in billed.items()})
-    return held, _subscribed(held, sold)
+    return held, subscribed(row, items.values(), sold, {one.id: one for one in billed.values()})
 
 
-def _subscribed(held: Held, sold: Mapping[str, SoldPrice]) -> Subscribed:
-    row = held.row
-    by_id = {one.id: one for one in held.billed.values()}
+def subscribed(
+    row: Subscription,
+    items: Iterable[SubscriptionItem],
+    sold: Mapping[str, SoldPrice],
+    billed: Mapping[str, Billed] | None,
+) -> Subscribed:
+    """The subscription as its rules see it. `billed` has its lines by their ids; with None nothing is known of what it
+    paid for, which is all that a renewal needs."""
     return Subscribed(
         row.id,
         SubscriptionState(row.state),
@@ -90,7 +97,7 @@ def _subscribed(held: Held, sold: Mapping[str, SoldPrice]) -> Subscribed:
         row.timezone,
         row.started_at,
         row.trial_end,
-        tuple(_item(row, item, sold[item.price_id], by_id) for item in held.items.values()),
+        tuple(_item(item, sold[item.price_id], billed) for item in items),
         selection_from_json(row.scheduled, sold) if row.scheduled else None,
         row.scheduled_at,
         row.cancel_at,
@@ -100,20 +107,22 @@ def _subscribed(held: Held, sold: Mapping[str, SoldPrice]) -> Subscribed:
     )
 
 
-def _item(row: Subscription, item: SubscriptionItem, sold: SoldPrice, billed: Mapping[str, Billed]) -> Item:
+def _item(item: SubscriptionItem, sold: SoldPrice, billed: Mapping[str, Billed] | None) -> Item:
     return Item(
         item.number,
         price_of(sold, addon=item.slot != sold.charge.key),
         item.quantity.quantize(Decimal(1)),  # whole numbers are sold
         item.billed_until,
-        billed[item.live_line_id].debited if item.live_line_id else None,
-        tuple(
+        billed[item.live_line_id].debited if billed is not None and item.live_line_id else None,
+        ()
+        if billed is None
+        else tuple(
             Credited(
                 Undoable(billed[one["credit"]].key, billed[one["credit"]].line, before.line.ruler.calendar),
                 before,
             )
             for one in item.undoable
-            if (before := billed[one["before"]].debited) is not None
+            if not billed[one["credit"]].settled and (before := billed[one["before"]].debited) is not None
         ),
         item.lines,
         item.ended_at,
@@ -135,7 +144,9 @@ def _billed_line(kept: Mapping[str, Any]) -> Billed:
     taxed = kept["numbered"] and line.kind is LineKind.DEBIT
     treatment = kept["tax"] if taxed else kept["treatment"]
     debited = _debited(kept, line) if line.kind is LineKind.DEBIT else None
-    return Billed(kept["id"], kept["key"], line, debited, treatment)
+    alone = line.kind is not LineKind.CREDIT or kept["treatment"] is not None
+    settled = not alone and kept["state"] != InvoiceState.DRAFT
+    return Billed(kept["id"], kept["key"], line, debited, treatment, settled)
 
 
 def _debited(kept: Mapping[str, Any], line: Line) -> Debited:

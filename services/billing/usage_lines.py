@@ -76,10 +76,10 @@ async def count_again(uow: UnitOfWork, lines: Sequence[InvoiceLine]) -> None:
     await uow.session.flush()
 
 
-async def late_lines(uow: UnitOfWork, row: Subscription) -> list[NewLine]:
-    """What changed of periods that were billed and ended within LATE_MAX. A difference is billed once: the line says
-    the whole again, and the next look compares with it."""
-    since = uow.now - LATE_MAX
+async def late_lines(uow: UnitOfWork, row: Subscription, *, since: datetime | None = None) -> list[NewLine]:
+    """What changed of periods that were billed and ended after `since`, or within LATE_MAX. A difference is billed
+    once: the line says the whole again, and the next look compares with it."""
+    since = since or uow.now - LATE_MAX
     found = await uow.execute(
         _BILLED, id=row.id, since=since, drafted=since - DRAFT_AGE_MAX, most=WINDOWS_MAX
     )

@@ -56,6 +56,7 @@ class UnitOfWork:
         self.crosses = crosses  # sees every tenant, whoever the actor works for
         self.recorded: list[DomainEvent] = []
         self.callbacks: list[Callable[[], None]] = []
+        self.owned: set[str] = set()  # aggregates whose rows this work made or has locked
 
     @property
     def organization_id(self) -> str:
@@ -185,6 +186,7 @@ async def _finish(uow: UnitOfWork) -> None:
             trace_id=uow.actor.trace_id or tracing.current_trace_id(),
             now=uow.now,
             wall_now=uow.wall_now,
+            owned=uow.owned,
         )
     await uow.session.commit()
 

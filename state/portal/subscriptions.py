@@ -12,6 +12,7 @@ from services.core.listing import Listing
 from services.core.permissions import Capability
 from state import subscriptions_view
 from state.base import PageState, page_event
+from state.format import instant_text
 from state.listed import ListedState
 from state.portal.choosing import HOME
 
@@ -25,10 +26,13 @@ class SubscriptionsState(ListedState, rx.State):
     _file_url: ClassVar[str] = "/api/v1/subscriptions"
     _filter_keys: ClassVar[tuple[str, ...]] = subscriptions_view.FILTERS
 
+    read_at: str = ""
+
     @page_event(Capability.SUBSCRIPTIONS_READ, reads=True)
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
             found = await self._read(uow, subscription_queries.SUBSCRIPTIONS)
+        self.read_at = instant_text(uow.wall_now)
         self.rows = [subscriptions_view.row_shown(row, HOME) for row in found]
 
 
@@ -48,15 +52,26 @@ class SubscriptionState(PageState, rx.State):
     preview: dict[str, Any] = {}
     documents: list[dict[str, Any]] = []
     just_done: bool = False
+    read_at: str = ""
 
     @page_event(Capability.SUBSCRIPTIONS_READ, reads=True)
     async def load(self) -> None:
         self.subscription, self.items, self.coupons, self.invoices = {}, [], [], []
         self._forget()
         self.just_done = self._query.get("done", "") == "1"
+        await self._look()
+
+    @page_event(Capability.SUBSCRIPTIONS_READ)
+    async def follow(self) -> None:
+        """Something changed. While an act is asked about the page stays as it was asked about."""
+        if self.subscription and not (self.asking or self.coupon_id):
+            await self._look()
+
+    async def _look(self) -> None:
         async with self._unit_of_work() as uow:
             found = await subscription_queries.detail(uow, self._subscription_id())
             billed = await subscription_queries.billed(uow, found)
+        self.read_at = instant_text(uow.wall_now)
         self.subscription = subscriptions_view.detail_shown(found)
         self.items = subscriptions_view.items_shown(found.items, found.currency)
         self.coupons = [subscriptions_view.coupon_shown(one, found.currency) for one in found.coupons]

@@ -82,6 +82,9 @@ class ScheduledShown(Shown):
     interval: BillingInterval
     interval_count: int
     items: list[ItemShown]
+    by_staff: bool = Field(
+        description="It is moved to a newer version of its plan, which it cannot take back"
+    )
 
 
 class CouponTakenShown(Shown):

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from components.feedback.states import banner, skeleton
-from components.format.values import when
+from components.format.values import money, when
 from components.forms.fields import Option, radios, select, text_area, text_field
 from components.forms.form import action_button, rest_form, submit_button
 from components.kit.overlays import MenuEntry, dialog, dialog_close, dialog_foot, icon_button, menu
@@ -215,13 +215,20 @@ def _acts() -> rx.Component:
 
 
 def _scheduled() -> rx.Component:
-    text = t(
-        "subscription.scheduled_to",
-        plan=_ROW["scheduled_name"].to(str),
+    plan, by_staff = _ROW["scheduled_name"].to(str), _ROW["scheduled_by_staff"].to(bool)
+    text = rx.cond(
+        by_staff,
+        t("subscription.moved_to", plan=plan),
+        t("subscription.scheduled_to", plan=plan),
     )
-    undo = rx.cond(MAY_WRITE, action_button(t("subscription.undo"), on_press=_S.ask("undo")), rx.fragment())
+    costs = rx.el.p(
+        money(_ROW["scheduled_amount"], _ROW["currency"].to(str)), " ", t("subscription.moved_amount")
+    )
+    may = MAY_WRITE & ~by_staff
+    undo = rx.cond(may, action_button(t("subscription.undo"), on_press=_S.ask("undo")), rx.fragment())
     shown = rx.el.div(
         rx.el.p(text, " ", when(_ROW["scheduled_at"], zone=SessionState.zone)),
+        rx.cond(by_staff, costs, rx.fragment()),
         undo,
         class_name="banner tone-info",
     )
@@ -265,4 +272,5 @@ def subscription() -> Drawn:
         rx.el.p(link(t("subscription.back"), href=HOME), class_name="back-link"),
         page_header(rx.cond(_ROW["name"], _ROW["name"].to(str), t("subscription.title")), _acts()),
         in_its_state(_S, content, loading=skeleton(lines=10, label=t("subscription.loading")), retry=_S.load),
+        subscription_papers.follows(_S, _S.follow, staff=False),
     ]

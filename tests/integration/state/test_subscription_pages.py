@@ -79,8 +79,16 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
     for act, state in (("pause", "paused"), ("cancel", "ended")):
         seen, _ = await client.call(SubscriptionState, "ask", act)
         assert (seen.asking, seen.preview["state"]) == (act, state)
+    async with shop.work() as uow:
+        await subscriptions.pause(uow, seen.subscription["id"])
+    seen, _ = await client.call(SubscriptionState, "follow")
+    assert (seen.asking, seen.subscription["state"]) == ("cancel", "active")  # as it was asked about
     seen, _ = await client.call(SubscriptionState, "dismiss", False)
-    assert (seen.asking, seen.documents, seen.subscription["state"]) == ("", [], "active")
+    assert (seen.asking, seen.documents) == ("", [])
+    seen, _ = await client.call(SubscriptionState, "follow")
+    assert (seen.subscription["state"], seen.just_done) == ("paused", True)
+    async with shop.work() as uow:
+        await subscriptions.resume(uow, seen.subscription["id"])
     client.at = "/portal/subscriptions"
     seen, _ = await client.call(SubscriptionsState, "load")
     assert [(row["name"], row["state"]) for row in seen.rows] == [(team.name, "active")]

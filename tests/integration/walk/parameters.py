@@ -52,13 +52,18 @@ THEIRS: dict[str, Maker] = {
     "redemption_id": _of("rdm"),
     "subscription_id": _of("sub"),
     "task_id": _of("task"),
+    "usage_period_id": _of("uper"),
 }
 
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
     "legal_entity_id": _of("ent"),
+    "tax_rate_id": _of("txr"),
     "template_id": _of("tplv"),
     "coupon_id": _of("cpn"),
+    "from_version_id": lambda victim: victim.ids["sold"],
+    "to_version_id": _of("plnv"),
+    "migration_id": _of("pmig"),
     "model_id": _of("model"),
     "plan_id": _of("plan"),
     "plan_version_id": _of("plnv"),
@@ -141,6 +146,9 @@ BODY: dict[str, Maker] = {
     "interval": _plain("month"),
     "interval_count": _plain(1),
     "quantities": _plain({}),
+    "after": _plain(LEAVE_OUT),
+    "waiting_changes": _plain("replace"),
+    "notice_days": _plain(0),
     "resume_at": _plain(LEAVE_OUT),
     "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),
@@ -244,7 +252,7 @@ BODY: dict[str, Maker] = {
     "tax_ids": _plain([]),
     "tax_number": _plain(None),
     "tax_rounding": _plain("line"),
-    "valid_until": _plain(LEAVE_OUT),
+    "valid_until": _plain("2999-01-01"),
     "zero_documents": _plain("issue"),
     "action": _plain("notify"),
     "limit": _plain("5"),
