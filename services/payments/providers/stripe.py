@@ -321,7 +321,7 @@ class StripeProvider:
 
     # Events
 
-    def verify_webhook(self, headers: Mapping[str, str], raw: bytes, *, now: datetime) -> ProviderEvent:
+    async def verify_webhook(self, headers: Mapping[str, str], raw: bytes, *, now: datetime) -> ProviderEvent:
         return stripe_events.verified(self._account, headers, raw, now=now)
 
     # Balance

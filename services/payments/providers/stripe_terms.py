@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from models.currencies import CURRENCIES
 from models.money import Money, NotRepresentable, Provider, to_provider
 from services.payments.providers.base import RefusedByProvider
@@ -27,6 +29,7 @@ CAPABILITIES = Capabilities(
     flows=frozenset({Flow.REDIRECT, Flow.HOSTED_FIELDS}),
     currencies=frozenset(_CODES.split()) & frozenset(CURRENCIES),
     minimums={code: Money(minor, code) for code, minor in _MINIMUMS.items()},
+    keys_last=timedelta(hours=24),
     keeps_methods=True,
     captures_later=True,
     answers_disputes=True,

@@ -322,10 +322,10 @@ async def test_only_our_own_events_of_now_are_believed(kit: StripeKit) -> None:
             (sent,) = box.taken
             now = datetime.now(UTC)
 
-            event = provider.verify_webhook(sent.headers, sent.raw, now=now)
+            event = await provider.verify_webhook(sent.headers, sent.raw, now=now)
 
             assert (event.reference, event.payment, event.key) == (paid.reference, paid.reference, paid.key)
-            replayed = provider.verify_webhook(sent.headers, sent.raw, now=now)
+            replayed = await provider.verify_webhook(sent.headers, sent.raw, now=now)
             assert replayed.id == event.id  # which it is known by
             other = kit.of_another_account(sent, secret, int(now.timestamp()))
             refused = {
@@ -338,10 +338,10 @@ async def test_only_our_own_events_of_now_are_believed(kit: StripeKit) -> None:
             }
             for headers, raw, at in refused.values():
                 with pytest.raises(WebhookRefused):
-                    provider.verify_webhook(headers, raw, now=at)
+                    await provider.verify_webhook(headers, raw, now=at)
         async with listening(kit, "whsec_other") as provider:
             with pytest.raises(WebhookRefused):
-                provider.verify_webhook(sent.headers, sent.raw, now=now)
+                await provider.verify_webhook(sent.headers, sent.raw, now=now)
 
 
 async def test_what_a_payout_consists_of_adds_up_to_it(kit: StripeKit, provider: PaymentProvider) -> None:
