@@ -17,7 +17,7 @@ from services.payments.providers.values import Advice, Decline, DeclineKind
 _CALL = "The bank declined the payment without saying why. Ask your bank, or pay in another way."
 _OTHER = "This card cannot be used for this payment. Pay in another way."
 
-_TOLD = {
+TOLD = {
     DeclineKind.FUNDS: "The card has not enough funds. Try again later, or pay in another way.",
     DeclineKind.CARD_GONE: _CALL,
     DeclineKind.CARD_DATA: "The card's number, expiry date or security code is not right. Enter it again.",
@@ -33,7 +33,7 @@ _TOLD = {
 
 
 def _rows(kind: DeclineKind, advice: Advice, codes: str, *, hard: bool = False) -> dict[str, Decline]:
-    return {code: Decline(code, kind, hard, advice, _TOLD[kind]) for code in codes.split()}
+    return {code: Decline(code, kind, hard, advice, TOLD[kind]) for code in codes.split()}
 
 
 DECLINES: dict[str, Decline] = {

@@ -12,7 +12,7 @@ from models.money import Money, Provider
 
 T = TypeVar("T")
 
-KEY_LENGTH_MAX = 200
+KEY_LENGTH_MAX = 100
 PAGE_ITEMS_MAX = 100  # of movements, payouts and disputes asked for at once
 EVIDENCE_TEXT_MAX = 150_000  # characters of all texts together
 

@@ -7,14 +7,20 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from secrets import token_hex
+from typing import Any
 
 import httpx
 import stripe
 from aiohttp import web
 
+from models.money import Money
+from services.payments.providers.base import PaymentProvider
 from services.payments.providers.stripe import API_VERSION, StripeAccount, StripeProvider
+from services.payments.providers.values import SetupOrder
 from tests.fakes.stripe.running import RunningStripe
 
+TIMEOUT_S = 120  # a busy machine is not what is tested
 _CREATE = "/v1/payment_intents"
 
 
@@ -70,6 +76,8 @@ def sdk(
 
 
 class StripeKit:
+    not_taken = ("limited", "locked")
+    wrong = "whsec_other"
     good = "pm_card_visa"
     keeps_but_declines = "pm_card_chargeCustomerFail"
     asks = "pm_card_authenticationRequired"
@@ -87,15 +95,27 @@ class StripeKit:
 
     def __init__(self, fake: RunningStripe) -> None:
         self.fake = fake
+        self._secret = ""
+        self._listeners: list[str] = []
 
-    def provider(self, *, secrets: tuple[str, ...] = ()) -> StripeProvider:
-        return StripeProvider(StripeAccount(self.fake.key, secrets, base=self.fake.url))
+    def provider(self, listener: str = "") -> StripeProvider:
+        """With that webhook secret, while the one before it is valid still."""
+        return StripeProvider(StripeAccount(self.fake.key, ("whsec_before", listener), base=self.fake.url))
+
+    async def ready(self, provider: PaymentProvider) -> dict[str, Any]:
+        """What an order needs to be paid at once."""
+        return {"method": self.good}
+
+    async def keep(self, provider: PaymentProvider, customer: str) -> str:
+        kept = await provider.setup(SetupOrder(token_hex(8), customer, self.good))
+        assert kept.method is not None
+        return kept.method.reference
 
     def authenticate(self, payment: str, *, ok: bool = True) -> None:
         self.fake.act("authenticate", intent=payment, ok=ok)
 
     def pay_on_page(self, url: str) -> None:
-        answer = httpx.post(url, data={"test_card": "visa"}, trust_env=False)
+        answer = httpx.post(url, data={"test_card": "visa"}, trust_env=False, timeout=TIMEOUT_S)
         assert answer.status_code == 303, answer.text
 
     def lose_answer(self, *, done: bool) -> None:
@@ -109,6 +129,16 @@ class StripeKit:
 
     def decide(self, dispute: str, *, won: bool) -> None:
         self.fake.act("close_dispute", dispute=dispute, won=won)
+
+    def catch_up(self) -> None:
+        """What has happened is told at once."""
+
+    def balance(self, currency: str) -> Money:
+        told = sdk(self.fake).v1.balance.retrieve()
+        return Money(
+            sum(one.amount for one in [*told.available, *told.pending] if one.currency == currency.lower()),
+            currency,
+        )
 
     def settle(self) -> None:
         self.fake.act("advance", days=3)
@@ -125,14 +155,20 @@ class StripeKit:
             {"url": url, "enabled_events": ["payment_intent.succeeded"]}
         )
         assert made.secret
+        self._secret = made.secret
+        self._listeners.append(made.id)
         return made.secret
+
+    def stop_listening(self) -> None:
+        while self._listeners:
+            sdk(self.fake).v1.webhook_endpoints.delete(self._listeners.pop())
 
     async def deliver(self) -> None:
         """Beside the loop, which the inbox needs meanwhile."""
         await asyncio.to_thread(self.fake.act, "deliver")
 
-    def of_another_account(self, sent: Sent, secret: str, at: int) -> Sent:
+    async def of_another_account(self, box: Inbox, sent: Sent, event: str) -> Sent:
         """The same event as a platform would get it for an account that is not ours, rightly signed."""
         raw = json.dumps(json.loads(sent.raw) | {"account": "acct_other"}).encode()
-        header = stripe.WebhookSignature.generate_signature_header(raw.decode(), secret, at)
+        header = stripe.WebhookSignature.generate_signature_header(raw.decode(), self._secret)
         return Sent({"stripe-signature": header}, raw)

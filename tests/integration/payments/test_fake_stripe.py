@@ -14,7 +14,7 @@ import pytest
 import stripe
 
 from tests.fakes.stripe.running import RunningStripe, running_stripe
-from tests.integration.payments.stripe_kit import Sent, inbox, sdk
+from tests.integration.payments.stripe_kit import TIMEOUT_S, Sent, inbox, sdk
 
 DAY_S = 86_400
 HOME = "http://shop.test/back"
@@ -127,7 +127,7 @@ def test_what_stripe_would_not_take_is_refused_in_its_words(
     param: str | None,
 ) -> None:
     answer = httpx.request(
-        method, f"{fake.url}/v1/{path}", content=form, trust_env=False,
+        method, f"{fake.url}/v1/{path}", content=form, trust_env=False, timeout=TIMEOUT_S,
         headers={"Authorization": f"Bearer {fake.key}", "Content-Type": "application/x-www-form-urlencoded"},
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_only_the_right_key_and_the_pinned_version_are_let_in(fake: RunningStrip
     for key in ("sk_test_other", "pk_test_matrix"):
         with pytest.raises(stripe.AuthenticationError):
             sdk(fake, key=key).v1.balance.retrieve()
-    assert httpx.get(f"{fake.url}/v1/balance", trust_env=False).status_code == 401
+    assert httpx.get(f"{fake.url}/v1/balance", trust_env=False, timeout=TIMEOUT_S).status_code == 401
     with pytest.raises(stripe.InvalidRequestError):
         stripe.StripeClient(
             fake.key, base_addresses={"api": fake.url}, stripe_version="2020-08-27"
@@ -340,7 +340,7 @@ def test_the_card_page_tells_what_went_wrong_and_goes_on(fake: RunningStripe, ap
             "success_url": HOME + "?{CHECKOUT_SESSION_ID}",
         }
     )
-    with httpx.Client(trust_env=False) as browser:
+    with httpx.Client(trust_env=False, timeout=TIMEOUT_S) as browser:
         page = browser.get(session.url).text
         assert "Test provider" in page
         assert "color-scheme: light dark" in page
