@@ -19,6 +19,7 @@ from models.base import Table, id_field, instant, personal, reference
 from models.types import AMOUNT, BIG, ID, QUANTITY, TEXT
 
 DAY: Any = sa.Date()
+_JSON_OR_NULL: Any = JSONB(none_as_null=True)
 _DRAFT = sa.text("state = 'draft'")
 _UNPAID = sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null")
 
@@ -52,7 +53,7 @@ def _json() -> Any:
 
 
 def _json_or_null() -> Any:
-    return Field(default=None, sa_type=JSONB, nullable=True)
+    return Field(default=None, sa_type=_JSON_OR_NULL, nullable=True)
 
 
 class LegalEntity(Table, table=True):

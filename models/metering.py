@@ -49,7 +49,8 @@ class UsageEvent(Table, table=True):
     """One fact, known by (organisation, source, event id) for ever. Retention clears `properties`, never keys.
 
     `cost` is exact (12 places) in `currency`; null means a price was missing at `time`. `price_ids` are the
-    prices that were there, so that it can be explained whatever is set or planned later.
+    prices that were there, so that it can be explained whatever is set or planned later. What was `paid_ahead` a
+    wallet paid when it was booked, at that cost: nothing else bills it.
     """
 
     __tablename__ = "usage_event"
@@ -58,6 +59,13 @@ class UsageEvent(Table, table=True):
         # Not led by the organisation: an index that were could be taken for a look-up by primary key while
         # the planner knows little of a partition, and would then read every event of the organisation.
         sa.Index("ix_usage_event_type_organization_id_time", "type", "organization_id", "time"),
+        sa.Index(
+            "ix_usage_event_paid_ahead",
+            "type",
+            "organization_id",
+            "time",
+            postgresql_where=sa.text("paid_ahead"),
+        ),
         partitioned_by_organization(),
     )
 
@@ -74,6 +82,7 @@ class UsageEvent(Table, table=True):
     cost: Decimal | None = Field(default=None, sa_type=AMOUNT, nullable=True)
     currency: str = ""
     price_ids: list[str] | None = Field(default=None, sa_type=TEXTS, nullable=True)
+    paid_ahead: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
 
 
 class UsageSums(Table):

@@ -6,10 +6,12 @@ from typing import Any
 
 from models.money import Money
 from services.billing.previewing import Preview, PreviewInvoice, PreviewLine, Upcoming
+from services.billing.retention import Offer
 from services.billing.subscription_queries import (
     BilledRow,
     CouponRow,
     ItemRow,
+    ScheduledChange,
     SubscriptionDetail,
     SubscriptionRow,
 )
@@ -58,9 +60,16 @@ def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
         "parked": found.parked_reason or "",
         "scheduled_at": instant_text(scheduled.at) if scheduled else "",
         "scheduled_name": scheduled.plan_name if scheduled else "",
+        "scheduled_by_staff": scheduled is not None and scheduled.by_staff,
+        "scheduled_amount": _period_amount(scheduled, found.currency) if scheduled else "",
         **upcoming,
         **{name: instant_text(getattr(found, name)) for name in _MOMENTS},
     }
+
+
+def _period_amount(scheduled: ScheduledChange, currency: str) -> str:
+    """What is charged for time, in each item's own period."""
+    return _amount(sum(one.amount_minor or 0 for one in scheduled.items), currency)
 
 
 def items_shown(items: tuple[ItemRow, ...], currency: str) -> list[dict[str, Any]]:
@@ -130,7 +139,23 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "due_said": figure_text(Money(sum(one.due_minor for one in now), currency).amount, currency),
         "waiting": added("total_minor", later) if later else "",
         "credit": added("carried_minor", now) if any(one.carried_minor for one in now) else "",
+        "included": _amount(found.included_minor, currency) if found.included_minor else "",
         **_upcoming_shown(found.upcoming, currency),
+    }
+
+
+def offer_shown(found: Offer) -> dict[str, Any]:
+    return {
+        "coupon": found.coupon,
+        "text": found.text,
+        "share": decimal_text(found.rate),
+        "duration": found.duration,
+        "periods": found.periods or 0,
+        "currency": found.currency,
+        "at": found.at.isoformat(),
+        "before": _amount(found.before_minor, found.currency),
+        "after": _amount(found.after_minor, found.currency),
+        "saves": _amount(found.saves_minor, found.currency),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from models.budgets import BudgetMeasure
@@ -12,6 +11,7 @@ from services.wallets.queries import LotRow, WalletRow
 from state.format import decimal_text, instant_text
 
 LOT_FILTERS = ("source", "state", "currency")
+RULE = ("threshold_minor", "refill_minor", "ceiling_minor")
 BUDGET_FILTERS = ("state", "measure", "period")
 
 
@@ -22,11 +22,20 @@ def wallet_shown(row: WalletRow) -> dict[str, Any]:
         "organization_name": row.organization_name,
         "currency": row.currency,
         **{name: _amount(getattr(row, name), row.currency) for name in minors},
-        "threshold_minor": "" if row.threshold_minor is None else _amount(row.threshold_minor, row.currency),
+        **{
+            name: "" if getattr(row, name) is None else _amount(getattr(row, name), row.currency)
+            for name in RULE
+        },
         "held": decimal_text(row.held),
         "uncovered": decimal_text(row.uncovered),
         "created_at": instant_text(row.created_at),
+        "version": row.version,
     }
+
+
+def no_wallet(currency: str) -> dict[str, Any]:
+    """What a form shows of a wallet that nothing came into yet, so that it is not there."""
+    return {"id": "", "currency": currency, "version": None, **dict.fromkeys(RULE, "")}
 
 
 def lot_shown(row: LotRow) -> dict[str, Any]:
@@ -45,23 +54,23 @@ def lot_shown(row: LotRow) -> dict[str, Any]:
 
 
 def budget_shown(row: BudgetRow) -> dict[str, Any]:
-    unit = row.currency if row.measure == BudgetMeasure.COST else ""
     return {
         "id": row.id,
         "name": row.name,
         "about": " · ".join(one for one in (row.key_name, row.model or "") if one),
         "measure": row.measure,
         "period": row.period,
-        "limit_amount": _counted(row.limit_amount, unit),
-        "spent": _counted(row.spent, unit),
+        "limit_amount": decimal_text(row.limit_amount),
+        "spent": decimal_text(row.spent),
+        "currency": row.currency if row.measure == BudgetMeasure.COST else "",
         "used_percent": row.used_percent,
         "action": row.action,
+        "requests_per_minute": row.requests_per_minute or "",
         "state": row.state,
+        "limit": decimal_text(row.limit_amount),
+        "thresholds": ", ".join(map(str, row.thresholds)),
+        "version": row.version,
     }
-
-
-def _counted(amount: Decimal, unit: str) -> str:
-    return f"{decimal_text(amount)} {unit}".strip()
 
 
 def _amount(minor: int, currency: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from models.base import Table
@@ -20,8 +21,11 @@ from models.billing import (
 from models.papers import Paper
 from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
+from models.usage_billing import UsagePeriod
 from services.core.ids import new_id
 from tests.world import LONG_AGO
+
+_minutes = count()  # two periods of an organisation never begin together
 
 
 def entity(entity_id: str, code: str, name: str = "Entity") -> LegalEntity:
@@ -124,6 +128,10 @@ def subscribed(organization_id: str, ids: dict[str, str], text: str = "x") -> li
         ),
         CouponUse(
             redemption_id=redemption, invoice_id=ids["inv"], period_start=LONG_AGO, base_minor=5, taken_minor=1, **own
+        ),
+        UsagePeriod(
+            id=ids.get("uper") or new_id("uper"), starts_at=(at := LONG_AGO + timedelta(minutes=next(_minutes))),
+            ends_at=at + timedelta(days=31), state="closed", parked_at=LONG_AGO, parked_reason=text, **own,
         ),
     ]  # fmt: skip
 

@@ -33,7 +33,7 @@ def progress_bar(
     status: Text = "running",
     detail: Text | None = None,
     topic: str | None = None,
-    path: str | None = None,
+    path: Text | None = None,
 ) -> rx.Component:
     """`done` of `total` steps, as words and as a bar; without a total it only says that it goes on.
 

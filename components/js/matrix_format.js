@@ -123,6 +123,7 @@ const STYLES = {
   month: { year: "numeric", month: "long" },
   day: { month: "short", day: "numeric" },
 };
+const DAY_ALONE = /^\d{4}-\d{2}-\d{2}$/;
 const HALF_HOUR_MS = 1_800_000;
 
 /** Minutes that `zone` is ahead of UTC at `date`. */
@@ -145,12 +146,12 @@ function isTwice(date, zone) {
 
 /**
  * `style`: date, time, datetime, second (with seconds), month or day; `zone` is an IANA name. A time that the clocks
- * show twice says its offset.
+ * show twice says its offset. A day without a time, such as the date of an invoice, is that day in every zone.
  */
 export function formatDate(value, style = "datetime", zone = "UTC") {
   const date = new Date(value);
   if (isMissing(value) || Number.isNaN(date.getTime())) return MISSING;
-  const options = { ...STYLES[style], timeZone: zone };
+  const options = { ...STYLES[style], timeZone: DAY_ALONE.test(String(value)) ? "UTC" : zone };
   if (options.hour && isTwice(date, zone)) options.timeZoneName = "shortOffset";
   return formatter("DateTimeFormat", options).format(date);
 }

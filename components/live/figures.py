@@ -104,7 +104,7 @@ def live_refresh(
     topic: str,
     *,
     on_change: Any,
-    path: str = "",
+    path: Text = "",
     since: Text | None = None,
     wait_ms: int = 300,
     longest_wait_ms: int = 1_000,

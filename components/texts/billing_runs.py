@@ -46,7 +46,7 @@ TEXTS: dict[str, str] = {
     "clock.shows": "Shows",
     "clock.until": "Being turned to",
     "clock.still": "It stands.",
-    "clock.again": "Look again",
+    "clock.progress": "Days that are behind it",
     "clock.day": "A day",
     "clock.month": "A month",
     "clock.year": "A year",

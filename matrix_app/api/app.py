@@ -36,6 +36,7 @@ from matrix_app.api.v1 import (
     operations,
     organizations,
     papers,
+    plan_migrations,
     plans,
     projects,
     requests,
@@ -49,6 +50,7 @@ from matrix_app.api.v1 import (
     tasks,
     templates,
     usage,
+    usage_periods,
     wallets,
 )
 from services.core import runtime
@@ -151,6 +153,7 @@ def _rest(known: KnownKeys) -> FastAPI:
         requests,
         figures,
         usage,
+        usage_periods,
         ledger,
         invoices,
         papers,
@@ -164,6 +167,7 @@ def _rest(known: KnownKeys) -> FastAPI:
         templates,
         plans,
         staff_plans,
+        plan_migrations,
         coupons,
         subscriptions,
         staff_subscriptions,

@@ -75,12 +75,20 @@ GOVERNANCE_NAV = (
             NavItem("nav.subscriptions", "/governance/subscriptions", "refresh-cw"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
             NavItem("nav.billing_runs", "/governance/billing-runs", "hourglass"),
-            NavItem("nav.papers", "/governance/papers", "file-text"),
-            NavItem("nav.templates", "/governance/templates", "pencil"),
             NavItem("nav.wallets", "/governance/wallets", "wallet"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),
         ),
         text="nav.group.billing",
+    ),
+    NavGroup(
+        (
+            NavItem("nav.papers", "/governance/papers", "file-text"),
+            NavItem("nav.templates", "/governance/templates", "pencil"),
+            NavItem("nav.legal_entities", "/governance/legal-entities", "building-2"),
+            NavItem("nav.tax_rates", "/governance/tax-rates", "table"),
+            NavItem("nav.number_series", "/governance/number-series", "list-filter"),
+        ),
+        text="nav.group.documents",
     ),
 )
 

@@ -11,6 +11,7 @@ from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state
 from components.format.values import money, value, when
 from components.links import button_link
+from components.live.figures import live_refresh
 from components.props import Drawn as Part
 from components.shell.page import card, page_header, section
 from components.tables.filters import Filter
@@ -131,7 +132,7 @@ INVOICES = Table(
     columns=(
         Column("name", "invoices.name", kind="link", href="href", row_header=True),
         Column("state", "invoices.state", kind="badge", statuses=invoice_papers.STATES),
-        Column("label_date", "invoices.label_date"),
+        Column("label_date", "invoices.label_date", kind="date"),
         Column("total", "invoices.total", kind="money", currency="currency"),
         Column("due", "invoices.due", kind="money", currency="currency"),
     ),
@@ -166,7 +167,16 @@ def subscriptions(state: State, *, staff: bool) -> Drawn:
     return [
         page_header(t("subscriptions.title"), lists.export(state), text=asked),
         in_its_state(state, content, retry=state.load),
+        follows(state, state.load, staff=staff),
     ]
+
+
+def follows(state: State, on_change: Any, *, staff: bool) -> rx.Component:
+    """Reads again what changed, seldom where a billing run changes many."""
+    topic, longest_ms = ("staff.subscriptions", 5_000) if staff else ("subscriptions", 1_000)
+    return live_refresh(
+        topic, path="changed", since=state.read_at, on_change=on_change, longest_wait_ms=longest_ms
+    )
 
 
 def _moment(row: Any, name: str) -> rx.Component:

@@ -4,7 +4,8 @@ how far it was turned at once.
 A verb says where the clock is to go; the worker takes it there. A stop is: all that is due is done, each subscription
 in a transaction of its own, and then the clock is moved to the next moment. It is not moved while anything is due
 still, so a worker that dies, or another at the same clock, changes nothing. Moments are: a subscription is billed, its
-draft is collected, it is tried again, an invoice is overdue, revenue is earned.
+draft is collected, it is tried again, a month of usage is over, a lot of a wallet ends, an invoice is overdue,
+revenue is earned.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from models.clock import TestClock
 from models.types import BillingInterval
-from services.billing import overdue, policies, running
+from services.billing import overdue, policies, running, usage_running
 from services.billing.periods import Calendar
 from services.core.actor import system
 from services.core.clock import Clock
@@ -27,6 +28,7 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.identity import clocks
 from services.identity.events import TestClockTurned
 from services.ledger import recognition
+from services.wallets import expiry
 
 EVERY_S = 1
 CLOCKS_MAX = 1_000  # that are turned at once
@@ -36,6 +38,7 @@ STOPS_PER_TURN_MAX = 50  # of one clock, before the next one has its turn
 class Kind(StrEnum):
     """What happens at a stop."""
 
+    EXPIRY = "expiry"  # of a wallet's lot
     BILLING = "billing"
     OVERDUE = "overdue"
     REVENUE = "revenue"
@@ -56,11 +59,14 @@ async def turn(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
     turned or has caught up with the wall.
     """
     clock = await clocks.turnable(uow, clock_id, to=to)
+    since = clocks.shown_by(clock, uow.wall_now)
     clock.target_at = to
     uow.add(clock)
     await uow.session.flush()
     for organization_id in await _organizations(uow, clock.id):
-        uow.record(TestClockTurned(aggregate_id=clock.id, organization_id=organization_id, to=to))
+        uow.record(
+            TestClockTurned(aggregate_id=clock.id, organization_id=organization_id, to=to, since=since)
+        )
     return clock
 
 
@@ -137,6 +143,7 @@ async def go_on(
 ) -> int:
     """Take a clock at most `stops` stops further. Returns how many it went: fewer when it has arrived, or when
     somebody else is at work on it."""
+    await expiry.expire_all(on, clock=clock, clock_id=clock_id)  # whoever moved it here may have died
     await overdue.mark_clock(clock_id, on, clock=clock)  # something may have been paid while it stood
     done, before = 0, frozenset[Kind]()
     while done < stops:
@@ -154,6 +161,8 @@ async def go_on(
 
 async def _do(due: frozenset[Kind], clock_id: str, on: Database | None, clock: Clock | None) -> None:
     """What is due by what the clock shows, always in the same order."""
+    if Kind.EXPIRY in due:
+        await expiry.expire_all(on, clock=clock, clock_id=clock_id)
     if Kind.BILLING in due:
         await running.bill_clock(clock_id, on, clock=clock)
     if Kind.OVERDUE in due:
@@ -191,6 +200,8 @@ async def _next_stop(uow: UnitOfWork, clock_id: str) -> Stop | None:
 async def _moments(uow: UnitOfWork, clock_id: str) -> list[tuple[Kind, datetime]]:
     """When something of each kind happens next."""
     found = [(Kind.BILLING, moment) for moment in await running.moments_on(uow, clock_id)]
+    found += [(Kind.BILLING, moment) for moment in await usage_running.moments_on(uow, clock_id)]
+    found.append((Kind.EXPIRY, await expiry.next_on(uow, clock_id)))
     found.append((Kind.OVERDUE, await overdue.next_on(uow, clock_id)))
     found.append((Kind.REVENUE, await recognition.next_due_on(uow, clock_id)))
     return [(kind, moment) for kind, moment in found if moment is not None]

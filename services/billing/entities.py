@@ -103,13 +103,11 @@ async def change_entity(uow: UnitOfWork, entity_id: str, given: EntityFields, *,
         )
     values = _checked(given, on=uow.wall_now.date())
     changed = [name for name, value in values.items() if getattr(row, name) != value]
-    if kept := sorted(set(changed) & set(_NUMBERED_BY)):
-        begun = await uow.execute("select from number_series where legal_entity_id = :id limit 1", id=row.id)
-        if begun.first() is not None:
-            raise NumbersBegun(
-                f"{row.code} has numbered documents: {', '.join(kept)} cannot change any more.",
-                next_step="Add another legal entity and bill under it from now on.",
-            )
+    if (kept := sorted(set(changed) & set(_NUMBERED_BY))) and await has_numbered(uow, row.id):
+        raise NumbersBegun(
+            f"{row.code} has numbered documents: {', '.join(kept)} cannot change any more.",
+            next_step="Add another legal entity and bill under it from now on.",
+        )
     for name in changed:
         setattr(row, name, values[name])
     if changed:
@@ -118,6 +116,13 @@ async def change_entity(uow: UnitOfWork, entity_id: str, given: EntityFields, *,
         await uow.session.flush()
         uow.record(LegalEntityChanged(aggregate_id=row.id, organization_id=None, changed=changed))
     return row
+
+
+async def has_numbered(uow: UnitOfWork, entity_id: str) -> bool:
+    """Whether it has numbered documents, so that what its numbers are made by stays. Raises Forbidden."""
+    uow.actor.require(Capability.STAFF_INVOICES_READ)
+    found = await uow.execute("select from number_series where legal_entity_id = :id limit 1", id=entity_id)
+    return found.first() is not None
 
 
 _NO_LONGER_USUAL = sa.text(

@@ -5,6 +5,7 @@ Amounts are minor units of the `currency` beside them.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from services.core.events import DomainEvent
@@ -89,6 +90,15 @@ class TaxRateAdded(DomainEvent):
     rate: str
 
 
+class TaxRateEnded(DomainEvent):
+    """It is not valid on the day `valid_until`, nor after it."""
+
+    type: ClassVar[str] = "tax_rate.ended"
+    jurisdiction: str
+    name: str
+    valid_until: str
+
+
 class BillingProfileChanged(DomainEvent):
     """Which parts, never what they say: they are personal."""
 
@@ -108,6 +118,26 @@ class SubscriptionChanged(DomainEvent):
     type: ClassVar[str] = "subscription.changed"
     plan_id: str
     direction: str
+    behaviour: str
+
+
+class SubscriptionMoved(DomainEvent):
+    """Staff moved it to a newer version of its plan, from `effective_at` on."""
+
+    type: ClassVar[str] = "subscription.moved"
+    plan_id: str
+    migration_id: str
+    direction: str
+    effective_at: str
+
+
+class PlanMigrationStarted(DomainEvent):
+    """All who have a version of a plan are to be moved to a newer one."""
+
+    type: ClassVar[str] = "plan_migration.started"
+    plan_id: str
+    from_number: int
+    to_number: int
     behaviour: str
 
 
@@ -137,6 +167,13 @@ class SubscriptionCanceled(DomainEvent):
     type: ClassVar[str] = "subscription.canceled"
     cancel_at: str
     reason: str
+
+
+class SubscriptionOfferAccepted(DomainEvent):
+    """Somebody who was about to cancel took the coupon that was offered, and stays."""
+
+    type: ClassVar[str] = "subscription.offer_accepted"
+    coupon: str
 
 
 class SubscriptionReactivated(DomainEvent):
@@ -176,6 +213,29 @@ class SubscriptionRetryAsked(DomainEvent):
     """Staff wants one that is parked to be tried again at once."""
 
     type: ClassVar[str] = "subscription.retry_asked"
+
+
+class UsageBilled(DomainEvent):
+    """What was used in a month by the price list was put on an invoice."""
+
+    type: ClassVar[str] = "usage.billed"
+    invoice_id: str
+    lines: int
+    period_start: datetime
+    period_end: datetime
+
+
+class UsageParked(DomainEvent):
+    """The usage of a month could not be billed. Others are; it is tried again."""
+
+    type: ClassVar[str] = "usage.parked"
+    reason: str
+
+
+class UsageRetryAsked(DomainEvent):
+    """Staff wants the parked usage of a month to be tried again at once."""
+
+    type: ClassVar[str] = "usage.retry_asked"
 
 
 class CouponTaken(DomainEvent):

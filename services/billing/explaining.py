@@ -11,7 +11,7 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine
 from models.money import EXACT, Money
-from services.billing import discounts, lines
+from services.billing import discounts, lines, usage_rules
 from services.billing.finalizing import lines_of
 from services.catalog import charge_json
 from services.core.errors import Invalid
@@ -55,7 +55,7 @@ class Explanation:
     line_id: str
     description: str
     currency: str
-    made_by: str  # a charge of the catalogue, or an item of a subscription
+    made_by: str  # a charge of the catalogue, the price list, or an item of a subscription
     inputs: dict[str, Any]
     steps: tuple[Step, ...]
     rounding: str
@@ -124,6 +124,17 @@ def replay_amount(facts: Mapping[str, Any]) -> tuple[Money, tuple[Step, ...]]:
                 for step in rated.steps
             )
             return Money.of(rated.amount, facts["currency"]), steps
+        case "price_list":
+            parts = usage_rules.parts_from(facts)
+            listed = tuple(
+                Step(
+                    part.meter,
+                    f"{_product(part.quantity, part.unit_amount, Decimal(0))} / {part.per_units}",
+                    _fraction(part.exact),
+                )
+                for part in parts
+            )
+            return usage_rules.amount_of(parts, facts["currency"]), listed
         case "item":
             line = lines.read_line(facts)
             return lines.replay(facts).amount, (_portion(line),)

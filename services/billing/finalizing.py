@@ -6,8 +6,9 @@ that fails gives its number back, and the others wait for as short a time as can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -15,39 +16,44 @@ import sqlalchemy as sa
 from sqlmodel import select
 
 from models.billing import BillingProfile, Invoice, InvoiceLine, InvoiceState, LegalEntity, ZeroDocuments
-from models.ledger import JournalKind, Purpose
 from models.money import Money
-from services.billing import customer_credits, discounts, invoices, policies, states, taxation
+from services.billing import customer_credits, invoices, policies, states, taxation
 from services.billing.discounts import Redemption
 from services.billing.events import InvoiceFinalized
-from services.billing.invoices import AMOUNT_MINOR_MAX
+from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
 from services.billing.numbering import CounterKey, Reset, Series, label_date, parse_pattern
 from services.billing.totals import InvoiceLine as LineOfTotals
-from services.billing.totals import Totals, total
+from services.billing.totals import Totals
 from services.core.errors import Conflict, Invalid
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.ledger import recognition
 from services.ledger import service as ledger
-from services.ledger.rules import Deferral, Draft, credit, debit
-from services.tax.evidence import evidence_of
-from services.tax.rules import RoundingLevel, summarise
 from services.wallets import debits as wallet
 
-POLICY = 1  # the edition of the rules by which documents are made; each keeps the one that made it
 _DRAW = """
 insert into number_series as s (legal_entity_id, series, brand, period, last)
-values (:entity_id, :series, :brand, :period, 1)
-on conflict (legal_entity_id, series, brand, period) do update set last = s.last + 1
+values (:entity_id, :series, :brand, :period, :count)
+on conflict (legal_entity_id, series, brand, period) do update set last = s.last + :count
 returning last
 """
 _FIX_LINES = """
-update invoice_line l set discount_minor = f.discount, net_minor = f.net, tax_minor = f.tax, gross_minor = f.gross,
-  tax = f.evidence
+update invoice_line l set discount_minor = f.discount_minor, net_minor = f.net_minor, tax_minor = f.tax_minor,
+  gross_minor = f.gross_minor, tax = f.tax
 from jsonb_to_recordset(cast(:rows as jsonb))
-  as f(id text, discount bigint, net bigint, tax bigint, gross bigint, evidence jsonb)
+  as f(id text, discount_minor bigint, net_minor bigint, tax_minor bigint, gross_minor bigint, tax jsonb)
 where l.id = f.id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A number that was drawn, and the counter that it is of."""
+
+    number: str
+    sequence: int
+    series_brand: str
+    series_period: str
 
 
 class BillingProfileMissing(Conflict):
@@ -73,7 +79,17 @@ async def finalize(
     """
     invoice = await policies.invoice_for(uow, invoice_id, needs)
     states.require_transition(InvoiceState(invoice.state), InvoiceState.FINALIZED)
-    lines = await lines_of(uow, invoice)
+    return await finalize_draft(uow, invoice, await lines_of(uow, invoice), redemptions, needs)
+
+
+async def finalize_draft(
+    uow: UnitOfWork,
+    invoice: Invoice,
+    lines: Sequence[InvoiceLine],
+    redemptions: Sequence[Redemption],
+    needs: Capability,
+) -> Invoice:
+    """As `finalize`, of a draft that is locked, with all of its lines."""
     if not lines:
         raise Invalid("This draft has no lines.", field="lines", next_step="Add a line, or void it.")
     entity = await policies.entity_for(uow, invoice.legal_entity_id, needs)
@@ -85,14 +101,27 @@ async def finalize(
     on = label_date(uow.now, entity.timezone)
     totals = await totals_of(uow, invoice, lines, entity, profile, on, redemptions)
     await _fix_lines(uow, totals)
-    await _book(uow, invoice, lines, totals)
-    _fix(invoice, entity, profile, totals, on)
+    journal_id = await _book(uow, invoice, lines, totals)
     await customer_credits.use(uow, invoice, list(totals.credits))
     await wallet.pay(uow, invoice.id, totals.from_prepaid)
     invoice.paid_minor += totals.from_prepaid.minor
     customer_credits.open_credit(uow, invoice.organization_id, invoice.id, totals.carried)
-    await _number(uow, invoice, entity, on, due=totals.due)
+    drawn = await _number(uow, invoice, entity, on)
+    invoice.journal_id = journal_id
+    _fix(invoice, said_by(entity, profile, totals, on), drawn, uow.now)
+    invoice.due_minor = totals.due.minor
+    uow.record(
+        InvoiceFinalized(
+            aggregate_id=invoice.id,
+            organization_id=invoice.organization_id,
+            currency=invoice.currency,
+            number=drawn.number,
+            total_minor=invoice.total_minor,
+            due_minor=invoice.due_minor,
+        )
+    )
     await customer_credits.settle(uow, invoice)
+    uow.read.append(invoice)
     return invoice
 
 
@@ -131,7 +160,8 @@ async def totals_of(
     rates that are not known, and sums that no document holds."""
     code = invoice.currency
     treatments = await taxation.treatments(uow, entity, profile, lines, on)
-    totals = total(
+    return totals_by(
+        entity,
         [
             LineOfTotals(
                 key=line.id,
@@ -147,134 +177,53 @@ async def totals_of(
             for line, treatment in zip(lines, treatments, strict=True)
         ],
         currency=code,
-        rounding=RoundingLevel(entity.tax_rounding),
         redemptions=redemptions,
         notes=await customer_credits.available(uow, invoice),
         prepaid=await wallet.available(uow, code),
     )
-    if max(abs(one.minor) for one in (totals.charged, totals.net, totals.gross)) > AMOUNT_MINOR_MAX:
-        raise Invalid(
-            f"An invoice over {totals.gross.text()} cannot be kept.",
-            field="lines",
-            next_step="Divide it into several.",
-        )
-    return totals
 
 
 async def _fix_lines(uow: UnitOfWork, totals: Totals) -> None:
-    rows = [
-        {
-            "id": one.key,
-            "discount": one.discount.minor,
-            "net": one.taxed.net.minor,
-            "tax": one.taxed.tax.minor,
-            "gross": one.taxed.gross.minor,
-            "evidence": evidence_of(one.taxed),
-        }
-        for one in totals.lines
-    ]
+    rows = [{"id": one.key, **fixed_line(one)} for one in totals.lines]
     await uow.execute(_FIX_LINES, rows=orjson.dumps(rows).decode())
 
 
-async def _book(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine], totals: Totals) -> None:
-    """The debt, the tax that is owed, and revenue: deferred where a line is for a time, earned at once elsewhere."""
-    nets = {line.key: line.taxed.net for line in totals.lines}
+async def _book(
+    uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine], totals: Totals
+) -> str | None:
+    """The id of the journal, if there is anything to book. Nobody sees what is booked of what will be undone."""
+    if uow.undoes:
+        return None
     organization = await policies.organization_of(uow)
-    deferrals = [
-        Deferral(line.id, nets[line.id], line.period_start, line.period_end, zone=organization.timezone)
-        for line in lines
-        if line.period_start is not None and line.period_end is not None and nets[line.id].minor
-    ]
+    periods = {line.id: (line.period_start, line.period_end) for line in lines}
+    deferrals = deferrals_of(totals, periods, zone=organization.timezone)
     if deferrals:
         await recognition.defer(uow, invoice.organization_id, *deferrals)
-    deferred = sum((one.money for one in deferrals), Money(0, invoice.currency))
-    owed = max(totals.gross, Money(0, invoice.currency))
-    entries = (
-        debit(Purpose.RECEIVABLE, owed),
-        credit(Purpose.CUSTOMER_CREDIT, totals.carried),
-        credit(Purpose.DEFERRED_REVENUE, deferred),
-        credit(Purpose.REVENUE, totals.net - deferred),
-        credit(Purpose.TAX_OWED, totals.tax),
-    )
-    if not any(entry.minor for entry in entries):
-        return  # it says something and asks for nothing: there is nothing to book
-    posted = await ledger.post(
-        uow,
-        Draft(
-            invoice.organization_id,
-            key=f"invoice:{invoice.id}",
-            kind=JournalKind.INVOICE,
-            cause_id=invoice.id,
-            entries=entries,
-            at=uow.now,
-        ),
-    )
-    invoice.journal_id = posted.id
+    booked = booking_of(invoice.id, invoice.organization_id, totals, deferrals, at=uow.now)
+    return (await ledger.post(uow, booked)).id if booked is not None else None
 
 
-def _fix(invoice: Invoice, entity: LegalEntity, profile: BillingProfile, totals: Totals, on: date) -> None:
-    """What the document says of its parties, its rules and its sums."""
-    invoice.seller = {
-        "code": entity.code,
-        "name": entity.name,
-        "address": entity.address,
-        "country": entity.country,
-        "tax_ids": entity.tax_ids,
-    }
-    invoice.buyer = {
-        "name": profile.name,
-        "address": profile.address,
-        "country": profile.country,
-        "language": profile.language,
-        "tax_number": profile.tax_number and profile.tax_number["number"],
-    }
-    invoice.policy = {
-        "edition": POLICY,
-        "tax_rounding": entity.tax_rounding,
-        "rounding": "half_away_from_zero",
-        "timezone": entity.timezone,
-        "pattern": entity.invoice_pattern,
-        "reset": entity.invoice_reset,
-    }
-    invoice.coupons = [discounts.facts_of(one) for one in totals.coupons]
-    invoice.taxes = [
-        {
-            "category": one.category.value,
-            "name": one.rate.name if one.rate else "",
-            "rate": f"{one.rate.rate:f}" if one.rate else None,
-            "base_minor": one.base.minor,
-            "tax_minor": one.tax.minor,
-        }
-        for one in summarise([line.taxed for line in totals.lines])
-    ]
-    invoice.charged_minor = (totals.charged - totals.billed_before).minor
-    invoice.discount_minor = totals.discounted.minor
-    invoice.net_minor, invoice.tax_minor = totals.net.minor, totals.tax.minor
-    invoice.total_minor = totals.gross.minor
-    invoice.label_date = on
-    invoice.due_date = on + timedelta(days=entity.payment_days)
+def _fix(invoice: Invoice, said: Mapping[str, Any], drawn: Drawn, now: datetime) -> None:
+    for name, value in said.items():
+        setattr(invoice, name, value)
+    invoice.number, invoice.sequence = drawn.number, drawn.sequence
+    invoice.series_brand, invoice.series_period = drawn.series_brand, drawn.series_period
+    invoice.state, invoice.finalized_at = InvoiceState.FINALIZED.value, now
 
 
-async def _number(uow: UnitOfWork, invoice: Invoice, entity: LegalEntity, on: date, *, due: Money) -> None:
-    drawn = await draw_number(uow, entity, Series.INVOICE, on)
-    invoice.number, invoice.sequence = drawn["number"], drawn["sequence"]
-    invoice.series_brand, invoice.series_period = drawn["series_brand"], drawn["series_period"]
-    invoice.state, invoice.finalized_at = InvoiceState.FINALIZED.value, uow.now
-    invoice.due_minor = due.minor
-    uow.record(
-        InvoiceFinalized(
-            aggregate_id=invoice.id,
-            organization_id=invoice.organization_id,
-            currency=invoice.currency,
-            number=drawn["number"],
-            total_minor=invoice.total_minor,
-            due_minor=invoice.due_minor,
-        )
-    )
+async def _number(uow: UnitOfWork, invoice: Invoice, entity: LegalEntity, on: date) -> Drawn:
+    """The next number; for what will be undone one of its own, for which nobody has to wait."""
+    if uow.undoes:
+        return Drawn(invoice.id, 0, invoice.id, "")
+    (drawn,) = await draw_numbers(uow, entity, Series.INVOICE, on)
+    return drawn
 
 
-async def draw_number(uow: UnitOfWork, entity: LegalEntity, series: Series, on: date) -> dict[str, Any]:
-    """The next number of the entity's series, which nobody else draws until this work has ended. Call it last."""
+async def draw_numbers(
+    uow: UnitOfWork, entity: LegalEntity, series: Series, on: date, *, count: int = 1
+) -> list[Drawn]:
+    """The next `count` numbers of the entity's series, which nobody else draws until this work has ended. Call it
+    last."""
     is_invoice = series is Series.INVOICE
     text, reset = (
         (entity.invoice_pattern, entity.invoice_reset)
@@ -284,12 +233,20 @@ async def draw_number(uow: UnitOfWork, entity: LegalEntity, series: Series, on: 
     pattern = parse_pattern(text, Reset(reset))
     counter: CounterKey = pattern.counter_key(entity=entity.code, brand=entity.brand, series=series, on=on)
     drawn = await uow.execute(
-        _DRAW, entity_id=entity.id, series=series.value, brand=counter.brand, period=counter.period
+        _DRAW,
+        entity_id=entity.id,
+        series=series.value,
+        brand=counter.brand,
+        period=counter.period,
+        count=count,
     )
-    sequence: int = drawn.scalar_one()
-    return {
-        "number": pattern.format(entity=entity.code, brand=entity.brand, on=on, seq=sequence),
-        "sequence": sequence,
-        "series_brand": counter.brand,
-        "series_period": counter.period,
-    }
+    last: int = drawn.scalar_one()
+    return [
+        Drawn(
+            pattern.format(entity=entity.code, brand=entity.brand, on=on, seq=sequence),
+            sequence,
+            counter.brand,
+            counter.period,
+        )
+        for sequence in range(last - count + 1, last + 1)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,8 +10,11 @@ from typing import Any
 
 from models.billing import LineOrigin
 from models.money import Money
+from services.billing import usage_rules
 from services.billing.lines import Line
 from services.billing.lines import facts_of as facts_of_item
+from services.billing.periods import Span
+from services.billing.usage_rules import Part
 from services.catalog import charge_json
 from services.catalog.charges import Charge, OneOff
 from services.catalog.rating import EventTally, rate
@@ -64,6 +68,26 @@ def manual_line(
     back is taken back by a credit note. Raises Invalid."""
     charge = Charge(OneOff(unit_amount))
     return charged_line(LineOrigin.MANUAL, description, charge, quantity, currency, **more)
+
+
+def priced_line(
+    description: str,
+    model: str,
+    parts: Sequence[Part],
+    currency: str,
+    *,
+    spans: Mapping[str, Sequence[Span]],
+    **more: Any,
+) -> NewLine:
+    """What a model was used for at prices of the list, in these times of each meter."""
+    return NewLine(
+        LineOrigin.USAGE,
+        description,
+        usage_rules.quantity_of(parts),
+        usage_rules.amount_of(parts, currency),
+        usage_rules.facts_of(model, parts, currency, spans),
+        **more,
+    )
 
 
 def item_line(

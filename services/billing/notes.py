@@ -6,7 +6,7 @@ A note is issued whole. What it takes back comes off what is due first; the rest
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -17,7 +17,7 @@ from models.money import Money
 from services.billing import customer_credits, policies, states
 from services.billing.credit_notes import Piece, credit_all, credit_amount, credit_lines, left_of
 from services.billing.events import CreditNoteIssued
-from services.billing.finalizing import draw_number, lines_of
+from services.billing.finalizing import draw_numbers, lines_of
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, KeyMeansOther, require_key
 from services.billing.numbering import Series, label_date
 from services.core.errors import Invalid
@@ -171,6 +171,7 @@ async def _issue(
     await customer_credits.settle(uow, invoice)
     entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
     on = label_date(uow.now, entity.timezone)
+    (drawn,) = await draw_numbers(uow, entity, Series.CREDIT_NOTE, on)
     note = CreditNote(
         id=note_id,
         organization_id=invoice.organization_id,
@@ -187,7 +188,7 @@ async def _issue(
         offset_minor=offset.minor,
         journal_id=journal_id,
         created_at=uow.now,
-        **await draw_number(uow, entity, Series.CREDIT_NOTE, on),
+        **asdict(drawn),
     )
     uow.add(note)
     await uow.session.flush()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from models.types import BillingInterval
@@ -17,6 +18,7 @@ from services.core.errors import Invalid
 
 YEAR_MIN, YEAR_MAX = 1970, 2200  # a period outside is refused: nobody is billed that far ahead
 PERIODS_LISTED_MAX = 1_000  # of one answer: almost three years of days, 83 years of months
+PERIODS_KEPT = 1_000  # that were asked for lately
 COUNT_MAX: dict[BillingInterval, int] = {  # intervals in one period: a year of days or weeks, else five years
     BillingInterval.DAY: 365,
     BillingInterval.WEEK: 52,
@@ -119,7 +121,7 @@ class Calendar:
 
     def period_at(self, at: datetime) -> Period:
         """The period that `at` falls in. Raises as `period`."""
-        return self.period(self.number_at(at))
+        return _period_at(self, at)
 
     def touching(self, span: Span) -> tuple[Period, ...]:
         """All periods that share time with `span`, in order: they tile it without gap or overlap.
@@ -188,6 +190,12 @@ class Calendar:
         if months is None:
             return (day - wall.date()).days // (DAYS[self.interval] * self.count)
         return ((day.year - wall.year) * 12 + day.month - wall.month) // (months * self.count)
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
+def _period_at(calendar: Calendar, at: datetime) -> Period:
+    """Every item of a subscription asks for the same one."""
+    return calendar.period(calendar.number_at(at))
 
 
 def in_utc(at: datetime, name: str) -> datetime:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
 from models.identity import Organization
 from models.subscriptions import CouponRedemption, Subscription
+from models.usage_billing import UsagePeriod
 from services.core.errors import not_found
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import clocks
 
 
 async def invoice_for(uow: UnitOfWork, invoice_id: str, needs: Capability, *, lock: bool = True) -> Invoice:
-    """Raises Forbidden, and NotFound also for another organisation's."""
+    """Raises Forbidden, and NotFound also for another organisation's. Whoever acts on it (`lock`) hears Conflict while
+    the clock of the organisation is being turned."""
     uow.actor.require(needs)
     row = await uow.get(Invoice, invoice_id, lock=lock)
     if row is None or row.organization_id != uow.organization_id:
         raise not_found("invoice", invoice_id)
+    if lock:
+        await clocks.require_still_for_people(uow)
     return row
 
 
@@ -36,12 +41,16 @@ async def entity_for(
     row = await uow.get(LegalEntity, entity_id, lock=lock)
     if row is None:
         raise not_found("legal entity", entity_id)
+    uow.read.append(row)
     return row
 
 
 async def profile_of(uow: UnitOfWork, *, lock: bool = False) -> BillingProfile | None:
     """The profile of the organisation that the work is bound to, if it has one."""
-    return await uow.get(BillingProfile, uow.organization_id, lock=lock)
+    row = await uow.get(BillingProfile, uow.organization_id, lock=lock)
+    if row is not None:
+        uow.read.append(row)
+    return row
 
 
 async def organization_of(uow: UnitOfWork) -> Organization:
@@ -99,6 +108,25 @@ async def any_subscription(uow: UnitOfWork, subscription_id: str, *, lock: bool 
     )
     if row is None:
         raise not_found("subscription", subscription_id)
+    return row
+
+
+async def usage_period_for(uow: UnitOfWork, usage_period_id: str, needs: Capability) -> UsagePeriod:
+    """Raises Forbidden, and NotFound also for another organisation's."""
+    uow.actor.require(needs)
+    row = await uow.get(UsagePeriod, usage_period_id)
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("period of usage", usage_period_id)
+    return row
+
+
+async def any_usage_period(uow: UnitOfWork, usage_period_id: str, *, lock: bool = False) -> UsagePeriod:
+    """Any organisation's, for staff in work across tenants. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
+    known = is_id(str(usage_period_id), "uper")
+    row = await uow.get(UsagePeriod, usage_period_id, lock=lock) if known else None
+    if row is None:
+        raise not_found("period of usage", usage_period_id)
     return row
 
 

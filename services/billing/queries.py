@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from models.billing import BillingProfile, CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
 from services.billing import explaining, policies
@@ -15,8 +14,6 @@ from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
-GAPS_SHOWN_MAX = 20  # of one series
-SERIES_MAX = 1_000
 _EXACTLY = (Operator.EQ, Operator.IN)
 
 
@@ -315,66 +312,3 @@ async def profile(uow: UnitOfWork, *, needs: Capability = Capability.STAFF_INVOI
     if row is None:
         raise not_found("billing profile", uow.organization_id)
     return row
-
-
-# -- proof that no number is missing
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesReport:
-    """One counter: `last` was drawn, `issued` documents have a number of it. Without a gap they are the same, and
-    `missing` is empty; at most GAPS_SHOWN_MAX are named."""
-
-    legal_entity_id: str
-    legal_entity: str
-    series: str
-    brand: str
-    period: str
-    last: int
-    issued: int
-    missing: tuple[int, ...]
-
-    @property
-    def has_no_gap(self) -> bool:
-        return self.last == self.issued and not self.missing
-
-
-_SERIES = """
-with issued as (
-  select legal_entity_id, 'invoice' as series, series_brand as brand, series_period as period, sequence
-  from invoice where sequence is not null
-  union all
-  select legal_entity_id, 'credit_note', series_brand, series_period, sequence from credit_note
-), counted as (
-  select legal_entity_id, series, brand, period, count(*) as issued from issued group by 1, 2, 3, 4
-), holes as (
-  select legal_entity_id, series, brand, period, before + 1 as start, sequence - 1 as finish from (
-    select *, lag(sequence, 1, cast(0 as bigint)) over (
-      partition by legal_entity_id, series, brand, period order by sequence) as before from issued
-  ) s where sequence > before + 1
-  union all
-  select n.legal_entity_id, n.series, n.brand, n.period, coalesce(max(i.sequence), 0) + 1, n.last
-  from number_series n left join issued i
-    on (i.legal_entity_id, i.series, i.brand, i.period) = (n.legal_entity_id, n.series, n.brand, n.period)
-  group by n.legal_entity_id, n.series, n.brand, n.period, n.last having coalesce(max(i.sequence), 0) < n.last
-)
-select n.legal_entity_id, e.code, n.series, n.brand, n.period, n.last, coalesce(c.issued, 0) as issued,
-  coalesce((
-    select array_agg(m.number order by m.number) from (
-      select generate_series(h.start, least(h.finish, h.start + :most - 1)) as number from holes h
-      where (h.legal_entity_id, h.series, h.brand, h.period) = (n.legal_entity_id, n.series, n.brand, n.period)
-      order by 1 limit :most
-    ) m
-  ), '{}') as missing
-from number_series n join legal_entity e on e.id = n.legal_entity_id
-left join counted c
-  on (c.legal_entity_id, c.series, c.brand, c.period) = (n.legal_entity_id, n.series, n.brand, n.period)
-order by e.code, n.series, n.brand, n.period limit :series
-"""
-
-
-async def series_report(uow: UnitOfWork) -> list[SeriesReport]:
-    """Every counter against the documents that have its numbers, in one snapshot. For staff across tenants."""
-    uow.actor.require(Capability.STAFF_INVOICES_READ)
-    found: Any = await uow.execute(_SERIES, most=GAPS_SHOWN_MAX, series=SERIES_MAX)
-    return [SeriesReport(*row[:7], missing=tuple(row.missing)) for row in found]

@@ -50,10 +50,10 @@ async def select(uow: UnitOfWork, wanted: Wanted, *, standing: Subscribed | None
         raise Invalid(f"At most {ADDONS_MAX} add-ons go with a plan.", field="addons")
     versions = await _versions(uow, wanted, standing)
     sold = await plan_queries.prices(uow, version_ids=list(versions.values()))
-    choices = _choices(sold, versions[wanted.plan_id], wanted, length, wanted.quantities)
+    choices = choices_of(sold, versions[wanted.plan_id], wanted, length, wanted.quantities)
     for plan_id, quantities in wanted.addons.items():
         with within(f"addons.{plan_id}"):
-            choices += _choices(sold, versions[plan_id], wanted, length, quantities, addon=True)
+            choices += choices_of(sold, versions[plan_id], wanted, length, quantities, addon=True)
     return Selection(
         wanted.plan_id, versions[wanted.plan_id], wanted.currency.upper(), length, tuple(choices)
     )
@@ -95,7 +95,7 @@ async def _versions(uow: UnitOfWork, wanted: Wanted, standing: Subscribed | None
     return versions
 
 
-def _choices(
+def choices_of(
     sold: Sequence[SoldPrice],
     version_id: str,
     wanted: Wanted,
@@ -163,6 +163,7 @@ def selection_to_json(selection: Selection) -> dict[str, Any]:
         "interval": selection.length.interval.value,
         "interval_count": selection.length.count,
         "choices": [{"price_id": one.price.id, "quantity": f"{one.quantity:f}"} for one in selection.choices],
+        "moved_by": selection.moved_by,
     }
 
 
@@ -180,4 +181,5 @@ def selection_from_json(kept: Mapping[str, Any], sold: Mapping[str, SoldPrice]) 
             )
             for one in kept["choices"]
         ),
+        kept.get("moved_by", ""),
     )

@@ -85,13 +85,15 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Selection:
     """All that is chosen together: what a subscription consists of from some moment on. `length` is that of its
-    billing period; usage may have a shorter one."""
+    billing period; usage may have a shorter one. `moved_by` is the migration that staff moves it with, empty for what
+    its own organisation chose."""
 
     plan_id: str
     version_id: str
     currency: str
     length: Length
     choices: tuple[Choice, ...]
+    moved_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,28 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import finalizing, invoices, policies, redemptions, subscription_rows, usage_lines
+from services.billing import (
+    finalizing,
+    invoices,
+    plan_credits,
+    policies,
+    redemptions,
+    subscription_rows,
+    usage_lines,
+)
 from services.billing.changes import Billed
+from services.billing.descriptions import ITEM
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
-from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
 from services.billing.periods import Calendar
 from services.billing.subscribed import Made, Source, Subscribed, Turn
 from services.billing.subscription_rows import Held
 from services.billing.subscription_rules import next_moment, turn
+from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
-_NAMES = {LineKind.CREDIT: "Unused time: ", LineKind.RESTORE: "Unused time taken back: ", LineKind.DEBIT: ""}
 
 
 async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, most: int = MOMENTS_MAX) -> int:
@@ -40,9 +48,11 @@ async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, mos
         # A draft that waits for the renewal is joined by it, and finalised with it.
         if draft is not None and over is not None and over <= uow.now and (moment is None or over < moment):
             await finish(uow, row, now, draft, needs)
-            await subscription_rows.keep(uow, held, now, next_at=moment)
+            await subscription_rows.keep(uow, held, now, next_at=moment or last_look(now))
         elif moment is not None and moment <= uow.now:
             await book(uow, held, now, turn(now, moment), needs, at=moment, waits=True)
+        elif draft is None and row.next_at is not None and (look := last_look(now)) and look <= uow.now:
+            await _look_last(uow, held, now, needs)
         else:
             return done
         if row.next_at is None or row.next_at > uow.now:
@@ -65,22 +75,48 @@ async def book(
     `waits` lets a document with usage wait for late events. Returns the draft, or what became of it.
     """
     row, after = held.row, made.subscribed
-    draft = await policies.draft_of(uow, row)
+    there = draft = await policies.draft_of(uow, row)
+    rows: list[InvoiceLine] = []
     if made.lines:
-        draft = draft or await _new_draft(uow, row, needs)
+        draft = there or await _new_draft(uow, row, needs)
         lines = [await new_line(uow, held, one) for one in made.lines]
-        rows = await invoices.add_lines(uow, draft.id, lines, needs=needs)
+        if (ahead := await plan_credits.follow(uow, row, made.lines)) is not None:
+            lines.append(ahead)
+        rows = await invoices.add_to(uow, draft, lines)
         held.line_ids |= {one.key: one.id for one in rows}
         uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
     ended = after.state is SubscriptionState.ENDED
     if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
-        draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits)
-    _tell(uow, row, before.state, after.state)
+        lines = rows if there is None else None
+        draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits, lines=lines)
+    for event in told(row, before.state, after.state):
+        uow.record(event)
     waiting = draft is not None and draft.state == InvoiceState.DRAFT
-    moments = [next_moment(after), draft.collect_until if draft is not None and waiting else None]
+    coming = next_moment(after) or last_look(after)
+    moments = [coming, draft.collect_until if draft is not None and waiting else None]
     next_at = min((one for one in moments if one is not None), default=None)
+    row.invoices += there is None and draft is not None
     await subscription_rows.keep(uow, held, after, next_at=next_at)
     return draft
+
+
+def last_look(now: Subscribed) -> datetime | None:
+    """When what came in late of one that has ended is billed: nothing comes after that would take it along."""
+    metered = any(item.price.charge.meter is not None for item in now.items)
+    return now.ended_at + usage_lines.LATE_MAX if now.ended_at is not None and metered else None
+
+
+async def _look_last(uow: UnitOfWork, held: Held, now: Subscribed, needs: Capability) -> None:
+    """Bill what came in late, if anything did, and be done with it."""
+    ended_at = now.ended_at or uow.now
+    late = await usage_lines.late_lines(uow, held.row, since=ended_at - usage_lines.LATE_MAX)
+    if late:
+        draft = await _new_draft(uow, held.row, needs)
+        await invoices.add_to(uow, draft, late)
+        await finish(uow, held.row, now, draft, needs)
+        held.row.invoices += 1
+        uow.record(SubscriptionBilled(**_named(held.row), invoice_id=draft.id, lines=len(late)))
+    await subscription_rows.keep(uow, held, now, next_at=None)
 
 
 async def _collect(
@@ -92,8 +128,9 @@ async def _collect(
     *,
     at: datetime,
     waits: bool,
+    lines: list[InvoiceLine] | None,
 ) -> Invoice:
-    """Finalise a draft at once, or say until when it waits."""
+    """Finalise a draft at once, or say until when it waits. `lines` are all that it has, where that is known."""
     if made.billed is Billed.NEXT_INVOICE:
         draft.collect_until = made.subscribed.period_end(at)
     elif waits and any(one.source is Source.USAGE for one in made.lines):
@@ -102,24 +139,31 @@ async def _collect(
     else:
         draft.collect_until = uow.now
     uow.add(draft)
-    await uow.session.flush()
     if draft.collect_until <= uow.now:
-        return await finish(uow, row, made.subscribed, draft, needs)
+        return await finish(uow, row, made.subscribed, draft, needs, lines=lines)
     return draft
 
 
 async def finish(
-    uow: UnitOfWork, row: Subscription, now: Subscribed, draft: Invoice, needs: Capability
+    uow: UnitOfWork,
+    row: Subscription,
+    now: Subscribed,
+    draft: Invoice,
+    needs: Capability,
+    *,
+    lines: list[InvoiceLine] | None = None,
 ) -> Invoice:
-    """Finalise the draft of a subscription, with usage as it is known by now and its coupons."""
-    await usage_lines.count_again(uow, await finalizing.lines_of(uow, draft))
+    """Finalise the draft of a subscription, with usage as it is known by now and its coupons. `lines` are all that it
+    has; they are read where nobody knows them."""
+    lines = lines or await finalizing.lines_of(uow, draft)
+    await usage_lines.count_again(uow, lines)
     if any(item.price.charge.meter is not None for item in now.items):
         late = await usage_lines.late_lines(uow, row)
-        await invoices.add_lines(uow, draft.id, late, needs=needs)
-    lines = await finalizing.lines_of(uow, draft)
+        if await invoices.add_to(uow, draft, late):
+            lines = await finalizing.lines_of(uow, draft)
     period = _period(now.calendar(), lines, uow.now)
     working, given = await redemptions.working(uow, row, lines, period)
-    made = await finalizing.finalize(uow, draft.id, redemptions=working, needs=needs)
+    made = await finalizing.finalize_draft(uow, draft, lines, working, needs)
     if made.number is not None:
         await redemptions.keep_uses(uow, made, period, given)
     return made
@@ -136,18 +180,19 @@ def _period(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -> 
 
 
 async def _new_draft(uow: UnitOfWork, row: Subscription, needs: Capability) -> Invoice:
-    row.invoices += 1
+    """The caller counts it, where it writes what else has become of the subscription."""
     return await invoices.create_draft(
-        uow, key=f"{row.id}.{row.invoices}", currency=row.currency, subscription_id=row.id, needs=needs
+        uow, key=f"{row.id}.{row.invoices + 1}", currency=row.currency, subscription_id=row.id, needs=needs
     )
 
 
-def _tell(uow: UnitOfWork, row: Subscription, before: SubscriptionState, after: SubscriptionState) -> None:
-    """States that time alone changes; verbs tell of what they do themselves."""
+def told(row: Subscription, before: SubscriptionState, after: SubscriptionState) -> list[DomainEvent]:
+    """Of states that time alone changes; verbs tell of what they do themselves."""
     if before is not SubscriptionState.ENDED and after is SubscriptionState.ENDED:
-        uow.record(SubscriptionEnded(**_named(row), reason=row.cancel_reason or ""))
-    elif (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
-        uow.record(SubscriptionStateChanged(**_named(row), before=before.value, after=after.value))
+        return [SubscriptionEnded(**_named(row), reason=row.cancel_reason or "")]
+    if (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
+        return [SubscriptionStateChanged(**_named(row), before=before.value, after=after.value)]
+    return []
 
 
 def _named(row: Subscription) -> dict[str, str]:
@@ -159,21 +204,28 @@ def _named(row: Subscription) -> dict[str, str]:
 
 async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
     """What a moment made, as it is put on a draft."""
+    if made.line is None and made.span is not None:
+        return await usage_lines.usage_line(uow, made, made.item.price.charge.name, _more(made))
+    # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
+    source = held.billed.get(made.line.source) if made.line is not None else None
+    return known_line(made, treatment=source.treatment if source is not None else None)
+
+
+def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLine:
+    """What a moment made of time or once, where nothing has to be counted. Pure."""
     item = made.item
-    more: dict[str, Any] = {"key": made.key, "plan": item.price.plan_id, "tax_code": item.price.tax_code}
     name = item.price.charge.name
     if made.line is not None:
-        # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
-        source = held.billed.get(made.line.source)
-        treatment = source.treatment if source is not None else None
-        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **more)
-    if made.span is None:
-        return charged_line(
-            LineOrigin.ONE_OFF,
-            name,
-            item.price.charge.charge,
-            item.quantity,
-            item.price.charge.currency,
-            **more,
-        )
-    return await usage_lines.usage_line(uow, made, name, more)
+        return item_line(ITEM[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
+    return charged_line(
+        LineOrigin.ONE_OFF,
+        name,
+        item.price.charge.charge,
+        item.quantity,
+        item.price.charge.currency,
+        **_more(made),
+    )
+
+
+def _more(made: Made) -> dict[str, Any]:
+    return {"key": made.key, "plan": made.item.price.plan_id, "tax_code": made.item.price.tax_code}

@@ -56,6 +56,15 @@ def change(
     return Change(way, chosen, at, _change_now(now, to, at, chosen))
 
 
+def put_off(made: Change, now: Subscribed, *, until: datetime) -> Change:
+    """A change that waits, at the first period's end that is not before `until`."""
+    effective = made.effective_at
+    while effective < until:
+        effective = now.period_end(effective)
+    waiting = replace(made.turn.subscribed, scheduled_at=effective)
+    return replace(made, effective_at=effective, turn=replace(made.turn, subscribed=waiting))
+
+
 def _direction(now: Subscribed, to: Selection) -> Direction:
     """Up or down by the price of a year of all that is charged for time; equal is up."""
     if now.currency != to.currency:

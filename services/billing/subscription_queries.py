@@ -116,7 +116,7 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledChange:
-    """What it consists of from `at` on."""
+    """What it consists of from `at` on. `by_staff`: it is moved to a newer version of its plan."""
 
     at: datetime
     plan_id: str
@@ -124,6 +124,7 @@ class ScheduledChange:
     interval: str
     interval_count: int
     items: tuple[ItemRow, ...]
+    by_staff: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,13 @@ def _scheduled(wanted: Selection, at: datetime | None, names: Mapping[str, str])
         return None
     items = tuple(_priced(one.price, one.quantity) for one in wanted.choices)
     return ScheduledChange(
-        at, wanted.plan_id, names[wanted.plan_id], wanted.length.interval.value, wanted.length.count, items
+        at,
+        wanted.plan_id,
+        names[wanted.plan_id],
+        wanted.length.interval.value,
+        wanted.length.count,
+        items,
+        by_staff=bool(wanted.moved_by),
     )
 
 

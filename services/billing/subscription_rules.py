@@ -98,9 +98,12 @@ def turn(now: Subscribed, at: datetime) -> Turn:
 
 
 def cancel(now: Subscribed, cancel_at: datetime) -> Subscribed:
-    """Let it end at `cancel_at`. Raises SubscriptionStateConflict."""
+    """Let it end at `cancel_at`. What its own organisation had scheduled will not come; a move by staff does, so that
+    nobody keeps an old price by cancelling and going on. Raises SubscriptionStateConflict."""
     subscription_states.require_transition(now.state, S.CANCELED)
-    return replace(now, state=S.CANCELED, cancel_at=cancel_at, scheduled=None, scheduled_at=None)
+    now = replace(now, state=S.CANCELED, cancel_at=cancel_at)
+    is_move = now.scheduled is not None and now.scheduled.moved_by
+    return now if is_move else replace(now, scheduled=None, scheduled_at=None)
 
 
 def reactivate(now: Subscribed, at: datetime) -> Subscribed:
@@ -129,8 +132,8 @@ def end(now: Subscribed, at: datetime, *, credits_unused: bool = True) -> Turn:
 
 
 def pause(now: Subscribed, at: datetime, *, resume_at: datetime | None = None) -> Turn:
-    """Give and bill nothing from `at` on; what was paid for longer is credited with the next invoice. Raises
-    SubscriptionStateConflict."""
+    """Give and bill nothing from `at` on; what was paid for longer is credited with the next invoice. A move by staff
+    that waits comes at once: nothing is billed by the old terms any more. Raises SubscriptionStateConflict."""
     subscription_states.require_transition(now.state, S.PAUSED)
     made: list[Made] = []
     items: list[Item] = []
@@ -140,6 +143,10 @@ def pause(now: Subscribed, at: datetime, *, resume_at: datetime | None = None) -
             item, made = replace(item, billed_until=None), made + closing
         items.append(item)
     now = replace(now, state=S.PAUSED, paused_at=at, resume_at=resume_at, items=tuple(items))
+    if now.scheduled is not None and now.scheduled.moved_by:
+        now = swap(now, now.scheduled, at)
+        idle = (item if item.ended_at else replace(item, billed_until=None) for item in now.items)
+        now = replace(now, items=tuple(idle))
     return Turn(replace(now, scheduled=None, scheduled_at=None), tuple(made), Billed.NEXT_INVOICE)
 
 

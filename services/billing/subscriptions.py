@@ -36,7 +36,7 @@ from services.billing.events import (
 )
 from services.billing.periods import in_utc
 from services.billing.selecting import Wanted
-from services.billing.subscribed import Subscribed, Turn
+from services.billing.subscribed import Change, Subscribed, Turn
 from services.billing.subscription_rows import Held
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
@@ -59,6 +59,13 @@ class SubscriptionsFull(Conflict):
 
     code = "too_many_subscriptions"
     title = "No more subscriptions"
+
+
+class MoveWaits(Conflict):
+    """What waits is no choice of the organisation's, so it cannot take it back."""
+
+    code = "move_waits"
+    title = "The move to new prices cannot be taken back"
 
 
 async def start(
@@ -130,10 +137,11 @@ async def change(
 
     Raises Forbidden, NotFound, Invalid, SubscriptionStateConflict, and what an invoice raises.
     """
-    row, held, now = await _standing(uow, subscription_id)
+    row, held, now = await standing(uow, subscription_id)
     selection = await selecting.select(uow, wanted, standing=now)
-    moment = _agreed_moment(uow, at)
+    moment = agreed_moment(uow, at)
     made = subscription_changes.change(now, selection, at=moment, behaviour=behaviour)
+    made = await _moved_all_the_same(uow, wanted, now, made, moment)
     named = {"aggregate_id": row.id, "organization_id": row.organization_id}
     if made.behaviour is ProrationBehaviour.NEXT_PERIOD:
         uow.record(
@@ -154,11 +162,41 @@ async def change(
     return row
 
 
+async def _moved_all_the_same(
+    uow: UnitOfWork, wanted: Wanted, now: Subscribed, made: Change, moment: datetime
+) -> Change:
+    """Where staff moves it to a newer version of its plan with the next period, other seats or add-ons move, too."""
+    waits = now.scheduled
+    if waits is None or not waits.moved_by or wanted.plan_id != waits.plan_id:
+        return made
+    moved = await selecting.select(uow, wanted, standing=replace(now, version_id=waits.version_id))
+    after = made.turn.subscribed
+    after = replace(
+        after,
+        scheduled=replace(moved, moved_by=waits.moved_by),
+        scheduled_at=_not_before(now.scheduled_at, after, moment),
+    )
+    return replace(made, turn=replace(made.turn, subscribed=after))
+
+
+def _not_before(waits_until: datetime | None, after: Subscribed, moment: datetime) -> datetime:
+    """The end of the first period that does not end before the notice that was given has passed."""
+    at = after.period_end(moment)
+    while waits_until is not None and at < waits_until:
+        at = after.period_end(at)
+    return at
+
+
 async def unschedule(uow: UnitOfWork, subscription_id: str) -> Subscription:
     """Let the change that waits not come. Raises Forbidden, NotFound and SubscriptionStateConflict."""
-    row, held, now = await _standing(uow, subscription_id)
+    row, held, now = await standing(uow, subscription_id)
     if now.scheduled is None:
         raise states.refused(now.state, "has no change that waits")
+    if now.scheduled.moved_by and not uow.actor.may(Capability.STAFF_SUBSCRIPTIONS_WRITE):
+        raise MoveWaits(
+            "The new prices of this plan come with the next period.",
+            next_step="Choose another plan, or cancel it.",
+        )
     after = replace(now, scheduled=None, scheduled_at=None)
     uow.record(SubscriptionChangeCanceled(aggregate_id=row.id, organization_id=row.organization_id))
     await _keep(uow, held, now, after)
@@ -179,10 +217,10 @@ async def cancel(
     """End it when the period that was paid for is over, at `cancel_at`, or at once; then what was paid for longer is
     credited unless asked otherwise. Raises Forbidden, NotFound, Invalid and SubscriptionStateConflict.
     """
-    row, held, now = await _standing(uow, subscription_id)
+    row, held, now = await standing(uow, subscription_id)
     row.cancel_reason, row.cancel_comment = reason.value, _comment(comment)
     row.canceled_at = uow.now
-    moment = _agreed_moment(uow, at)
+    moment = agreed_moment(uow, at)
     if now_at_once or now.state is S.PAUSED:
         made = rules.end(now, moment, credits_unused=credits_unused)
         await subscription_billing.book(uow, held, now, made, WRITE, at=moment)
@@ -205,7 +243,7 @@ async def cancel(
 
 async def reactivate(uow: UnitOfWork, subscription_id: str) -> Subscription:
     """Let one go on that was cancelled and has not ended. Raises Forbidden, NotFound, SubscriptionStateConflict."""
-    row, held, now = await _standing(uow, subscription_id)
+    row, held, now = await standing(uow, subscription_id)
     after = rules.reactivate(now, uow.now)
     row.cancel_reason = row.cancel_comment = row.canceled_at = None
     uow.record(SubscriptionReactivated(aggregate_id=row.id, organization_id=row.organization_id))
@@ -218,8 +256,8 @@ async def pause(
 ) -> Subscription:
     """Give and bill nothing until it is resumed, or until `resume_at`. What was paid for longer is credited with the
     next invoice. Raises Forbidden, NotFound, Invalid and SubscriptionStateConflict."""
-    row, held, now = await _standing(uow, subscription_id)
-    moment = _agreed_moment(uow, at)
+    row, held, now = await standing(uow, subscription_id)
+    moment = agreed_moment(uow, at)
     until = _near(resume_at, uow.now, "resume_at") if resume_at is not None else None
     if until is not None and until <= uow.now:
         raise Invalid("Choose a time to come.", field="resume_at")
@@ -238,8 +276,8 @@ async def pause(
 async def resume(uow: UnitOfWork, subscription_id: str, *, at: datetime | None = None) -> Subscription:
     """Go on now: the rest of the period that is passing is billed. Raises Forbidden, NotFound and
     SubscriptionStateConflict."""
-    row, held, now = await _standing(uow, subscription_id)
-    moment = _agreed_moment(uow, at)
+    row, held, now = await standing(uow, subscription_id)
+    moment = agreed_moment(uow, at)
     made = rules.resume(now, moment)
     uow.record(SubscriptionResumed(aggregate_id=row.id, organization_id=row.organization_id))
     await subscription_billing.book(uow, held, now, made, WRITE, at=moment)
@@ -249,22 +287,23 @@ async def resume(uow: UnitOfWork, subscription_id: str, *, at: datetime | None =
 async def take_coupon(uow: UnitOfWork, subscription_id: str, code: str) -> CouponRedemption:
     """Have a coupon work from the next invoice on. Raises Forbidden, NotFound, Invalid, CouponTakenAlready, and
     SubscriptionStateConflict."""
-    row, _, now = await _standing(uow, subscription_id)
+    row, _, now = await standing(uow, subscription_id)
     states.require_changes(now.state)
     return await redemptions.take(uow, row, code)
 
 
 async def take_coupon_off(uow: UnitOfWork, subscription_id: str, redemption_id: str) -> None:
     """Raises Forbidden and NotFound."""
-    row, _, _ = await _standing(uow, subscription_id)
+    row, _, _ = await standing(uow, subscription_id)
     await redemptions.take_off(uow, row, redemption_id)
 
 
-async def _standing(uow: UnitOfWork, subscription_id: str) -> tuple[Subscription, Held, Subscribed]:
+async def standing(uow: UnitOfWork, subscription_id: str) -> tuple[Subscription, Held, Subscribed]:
     """The subscription, locked, after all that was due by now. Raises Conflict while its clock is turned."""
     await clocks.require_still(uow)
     row = await policies.subscription_for(uow, subscription_id, WRITE)
-    await subscription_billing.catch_up(uow, row, WRITE)
+    if row.next_at is not None and row.next_at <= uow.now:
+        await subscription_billing.catch_up(uow, row, WRITE)
     held, now = await subscription_rows.load(uow, row)
     return row, held, now
 
@@ -307,7 +346,7 @@ def _start_moment(uow: UnitOfWork, asked: datetime | None) -> datetime:
     return at
 
 
-def _agreed_moment(uow: UnitOfWork, asked: datetime | None) -> datetime:
+def agreed_moment(uow: UnitOfWork, asked: datetime | None) -> datetime:
     """Now, or the moment that was shown a while ago."""
     at = in_utc(asked, "at") if asked else uow.now.replace(microsecond=0)
     if not uow.now - PREVIEW_HOLDS <= at <= uow.now:

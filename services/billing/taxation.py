@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from models.billing import BillingProfile, InvoiceLine, LegalEntity, TaxRate
 from services.billing.entities import SHORT_TEXT_CHARACTERS_MAX, one_at_a_time, require_jurisdictions
-from services.billing.events import TaxRateAdded
+from services.billing.events import TaxRateAdded, TaxRateEnded
 from services.billing.profiles import exemption_from, tax_number_of
-from services.core.errors import Conflict
-from services.core.ids import new_id
+from services.core.errors import Conflict, Invalid, not_found
+from services.core.ids import is_id, new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
@@ -73,6 +74,43 @@ async def add_tax_rate(uow: UnitOfWork, given: Rate) -> TaxRate:
     return row
 
 
+async def end_tax_rate(uow: UnitOfWork, rate_id: str, *, on: date) -> TaxRate:
+    """Have a rate valid no longer from the day `on`, today or later: documents of days before may have used it.
+
+    Ending it on the day it ends anyway changes nothing and records nothing. Raises Forbidden, NotFound, Conflict for
+    one that ends earlier, and Invalid for a day that is over or not after it begins.
+    """
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    await one_at_a_time(uow)
+    row = await uow.get(TaxRate, rate_id, lock=True) if is_id(str(rate_id), "txr") else None
+    if row is None:
+        raise not_found("tax rate", rate_id)
+    if row.valid_until == on:
+        return row
+    if row.valid_until is not None and row.valid_until < max(on, uow.wall_now.date()):
+        raise Conflict(
+            f"This rate ended on {row.valid_until}.", next_step="Enter the rate that holds after it."
+        )
+    if on <= row.valid_from or on < uow.wall_now.date():
+        raise Invalid(
+            "A rate ends today or later, and after it begins.",
+            field="valid_until",
+            next_step="Choose a later day.",
+        )
+    row.valid_until = on
+    await uow.session.flush()
+    uow.record(
+        TaxRateEnded(
+            aggregate_id=row.id,
+            organization_id=None,
+            jurisdiction=row.jurisdiction,
+            name=row.name,
+            valid_until=on.isoformat(),
+        )
+    )
+    return row
+
+
 async def treatments(
     uow: UnitOfWork, entity: LegalEntity, profile: BillingProfile, lines: Sequence[InvoiceLine], on: date
 ) -> list[Treatment]:
@@ -80,13 +118,21 @@ async def treatments(
 
     Raises Invalid when a rate that is needed is not known.
     """
+    rates = await rates_of(uow, [profile.country], since=on, until=on)
+    taxed = Taxed(entity, profile, rates, on)
+    return [taxed.treat(line.tax_code, line.treatment) for line in lines]
+
+
+async def rates_of(uow: UnitOfWork, jurisdictions: Sequence[str], *, since: date, until: date) -> list[Rate]:
+    """The rates of these places that are valid on some day from `since` to `until`, both included."""
     rows = await uow.execute(
         "select jurisdiction, name, rate, source, edition, valid_from, valid_until from tax_rate"
-        " where jurisdiction = :country and valid_from <= :on and (valid_until is null or :on < valid_until)",
-        country=profile.country,
-        on=on,
+        " where jurisdiction = any(:places) and valid_from <= :until and (valid_until is null or :since < valid_until)",
+        places=list(jurisdictions),
+        since=since,
+        until=until,
     )
-    rates = [
+    return [
         Rate(
             row.jurisdiction,
             row.name,
@@ -98,17 +144,27 @@ async def treatments(
         )
         for row in rows
     ]
-    engine = RegisteredRates(RateTable(rates))
-    seller = Seller(entity.country, frozenset(entity.registrations), frozenset(entity.reverse_charge_in))
-    exemption = exemption_from(profile.exemption) if profile.exemption else None
-    buyer = Buyer(profile.country, tax_number_of(profile), exemption)
-    known: dict[str, Treatment] = {}
-    found: list[Treatment] = []
-    for line in lines:
-        if line.treatment is not None:
-            found.append(treatment_from(line.treatment))
-            continue
-        if line.tax_code not in known:
-            known[line.tax_code] = engine.treat(tax_code=line.tax_code, seller=seller, buyer=buyer, on=on)
-        found.append(known[line.tax_code])
-    return found
+
+
+class Taxed:
+    """How what an entity bills to a profile on the day `on` is taxed, by rates that were read before. Pure."""
+
+    def __init__(self, entity: LegalEntity, profile: BillingProfile, rates: Sequence[Rate], on: date) -> None:
+        self._engine = RegisteredRates(RateTable(rates))
+        self._seller = Seller(
+            entity.country, frozenset(entity.registrations), frozenset(entity.reverse_charge_in)
+        )
+        exemption = exemption_from(profile.exemption) if profile.exemption else None
+        self._buyer = Buyer(profile.country, tax_number_of(profile), exemption)
+        self._on = on
+        self._known: dict[str, Treatment] = {}
+
+    def treat(self, tax_code: str, decided: Mapping[str, Any] | None) -> Treatment:
+        """Raises Invalid when a rate that is needed is not known."""
+        if decided is not None:
+            return treatment_from(decided)
+        if tax_code not in self._known:
+            self._known[tax_code] = self._engine.treat(
+                tax_code=tax_code, seller=self._seller, buyer=self._buyer, on=self._on
+            )
+        return self._known[tax_code]

@@ -56,6 +56,11 @@ class UnitOfWork:
         self.crosses = crosses  # sees every tenant, whoever the actor works for
         self.recorded: list[DomainEvent] = []
         self.callbacks: list[Callable[[], None]] = []
+        self.owned: set[str] = set()  # aggregates whose rows this work made or has locked
+        self.read: list[
+            SQLModel
+        ] = []  # rows that are read again and again, held so that the session knows them
+        self.undoes = False  # what is done now is looked at and undone
 
     @property
     def organization_id(self) -> str:
@@ -116,12 +121,14 @@ async def statements_within(
 async def undone(uow: UnitOfWork) -> AsyncGenerator[Callable[[], Sequence[DomainEvent]], None]:
     """Undo all that the block does, however it ends: rows, events and locks. For seeing what an act comes to. Yields
     what tells the events so far."""
-    events, callbacks = len(uow.recorded), len(uow.callbacks)
+    events, callbacks, undoes = len(uow.recorded), len(uow.callbacks), uow.undoes
     await uow.session.flush()
     nested = await uow.session.begin_nested()
+    uow.undoes = True
     try:
         yield lambda: uow.recorded[events:]
     finally:
+        uow.undoes = undoes
         await nested.rollback()
         del uow.recorded[events:]
         del uow.callbacks[callbacks:]
@@ -185,6 +192,7 @@ async def _finish(uow: UnitOfWork) -> None:
             trace_id=uow.actor.trace_id or tracing.current_trace_id(),
             now=uow.now,
             wall_now=uow.wall_now,
+            owned=uow.owned,
         )
     await uow.session.commit()
 

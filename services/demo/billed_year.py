@@ -20,17 +20,21 @@ from services.core import listing_sql
 from services.core.actor import Actor, system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
+from services.core.ids import new_id
 from services.core.work import UnitOfWork
 from services.demo.progress import Made, Progress, Step
 from services.demo.stories import BILLED, Story
+from services.gateway.calls import Call
+from services.gateway.settlement import settle
 from services.identity import accounts, clocks, organizations
 
 YEAR_DAYS = 366  # before today
+CALLS_DAYS, CALLS = (88, 61, 34, 9), 240
 CLOCK = "billed/clock"
 Act = Callable[[UnitOfWork, Made], Awaitable[Made]]
 
 
-def steps(today: datetime, hashes: Mapping[str, str]) -> list[Step]:
+def steps(today: datetime, hashes: Mapping[str, str], model: str) -> list[Step]:
     """What the two do, each at its day before today. `hashes` are of their passwords, by mail address."""
     first, second = BILLED
 
@@ -49,6 +53,7 @@ def steps(today: datetime, hashes: Mapping[str, str]) -> list[Step]:
         step("upgrades", 150, first, _changes(first, "scale", seats=9)),
         step("pauses", 100, second, _pauses),
         step("cancels", 45, second, _cancels),
+        *(step(f"calls {days} days ago", days, first, _calls(first, model)) for days in CALLS_DAYS),
     ]
 
 
@@ -115,11 +120,27 @@ def _changes(story: Story, slug: str, *, seats: int, support: bool = False) -> A
     return change
 
 
+def _call(organization_id: str, model: str, now: datetime, number: int) -> Call:
+    at = now - timedelta(minutes=5 * number)
+    call = Call(new_id("req"), organization_id, "", "", "chat", at, "", "", model)
+    call.status, call.prompt_tokens, call.completion_tokens = 200, 1_100 + 7 * number, 420 + 13 * number
+    return call
+
+
 async def _pauses(uow: UnitOfWork, made: Made) -> Made:
     """A quiet month."""
     until = uow.now + timedelta(days=30)
     await subscriptions.pause(uow, made[f"{BILLED[1].domain}/subscription"], resume_at=until)
     return {}
+
+
+def _calls(story: Story, model: str) -> Act:
+    async def call(uow: UnitOfWork, made: Made) -> Made:
+        """A busy day: the plan meters what goes in, and what comes out is billed by the price list."""
+        await settle(uow, [_call(made[_of(story)], model, uow.now, number) for number in range(CALLS)])
+        return {}
+
+    return call
 
 
 async def _cancels(uow: UnitOfWork, made: Made) -> Made:

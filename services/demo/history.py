@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from models.types import OrganizationKind
+from services.billing import usage_running
 from services.catalog import service as catalog
 from services.core.actor import Actor
 from services.core.permissions import ROLE_CAPABILITIES
@@ -98,7 +100,7 @@ def steps(today: datetime, *, models: dict[str, str], hashes: Hashes) -> list[St
         ),
         _export(today),
         invoicing.seller(today),
-        *billed_year.steps(today, hashes),
+        *billed_year.steps(today, hashes, models["chat"]),
         *invoicing.steps(HALDEN, organization_of(HALDEN), today),
         *invoicing.wallet_steps(KUMO, organization_of(KUMO), today),
     ]
@@ -127,6 +129,9 @@ def _founding(story: Story, today: datetime, hashes: Hashes) -> Step:
             currency=story.currency,
             billing_mode=story.billing_mode,
         )
+        # What was called before the demo was made is history, and on nobody's invoice.
+        if story.kind is not OrganizationKind.OPERATOR:
+            await usage_running.begin(uow, organization.id, at=today, zone=story.timezone)
         for person, account_id in zip(story.people[1:], others, strict=True):
             await organizations.add_member(uow, organization, account_id=account_id, role=person.role)
         return {**people, organization_of(story): organization.id}

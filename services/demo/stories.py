@@ -308,8 +308,8 @@ OPERATOR = Story(
 CLIENTS = (HALDEN, MERIDIAN, KUMO)
 STORIES = (OPERATOR, *CLIENTS, PARTNER, DEVELOPER)
 
-# Whose year of billing is made by turning a clock: one that grows, and one that grows, rests and leaves. They call
-# nothing, so they are not among the STORIES.
+# Whose year of billing is made by turning a clock: one that grows, and one that grows, rests and leaves. They hardly
+# call, so they are not among the STORIES.
 BILLED = (
     Story(
         name="Lumen Atlas",

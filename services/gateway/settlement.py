@@ -78,6 +78,7 @@ async def settle(uow: UnitOfWork, calls: Sequence[Call]) -> dict[HeldOf, Holding
                 completion_tokens=call.completion_tokens,
                 endpoint=call.endpoint,
                 status=call.status,
+                paid_ahead=bool(call.reserved),
             )
             for call in calls
         ],

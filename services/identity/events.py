@@ -251,11 +251,12 @@ class TestClockCreated(DomainEvent):
 
 
 class TestClockTurned(DomainEvent):
-    """Staff wants it to be `to`; it goes there from moment to moment."""
+    """Staff wants it to be `to`; it goes there from moment to moment. It showed `since` then."""
 
     __test__ = False
     type: ClassVar[str] = "test_clock.turned"
     to: datetime
+    since: datetime
 
 
 class TestClockAdvanced(DomainEvent):

@@ -5,6 +5,7 @@ Called by verbs that were allowed what they do, and by the passing of time; as i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,10 +39,10 @@ order by d.next_due_at, d.organization_id, d.line_id limit :most for update of d
 _DEFER = """
 insert into ledger_deferral (organization_id, line_id, currency, minor, starts_at, ends_at, measure, step, timezone,
   next_slice, next_due_at, created_at)
-select :organization_id, d.line_id, d.currency, d.minor, d.starts_at, d.ends_at, d.measure, d.step, d.timezone,
+select d.organization_id, d.line_id, d.currency, d.minor, d.starts_at, d.ends_at, d.measure, d.step, d.timezone,
   0, d.due, :now
-from jsonb_to_recordset(cast(:rows as jsonb)) as d(line_id text, currency text, minor bigint, starts_at timestamptz,
-  ends_at timestamptz, measure text, step text, timezone text, due timestamptz)
+from jsonb_to_recordset(cast(:rows as jsonb)) as d(organization_id text, line_id text, currency text, minor bigint,
+  starts_at timestamptz, ends_at timestamptz, measure text, step text, timezone text, due timestamptz)
 on conflict (organization_id, line_id) do nothing returning line_id
 """
 _POSTED = """
@@ -55,17 +56,21 @@ async def defer(uow: UnitOfWork, organization_id: str, *deferrals: Deferral) -> 
     Asked again with the same it changes nothing. Raises JournalDiffers for a line that is deferred otherwise,
     NotFound for an organisation that the work may not reach, and BadDeferral.
     """
-    policies.require_own(uow, organization_id)
-    said = {one.line_id: _said(one) for one in deferrals}
+    await defer_all(uow, [(organization_id, one) for one in deferrals])
+
+
+async def defer_all(uow: UnitOfWork, deferrals: Sequence[tuple[str, Deferral]]) -> None:
+    """As `defer`, of lines of any number of organisations in one statement. Each line is there once."""
+    said = {one.line_id: {"organization_id": whose, **_said(one)} for whose, one in deferrals}
+    for whose in {whose for whose, _ in deferrals}:
+        policies.require_own(uow, whose)
     rows = [
-        {**said[one.line_id], "line_id": one.line_id, "due": rules.schedule(one)[0].ends_at}
-        for one in deferrals
+        {**said[one.line_id], "line_id": one.line_id, "due": rules.first_slice_end(one)}
+        for _, one in deferrals
     ]
-    made = await uow.execute(
-        _DEFER, rows=orjson.dumps(rows).decode(), organization_id=organization_id, now=uow.wall_now
-    )
+    made = await uow.execute(_DEFER, rows=orjson.dumps(rows).decode(), now=uow.wall_now)
     for line_id in said.keys() - set(made.scalars()):
-        there = await policies.deferral_for(uow, organization_id, line_id)
+        there = await policies.deferral_for(uow, said[line_id]["organization_id"], line_id)
         if any(getattr(there, name) != value for name, value in said[line_id].items()):
             raise JournalDiffers(
                 f"The revenue of {line_id} is deferred otherwise already.",

@@ -175,6 +175,13 @@ def schedule(deferral: Deferral) -> tuple[Slice, ...]:
     )
 
 
+def first_slice_end(deferral: Deferral) -> datetime:
+    """When the first slice of the schedule is over. Raises BadDeferral."""
+    if deferral.ends_at <= deferral.starts_at:
+        raise BadDeferral(f"{deferral.line_id!r} ends before it begins.")
+    return next(iter(_cuts(deferral)), deferral.ends_at)
+
+
 def _share(deferral: Deferral, until: datetime) -> Fraction:
     """How much of the whole is earned by `until`, the start or a cut: 0 up to, but not, 1."""
     if deferral.measure is Measure.SECOND:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -31,7 +32,7 @@ from services.core.wakeups import (
     USAGE_CHANGED,
     listen,
 )
-from services.core.work import unit_of_work
+from services.core.work import UnitOfWork, unit_of_work
 from services.live.views import VIEWS, View
 
 log = get_logger(__name__)
@@ -172,6 +173,11 @@ class Hub:
             if key.organization_id in touched and not topic.view.personal:
                 topic.dirty.set()
 
+    def _happened(self) -> None:
+        for topic in self._topics.values():
+            if topic.view.everywhere:
+                topic.dirty.set()
+
     def _told(self, accounts: Iterable[str]) -> None:
         touched = set(accounts)
         for key, topic in self._topics.items():
@@ -195,12 +201,7 @@ class Hub:
     async def _refresh(self, topic: Topic) -> None:
         key = topic.key
         reader = Actor("live", key.organization_id, key.capabilities, account_id=key.account_id or None)
-        work = (
-            crossing(Reason.NOTICES, actor=reader, on=self._database, clock=self._clock)
-            if topic.view.personal
-            else unit_of_work(reader, on=self._database, clock=self._clock)
-        )
-        async with work as uow:
+        async with self._work(topic.view, reader) as uow:
             data = await topic.view.read(uow)
         topic.behind_since = None
         topic.version = max(topic.version + 1, int(uow.wall_now.timestamp() * 1_000_000))
@@ -209,6 +210,12 @@ class Hub:
         metrics.LIVE_PUBLISHED.labels(topic.view.name).inc()
         for watcher in topic.watchers:
             watcher.wake.set()
+
+    def _work(self, view: View, reader: Actor) -> AbstractAsyncContextManager[UnitOfWork]:
+        if view.personal or view.everywhere:
+            reason = Reason.NOTICES if view.personal else Reason.LIVE
+            return crossing(reason, actor=reader, on=self._database, clock=self._clock)
+        return unit_of_work(reader, on=self._database, clock=self._clock)
 
     async def _read_events(self) -> int:
         """Learn from the event log which organisations changed and whose access did."""
@@ -220,6 +227,7 @@ class Hub:
             rows = (await uow.execute(_EVENTS_AFTER, after=self._position)).all()
         if rows:
             self._position = rows[-1].position
+            self._happened()
         self._changed({row.organization_id for row in rows if row.organization_id})
         access = [row for row in rows if row.type.startswith(ACCESS_EVENTS)]
         for watcher in self._watchers:

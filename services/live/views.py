@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from services.billing import watching
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.metering import queries as metering
@@ -27,6 +28,7 @@ class View:
     personal: bool = (
         False  # read for one account, in work that crosses tenants, when that account was told something
     )
+    everywhere: bool = False  # for staff: read in work that crosses tenants, after any event of anybody
 
 
 VIEWS: dict[str, View] = {
@@ -39,6 +41,14 @@ VIEWS: dict[str, View] = {
             frozenset({Capability.COST_READ, Capability.KEYS_READ}),
         ),
         View("tasks", Capability.TASKS_READ, tasks.latest),
+        View("subscriptions", Capability.SUBSCRIPTIONS_READ, watching.subscriptions_changed),
+        View(
+            "staff.subscriptions",
+            Capability.STAFF_SUBSCRIPTIONS_READ,
+            watching.any_subscription_changed,
+            everywhere=True,
+        ),
+        View("staff.clocks", Capability.STAFF_ORGANIZATIONS_READ, watching.clocks_turning, everywhere=True),
         View("notices", Capability.ORGANIZATION_READ, notices.live_unread, personal=True),
     )
 }

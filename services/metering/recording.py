@@ -80,12 +80,13 @@ _INSERT = sa.text(
     with given as materialized (
       select * from json_to_recordset(cast(:events as json)) as given(
         n int, organization_id text, source text, event_id text, type text, time timestamptz, model text,
-        key_id text, properties jsonb, content_hash bytea, cost numeric, currency text, price_ids text[])
+        key_id text, properties jsonb, content_hash bytea, cost numeric, currency text, price_ids text[],
+        paid_ahead boolean)
     ), accepted as (
       insert into usage_event (organization_id, source, event_id, type, time, received_at, model, key_id,
-                               properties, content_hash, cost, currency, price_ids)
+                               properties, content_hash, cost, currency, price_ids, paid_ahead)
       select organization_id, source, event_id, type, time, :received_at, model, key_id,
-             properties, content_hash, cost, currency, price_ids
+             properties, content_hash, cost, currency, price_ids, paid_ahead
       from given
       on conflict do nothing
       returning organization_id, source, event_id
@@ -249,6 +250,7 @@ def _row(n: int, one: _Rateable, currencies: Mapping[str, str]) -> dict[str, Any
         "cost": None if rated.cost is None else f"{rated.cost:f}",
         "currency": currencies[checked.organization_id],
         "price_ids": rated.price_ids or None,
+        "paid_ahead": event.paid_ahead and rated.cost is not None,
     }
 
 

@@ -51,7 +51,8 @@ plus = EXACT.add  # of quantities and costs: never rounds, however long a sum ge
 
 @dataclass(frozen=True, slots=True)
 class UsageEventIn:
-    """One fact as its sender states it. `time` is aware; (organisation, source, event_id) names it for ever."""
+    """One fact as its sender states it. `time` is aware; (organisation, source, event_id) names it for ever.
+    `paid_ahead` is ours to say: a wallet pays what it costs, if it has a price."""
 
     source: str
     event_id: str
@@ -61,6 +62,7 @@ class UsageEventIn:
     model: str = ""
     key_id: str = ""
     organization_id: str = ""
+    paid_ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def gateway_event(
     completion_tokens: int,
     endpoint: str,
     status: int,
+    paid_ahead: bool = False,
 ) -> UsageEventIn:
     """The one usage event of one gateway call. A failed call is counted by a property of its own, so that
     error rates come from sums and never from reading requests."""
@@ -123,7 +126,15 @@ def gateway_event(
     if status >= 400:
         properties["failed"] = 1
     return UsageEventIn(
-        GATEWAY_SOURCE, request_id, GATEWAY_TYPE, time, properties, model, key_id, organization_id
+        GATEWAY_SOURCE,
+        request_id,
+        GATEWAY_TYPE,
+        time,
+        properties,
+        model,
+        key_id,
+        organization_id,
+        paid_ahead,
     )
 
 

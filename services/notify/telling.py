@@ -44,6 +44,14 @@ where m.organization_id = :organization and m.role = any(:roles) and m.suspended
   and a.suspended_at is null and m.account_id <> all(:but)
   and (cast(:only as text) is null or m.account_id = :only) order by m.account_id limit :most
 """
+_STAFF = """
+select m.account_id from membership m join organization o on o.id = m.organization_id
+join account a on a.id = m.account_id
+where o.kind = 'operator' and o.suspended_at is null and m.role = any(:roles) and m.suspended_at is null
+  and a.suspended_at is null and (cast(:only as text) is null or m.account_id = :only)
+group by m.account_id order by m.account_id limit :most
+"""
+_EARLIER = "select from event where aggregate_id = :aggregate and id < :id and type = :type limit 1"
 _PERSON = "select id from account where id = :id and suspended_at is null"
 _MEMBER = """
 select a.id from account a join membership m on m.account_id = a.id
@@ -123,6 +131,11 @@ async def _audience(
     uow: UnitOfWork, event: Delivered, telling: Telling, *, only: str | None = None
 ) -> list[str]:
     """Whom `telling` concerns as things are now; `only` this one account, if it is among them."""
+    if telling.once and await _came_before(uow, event):
+        return []
+    if telling.staff is not None:
+        roles = sorted(_roles_with(telling.staff))
+        return list((await uow.execute(_STAFF, only=only, roles=roles, most=TOLD_MAX)).scalars())
     if telling.person is not None:
         account = telling.person(event) or ""
         if only not in (None, account):
@@ -139,6 +152,12 @@ async def _audience(
         most=TOLD_MAX,
     )
     return list(found.scalars())
+
+
+async def _came_before(uow: UnitOfWork, event: Delivered) -> bool:
+    """Whether the same happened to the same thing before."""
+    found = await uow.execute(_EARLIER, aggregate=event.aggregate_id, id=event.id, type=event.type)
+    return found.first() is not None
 
 
 def _roles_with(capability: Capability | None) -> set[Role]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlencode
 
 from services.core.ids import is_id
 from services.core.permissions import Capability
@@ -42,6 +43,7 @@ TOPICS: dict[str, Topic] = {
         Topic("team", in_app=True, mail=False),
         Topic("keys", in_app=True, mail=False),
         Topic("spending", in_app=True, mail=True),
+        Topic("documents", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
@@ -69,9 +71,11 @@ class Words:
 @dataclass(frozen=True, slots=True)
 class Telling:
     """`person` picks the one account that is told, if `of_member` only while it may work in the organisation; without
-    it all members with `holders` are, but not whoever did it.
+    it all members with `holders` are, but not whoever did it; or with `staff` all of the operators' who hold that,
+    whatever organisation it is about.
 
-    `mailed` is False where another part writes the mail.
+    `mailed` is False where another part writes the mail. Of what happens to one thing again and again, `once` tells
+    the first time only.
     """
 
     topic: str
@@ -79,6 +83,8 @@ class Telling:
     person: Callable[[Delivered], str | None] | None = None
     of_member: bool = False
     holders: Capability | None = None
+    staff: Capability | None = None
+    once: bool = False
     mailed: bool = True
 
 
@@ -134,6 +140,7 @@ def _team(title: str, sentence: str) -> Callable[[Delivered, Facts], Words]:
     return say
 
 
+_MOVES = "plan_migration"  # a kind of tasks; others write lists out
 _LISTS = {
     "audit": "the audit log",
     "keys": "API keys",
@@ -144,6 +151,10 @@ _LISTS = {
 
 
 def _task_done(event: Delivered, facts: Facts) -> Words:
+    if event.payload.get("kind") == _MOVES:
+        return Words(
+            "Subscriptions were moved", f"{event.payload.get('title')} is done.", "/governance/plans"
+        )
     about = _LISTS.get(event.payload.get("title", ""), "a list")
     return Words(
         "Your export is ready", f"The export of {about} of {facts.organization} is done.", "/portal/tasks"
@@ -153,6 +164,9 @@ def _task_done(event: Delivered, facts: Facts) -> Words:
 def _task_failed(event: Delivered, facts: Facts) -> Words:
     about = _LISTS.get(event.payload.get("title", ""), "a list")
     why = str(event.payload.get("error", ""))
+    if event.payload.get("kind") == _MOVES:
+        body = f"{event.payload.get('title')} was not finished. {why}".strip()
+        return Words("Subscriptions were not all moved", body, "/governance/plans")
     return Words(
         "Your export failed",
         f"The export of {about} of {facts.organization} failed. {why}".strip(),
@@ -163,9 +177,12 @@ def _task_failed(event: Delivered, facts: Facts) -> Words:
 def _budget(event: Delivered, facts: Facts) -> Words:
     said = event.payload
     unit = said.get("currency") if said.get("measure") == "cost" else "tokens"
-    stops = (
-        " Calls that would go beyond it are refused." if said.get("stops") and said["percent"] >= 100 else ""
-    )
+    stops = ""
+    if said["percent"] >= 100:
+        if said.get("stops"):
+            stops = " Calls that would go beyond it are refused."
+        elif said.get("throttles"):
+            stops = " Calls are slowed down until it begins anew."
     return Words(
         f"A budget has reached {said.get('percent')} %",
         f"\u201c{said.get('name')}\u201d of {facts.organization}: {said.get('spent')} of {said.get('limit')} {unit} are"
@@ -174,11 +191,29 @@ def _budget(event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _moved(event: Delivered, facts: Facts) -> Words:
+    since = str(event.payload.get("effective_at", ""))[: len("2026-01-31")]
+    return Words(
+        "A plan has new prices",
+        f"What {facts.organization} has is moved to them on {since}. The page of the subscription says what it costs.",
+        f"/portal/subscriptions/{event.aggregate_id}",
+    )
+
+
 def _top_up(_event: Delivered, facts: Facts) -> Words:
     return Words(
         "A wallet is to be topped up",
         f"The wallet of {facts.organization} fell below its threshold.",
         "/portal/wallet",
+    )
+
+
+def _parked(event: Delivered, facts: Facts) -> Words:
+    number = str(event.payload.get("number", ""))
+    return Words(
+        "The files of a document could not be made",
+        f"{number} of {facts.organization}: {event.payload.get('error')}",
+        f"/governance/papers?{urlencode({'number': number})}",
     )
 
 
@@ -200,7 +235,9 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
         Telling("keys", _key("An API key was revoked", "revoked"), holders=Capability.AUDIT_READ),
     ),
     "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
+    "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
+    "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
     "membership.created": (
         Telling(
             "access",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from services.billing import plan_migrating
 from services.core.actor import Actor
 from services.tasks import exports
 from services.tasks.work import Made, Work
@@ -25,4 +26,5 @@ class Kind:
 
 
 EXPORT = Kind("export", exports.admit, exports.run, exports.title)
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (EXPORT,)}
+PLAN_MIGRATION = Kind("plan_migration", plan_migrating.admit, plan_migrating.run, plan_migrating.title)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (EXPORT, PLAN_MIGRATION)}

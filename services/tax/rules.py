@@ -63,6 +63,10 @@ class Rate:
         if self.valid_until is not None and self.valid_until <= self.valid_from:
             raise Invalid("A tax rate ends after it begins.", field="valid_until")
 
+    def __hash__(self) -> int:
+        """By what two rates rarely share. The hash of a Decimal costs as much as taxing a line."""
+        return hash((self.jurisdiction, self.name, self.valid_from))
+
     def valid_on(self, day: date) -> bool:
         return self.valid_from <= day and (self.valid_until is None or day < self.valid_until)
 
@@ -230,10 +234,8 @@ def round_together(exact: Sequence[Fraction]) -> list[int]:
 
 def _exclusive(lines: Sequence[TaxableLine]) -> list[list[int]]:
     """Minor units of tax of each line by rate, the rates of all of them being the same."""
-    columns = [
-        round_together([line.amount.minor * Fraction(one.rate) for line in lines])
-        for one in lines[0].treatment.rates
-    ]
+    rates = [Fraction(one.rate) for one in lines[0].treatment.rates]
+    columns = [round_together([line.amount.minor * rate for line in lines]) for rate in rates]
     return [[column[index] for column in columns] for index in range(len(lines))]
 
 

@@ -48,6 +48,7 @@ class OrganizationState(PageState, rx.State):
     clock: dict[str, Any] = {}  # its test clock, if it has one
     papers: list[dict[str, Any]] = []  # the newest documents made by that clock
     asking: bool = False
+    read_at: str = ""
 
     @page_event(Capability.STAFF_ORGANIZATIONS_READ, reads=True)
     async def load(self) -> None:
@@ -61,6 +62,7 @@ class OrganizationState(PageState, rx.State):
             people = await staff.look_at_members(uow)
             used = await metering.overview(uow)
             await self._look_at_clock(uow, organization_id)
+        self.read_at = instant_text(uow.wall_now)
         self.organization = _shown(found)
         self.members = [
             {
@@ -73,6 +75,16 @@ class OrganizationState(PageState, rx.State):
             for person in people
         ]
         self.month = orjson.loads(orjson.dumps(used.month))
+
+    @page_event(Capability.STAFF_ORGANIZATIONS_READ)
+    async def follow(self) -> None:
+        """The clock went on: show where it stands, and what was made."""
+        organization_id = str(self.organization.get("id", ""))
+        if not self.clock or not organization_id:
+            return
+        async with self._staff_work(within=organization_id) as uow:
+            await self._look_at_clock(uow, organization_id)
+        self.read_at = instant_text(uow.wall_now)
 
     async def _look_at_clock(self, uow: UnitOfWork, organization_id: str) -> None:
         there = await clock_turning.look(uow, organization_id)

@@ -30,10 +30,13 @@ class StaffSubscriptionsState(ListedState, rx.State):
     _file_url: ClassVar[str] = "/api/v1/staff/subscriptions"
     _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", *subscriptions_view.FILTERS)
 
+    read_at: str = ""
+
     @page_event(Capability.STAFF_SUBSCRIPTIONS_READ, reads=True)
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, subscription_queries.STAFF_SUBSCRIPTIONS)
+        self.read_at = instant_text(uow.wall_now)
         self.rows = [subscriptions_view.row_shown(row, HOME) for row in found]
 
 
@@ -45,17 +48,28 @@ class StaffSubscriptionState(PageState, rx.State):
     coupons: list[dict[str, Any]] = []
     invoices: list[dict[str, Any]] = []
     asking: str = ""
+    read_at: str = ""
 
     @page_event(Capability.STAFF_SUBSCRIPTIONS_READ, reads=True)
     async def load(self) -> None:
         self.subscription, self.items, self.coupons, self.invoices = {}, [], [], []
         self.asking = ""
+        await self._look()
+
+    @page_event(Capability.STAFF_SUBSCRIPTIONS_READ)
+    async def follow(self) -> None:
+        """Something changed. While an act is asked about the page stays as it was asked about."""
+        if self.subscription and not self.asking:
+            await self._look()
+
+    async def _look(self) -> None:
         subscription_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
         async with self._staff_work() as uow:
             organization_id = await subscription_queries.organization_of(uow, subscription_id)
         async with self._staff_work(within=organization_id) as uow:
             found = await subscription_queries.detail(uow, subscription_id, staff=True)
             billed = await subscription_queries.billed(uow, found)
+        self.read_at = instant_text(uow.wall_now)
         self.subscription = subscriptions_view.detail_shown(found)
         self.items = subscriptions_view.items_shown(found.items, found.currency)
         self.coupons = [subscriptions_view.coupon_shown(one, found.currency) for one in found.coupons]

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import previewing, subscription_queries, subscriptions
+from services.billing import previewing, retention, subscription_queries, subscriptions
 from services.billing.previewing import Act
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from state import subscriptions_view
 from state.base import PageState, page_event
+from state.format import instant_text
 from state.listed import ListedState
 from state.portal.choosing import HOME
 
@@ -25,17 +26,20 @@ class SubscriptionsState(ListedState, rx.State):
     _file_url: ClassVar[str] = "/api/v1/subscriptions"
     _filter_keys: ClassVar[tuple[str, ...]] = subscriptions_view.FILTERS
 
+    read_at: str = ""
+
     @page_event(Capability.SUBSCRIPTIONS_READ, reads=True)
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
             found = await self._read(uow, subscription_queries.SUBSCRIPTIONS)
+        self.read_at = instant_text(uow.wall_now)
         self.rows = [subscriptions_view.row_shown(row, HOME) for row in found]
 
 
 class SubscriptionState(PageState, rx.State):
     """One subscription, and the act that is asked about with what it would come to.
 
-    `asking` names the act, `coupon_id` the coupon that is to be taken off.
+    `asking` names the act, `coupon_id` the coupon that is to be taken off, `offer` what whoever cancels is offered.
     """
 
     subscription: dict[str, Any] = {}
@@ -47,16 +51,28 @@ class SubscriptionState(PageState, rx.State):
     coupon_code: str = ""
     preview: dict[str, Any] = {}
     documents: list[dict[str, Any]] = []
+    offer: dict[str, Any] = {}
     just_done: bool = False
+    read_at: str = ""
 
     @page_event(Capability.SUBSCRIPTIONS_READ, reads=True)
     async def load(self) -> None:
         self.subscription, self.items, self.coupons, self.invoices = {}, [], [], []
         self._forget()
         self.just_done = self._query.get("done", "") == "1"
+        await self._look()
+
+    @page_event(Capability.SUBSCRIPTIONS_READ)
+    async def follow(self) -> None:
+        """Something changed. While an act is asked about the page stays as it was asked about."""
+        if self.subscription and not (self.asking or self.coupon_id):
+            await self._look()
+
+    async def _look(self) -> None:
         async with self._unit_of_work() as uow:
             found = await subscription_queries.detail(uow, self._subscription_id())
             billed = await subscription_queries.billed(uow, found)
+        self.read_at = instant_text(uow.wall_now)
         self.subscription = subscriptions_view.detail_shown(found)
         self.items = subscriptions_view.items_shown(found.items, found.currency)
         self.coupons = [subscriptions_view.coupon_shown(one, found.currency) for one in found.coupons]
@@ -75,9 +91,20 @@ class SubscriptionState(PageState, rx.State):
         if act in acts:
             async with self._unit_of_work() as uow:
                 found = await previewing.preview(uow, acts[act])
+                offered = await retention.offer(uow, subscription_id) if act == "cancel" else None
             self.preview = subscriptions_view.preview_shown(found)
             self.documents = subscriptions_view.documents_shown(found)
+            self.offer = subscriptions_view.offer_shown(offered) if offered is not None else {}
         self.asking = str(act)[:40]
+
+    @page_event(Capability.SUBSCRIPTIONS_WRITE)
+    async def stay(self) -> Any:
+        """Take the offer that is on screen, and keep the subscription."""
+        coupon = str(self.offer.get("coupon", ""))
+        async with self._unit_of_work() as uow:
+            await retention.accept(uow, self._subscription_id(), coupon)
+        self._forget()
+        return SubscriptionState.load
 
     @page_event(Capability.SUBSCRIPTIONS_WRITE)
     async def ask_off(self, redemption_id: str) -> None:
@@ -100,7 +127,7 @@ class SubscriptionState(PageState, rx.State):
 
     def _forget(self) -> None:
         self.asking = self.coupon_id = self.coupon_code = ""
-        self.preview, self.documents = {}, []
+        self.preview, self.documents, self.offer = {}, [], {}
 
     def _subscription_id(self) -> str:
         return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]

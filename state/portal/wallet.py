@@ -1,7 +1,8 @@
-"""The organisation's wallets: what is left in each, and what came in."""
+"""The organisation's wallets: what is left in each, what came in, and when more is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -12,19 +13,23 @@ from services.core.permissions import Capability
 from services.wallets import queries
 from state import wallets_view
 from state.base import page_event
+from state.dialogs import DialogsState
 from state.listed import ListedState
 
 WALLETS_SHOWN_MAX = 20  # one for each currency that is used
+WRITE = Capability.WALLET_WRITE
 
 
-class WalletState(ListedState, rx.State):
-    """One page of lots, and the balance of each wallet."""
+class WalletState(DialogsState, ListedState, rx.State):
+    """One page of lots, and each wallet with its balance and its rule for top-ups."""
 
     _listing: ClassVar[Listing[Any]] = queries.LOTS
     _file_url: ClassVar[str] = "/api/v1/wallet-lots"
     _filter_keys: ClassVar[tuple[str, ...]] = wallets_view.LOT_FILTERS
+    _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(("rule", "remove"), WRITE)
 
     balances: list[dict[str, Any]] = []
+    may_begin: bool = False  # there is no wallet in the organisation's own currency that has a rule
 
     @page_event(Capability.WALLET_READ, reads=True)
     async def load(self) -> None:
@@ -33,3 +38,15 @@ class WalletState(ListedState, rx.State):
             balances = await listing_sql.select(uow, queries.WALLETS, limit=WALLETS_SHOWN_MAX)
         self.rows = [wallets_view.lot_shown(row) for row in found]
         self.balances = [wallets_view.wallet_shown(row) for row in balances]
+        self.may_begin = not any(
+            row.currency == self._currency and row.threshold_minor is not None for row in balances
+        )
+
+    @page_event(WRITE)
+    async def ask_rule(self, currency: str, name: str) -> None:
+        """Open a dialog about the rule of the wallet in `currency`, or of one that is made with it: in the
+        organisation's own currency if none is named."""
+        self._open(name)
+        wanted = currency or self._currency
+        there = next((row for row in self.balances if row["currency"] == wanted), None)
+        self.chosen = there if there is not None else wallets_view.no_wallet(self._currency)

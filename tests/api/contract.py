@@ -31,7 +31,7 @@ class Contract:
         self.document = document
         self._paths = [
             (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), operations)
-            for path, operations in document["paths"].items()
+            for path, operations in sorted(document["paths"].items(), key=lambda pair: "{" in pair[0])
         ]
         self._validators: dict[str, Any] = {}
 
@@ -57,7 +57,7 @@ class Contract:
 
     def _operation(self, request: httpx.Request) -> dict[str, Any] | None:
         path = request.url.path.removeprefix(BASE)
-        for pattern, operations in sorted(self._paths, key=lambda pair: "[^/]+" in pair[0].pattern):
+        for pattern, operations in self._paths:
             if pattern.fullmatch(path) and request.method.lower() in operations:
                 return operations[request.method.lower()]
         return None

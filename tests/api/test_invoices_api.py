@@ -196,3 +196,23 @@ async def test_an_entity_is_changed_by_who_saw_it_as_it_is(staff: AsyncClient) -
     assert (await staff.get(path)).json()["name"] == "Matrix SE"
     again = await staff.post("staff/tax-rates", json={**RATE, "valid_from": "2019-01-01"})
     problem(again, 409, "conflict")
+
+
+async def test_a_rate_ends_on_a_day_to_come_and_never_later_than_it_does(staff: AsyncClient) -> None:
+    (rate,) = (await staff.get("staff/tax-rates")).json()["data"]
+    for place, status, code in (
+        (f"{rate['id']}/end", 422, "invalid_input"),  # documents of that day have it
+        ("txr_nothing/end", 404, "not_found"),
+    ):
+        answer = await staff.post(f"staff/tax-rates/{place}", json={"valid_until": "2021-06-01"})
+        problem(answer, status, code)
+    empty = {"valid_from": "", "valid_until": "", "name": "Levy"}  # as a form has it
+    made = await staff.post("staff/tax-rates", json=RATE | empty)
+    assert (made.status_code, made.json()["valid_until"]) == (201, None)
+    for day, status in (("2999-01-01", 200), ("2998-01-01", 200), ("2998-01-01", 200), ("2999-01-01", 409)):
+        answer = await staff.post(f"staff/tax-rates/{rate['id']}/end", json={"valid_until": day})
+        assert answer.status_code == status, day
+    rates = (await staff.get("staff/tax-rates", params={"name": "VAT"})).json()["data"]
+    assert rates == [rate | {"valid_until": "2998-01-01"}]
+    events = (await staff.get("staff/audit", params={"type": "tax_rate.ended"})).json()["data"]
+    assert len(events) == 2

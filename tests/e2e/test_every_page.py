@@ -12,11 +12,15 @@ from playwright.async_api import Page, expect
 
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
+from models.plan_migrations import PlanMigration, PlanMigrationMove
+from models.subscriptions import Subscription
+from models.tasks import Task
 from services.billing import subscriptions
 from services.billing.selecting import Wanted
-from services.core.actor import system
+from services.core.actor import SYSTEM, system
 from services.core.crossing import Reason, crossing
-from services.core.work import unit_of_work
+from services.core.ids import new_id
+from services.core.work import UnitOfWork, unit_of_work
 from tests.bench.parties import inside
 from tests.bench.product import Product
 from tests.e2e.browsing import (
@@ -58,7 +62,7 @@ def _console_of(route: str) -> Console:
 
 async def _billed(product: Product) -> dict[str, str]:
     """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, a subscription
-    to one, and a template."""
+    to one, a template, and a legal entity."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
@@ -73,6 +77,8 @@ async def _billed(product: Product) -> dict[str, str]:
         )  # with a trial: nothing is billed
     async with inside(product), crossing(Reason.INVARIANTS) as uow:
         template = await uow.execute("select id from template_version order by id limit 1")
+        migration = await _migration(uow, subscription, product.demo["organization"])
+        entity = await uow.execute("select id from legal_entity order by code limit 1")
     return {
         "[subscription_id]": subscription.id,
         "[invoice_id]": row.id,
@@ -80,7 +86,50 @@ async def _billed(product: Product) -> dict[str, str]:
         "[ledger_account_id]": row.account_id,
         "[plan_id]": plan.scalar_one(),
         "[template_id]": template.scalar_one(),
+        "[migration_id]": migration,
+        "[legal_entity_id]": entity.scalar_one(),
     }
+
+
+async def _migration(uow: UnitOfWork, of: Subscription, organization_id: str) -> str:
+    """One that is over and refused the subscription; its id."""
+    named: Any = {"created_at": of.created_at, "created_by": None}
+    task = Task(
+        id=new_id("task"),
+        organization_id=organization_id,
+        asked_by=SYSTEM,
+        kind="plan_migration",
+        dedupe_key="every-page",
+        state="done",
+        done=1,
+        total=1,
+        due_at=of.created_at,
+        created_at=of.created_at,
+    )
+    migration = PlanMigration(
+        id=new_id("pmig"),
+        key="every-page",
+        plan_id=of.plan_id,
+        from_version_id=of.plan_version_id,
+        to_version_id=of.plan_version_id,
+        behaviour="next_period",
+        waiting_changes="keep",
+        task_id=task.id,
+        **named,
+    )
+    move = PlanMigrationMove(
+        id=new_id("pmov"),
+        migration_id=migration.id,
+        subscription_id=of.id,
+        state="refused",
+        code="change_waits",
+        reason="A change of this subscription waits already.",
+        created_at=of.created_at,
+    )
+    for row in (task, migration, move):
+        uow.add(row)
+        await uow.session.flush()
+    return migration.id
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
@@ -17,11 +17,12 @@ from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import Body, Exact, Instant, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
-from models.billing import BillingProfile, ZeroDocuments
+from models.billing import BillingProfile, TaxRate, ZeroDocuments
 from services.billing import entities, policies, profiles, queries, taxation
 from services.billing.entities import EntityFields
 from services.billing.numbering import Reset, Series
 from services.billing.profiles import ProfileFields
+from services.billing.series import SERIES
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tax.engine import Exemption
@@ -104,14 +105,22 @@ class TaxRateShown(Shown):
     created_at: AwareDatetime
 
 
+# A form sends an empty text for a day that nobody chose.
+DayOrEmpty = Annotated[date | None, BeforeValidator(lambda given: given or None)]
+
+
 class NewTaxRate(Body):
     jurisdiction: str = Field(examples=["DE", "CA-QC"])
     name: str = Field(examples=["VAT"])
     rate: Exact = Field(examples=["0.19"])
     source: str = Field(description="Where it was taken from")
     edition: str = Field(description="Which edition of that")
-    valid_from: date | None = Field(None, description="Today if left out")
-    valid_until: date | None = Field(None, description="Left out: until another begins")
+    valid_from: DayOrEmpty = Field(None, description="Today if left out")
+    valid_until: DayOrEmpty = Field(None, description="Left out: until another begins")
+
+
+class EndedTaxRate(Body):
+    valid_until: date = Field(description="The first day on which it does not hold: today or later")
 
 
 class TaxNumber(Body):
@@ -157,28 +166,23 @@ class NewBillingProfile(Body):
 class SeriesShown(Shown):
     """Without a gap `last` and `issued` are the same."""
 
+    id: str
     legal_entity_id: str
     legal_entity: str
     series: Series
     brand: str
     period: str = Field(description="Empty where the counter never begins again")
+    first: int
     last: int
     issued: int
     missing: list[int] = Field(description="Some of the numbers that no document has")
     has_no_gap: bool
 
 
-class SeriesReportShown(Shown):
-    data: list[SeriesShown]
-
-
-@router.get("/invoice-series")
-async def report_series(who: AnyCaller) -> SeriesReportShown:
+@router.get("/invoice-series", **listed(SERIES, SeriesShown))
+async def report_series(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """Every counter of document numbers against the documents that have them: proof that none is missing."""
-    async with staff_work(who, READ) as uow:
-        return SeriesReportShown(
-            data=[SeriesShown.model_validate(one) for one in await queries.series_report(uow)]
-        )
+    return await answer(request, SERIES, SeriesShown, asked, partial(staff_work, who, READ))
 
 
 @router.get("/legal-entities", **listed(queries.ENTITIES, EntityShown))
@@ -243,10 +247,20 @@ async def add_tax_rate(who: AnyCaller, body: NewTaxRate, repeat: RepeatOnce) -> 
     async def add(uow: UnitOfWork) -> TaxRateShown:
         given = body.model_dump(exclude={"edition"})
         given["valid_from"] = body.valid_from or uow.wall_now.date()
-        row = await taxation.add_tax_rate(uow, Rate(**given, version=body.edition))
-        return TaxRateShown.model_validate(row.model_dump() | {"rate": f"{body.rate:f}"})
+        return _rate_shown(await taxation.add_tax_rate(uow, Rate(**given, version=body.edition)))
 
     return await repeat.once(staff_work(who, WRITE), add, owner=who.actor.id)
+
+
+def _rate_shown(row: TaxRate) -> TaxRateShown:
+    return TaxRateShown.model_validate(row.model_dump() | {"rate": f"{row.rate.normalize():f}"})
+
+
+@router.post("/tax-rates/{tax_rate_id}/end")
+async def end_tax_rate(who: AnyCaller, tax_rate_id: str, body: EndedTaxRate) -> TaxRateShown:
+    """End a rate that no other follows. Documents of days before keep it."""
+    async with staff_work(who, WRITE) as uow:
+        return _rate_shown(await taxation.end_tax_rate(uow, tax_rate_id, on=body.valid_until))
 
 
 @router.get("/organizations/{organization_id}/billing-profile")

@@ -28,7 +28,7 @@ from matrix_app.api.v1.subscription_shapes import (
     looked_at,
     starting,
 )
-from services.billing import subscription_queries
+from services.billing import subscription_queries, subscriptions
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -102,3 +102,11 @@ async def cancel_for_organization(
     said = {"reason": body.reason, "comment": body.comment, "at": body.at}
     effect = done(canceling(subscription_id, body, **said), body.agreed_minor)
     return await repeat.once(at(who, subscription_id, WRITE), effect, owner=who.actor.id, status=200)
+
+
+@router.delete("/subscriptions/{subscription_id}/scheduled-change")
+async def cancel_change_for_organization(who: AnyCaller, subscription_id: str) -> SubscriptionShown:
+    """Let the change that waits not come, also where it is a move to a newer version."""
+    async with at(who, subscription_id, WRITE) as uow:
+        row = await subscriptions.unschedule(uow, subscription_id)
+        return SubscriptionShown.model_validate(await subscription_queries.shown(uow, row))

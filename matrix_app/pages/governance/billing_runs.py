@@ -75,6 +75,7 @@ def billing_runs() -> Drawn:
     none = empty_state(t("billing_runs.none"), t("billing_runs.none_text"), icon_name="receipt")
     return [
         page_header(t("billing_runs.title"), lists.export(BillingRunsState), text=t("billing_runs.text")),
+        rx.el.p(link(t("usage_periods.to"), href="/governance/billing-runs/usage"), class_name="back-link"),
         in_its_state(
             BillingRunsState,
             rx.fragment(verdict, lists.listing(BillingRunsState, RUNS, empty=none)),

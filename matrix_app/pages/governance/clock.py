@@ -5,12 +5,14 @@ from __future__ import annotations
 import reflex as rx
 
 from components.feedback.figures import facts
+from components.feedback.progress import progress_bar
 from components.feedback.states import empty_state
 from components.format.values import when
 from components.forms.fields import text_field
-from components.forms.form import action_button, rest_form, submit_button
+from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.links import link
+from components.live.figures import live_refresh
 from components.shell.page import section
 from components.tables.table import data_table
 from components.texts import t
@@ -53,20 +55,23 @@ def _begin() -> rx.Component:
 
 
 def _clock() -> rx.Component:
-    turning = rx.cond(
+    zone = _CLOCK["timezone"].to(str)
+    until = rx.cond(
         _CLOCK["target_at"],
-        rx.fragment(when(_CLOCK["target_at"], zone=_CLOCK["timezone"].to(str))),
+        rx.fragment(when(_CLOCK["target_at"], zone=zone)),
         rx.fragment(t("clock.still")),
     )
+    place = f"turning.{_CLOCK['id'].to(str)}"
+    on_its_way = progress_bar(t("clock.progress"), topic="staff.clocks", path=place)
     turn = rx.el.div(*[_turn(step) for step in STEPS], _to_date(), class_name="row")
-    again = action_button(t("clock.again"), on_press=_S.load, icon="refresh-cw")
     return rx.fragment(
         facts(
             (t("clock.name"), _CLOCK["name"].to(str)),
-            (t("clock.shows"), when(_CLOCK["shows"], zone=_CLOCK["timezone"].to(str))),
-            (t("clock.until"), turning),
+            (t("clock.shows"), when(_CLOCK["shows"], zone=zone)),
+            (t("clock.until"), until),
         ),
-        rx.cond(_CLOCK["target_at"], again, rx.cond(_MAY, turn, rx.fragment())),
+        rx.cond(_CLOCK["target_at"], on_its_way, rx.cond(_MAY, turn, rx.fragment())),
+        live_refresh("staff.clocks", path=place, since=_S.read_at, on_change=_S.follow),
     )
 
 

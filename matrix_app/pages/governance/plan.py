@@ -10,7 +10,7 @@ from components.feedback.badges import Status, status_badge
 from components.feedback.states import banner, empty_state, skeleton
 from components.forms.form import action_button
 from components.kit.overlays import MenuEntry, confirm_dialog, icon_button, menu
-from components.links import link
+from components.links import button_link, link
 from components.shell.page import page_header, section
 from components.tables.table import Column, Table, data_table
 from components.texts import t
@@ -152,6 +152,14 @@ def _dialogs() -> rx.Component:
     )
 
 
+def _move() -> rx.Component:
+    """The way to moving those who have an older version, once there is one."""
+    href = f"/governance/plans/{PlanState.plan['id'].to(str)}/move"
+    may = SessionState.capabilities.contains(Capability.STAFF_SUBSCRIPTIONS_READ.value)
+    there = may & (PlanState.versions.length() > 1)
+    return rx.cond(there, button_link(t("plan_move.open"), href=href), rx.fragment())
+
+
 def _acts() -> rx.Component:
     publish = action_button(
         t("plan.publish", number=NUMBER), on_press=PlanState.turn("publish", True), look="primary"
@@ -186,9 +194,11 @@ def plan() -> Drawn:
         _prices(),
         rx.cond(PlanState.charges.length() > 0, plan_forms.estimate(), rx.fragment()),
         _entitlements(),
+        plan_forms.retention_offer(MAY_WRITE),
         section(
             t("plan.versions"),
             data_table(VERSIONS, PlanState.versions, zone=SessionState.zone),
+            actions=[_move()],
         ),
         _dialogs(),
     )

@@ -96,4 +96,5 @@ def staff_subscription() -> Drawn:
         rx.el.p(link(t("subscription.back"), href=HOME), class_name="back-link"),
         page_header(rx.cond(_ROW["name"], _ROW["name"].to(str), t("subscription.title")), _cancel()),
         in_its_state(_S, content, loading=skeleton(lines=10, label=t("subscription.loading")), retry=_S.load),
+        subscription_papers.follows(_S, _S.follow, staff=True),
     ]

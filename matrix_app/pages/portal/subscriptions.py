@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from components.feedback.states import banner, skeleton
-from components.format.values import when
+from components.format.values import money, when
 from components.forms.fields import Option, radios, select, text_area, text_field
 from components.forms.form import action_button, rest_form, submit_button
 from components.kit.overlays import MenuEntry, dialog, dialog_close, dialog_foot, icon_button, menu
@@ -96,11 +96,32 @@ def _agreed() -> dict[str, Any]:
     return {"at": _S.preview["at"].to(str), "agreed_minor": _S.preview["total_minor"].to(int)}
 
 
+def _stay() -> rx.Component:
+    """What the plan offers to whoever stays, with what it saves."""
+    offer = _S.offer
+    currency = offer["currency"].to(str)
+    lasts = rx.match(
+        offer["duration"],
+        ("once", t("subscription.stay_once")),
+        ("forever", t("subscription.stay_forever")),
+        t("subscription.stay_periods", count=offer["periods"].to(int)),
+    )
+    return rx.fragment(
+        rx.cond(offer["text"], rx.el.p(offer["text"].to(str)), rx.fragment()),
+        rx.el.p(
+            t("subscription.stay_costs"), " ", money(offer["after"], currency), " ",
+            t("subscription.stay_instead"), " ", money(offer["before"], currency), ": ",
+            rx.el.strong(t("subscription.stay_saves"), " ", money(offer["saves"], currency)), ". ", lasts,
+        ),
+        action_button(t("subscription.stay"), on_press=_S.stay, look="primary", icon="check"),
+    )  # fmt: skip
+
+
 def _cancel() -> rx.Component:
     """Reason, time, and a last offer that is not in the way."""
     can_pause = (_ROW["state"] == States.ACTIVE.value) | (_ROW["state"] == States.PAST_DUE.value)
     offer = rx.el.div(
-        rx.el.p(t("subscription.offer")),
+        rx.cond(_S.offer.contains("coupon"), _stay(), rx.el.p(t("subscription.offer"))),
         rx.el.div(
             rx.cond(
                 can_pause,
@@ -215,13 +236,20 @@ def _acts() -> rx.Component:
 
 
 def _scheduled() -> rx.Component:
-    text = t(
-        "subscription.scheduled_to",
-        plan=_ROW["scheduled_name"].to(str),
+    plan, by_staff = _ROW["scheduled_name"].to(str), _ROW["scheduled_by_staff"].to(bool)
+    text = rx.cond(
+        by_staff,
+        t("subscription.moved_to", plan=plan),
+        t("subscription.scheduled_to", plan=plan),
     )
-    undo = rx.cond(MAY_WRITE, action_button(t("subscription.undo"), on_press=_S.ask("undo")), rx.fragment())
+    costs = rx.el.p(
+        money(_ROW["scheduled_amount"], _ROW["currency"].to(str)), " ", t("subscription.moved_amount")
+    )
+    may = MAY_WRITE & ~by_staff
+    undo = rx.cond(may, action_button(t("subscription.undo"), on_press=_S.ask("undo")), rx.fragment())
     shown = rx.el.div(
         rx.el.p(text, " ", when(_ROW["scheduled_at"], zone=SessionState.zone)),
+        rx.cond(by_staff, costs, rx.fragment()),
         undo,
         class_name="banner tone-info",
     )
@@ -265,4 +293,5 @@ def subscription() -> Drawn:
         rx.el.p(link(t("subscription.back"), href=HOME), class_name="back-link"),
         page_header(rx.cond(_ROW["name"], _ROW["name"].to(str), t("subscription.title")), _acts()),
         in_its_state(_S, content, loading=skeleton(lines=10, label=t("subscription.loading")), retry=_S.load),
+        subscription_papers.follows(_S, _S.follow, staff=False),
     ]

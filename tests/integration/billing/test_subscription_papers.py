@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import count
 from typing import Any
 
-from hypothesis import given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from models.billing import InvoiceState
@@ -174,6 +174,8 @@ async def test_papers_agree_with_the_time(world: World) -> None:
 
     @settings(max_examples=12)
     @given(st.sampled_from(CURRENCIES), ACTS)
+    # What was charged and credited on one document had no discount, and was restored on the next one with a discount.
+    @example("EUR", [("change", 0, 1, B.NEXT_INVOICE), ("back", 0, 2)])
     def histories(code: str, acts: Any) -> None:
         note(f"{code}: {acts!r}")  # what to put into CASES
         asyncio.run_coroutine_threadsafe(play(sold, plans, code, acts), loop).result()

@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from models.types import Role
+from models.types import OrganizationKind, Role
+from services.billing.events import SubscriptionReactivated
 from services.core.clock import Clock, FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.database import CROSSING_ROLE, Database
@@ -202,6 +203,32 @@ async def test_access_is_looked_at_again_when_it_may_have_changed_and_not_before
         await _stamped(database)
         async with asyncio.timeout(20):
             await colleague.recheck.wait()
+
+
+async def test_staff_follows_the_subscriptions_of_anybody_and_members_their_own(
+    database: Database, world: World
+) -> None:
+    acme, other = await world.organization(), await world.organization()
+    operators = await world.organization(OrganizationKind.OPERATOR)
+    async with _running(database, views=product.VIEWS) as hub:
+        staff, ana, eve = (
+            hub.join(world.actor(whose, role))
+            for whose, role in ((operators, Role.SUPPORT), (acme, Role.BILLING), (other, Role.BILLING))
+        )
+        hub.subscribe(staff, "staff.subscriptions")
+        hub.subscribe(ana, "subscriptions")
+        followed = hub.subscribe(eve, "subscriptions")
+        with pytest.raises(Forbidden):
+            hub.subscribe(ana, "staff.subscriptions")
+        for watcher in (staff, ana, eve):
+            assert (await _next(watcher))["data"] == {"changed": 0}
+        async with unit_of_work(world.actor(acme)) as uow:
+            uow.record(SubscriptionReactivated(aggregate_id="sub_x", organization_id=acme.id))
+        await _stamped(database)
+        for watcher in (staff, ana):
+            while (await _next(watcher))["data"] == {"changed": 0}:
+                pass
+    assert orjson.loads(followed.text)["data"] == {"changed": 0}
 
 
 async def test_what_nobody_announced_is_found_by_looking_while_others_are_busy(

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from models.identity import Account, Organization
-from models.types import Role
+from models.types import OrganizationKind, Role
+from services.billing.events import SubscriptionMoved
 from services.core.actor import Actor
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
@@ -27,6 +28,7 @@ from services.notify.smtp import Outgoing, SmtpServer, message_for
 from services.notify.subscribers import NOTICES
 from services.notify.telling import MailWanted, mail_notice, tell
 from services.notify.topics import TELLINGS, TOPICS, Channel
+from services.papers.events import PaperParked
 from services.tasks.events import TaskFailed, TaskFinished
 from tests.fakes.smtp import FakeSmtp, smtp_server
 from tests.world import World
@@ -120,6 +122,17 @@ MATRIX = {
     "removed": (lambda t: membership(E.MembershipEnded, t, "developer"), {"developer": T}),
     "task done": (lambda t: task(TaskFinished, t, "developer"), {"developer": {"in_app"}}),
     "task failed": (lambda t: task(TaskFailed, t, "developer", error="Away."), {"developer": T}),
+    "moved to new prices": (
+        lambda t: SubscriptionMoved(
+            aggregate_id="sub_x",
+            organization_id=t.organization.id,
+            plan_id="p",
+            migration_id="m",
+            direction="upgrade",
+            effective_at="2026-05-01T00:00:00+00:00",
+        ),
+        {"admin": T},
+    ),
     "nothing anybody is told of": (
         lambda t: E.OrganizationUpdated(
             aggregate_id="o", organization_id=t.organization.id, changed=["name"]
@@ -304,10 +317,42 @@ async def test_reading_is_ones_own(team: Team) -> None:
     assert await notices.forget_old_notices(clock=later) == 3
 
 
+async def test_a_paper_that_is_parked_is_told_to_staff_once_with_the_way_to_it(team: Team) -> None:
+    """Whoever repairs it does so from there; support may only look, and customers cannot do anything about it."""
+    operators = await team.world.organization(OrganizationKind.OPERATOR)
+    for role in (Role.OPERATOR, Role.SUPPORT):
+        team.people[role.value] = await team.world.account(
+            f"{role.value}@example.com", member_of=operators, role=role
+        )
+    for _ in range(2):  # it was tried again, and parked again
+        await team.happen(
+            PaperParked(
+                aggregate_id="inv_x",
+                organization_id=team.organization.id,
+                number="DE1/2026 1",
+                error="No room.",
+            )
+        )
+    for _ in range(2):
+        await deliver(NOTICES, team.world.database)
+    assert {who: topics for who, topics in (await team.told()).items() if topics} == {
+        "operator": ["documents"]
+    }
+    (notice,) = await notices.notices_of(team.actor("operator"))
+    assert (notice.body, notice.href) == (
+        "DE1/2026 1 of Acme: No room.", "/governance/papers?number=DE1%2F2026+1",
+    )  # fmt: skip
+    (wanted,) = await team.mails_asked()
+    await mail_notice(wanted, sender=KEPT)
+    async with crossing(Reason.MAIL) as uow:
+        mails = list((await uow.execute("select recipient from mail")).scalars())
+    assert mails == ["operator@example.com"]
+
+
 def test_every_telling_names_a_topic_and_whom_it_tells() -> None:
     assert {telling.topic for tellings in TELLINGS.values() for telling in tellings} == set(TOPICS)
     assert all(
-        (telling.person is None) != (telling.holders is None)
+        sum(whom is not None for whom in (telling.person, telling.holders, telling.staff)) == 1
         for all_ in TELLINGS.values()
         for telling in all_
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from models.types import OrganizationKind, Role
-from services.billing import clock_turning, run_records, running
+from services.billing import clock_turning, run_records, running, watching
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.identity import clocks
@@ -75,8 +75,18 @@ async def test_an_organisation_on_a_clock_shows_what_was_made(world: World) -> N
         await clock_turning.turn(uow, clock.id, to=clock.now_at + timedelta(days=40))
     seen, _ = await staff.call(OrganizationState, "load")
     assert seen.clock["target_at"] != ""
+    async with crossing(Reason.STAFF, actor=actor) as uow:
+        assert await watching.clocks_turning(uow) == {"turning": {clock.id: watching.Turned(0, 40)}}
+    began = seen.clock["shows"]
+    while (await clock_turning.go_on(clock.id, stops=1)) and seen.clock["shows"] == began:
+        seen, _ = await staff.call(OrganizationState, "follow")
+    async with crossing(Reason.STAFF, actor=actor) as uow:
+        (now,) = (await watching.clocks_turning(uow))["turning"].values()
+    assert (0 < now.done < 40, seen.clock["target_at"] != "", seen.papers != []) == (True, True, True)
     while await clock_turning.turn_due():
         pass
-    seen, _ = await staff.call(OrganizationState, "load")
+    seen, _ = await staff.call(OrganizationState, "follow")
     assert (seen.clock["name"], seen.clock["target_at"]) == ("Trial", "")
+    async with crossing(Reason.STAFF, actor=actor) as uow:
+        assert await watching.clocks_turning(uow) == {"turning": {}}
     assert [row["state"] for row in seen.papers] == ["finalized", "finalized"]

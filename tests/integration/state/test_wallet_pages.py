@@ -12,7 +12,9 @@ from services.budgets import budgets
 from services.budgets.budgets import NewBudget
 from services.core.actor import system
 from services.core.work import unit_of_work
-from services.wallets import wallets
+from services.identity import keys
+from services.wallets import refills, wallets
+from services.wallets.rules import TopUpRule
 from state.governance.wallets import StaffWalletsState
 from state.portal.budgets import BudgetsState
 from state.portal.wallet import WalletState
@@ -53,3 +55,93 @@ async def test_what_is_paid_ahead_and_what_may_be_spent_is_seen_by_who_handles_m
         assert seen.rows == []
     seen, _ = await stranger.call(StaffWalletsState, "load")
     assert seen.rows == []
+
+
+async def test_a_budget_is_made_changed_and_ended_on_its_page_and_refused_at_its_field(world: World) -> None:
+    acme = await world.organization(name="Acme", currency="EUR")
+    async with unit_of_work(world.actor(acme)) as uow:
+        made = (await keys.create_key(uow, name="laptop")).key
+    billing, _ = await sign_in(world, acme, Role.BILLING)
+    billing.at = "/portal/budgets"
+    seen, _ = await billing.call(BudgetsState, "load")
+    assert (seen.currency, [one["id"] for one in seen.keys]) == ("EUR", [made.id])
+    await billing.call(BudgetsState, "show", "new", True)
+    given = {"name": "Laptop", "key_id": made.id, "limit": "50.25", "thresholds": "50, 100 %"}
+    for wrong, field in (
+        ({"limit": "0"}, "limit"),
+        ({"limit": "1e3"}, "limit"),
+        ({"measure": "tokens"}, "limit"),
+        ({"thresholds": "80, a lot"}, "thresholds"),
+        ({"thresholds": "0"}, "thresholds"),
+        ({"name": " "}, "name"),
+        ({"model": "nothing"}, "model"),
+        ({"period": "year"}, "period"),
+        ({"action": "throttle"}, "requests_per_minute"),
+        ({"action": "throttle", "requests_per_minute": "few"}, "requests_per_minute"),
+    ):
+        seen, _ = await billing.call(BudgetsState, "save", given | wrong)
+        assert (list(seen.errors), seen.error, seen.open_dialog) == ([field], "", "new"), wrong
+        await billing.call(BudgetsState, "show", "new", True)
+    seen, _ = await billing.call(BudgetsState, "save", given | {"key_id": "apikey_nothing"})
+    assert (seen.errors, seen.open_dialog) == ({}, "new")
+    assert "apikey_nothing" in seen.error
+
+    seen, answer = await billing.call(BudgetsState, "save", given)
+    assert (seen.open_dialog, answer) == ("", BudgetsState.load)
+    seen, _ = await billing.call(BudgetsState, "load")
+    (row,) = seen.rows
+    assert (row["limit_amount"], row["currency"], row["measure"], row["period"], row["thresholds"]) == (
+        "50.25",
+        "EUR", "cost", "month", "50, 100",
+    )  # fmt: skip
+    seen, _ = await billing.call(BudgetsState, "ask", row["id"], "edit")
+    assert (seen.form["name"], seen.form["limit"], seen.form["action"]) == ("Laptop", "50.25", "notify")
+    slow = {"action": "throttle", "requests_per_minute": "30"}
+    await billing.call(BudgetsState, "save", {"name": "Laptop", "limit": "60"} | slow)
+    seen, _ = await billing.call(BudgetsState, "load")
+    assert (seen.rows[0]["action"], seen.rows[0]["requests_per_minute"]) == ("throttle", 30)
+    await billing.call(BudgetsState, "ask", row["id"], "edit")
+    await billing.call(
+        BudgetsState, "save", {"name": "Laptop", "limit": "60", "action": "stop", "thresholds": ""}
+    )
+    seen, _ = await billing.call(BudgetsState, "load")
+    assert (seen.rows[0]["limit_amount"], seen.rows[0]["action"], seen.rows[0]["thresholds"]) == (
+        "60", "stop", "",
+    )  # fmt: skip
+
+    developer, _ = await sign_in(world, acme, Role.DEVELOPER)
+    developer.at = billing.at
+    seen, _ = await developer.call(BudgetsState, "load")
+    assert len(seen.rows) == 1
+    _, refused = await developer.call(BudgetsState, "save", given)
+    assert "budgets.write" in str(refused)
+    await billing.call(BudgetsState, "ask", row["id"], "archive")
+    await billing.call(BudgetsState, "archive")
+    seen, _ = await billing.call(BudgetsState, "load")
+    assert seen.rows[0]["state"] == "archived"
+
+
+async def test_a_rule_for_top_ups_is_asked_for_where_there_is_a_wallet_and_where_there_is_none(
+    world: World,
+) -> None:
+    acme = await world.organization(name="Acme", currency="EUR")
+    billing, _ = await sign_in(world, acme, Role.BILLING)
+    billing.at = "/portal/wallet"
+    seen, _ = await billing.call(WalletState, "load")
+    assert (seen.balances, seen.may_begin) == ([], True)
+    seen, _ = await billing.call(WalletState, "ask_rule", "", "rule")
+    assert (seen.open_dialog, seen.chosen["currency"], seen.chosen["version"]) == ("rule", "EUR", None)
+    async with unit_of_work(system(acme.id)) as uow:
+        await refills.set_rule(uow, "EUR", TopUpRule(20_00, 50_00, 200_00))
+    seen, _ = await billing.call(WalletState, "changed")
+    seen, _ = await billing.call(WalletState, "load")
+    assert (seen.open_dialog, seen.may_begin) == ("", False)
+    assert [(one["threshold_minor"], one["refill_minor"], one["ceiling_minor"]) for one in seen.balances] == [
+        ("20", "50", "200")
+    ]
+    seen, _ = await billing.call(WalletState, "ask_rule", "EUR", "remove")
+    assert (seen.open_dialog, seen.chosen["version"]) == ("remove", 2)
+    viewer, _ = await sign_in(world, acme, Role.VIEWER)
+    viewer.at = billing.at
+    _, refused = await viewer.call(WalletState, "ask_rule", "EUR", "rule")
+    assert "wallet.write" in str(refused)

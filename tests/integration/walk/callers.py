@@ -1,4 +1,4 @@
-"""Those who try: each with a fresh session or key for every attempt, since an attempt may end the last one."""
+"""Those who try: each with a session or key that is good still, since an attempt may have ended the last one."""
 
 from __future__ import annotations
 
@@ -30,6 +30,23 @@ class Pass:
     key: str = ""
 
 
+class Passes:
+    """Gives the pass that is shown, made by `make` the first time and whenever the last one was spent."""
+
+    def __init__(self, make: Callable[[], Awaitable[Pass]]) -> None:
+        self._make = make
+        self._pass: Pass | None = None
+
+    async def __call__(self) -> Pass:
+        if self._pass is None:
+            self._pass = await self._make()
+        return self._pass
+
+    def spend(self) -> None:
+        """After an attempt that did something: perhaps it ended the session."""
+        self._pass = None
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Somebody, what they may by the table of capabilities, and in which organisation.
@@ -38,7 +55,7 @@ class Caller:
     """
 
     name: str
-    present: Callable[[], Awaitable[Pass]] = field(repr=False)
+    present: Passes = field(repr=False)
     id: str = ""
     organization_id: str | None = None
     capabilities: frozenset[Capability] = NOTHING
@@ -64,7 +81,7 @@ class Cast:
         async def nothing() -> Pass:
             return Pass()
 
-        return Caller("stranger", nothing, refused=401)
+        return Caller("stranger", Passes(nothing), refused=401)
 
     async def expired(self) -> Caller:
         """An owner, with a session that is over."""
@@ -154,8 +171,8 @@ class Cast:
         *,
         expires_at: datetime | None = None,
         ended_at: datetime | None = None,
-    ) -> Callable[[], Awaitable[Pass]]:
-        async def present() -> Pass:
+    ) -> Passes:
+        async def make() -> Pass:
             token, now = new_secret(), datetime.now(UTC)
             row = Session(
                 id=new_id("ses"),
@@ -172,14 +189,14 @@ class Cast:
                 uow.add(row)
             return Pass(session=token)
 
-        return present
+        return Passes(make)
 
     def _key_of(
         self, organization: Organization, scopes: list[str], *, revoked_at: datetime | None = None
-    ) -> Callable[[], Awaitable[Pass]]:
+    ) -> Passes:
         made: list[str] = []
 
-        async def present() -> Pass:
+        async def make() -> Pass:
             if not made:
                 made.append(KEY_STARTS_WITH + secrets.token_hex(SECRET_CHARACTERS // 2))
                 async with crossing(Reason.KEY_LOOKUP, on=self.world.database) as uow:
@@ -197,4 +214,4 @@ class Cast:
                     )
             return Pass(key=made[0])
 
-        return present
+        return Passes(make)

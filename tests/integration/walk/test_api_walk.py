@@ -6,6 +6,7 @@ has that permission stands in services/core/permissions.py. So a new route is wa
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,14 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from models.types import Role
+from services.core.crossing import Reason, crossing
 from services.core.permissions import Capability
 from tests.api.contract import contract_of
 from tests.integration.walk import operations
 from tests.integration.walk.callers import Caller, Cast
 from tests.integration.walk.conftest import ADDRESS
 from tests.integration.walk.operations import How, Operation
-from tests.integration.walk.victim import Victim, furnish, state_of, tenant_tables
+from tests.integration.walk.victim import Victim, Watch, furnish, state_of, tenant_tables
 from tests.world import World
 
 # Open to anyone. Whoever adds to this list says to the world that the route guards itself in another way.
@@ -60,9 +62,9 @@ NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked onc
 
 @dataclass
 class Walk:
-    """One app, and what each of its operations needs: a capability, FOR_PEOPLE, or nothing."""
+    """One app behind one client, and what each of its operations needs: a capability, FOR_PEOPLE, or nothing."""
 
-    app: FastAPI
+    client: AsyncClient
     operations: list[Operation]
     cookie: str
     needs: dict[str, Capability | str]
@@ -77,9 +79,11 @@ class Walk:
             given["headers"] |= {"cookie": f"{self.cookie}={shown.session}"}
         if shown.key:
             given["headers"] |= {"authorization": f"Bearer {shown.key}"}
-        transport = ASGITransport(self.app, client=("192.0.2.10", 40_000))
-        async with AsyncClient(transport=transport, base_url=ADDRESS) as client:
-            return await client.request(**given)
+        answer = await self.client.request(**given)
+        self.client.cookies.clear()
+        if operation.method != "GET" and answer.is_success:
+            caller.present.spend()
+        return answer
 
     def expected(self, caller: Caller, operation: Operation, victim: Victim) -> set[int] | None:
         """Statuses that this caller may get; None where anything but a failure of ours will do."""
@@ -105,14 +109,16 @@ async def victim(world: World) -> Victim:
 
 
 @pytest.fixture
-async def walk(app: FastAPI, world: World, victim: Victim) -> Walk:
+async def walk(app: FastAPI, world: World, victim: Victim) -> AsyncIterator[Walk]:
     document = (await contract_of(app, ADDRESS)).document
     cookie = document["components"]["securitySchemes"]["Session"]["name"]
-    walk = Walk(app, operations.declared(document), cookie, {})
-    if not NEEDS:
-        NEEDS.update(await _needs(walk, await Cast(world, victim).key_without_scopes(), victim))
-    walk.needs = NEEDS
-    return walk
+    transport = ASGITransport(app, client=("192.0.2.10", 40_000))
+    async with AsyncClient(transport=transport, base_url=ADDRESS) as client:
+        walk = Walk(client, operations.declared(document), cookie, {})
+        if not NEEDS:
+            NEEDS.update(await _needs(walk, await Cast(world, victim).key_without_scopes(), victim))
+        walk.needs = NEEDS
+        yield walk
 
 
 async def _needs(walk: Walk, nobody: Caller, victim: Victim) -> dict[str, Capability | str]:
@@ -137,6 +143,20 @@ async def test_the_walk_begins_with_rows_to_lose(world: World, victim: Victim) -
 
     assert {name for name in tenant_tables() if held[name][0] == 0} == set()
     assert len({canary.text for canary in victim.canaries}) == len(victim.canaries) > 30
+
+
+async def test_a_change_is_seen_and_those_named_who_may_have_made_it(world: World, victim: Victim) -> None:
+    watch = await Watch(victim, but_by="").begin()
+    assert await watch.after("GET /a") == []
+    async with crossing(Reason.DEMO, on=world.database) as uow:
+        await uow.execute(
+            "update organization set name = name || '!' where id = :id", id=victim.organization.id
+        )
+    assert await watch.after("POST /b") == []
+
+    (said,) = await watch.look()
+
+    assert said == "organization was changed by one of ['GET /a', 'POST /b']"
 
 
 async def test_the_document_hides_no_route(walk: Walk, app: FastAPI) -> None:
@@ -176,8 +196,7 @@ async def test_nobody_reads_or_changes_what_is_not_theirs(
     caller = await CAST[who](Cast(world, victim))
     hidden = [one.text for one in victim.canaries if not caller.may_see(one, victim)]
     await caller.present()  # what is shown at the door is there before the first attempt
-    before = await state_of(victim, but_by=caller.id)
-    wrong: list[str] = []
+    watch, wrong = await Watch(victim, but_by=caller.id).begin(), list[str]()
 
     for operation in walk.operations:
         for how in How:
@@ -193,9 +212,8 @@ async def test_nobody_reads_or_changes_what_is_not_theirs(
                 )
             said = answer.text + str(answer.headers)
             wrong += [f"{operation} tells {text}" for text in hidden if text in said]
-        after = await state_of(victim, but_by=caller.id)
-        wrong += [f"{operation} changed {name}" for name in after if after[name] != before[name]]
-        before = after
+        wrong += await watch.after(str(operation))
+    wrong += await watch.look()
 
     assert not wrong, "\n".join(wrong)
 

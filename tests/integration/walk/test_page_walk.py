@@ -25,7 +25,7 @@ from tests.integration.state.visitor import Visitor, said, sent_to
 from tests.integration.walk import parameters
 from tests.integration.walk.callers import Caller, Cast
 from tests.integration.walk.parameters import LEAVE_OUT, THEIRS
-from tests.integration.walk.victim import Victim, furnish, state_of
+from tests.integration.walk.victim import Victim, Watch, furnish
 from tests.world import World
 
 # What says how an attempt ended, and so changes with it.
@@ -153,17 +153,17 @@ async def test_no_handler_reads_or_changes_what_is_not_the_callers(
 ) -> None:
     caller = await CAST[who](Cast(world, victim))
     hidden = [one.text for one in victim.canaries if not caller.may_see(one, victim)]
-    before = await state_of(victim, but_by=caller.id)
-    wrong: list[str] = []
+    watch, wrong = await Watch(victim, but_by=caller.id).begin(), list[str]()
 
     for handler in handlers():
         attempt = await Attempt(caller, handler, victim).make()
         if fault := attempt.fault():
             wrong.append(f"{handler} {fault}")
         wrong += [f"{handler} tells {text}" for text in hidden if text in attempt.told]
-        after = await state_of(victim, but_by=caller.id)
-        wrong += [f"{handler} changed {name}" for name in after if after[name] != before[name]]
-        before = after
+        wrong += await watch.after(str(handler))
+        if caller.refused is None:
+            caller.present.spend()
+    wrong += await watch.look()
 
     assert not wrong, "\n".join(wrong)
 

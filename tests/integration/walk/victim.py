@@ -471,7 +471,7 @@ def _invoiced(v: Victim) -> Iterator[Table]:
 
 def _subscribed(v: Victim) -> Iterator[Table]:
     """To the plan that is on sale, with the coupon. It cannot be billed at the moment."""
-    ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv")} | {
+    ids = {name: v.id(name) for name in ("sub", "rdm", "plan", "pchg", "cpn", "inv", "uper")} | {
         "plnv": v.ids["sold"]
     }
     said = v.mark("comment", C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
@@ -490,7 +490,7 @@ _NOTED = ("last_seen_at", "last_used_at")
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
-    "template_logo",
+    "template_logo", "plan_migration", "plan_migration_move",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
@@ -557,3 +557,30 @@ async def state_of(victim: Victim, *, but_by: str = "") -> dict[str, tuple[int, 
             actor=but_by,
         )
         return {row.name: (row.rows, row.digest) for row in found}
+
+
+class Watch:
+    """Whether anything of the victim's changes. To look at all there is costs more than an attempt does, so it is
+    looked at after every few of them, and all those since are named."""
+
+    LOOKED_AFTER = 40
+
+    def __init__(self, victim: Victim, *, but_by: str) -> None:
+        self._victim, self._but_by = victim, but_by
+        self._before: dict[str, tuple[int, str]] = {}
+        self._since: list[str] = []
+
+    async def begin(self) -> Watch:
+        self._before = await state_of(self._victim, but_by=self._but_by)
+        return self
+
+    async def after(self, attempt: str) -> list[str]:
+        self._since.append(attempt)
+        return await self.look() if len(self._since) >= self.LOOKED_AFTER else []
+
+    async def look(self) -> list[str]:
+        """What changed since the last look, by whom of those since."""
+        now = await state_of(self._victim, but_by=self._but_by)
+        changed = [name for name in now if now[name] != self._before[name]]
+        suspects, self._since, self._before = self._since, [], now
+        return [f"{name} was changed by one of {suspects}" for name in changed]

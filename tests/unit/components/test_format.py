@@ -68,6 +68,12 @@ CASES: list[tuple[str, object, dict[str, object], str]] = [
     ("datetime", "2026-07-01T22:30:00+00:00", {"zone": "Europe/Berlin"}, "Jul 2, 2026, 00:30"),
     ("date", "2026-03-29T00:59:00+00:00", {"zone": "Europe/Lisbon"}, "Mar 29, 2026"),
     ("date", "2026-12-31T23:30:00+00:00", {"zone": "Pacific/Auckland"}, "Jan 1, 2027"),
+    (
+        "date",
+        "2026-10-18",
+        {"zone": "America/Los_Angeles"},
+        "Oct 18, 2026",
+    ),  # a day alone is the same everywhere
     ("month", "2026-02-28T23:30:00+00:00", {"zone": "Europe/Berlin"}, "March 2026"),
     ("day", "2026-02-28T23:30:00+00:00", {"zone": "Europe/Berlin"}, "Mar 1"),
     ("second", "2026-11-24T08:31:04Z", {"zone": "UTC"}, "08:31:04"),

@@ -14,10 +14,11 @@ from matrix_app.pages.registry import PAGES, Console
 from services.core.permissions import Capability
 from state.base import Access, HandlerNotAsync, PageState, page_event
 from state.dialogs import DialogsState
+from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
 from tests.handlers import handlers, our_states
 
-MIXINS = {PageState, ListedState, DialogsState}
+MIXINS = {PageState, ListedState, DialogsState, InvoiceOnScreen}
 
 
 def test_there_are_states_to_look_at() -> None:
