@@ -6,7 +6,7 @@ from html import escape
 from itertools import islice
 from typing import Any
 
-from tests.fakes.stripe import faults
+from tests.fakes.stripe import currencies, faults
 from tests.fakes.stripe.hooks import SPOILS
 from tests.fakes.stripe.page_frame import alert, frame
 from tests.fakes.stripe.store import Thing
@@ -73,7 +73,7 @@ def _payments(world: World) -> list[list[str]]:
     return [
         [
             f"<code>{one['id']}</code>",
-            f"{one['amount']} {one['currency']}",
+            currencies.text(one["amount"], one["currency"]),
             one["status"],
             form("dispute", _hidden(charge=one["id"])) if one["captured"] and not one["disputed"] else "",
         ]
@@ -97,6 +97,6 @@ def _disputes(world: World) -> list[list[str]]:
 
 def _payouts(world: World) -> list[list[str]]:
     return [
-        [f"<code>{one['id']}</code>", f"{one['amount']} {one['currency']}", one["status"]]
+        [f"<code>{one['id']}</code>", currencies.text(one["amount"], one["currency"]), one["status"]]
         for one in _newest(world, "payout")
     ]
