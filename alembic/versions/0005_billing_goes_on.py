@@ -375,7 +375,6 @@ def drop_for_pages() -> None:
 # -- payments
 
 
-IN_SCOPE = "organization_id = any ((select matrix_scope())::text[])"
 # What the application may change of a payment: never whose it is, for what, or how much.
 _OF_A_PAYMENT = (
     "state, applied_minor, refunded_minor, provider_ref, action, decline_code, decline_hard, message, journal_id,"
@@ -401,17 +400,6 @@ def create_payments() -> None:
     for table, rights in PAYMENT_HOUSE.items():
         run(f"grant {rights} on {table} to matrix_crossing")
     run("grant select on provider_account to matrix_app")
-
-
-def secure(table: str, *, application: str, crossing: str) -> None:
-    """Row-level security on a tenant's table, and what the two roles may do with the rows they see."""
-    run(f"alter table {table} enable row level security")
-    run(f"alter table {table} force row level security")
-    run(f"create policy tenant on {table} to matrix_app using ({IN_SCOPE}) with check ({IN_SCOPE})")
-    run(f"create policy crossing on {table} to matrix_crossing using (true) with check (true)")
-    run(f"create policy migration on {table} to current_user using (true) with check (true)")
-    run(f"grant {application} on {table} to matrix_app")
-    run(f"grant {crossing} on {table} to matrix_crossing")
 
 
 def create_payment_tables() -> None:

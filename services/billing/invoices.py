@@ -327,7 +327,9 @@ async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
         await drop(uow, invoice)
         return invoice
     if await _paid_from_outside(uow, invoice):
-        raise states.refused(InvoiceState(invoice.state), "was paid in part, or is being paid, so it cannot be voided")
+        raise states.refused(
+            InvoiceState(invoice.state), "was paid in part, or is being paid, so it cannot be voided"
+        )
     await customer_credits.give_back(uow, invoice)
     await wallet.give_back(uow, invoice.id)
     if invoice.journal_id is not None:

@@ -156,9 +156,9 @@ class Cashier:
             if over or payment.provider_account_id is None:
                 return None
             account = await policies.account_for(uow, payment.provider_account_id, Capability.PAYMENTS_READ)
-            return Case(payment, await self._provider(account), uow.wall_now)
+            return Case(payment, await self.provider_of(account), uow.wall_now)
 
-    async def _provider(self, account: ProviderAccount) -> PaymentProvider:
+    async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
         """Opened once, and anew when staff has changed it."""
         there = self._open.get(account.id)
         if there is not None and there[0] == account.version:

@@ -44,7 +44,8 @@ async def learn(uow: UnitOfWork, payment: Payment, invoice: Invoice | None, pict
 
     Raises AmountDiffers.
     """
-    payment.provider_ref = payment.provider_ref or picture.reference
+    # A page of the provider stands for the payment until somebody begins to pay there.
+    payment.provider_ref = picture.reference
     wanted = _STATES[picture.state]
     if picture.decline is not None and wanted is S.REQUIRES_ACTION and payment.method_id is not None:
         fail(uow, payment, picture.decline)  # its one method was declined: it waits for nobody

@@ -130,9 +130,7 @@ METHODS: Listing[MethodRow] = Listing(
         Column("expires_year", "m.expires_year", Kind.INTEGER, nullable=True),
         Column("name", "m.name"),
         Column("is_default", "m.is_default", Kind.FLAG),
-        Column(
-            "created_at", "m.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True
-        ),
+        Column("created_at", "m.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("version", "m.version", Kind.INTEGER),
     ),
     sort="-created_at",
@@ -167,9 +165,7 @@ ACCOUNTS: Listing[AccountRow] = Listing(
         Column("is_test", "a.is_test", Kind.FLAG),
         Column("enabled", "a.enabled", Kind.FLAG),
         Column("settings", "a.settings", Kind.OBJECT),
-        Column(
-            "created_at", "a.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True
-        ),
+        Column("created_at", "a.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("version", "a.version", Kind.INTEGER),
     ),
     sort="-created_at",

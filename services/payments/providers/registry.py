@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from services.core.errors import Invalid
+from services.payments.providers import paypal_terms, stripe_terms
 from services.payments.providers.base import PaymentProvider
+from services.payments.providers.paypal import PayPalProvider
+from services.payments.providers.paypal_wire import CERTIFICATE_NAME, LIVE, PayPalAccount
+from services.payments.providers.stripe import StripeProvider
+from services.payments.providers.stripe_events import StripeAccount
 from services.payments.providers.values import Capabilities
 
 Text = Mapping[str, str]
@@ -26,7 +31,46 @@ class Kind:
     optional: frozenset[str] = frozenset()
 
 
-KINDS: dict[str, Kind] = {}
+def _stripe(settings: Text, secrets: Text) -> PaymentProvider:
+    return StripeProvider(
+        StripeAccount(
+            secrets["secret_key"],
+            tuple(secrets["webhook_secret"].split()),
+            settings.get("account", ""),
+            settings.get("base", ""),
+        )
+    )
+
+
+def _paypal(settings: Text, secrets: Text) -> PaymentProvider:
+    return PayPalProvider(
+        PayPalAccount(
+            settings["client"],
+            secrets["secret"],
+            settings["webhook_id"],
+            base=settings.get("base", LIVE),
+            certificate_name=settings.get("certificate_name", CERTIFICATE_NAME),
+            trusted=settings.get("trusted", ""),
+        )
+    )
+
+
+KINDS: dict[str, Kind] = {
+    "stripe": Kind(
+        _stripe,
+        stripe_terms.CAPABILITIES,
+        settings=frozenset({"account", "base"}),
+        secrets=frozenset({"secret_key", "webhook_secret"}),
+        optional=frozenset({"account", "base"}),
+    ),
+    "paypal": Kind(
+        _paypal,
+        paypal_terms.CAPABILITIES,
+        settings=frozenset({"client", "webhook_id", "base", "certificate_name", "trusted"}),
+        secrets=frozenset({"secret"}),
+        optional=frozenset({"base", "certificate_name", "trusted"}),
+    ),
+}
 
 
 def kind(provider: str) -> Kind:

@@ -1,0 +1,73 @@
+"""A shop that is paid through a provider, and the cashier who asks it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import token_hex
+from typing import Any
+
+from models.billing import Invoice
+from models.payments import Payment, ProviderAccount
+from services.core.actor import system
+from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.payments import accounts, charging
+from services.payments.accounts import AccountFields
+from services.payments.cashier import Cashier
+from services.payments.charging import Wanted
+from tests.fakes.stripe.running import RunningStripe
+from tests.integration.billing.shop import Shop
+
+ADDRESS = "http://shop.example"
+
+
+@dataclass
+class Till:
+    shop: Shop
+    stripe: RunningStripe
+    account: ProviderAccount
+    cashier: Cashier
+    clock: FixedClock
+
+    async def start(self, invoice: Invoice, key: str = "", **wanted: Any) -> Payment:
+        async with self.shop.work() as uow:
+            return await charging.start(
+                uow, Wanted(invoice.id, self.account.id, key or token_hex(6), **wanted)
+            )
+
+    async def send(self, payment: Payment) -> Payment:
+        return await self.cashier.send(payment.id, payment.organization_id)
+
+    async def look(self, payment: Payment) -> Payment:
+        return await self.cashier.look(payment.id, payment.organization_id)
+
+    async def pay(self, invoice: Invoice, **wanted: Any) -> Payment:
+        return await self.send(await self.start(invoice, **wanted))
+
+    def later(self, by: timedelta) -> None:
+        """The clock on the wall goes on; business time is the shop's."""
+        self.clock.at += by
+
+
+@asynccontextmanager
+async def open_till(shop: Shop, stripe: RunningStripe) -> AsyncIterator[Till]:
+    clock = FixedClock(shop.now)
+    async with crossing(Reason.PAYMENTS, actor=system(), clock=clock) as uow:
+        account = await accounts.add_account(
+            uow,
+            AccountFields(
+                "stripe",
+                "Cards",
+                is_test=True,
+                settings={"base": stripe.url},
+                secrets={"secret_key": stripe.key, "webhook_secret": "whsec_of_the_till"},
+            ),
+        )
+    cashier = Cashier(public_url=ADDRESS, clock=clock)
+    try:
+        yield Till(shop, stripe, account, cashier, clock)
+    finally:
+        await cashier.close()
