@@ -67,14 +67,14 @@ async def add_account(uow: UnitOfWork, said: AccountFields) -> ProviderAccount:
 
 
 async def change_account(
-    uow: UnitOfWork, account_id: str, said: AccountFields, *, version: int
+    uow: UnitOfWork, account_id: str, said: AccountFields, *, version: int | None = None
 ) -> ProviderAccount:
     """Provider and `is_test` stay as they were. A secret that is not said stays.
 
     Raises Forbidden, NotFound, StaleVersion, AccountNameTaken, and Invalid naming the field.
     """
     row = await policies.account_for(uow, account_id, _CHANGE, lock=True)
-    if row.version != version:
+    if version is not None and row.version != version:
         raise StaleVersion("Somebody changed this account meanwhile.", next_step="Read it again.")
     if (said.provider, said.is_test) != (row.provider, row.is_test):
         raise Invalid("An account stays with its provider, and stays a test or a real one.", field="provider")

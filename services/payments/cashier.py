@@ -15,7 +15,7 @@ from models.money import Money
 from models.payments import Initiator, Payment, PaymentState, ProviderAccount
 from services.billing import policies as of_billing
 from services.core import clock as clocks
-from services.core.actor import system
+from services.core.actor import Actor, system
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Unavailable
@@ -89,17 +89,20 @@ class Cashier:
             return await self.read(payment_id, organization_id)
         return await self._keep(case, lambda: _picture(case))
 
-    async def cancel(self, payment_id: str, organization_id: str) -> Payment:
+    async def cancel(self, payment_id: str, organization_id: str, *, by: Actor | None = None) -> Payment:
         """Have the provider take no money for it any more; if it has already, the payment succeeds instead.
 
-        Raises NotFound, PaymentStateConflict for one that has ended, and ProviderUnavailable.
+        Raises NotFound, PaymentStateConflict for one that has ended, and ProviderUnavailable; Forbidden where `by`
+        may not.
         """
+        if by is not None:
+            by.require(Capability.PAYMENTS_WRITE)
         case = await self._case(payment_id, organization_id)
         if case is None:
             payment = await self.read(payment_id, organization_id)
             rules.require_transition(S(payment.state), S.CANCELED)
             return payment
-        return await self._keep(case, lambda: _canceled(case))
+        return await self._keep(case, lambda: _canceled(case), by=by)
 
     async def read(self, payment_id: str, organization_id: str) -> Payment:
         """Raises NotFound."""
@@ -141,8 +144,20 @@ class Cashier:
             if payment.check_at is not None:
                 ending.check_later(uow, payment)
 
-    def _work(self, organization_id: str) -> AbstractAsyncContextManager[UnitOfWork]:
-        return unit_of_work(system(organization_id), on=self._on, clock=self._clock)
+    async def forget(self, method_id: str, *, by: Actor) -> None:
+        """Have the provider forget a method, and pay with it no more. Raises Forbidden, NotFound, and
+        ProviderUnavailable, after which it is there as it was."""
+        async with self._work("", by) as uow:
+            method = await policies.method_for(uow, method_id, Capability.PAYMENTS_WRITE)
+            account = await policies.account_for(uow, method.provider_account_id, Capability.PAYMENTS_WRITE)
+            token = await methods.opened(uow, method)
+        provider = await self.provider_of(account)
+        await provider.detach(token, key=f"{method_id}.detach")
+        async with self._work("", by) as uow:
+            await methods.remove(uow, method_id)
+
+    def _work(self, organization_id: str, by: Actor | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
+        return unit_of_work(by or system(organization_id), on=self._on, clock=self._clock)
 
     # -- asking
 
@@ -215,7 +230,9 @@ class Cashier:
             ending.not_taken(uow, row)
             return row
 
-    async def _keep(self, case: Case, ask: Callable[[], Awaitable[values.Payment | None]]) -> Payment:
+    async def _keep(
+        self, case: Case, ask: Callable[[], Awaitable[values.Payment | None]], *, by: Actor | None = None
+    ) -> Payment:
         """Ask, and write down what follows. Raises ProviderUnavailable where nothing was done and nothing is lost."""
         payment, organization_id = case.payment, case.payment.organization_id
         picture: values.Payment | None = None
@@ -230,7 +247,7 @@ class Cashier:
             declined = error
         except base.RefusedByProvider as error:
             refused = error
-        async with self._work(organization_id) as uow:
+        async with self._work(organization_id, by) as uow:
             row, invoice = await ending.locked(uow, payment.id)
             if declined is not None:
                 ending.fail(uow, row, declined.decline, reference=declined.reference)
@@ -265,9 +282,17 @@ async def _canceled(case: Case) -> values.Payment | None:
 _cashier: Cashier | None = None
 
 
-def install(cashier: Cashier | None) -> None:
+def install(cashier: Cashier) -> None:
+    """For this process, until `close`."""
     global _cashier
     _cashier = cashier
+
+
+async def close() -> None:
+    global _cashier
+    installed, _cashier = _cashier, None
+    if installed is not None:
+        await installed.close()
 
 
 def cashier() -> Cashier:

@@ -81,10 +81,10 @@ async def opened(uow: UnitOfWork, method: PaymentMethod) -> str:
     return vault().open(method.token, _token_place(uow, method.id)).decode()
 
 
-async def change(uow: UnitOfWork, method_id: str, *, name: str, version: int) -> PaymentMethod:
+async def change(uow: UnitOfWork, method_id: str, *, name: str, version: int | None = None) -> PaymentMethod:
     """Call it something else. Raises Forbidden, NotFound, StaleVersion and Invalid."""
     row = await policies.method_for(uow, method_id, _WRITE, lock=True)
-    if row.version != version:
+    if version is not None and row.version != version:
         raise StaleVersion("Somebody changed this method meanwhile.", next_step="Read it again.")
     clean = (
         clean_text(name, field="name", what="The name", characters_max=NAME_CHARACTERS_MAX)

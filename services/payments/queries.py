@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from models.payments import Initiator, PaymentState
+from services.core import listing_sql
 from services.core.errors import not_found
 from services.core.ids import is_id
 from services.core.listing import Column, Kind, Listing, Operator
@@ -98,7 +99,7 @@ STAFF_PAYMENTS = _payments("staff.payments", Capability.STAFF_PAYMENTS_READ, "tr
 @dataclass(frozen=True, slots=True)
 class MethodRow:
     id: str
-    account_id: str
+    provider_account_id: str
     account: str
     kind: str
     brand: str
@@ -121,7 +122,7 @@ METHODS: Listing[MethodRow] = Listing(
     where="m.organization_id = :organization_id and m.removed_at is null",
     columns=(
         Column("id", "m.id", Kind.ID, filterable=True),
-        Column("account_id", "m.provider_account_id", Kind.ID),
+        Column("provider_account_id", "m.provider_account_id", Kind.ID),
         Column("account", "a.name", joined=True),
         Column("kind", "m.kind"),
         Column("brand", "m.brand"),
@@ -135,6 +136,14 @@ METHODS: Listing[MethodRow] = Listing(
     ),
     sort="-created_at",
 )
+
+
+async def method(uow: UnitOfWork, method_id: str) -> MethodRow:
+    """One kept method. Raises Forbidden, and NotFound also for another organisation's."""
+    row = await listing_sql.find(uow, METHODS, method_id)
+    if row is None:
+        raise not_found("payment method", method_id)
+    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +179,16 @@ ACCOUNTS: Listing[AccountRow] = Listing(
     ),
     sort="-created_at",
 )
+
+
+async def account(uow: UnitOfWork, account_id: str) -> AccountRow:
+    """One account with a provider. Raises Forbidden and NotFound."""
+    row = await listing_sql.find(uow, ACCOUNTS, account_id)
+    if row is None:
+        raise not_found("provider account", account_id)
+    return row
+
+
 _WAYS = """
 select id, provider, name, is_test from provider_account where enabled order by name, id limit :most
 """

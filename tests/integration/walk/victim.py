@@ -49,7 +49,7 @@ from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
-from tests.papers import entity, papers, subscribed
+from tests.papers import account, entity, paid, papers, subscribed
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -113,7 +113,7 @@ async def furnish(world: World, name: str, *, folder: Path | None = None) -> Vic
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
             _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
-            _booked(victim), _invoiced(victim), _subscribed(victim), _prepaid(victim), _budgeted(victim),
+            _booked(victim), _invoiced(victim), _subscribed(victim), _prepaid(victim), _paid(victim), _budgeted(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -212,6 +212,22 @@ def _plans(v: Victim) -> Iterator[Table]:
     code = v.coupon = v.mark("code", staff, C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
     yield CouponOffer(
         id=v.id("cpn"), code=code, code_key=code, name="Spring", rate=Decimal("0.5"), created_at=LONG_AGO
+    )
+
+
+def _paid(v: Victim) -> Iterator[Table]:
+    """An account with a provider at an address where nobody is, a kept method, and a payment that failed."""
+    organization_id, account_id = v.organization.id, v.id("pacc")
+    hidden = orjson.dumps({"secret": v.mark("opens")})
+    sealed = vault().seal(hidden, Place("platform", "provider_account", "secrets", account_id))
+    yield account(account_id, v.mark("till", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ), sealed)
+
+    def seal(table: str, column: str, row: str) -> bytes:
+        return vault().seal(v.mark(table).encode(), Place(organization_id, table, column, row))
+
+    text = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
+    yield from paid(
+        organization_id, account_id, {name: v.id(name) for name in ("inv", "pay", "paym")}, text, seal
     )
 
 
@@ -490,7 +506,7 @@ _NOTED = ("last_seen_at", "last_used_at")
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
-    "template_logo", "plan_migration", "plan_migration_move",
+    "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
