@@ -75,7 +75,7 @@ def _payments(world: World) -> list[list[str]]:
             f"<code>{one['id']}</code>",
             currencies.text(one["amount"], one["currency"]),
             one["status"],
-            form("dispute", _hidden(charge=one["id"])) if one["captured"] and not one["disputed"] else "",
+            form("dispute", _hidden(charge=one["id"])) if one["captured"] else "",
         ]
         for one in _newest(world, "charge")
     ]
