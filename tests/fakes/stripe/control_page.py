@@ -39,8 +39,21 @@ def section(title: str, *parts: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
 
 
+_WORDS = {
+    "advance": "Advance the clock",
+    "clear": "Take back all switches",
+    "declines": "Decline the next charge",
+    "deliver": "Send all that wait, now",
+    "dispute": "Dispute it",
+    "fault": "Break the next request",
+    "payout": "Pay out what has settled",
+    "spoil": "Spoil the next webhooks",
+    "withdraw": "Withdraw all",
+}
+
+
 def form(act: str, *fields: str, label: str = "") -> str:
-    words = label or act.replace("_", " ").capitalize()
+    words = label or _WORDS[act]
     row = f'<div class="row">{"".join(fields)}<button>{words}</button></div>'
     return f'<form method="post" action="/_control/{act}">{row}</form>'
 
@@ -75,7 +88,7 @@ def _payments(world: World) -> list[list[str]]:
             f"<code>{one['id']}</code>",
             currencies.text(one["amount"], one["currency"]),
             one["status"],
-            form("dispute", _hidden(charge=one["id"])) if one["captured"] and not one["disputed"] else "",
+            form("dispute", _hidden(charge=one["id"])) if one["captured"] else "",
         ]
         for one in _newest(world, "charge")
     ]
