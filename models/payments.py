@@ -160,6 +160,7 @@ class Payment(Table, table=True):
     reference: str = personal(default="", sa_type=TEXT)  # what a bank statement says of it
     journal_id: str | None = Field(default=None, sa_type=ID, nullable=True)
     created_at: datetime = instant()
+    asked_at: datetime = instant()  # by the wall, as providers count: when it was written down
     succeeded_at: datetime | None = instant(nullable=True)
     ended_at: datetime | None = instant(nullable=True)
     check_at: datetime | None = instant(

@@ -164,7 +164,7 @@ def paid(
         Payment(
             id=ids.get("pay") or new_id("pay"), invoice_id=ids["inv"], provider="paypal", method_id=method, key=method,
             state="failed", initiator="customer", currency="USD", minor=4, decline_code="x", decline_hard=False,
-            message=text, provider_ref=method, **own,
+            message=text, provider_ref=method, asked_at=LONG_AGO, **own,
         ),
     ]  # fmt: skip
 

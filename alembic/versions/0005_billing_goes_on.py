@@ -539,6 +539,7 @@ def create_payment_tables() -> None:
         sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("journal_id", sa.Text(collation="C"), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("check_at", sa.DateTime(timezone=True), nullable=True),

@@ -102,7 +102,9 @@ def create_app() -> FastAPI:
         on = await runtime.start(settings(), "web")
         try:
             await gateway.start(on, settings())
-            cashiers.install(Cashier(public_url=settings().public_url))
+            cashiers.install(
+                Cashier(public_url=settings().public_url, allowed=settings().allow_private_upstreams)
+            )
             yield
         finally:
             await cashiers.close()

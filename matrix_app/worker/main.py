@@ -22,7 +22,7 @@ log = get_logger(__name__)
 async def main(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Everything here may be killed at any point and takes up where it was."""
     on = await runtime.start(settings, "worker")
-    cashiers.install(Cashier(public_url=settings.public_url, on=on))
+    cashiers.install(Cashier(public_url=settings.public_url, allowed=settings.allow_private_upstreams, on=on))
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port, addr="127.0.0.1")
     stopping = asyncio.Event()

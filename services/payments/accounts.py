@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from models.payments import ProviderAccount
 from services.core.crypto import Place, vault
 from services.core.errors import Conflict, Invalid, StaleVersion
 from services.core.ids import new_id
+from services.core.outgoing import checked_url
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
@@ -42,10 +43,15 @@ class AccountFields:
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
-async def add_account(uow: UnitOfWork, said: AccountFields) -> ProviderAccount:
-    """Raises Forbidden, AccountNameTaken, and Invalid naming the field. In work across tenants."""
+async def add_account(
+    uow: UnitOfWork, said: AccountFields, *, allowed: Collection[str] = ()
+) -> ProviderAccount:
+    """`allowed` are the `host:port` pairs of providers that may be private. In work across tenants.
+
+    Raises Forbidden, AccountNameTaken, AddressRefused, and Invalid naming the field.
+    """
     uow.actor.require(_CHANGE)
-    name, settings, secrets = _checked(said)
+    name, settings, secrets = _checked(said, allowed)
     await _require_free(uow, name, but="")
     account_id = new_id("pacc")
     row = ProviderAccount(
@@ -67,18 +73,23 @@ async def add_account(uow: UnitOfWork, said: AccountFields) -> ProviderAccount:
 
 
 async def change_account(
-    uow: UnitOfWork, account_id: str, said: AccountFields, *, version: int | None = None
+    uow: UnitOfWork,
+    account_id: str,
+    said: AccountFields,
+    *,
+    version: int | None = None,
+    allowed: Collection[str] = (),
 ) -> ProviderAccount:
     """Provider and `is_test` stay as they were. A secret that is not said stays.
 
-    Raises Forbidden, NotFound, StaleVersion, AccountNameTaken, and Invalid naming the field.
+    Raises Forbidden, NotFound, StaleVersion, AccountNameTaken, AddressRefused, and Invalid naming the field.
     """
     row = await policies.account_for(uow, account_id, _CHANGE, lock=True)
     if version is not None and row.version != version:
         raise StaleVersion("Somebody changed this account meanwhile.", next_step="Read it again.")
     if (said.provider, said.is_test) != (row.provider, row.is_test):
         raise Invalid("An account stays with its provider, and stays a test or a real one.", field="provider")
-    name, settings, secrets = _checked(said, known=secrets_of(row))
+    name, settings, secrets = _checked(said, allowed, known=secrets_of(row))
     await _require_free(uow, name, but=row.id)
     new: dict[str, Any] = {"name": name, "settings": settings, "enabled": said.enabled}
     changed = [field_name for field_name, value in new.items() if getattr(row, field_name) != value]
@@ -101,11 +112,13 @@ def secrets_of(row: ProviderAccount) -> dict[str, str]:
 
 
 def _checked(
-    said: AccountFields, known: Mapping[str, str] | None = None
+    said: AccountFields, allowed: Collection[str], known: Mapping[str, str] | None = None
 ) -> tuple[str, dict[str, str], dict[str, str]]:
     kind = registry.kind(said.provider)
     name = clean_text(said.name, field="name", what="The name", characters_max=NAME_CHARACTERS_MAX)
     settings = _values(said.settings, kind.settings, "settings")
+    if "base" in settings:
+        settings["base"] = checked_url(settings["base"], allowed=allowed)
     given = _values(said.secrets, kind.secrets, "secrets")
     secrets = dict(known or {}) | given
     for missing in sorted(kind.secrets - secrets.keys()):

@@ -6,9 +6,9 @@ late, twice and in any order: whoever has one reads it again, and what has ended
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from models.money import Money
@@ -48,16 +48,23 @@ class Case:
 
     payment: Payment
     provider: PaymentProvider
-    asked_at: datetime
+    now: datetime  # on the wall
 
 
 class Cashier:
-    """Holds connections to providers; `close` ends them. `public_url` is where customers come back to."""
+    """Holds connections to providers; `close` ends them. `public_url` is where customers come back to, and `allowed`
+    are the `host:port` pairs of providers that may be private."""
 
     def __init__(
-        self, *, public_url: str, on: Database | None = None, clock: clocks.Clock | None = None
+        self,
+        *,
+        public_url: str,
+        allowed: Collection[str] = (),
+        on: Database | None = None,
+        clock: clocks.Clock | None = None,
     ) -> None:
         self._public_url = public_url
+        self._allowed = frozenset(allowed)
         self._on = on
         self._clock = clock or clocks.SystemClock()
         self._open: dict[str, tuple[int, PaymentProvider]] = {}
@@ -87,7 +94,7 @@ class Cashier:
         case = await self._case(payment_id, organization_id, ended=True)
         if case is None:
             return await self.read(payment_id, organization_id)
-        return await self._keep(case, lambda: _picture(case))
+        return await self._keep(case, lambda: self._picture(case))
 
     async def cancel(self, payment_id: str, organization_id: str, *, by: Actor | None = None) -> Payment:
         """Have the provider take no money for it any more; if it has already, the payment succeeds instead.
@@ -129,7 +136,7 @@ class Cashier:
         """One that cannot be looked at now is looked at later, and holds up no other."""
         try:
             payment = await self.look(payment_id, organization_id)
-            if payment.state == S.REQUIRES_ACTION and self._clock.now() - payment.created_at > LEFT_AFTER:
+            if payment.state == S.REQUIRES_ACTION and self._clock.now() - payment.asked_at > LEFT_AFTER:
                 await self.cancel(payment_id, organization_id)
         except Unavailable as error:
             log.warning("payment_check_waits", payment_id=payment_id, error=error.message)
@@ -178,7 +185,9 @@ class Cashier:
         there = self._open.get(account.id)
         if there is not None and there[0] == account.version:
             return there[1]
-        provider = registry.kind(account.provider).open(account.settings, accounts.secrets_of(account))
+        provider = registry.kind(account.provider).open(
+            account.settings, accounts.secrets_of(account), self._allowed
+        )
         self._open[account.id] = (account.version, provider)
         if there is not None:
             await there[1].close()
@@ -206,6 +215,14 @@ class Cashier:
                 return_url=f"{self._public_url}/portal/payments/{payment.id}",
                 metadata={"account": account_id, "organization": payment.organization_id},
             )
+
+    async def _picture(self, case: Case) -> values.Payment | None:
+        """What the customer has approved is taken at once."""
+        picture = await _picture(case)
+        if picture is None or picture.state is not values.PaymentState.APPROVED:
+            return picture
+        order = replace(await self._order(case), reference=picture.reference)
+        return await case.provider.create_or_confirm(order)
 
     async def _customer(self, case: Case) -> str:
         """Under which name the provider knows who pays, made if it does not know them."""
@@ -255,7 +272,7 @@ class Cashier:
                 ending.refuse(uow, row, refused)
             elif picture is not None:
                 await ending.learn(uow, row, invoice, picture)
-            elif case.asked_at - payment.created_at > NEVER_ARRIVED_AFTER:
+            elif case.now - payment.asked_at > NEVER_ARRIVED_AFTER:
                 ending.never_arrived(uow, row)
             else:
                 ending.check_later(uow, row)
@@ -266,7 +283,7 @@ async def _picture(case: Case) -> values.Payment | None:
     """By the provider's name for it if we know that, else by our key."""
     if case.payment.provider_ref is not None:
         return await case.provider.read(case.payment.provider_ref)
-    return await case.provider.read_back(case.payment.id, since=case.payment.created_at)
+    return await case.provider.read_back(case.payment.id, since=case.payment.asked_at)
 
 
 async def _canceled(case: Case) -> values.Payment | None:

@@ -128,6 +128,7 @@ async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: P
         currency=invoice.currency,
         minor=invoice.due_minor,
         created_at=uow.now,
+        asked_at=uow.wall_now,
         check_at=uow.wall_now + ANSWER_WITHIN,
     )
     uow.add(payment)

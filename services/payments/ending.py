@@ -17,6 +17,7 @@ NEVER_ARRIVED, NOT_TAKEN = "never_arrived", "provider_unavailable"
 _STATES = {
     values.PaymentState.CREATED: S.REQUIRES_ACTION,
     values.PaymentState.ACTION_REQUIRED: S.REQUIRES_ACTION,
+    values.PaymentState.APPROVED: S.PROCESSING,
     values.PaymentState.AUTHORIZED: S.PROCESSING,
     values.PaymentState.PROCESSING: S.PROCESSING,
     values.PaymentState.PAID: S.SUCCEEDED,

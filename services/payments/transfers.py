@@ -19,9 +19,9 @@ PROVIDER = "bank"
 REFERENCE_CHARACTERS_MAX = 140  # as ISO 20022 allows in a remittance line
 _RECORDED = """
 insert into payment (id, organization_id, invoice_id, provider, keep_method, key, state, initiator, currency, minor,
-  applied_minor, refunded_minor, message, reference, created_at, checks, version)
+  applied_minor, refunded_minor, message, reference, created_at, asked_at, checks, version)
 values (:id, :organization_id, :invoice_id, :provider, false, :key, 'processing', 'staff', :currency, :minor,
-  0, 0, '', :reference, :now, 0, 1)
+  0, 0, '', :reference, :now, :wall_now, 0, 1)
 on conflict (organization_id, key) do nothing returning id
 """
 
@@ -56,6 +56,7 @@ async def record(
         minor=money.minor,
         reference=reference,
         now=uow.now,
+        wall_now=uow.wall_now,
     )
     if made.scalar_one_or_none() is None:
         return await _the_same(uow, key, invoice_id, money)

@@ -17,6 +17,7 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
 from services.core.permissions import Capability
+from services.core.settings import settings
 from services.core.work import UnitOfWork
 from services.payments import accounts, queries, transfers
 from services.payments.accounts import AccountFields
@@ -118,7 +119,9 @@ async def add_provider_account(who: AnyCaller, body: NewAccount, repeat: RepeatO
     """Take payments through an account with a provider."""
 
     async def add(uow: UnitOfWork) -> AccountShown:
-        row = await accounts.add_account(uow, AccountFields(**body.model_dump()))
+        row = await accounts.add_account(
+            uow, AccountFields(**body.model_dump()), allowed=settings().allow_private_upstreams
+        )
         return await _account(uow, row.id)
 
     return await repeat.once(staff_work(who, WRITE), add, owner=who.actor.id)
@@ -142,7 +145,13 @@ async def change_provider_account(
         staff_work(who, WRITE) as uow,
         showing_current(lambda: _account(uow, provider_account_id)),
     ):
-        await accounts.change_account(uow, provider_account_id, said, version=version)
+        await accounts.change_account(
+            uow,
+            provider_account_id,
+            said,
+            version=version,
+            allowed=settings().allow_private_upstreams,
+        )
         return await _account(uow, provider_account_id)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from services.core.errors import Invalid
@@ -21,28 +21,30 @@ Text = Mapping[str, str]
 class Kind:
     """How an account with a provider is opened, and what it has to say for that.
 
-    `settings` anybody may know, `secrets` nobody; `optional` are settings that may be left out.
+    `open` is given settings, secrets, and the `host:port` pairs that may be private. `settings` anybody may know,
+    `secrets` nobody; `optional` are settings that may be left out.
     """
 
-    open: Callable[[Text, Text], PaymentProvider]  # settings, secrets
+    open: Callable[[Text, Text, Collection[str]], PaymentProvider]
     capabilities: Capabilities
     settings: frozenset[str]
     secrets: frozenset[str]
     optional: frozenset[str] = frozenset()
 
 
-def _stripe(settings: Text, secrets: Text) -> PaymentProvider:
+def _stripe(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
     return StripeProvider(
         StripeAccount(
             secrets["secret_key"],
             tuple(secrets["webhook_secret"].split()),
             settings.get("account", ""),
             settings.get("base", ""),
+            frozenset(allowed),
         )
     )
 
 
-def _paypal(settings: Text, secrets: Text) -> PaymentProvider:
+def _paypal(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
     return PayPalProvider(
         PayPalAccount(
             settings["client"],
@@ -51,6 +53,7 @@ def _paypal(settings: Text, secrets: Text) -> PaymentProvider:
             base=settings.get("base", LIVE),
             certificate_name=settings.get("certificate_name", CERTIFICATE_NAME),
             trusted=settings.get("trusted", ""),
+            allowed=frozenset(allowed),
         )
     )
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from models.payments import Payment
@@ -20,7 +19,7 @@ from services.payments.rules import PaymentStateConflict
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
-from tests.integration.payments.till import Till, open_till
+from tests.integration.payments.till import Till, open_till, pay_on_page
 from tests.world import World
 
 PAGES, INTENTS = "/v1/checkout/sessions", "/v1/payment_intents"
@@ -36,12 +35,6 @@ def stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStripe]:
 async def till(world: World, stripe: RunningStripe) -> AsyncIterator[Till]:
     async with open_till(await open_shop(world), stripe) as till:
         yield till
-
-
-def pay_on_page(payment: Payment, card: str = "visa") -> None:
-    assert payment.action is not None
-    answer = httpx.post(payment.action["url"], data={"test_card": card}, trust_env=False, timeout=60)
-    assert answer.status_code < 400, answer.text
 
 
 async def kept(till: Till, card: str = "pm_card_visa") -> str:

@@ -9,6 +9,8 @@ from datetime import timedelta
 from secrets import token_hex
 from typing import Any
 
+import httpx
+
 from models.billing import Invoice
 from models.payments import Payment, ProviderAccount
 from services.core.actor import system
@@ -52,9 +54,17 @@ class Till:
         self.clock.at += by
 
 
+def pay_on_page(payment: Payment, card: str = "visa") -> None:
+    assert payment.action is not None
+    answer = httpx.post(payment.action["url"], data={"test_card": card}, trust_env=False, timeout=60)
+    assert answer.status_code < 400, answer.text
+
+
 @asynccontextmanager
-async def open_till(shop: Shop, stripe: RunningStripe) -> AsyncIterator[Till]:
-    clock = FixedClock(shop.now)
+async def open_till(
+    shop: Shop, stripe: RunningStripe, *, secret: str = "whsec_of_the_till"
+) -> AsyncIterator[Till]:
+    clock, allowed = FixedClock(shop.now), [stripe.url.removeprefix("http://")]
     async with crossing(Reason.PAYMENTS, actor=system(), clock=clock) as uow:
         account = await accounts.add_account(
             uow,
@@ -63,10 +73,11 @@ async def open_till(shop: Shop, stripe: RunningStripe) -> AsyncIterator[Till]:
                 "Cards",
                 is_test=True,
                 settings={"base": stripe.url},
-                secrets={"secret_key": stripe.key, "webhook_secret": "whsec_of_the_till"},
+                secrets={"secret_key": stripe.key, "webhook_secret": secret},
             ),
+            allowed=allowed,
         )
-    cashier = Cashier(public_url=ADDRESS, clock=clock)
+    cashier = Cashier(public_url=ADDRESS, allowed=allowed, clock=clock)
     try:
         yield Till(shop, stripe, account, cashier, clock)
     finally:
