@@ -19,6 +19,7 @@ from sqlmodel import select
 
 from models.subscriptions import Subscription
 from services.billing import (
+    parking,
     policies,
     run_records,
     set_billing,
@@ -47,8 +48,6 @@ BATCH = 500  # subscriptions that are looked up at once, and billed in one trans
 LINES_PER_DAY_MAX = 5_000  # of one subscription, by its own clock: more is a fault, and is not billed
 LINES_PER_ITEM_MAX = 4  # that one moment makes of one item
 TURNS_MAX = 20  # of one subscription in one run, each MOMENTS_MAX at most
-RETRY_WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 480, 1_440))  # the last goes on
-REASON_CHARACTERS_MAX = 500
 _WRITE = Capability.SUBSCRIPTIONS_WRITE
 
 # Whose time has come by a clock. An organisation on a clock that stands, or is behind the wall, is due by that clock.
@@ -269,8 +268,7 @@ async def bill(uow: UnitOfWork, row: Subscription) -> bool:
     if done == most and row.next_at is not None and row.next_at <= uow.now:
         return False
     await _settle(uow, row)
-    row.parked_at = row.parked_reason = row.retry_at = None
-    row.attempts = 0
+    parking.release(row)
     uow.add(row)
     return True
 
@@ -316,23 +314,13 @@ async def _park(due: Due, error: Exception, on: Database | None, clock: Clock | 
         row = await _taken(uow, due.id)
         if row is None:
             return Done.PASSED
-        reason = _in_words(error)
-        if row.parked_reason != reason:
+        reason = parking.park(row, error, now=uow.now)
+        if reason is not None:
             uow.record(
                 SubscriptionParked(aggregate_id=row.id, organization_id=row.organization_id, reason=reason)
             )
-        row.parked_at = row.parked_at or uow.now
-        row.parked_reason = reason
-        row.retry_at = uow.now + RETRY_WAITS[min(row.attempts, len(RETRY_WAITS) - 1)]
-        row.attempts += 1
         uow.add(row)
     return Done.PARKED
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, MatrixError) and error.status < 500:
-        return f"{error.message} {error.next_step}".strip()[:REASON_CHARACTERS_MAX]
-    return "Something went wrong on our side; the log of the worker says what. It is tried again."
 
 
 async def try_again(uow: UnitOfWork, subscription_id: str) -> Subscription:

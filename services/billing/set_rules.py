@@ -185,10 +185,10 @@ _UNFIXED: Mapping[str, Any] = {  # of a line that was not finalised
 
 
 def _is_plain(before: Subscribed, moment: datetime) -> bool:
-    """Whether time is all that passes at the moment: nothing ends, is taken up again or counted."""
+    """Whether time is all that passes at the moment: nothing ends, is taken up again, counted, or comes to a wallet."""
     comes = (before.scheduled_at, before.cancel_at, before.resume_at)
     return all(at is None or at > moment for at in comes) and not any(
-        item.price.charge.meter is not None for item in before.items
+        item.price.charge.meter is not None or item.price.charge.included_credits for item in before.items
     )
 
 

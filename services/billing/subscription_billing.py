@@ -12,10 +12,18 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import finalizing, invoices, policies, redemptions, subscription_rows, usage_lines
+from services.billing import (
+    finalizing,
+    invoices,
+    plan_credits,
+    policies,
+    redemptions,
+    subscription_rows,
+    usage_lines,
+)
 from services.billing.changes import Billed
+from services.billing.descriptions import ITEM
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
-from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
 from services.billing.periods import Calendar
 from services.billing.subscribed import Made, Source, Subscribed, Turn
@@ -26,7 +34,6 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
-_NAMES = {LineKind.CREDIT: "Unused time: ", LineKind.RESTORE: "Unused time taken back: ", LineKind.DEBIT: ""}
 
 
 async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, most: int = MOMENTS_MAX) -> int:
@@ -72,7 +79,10 @@ async def book(
     rows: list[InvoiceLine] = []
     if made.lines:
         draft = there or await _new_draft(uow, row, needs)
-        rows = await invoices.add_to(uow, draft, [await new_line(uow, held, one) for one in made.lines])
+        lines = [await new_line(uow, held, one) for one in made.lines]
+        if (ahead := await plan_credits.follow(uow, row, made.lines)) is not None:
+            lines.append(ahead)
+        rows = await invoices.add_to(uow, draft, lines)
         held.line_ids |= {one.key: one.id for one in rows}
         uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
     ended = after.state is SubscriptionState.ENDED
@@ -206,7 +216,7 @@ def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLin
     item = made.item
     name = item.price.charge.name
     if made.line is not None:
-        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
+        return item_line(ITEM[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
     return charged_line(
         LineOrigin.ONE_OFF,
         name,

@@ -26,6 +26,20 @@ class ProductCreated(DomainEvent):
     name: str
 
 
+class ProductRenamed(DomainEvent):
+    type: ClassVar[str] = "product.renamed"
+
+    name: str
+    changed: list[str]
+
+
+class PlanRenamed(DomainEvent):
+    type: ClassVar[str] = "plan.renamed"
+
+    name: str
+    changed: list[str]
+
+
 class PlanCreated(DomainEvent):
     type: ClassVar[str] = "plan.created"
 
@@ -33,6 +47,14 @@ class PlanCreated(DomainEvent):
     slug: str
     name: str
     addon_to: list[str]
+
+
+class PlanOfferSet(DomainEvent):
+    """What is offered to those who would cancel: a coupon by its code, or nothing any more."""
+
+    type: ClassVar[str] = "plan.offer_set"
+
+    coupon: str
 
 
 class PlanVersionDrafted(DomainEvent):
