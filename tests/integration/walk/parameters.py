@@ -149,6 +149,7 @@ BODY: dict[str, Maker] = {
     "after": _plain(LEAVE_OUT),
     "waiting_changes": _plain("replace"),
     "notice_days": _plain(0),
+    "text": _plain("Taken over."),
     "included_credits": _plain("0"),
     "resume_at": _plain(LEAVE_OUT),
     "started_at": _plain(LEAVE_OUT),
