@@ -289,9 +289,11 @@ def drop_plan_migrations() -> None:
 def create_for_usage() -> None:
     create_paid_ahead()
     create_usage_periods()
+    create_throttles()
 
 
 def drop_for_usage() -> None:
+    drop_throttles()
     op.drop_table("usage_period")
     op.drop_index("ix_usage_event_paid_ahead", table_name="usage_event")
     op.drop_column("usage_event", "paid_ahead")
@@ -307,6 +309,26 @@ def create_paid_ahead() -> None:
         ["type", "organization_id", "time"],
         postgresql_where=sa.text("paid_ahead"),
     )
+
+
+def create_throttles() -> None:
+    op.add_column("budget", sa.Column("requests_per_minute", sa.Integer(), nullable=True))
+    op.drop_constraint(op.f("ck_budget_action"), "budget", type_="check")
+    for name, condition in (
+        ("action", "action in ('notify','stop','throttle')"),
+        ("throttle", "(action = 'throttle') = (requests_per_minute is not null)"),
+        ("requests_per_minute", "requests_per_minute > 0"),
+    ):
+        op.create_check_constraint(op.f(f"ck_budget_{name}"), "budget", condition)
+
+
+def drop_throttles() -> None:
+    """Those that slowed calls down tell of what is used from then on."""
+    op.drop_constraint(op.f("ck_budget_throttle"), "budget", type_="check")
+    op.drop_constraint(op.f("ck_budget_action"), "budget", type_="check")
+    run("update budget set action = 'notify' where action = 'throttle'")
+    op.create_check_constraint(op.f("ck_budget_action"), "budget", "action in ('notify','stop')")
+    op.drop_column("budget", "requests_per_minute")
 
 
 def create_usage_periods() -> None:

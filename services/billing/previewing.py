@@ -150,7 +150,7 @@ def _included(events: Sequence[DomainEvent]) -> int:
 
 
 async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.SUBSCRIPTIONS_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.SUBSCRIPTIONS_WRITE, lock=False)
     lines = await finalizing.lines_of(uow, invoice)
     if invoice.state == InvoiceState.DRAFT or invoice.number is None:
         return await _waiting(uow, invoice, lines)
@@ -216,7 +216,8 @@ def _line(line: InvoiceLine, discount: int, net: int, tax: int) -> PreviewLine:
 
 async def upcoming(uow: UnitOfWork, row: Subscription) -> Upcoming | None:
     """Of a subscription that the caller was let to."""
-    _, now = await subscription_rows.load(uow, row)
+    plain = row.scheduled_at is None and row.cancel_at is None
+    _, now = await subscription_rows.load(uow, row, lines=not plain)
     moment = next_moment(now)
     if moment is None:
         return None

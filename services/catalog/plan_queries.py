@@ -341,26 +341,36 @@ class SoldPrice:
     charge: PlannedCharge
 
 
+SOLD_KNOWN_MAX = 10_000  # prices that one process keeps
+_sold: dict[str, SoldPrice] = {}  # of versions that are no drafts: nothing of those ever changes
+
+
 async def prices(
     uow: UnitOfWork, *, version_ids: Sequence[str] = (), ids: Sequence[str] = ()
 ) -> list[SoldPrice]:
     """Those of the versions and those named, in the order of each version's list. For verbs, which have asked."""
+    if not version_ids and all(one in _sold for one in ids):
+        return [_sold[one] for one in dict.fromkeys(ids)]
     found = await uow.execute(
-        "select c.plan_version_id, v.plan_id, v.tax_code, c.id, c.key, c.name, c.kind, c.meter, c.currency, c.interval,"
-        " c.interval_count, c.timing, c.proration, c.definition, c.quantity_min, c.quantity_max,"
+        "select c.plan_version_id, v.plan_id, v.tax_code, v.state, c.id, c.key, c.name, c.kind, c.meter, c.currency,"
+        " c.interval, c.interval_count, c.timing, c.proration, c.definition, c.quantity_min, c.quantity_max,"
         " c.included_credits"
         " from plan_charge c join plan_version v on v.id = c.plan_version_id"
         " where c.plan_version_id = any(:versions) or c.id = any(:ids) order by c.plan_version_id, c.position",
         versions=list(version_ids),
         ids=list(ids),
     )
+    if len(_sold) > SOLD_KNOWN_MAX:
+        _sold.clear()
     made: list[SoldPrice] = []
     for one in found.mappings():
         given = dict(one)
-        version_id, plan_id, tax_code = (
-            given.pop(name) for name in ("plan_version_id", "plan_id", "tax_code")
+        version_id, plan_id, tax_code, state = (
+            given.pop(name) for name in ("plan_version_id", "plan_id", "tax_code", "state")
         )
         made.append(SoldPrice(one["id"], plan_id, version_id, tax_code, planned(ChargeRow(**given))))
+        if state != VersionState.DRAFT:
+            _sold[one["id"]] = made[-1]
     return made
 
 
