@@ -309,14 +309,20 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     uow.record(InvoiceLineRemoved(**_named(invoice), line_id=line_id))
 
 
-async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
+async def void(
+    uow: UnitOfWork,
+    invoice_id: str,
+    *,
+    reason: str,
+    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+) -> Invoice:
     """Undo an invoice as if it had not been; its number stays taken. A draft is given up, and has none.
 
     What it booked is reversed, revenue of it is earned no more, and what of credits and the wallet paid a part is there
     again. Raises
     Forbidden, NotFound, Invalid, and InvoiceStateConflict: what is paid or was credited is corrected by credit notes.
     """
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, needs)
     reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
     states.require_transition(InvoiceState(invoice.state), InvoiceState.VOID)
     if invoice.credited_minor:

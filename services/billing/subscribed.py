@@ -134,7 +134,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """A subscription as it stands. `scheduled` comes at `scheduled_at`."""
+    """A subscription as it stands. `scheduled` comes at `scheduled_at`. One that is incomplete ends at `pay_until`."""
 
     id: str
     state: SubscriptionState
@@ -153,6 +153,7 @@ class Subscribed:
     paused_at: datetime | None = None
     resume_at: datetime | None = None
     ended_at: datetime | None = None
+    pay_until: datetime | None = None
 
     def calendar(self, length: Length | None = None) -> Calendar:
         length = length or self.length

@@ -55,7 +55,7 @@ FOR_PEOPLE = "for signed-in people"  # what a key is told where only people are 
 
 
 # What one act has made of a row, another may not be for: who is told so was let in.
-TOO_LATE = {"subscription_state", "coupon_taken"}
+TOO_LATE = {"subscription_state", "coupon_taken", "offer_gone"}
 
 NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked once
 
