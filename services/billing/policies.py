@@ -41,12 +41,16 @@ async def entity_for(
     row = await uow.get(LegalEntity, entity_id, lock=lock)
     if row is None:
         raise not_found("legal entity", entity_id)
+    uow.read.append(row)
     return row
 
 
 async def profile_of(uow: UnitOfWork, *, lock: bool = False) -> BillingProfile | None:
     """The profile of the organisation that the work is bound to, if it has one."""
-    return await uow.get(BillingProfile, uow.organization_id, lock=lock)
+    row = await uow.get(BillingProfile, uow.organization_id, lock=lock)
+    if row is not None:
+        uow.read.append(row)
+    return row
 
 
 async def organization_of(uow: UnitOfWork) -> Organization:

@@ -15,7 +15,7 @@ from sqlmodel import select
 
 from models.types import OrganizationKind
 from models.usage_billing import UsagePeriod, UsagePeriodState
-from services.billing import parking, policies, usage_billing
+from services.billing import parking, policies, usage_billing, usage_unused
 from services.billing.events import UsageParked, UsageRetryAsked
 from services.billing.usage_rules import month_end
 from services.core.actor import system
@@ -23,7 +23,6 @@ from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Busy, Conflict, MatrixError, Unavailable
-from services.core.ids import new_id
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.logs import get_logger
 from services.core.permissions import Capability
@@ -49,10 +48,6 @@ select p.id, o.timezone from usage_period p join organization o on o.id = p.orga
 where {_ON_A_CLOCK.format(id="p.organization_id")} and p.state = 'open' and p.starts_at > :now and not exists (
   select from usage_period e where e.organization_id = p.organization_id and e.id <> p.id)
 """
-_BEGIN = """
-insert into usage_period (id, organization_id, starts_at, ends_at, state, next_at, attempts)
-values (:id, :organization_id, :starts_at, :ends_at, 'open', :ends_at, 0) on conflict do nothing
-"""
 _DUE = """
 select p.id, p.organization_id, p.{moment} as at from usage_period p
 where p.parked_at is {parked} null and p.{moment} <= :now and (p.{moment}, p.id) > (:after_at, :after_id) and {whose}
@@ -76,6 +71,12 @@ async def bill_due(
     looked_at = 0
     async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
         await begin_all(uow, clock_id)
+    ended = usage_unused.BATCH
+    while ended == usage_unused.BATCH:
+        async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
+            whose, named = await _whose(uow, clock_id, "p.organization_id")
+            ended = await usage_unused.end(uow, whose, named)
+        looked_at += ended
     going = True
     while going:  # what is billed may be due again at once: months that nobody billed in time
         going = False
@@ -87,14 +88,7 @@ async def bill_due(
 
 async def begin(uow: UnitOfWork, organization_id: str, *, at: datetime, zone: str) -> None:
     """Bill an organisation for what it uses from `at` on, unless that has begun before. In work that may write it."""
-    starts_at = at.replace(second=0, microsecond=0)
-    await uow.execute(
-        _BEGIN,
-        id=new_id("uper"),
-        organization_id=organization_id,
-        starts_at=starts_at,
-        ends_at=month_end(starts_at, zone),
-    )
+    await usage_unused.begin(uow, [(organization_id, at, zone)])
 
 
 async def begin_all(uow: UnitOfWork, clock_id: str | None) -> None:
@@ -106,8 +100,7 @@ async def begin_all(uow: UnitOfWork, clock_id: str | None) -> None:
         _NEWCOMERS.format(whose=whose),
         {**named, "operator": OrganizationKind.OPERATOR.value, "most": NEWCOMERS_MAX},
     )
-    for row in found.all():
-        await begin(uow, row.id, at=row.starts_at, zone=row.timezone)
+    await usage_unused.begin(uow, [(row.id, row.starts_at, row.timezone) for row in found])
 
 
 async def _set_back(uow: UnitOfWork, named: dict[str, Any]) -> None:

@@ -76,14 +76,18 @@ OF_THE_HOUSE: dict[str, Maker] = {
 
 # Rows that a dialog of a list is opened for, by the list.
 ROW_OF_LIST: dict[str, Maker] = {
+    "budgets": _of("bud"),
     "invitations": _of("invite"),
     "keys": _of("apikey"),
     "members": _of("acc"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
     "staff.coupons": _of("cpn"),
+    "staff.legal_entities": _of("ent"),
+    "staff.tax_rates": _of("txr"),
     "staff.subscriptions": _of("sub"),
     "subscriptions": _of("sub"),
+    "wallet.lots": _of("wal"),
 }
 
 QUERY: dict[str, Maker] = {
@@ -149,6 +153,7 @@ BODY: dict[str, Maker] = {
     "after": _plain(LEAVE_OUT),
     "waiting_changes": _plain("replace"),
     "notice_days": _plain(0),
+    "included_credits": _plain("0"),
     "resume_at": _plain(LEAVE_OUT),
     "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),
@@ -282,6 +287,8 @@ ARGUMENTS: dict[str, Maker] = {
     "kind": _plain("metered"),
     "language": _plain("de"),
     "listing": _plain("keys"),
+    "measure": _plain("tokens"),
+    "currency": _plain("USD"),
     "key": _plain("search"),
     "model": _plain("per_unit"),
     "name": _plain("edit"),
@@ -331,6 +338,11 @@ ADDRESS: dict[str, Maker] = {
     "range": _plain("24h"),
     "started_at[gte]": _plain("2026-01-01T00:00:00Z"),
     "started_at[lt]": _plain(LEAVE_OUT),
+    "has_no_gap": _plain(LEAVE_OUT),
+    "is_test": _plain(LEAVE_OUT),
+    "is_usual": _plain(LEAVE_OUT),
+    "jurisdiction": _plain(LEAVE_OUT),
+    "series": _plain(LEAVE_OUT),
     "state[in]": _plain("current,ended,planned"),
     "status[in]": _plain("active,expired,expiring,revoked"),
     "status": _plain("active"),
