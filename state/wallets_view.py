@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from models.budgets import BudgetMeasure
@@ -55,15 +54,15 @@ def lot_shown(row: LotRow) -> dict[str, Any]:
 
 
 def budget_shown(row: BudgetRow) -> dict[str, Any]:
-    unit = row.currency if row.measure == BudgetMeasure.COST else ""
     return {
         "id": row.id,
         "name": row.name,
         "about": " · ".join(one for one in (row.key_name, row.model or "") if one),
         "measure": row.measure,
         "period": row.period,
-        "limit_amount": _counted(row.limit_amount, unit),
-        "spent": _counted(row.spent, unit),
+        "limit_amount": decimal_text(row.limit_amount),
+        "spent": decimal_text(row.spent),
+        "currency": row.currency if row.measure == BudgetMeasure.COST else "",
         "used_percent": row.used_percent,
         "action": row.action,
         "requests_per_minute": row.requests_per_minute or "",
@@ -72,10 +71,6 @@ def budget_shown(row: BudgetRow) -> dict[str, Any]:
         "thresholds": ", ".join(map(str, row.thresholds)),
         "version": row.version,
     }
-
-
-def _counted(amount: Decimal, unit: str) -> str:
-    return f"{decimal_text(amount)} {unit}".strip()
 
 
 def _amount(minor: int, currency: str) -> str:

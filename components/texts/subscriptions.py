@@ -30,6 +30,7 @@ TEXTS: dict[str, str] = {
     "choose.loading": "Plans are being read",
     "choose.plan": "Plan",
     "choose.interval": "Billed",
+    "choose.of_addon": "{addon}: {name}",
     "choose.addons": "Add-ons",
     "choose.coupon": "Coupon",
     "choose.coupon_apply": "Apply",

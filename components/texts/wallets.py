@@ -82,7 +82,7 @@ TEXTS: dict[str, str] = {
     "budgets.limit_hint.tokens": "Whole tokens, in and out.",
     "budgets.tokens": "tokens",
     "budgets.thresholds": "Tell at",
-    "budgets.thresholds_hint": "Percent of the limit, up to 10 of them, such as 80, 100. Whole numbers from 1 to 1000.",
+    "budgets.thresholds_hint": "Percent of the limit, up to 10 of them, such as 80, 100.",
     "budgets.name": "Name",
     "budgets.about": "Of",
     "budgets.about_all": "All calls",

@@ -56,8 +56,8 @@ def _invoices(listing: Listing[Any], *more: Column) -> Table:
         Column("name", "invoices.name", kind="link", href="href", row_header=True),
         *more,
         Column("state", "invoices.state", kind="badge", statuses=STATES),
-        Column("label_date", "invoices.label_date"),
-        Column("due_date", "invoices.due_date"),
+        Column("label_date", "invoices.label_date", kind="date"),
+        Column("due_date", "invoices.due_date", kind="date"),
         Column("total", "invoices.total", kind="money", currency="currency"),
         Column("due", "invoices.due", kind="money", currency="currency"),
         texts="invoices",
@@ -109,7 +109,7 @@ NOTES = Table(
     "invoices.notes",
     columns=(
         Column("number", "invoices.number", row_header=True),
-        Column("label_date", "invoices.label_date"),
+        Column("label_date", "invoices.label_date", kind="date"),
         Column("reason", "invoices.reason"),
         _figure("net"),
         _figure("tax"),
@@ -182,8 +182,8 @@ def _head(row: Row, *, staff: bool) -> rx.Component:
         facts(
             *whose,
             (t("invoices.state"), rx.fragment(status_badge(row["state"], STATES))),
-            _if_said("label_date", row["label_date"], row["label_date"].to(str)),
-            _if_said("due_date", row["due_date"], row["due_date"].to(str)),
+            _if_said("label_date", row["label_date"], when(row["label_date"], "date")),
+            _if_said("due_date", row["due_date"], when(row["due_date"], "date")),
             _if_said(
                 "collect_until",
                 row["state"] == States.DRAFT.value,

@@ -92,7 +92,8 @@ def _journals(listing: Listing[Any], *more: Column) -> Table:
         Column("kind", "ledger.kind", draw=_kind),
         *more,
         Column("cause_id", "ledger.cause", kind="code"),
-        Column("moved", "ledger.moved"),
+        # Amounts of each currency in words, at the end of the cell as all amounts are.
+        Column("moved", "ledger.moved", kind="number", draw=lambda row: rx.fragment(row["moved"].to(str))),
         Column("note", "ledger.note"),
         texts="ledger",
         caption="ledger.journals",

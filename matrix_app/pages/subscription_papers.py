@@ -132,7 +132,7 @@ INVOICES = Table(
     columns=(
         Column("name", "invoices.name", kind="link", href="href", row_header=True),
         Column("state", "invoices.state", kind="badge", statuses=invoice_papers.STATES),
-        Column("label_date", "invoices.label_date"),
+        Column("label_date", "invoices.label_date", kind="date"),
         Column("total", "invoices.total", kind="money", currency="currency"),
         Column("due", "invoices.due", kind="money", currency="currency"),
     ),

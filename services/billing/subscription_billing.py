@@ -22,8 +22,8 @@ from services.billing import (
     usage_lines,
 )
 from services.billing.changes import Billed
+from services.billing.descriptions import ITEM
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
-from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
 from services.billing.periods import Calendar
 from services.billing.subscribed import Made, Source, Subscribed, Turn
@@ -34,7 +34,6 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
-_NAMES = {LineKind.CREDIT: "Unused time: ", LineKind.RESTORE: "Unused time taken back: ", LineKind.DEBIT: ""}
 
 
 async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, most: int = MOMENTS_MAX) -> int:
@@ -217,7 +216,7 @@ def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLin
     item = made.item
     name = item.price.charge.name
     if made.line is not None:
-        return item_line(_NAMES[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
+        return item_line(ITEM[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
     return charged_line(
         LineOrigin.ONE_OFF,
         name,

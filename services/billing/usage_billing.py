@@ -18,10 +18,10 @@ from models.billing import Invoice, InvoiceLine, InvoiceState
 from models.money import Money
 from models.usage_billing import UsagePeriod, UsagePeriodState
 from services.billing import finalizing, invoices, policies, usage_rules
+from services.billing.descriptions import LATE, USAGE_OF
 from services.billing.events import UsageBilled
 from services.billing.new_lines import NewLine, priced_line
 from services.billing.periods import Span
-from services.billing.usage_lines import LATE
 from services.billing.usage_rules import Part
 from services.catalog.rules import PRICEABLE
 from services.core.ids import new_id
@@ -227,7 +227,7 @@ def _line(
 ) -> NewLine:
     # A name may be longer than a key.
     named = model if len(model) <= MODEL_IN_KEY_MAX else blake2b(model.encode(), digest_size=16).hexdigest()
-    key, name = f"{row.id}.{currency}.{named}", f"Usage of {model}"
+    key, name = f"{row.id}.{currency}.{named}", USAGE_OF + model
     more: dict[str, Any] = {"period": (row.starts_at, row.ends_at), "key": key}
     if late is not None:
         name = LATE + name

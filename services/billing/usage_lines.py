@@ -14,6 +14,7 @@ from typing import Any
 from models.billing import InvoiceLine, LineOrigin
 from models.money import Money
 from models.subscriptions import Subscription
+from services.billing.descriptions import LATE
 from services.billing.new_lines import NewLine, charged_line
 from services.billing.periods import Span
 from services.billing.subscribed import Made
@@ -27,7 +28,6 @@ from services.metering import billed as metered
 LATE_MAX = timedelta(days=35)  # after the end of a period its usage is still looked at
 DRAFT_AGE_MAX = timedelta(days=370)  # one may wait for a renewal for as long as a period is
 WINDOWS_MAX = 5_000  # of one subscription that are looked at
-LATE = "Late usage: "
 
 # What of each period was billed, on documents that count; also nothing, on one that was dropped for asking nothing.
 _BILLED = """

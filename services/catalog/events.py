@@ -26,6 +26,20 @@ class ProductCreated(DomainEvent):
     name: str
 
 
+class ProductRenamed(DomainEvent):
+    type: ClassVar[str] = "product.renamed"
+
+    name: str
+    changed: list[str]
+
+
+class PlanRenamed(DomainEvent):
+    type: ClassVar[str] = "plan.renamed"
+
+    name: str
+    changed: list[str]
+
+
 class PlanCreated(DomainEvent):
     type: ClassVar[str] = "plan.created"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.plans import CouponOffer, Plan, PlanVersion
+from models.plans import CouponOffer, Plan, PlanVersion, Product
 from services.core.errors import StaleVersion, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -21,6 +21,15 @@ async def plan_for_writing(uow: UnitOfWork, plan_id: str) -> Plan:
     if plan is None:
         raise not_found("plan", plan_id)
     return plan
+
+
+async def product_for_writing(uow: UnitOfWork, product_id: str) -> Product:
+    """The product, locked. Raises Forbidden and NotFound."""
+    uow.actor.require(Capability.STAFF_PLANS_WRITE)
+    product = await uow.get(Product, product_id, lock=True)
+    if product is None:
+        raise not_found("product", product_id)
+    return product
 
 
 async def version_for_writing(uow: UnitOfWork, version_id: str, version: int | None) -> PlanVersion:

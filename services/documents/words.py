@@ -56,6 +56,10 @@ class Words(NamedTuple):
     intra_community: str
     export: str
     out_of_scope: str
+    unused_time: str
+    taken_back: str
+    late_usage: str
+    usage_of: str
 
     def no_tax(self, category: TaxCategory) -> str:
         """What the law has a document say when no tax is due; empty when it asks for nothing."""
@@ -116,6 +120,10 @@ WORDS: dict[str, Words] = {
         intra_community="Tax-exempt supply to another member state.",
         export="Tax-exempt export.",
         out_of_scope="Not subject to tax here.",
+        unused_time="Unused time: {name}",
+        taken_back="Unused time taken back: {name}",
+        late_usage="Late usage: {name}",
+        usage_of="Usage of {name}",
     ),
     "de": Words(
         invoice="Rechnung",
@@ -164,6 +172,10 @@ WORDS: dict[str, Words] = {
         intra_community="Steuerfreie innergemeinschaftliche Lieferung.",
         export="Steuerfreie Ausfuhr.",
         out_of_scope="Hier nicht steuerbar.",
+        unused_time="Nicht genutzte Zeit: {name}",
+        taken_back="Rücknahme nicht genutzter Zeit: {name}",
+        late_usage="Nachträglich erfasste Nutzung: {name}",
+        usage_of="Nutzung von {name}",
     ),
     "fr": Words(
         invoice="Facture",
@@ -212,6 +224,10 @@ WORDS: dict[str, Words] = {
         intra_community="Livraison intracommunautaire exonérée.",
         export="Exportation exonérée.",
         out_of_scope="Hors du champ de la taxe.",
+        unused_time="Temps non utilisé\u00a0: {name}",
+        taken_back="Reprise de temps non utilisé\u00a0: {name}",
+        late_usage="Consommation tardive\u00a0: {name}",
+        usage_of="Consommation de {name}",
     ),
     "ja": Words(
         invoice="請求書",
@@ -260,6 +276,10 @@ WORDS: dict[str, Words] = {
         intra_community="域内供給のため免税。",
         export="輸出のため免税。",
         out_of_scope="課税対象外。",
+        unused_time="未使用期間：{name}",
+        taken_back="未使用期間の取消：{name}",
+        late_usage="追加計上の利用：{name}",
+        usage_of="{name} の利用",
     ),
     "ar": Words(
         invoice="فاتورة",
@@ -308,5 +328,9 @@ WORDS: dict[str, Words] = {
         intra_community="توريد معفى من الضريبة إلى دولة عضو أخرى.",
         export="تصدير معفى من الضريبة.",
         out_of_scope="خارج نطاق الضريبة.",
+        unused_time="وقت غير مستخدم: {name}",
+        taken_back="استرجاع وقت غير مستخدم: {name}",
+        late_usage="استخدام مسجل لاحقا: {name}",
+        usage_of="استخدام {name}",
     ),
 }

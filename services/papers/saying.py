@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from models.billing import CreditNote, CreditNoteLine, Invoice, InvoiceLine
 from models.money import EXACT, Money
+from services.billing.descriptions import described
 from services.billing.explaining import replay_amount
 from services.catalog import charge_json
 from services.catalog.rating import RatedCharge
@@ -42,7 +43,6 @@ from services.papers.designs import Design
 _LOCALES = {"de": Locale.DE, "fr": Locale.FR, "ja": Locale.JA, "ar": Locale.AR}
 _AMERICAN = frozenset({"US", "PH"})  # where month comes before day
 _VAT = "VAT"
-_TAX = "Tax"  # a document that bears none has no name for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +191,20 @@ def _whole_period(lines: Sequence[Line]) -> Period | None:
 # -- lines
 
 
+def _called(say: _Say, line: InvoiceLine) -> str:
+    """What the line is called, our own words in the language of the document."""
+    known, words = described(line.origin, line.description, line.facts), WORDS[say.locale.language]
+    name = printable(known.name)
+    for word in reversed(known.words):
+        name = str(getattr(words, word)).format(name=name)
+    return name
+
+
 def _line(say: _Say, line: InvoiceLine) -> Line:
     discounts, details = _discounts(say, line)
     unit_price, steps = _price(line)
     return Line(
-        description=printable(line.description),
+        description=_called(say, line),
         quantity=line.quantity.normalize(EXACT),
         net=say.money(line.net_minor),
         category=_category(line),
@@ -209,7 +218,7 @@ def _line(say: _Say, line: InvoiceLine) -> Line:
 
 def _credited_line(say: _Say, line: InvoiceLine, taken: CreditNoteLine) -> Line:
     return Line(
-        description=printable(line.description),
+        description=_called(say, line),
         quantity=Decimal(1 if taken.net_minor >= 0 else -1),
         net=say.money(taken.net_minor),
         category=_category(line),
@@ -291,7 +300,7 @@ def _tax(
     """Only an exemption says its reason in the seller's words: of the others the document knows its reader's."""
     kinds = {one["kind"].upper() for one in (say.invoice.seller or {})["tax_ids"]}
     return Tax(
-        printable(name) or (_VAT if _VAT in kinds else _TAX),
+        printable(name) or (_VAT if _VAT in kinds else WORDS[say.locale.language].tax_rate),
         TaxCategory(category),
         Decimal(rate or 0).normalize(),
         say.money(base),

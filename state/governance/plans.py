@@ -38,7 +38,9 @@ class PlansState(ListedState, rx.State):
     _filter_keys: ClassVar[tuple[str, ...]] = ("product_id", "name[contains]")
 
     products: list[dict[str, str]] = []
+    product_rows: list[dict[str, Any]] = []
     open_dialog: str = ""
+    renaming: dict[str, Any] = {}  # the product or the plan that is renamed, and where it is sent
 
     @page_event(READ, reads=True)
     async def load(self) -> None:
@@ -47,6 +49,16 @@ class PlansState(ListedState, rx.State):
             products = await listing_sql.select(uow, plan_queries.PRODUCTS, limit=PRODUCTS_OFFERED_MAX)
         self.rows = [_plan_shown(row) for row in found]
         self.products = [{"id": row.id, "label": row.name} for row in products]
+        self.product_rows = [
+            {
+                "id": row.id,
+                "name": row.name,
+                "slug": row.slug,
+                "description": row.description,
+                "plans": row.plans,
+            }
+            for row in products
+        ]
 
     @page_event(WRITE)
     async def turn(self, name: str, is_open: bool) -> None:
@@ -54,8 +66,15 @@ class PlansState(ListedState, rx.State):
         self.open_dialog = name if is_open else ""
 
     @page_event(WRITE)
+    async def ask_rename(self, kind: str, row_id: str) -> None:
+        """Open the dialog that renames one of the products, or of the plans on screen."""
+        rows = self.product_rows if kind == "product" else self.rows
+        self.renaming = next((row for row in rows if row["id"] == row_id), dict[str, Any]())
+        self.open_dialog = f"rename-{kind}" if self.renaming and kind in ("product", "plan") else ""
+
+    @page_event(WRITE)
     async def changed(self, answer: dict[str, Any]) -> Any:
-        """A product was created through the API."""
+        """A product was created, or something renamed, through the API."""
         self.open_dialog = ""
         return PlansState.load
 

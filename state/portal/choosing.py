@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -69,9 +70,15 @@ class ChoiceState(PageState, rx.State):
     @page_event(Capability.SUBSCRIPTIONS_WRITE)
     async def count(self, slot: str, quantity: str) -> None:
         """Take another number of something."""
-        self.counted = [
-            row | {"quantity": str(quantity)[:QUANTITY_DIGITS_MAX]} if row["id"] == slot else row
-            for row in self.counted
+        self.counted = _recounted(self.counted, slot, quantity)
+        await self._look()
+
+    @page_event(Capability.SUBSCRIPTIONS_WRITE)
+    async def count_addon(self, plan_id: str, slot: str, quantity: str) -> None:
+        """Take another number of something that an add-on has."""
+        self.addons = [
+            row | {"counted": _recounted(row["counted"], slot, quantity)} if row["id"] == plan_id else row
+            for row in self.addons
         ]
         await self._look()
 
@@ -166,11 +173,10 @@ class ChoiceState(PageState, rx.State):
 
     def _wanted(self) -> Wanted:
         count, _, interval = self.plan["interval"].partition("-")
-        quantities = {
-            row["id"]: Decimal(row["quantity"]) for row in self.counted if _is_whole(row["quantity"])
-        }
-        addons = {row["id"]: _kept(row) for row in self.addons if row["chosen"]}
-        return Wanted(self.plan["id"], self.plan["currency"], interval, int(count), quantities, addons)
+        addons = {row["id"]: _quantities(row["counted"]) for row in self.addons if row["chosen"]}
+        return Wanted(
+            self.plan["id"], self.plan["currency"], interval, int(count), _quantities(self.counted), addons
+        )
 
     def _act(self, at: datetime | None) -> Act:
         wanted, coupon = self._wanted(), self.coupon
@@ -214,6 +220,16 @@ class ChoiceState(PageState, rx.State):
         return rx.redirect(addresses.with_query(self.router.url.path, kept | {name: str(value)[:80]}))
 
 
+def _recounted(rows: list[dict[str, Any]], slot: str, quantity: str) -> list[dict[str, Any]]:
+    return [
+        row | {"quantity": str(quantity)[:QUANTITY_DIGITS_MAX]} if row["id"] == slot else row for row in rows
+    ]
+
+
+def _quantities(rows: list[dict[str, Any]]) -> dict[str, Decimal]:
+    return {row["id"]: Decimal(row["quantity"]) for row in rows if _is_whole(row["quantity"])}
+
+
 def _is_whole(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= QUANTITY_DIGITS_MAX
 
@@ -232,12 +248,19 @@ def _counted(
 ) -> list[dict[str, Any]]:
     """What of a plan is chosen by number; as many as are had, of whatever plan."""
     by_key = {one.key: one for one in (standing.items if standing else ()) if not one.addon}
+    return _rows(
+        plan, offer, by_key | {key: item for (plan_id, key), item in had.items() if plan_id == plan.id}
+    )
+
+
+def _rows(plan: PlanOnSale, offer: Offer, had: Mapping[str, ItemRow]) -> list[dict[str, Any]]:
+    """What is sold by number; as many as are had, else as few as make sense."""
     rows: list[dict[str, Any]] = []
     for place in offer.charges:
         charge = plan.charges[place]
         if charge.kind not in (ChargeKind.SEAT, ChargeKind.ONE_OFF):
             continue
-        mine = had.get((plan.id, charge.key)) or by_key.get(charge.key)
+        mine = had.get(charge.key)
         rows.append(_row(charge, mine.quantity if mine else max(charge.quantity_min, Decimal(1))))
     return rows
 
@@ -277,17 +300,8 @@ def _addons(
                 "name": one.name,
                 "description": one.description,
                 "chosen": bool(own) or one.id == asked,
-                "quantities": {
-                    item.key: decimal_text(item.quantity)
-                    for item in own
-                    if item.kind in (ChargeKind.SEAT, ChargeKind.ONE_OFF)
-                },
+                "counted": _rows(one, fits[0], {item.key: item for item in own}),
                 "charges": [plan_view.charge_shown(one.charges[place]) for place in fits[0].charges],
             }
         )
     return rows
-
-
-def _kept(row: dict[str, Any]) -> dict[str, Decimal]:
-    """As many of an add-on as are had; of a new one as few as can be."""
-    return {key: Decimal(text) for key, text in row["quantities"].items()}

@@ -101,6 +101,30 @@ async def test_a_plan_goes_from_an_empty_catalogue_to_a_clients_estimate(
     assert (await client.get("plans")).json()["data"] == []
 
 
+async def test_products_and_plans_are_renamed_and_keep_their_slugs(
+    api: Api, acme: Organization, operators: Organization
+) -> None:
+    staff, plan_id, _ = await drafted(api, operators)
+    plan = (await staff.get(f"staff/plans/{plan_id}")).json()
+    for path, slug in ((f"staff/plans/{plan_id}", "team"), (f"staff/products/{plan['product_id']}", "ai")):
+        for given in (
+            {"name": "Crew", "description": "For many"},
+            {"description": "For all"},
+            {"name": " Crew "},
+        ):
+            answer = await staff.patch(path, json=given)
+            assert answer.status_code == 200, answer.text
+        said = answer.json()
+        assert (said["name"], said["description"], said["slug"]) == ("Crew", "For all", slug)
+        assert refused_at(await staff.patch(path, json={"name": " "})) == "name"
+        problem(await staff.patch(f"{path[:-4]}none", json={"name": "Crew"}), 404, "not_found")
+        reader = await api.browser(operators, Role.SUPPORT)
+        problem(await reader.patch(path, json={"name": "Crew"}), 403, "not_allowed")
+        kind = path.split("/")[1].removesuffix("s")
+        events = (await staff.get("staff/audit", params={"type": f"{kind}.renamed"})).json()["data"]
+        assert len(events) == 2  # the last changed nothing
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
@@ -105,14 +105,18 @@ class TaxRateShown(Shown):
     created_at: AwareDatetime
 
 
+# A form sends an empty text for a day that nobody chose.
+DayOrEmpty = Annotated[date | None, BeforeValidator(lambda given: given or None)]
+
+
 class NewTaxRate(Body):
     jurisdiction: str = Field(examples=["DE", "CA-QC"])
     name: str = Field(examples=["VAT"])
     rate: Exact = Field(examples=["0.19"])
     source: str = Field(description="Where it was taken from")
     edition: str = Field(description="Which edition of that")
-    valid_from: date | None = Field(None, description="Today if left out")
-    valid_until: date | None = Field(None, description="Left out: until another begins")
+    valid_from: DayOrEmpty = Field(None, description="Today if left out")
+    valid_until: DayOrEmpty = Field(None, description="Left out: until another begins")
 
 
 class EndedTaxRate(Body):

@@ -23,7 +23,7 @@ from matrix_app.api.v1.shape import (
 )
 from models.plans import ChargeKind, ChargeTiming, EntitlementKind, VersionState
 from models.types import BillingInterval, ProrationPolicy
-from services.catalog import plan_queries, plans
+from services.catalog import naming, plan_queries, plans
 from services.catalog.plan_rules import ChargeFields, EntitlementFields
 from services.catalog.plans import VersionFields
 from services.core.permissions import Capability
@@ -110,6 +110,13 @@ class RetentionOffer(Body):
     text: str = Field("", description="What is said with it")
 
 
+class Named(Body):
+    """What is left out stays. The slug never changes."""
+
+    name: str | None = None
+    description: str | None = None
+
+
 class TierGiven(Body):
     """Units above `above` up to and including `up_to`; the last tier has no end."""
 
@@ -191,6 +198,14 @@ async def create_product(who: AnyCaller, body: NewProduct, repeat: RepeatOnce) -
     return await repeat.once(staff_work(who, Capability.STAFF_PLANS_WRITE), create, owner=who.actor.id)
 
 
+@router.patch("/products/{product_id}", responses=failures(404))
+async def rename_product(who: AnyCaller, product_id: str, body: Named) -> ProductShown:
+    """Call a product something else."""
+    async with staff_work(who, Capability.STAFF_PLANS_WRITE) as uow:
+        await naming.rename_product(uow, product_id, **body.model_dump())
+        return ProductShown.model_validate(await plan_queries.staff_product(uow, product_id))
+
+
 @router.get("/plans", **listed(plan_queries.PLANS, StaffPlanShown))
 async def list_staff_plans(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """All plans by slug, also those that are not on sale."""
@@ -221,6 +236,14 @@ async def set_retention_offer(who: AnyCaller, plan_id: str, body: RetentionOffer
     """What is offered to whoever is about to cancel the plan: a coupon, in some words."""
     async with staff_work(who, Capability.STAFF_PLANS_WRITE) as uow:
         await plans.set_retention_offer(uow, plan_id, coupon=body.coupon, text=body.text)
+        return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, plan_id))
+
+
+@router.patch("/plans/{plan_id}", responses=failures(404))
+async def rename_plan(who: AnyCaller, plan_id: str, body: Named) -> StaffPlanShown:
+    """Call a plan something else. What was billed stays as it was called then."""
+    async with staff_work(who, Capability.STAFF_PLANS_WRITE) as uow:
+        await naming.rename_plan(uow, plan_id, **body.model_dump())
         return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, plan_id))
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import reflex as rx
 
 from components.feedback.badges import Status
 from components.feedback.states import empty_state
 from components.forms.fields import select, text_area, text_field
 from components.forms.form import rest_form, submit_button
-from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
-from components.shell.page import page_header
+from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot, icon_button
+from components.shell.page import page_header, section
 from components.tables.filters import Filter
 from components.tables.listed import table_of
-from components.tables.table import Column
+from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
@@ -23,6 +26,8 @@ from services.core.permissions import Capability
 from state.governance.plans import PlansState
 from state.session import SessionState
 
+Row = rx.Var[dict[str, Any]]
+MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_PLANS_WRITE.value)
 STATES = {
     "published": Status("plans.published", "ok"),
     "draft": Status("plans.draft", "info", "pencil"),
@@ -38,6 +43,16 @@ PLANS = table_of(
     Column("published", "plans.published", kind="number"),
     Column("draft", "plans.draft", kind="number"),
     texts="plans",
+)
+PRODUCTS = Table(
+    "products",
+    "plans.products",
+    columns=(
+        Column("name", "plans.name", row_header=True),
+        Column("slug", "plans.slug", kind="code"),
+        Column("description", "plans.description"),
+        Column("plans", "plans.plans", kind="number"),
+    ),
 )
 
 
@@ -98,6 +113,62 @@ def _new_plan() -> rx.Component:
     )
 
 
+def _rename(kind: str, url: str) -> rx.Component:
+    row = PlansState.renaming
+    return dialog(
+        rest_form(
+            f"rename-{kind}",
+            text_field(
+                "name",
+                t("plans.name"),
+                value=row["name"],
+                max_length=NAME_CHARACTERS_MAX,
+                autocomplete="off",
+            ),
+            text_area(
+                "description",
+                t("plans.description"),
+                value=row["description"],
+                required=False,
+                rows=2,
+                max_length=DESCRIPTION_CHARACTERS_MAX,
+            ),
+            dialog_foot(dialog_close(), submit_button(t("plans.save"))),
+            url=f"{url}/{row['id'].to(str)}",
+            method="PATCH",
+            done_text=t("plans.renamed"),
+            on_done=PlansState.changed,
+        ),
+        title=t("plans.rename", name=row["name"].to(str)),
+        description=t("plans.rename_text"),
+        open=PlansState.open_dialog == f"rename-{kind}",
+        on_open_change=PlansState.turn(f"rename-{kind}"),
+    )
+
+
+def _may_rename(kind: str) -> Callable[[Row], rx.Component]:
+    def act(row: Row) -> rx.Component:
+        name = t("plans.rename", name=row["name"].to(str))
+        press = icon_button(name, "pencil", on_press=PlansState.ask_rename(kind, row["id"].to(str)))
+        return rx.cond(MAY_WRITE, press, rx.fragment())
+
+    return act
+
+
+def _products() -> rx.Component:
+    none = empty_state(t("plans.products_none"), t("plans.new_product_text"), icon_name="boxes", level=3)
+    return section(
+        t("plans.products"),
+        data_table(
+            PRODUCTS,
+            PlansState.product_rows,
+            status=PlansState.status,
+            empty=none,
+            actions=_may_rename("product"),
+        ),
+    )
+
+
 @page(
     "/governance/plans",
     console=Console.GOVERNANCE,
@@ -107,7 +178,6 @@ def _new_plan() -> rx.Component:
 )
 def plans() -> Drawn:
     """Plans by slug."""
-    may_write = SessionState.capabilities.contains(Capability.STAFF_PLANS_WRITE.value)
     has_products = PlansState.products.length() > 0
     content = lists.listing(
         PlansState,
@@ -117,14 +187,17 @@ def plans() -> Drawn:
             Filter("name[contains]", "plans.name", "search"),
         ],
         empty=empty_state(t("plans.none"), t("plans.none_text"), icon_name="layers"),
+        actions=_may_rename("plan"),
     )
     return [
         page_header(
             t("plans.title"),
             lists.export(PlansState),
-            rx.cond(may_write, _new_product(), rx.fragment()),
-            rx.cond(may_write & has_products, _new_plan(), rx.fragment()),
+            rx.cond(MAY_WRITE, _new_product(), rx.fragment()),
+            rx.cond(MAY_WRITE & has_products, _new_plan(), rx.fragment()),
             text=t("plans.text"),
         ),
-        in_its_state(PlansState, content, retry=PlansState.load),
+        in_its_state(PlansState, rx.fragment(content, _products()), retry=PlansState.load),
+        _rename("plan", endpoints.STAFF_PLANS),
+        _rename("product", endpoints.STAFF_PRODUCTS),
     ]

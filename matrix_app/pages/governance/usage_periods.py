@@ -29,7 +29,6 @@ STATES = {
     "closed": Status("usage_periods.state.closed", "ok"),
     "parked": Status("usage_periods.state.parked", "warn"),
 }
-OPTIONS = [(name, t(f"usage_periods.state.{name}")) for name in STATES]
 PERIODS = table_of(
     usage_running.PERIODS,
     "usage_periods",
@@ -63,15 +62,16 @@ def _try_again(row: Any) -> rx.Component:
 )
 def usage_periods() -> Drawn:
     """What was used month by month, and what of it could not be billed."""
+    states = [(name, t(look.text)) for name, look in STATES.items()]
     content = lists.listing(
         UsagePeriodsState,
         PERIODS,
         [
             Filter("organization_id", "usage_periods.organization_id", "search"),
-            Filter("state", "usage_periods.state", options=OPTIONS),
+            Filter("state", "usage_periods.state", options=states),
         ],
         empty=empty_state(t("usage_periods.none"), t("usage_periods.none_text"), icon_name="receipt"),
-        values={f"state:{name}": words for name, words in OPTIONS},
+        values={f"state:{name}": words for name, words in states},
         names={"organization_id": t("usage_periods.organization_id")},
         actions=_try_again,
     )

@@ -7,6 +7,7 @@ from typing import Any
 import reflex as rx
 
 from components.feedback.states import empty_state
+from components.format.values import money, value
 from components.forms.fields import Option, select, text_field
 from components.forms.form import action_button, form, submit_button
 from components.kit.overlays import MenuEntry, dialog, dialog_close, dialog_foot, menu
@@ -40,6 +41,13 @@ def _about(row: Row) -> rx.Component:
     return rx.fragment(rx.cond(row["about"], row["about"].to(str), t("budgets.about_all")))
 
 
+def _amount(name: str) -> Any:
+    """Money where the budget is about cost, else tokens."""
+    return lambda row: rx.cond(
+        row["currency"], money(row[name], row["currency"].to(str)), value(row[name], "number")
+    )
+
+
 BUDGETS = table_of(
     queries.BUDGETS,
     "budgets",
@@ -47,8 +55,8 @@ BUDGETS = table_of(
     Column("about", "budgets.about", draw=_about),
     Column("measure", "budgets.measure", draw=_words("measure")),
     Column("period", "budgets.period", draw=_words("period")),
-    Column("spent", "budgets.spent"),
-    Column("limit_amount", "budgets.limit_amount"),
+    Column("spent", "budgets.spent", kind="money", draw=_amount("spent")),
+    Column("limit_amount", "budgets.limit_amount", kind="money", draw=_amount("limit_amount")),
     "used_percent",
     Column("action", "budgets.action", draw=_words("action")),
     Column("requests_per_minute", "budgets.requests_per_minute", kind="number"),

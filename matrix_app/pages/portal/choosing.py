@@ -77,8 +77,28 @@ def _addon(row: Any) -> rx.Component:
         value=row["chosen"],
         on_change=lambda wanted: _S.tick(row["id"].to(str), wanted.to(bool)),
     )
+    counted = _rows(row, "counted")
     return rx.el.div(
-        ticked, rx.foreach(_rows(row, "charges"), _price), class_name="counted", key=row["id"].to(str)
+        rx.el.div(ticked, rx.foreach(_rows(row, "charges"), _price), class_name="counted"),
+        rx.cond(
+            row["chosen"].to(bool) & (counted.length() > 0),
+            rx.el.div(rx.foreach(counted, lambda one: _of_addon(row, one)), class_name="stack"),
+            rx.fragment(),
+        ),
+        class_name="stack",
+        key=row["id"].to(str),
+    )
+
+
+def _of_addon(row: Any, one: Any) -> rx.Component:
+    addon, slot = row["id"].to(str), one["id"].to(str)
+    return stepper(
+        f"{addon}-{slot}",
+        t("choose.of_addon", addon=row["name"].to(str), name=one["name"].to(str)),
+        value=one["quantity"].to(str),
+        min=one["min"].to(str),
+        max=one["max"].to(str),
+        on_change=lambda quantity: _S.count_addon(addon, slot, quantity),
     )
 
 

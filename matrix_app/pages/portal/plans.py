@@ -137,7 +137,7 @@ def plans() -> Drawn:
         PlansOnSaleState.plans.length() > 0,
         rx.fragment(
             _choices(),
-            section(t("offers.title"), _cards(PlansOnSaleState.plans)),
+            section(t("offers.to_choose"), _cards(PlansOnSaleState.plans)),
             rx.cond(PlansOnSaleState.addons.length() > 0, addons, rx.fragment()),
         ),
         empty_state(

@@ -149,3 +149,18 @@ async def test_support_looks_and_changes_nothing(world: World, operator: Organiz
     for handler, arguments in (("publish", ()), ("remove_charge", ()), ("save_charge", (TOKENS,))):
         _, answer = await support.call(PlanState, handler, *arguments)
         assert "staff.plans.write" in said(answer)
+
+
+async def test_the_dialog_that_renames_is_for_what_is_on_screen(world: World, operator: Organization) -> None:
+    staff = await begun(world, operator)
+    staff.at = "/governance/plans"
+    seen, _ = await staff.call(PlansState, "load")
+    (plan,), (product,) = seen.rows, seen.product_rows
+    assert (product["name"], product["plans"]) == ("AI", 1)
+    for kind, row in (("plan", plan), ("product", product)):
+        seen, _ = await staff.call(PlansState, "ask_rename", kind, row["id"])
+        assert (seen.open_dialog, seen.renaming["name"]) == (f"rename-{kind}", row["name"])
+    seen, _ = await staff.call(PlansState, "ask_rename", "plan", product["id"])
+    assert (seen.open_dialog, seen.renaming) == ("", {})
+    seen, _ = await staff.call(PlansState, "changed", {})
+    assert seen.open_dialog == ""

@@ -94,6 +94,32 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
     assert [(row["name"], row["state"]) for row in seen.rows] == [(team.name, "active")]
 
 
+async def test_an_add_on_is_taken_in_the_number_that_is_shown_and_billed(world: World, shop: Shop) -> None:
+    sold = Subscribers(shop)
+    team = await sold.plan(price("base", "flat", "60", proration="fixed_30"))
+    desks = price("desks", "seat", "10", quantity_max=Decimal(5), proration="fixed_30")
+    extra = await sold.plan(desks, addon_to=(team.id,))
+    client, _ = await sign_in(world, shop.customer, Role.BILLING)
+    client.at = f"/portal/subscribe?plan={team.id}&currency=EUR"
+    await client.call(ChoiceState, "load")
+    seen, _ = await client.call(ChoiceState, "tick", extra.id, True)
+    assert [(one["id"], one["quantity"], one["max"]) for one in seen.addons[0]["counted"]] == [
+        ("desks", "1", "5")
+    ]
+    assert seen.preview["due"] == "83.3"
+    seen, _ = await client.call(ChoiceState, "count_addon", extra.id, "desks", "6")
+    assert (seen.preview, seen.refusal != "") == ({}, True)
+    seen, _ = await client.call(ChoiceState, "count_addon", extra.id, "desks", "3")
+    assert seen.preview["due"] == "107.1"
+    _, answer = await client.call(ChoiceState, "confirm")
+    client.at = sent_to(answer)
+    seen, _ = await client.call(SubscriptionState, "load")
+    assert [(row["quantity"], row["amount"]) for row in seen.items] == [("1", "60"), ("3", "30")]
+    client.at = f"/portal/subscriptions/{seen.subscription['id']}/change"
+    seen, _ = await client.call(ChoiceState, "load")
+    assert [one["quantity"] for one in seen.addons[0]["counted"]] == ["3"]
+
+
 async def test_who_has_no_billing_profile_is_led_to_it(world: World, shop: Shop) -> None:
     sold = Subscribers(shop)
     plan = await sold.plan(price("base", "flat", "60"))

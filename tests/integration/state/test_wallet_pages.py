@@ -90,8 +90,9 @@ async def test_a_budget_is_made_changed_and_ended_on_its_page_and_refused_at_its
     assert (seen.open_dialog, answer) == ("", BudgetsState.load)
     seen, _ = await billing.call(BudgetsState, "load")
     (row,) = seen.rows
-    assert (row["limit_amount"], row["measure"], row["period"], row["thresholds"]) == (
-        "50.25 EUR", "cost", "month", "50, 100",
+    assert (row["limit_amount"], row["currency"], row["measure"], row["period"], row["thresholds"]) == (
+        "50.25",
+        "EUR", "cost", "month", "50, 100",
     )  # fmt: skip
     seen, _ = await billing.call(BudgetsState, "ask", row["id"], "edit")
     assert (seen.form["name"], seen.form["limit"], seen.form["action"]) == ("Laptop", "50.25", "notify")
@@ -105,7 +106,7 @@ async def test_a_budget_is_made_changed_and_ended_on_its_page_and_refused_at_its
     )
     seen, _ = await billing.call(BudgetsState, "load")
     assert (seen.rows[0]["limit_amount"], seen.rows[0]["action"], seen.rows[0]["thresholds"]) == (
-        "60 EUR", "stop", "",
+        "60", "stop", "",
     )  # fmt: skip
 
     developer, _ = await sign_in(world, acme, Role.DEVELOPER)
