@@ -30,6 +30,7 @@ from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import clocks
 from services.identity.rules import clean_text, require_currency
 from services.ledger import recognition
 from services.ledger import service as ledger
@@ -94,6 +95,8 @@ async def create_draft(
     Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
     """
     uow.actor.require(needs)
+    if subscription_id is None:  # whoever acts on a subscription was asked already
+        await clocks.require_still_for_people(uow)
     require_key(key)
     memo = _memo(memo)
     entity = await billing_entity(uow, legal_entity_id, needs=needs)
