@@ -95,7 +95,7 @@ async def create_draft(
     Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
     """
     uow.actor.require(needs)
-    if subscription_id is None:  # whoever acts on a subscription was asked already
+    if subscription_id is None:  # else whoever acts was asked already
         await clocks.require_still_for_people(uow)
     require_key(key)
     memo = _memo(memo)
@@ -303,10 +303,10 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
     states.require_draft(InvoiceState(invoice.state))
     row = await policies.line_for(uow, invoice, line_id)
-    if invoice.subscription_id is not None and row.key.startswith(f"{invoice.subscription_id}."):
-        raise states.refused(InvoiceState(invoice.state), "has this line of a subscription, which goes on")
-    if row.facts["made_by"] == "price_list":
-        raise states.refused(InvoiceState(invoice.state), "has this line of usage, which is counted again")
+    of_usage = row.facts["made_by"] == "price_list"
+    if of_usage or (invoice.subscription_id and row.key.startswith(f"{invoice.subscription_id}.")):
+        what = "usage, which is counted again" if of_usage else "a subscription, which goes on"
+        raise states.refused(InvoiceState(invoice.state), f"has this line of {what}")
     await uow.session.delete(row)
     invoice.lines -= 1
     uow.add(invoice)
@@ -318,8 +318,7 @@ async def void(uow: UnitOfWork, invoice_id: str, *, reason: str) -> Invoice:
     """Undo an invoice as if it had not been; its number stays taken. A draft is given up, and has none.
 
     What it booked is reversed, revenue of it is earned no more, and what of credits and the wallet paid a part is there
-    again. Raises
-    Forbidden, NotFound, Invalid, and InvoiceStateConflict: what is paid or was credited is corrected by credit notes.
+    again. Raises Forbidden, NotFound, Invalid, and InvoiceStateConflict: what is paid is corrected by credit notes.
     """
     invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
     reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
@@ -391,14 +390,9 @@ def require_key(key: str, *, field: str = "key") -> None:
 
 
 def _memo(text: str) -> str:
-    if not text.strip():
-        return ""
-    return clean_text(text, field="memo", what="The memo", characters_max=MEMO_CHARACTERS_MAX)
+    given = text.strip()
+    return given and clean_text(text, field="memo", what="The memo", characters_max=MEMO_CHARACTERS_MAX)
 
 
-def _named(invoice: Invoice) -> dict[str, Any]:
-    return {
-        "aggregate_id": invoice.id,
-        "organization_id": invoice.organization_id,
-        "currency": invoice.currency,
-    }
+def _named(one: Invoice) -> dict[str, Any]:
+    return {"aggregate_id": one.id, "organization_id": one.organization_id, "currency": one.currency}
