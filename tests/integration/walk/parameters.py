@@ -81,7 +81,10 @@ ROW_OF_LIST: dict[str, Maker] = {
     "members": _of("acc"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "budgets": _of("bud"),
     "staff.coupons": _of("cpn"),
+    "staff.tax_rates": _of("txr"),
+    "wallet.lots": _of("lot"),
     "staff.subscriptions": _of("sub"),
     "subscriptions": _of("sub"),
 }
@@ -274,6 +277,9 @@ BODY: dict[str, Maker] = {
 # Arguments of page handlers, beside ids.
 ARGUMENTS: dict[str, Maker] = {
     "act": _plain("revoke"),
+    "currency": _plain("USD"),
+    "measure": _plain("tokens"),
+    "row_id": _of("plan"),
     "address": _plain("/api/v1/keys?format=csv"),
     "charge_id": _of("pchg"),
     "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
@@ -316,6 +322,9 @@ ADDRESS: dict[str, Maker] = {
     "enabled": _plain("true"),
     "granularity": _plain("hour"),
     "group": _plain("key"),
+    "has_no_gap": _plain(LEAVE_OUT),
+    "is_test": _plain(LEAVE_OUT),
+    "jurisdiction": _plain(LEAVE_OUT),
     "key": _of("apikey"),
     "kind": _plain("client"),  # in lists of other kinds none
     "measure": _plain("cost"),
@@ -328,6 +337,7 @@ ADDRESS: dict[str, Maker] = {
     "recorded_at[lt]": _plain(LEAVE_OUT),
     "role": _plain(LEAVE_OUT),
     "search": _plain("name-canary"),
+    "series": _plain("invoice"),
     "range": _plain("24h"),
     "started_at[gte]": _plain("2026-01-01T00:00:00Z"),
     "started_at[lt]": _plain(LEAVE_OUT),
