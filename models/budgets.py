@@ -32,6 +32,7 @@ class BudgetPeriod(StrEnum):
 class BudgetAction(StrEnum):
     NOTIFY = "notify"
     STOP = "stop"  # a call that may go beyond the limit is refused
+    THROTTLE = "throttle"  # once the limit is used up, so many calls a minute pass
 
 
 class Budget(Table, table=True):
@@ -42,7 +43,9 @@ class Budget(Table, table=True):
     __table_args__ = (
         check("measure in ('cost','tokens')", "measure"),
         check("period in ('day','month')", "period"),
-        check("action in ('notify','stop')", "action"),
+        check("action in ('notify','stop','throttle')", "action"),
+        check("(action = 'throttle') = (requests_per_minute is not null)", "throttle"),
+        check("requests_per_minute > 0", "requests_per_minute"),
         check("limit_amount > 0", "limit_amount"),
         sa.Index("ix_budget_organization_id", "organization_id", "created_at", "id"),
     )
@@ -57,6 +60,7 @@ class Budget(Table, table=True):
     limit_amount: Decimal = Field(sa_type=QUANTITY)
     action: str = Field(sa_type=ID)
     thresholds: list[int] = Field(sa_type=PERCENTS)  # percent of the limit, rising
+    requests_per_minute: int | None = None  # of one that throttles: what is left of them at its limit
     created_at: datetime = instant()
     archived_at: datetime | None = instant(nullable=True)
     version: int = 1

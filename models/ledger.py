@@ -52,7 +52,7 @@ class JournalKind(StrEnum):
     DISPUTE = "dispute"
     RECOGNITION = "recognition"  # time has passed: deferred revenue becomes revenue
     TOP_UP = "top_up"
-    GRANT = "grant"  # credit is given away
+    GRANT = "grant"  # credit is given away, or what was is taken back
     CONSUMPTION = "consumption"  # credits or a wallet pay
     BREAKAGE = "breakage"
     FEE = "fee"

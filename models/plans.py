@@ -64,7 +64,8 @@ class Product(Table, table=True):
 
 
 class Plan(Table, table=True):
-    """One way to buy a product. `addon_to` names the plans that it can be added to; empty for a plan of its own."""
+    """One way to buy a product. `addon_to` names the plans that it can be added to; empty for a plan of its own.
+    Whoever is about to cancel it is offered the coupon `retention_coupon_id`, in the words of `retention_text`."""
 
     __tablename__ = "plan"
     __table_args__ = (sa.Index("ix_plan_product_id", "product_id", "slug"),)
@@ -75,6 +76,8 @@ class Plan(Table, table=True):
     name: str
     description: str = Field(default="", sa_type=TEXT)
     addon_to: list[str] = Field(default=[], sa_type=TEXTS)
+    retention_coupon_id: str | None = reference("coupon.id", nullable=True)
+    retention_text: str = Field(default="", sa_type=TEXT, sa_column_kwargs={"server_default": ""})
     created_by: str | None = reference("account.id", nullable=True)
     created_at: datetime = instant()
 
@@ -119,7 +122,8 @@ class PlanCharge(Table, table=True):
 
     `definition` is the charge as services/catalog/charge_json.py writes it, free units included. A one-off charge
     has no interval and goes with each of its currency. `quantity_min` and `quantity_max` bound what may be chosen of
-    seats and one-offs.
+    seats and one-offs. `included_credits`, in major units, come to the wallet with each whole period, for each seat,
+    and are there for usage in it.
     """
 
     __tablename__ = "plan_charge"
@@ -142,6 +146,10 @@ class PlanCharge(Table, table=True):
         check("interval_count >= 1", "interval_count"),
         check("proration in ('second','minute','day','fixed_30')", "proration"),
         check("quantity_min >= 0 and quantity_max >= quantity_min", "quantity"),
+        check(
+            "included_credits >= 0 and (included_credits = 0 or (kind in ('flat','seat') and timing = 'advance'))",
+            "included_credits",
+        ),
     )
 
     id: str = id_field()
@@ -159,6 +167,9 @@ class PlanCharge(Table, table=True):
     definition: dict[str, Any] = Field(sa_type=JSONB)
     quantity_min: Decimal = Field(default=Decimal(0), sa_type=QUANTITY)
     quantity_max: Decimal | None = Field(default=None, sa_type=QUANTITY, nullable=True)
+    included_credits: Decimal = Field(
+        default=Decimal(0), sa_type=AMOUNT, sa_column_kwargs={"server_default": sa.text("0")}
+    )
 
 
 class PlanEntitlement(Table, table=True):

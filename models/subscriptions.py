@@ -103,6 +103,7 @@ class Subscription(Table, table=True):
     parked_reason: str | None = Field(default=None, sa_type=TEXT, nullable=True)
     attempts: int = 0
     retry_at: datetime | None = instant(nullable=True)
+    offer_taken_at: datetime | None = instant(nullable=True)  # what its plan offers to those who would cancel
     created_by: str | None = Field(default=None, sa_type=ID, nullable=True)
     created_at: datetime = instant()
     version: int = 1

@@ -30,6 +30,7 @@ class LotSource(StrEnum):
 class DebitKind(StrEnum):
     INVOICE = "invoice"
     USAGE = "usage"  # calls of the gateway, as they are settled
+    TAKEN_BACK = "taken_back"  # what a plan had included for time that is not paid for any more
 
 
 class TopUpState(StrEnum):
@@ -125,6 +126,8 @@ class WalletLot(Table, table=True):
     left_minor: int = Field(sa_type=BIG)
     expires_at: datetime | None = instant(nullable=True)
     note: str = Field(default="", sa_type=TEXT)
+    # pays for usage, and no invoice
+    usage_only: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     journal_id: str = Field(sa_type=ID)
     refund_of: str | None = reference("wallet_debit.id", nullable=True, index=True)
     created_at: datetime = instant()  # business time
@@ -136,7 +139,7 @@ class WalletDebit(Table, table=True):
     __tablename__ = "wallet_debit"
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
-        check("kind in ('invoice','usage')", "kind"),
+        check("kind in ('invoice','usage','taken_back')", "kind"),
         check("minor > 0", "minor"),
         check("(kind = 'usage') = (calls is not null)", "calls"),
         sa.Index("ix_wallet_debit_organization_id", "organization_id", "created_at", "id"),

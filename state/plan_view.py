@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 from services.catalog.charges import (
@@ -40,12 +41,13 @@ def charge_shown(row: ChargeRow) -> dict[str, Any]:
         "timing": row.timing,
         "quantity_min": decimal_text(row.quantity_min),
         "quantity_max": decimal_text(row.quantity_max),
-        "lines": lines_of(charge, row.currency),
+        "lines": lines_of(charge, row.currency, included=row.included_credits),
     }
 
 
-def lines_of(charge: Charge, currency: str) -> list[Line]:
-    """What the charge asks for, in the order in which it is reckoned. Amounts are in major units."""
+def lines_of(charge: Charge, currency: str, *, included: Decimal = Decimal(0)) -> list[Line]:
+    """What the charge asks for, in the order in which it is reckoned, and the credits that come with it. Amounts are in
+    major units."""
     lines = [_line("free", size=charge.free_units)] if charge.free_units else []
     model = charge.model
     if isinstance(model, Flat):
@@ -63,6 +65,8 @@ def lines_of(charge: Charge, currency: str) -> list[Line]:
         lines.append(_line("minimum", charge.minimum))
     if charge.maximum is not None:
         lines.append(_line("maximum", charge.maximum))
+    if included:
+        lines.append(_line("included", included))
     return [line | {"currency": currency, "at": str(index)} for index, line in enumerate(lines)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from models.money import Money
 from services.billing.previewing import Preview, PreviewInvoice, PreviewLine, Upcoming
+from services.billing.retention import Offer
 from services.billing.subscription_queries import (
     BilledRow,
     CouponRow,
@@ -138,7 +139,23 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "due_said": figure_text(Money(sum(one.due_minor for one in now), currency).amount, currency),
         "waiting": added("total_minor", later) if later else "",
         "credit": added("carried_minor", now) if any(one.carried_minor for one in now) else "",
+        "included": _amount(found.included_minor, currency) if found.included_minor else "",
         **_upcoming_shown(found.upcoming, currency),
+    }
+
+
+def offer_shown(found: Offer) -> dict[str, Any]:
+    return {
+        "coupon": found.coupon,
+        "text": found.text,
+        "share": decimal_text(found.rate),
+        "duration": found.duration,
+        "periods": found.periods or 0,
+        "currency": found.currency,
+        "at": found.at.isoformat(),
+        "before": _amount(found.before_minor, found.currency),
+        "after": _amount(found.after_minor, found.currency),
+        "saves": _amount(found.saves_minor, found.currency),
     }
 
 

@@ -65,6 +65,7 @@ def budget_shown(row: BudgetRow) -> dict[str, Any]:
         "currency": row.currency if row.measure == BudgetMeasure.COST else "",
         "used_percent": row.used_percent,
         "action": row.action,
+        "requests_per_minute": row.requests_per_minute or "",
         "state": row.state,
         "limit": decimal_text(row.limit_amount),
         "thresholds": ", ".join(map(str, row.thresholds)),

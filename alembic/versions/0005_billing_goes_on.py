@@ -95,10 +95,66 @@ def drop_for_runs() -> None:
 
 def create_for_plans() -> None:
     create_plan_migrations()
+    create_included_credits()
+    create_retention_offers()
 
 
 def drop_for_plans() -> None:
+    drop_retention_offers()
+    drop_included_credits()
     drop_plan_migrations()
+
+
+def create_included_credits() -> None:
+    """Credits that come with a price, and lots that pay for usage alone."""
+    op.add_column(
+        "plan_charge",
+        sa.Column(
+            "included_credits",
+            sa.Numeric(precision=30, scale=12),
+            server_default=sa.text("0"),
+            nullable=False,
+        ),
+    )
+    op.create_check_constraint(
+        op.f("ck_plan_charge_included_credits"),
+        "plan_charge",
+        "included_credits >= 0 and (included_credits = 0 or (kind in ('flat','seat') and timing = 'advance'))",
+    )
+    op.add_column(
+        "wallet_lot", sa.Column("usage_only", sa.Boolean(), server_default=sa.false(), nullable=False)
+    )
+    run("alter table wallet_debit drop constraint ck_wallet_debit_kind")
+    run(
+        "alter table wallet_debit add constraint ck_wallet_debit_kind"
+        " check (kind in ('invoice','usage','taken_back'))"
+    )
+
+
+def create_retention_offers() -> None:
+    """What a plan offers to those who would cancel it, and who took it."""
+    op.add_column("plan", sa.Column("retention_coupon_id", sa.Text(collation="C"), nullable=True))
+    op.add_column("plan", sa.Column("retention_text", sa.Text(), server_default="", nullable=False))
+    op.create_foreign_key(
+        op.f("fk_plan_retention_coupon_id"), "plan", "coupon", ["retention_coupon_id"], ["id"]
+    )
+    op.add_column("subscription", sa.Column("offer_taken_at", sa.DateTime(timezone=True), nullable=True))
+
+
+def drop_retention_offers() -> None:
+    op.drop_column("subscription", "offer_taken_at")
+    op.drop_constraint(op.f("fk_plan_retention_coupon_id"), "plan", type_="foreignkey")
+    op.drop_column("plan", "retention_text")
+    op.drop_column("plan", "retention_coupon_id")
+
+
+def drop_included_credits() -> None:
+    """Fails where something was taken back already: what was booked stays."""
+    run("alter table wallet_debit drop constraint ck_wallet_debit_kind")
+    run("alter table wallet_debit add constraint ck_wallet_debit_kind check (kind in ('invoice','usage'))")
+    op.drop_column("wallet_lot", "usage_only")
+    op.drop_constraint(op.f("ck_plan_charge_included_credits"), "plan_charge", type_="check")
+    op.drop_column("plan_charge", "included_credits")
 
 
 def create_plan_migrations() -> None:
@@ -210,9 +266,11 @@ def drop_plan_migrations() -> None:
 def create_for_usage() -> None:
     create_paid_ahead()
     create_usage_periods()
+    create_throttles()
 
 
 def drop_for_usage() -> None:
+    drop_throttles()
     op.drop_table("usage_period")
     op.drop_index("ix_usage_event_paid_ahead", table_name="usage_event")
     op.drop_column("usage_event", "paid_ahead")
@@ -228,6 +286,26 @@ def create_paid_ahead() -> None:
         ["type", "organization_id", "time"],
         postgresql_where=sa.text("paid_ahead"),
     )
+
+
+def create_throttles() -> None:
+    op.add_column("budget", sa.Column("requests_per_minute", sa.Integer(), nullable=True))
+    op.drop_constraint(op.f("ck_budget_action"), "budget", type_="check")
+    for name, condition in (
+        ("action", "action in ('notify','stop','throttle')"),
+        ("throttle", "(action = 'throttle') = (requests_per_minute is not null)"),
+        ("requests_per_minute", "requests_per_minute > 0"),
+    ):
+        op.create_check_constraint(op.f(f"ck_budget_{name}"), "budget", condition)
+
+
+def drop_throttles() -> None:
+    """Those that slowed calls down tell of what is used from then on."""
+    op.drop_constraint(op.f("ck_budget_throttle"), "budget", type_="check")
+    op.drop_constraint(op.f("ck_budget_action"), "budget", type_="check")
+    run("update budget set action = 'notify' where action = 'throttle'")
+    op.create_check_constraint(op.f("ck_budget_action"), "budget", "action in ('notify','stop')")
+    op.drop_column("budget", "requests_per_minute")
 
 
 def create_usage_periods() -> None:

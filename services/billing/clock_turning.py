@@ -28,6 +28,7 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.identity import clocks
 from services.identity.events import TestClockTurned
 from services.ledger import recognition
+from services.wallets import expiry
 
 EVERY_S = 1
 CLOCKS_MAX = 1_000  # that are turned at once
@@ -37,6 +38,7 @@ STOPS_PER_TURN_MAX = 50  # of one clock, before the next one has its turn
 class Kind(StrEnum):
     """What happens at a stop."""
 
+    EXPIRY = "expiry"  # of a wallet's lot
     BILLING = "billing"
     OVERDUE = "overdue"
     REVENUE = "revenue"
@@ -141,6 +143,7 @@ async def go_on(
 ) -> int:
     """Take a clock at most `stops` stops further. Returns how many it went: fewer when it has arrived, or when
     somebody else is at work on it."""
+    await expiry.expire_all(on, clock=clock, clock_id=clock_id)  # whoever moved it here may have died
     await overdue.mark_clock(clock_id, on, clock=clock)  # something may have been paid while it stood
     done, before = 0, frozenset[Kind]()
     while done < stops:
@@ -158,6 +161,8 @@ async def go_on(
 
 async def _do(due: frozenset[Kind], clock_id: str, on: Database | None, clock: Clock | None) -> None:
     """What is due by what the clock shows, always in the same order."""
+    if Kind.EXPIRY in due:
+        await expiry.expire_all(on, clock=clock, clock_id=clock_id)
     if Kind.BILLING in due:
         await running.bill_clock(clock_id, on, clock=clock)
     if Kind.OVERDUE in due:
@@ -196,6 +201,7 @@ async def _moments(uow: UnitOfWork, clock_id: str) -> list[tuple[Kind, datetime]
     """When something of each kind happens next."""
     found = [(Kind.BILLING, moment) for moment in await running.moments_on(uow, clock_id)]
     found += [(Kind.BILLING, moment) for moment in await usage_running.moments_on(uow, clock_id)]
+    found.append((Kind.EXPIRY, await expiry.next_on(uow, clock_id)))
     found.append((Kind.OVERDUE, await overdue.next_on(uow, clock_id)))
     found.append((Kind.REVENUE, await recognition.next_due_on(uow, clock_id)))
     return [(kind, moment) for kind, moment in found if moment is not None]

@@ -169,6 +169,13 @@ class SubscriptionCanceled(DomainEvent):
     reason: str
 
 
+class SubscriptionOfferAccepted(DomainEvent):
+    """Somebody who was about to cancel took the coupon that was offered, and stays."""
+
+    type: ClassVar[str] = "subscription.offer_accepted"
+    coupon: str
+
+
 class SubscriptionReactivated(DomainEvent):
     type: ClassVar[str] = "subscription.reactivated"
 

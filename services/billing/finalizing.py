@@ -6,9 +6,10 @@ that fails gives its number back, and the others wait for as short a time as can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -78,7 +79,17 @@ async def finalize(
     """
     invoice = await policies.invoice_for(uow, invoice_id, needs)
     states.require_transition(InvoiceState(invoice.state), InvoiceState.FINALIZED)
-    lines = await lines_of(uow, invoice)
+    return await finalize_draft(uow, invoice, await lines_of(uow, invoice), redemptions, needs)
+
+
+async def finalize_draft(
+    uow: UnitOfWork,
+    invoice: Invoice,
+    lines: Sequence[InvoiceLine],
+    redemptions: Sequence[Redemption],
+    needs: Capability,
+) -> Invoice:
+    """As `finalize`, of a draft that is locked, with all of its lines."""
     if not lines:
         raise Invalid("This draft has no lines.", field="lines", next_step="Add a line, or void it.")
     entity = await policies.entity_for(uow, invoice.legal_entity_id, needs)
@@ -90,14 +101,27 @@ async def finalize(
     on = label_date(uow.now, entity.timezone)
     totals = await totals_of(uow, invoice, lines, entity, profile, on, redemptions)
     await _fix_lines(uow, totals)
-    await _book(uow, invoice, lines, totals)
-    _fix(invoice, entity, profile, totals, on)
+    journal_id = await _book(uow, invoice, lines, totals)
     await customer_credits.use(uow, invoice, list(totals.credits))
     await wallet.pay(uow, invoice.id, totals.from_prepaid)
     invoice.paid_minor += totals.from_prepaid.minor
     customer_credits.open_credit(uow, invoice, invoice.id, totals.carried)
-    await _number(uow, invoice, entity, on, due=totals.due)
+    drawn = await _number(uow, invoice, entity, on)
+    invoice.journal_id = journal_id
+    _fix(invoice, said_by(entity, profile, totals, on), drawn, uow.now)
+    invoice.due_minor = totals.due.minor
+    uow.record(
+        InvoiceFinalized(
+            aggregate_id=invoice.id,
+            organization_id=invoice.organization_id,
+            currency=invoice.currency,
+            number=drawn.number,
+            total_minor=invoice.total_minor,
+            due_minor=invoice.due_minor,
+        )
+    )
     await customer_credits.settle(uow, invoice)
+    uow.read.append(invoice)
     return invoice
 
 
@@ -164,38 +188,35 @@ async def _fix_lines(uow: UnitOfWork, totals: Totals) -> None:
     await uow.execute(_FIX_LINES, rows=orjson.dumps(rows).decode())
 
 
-async def _book(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine], totals: Totals) -> None:
+async def _book(
+    uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine], totals: Totals
+) -> str | None:
+    """The id of the journal, if there is anything to book. Nobody sees what is booked of what will be undone."""
+    if uow.undoes:
+        return None
     organization = await policies.organization_of(uow)
     periods = {line.id: (line.period_start, line.period_end) for line in lines}
     deferrals = deferrals_of(totals, periods, zone=organization.timezone)
     if deferrals:
         await recognition.defer(uow, invoice.organization_id, *deferrals)
     booked = booking_of(invoice.id, invoice.organization_id, totals, deferrals, at=uow.now)
-    if booked is not None:
-        invoice.journal_id = (await ledger.post(uow, booked)).id
+    return (await ledger.post(uow, booked)).id if booked is not None else None
 
 
-def _fix(invoice: Invoice, entity: LegalEntity, profile: BillingProfile, totals: Totals, on: date) -> None:
-    for name, value in said_by(entity, profile, totals, on).items():
+def _fix(invoice: Invoice, said: Mapping[str, Any], drawn: Drawn, now: datetime) -> None:
+    for name, value in said.items():
         setattr(invoice, name, value)
-
-
-async def _number(uow: UnitOfWork, invoice: Invoice, entity: LegalEntity, on: date, *, due: Money) -> None:
-    (drawn,) = await draw_numbers(uow, entity, Series.INVOICE, on)
     invoice.number, invoice.sequence = drawn.number, drawn.sequence
     invoice.series_brand, invoice.series_period = drawn.series_brand, drawn.series_period
-    invoice.state, invoice.finalized_at = InvoiceState.FINALIZED.value, uow.now
-    invoice.due_minor = due.minor
-    uow.record(
-        InvoiceFinalized(
-            aggregate_id=invoice.id,
-            organization_id=invoice.organization_id,
-            currency=invoice.currency,
-            number=drawn.number,
-            total_minor=invoice.total_minor,
-            due_minor=invoice.due_minor,
-        )
-    )
+    invoice.state, invoice.finalized_at = InvoiceState.FINALIZED.value, now
+
+
+async def _number(uow: UnitOfWork, invoice: Invoice, entity: LegalEntity, on: date) -> Drawn:
+    """The next number; for what will be undone one of its own, for which nobody has to wait."""
+    if uow.undoes:
+        return Drawn(invoice.id, 0, invoice.id, "")
+    (drawn,) = await draw_numbers(uow, entity, Series.INVOICE, on)
+    return drawn
 
 
 async def draw_numbers(

@@ -6,9 +6,11 @@ that two at once come one after the other, and the second sees what the first ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LegalEntity
 from models.ledger import JournalKind, Purpose
@@ -39,6 +41,27 @@ MEMO_CHARACTERS_MAX = 1_000
 KEY_CHARACTERS_MAX = 120
 SERVICE_PERIOD_MAX = timedelta(days=10 * 366)
 AMOUNT_MINOR_MAX = 10**15  # of a line and of a document: what one entry of the ledger takes
+
+
+# A draft of which nothing is known yet.
+NOTHING_YET: Mapping[str, Any] = {
+    "state": InvoiceState.DRAFT.value,
+    "memo": "",
+    "lines": 0,
+    "next_position": 1,
+    **dict.fromkeys(
+        ("charged_minor", "discount_minor", "net_minor", "tax_minor", "total_minor", "credited_minor"), 0
+    ),
+    **dict.fromkeys(("offset_minor", "paid_minor", "written_off_minor", "due_minor"), 0),
+    **dict.fromkeys(("number", "series_brand", "series_period", "sequence", "label_date", "due_date")),
+    **dict.fromkeys(("seller", "buyer", "policy", "coupons", "taxes", "journal_id")),
+    **dict.fromkeys(("finalized_at", "paid_at", "voided_at", "uncollectible_at")),
+}
+_USUAL = """
+select t.on_trial, (select id from legal_entity where is_usual and is_test = t.on_trial) as usual_id
+from (select exists (select from organization o join test_clock c on c.id = o.test_clock_id
+  where o.id = :organization_id and not c.follows_wall) as on_trial) t
+"""
 
 
 class LegalEntityMissing(Conflict):
@@ -75,30 +98,30 @@ async def create_draft(
     memo = _memo(memo)
     entity = await billing_entity(uow, legal_entity_id, needs=needs)
     currency = require_currency(currency or entity.currency, on=uow.now.date())
-    made = await uow.execute(
-        "insert into invoice (id, organization_id, legal_entity_id, key, subscription_id, state, currency, memo, lines,"
-        " next_position, charged_minor, discount_minor, net_minor, tax_minor, total_minor, credited_minor,"
-        " offset_minor, paid_minor, written_off_minor, due_minor, created_at, collect_until)"
-        " values (:id, :organization_id, :entity_id, :key, :subscription_id, 'draft', :currency, :memo, 0, 1,"
-        " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, :now, :until)"
-        " on conflict (organization_id, key) do nothing returning id",
-        id=new_id("inv"),
-        organization_id=uow.organization_id,
-        entity_id=entity.id,
-        key=key,
-        subscription_id=subscription_id,
-        currency=currency,
-        memo=memo,
-        now=uow.now,
-        until=uow.now + timedelta(hours=entity.grace_hours),
+    made = await uow.session.exec(
+        insert(Invoice)
+        .values(
+            {
+                **NOTHING_YET,
+                "id": new_id("inv"),
+                "organization_id": uow.organization_id,
+                "legal_entity_id": entity.id,
+                "key": key,
+                "subscription_id": subscription_id,
+                "currency": currency,
+                "memo": memo,
+                "created_at": uow.now,
+                "collect_until": uow.now + timedelta(hours=entity.grace_hours),
+            }
+        )
+        .on_conflict_do_nothing(index_elements=["organization_id", "key"])
+        .returning(Invoice)
     )
-    invoice_id = made.scalar_one_or_none()
-    if invoice_id is None:
+    row = made.scalars().one_or_none()
+    if row is None:
         return await _known_draft(uow, key, currency, memo, entity, needs)
-    uow.record(
-        InvoiceDrafted(aggregate_id=invoice_id, organization_id=uow.organization_id, currency=currency)
-    )
-    return await policies.invoice_for(uow, invoice_id, needs)
+    uow.record(InvoiceDrafted(aggregate_id=row.id, organization_id=uow.organization_id, currency=currency))
+    return row
 
 
 async def _known_draft(
@@ -128,18 +151,9 @@ async def billing_entity(
     Raises Forbidden, NotFound, Invalid for one of the other kind, and LegalEntityMissing.
     """
     profile = await policies.profile_of(uow)
-    found = await uow.execute(
-        "select exists (select from organization o join test_clock c on c.id = o.test_clock_id"
-        " where o.id = :organization_id and not c.follows_wall)",
-        organization_id=uow.organization_id,
-    )
-    on_trial: bool = found.scalar_one()
-    chosen = asked or (profile.legal_entity_id if profile is not None else None)
-    if chosen is None:
-        usual = await uow.execute(
-            "select id from legal_entity where is_usual and is_test = :is_test", is_test=on_trial
-        )
-        chosen = usual.scalar_one_or_none()
+    found = (await uow.execute(_USUAL, organization_id=uow.organization_id)).one()
+    on_trial: bool = found.on_trial
+    chosen = asked or (profile.legal_entity_id if profile is not None else None) or found.usual_id
     if chosen is None:
         raise LegalEntityMissing(
             f"There is no {'test ' if on_trial else ''}legal entity that issues documents.",
@@ -170,7 +184,14 @@ async def add_lines(
     amount and more than LINES_MAX lines in all.
     """
     invoice = await policies.invoice_for(uow, invoice_id, needs)
+    return await add_to(uow, invoice, new)
+
+
+async def add_to(uow: UnitOfWork, invoice: Invoice, new: Sequence[NewLine]) -> list[InvoiceLine]:
+    """As `add_lines`, to an invoice that is locked."""
     states.require_draft(InvoiceState(invoice.state))
+    if not new:
+        return []
     known = await _known_lines(uow, invoice, [line.key for line in new if line.key])
     rows: list[InvoiceLine] = []
     added: list[InvoiceLine] = []
@@ -209,7 +230,7 @@ async def add_lines(
 
 
 async def _known_lines(uow: UnitOfWork, invoice: Invoice, keys: list[str]) -> dict[str, InvoiceLine]:
-    if not keys:
+    if not keys or not invoice.lines:
         return {}
     found = await uow.execute(
         "select id from invoice_line where invoice_id = :id and key = any(:keys)", id=invoice.id, keys=keys

@@ -2,7 +2,7 @@
 it is moved. Nothing is read or written here.
 
 It keeps its currency, interval, seats and add-ons. What the new version does not have ends, and what it has in
-addition is taken as little as can be. Source: docs/decisions/0031-plan-migrations.md.
+addition is taken as little as can be. Source: docs/decisions/0035-plan-migrations.md.
 """
 
 from __future__ import annotations

@@ -10,14 +10,18 @@ from services.core.errors import not_found
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import clocks
 
 
 async def invoice_for(uow: UnitOfWork, invoice_id: str, needs: Capability, *, lock: bool = True) -> Invoice:
-    """Raises Forbidden, and NotFound also for another organisation's."""
+    """Raises Forbidden, and NotFound also for another organisation's. Whoever acts on it (`lock`) hears Conflict while
+    the clock of the organisation is being turned."""
     uow.actor.require(needs)
     row = await uow.get(Invoice, invoice_id, lock=lock)
     if row is None or row.organization_id != uow.organization_id:
         raise not_found("invoice", invoice_id)
+    if lock:
+        await clocks.require_still_for_people(uow)
     return row
 
 
@@ -37,12 +41,16 @@ async def entity_for(
     row = await uow.get(LegalEntity, entity_id, lock=lock)
     if row is None:
         raise not_found("legal entity", entity_id)
+    uow.read.append(row)
     return row
 
 
 async def profile_of(uow: UnitOfWork, *, lock: bool = False) -> BillingProfile | None:
     """The profile of the organisation that the work is bound to, if it has one."""
-    return await uow.get(BillingProfile, uow.organization_id, lock=lock)
+    row = await uow.get(BillingProfile, uow.organization_id, lock=lock)
+    if row is not None:
+        uow.read.append(row)
+    return row
 
 
 async def organization_of(uow: UnitOfWork) -> Organization:

@@ -25,6 +25,7 @@ from services.core.errors import Conflict
 from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, undone
+from services.wallets.events import WalletGranted, WalletTakenBack
 
 Act = Callable[[UnitOfWork], Awaitable[Subscription]]
 
@@ -80,7 +81,8 @@ class Upcoming:
 @dataclass(frozen=True, slots=True)
 class Preview:
     """`at` is the moment it is for: give it with the act, and it is billed as shown. `effective_at` is when the change
-    counts. `invoices` are in order, the one that waits last."""
+    counts. `invoices` are in order, the one that waits last. `included_minor` is what comes to the wallet at once of
+    credits that plans include, below zero for what is taken back."""
 
     at: datetime
     currency: str
@@ -88,6 +90,7 @@ class Preview:
     effective_at: datetime
     invoices: tuple[PreviewInvoice, ...]
     upcoming: Upcoming | None
+    included_minor: int = 0
 
     @property
     def total_minor(self) -> int:
@@ -100,6 +103,7 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
     async with undone(uow) as events:
         row = await act(uow)
         found = await _made(uow, events())
+        included = _included(events())
         return Preview(
             at=uow.now.replace(microsecond=0),
             currency=row.currency,
@@ -107,6 +111,7 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
             effective_at=row.scheduled_at or row.cancel_at or uow.now.replace(microsecond=0),
             invoices=tuple(found),
             upcoming=await upcoming(uow, row),
+            included_minor=included,
         )
 
 
@@ -139,8 +144,13 @@ async def _made(uow: UnitOfWork, events: Sequence[DomainEvent]) -> list[PreviewI
     return [await _invoice(uow, invoice_id) for invoice_id in seen]
 
 
+def _included(events: Sequence[DomainEvent]) -> int:
+    given = sum(event.minor for event in events if isinstance(event, WalletGranted))
+    return given - sum(event.minor for event in events if isinstance(event, WalletTakenBack))
+
+
 async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.SUBSCRIPTIONS_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.SUBSCRIPTIONS_WRITE, lock=False)
     lines = await finalizing.lines_of(uow, invoice)
     if invoice.state == InvoiceState.DRAFT or invoice.number is None:
         return await _waiting(uow, invoice, lines)
@@ -206,7 +216,8 @@ def _line(line: InvoiceLine, discount: int, net: int, tax: int) -> PreviewLine:
 
 async def upcoming(uow: UnitOfWork, row: Subscription) -> Upcoming | None:
     """Of a subscription that the caller was let to."""
-    _, now = await subscription_rows.load(uow, row)
+    plain = row.scheduled_at is None and row.cancel_at is None
+    _, now = await subscription_rows.load(uow, row, lines=not plain)
     moment = next_moment(now)
     if moment is None:
         return None

@@ -3,12 +3,14 @@
 What is plain is billed in sets (set_billing.py), the rest one by one, each in a transaction bound to its organisation.
 A worker that dies leaves what it had as it was, others pass it by while it is held, and one that cannot be billed is
 parked with the reason and tried again later, alone. Source of the choices: docs/decisions/0030-billing-run.md and
-0031-billing-in-sets.md.
+0035-billing-in-sets.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,14 +19,17 @@ from sqlmodel import select
 
 from models.subscriptions import Subscription
 from services.billing import (
+    parking,
     policies,
     run_records,
     set_billing,
+    set_running,
     subscription_billing,
     subscription_rows,
     usage_running,
 )
 from services.billing.events import SubscriptionParked, SubscriptionRetryAsked
+from services.billing.set_billing import Together
 from services.billing.subscription_billing import MOMENTS_MAX
 from services.billing.subscription_rules import next_moment
 from services.core.actor import system
@@ -43,8 +48,6 @@ BATCH = 500  # subscriptions that are looked up at once, and billed in one trans
 LINES_PER_DAY_MAX = 5_000  # of one subscription, by its own clock: more is a fault, and is not billed
 LINES_PER_ITEM_MAX = 4  # that one moment makes of one item
 TURNS_MAX = 20  # of one subscription in one run, each MOMENTS_MAX at most
-RETRY_WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 480, 1_440))  # the last goes on
-REASON_CHARACTERS_MAX = 500
 _WRITE = Capability.SUBSCRIPTIONS_WRITE
 
 # Whose time has come by a clock. An organisation on a clock that stands, or is behind the wall, is due by that clock.
@@ -86,7 +89,6 @@ class Due:
     id: str
     organization_id: str
     at: datetime
-    parked: bool = False
 
 
 class Done(StrEnum):
@@ -108,51 +110,79 @@ async def bill_due(on: Database | None = None, *, clock: Clock | None = None) ->
     """Bill what is due by now of all organisations whose time is the wall's. Safe from many workers, to run twice and
     to be cut off. A run that finds nothing leaves no trace."""
     counts = Counts()
-    run_id: str | None = None
-    async for batch in _batches(on, clock, clock_id=None):
-        counts.due += len(batch)
-        run_id = run_id or await run_records.begin(on, clock)
-        for due in await _billed_together(counts, batch, on, clock):
-            _count(counts, await bill_one(due, on, clock=clock))
-        await run_records.note(on, clock, run_id, due=counts.due, billed=counts.billed, parked=counts.parked)
-    if run_id is not None:
-        await run_records.end(on, clock, run_id)
+    run = _Run(on, clock, counts)
+    async with aclosing(run.together()) as made_together:
+        async for batch, made in made_together:
+            counts.billed += made.billed
+            left = set(made.left)
+            await run.one_by_one([due for due in batch if due.id in left])
+    async for batch in _batches(on, clock, moment="retry_at"):
+        await run.found(batch)
+        await run.one_by_one(batch)
+    await run.end()
     await usage_running.bill_due(on, clock=clock)
     return counts
 
 
-async def _billed_together(
-    counts: Counts, batch: list[Due], on: Database | None, clock: Clock | None
-) -> list[Due]:
-    """Bill what is plain of a batch at once. Returns what is to be billed one by one."""
-    if batch[0].parked:
-        return batch
-    try:
-        made = await set_billing.bill(
-            [due.id for due in batch],
-            on,
-            clock,
+@dataclass(slots=True)
+class _Run:
+    """A pass over what is due, and the record of it, which begins with what is found first."""
+
+    on: Database | None
+    clock: Clock | None
+    counts: Counts
+    id: str | None = None
+
+    async def together(self) -> AsyncGenerator[tuple[list[Due], Together]]:
+        """Bill what is plain of all that is due. Each batch comes with what is left of it."""
+        batches: deque[list[Due]] = deque()
+
+        async def ids() -> AsyncIterator[Sequence[str]]:
+            async for batch in _batches(self.on, self.clock, moment="next_at"):
+                await self.found(batch)
+                batches.append(batch)
+                yield [due.id for due in batch]
+
+        async with aclosing(set_running.one_after_the_other(ids(), self._bill)) as sets:
+            async for _, made in sets:
+                yield batches.popleft(), made
+
+    async def _bill(self, ids: Sequence[str], before_writing: set_running.BeforeWriting) -> Together:
+        return await set_billing.bill(
+            ids,
+            self.on,
+            self.clock,
             lines_per_day_max=LINES_PER_DAY_MAX,
             lines_per_item=LINES_PER_ITEM_MAX,
+            before_writing=before_writing,
         )
-    except Unavailable:
-        raise
-    except Exception as error:
-        # Nothing of it was kept. One by one, the one at fault is found and parked, and the others are billed.
-        log.warning("billed_one_by_one", subscriptions=len(batch), exc_info=error)
-        return batch
-    counts.billed += made.billed
-    by_id = {due.id: due for due in batch}
-    return [by_id[left] for left in made.left]
+
+    async def found(self, batch: list[Due]) -> None:
+        self.counts.due += len(batch)
+        self.id = self.id or await run_records.begin(self.on, self.clock)
+
+    async def one_by_one(self, batch: list[Due]) -> None:
+        for due in batch:
+            _count(self.counts, await bill_one(due, self.on, clock=self.clock))
+        if self.id is not None:
+            counts = self.counts
+            await run_records.note(
+                self.on, self.clock, self.id, due=counts.due, billed=counts.billed, parked=counts.parked
+            )
+
+    async def end(self) -> None:
+        if self.id is not None:
+            await run_records.end(self.on, self.clock, self.id)
 
 
 async def bill_clock(clock_id: str, on: Database | None = None, *, clock: Clock | None = None) -> Counts:
     """Bill what is due of the organisations on a test clock, by what it shows."""
     counts = Counts()
-    async for batch in _batches(on, clock, clock_id=clock_id):
-        counts.due += len(batch)
-        for due in batch:
-            _count(counts, await bill_one(due, on, clock=clock))
+    for moment in ("next_at", "retry_at"):
+        async for batch in _batches(on, clock, clock_id=clock_id, moment=moment):
+            counts.due += len(batch)
+            for due in batch:
+                _count(counts, await bill_one(due, on, clock=clock))
     await usage_running.bill_due(on, clock=clock, clock_id=clock_id)
     return counts
 
@@ -163,27 +193,27 @@ def _count(counts: Counts, done: Done) -> None:
 
 
 async def _batches(
-    on: Database | None, clock: Clock | None, *, clock_id: str | None
+    on: Database | None, clock: Clock | None, *, moment: str, clock_id: str | None = None
 ) -> AsyncIterator[list[Due]]:
-    """All that is due, once, in the order in which it came due; then what is parked and to be tried again."""
-    for moment, parked in (("next_at", ""), ("retry_at", "not")):
-        whose = ON_THE_WALL if clock_id is None else ON_A_CLOCK
-        statement = _DUE.format(moment=moment, parked=parked, whose=whose)
-        after = (_LONG_AGO, "")
-        while True:
-            async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-                now = uow.wall_now if clock_id is None else await shown(uow, clock_id)
-                named = {} if clock_id is None else {"clock_id": clock_id}
-                found = await uow.execute(
-                    statement,
-                    {**named, "now": now, "after_at": after[0], "after_id": after[1], "most": BATCH},
-                )
-                batch = [Due(row.id, row.organization_id, row.at, bool(parked)) for row in found]
-            if batch:
-                after = (batch[-1].at, batch[-1].id)
-                yield batch
-            if len(batch) < BATCH:
-                break
+    """All that is due at its `moment`, once, in the order in which it came due: `next_at`, or `retry_at` of what is
+    parked."""
+    whose = ON_THE_WALL if clock_id is None else ON_A_CLOCK
+    statement = _DUE.format(moment=moment, parked="" if moment == "next_at" else "not", whose=whose)
+    after = (_LONG_AGO, "")
+    while True:
+        async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
+            now = uow.wall_now if clock_id is None else await shown(uow, clock_id)
+            named = {} if clock_id is None else {"clock_id": clock_id}
+            found = await uow.execute(
+                statement,
+                {**named, "now": now, "after_at": after[0], "after_id": after[1], "most": BATCH},
+            )
+            batch = [Due(row.id, row.organization_id, row.at) for row in found]
+        if batch:
+            after = (batch[-1].at, batch[-1].id)
+            yield batch
+        if len(batch) < BATCH:
+            break
 
 
 async def shown(uow: UnitOfWork, clock_id: str) -> datetime:
@@ -238,8 +268,7 @@ async def bill(uow: UnitOfWork, row: Subscription) -> bool:
     if done == most and row.next_at is not None and row.next_at <= uow.now:
         return False
     await _settle(uow, row)
-    row.parked_at = row.parked_reason = row.retry_at = None
-    row.attempts = 0
+    parking.release(row)
     uow.add(row)
     return True
 
@@ -285,23 +314,13 @@ async def _park(due: Due, error: Exception, on: Database | None, clock: Clock | 
         row = await _taken(uow, due.id)
         if row is None:
             return Done.PASSED
-        reason = _in_words(error)
-        if row.parked_reason != reason:
+        reason = parking.park(row, error, now=uow.now)
+        if reason is not None:
             uow.record(
                 SubscriptionParked(aggregate_id=row.id, organization_id=row.organization_id, reason=reason)
             )
-        row.parked_at = row.parked_at or uow.now
-        row.parked_reason = reason
-        row.retry_at = uow.now + RETRY_WAITS[min(row.attempts, len(RETRY_WAITS) - 1)]
-        row.attempts += 1
         uow.add(row)
     return Done.PARKED
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, MatrixError) and error.status < 500:
-        return f"{error.message} {error.next_step}".strip()[:REASON_CHARACTERS_MAX]
-    return "Something went wrong on our side; the log of the worker says what. It is tried again."
 
 
 async def try_again(uow: UnitOfWork, subscription_id: str) -> Subscription:

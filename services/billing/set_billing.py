@@ -2,13 +2,14 @@
 
 The rules are those by which one is billed alone, and so is what comes of it. What is not plain is left for that, with
 all of its organisation. A transaction that fails has done nothing: its subscriptions are billed one by one then, and
-the one at fault is found. Source: docs/decisions/0031-billing-in-sets.md.
+the one at fault is found. Source: docs/decisions/0035-billing-in-sets.md.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import MatrixError
 from services.core.work import UnitOfWork
+
+AT_ONCE = 10  # renewals that are worked out before others in the process have their turn: some milliseconds
 
 
 @dataclass(slots=True)
@@ -39,55 +42,66 @@ async def bill(
     *,
     lines_per_day_max: int,
     lines_per_item: int,
+    before_writing: Callable[[Sequence[str]], Awaitable[None]] | None = None,
 ) -> Together:
     """Bill what is plain of these that are due by the clock on the wall. A subscription makes at most
-    `lines_per_day_max` lines a day, and `lines_per_item` of each item at a moment. Raises what the database raises."""
+    `lines_per_day_max` lines a day, and `lines_per_item` of each item at a moment. `before_writing` is told what is
+    left, and nothing is written until it has come back. Raises what the database raises."""
     with _no_collections():
-        return await _bill(ids, on, clock, lines_per_day_max, lines_per_item)
+        async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
+            read = await set_reading.read(uow, ids)
+            plain = await _renewals(read, uow, lines_per_day_max, lines_per_item)
+            done = {one.row.id for one in plain}
+            left = [row.id for row in read.subscriptions if row.id not in done]
+            if before_writing is not None:
+                await before_writing(left)
+            if plain:
+                await set_writing.write(uow, plain)
+        return Together(len(done), left)
 
 
 @contextmanager
 def _no_collections() -> Generator[None]:
     """Nothing that is made here refers to itself, so all of it goes by counting. A collection would walk through all
-    that the process holds, several times a set, for as long as a quarter of the set's own time."""
-    enabled = gc.isenabled()
-    gc.disable()
+    that the process holds, several times a set, for as long as a quarter of the set's own time. What is young is
+    collected at the end of each."""
+    global _at_work, _collects
+    if not _at_work:
+        _collects = gc.isenabled()
+        gc.disable()
+    _at_work += 1
     try:
         yield
     finally:
-        if enabled:
+        _at_work -= 1
+        gc.collect(1)
+        if not _at_work and _collects:
             gc.enable()
 
 
-async def _bill(
-    ids: Sequence[str], on: Database | None, clock: Clock | None, lines_per_day_max: int, lines_per_item: int
-) -> Together:
-    async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-        read = await set_reading.read(uow, ids)
-        renewals = _renewals(read, uow, lines_per_day_max, lines_per_item)
-        plain = [one for one in renewals if one is not None]
-        if plain:
-            await set_writing.write(uow, plain)
-    done = {one.row.id for one in plain}
-    return Together(len(done), [row.id for row in read.subscriptions if row.id not in done])
+_at_work = 0  # sets in this process
+_collects = True  # whether it collects otherwise
 
 
-def _renewals(
+async def _renewals(
     read: Read, uow: UnitOfWork, lines_per_day_max: int, lines_per_item: int
-) -> list[Renewal | None]:
-    """In order. All subscriptions of an organisation are plain, or none is: what one gives back may pay another."""
+) -> list[Renewal]:
+    """Of what is plain, in order. All of an organisation is, or nothing: what one gives back may pay another."""
     work = Renewals(read, uow.now)
-    made: list[Renewal | None] = []
+    made: list[Renewal] = []
     alone: set[str] = set()
-    for row in read.subscriptions:
+    for place, row in enumerate(read.subscriptions):
         one = None
         if row.organization_id not in alone and row.is_plain:
             most = row.lines_today + lines_per_item * len(read.items[row.id])
             one = _renewal(work, row) if most <= lines_per_day_max else None
         if one is None:
             alone.add(row.organization_id)
-        made.append(one)
-    return [one if one is not None and one.row.organization_id not in alone else None for one in made]
+        else:
+            made.append(one)
+        if place % AT_ONCE == 0:
+            await asyncio.sleep(0)  # others in this process go on
+    return [one for one in made if one.row.organization_id not in alone]
 
 
 def _renewal(work: Renewals, row: Any) -> Renewal | None:

@@ -26,6 +26,8 @@ select s.id, s.organization_id, s.state, s.plan_id, s.plan_version_id, s.currenc
   s.paused_at, s.resume_at, s.ended_at, s.invoices, o.timezone as zone,
   o.test_clock_id is null and s.scheduled is null
     and not exists (select from invoice i where i.subscription_id = s.id and i.state = 'draft')
+    and not exists (select from subscription_item t join plan_charge p on p.id = t.price_id
+      where t.subscription_id = s.id and p.meter is not null)
     and not exists (select from coupon_redemption r where r.subscription_id = s.id and r.removed_at is null)
     and not exists (select from wallet w where w.organization_id = s.organization_id and w.currency = s.currency)
     and not exists (select from customer_credit c

@@ -1,7 +1,7 @@
 """What a renewal of one subscription among many comes to, worked out by the rules that bill one by itself. Pure.
 
 Only what is plain is worked out here: one moment, after which nothing is due, of prices for time and prices that are
-charged once, all of it on one new document. Source: docs/decisions/0031-billing-in-sets.md.
+charged once, all of it on one new document. Source: docs/decisions/0035-billing-in-sets.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from models.money import Money
 from models.subscriptions import SubscriptionState
 from services.billing.changes import Billed
 from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
-from services.billing.invoices import line_values
+from services.billing.invoices import NOTHING_YET, line_values
 from services.billing.new_lines import NewLine
 from services.billing.numbering import label_date
 from services.billing.set_reading import Read
@@ -122,9 +122,9 @@ class Renewals:
         return made
 
     def _draft(self, invoice_id: str, row: Any, entity: LegalEntity, lines: int) -> dict[str, Any]:
-        """A draft that is collected at once; `_NOTHING` has the rest of its columns."""
+        """It is collected at once."""
         return {
-            **_NOTHING,
+            **NOTHING_YET,
             "id": invoice_id,
             "organization_id": row.organization_id,
             "legal_entity_id": entity.id,
@@ -178,20 +178,6 @@ class Renewals:
         return self._taxed[profile.organization_id]
 
 
-# An invoice of which nothing is known, as a draft begins.
-_NOTHING: Mapping[str, Any] = {
-    "state": InvoiceState.DRAFT.value,
-    "memo": "",
-    **dict.fromkeys(
-        ("charged_minor", "discount_minor", "net_minor", "tax_minor", "total_minor", "credited_minor"), 0
-    ),
-    **dict.fromkeys(("offset_minor", "paid_minor", "written_off_minor", "due_minor"), 0),
-    **dict.fromkeys(("number", "series_brand", "series_period", "sequence", "label_date", "due_date")),
-    **dict.fromkeys(("seller", "buyer", "policy", "coupons", "taxes", "journal_id")),
-    **dict.fromkeys(("finalized_at", "paid_at", "voided_at", "uncollectible_at")),
-}
-
-
 _UNFIXED: Mapping[str, Any] = {  # of a line that was not finalised
     **dict.fromkeys(("discount_minor", "net_minor", "tax_minor", "gross_minor"), 0),
     "tax": None,
@@ -199,10 +185,10 @@ _UNFIXED: Mapping[str, Any] = {  # of a line that was not finalised
 
 
 def _is_plain(before: Subscribed, moment: datetime) -> bool:
-    """Whether time is all that passes at the moment: nothing ends, is taken up again or counted."""
+    """Whether time is all that passes at the moment: nothing ends, is taken up again, counted, or comes to a wallet."""
     comes = (before.scheduled_at, before.cancel_at, before.resume_at)
     return all(at is None or at > moment for at in comes) and not any(
-        item.price.charge.meter is not None for item in before.items
+        item.price.charge.meter is not None or item.price.charge.included_credits for item in before.items
     )
 
 

@@ -12,7 +12,15 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import finalizing, invoices, policies, redemptions, subscription_rows, usage_lines
+from services.billing import (
+    finalizing,
+    invoices,
+    plan_credits,
+    policies,
+    redemptions,
+    subscription_rows,
+    usage_lines,
+)
 from services.billing.changes import Billed
 from services.billing.descriptions import ITEM
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
@@ -67,22 +75,27 @@ async def book(
     `waits` lets a document with usage wait for late events. Returns the draft, or what became of it.
     """
     row, after = held.row, made.subscribed
-    draft = await policies.draft_of(uow, row)
+    there = draft = await policies.draft_of(uow, row)
+    rows: list[InvoiceLine] = []
     if made.lines:
-        draft = draft or await _new_draft(uow, row, needs)
+        draft = there or await _new_draft(uow, row, needs)
         lines = [await new_line(uow, held, one) for one in made.lines]
-        rows = await invoices.add_lines(uow, draft.id, lines, needs=needs)
+        if (ahead := await plan_credits.follow(uow, row, made.lines)) is not None:
+            lines.append(ahead)
+        rows = await invoices.add_to(uow, draft, lines)
         held.line_ids |= {one.key: one.id for one in rows}
         uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
     ended = after.state is SubscriptionState.ENDED
     if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
-        draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits)
+        lines = rows if there is None else None
+        draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits, lines=lines)
     for event in told(row, before.state, after.state):
         uow.record(event)
     waiting = draft is not None and draft.state == InvoiceState.DRAFT
     coming = next_moment(after) or last_look(after)
     moments = [coming, draft.collect_until if draft is not None and waiting else None]
     next_at = min((one for one in moments if one is not None), default=None)
+    row.invoices += there is None and draft is not None
     await subscription_rows.keep(uow, held, after, next_at=next_at)
     return draft
 
@@ -99,8 +112,9 @@ async def _look_last(uow: UnitOfWork, held: Held, now: Subscribed, needs: Capabi
     late = await usage_lines.late_lines(uow, held.row, since=ended_at - usage_lines.LATE_MAX)
     if late:
         draft = await _new_draft(uow, held.row, needs)
-        await invoices.add_lines(uow, draft.id, late, needs=needs)
+        await invoices.add_to(uow, draft, late)
         await finish(uow, held.row, now, draft, needs)
+        held.row.invoices += 1
         uow.record(SubscriptionBilled(**_named(held.row), invoice_id=draft.id, lines=len(late)))
     await subscription_rows.keep(uow, held, now, next_at=None)
 
@@ -114,8 +128,9 @@ async def _collect(
     *,
     at: datetime,
     waits: bool,
+    lines: list[InvoiceLine] | None,
 ) -> Invoice:
-    """Finalise a draft at once, or say until when it waits."""
+    """Finalise a draft at once, or say until when it waits. `lines` are all that it has, where that is known."""
     if made.billed is Billed.NEXT_INVOICE:
         draft.collect_until = made.subscribed.period_end(at)
     elif waits and any(one.source is Source.USAGE for one in made.lines):
@@ -124,24 +139,31 @@ async def _collect(
     else:
         draft.collect_until = uow.now
     uow.add(draft)
-    await uow.session.flush()
     if draft.collect_until <= uow.now:
-        return await finish(uow, row, made.subscribed, draft, needs)
+        return await finish(uow, row, made.subscribed, draft, needs, lines=lines)
     return draft
 
 
 async def finish(
-    uow: UnitOfWork, row: Subscription, now: Subscribed, draft: Invoice, needs: Capability
+    uow: UnitOfWork,
+    row: Subscription,
+    now: Subscribed,
+    draft: Invoice,
+    needs: Capability,
+    *,
+    lines: list[InvoiceLine] | None = None,
 ) -> Invoice:
-    """Finalise the draft of a subscription, with usage as it is known by now and its coupons."""
-    await usage_lines.count_again(uow, await finalizing.lines_of(uow, draft))
+    """Finalise the draft of a subscription, with usage as it is known by now and its coupons. `lines` are all that it
+    has; they are read where nobody knows them."""
+    lines = lines or await finalizing.lines_of(uow, draft)
+    await usage_lines.count_again(uow, lines)
     if any(item.price.charge.meter is not None for item in now.items):
         late = await usage_lines.late_lines(uow, row)
-        await invoices.add_lines(uow, draft.id, late, needs=needs)
-    lines = await finalizing.lines_of(uow, draft)
+        if await invoices.add_to(uow, draft, late):
+            lines = await finalizing.lines_of(uow, draft)
     period = _period(now.calendar(), lines, uow.now)
     working, given = await redemptions.working(uow, row, lines, period)
-    made = await finalizing.finalize(uow, draft.id, redemptions=working, needs=needs)
+    made = await finalizing.finalize_draft(uow, draft, lines, working, needs)
     if made.number is not None:
         await redemptions.keep_uses(uow, made, period, given)
     return made
@@ -158,9 +180,9 @@ def _period(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -> 
 
 
 async def _new_draft(uow: UnitOfWork, row: Subscription, needs: Capability) -> Invoice:
-    row.invoices += 1
+    """The caller counts it, where it writes what else has become of the subscription."""
     return await invoices.create_draft(
-        uow, key=f"{row.id}.{row.invoices}", currency=row.currency, subscription_id=row.id, needs=needs
+        uow, key=f"{row.id}.{row.invoices + 1}", currency=row.currency, subscription_id=row.id, needs=needs
     )
 
 

@@ -8,7 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import select
 
 from models.billing import InvoiceState
@@ -38,6 +40,15 @@ where l.id = any(:ids)
 """
 
 
+_KEEP = """
+update subscription_item i set plan_id = f.plan_id, price_id = f.price_id, quantity = f.quantity,
+  billed_until = f.billed_until, ended_at = f.ended_at, lines = f.lines, live_line_id = f.live_line_id,
+  undoable = f.undoable
+from jsonb_populate_recordset(cast(null as subscription_item), cast(:rows as jsonb)) f
+where i.subscription_id = :id and i.number = f.number
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Billed:
     """A line of a subscription where it was billed. `treatment` is how it was taxed, None while that is open. A credit
@@ -61,8 +72,8 @@ class Held:
     line_ids: dict[str, str]  # of invoice lines, by their keys
 
 
-async def load(uow: UnitOfWork, row: Subscription) -> tuple[Held, Subscribed]:
-    """All that the rules need of it."""
+async def load(uow: UnitOfWork, row: Subscription, *, lines: bool = True) -> tuple[Held, Subscribed]:
+    """All that the rules need of it; without `lines`, all that a renewal needs."""
     found = await uow.session.exec(
         select(SubscriptionItem)
         .where(SubscriptionItem.subscription_id == row.id)
@@ -73,9 +84,10 @@ async def load(uow: UnitOfWork, row: Subscription) -> tuple[Held, Subscribed]:
     scheduled: dict[str, Any] = row.scheduled or {"choices": []}
     price_ids = [one.price_id for one in items.values()] + [one["price_id"] for one in scheduled["choices"]]
     sold = {one.id: one for one in await plan_queries.prices(uow, ids=price_ids)}
-    billed = await _billed(uow, list(items.values()))
+    billed = await _billed(uow, list(items.values())) if lines else {}
     held = Held(row, items, billed, {key: one.id for key, one in billed.items()})
-    return held, subscribed(row, items.values(), sold, {one.id: one for one in billed.values()})
+    by_id = {one.id: one for one in billed.values()} if lines else None
+    return held, subscribed(row, items.values(), sold, by_id)
 
 
 def subscribed(
@@ -175,23 +187,41 @@ async def keep(uow: UnitOfWork, held: Held, now: Subscribed, *, next_at: datetim
     row.next_at = next_at
     row.version += 1
     uow.add(row)
-    await uow.session.flush()
+    changed: list[dict[str, Any]] = []
     for item in now.items:
-        kept = held.items.get(item.number) or SubscriptionItem(
-            subscription_id=row.id, number=item.number, organization_id=row.organization_id,
-            slot=item.price.slot, plan_id=item.price.plan_id, price_id=item.price.id, quantity=item.quantity,
-        )  # fmt: skip
-        kept.plan_id, kept.price_id, kept.quantity = item.price.plan_id, item.price.id, item.quantity
-        kept.billed_until, kept.ended_at, kept.lines = item.billed_until, item.ended_at, item.made
-        kept.live_line_id = held.line_ids[item.live.line_id] if item.live else None
-        kept.undoable = [
-            {
-                "credit": held.line_ids[one.undoable.credit_id],
-                "before": held.line_ids[one.before.line_id],
-            }
-            for one in item.credited
-        ]
-        held.items[item.number] = kept
-        uow.add(kept)
+        values = _values(held, item)
+        kept = held.items.get(item.number)
+        if kept is None:
+            kept = SubscriptionItem(
+                subscription_id=row.id,
+                number=item.number,
+                organization_id=row.organization_id,
+                slot=item.price.slot,
+                **values,
+            )
+            uow.add(kept)
+            held.items[item.number] = kept
+        elif any(getattr(kept, name) != value for name, value in values.items()):
+            changed.append({"number": item.number, **values})
+            for name, value in values.items():
+                set_committed_value(kept, name, value)
     await uow.session.flush()
+    if changed:
+        await uow.execute(_KEEP, id=row.id, rows=orjson.dumps(changed, default=str).decode())
     return row
+
+
+def _values(held: Held, item: Item) -> dict[str, Any]:
+    return {
+        "plan_id": item.price.plan_id,
+        "price_id": item.price.id,
+        "quantity": item.quantity,
+        "billed_until": item.billed_until,
+        "ended_at": item.ended_at,
+        "lines": item.made,
+        "live_line_id": held.line_ids[item.live.line_id] if item.live else None,
+        "undoable": [
+            {"credit": held.line_ids[one.undoable.credit_id], "before": held.line_ids[one.before.line_id]}
+            for one in item.credited
+        ],
+    }

@@ -302,7 +302,8 @@ async def standing(uow: UnitOfWork, subscription_id: str) -> tuple[Subscription,
     """The subscription, locked, after all that was due by now. Raises Conflict while its clock is turned."""
     await clocks.require_still(uow)
     row = await policies.subscription_for(uow, subscription_id, WRITE)
-    await subscription_billing.catch_up(uow, row, WRITE)
+    if row.next_at is not None and row.next_at <= uow.now:
+        await subscription_billing.catch_up(uow, row, WRITE)
     held, now = await subscription_rows.load(uow, row)
     return row, held, now
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import select
 
 from models.types import OrganizationKind
 from models.usage_billing import UsagePeriod, UsagePeriodState
-from services.billing import policies, usage_billing
+from services.billing import parking, policies, usage_billing, usage_unused
 from services.billing.events import UsageParked, UsageRetryAsked
 from services.billing.usage_rules import month_end
 from services.core.actor import system
@@ -23,7 +23,6 @@ from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Busy, Conflict, MatrixError, Unavailable
-from services.core.ids import new_id
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.logs import get_logger
 from services.core.permissions import Capability
@@ -33,8 +32,6 @@ log = get_logger(__name__)
 
 BATCH = 200  # periods that are looked up at once
 NEWCOMERS_MAX = 1_000  # organisations whose first period is begun at once
-RETRY_WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 480, 1_440))  # the last goes on
-REASON_CHARACTERS_MAX = 500
 
 _ON_THE_WALL = """
 not exists (select from organization o join test_clock c on c.id = o.test_clock_id
@@ -46,9 +43,10 @@ select n.id, least(n.created_at, cast(:now as timestamptz)) as starts_at, n.time
 where n.kind <> :operator and not exists (select from usage_period p where p.organization_id = n.id)
   and {whose} order by n.id limit :most
 """
-_BEGIN = """
-insert into usage_period (id, organization_id, starts_at, ends_at, state, next_at, attempts)
-values (:id, :organization_id, :starts_at, :ends_at, 'open', :ends_at, 0) on conflict do nothing
+_AHEAD = f"""
+select p.id, o.timezone from usage_period p join organization o on o.id = p.organization_id
+where {_ON_A_CLOCK.format(id="p.organization_id")} and p.state = 'open' and p.starts_at > :now and not exists (
+  select from usage_period e where e.organization_id = p.organization_id and e.id <> p.id)
 """
 _DUE = """
 select p.id, p.organization_id, p.{moment} as at from usage_period p
@@ -73,6 +71,12 @@ async def bill_due(
     looked_at = 0
     async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
         await begin_all(uow, clock_id)
+    ended = usage_unused.BATCH
+    while ended == usage_unused.BATCH:
+        async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
+            whose, named = await _whose(uow, clock_id, "p.organization_id")
+            ended = await usage_unused.end(uow, whose, named)
+        looked_at += ended
     going = True
     while going:  # what is billed may be due again at once: months that nobody billed in time
         going = False
@@ -84,25 +88,32 @@ async def bill_due(
 
 async def begin(uow: UnitOfWork, organization_id: str, *, at: datetime, zone: str) -> None:
     """Bill an organisation for what it uses from `at` on, unless that has begun before. In work that may write it."""
-    starts_at = at.replace(second=0, microsecond=0)
-    await uow.execute(
-        _BEGIN,
-        id=new_id("uper"),
-        organization_id=organization_id,
-        starts_at=starts_at,
-        ends_at=month_end(starts_at, zone),
-    )
+    await usage_unused.begin(uow, [(organization_id, at, zone)])
 
 
 async def begin_all(uow: UnitOfWork, clock_id: str | None) -> None:
-    """Begin for organisations that were founded since."""
+    """Begin for organisations that were founded since, and earlier for those whose clock was set back since."""
     whose, named = await _whose(uow, clock_id, "n.id")
+    if clock_id is not None:
+        await _set_back(uow, named)
     found = await uow.execute(
         _NEWCOMERS.format(whose=whose),
         {**named, "operator": OrganizationKind.OPERATOR.value, "most": NEWCOMERS_MAX},
     )
+    await usage_unused.begin(uow, [(row.id, row.starts_at, row.timezone) for row in found])
+
+
+async def _set_back(uow: UnitOfWork, named: dict[str, Any]) -> None:
+    """Whoever is put on a clock has used nothing yet: what they use by it counts from what it shows on."""
+    found = await uow.execute(_AHEAD, named)
     for row in found.all():
-        await begin(uow, row.id, at=row.starts_at, zone=row.timezone)
+        starts_at = named["now"].replace(second=0, microsecond=0)
+        await uow.execute(
+            "update usage_period set starts_at = :starts_at, ends_at = :ends_at, next_at = :ends_at where id = :id",
+            id=row.id,
+            starts_at=starts_at,
+            ends_at=month_end(starts_at, row.timezone),
+        )
 
 
 async def _whose(uow: UnitOfWork, clock_id: str | None, column: str) -> tuple[str, dict[str, Any]]:
@@ -141,8 +152,7 @@ async def _bill_one(due: _Due, on: Database | None, clock: Clock | None) -> bool
             if row is None:
                 return False
             await usage_billing.act(uow, row)
-            row.parked_at = row.parked_reason = row.retry_at = None
-            row.attempts = 0
+            parking.release(row)
             uow.add(row)
         return True
     except Busy:
@@ -177,20 +187,10 @@ async def _park(due: _Due, error: Exception, on: Database | None, clock: Clock |
         row = await _taken(uow, due.id)
         if row is None:
             return
-        reason = _in_words(error)
-        if row.parked_reason != reason:
+        reason = parking.park(row, error, now=uow.now)
+        if reason is not None:
             uow.record(UsageParked(aggregate_id=row.id, organization_id=row.organization_id, reason=reason))
-        row.parked_at = row.parked_at or uow.now
-        row.parked_reason = reason
-        row.retry_at = uow.now + RETRY_WAITS[min(row.attempts, len(RETRY_WAITS) - 1)]
-        row.attempts += 1
         uow.add(row)
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, MatrixError) and error.status < 500:
-        return f"{error.message} {error.next_step}".strip()[:REASON_CHARACTERS_MAX]
-    return "Something went wrong on our side; the log of the worker says what. It is tried again."
 
 
 async def try_again(uow: UnitOfWork, usage_period_id: str) -> UsagePeriod:

@@ -23,6 +23,7 @@ from services.metering.rules import GATEWAY_TYPE
 
 WRITE = Capability.BUDGETS_WRITE
 USUAL_THRESHOLDS = (80, 100)
+_ASKED = (BudgetAction.STOP, BudgetAction.THROTTLE)  # before each call
 
 
 class TooManyBudgets(Conflict):
@@ -42,6 +43,7 @@ class NewBudget:
     thresholds: Sequence[int] = USUAL_THRESHOLDS
     key_id: str | None = None
     model: str | None = None
+    requests_per_minute: int | None = None  # of one that throttles
 
 
 async def create_budget(uow: UnitOfWork, given: NewBudget) -> Budget:
@@ -68,6 +70,7 @@ async def create_budget(uow: UnitOfWork, given: NewBudget) -> Budget:
         limit_amount=_limit(given.limit, given.measure),
         action=given.action.value,
         thresholds=_thresholds(given.thresholds),
+        requests_per_minute=_rate(given.action, given.requests_per_minute),
         created_at=uow.wall_now,
     )
     uow.add(row)
@@ -90,6 +93,7 @@ async def change_budget(
     limit: Decimal | None = None,
     action: BudgetAction | None = None,
     thresholds: Sequence[int] | None = None,
+    requests_per_minute: int | None = None,
     version: int | None = None,
 ) -> Budget:
     """Change what is given; what it counts stays. Changing nothing records nothing.
@@ -103,9 +107,13 @@ async def change_budget(
     if limit is not None:
         wanted["limit_amount"] = _limit(limit, BudgetMeasure(row.measure))
     if action is not None:
-        if action is BudgetAction.STOP and row.action != action:
+        if action in _ASKED and row.action not in _ASKED:
             await _require_room(uow, action, besides=row.id)
         wanted["action"] = action.value
+    if action is not None or requests_per_minute is not None:
+        slows = (action or BudgetAction(row.action)) is BudgetAction.THROTTLE
+        kept = row.requests_per_minute if slows and requests_per_minute is None else requests_per_minute
+        wanted["requests_per_minute"] = _rate(action or BudgetAction(row.action), kept)
     if thresholds is not None:
         wanted["thresholds"] = _thresholds(thresholds)
     changed = [field for field, value in wanted.items() if getattr(row, field) != value]
@@ -142,15 +150,16 @@ def _tell_gateways(uow: UnitOfWork) -> None:
 
 async def _require_room(uow: UnitOfWork, action: BudgetAction, *, besides: str = "") -> None:
     found = await uow.execute(
-        "select count(*) as budgets, count(*) filter (where action = 'stop') as stopping from budget"
+        "select count(*) as budgets, count(*) filter (where action in ('stop', 'throttle'))"
+        " as stopping from budget"
         " where organization_id = :organization_id and archived_at is null and id <> :besides",
         organization_id=uow.organization_id,
         besides=besides,
     )
     there = found.one()
-    stopping = action is BudgetAction.STOP and there.stopping >= rules.STOPPING_MAX
+    stopping = action in _ASKED and there.stopping >= rules.STOPPING_MAX
     if there.budgets >= rules.BUDGETS_MAX or stopping:
-        most = f"{rules.STOPPING_MAX} that stop" if stopping else str(rules.BUDGETS_MAX)
+        most = f"{rules.STOPPING_MAX} that stop or slow down" if stopping else str(rules.BUDGETS_MAX)
         raise TooManyBudgets(
             f"An organisation has at most {most} budgets.",
             next_step="Archive one that is not needed any more.",
@@ -175,6 +184,20 @@ def _limit(limit: Decimal, measure: BudgetMeasure) -> Decimal:
     if measure is BudgetMeasure.TOKENS and limit != limit.to_integral_value():
         raise Invalid("Tokens are whole.", field="limit")
     return exact(limit)
+
+
+def _rate(action: BudgetAction, given: int | None) -> int | None:
+    """How many requests a minute a budget leaves; of one that throttles only."""
+    if action is not BudgetAction.THROTTLE:
+        if given is not None:
+            raise Invalid("Only a budget that throttles has a rate.", field="requests_per_minute")
+        return None
+    if given is None or not 1 <= given <= rules.REQUESTS_PER_MINUTE_MAX:
+        raise Invalid(
+            f"A budget that throttles leaves 1 to {rules.REQUESTS_PER_MINUTE_MAX:,} requests a minute.",
+            field="requests_per_minute",
+        )
+    return given
 
 
 def _thresholds(given: Sequence[int]) -> list[int]:

@@ -38,4 +38,5 @@ class BudgetThresholdReached(DomainEvent):
     measure: str
     currency: str
     stops: bool
+    throttles: bool = False
     period_start: datetime

@@ -28,6 +28,7 @@ class BudgetRow:
     limit_amount: Decimal
     currency: str
     action: str
+    requests_per_minute: int | None
     state: str
     thresholds: list[int]
     spent: Decimal
@@ -39,8 +40,8 @@ class BudgetRow:
 
 _SPENT = "coalesce(s.spent, 0)"
 _STATE = (
-    f"case when b.archived_at is not null then 'archived' when {_SPENT} >= b.limit_amount then 'used_up'"
-    " else 'open' end"
+    f"case when b.archived_at is not null then 'archived' when {_SPENT} < b.limit_amount then 'open'"
+    " when b.action = 'throttle' then 'throttled' else 'used_up' end"
 )
 # The running period, by the clock on the wall: calls are made by that one.
 _START = "date_trunc(b.period, cast(:now as timestamptz), o.timezone)"
@@ -63,7 +64,10 @@ BUDGETS = Listing(
         Column("limit_amount", "b.limit_amount", Kind.DECIMAL),
         Column("currency", "o.currency"),
         Column("action", "b.action", Kind.ENUM, values=tuple(BudgetAction), filterable=True),
-        Column("state", _STATE, Kind.ENUM, values=("open", "used_up", "archived"), filterable=True),
+        Column("requests_per_minute", "b.requests_per_minute", Kind.INTEGER, nullable=True),
+        Column(
+            "state", _STATE, Kind.ENUM, values=("open", "used_up", "throttled", "archived"), filterable=True
+        ),
         Column("thresholds", "b.thresholds", Kind.LIST),
         Column("spent", _SPENT, Kind.DECIMAL),
         Column("used_percent", f"cast(floor({_SPENT} * 100 / b.limit_amount) as int)", Kind.INTEGER),
@@ -73,7 +77,7 @@ BUDGETS = Listing(
     ),
     sort="-created_at",
 )
-COUNTING = ("state[in]", "open,used_up")
+COUNTING = ("state[in]", "open,used_up,throttled")
 
 
 async def budget(uow: UnitOfWork, budget_id: str) -> BudgetRow:

@@ -14,7 +14,8 @@ LIMIT_MAX = Decimal(10) ** 12  # of tokens or of the currency's major unit
 THRESHOLDS_MAX = 10
 PERCENT_MAX = 1_000  # one may want to be told of ten times the limit
 BUDGETS_MAX = 50  # of one organisation
-STOPPING_MAX = 8  # of these: each is asked before each call
+STOPPING_MAX = 8  # of these stop or slow down: each is asked before each call
+REQUESTS_PER_MINUTE_MAX = 1_000_000
 _NOTHING = Decimal(0)
 
 
@@ -44,6 +45,18 @@ class Terms:
     def covers(self, *, key_id: str, model: str) -> bool:
         """Whether a call with this key to this model counts. A budget of no key is of all, playground included."""
         return self.key_id in (None, key_id) and self.model in (None, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """A budget whose limit is used up, and what passes of calls until `ends_at`."""
+
+    terms: Terms
+    requests_per_minute: int
+    ends_at: datetime
+
+    def covers(self, *, key_id: str, model: str, at: datetime) -> bool:
+        return at < self.ends_at and self.terms.covers(key_id=key_id, model=model)
 
 
 def window_of(at: datetime, period: BudgetPeriod, zone: str) -> Window:

@@ -16,7 +16,9 @@ from typing import Any
 from models.budgets import Budget, BudgetAction, BudgetMeasure, BudgetPeriod
 from services.budgets import rules
 from services.budgets.events import BudgetThresholdReached
-from services.budgets.rules import Terms, Window
+from services.budgets.rules import Terms, Throttle, Window
+from services.core.database import database
+from services.core.wakeups import KEYS_CHANGED
 from services.core.work import UnitOfWork
 from services.metering.rules import GATEWAY_SOURCE, GATEWAY_TYPE
 from services.wallets.rules import share_to_hold
@@ -25,7 +27,7 @@ from services.wallets.usage import FORGOTTEN_AFTER_S, NOTHING_HELD, Holding
 _NOTHING = Decimal(0)
 _TERMS = """
 select b.id, b.organization_id, b.name, b.key_id, b.model, b.measure, b.period, b.limit_amount, b.action,
-  b.thresholds, o.timezone, o.currency
+  b.thresholds, b.requests_per_minute, o.timezone, o.currency
 from budget b join organization o on o.id = b.organization_id where b.archived_at is null
 """
 _USED_BEFORE = """
@@ -88,6 +90,23 @@ async def stopping(uow: UnitOfWork) -> dict[str, tuple[Terms, ...]]:
     for row in (await uow.execute(f"{_TERMS} and b.action = 'stop' order by b.id")).mappings():
         terms = _terms(row)
         found[terms.organization_id] = (*found.get(terms.organization_id, ()), terms)
+    return found
+
+
+_USED_UP = """
+select t.*, s.ends_at from ({terms}) t join budget_spending s on s.budget_id = t.id
+  and s.starts_at <= :now and s.ends_at > :now
+where t.action = 'throttle' and s.spent >= t.limit_amount order by t.id
+"""
+
+
+async def throttling(uow: UnitOfWork) -> dict[str, tuple[Throttle, ...]]:
+    """All budgets that slow calls down at the moment, by organisation."""
+    found: dict[str, tuple[Throttle, ...]] = {}
+    for row in (await uow.execute(_USED_UP.format(terms=_TERMS), now=uow.wall_now)).mappings():
+        one = Throttle(_terms(row), row["requests_per_minute"], row["ends_at"])
+        organization_id = one.terms.organization_id
+        found[organization_id] = (*found.get(organization_id, ()), one)
     return found
 
 
@@ -257,6 +276,8 @@ async def _spend(
         "update budget_spending set spent = :spent, told = :told where budget_id = :id and starts_at = :at",
         {**place, "spent": spent, "told": max([there.told, *reached])},
     )
+    if action == BudgetAction.THROTTLE and there.spent < terms.limit <= spent:
+        uow.after_commit(lambda: database().wakeups.poke(KEYS_CHANGED, "budgets"))
     for percent in reached:
         uow.record(
             BudgetThresholdReached(
@@ -269,6 +290,7 @@ async def _spend(
                 measure=terms.measure.value,
                 currency=terms.currency,
                 stops=action == BudgetAction.STOP,
+                throttles=action == BudgetAction.THROTTLE,
                 period_start=starts_at,
             )
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from models.money import EXACT_PLACES, exact
+from models.money import EXACT_PLACES, Money, exact
 from services.core.errors import Invalid
 
 AMOUNT_MAX = Decimal(10) ** 12  # of a price, in major units
@@ -22,6 +22,7 @@ QUANTITY_MAX = Decimal(10) ** 15  # of one line, in units
 RATE_MAX = Decimal(10)  # of a percentage: ten times the base
 EVENTS_MAX = 10**12  # of one line
 TIERS_MAX = 100
+INCLUDED_CREDITS_MAX = 1_000_000  # of one unit and period, in major units
 _ZERO = Decimal(0)
 
 
@@ -194,6 +195,21 @@ def check_number(value: Any, field: str, *, noun: str, most: Decimal, above_zero
 def check_amount(value: Any, field: str) -> None:
     """A price in major units, from 0 to AMOUNT_MAX, 12 places. Raises Invalid."""
     check_number(value, field, noun="A price", most=AMOUNT_MAX)
+
+
+def check_included(amount: Decimal, code: str, *, is_ahead: bool) -> None:
+    """Credits that come with a price, in major units of a currency. Raises Invalid."""
+    if not amount.is_finite() or not 0 <= amount <= INCLUDED_CREDITS_MAX:
+        raise Invalid(
+            f"Credits that are included are 0 to {INCLUDED_CREDITS_MAX:,}.", field="included_credits"
+        )
+    if amount != Money.of(amount, code).amount:
+        raise Invalid(f"{amount:f} is no amount of {code}.", field="included_credits")
+    if amount and not is_ahead:
+        raise Invalid(
+            "Credits come with what is paid ahead: with a flat price or seats, in advance.",
+            field="included_credits",
+        )
 
 
 def check_quantity(value: Any, field: str, *, above_zero: bool = False) -> None:

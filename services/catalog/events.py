@@ -49,6 +49,14 @@ class PlanCreated(DomainEvent):
     addon_to: list[str]
 
 
+class PlanOfferSet(DomainEvent):
+    """What is offered to those who would cancel: a coupon by its code, or nothing any more."""
+
+    type: ClassVar[str] = "plan.offer_set"
+
+    coupon: str
+
+
 class PlanVersionDrafted(DomainEvent):
     """`copied_from` is the version whose terms it began with."""
 

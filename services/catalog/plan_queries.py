@@ -46,6 +46,8 @@ class PlanRow:
     addon_to: list[str]
     published: int | None
     draft: int | None
+    retention_coupon: str | None
+    retention_text: str
     created_at: datetime
 
 
@@ -81,6 +83,7 @@ class ChargeRow:
     definition: dict[str, Any]
     quantity_min: Decimal
     quantity_max: Decimal | None
+    included_credits: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,8 @@ PLANS = Listing(
     alias="p",
     joins="join product o on o.id = p.product_id"
     " left join plan_version v on v.plan_id = p.id and v.state = 'published'"
-    " left join plan_version d on d.plan_id = p.id and d.state = 'draft'",
+    " left join plan_version d on d.plan_id = p.id and d.state = 'draft'"
+    " left join coupon r on r.id = p.retention_coupon_id",
     columns=(
         Column("id", "p.id", Kind.ID, filterable=True),
         Column("product_id", "p.product_id", Kind.ID, filterable=True),
@@ -168,6 +172,8 @@ PLANS = Listing(
         Column("addon_to", "p.addon_to", Kind.LIST),
         Column("published", "v.number", Kind.INTEGER, nullable=True, joined=True),
         Column("draft", "d.number", Kind.INTEGER, nullable=True, joined=True),
+        Column("retention_coupon", "r.code", nullable=True, joined=True),
+        Column("retention_text", "p.retention_text"),
         Column("created_at", "p.created_at", Kind.INSTANT),
     ),
     sort="slug",
@@ -297,7 +303,7 @@ async def charges_of(uow: UnitOfWork, version_ids: Sequence[str]) -> dict[str, t
     """The prices of each version, in their order."""
     found = await uow.execute(
         "select plan_version_id, id, key, name, kind, meter, currency, interval, interval_count, timing,"
-        " proration, definition, quantity_min, quantity_max from plan_charge"
+        " proration, definition, quantity_min, quantity_max, included_credits from plan_charge"
         " where plan_version_id = any(:ids) order by plan_version_id, position",
         ids=list(version_ids),
     )
@@ -334,25 +340,36 @@ class SoldPrice:
     charge: PlannedCharge
 
 
+SOLD_KNOWN_MAX = 10_000  # prices that one process keeps
+_sold: dict[str, SoldPrice] = {}  # of versions that are no drafts: nothing of those ever changes
+
+
 async def prices(
     uow: UnitOfWork, *, version_ids: Sequence[str] = (), ids: Sequence[str] = ()
 ) -> list[SoldPrice]:
     """Those of the versions and those named, in the order of each version's list. For verbs, which have asked."""
+    if not version_ids and all(one in _sold for one in ids):
+        return [_sold[one] for one in dict.fromkeys(ids)]
     found = await uow.execute(
-        "select c.plan_version_id, v.plan_id, v.tax_code, c.id, c.key, c.name, c.kind, c.meter, c.currency, c.interval,"
-        " c.interval_count, c.timing, c.proration, c.definition, c.quantity_min, c.quantity_max"
+        "select c.plan_version_id, v.plan_id, v.tax_code, v.state, c.id, c.key, c.name, c.kind, c.meter, c.currency,"
+        " c.interval, c.interval_count, c.timing, c.proration, c.definition, c.quantity_min, c.quantity_max,"
+        " c.included_credits"
         " from plan_charge c join plan_version v on v.id = c.plan_version_id"
         " where c.plan_version_id = any(:versions) or c.id = any(:ids) order by c.plan_version_id, c.position",
         versions=list(version_ids),
         ids=list(ids),
     )
+    if len(_sold) > SOLD_KNOWN_MAX:
+        _sold.clear()
     made: list[SoldPrice] = []
     for one in found.mappings():
         given = dict(one)
-        version_id, plan_id, tax_code = (
-            given.pop(name) for name in ("plan_version_id", "plan_id", "tax_code")
+        version_id, plan_id, tax_code, state = (
+            given.pop(name) for name in ("plan_version_id", "plan_id", "tax_code", "state")
         )
         made.append(SoldPrice(one["id"], plan_id, version_id, tax_code, planned(ChargeRow(**given))))
+        if state != VersionState.DRAFT:
+            _sold[one["id"]] = made[-1]
     return made
 
 
@@ -382,4 +399,5 @@ def planned(row: ChargeRow) -> PlannedCharge:
         meter=row.meter,
         quantity_min=row.quantity_min,
         quantity_max=row.quantity_max,
+        included_credits=row.included_credits,
     )

@@ -21,7 +21,7 @@ from models.types import BillingInterval, ProrationPolicy
 from services.billing.periods import COUNT_MAX, DAYS, MONTHS
 from services.catalog import charges as models
 from services.catalog.charge_json import charge_from_json
-from services.catalog.charges import Charge, check_quantity
+from services.catalog.charges import Charge, check_included, check_quantity
 from services.core.errors import Invalid
 
 CHARGES_MAX = 200  # of one version, over all currencies and intervals
@@ -67,6 +67,7 @@ class ChargeFields:
     meter: str | None = None
     quantity_min: Decimal = Decimal(0)
     quantity_max: Decimal | None = None
+    included_credits: Decimal = Decimal(0)  # to the wallet with each period, for each seat
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class PlannedCharge:
     meter: str | None
     quantity_min: Decimal
     quantity_max: Decimal | None
+    included_credits: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ def checked_charge(given: ChargeFields) -> PlannedCharge:
         meter=given.meter,
         quantity_min=given.quantity_min,
         quantity_max=given.quantity_max,
+        included_credits=_included_credits(given, kind),
     )
 
 
@@ -321,6 +324,12 @@ def _check_quantities(given: ChargeFields, kind: ChargeKind) -> None:
         raise Invalid(
             "Only a quantity that is chosen can have limits: of seats or one-offs.", field="quantity_min"
         )
+
+
+def _included_credits(given: ChargeFields, kind: ChargeKind) -> Decimal:
+    ahead = kind in (ChargeKind.FLAT, ChargeKind.SEAT) and _timing(given, kind) is ChargeTiming.ADVANCE
+    check_included(given.included_credits, given.currency, is_ahead=ahead)
+    return given.included_credits
 
 
 def _require_apart(made: PlannedCharge, other: PlannedCharge) -> None:

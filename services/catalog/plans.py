@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from models.money import currency as currency_of
 from models.plans import Plan, PlanCharge, PlanEntitlement, PlanVersion, Product, VersionState
-from services.catalog import plan_queries, plan_rules, policies
+from services.catalog import coupon_queries, plan_queries, plan_rules, policies
 from services.catalog.charge_json import charge_to_json
 from services.catalog.events import (
     PlanCreated,
+    PlanOfferSet,
     PlanVersionChanged,
     PlanVersionDrafted,
     PlanVersionPublished,
@@ -101,6 +102,29 @@ async def create_plan(
         )
     )
     await draft_version(uow, row.id)
+    return row
+
+
+async def set_retention_offer(uow: UnitOfWork, plan_id: str, *, coupon: str, text: str = "") -> Plan:
+    """Offer a coupon, by its code, to whoever is about to cancel the plan; an empty one offers nothing any more.
+
+    Raises Forbidden, NotFound for the plan, and Invalid for a coupon that is not offered or is for other plans.
+    """
+    row = await policies.plan_for_writing(uow, plan_id)
+    offer = await coupon_queries.coupon_by_code(uow, coupon) if coupon.strip() else None
+    if coupon.strip() and offer is None:
+        raise Invalid(f"There is no coupon {coupon.strip()[:64]!r}.", field="coupon")
+    if offer is not None and offer.plans and plan_id not in offer.plans:
+        raise Invalid(f"The coupon {offer.code} is for other plans.", field="coupon")
+    row.retention_coupon_id = offer.id if offer is not None else None
+    row.retention_text = plan_rules.require_description(text) if offer is not None else ""
+    uow.add(row)
+    await uow.session.flush()
+    uow.record(
+        PlanOfferSet(
+            aggregate_id=row.id, organization_id=None, coupon=offer.code if offer is not None else ""
+        )
+    )
     return row
 
 
@@ -297,6 +321,7 @@ def _charge_row(version_id: str, position: int, one: PlannedCharge) -> PlanCharg
         definition=charge_to_json(one.charge),
         quantity_min=one.quantity_min,
         quantity_max=one.quantity_max,
+        included_credits=one.included_credits,
     )
 
 

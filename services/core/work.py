@@ -57,6 +57,10 @@ class UnitOfWork:
         self.recorded: list[DomainEvent] = []
         self.callbacks: list[Callable[[], None]] = []
         self.owned: set[str] = set()  # aggregates whose rows this work made or has locked
+        self.read: list[
+            SQLModel
+        ] = []  # rows that are read again and again, held so that the session knows them
+        self.undoes = False  # what is done now is looked at and undone
 
     @property
     def organization_id(self) -> str:
@@ -117,12 +121,14 @@ async def statements_within(
 async def undone(uow: UnitOfWork) -> AsyncGenerator[Callable[[], Sequence[DomainEvent]], None]:
     """Undo all that the block does, however it ends: rows, events and locks. For seeing what an act comes to. Yields
     what tells the events so far."""
-    events, callbacks = len(uow.recorded), len(uow.callbacks)
+    events, callbacks, undoes = len(uow.recorded), len(uow.callbacks), uow.undoes
     await uow.session.flush()
     nested = await uow.session.begin_nested()
+    uow.undoes = True
     try:
         yield lambda: uow.recorded[events:]
     finally:
+        uow.undoes = undoes
         await nested.rollback()
         del uow.recorded[events:]
         del uow.callbacks[callbacks:]

@@ -10,7 +10,7 @@ from typing import Any
 from yarl import URL
 
 from services.budgets import spending
-from services.budgets.rules import Terms
+from services.budgets.rules import Terms, Throttle
 from services.catalog import queries as catalog
 from services.catalog.rules import PriceBook
 from services.core.crossing import Reason, crossing
@@ -132,6 +132,7 @@ class Directory:
         self.routes: dict[str, Route] = {}
         self.prices = PriceBook()
         self.budgets: dict[str, tuple[Terms, ...]] = {}  # those that stop, by organisation
+        self.throttles: dict[str, tuple[Throttle, ...]] = {}  # budgets that are used up and slow calls down
         self.loaded_at = 0.0
         self._looks = 0.0
 
@@ -140,8 +141,9 @@ class Directory:
         async with crossing(Reason.CATALOG, on=self._on) as uow:
             routes = await self._read(uow)
             prices = await catalog.standing_book(uow, at=uow.wall_now)
-            budgets = await spending.stopping(uow)
-        self.routes, self.prices, self.budgets = routes, prices, budgets
+            budgets, throttles = await spending.stopping(uow), await spending.throttling(uow)
+        self.routes, self.prices = routes, prices
+        self.budgets, self.throttles = budgets, throttles
         self.loaded_at = time.monotonic()
 
     async def look_up(self, slug: str) -> Route | None:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ from services.gateway.directory import Directory, Route
 from services.gateway.exchange import JSON_TYPE, Exchange, Headers, Reply
 from services.gateway.journal import Entry, Journal, Slot
 from services.gateway.leases import LEASES_WANTED, Leases
-from services.gateway.limits import Admission, Limiter
+from services.gateway.limits import Admission, Limiter, Subject
 from services.gateway.measuring import measure
 from services.gateway.orders import Endpoint, Order
 from services.gateway.purses import Purses
@@ -194,7 +194,7 @@ class Gateway:
         call.model, call.upstream_id = route.slug, route.target.id
         call.streamed, call.prompt_estimate = order.stream, order.prompt_estimate
         admission = await self.limiter.admit(
-            caller.subjects,
+            (*caller.subjects, *self._throttled(call)),
             prepaid=caller.prepaid,
             tokens=order.prompt_estimate + longest_answer(order, route),
         )
@@ -221,6 +221,12 @@ class Gateway:
             admission.settle(call.tokens)
             if not call.status:  # it never came to an exchange
                 self.purses.cancel(call)
+
+    def _throttled(self, call: Call) -> Iterator[Subject]:
+        """What budgets that are used up leave of calls like this one."""
+        for one in self.directory.throttles.get(call.organization_id, ()):
+            if one.covers(key_id=call.key_id, model=call.model, at=call.started_at):
+                yield Subject.of(one.terms.id, "requests", one.requests_per_minute)
 
     def _open(self, call: Call) -> Entry:
         try:

@@ -33,6 +33,7 @@ SWEEP_S = 600.0
 NEWCOMER_TRIES = 5
 NEWCOMER_WAIT_S = 0.06  # holders are woken by a notification and answer within a few milliseconds
 RESET_S_MAX = 3_600.0
+THROTTLES = "bud_"  # owners that are budgets
 
 Headers = list[tuple[bytes, bytes]]
 Kind = Literal["requests", "tokens"]
@@ -319,6 +320,13 @@ def _over_limit(hold: Hold, verdict: rules.Verdict, tokens: int, headers: Header
             headers=shown | IN_VAIN,
         )
     wait_s = max(1, math.ceil(verdict.retry_after_s))
+    if subject.owner.startswith(THROTTLES):
+        return Refusal(
+            Code.THROTTLED,
+            f"A budget is used up, and leaves {subject.limit} requests per minute until it begins anew. Try again in"
+            f" {wait_s} s, or have the budget raised.",
+            headers={**shown, "Retry-After": str(wait_s)},
+        )
     return Refusal(
         Code.RATE_LIMIT,
         f"Rate limit reached for {whose}: {subject.limit} {subject.kind} per minute. Try again in {wait_s} s.",

@@ -44,6 +44,7 @@ class Code(StrEnum):
     NO_ROUTE = "unknown_url"
     METHOD = "method_not_allowed"
     RATE_LIMIT = "rate_limit_exceeded"
+    THROTTLED = "budget_throttled"
     QUOTA = "insufficient_quota"
     UPSTREAM_BUSY = "upstream_rate_limited"
     UPSTREAM_ERROR = "upstream_error"
@@ -77,6 +78,7 @@ STATUS_AND_TYPE: dict[Code, tuple[int, str]] = {
     Code.NO_ROUTE: (404, _INVALID),
     Code.METHOD: (405, _INVALID),
     Code.RATE_LIMIT: (429, _LIMIT),
+    Code.THROTTLED: (429, _LIMIT),
     Code.QUOTA: (429, "insufficient_quota"),
     Code.UPSTREAM_BUSY: (429, _LIMIT),
     Code.UPSTREAM_ERROR: (502, _SERVER),

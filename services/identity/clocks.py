@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from models.clock import TestClock
 from models.identity import Organization
 from models.types import OrganizationKind
+from services.core.actor import SYSTEM
 from services.core.clock import business_now
 from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id
@@ -113,6 +114,12 @@ async def require_still(uow: UnitOfWork) -> None:
     target: datetime | None = found.scalar_one_or_none()
     if target is not None:
         raise _turning(target)
+
+
+async def require_still_for_people(uow: UnitOfWork) -> None:
+    """The same for acts that the product itself does, too, while it turns the clock."""
+    if uow.actor.id != SYSTEM:
+        await require_still(uow)
 
 
 def _turning(target: datetime) -> Conflict:

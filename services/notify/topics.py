@@ -177,9 +177,12 @@ def _task_failed(event: Delivered, facts: Facts) -> Words:
 def _budget(event: Delivered, facts: Facts) -> Words:
     said = event.payload
     unit = said.get("currency") if said.get("measure") == "cost" else "tokens"
-    stops = (
-        " Calls that would go beyond it are refused." if said.get("stops") and said["percent"] >= 100 else ""
-    )
+    stops = ""
+    if said["percent"] >= 100:
+        if said.get("stops"):
+            stops = " Calls that would go beyond it are refused."
+        elif said.get("throttles"):
+            stops = " Calls are slowed down until it begins anew."
     return Words(
         f"A budget has reached {said.get('percent')} %",
         f"\u201c{said.get('name')}\u201d of {facts.organization}: {said.get('spent')} of {said.get('limit')} {unit} are"

@@ -236,11 +236,13 @@ def _period(say: _Say, line: InvoiceLine) -> Period | None:
 def _price(line: InvoiceLine) -> tuple[Decimal | None, tuple[str, ...]]:
     """What one costs where that times the quantity is the line's amount before discounts; else how the amount came
     about, step by step."""
-    if line.facts.get("made_by") != "charge" or line.inclusive or line.billed_before_minor:
+    made_by = line.facts.get("made_by")
+    if made_by not in ("charge", "price_list") or line.inclusive or line.billed_before_minor:
         return None, ()
-    rated = charge_json.replay({name: line.facts[name] for name in ("charge", "quantity", "events")})
-    if (single := _single_price(rated, line.quantity)) is not None:
-        return single, ()
+    if made_by == "charge":
+        rated = charge_json.replay({name: line.facts[name] for name in ("charge", "quantity", "events")})
+        if (single := _single_price(rated, line.quantity)) is not None:
+            return single, ()
     _, steps = replay_amount(line.facts)
     return None, tuple(f"{step.formula} = {step.amount}" for step in steps)
 

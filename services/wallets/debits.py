@@ -5,6 +5,7 @@ Each act locks its wallet first. A wallet's sums, and those of its lots, follow 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -31,8 +32,9 @@ async def available(uow: UnitOfWork, currency: str) -> Money:
         return Money(0, currency)
     await expiry.lose_expired(uow, wallet)
     lots = await policies.lots_of(uow, wallet)
-    minor = rules.payable(lots, wallet.now, promised=wallet.promised, minor_per_major=wallet.minor_per_major)
-    return Money(minor, currency)
+    free = rules.payable(lots, wallet.now, promised=wallet.promised, minor_per_major=wallet.minor_per_major)
+    theirs = sum(lot.left for lot in rules.for_invoices(lots) if rules.is_live(lot, wallet.now))
+    return Money(min(free, theirs), currency)
 
 
 async def pay(uow: UnitOfWork, invoice_id: str, money: Money) -> None:
@@ -73,14 +75,33 @@ async def take(
     cost: Decimal | None = None,
 ) -> str:
     """Debit a locked wallet, lot by lot, and book it. Raises NotEnough."""
-    parts = rules.burn(await policies.lots_of(uow, wallet), minor)
+    lots = await policies.lots_of(uow, wallet)
+    parts = rules.burn(rules.for_invoices(lots) if kind is DebitKind.INVOICE else lots, minor)
+    return await book(
+        uow, wallet, parts, kind=kind, cause_id=cause_id, against=against, calls=calls, cost=cost
+    )
+
+
+async def book(
+    uow: UnitOfWork,
+    wallet: Open,
+    parts: Sequence[rules.Part],
+    *,
+    kind: DebitKind,
+    cause_id: str,
+    against: Purpose,
+    calls: int | None = None,
+    cost: Decimal | None = None,
+) -> str:
+    """Write down a debit of a locked wallet with what it takes of each lot, and book it. Returns its id."""
+    minor = sum(part.minor for part in parts)
     debit_id, money = new_id("wdeb"), Money(minor, wallet.currency)
     posted = await ledger.post(
         uow,
         Draft(
             wallet.organization_id,
             key=f"wallet_debit:{debit_id}",
-            kind=JournalKind.CONSUMPTION,
+            kind=JournalKind.GRANT if kind is DebitKind.TAKEN_BACK else JournalKind.CONSUMPTION,
             cause_id=cause_id,
             entries=(debit(Purpose.PREPAID_WALLET, money), credit(against, money)),
             at=wallet.now,

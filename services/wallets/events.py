@@ -32,6 +32,15 @@ class WalletGranted(DomainEvent):
     expires_at: datetime | None
 
 
+class WalletTakenBack(DomainEvent):
+    """What a plan had included, and was not used, for time that is not paid for any more."""
+
+    type: ClassVar[str] = "wallet.taken_back"
+    currency: str
+    debit_id: str
+    minor: int
+
+
 class WalletPaid(DomainEvent):
     """An invoice was paid, or a part of it."""
 

@@ -28,6 +28,7 @@ from wallet_lot l join wallet w on w.id = l.wallet_id join organization o on o.i
 left join test_clock c on c.id = o.test_clock_id
 where l.left_minor > 0 and l.expires_at is not null and l.expires_at <= {policies.BUSINESS_NOW}
   and (cast(:bound as text) is null or l.organization_id = :bound)
+  and (cast(:clock_id as text) is null or o.test_clock_id = :clock_id)
   and (l.organization_id, w.currency) > (:organization_id, :currency)
 order by 1, 2 limit :most
 """
@@ -44,6 +45,7 @@ async def expire(uow: UnitOfWork) -> int:
         due = await uow.execute(
             _DUE,
             bound=uow.actor.organization_id,
+            clock_id=None,
             wall_now=uow.wall_now,
             organization_id=place[0],
             currency=place[1],
@@ -57,9 +59,11 @@ async def expire(uow: UnitOfWork) -> int:
         place = (rows[-1].organization_id, rows[-1].currency)
 
 
-async def expire_all(on: Database | None = None, *, clock: Clock | None = None) -> int:
-    """The same for everybody, a transaction for each wallet: safe to run twice, from many workers, and to be cut off.
-    Returns how many lots were lost."""
+async def expire_all(
+    on: Database | None = None, *, clock: Clock | None = None, clock_id: str | None = None
+) -> int:
+    """The same for everybody, or for those on a test clock, a transaction for each wallet: safe to run twice, from many
+    workers, and to be cut off. Returns how many lots were lost."""
     lost, turns, place = 0, 0, ("", "")
     while turns < TURNS_MAX:
         turns += 1
@@ -68,6 +72,7 @@ async def expire_all(on: Database | None = None, *, clock: Clock | None = None) 
                 await uow.execute(
                     _DUE,
                     bound=None,
+                    clock_id=clock_id,
                     wall_now=uow.wall_now,
                     organization_id=place[0],
                     currency=place[1],
@@ -81,6 +86,19 @@ async def expire_all(on: Database | None = None, *, clock: Clock | None = None) 
             break
         place = (rows[-1].organization_id, rows[-1].currency)
     return lost
+
+
+async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
+    """When the next lot ends of an organisation on a test clock, after what it shows. Of one that has ended usage may
+    still take for a while: nobody waits for that."""
+    found = await uow.execute(
+        "select min(l.expires_at) from test_clock c join organization o on o.test_clock_id = c.id"
+        " join wallet_lot l on l.organization_id = o.id and l.left_minor > 0"
+        " where c.id = :clock_id and l.expires_at > c.now_at",
+        clock_id=clock_id,
+    )
+    moment: datetime | None = found.scalar_one()
+    return moment
 
 
 async def _expire_in(uow: UnitOfWork, organization_id: str, currency: str) -> int:

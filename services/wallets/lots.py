@@ -36,7 +36,8 @@ class WalletFull(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class NewLot:
-    """What is to come in; `key` names the payment or the grant, for good. Without `expires_at` it never expires."""
+    """What is to come in; `key` names the payment or the grant, for good. Without `expires_at` it never expires. What
+    is `usage_only` pays no invoice."""
 
     source: LotSource
     money: Money
@@ -47,6 +48,7 @@ class NewLot:
     expires_at: datetime | None = None
     note: str = ""
     refund_of: str | None = None
+    usage_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,9 @@ async def put_in(uow: UnitOfWork, lot: NewLot) -> tuple[Open, Came]:
     )
     await uow.execute(
         "insert into wallet_lot (id, organization_id, wallet_id, key, source, priority, minor, used_minor,"
-        " expired_minor, left_minor, expires_at, note, journal_id, refund_of, created_at) values (:id,"
+        " expired_minor, left_minor, expires_at, note, journal_id, refund_of, usage_only, created_at) values (:id,"
         " :organization_id, :wallet_id, :key, :source, :priority, :minor, 0, 0, :minor, :expires_at, :note,"
-        " :journal_id, :refund_of, :now)",
+        " :journal_id, :refund_of, :usage_only, :now)",
         id=lot_id,
         organization_id=wallet.organization_id,
         wallet_id=wallet.id,
@@ -102,6 +104,7 @@ async def put_in(uow: UnitOfWork, lot: NewLot) -> tuple[Open, Came]:
         note=lot.note,
         journal_id=posted.id,
         refund_of=lot.refund_of,
+        usage_only=lot.usage_only,
         now=wallet.now,
     )
     return wallet, Came(lot_id, is_new=True)

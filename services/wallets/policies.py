@@ -24,7 +24,7 @@ select w.*, {BUSINESS_NOW} as now, o.timezone
 from wallet w join organization o on o.id = w.organization_id left join test_clock c on c.id = o.test_clock_id
 """
 _LOTS = """
-select id, priority, expires_at, created_at, left_minor from wallet_lot
+select id, priority, expires_at, created_at, left_minor, usage_only from wallet_lot
 where wallet_id = :wallet_id and left_minor > 0
 order by priority, expires_at, created_at, id limit :most
 """
@@ -94,7 +94,11 @@ async def opened(uow: UnitOfWork, organization_id: str, currency: str) -> Open:
 async def lots_of(uow: UnitOfWork, wallet: Open) -> list[Lot]:
     """Those with something left. Read under the wallet's lock, so nobody else takes of them."""
     found = await uow.execute(_LOTS, wallet_id=wallet.id, most=LOTS_MAX)
-    return [Lot(row.id, row.priority, row.expires_at, row.created_at, row.left_minor) for row in found]
+    return [lot_of(row) for row in found]
+
+
+def lot_of(row: Any) -> Lot:
+    return Lot(row.id, row.priority, row.expires_at, row.created_at, row.left_minor, row.usage_only)
 
 
 def _open(row: Any) -> Open:

@@ -19,6 +19,7 @@ LOT_MINOR_MAX = 10**12 - 1  # of one lot: a thousand lots fit into one entry of 
 LOTS_MAX = 1_000  # of one wallet with something left
 PRIORITY_MAX = 100
 USUAL_PRIORITY = 50
+INCLUDED_PRIORITY = 5  # what a plan includes ends with its period: it is burnt before all else
 GIVEN_PRIORITY = 10  # what was given away is burnt before what was paid
 IDLE_PART = 16  # of what is free, one process is given this part for calls to come
 _NOTHING = Decimal(0)
@@ -36,6 +37,7 @@ class Lot:
     expires_at: datetime | None
     created_at: datetime
     left: int
+    usage_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ def burn(lots: Sequence[Lot], minor: int) -> tuple[Part, ...]:
             wanted -= taken
     if wanted:
         raise NotEnough(f"{minor} minor units were asked for, and {minor - wanted} are left.")
+    return tuple(parts)
+
+
+def latest_first(lots: Sequence[Lot], most: int, now: datetime) -> tuple[Part, ...]:
+    """Up to `most` minor units of lots that have not ended, of the latest ones first."""
+    parts: list[Part] = []
+    for lot in sorted(lots, key=lambda lot: (lot.created_at, lot.id), reverse=True):
+        taken = min(lot.left, most)
+        if taken > 0 and is_live(lot, now):
+            parts.append(Part(lot.id, taken))
+            most -= taken
     return tuple(parts)
 
 
@@ -140,12 +153,17 @@ def spendable(lots: Sequence[Lot], now: datetime, *, promised: Decimal, minor_pe
 
 
 def payable(lots: Sequence[Lot], now: datetime, *, promised: Decimal, minor_per_major: int) -> int:
-    """Whole minor units that an invoice may be paid with."""
+    """Whole minor units that are promised to nobody."""
     return int(
         EXACT.multiply(
             spendable(lots, now, promised=promised, minor_per_major=minor_per_major), Decimal(minor_per_major)
         )
     )
+
+
+def for_invoices(lots: Sequence[Lot]) -> list[Lot]:
+    """Those that invoices may be paid with."""
+    return [lot for lot in lots if not lot.usage_only]
 
 
 def _major(minor: int, minor_per_major: int) -> Decimal:

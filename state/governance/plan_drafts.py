@@ -34,7 +34,7 @@ MODELS: dict[str, tuple[str, ...]] = {
 FIELDS = (
     "key", "name", "kind", "model", "currency", "interval", "interval_count", "proration", "meter", "unit_amount",
     "amount", "size", "tiers", "rate", "fixed_fee", "free_units", "minimum", "maximum", "quantity_min",
-    "quantity_max", "timing",
+    "quantity_max", "timing", "included_credits",
 )  # fmt: skip
 BLANK: dict[str, str] = dict.fromkeys(FIELDS, "") | {
     "kind": "flat",
@@ -65,6 +65,7 @@ def form_of(row: ChargeRow) -> dict[str, str]:
         "meter": row.meter or "",
         "quantity_min": decimal_text(row.quantity_min) if row.quantity_min else "",
         "quantity_max": decimal_text(row.quantity_max),
+        "included_credits": decimal_text(row.included_credits) if row.included_credits else "",
     }
     for name in ("unit_amount", "amount", "size", "rate", "fixed_fee", "free_units", "minimum", "maximum"):
         if said.get(name) not in (None, "0") or name in MODEL_FIELDS[said["model"]]:
@@ -91,6 +92,9 @@ def charge_of(values: Mapping[str, Any]) -> ChargeFields:
         meter=(text["meter"] or None) if text["kind"] == "metered" else None,
         quantity_min=number(text["quantity_min"] or "0", "quantity_min"),
         quantity_max=number(text["quantity_max"], "quantity_max") if text["quantity_max"] else None,
+        included_credits=number(text["included_credits"] or "0", "included_credits")
+        if text["kind"] in ("flat", "seat")
+        else Decimal(0),
     )
 
 

@@ -101,6 +101,7 @@ class PlanState(PageState, rx.State):
     errors: dict[str, str] = {}
     error: str = ""
     terms_errors: dict[str, str] = {}  # of the form that is there beside any dialog
+    offer_errors: dict[str, str] = {}
     estimate: dict[str, str] = {}
     estimate_errors: dict[str, str] = {}
     steps: list[dict[str, Any]] = []
@@ -228,6 +229,20 @@ class PlanState(PageState, rx.State):
         )
 
     @page_event(WRITE)
+    async def save_offer(self, values: dict[str, Any]) -> Any:
+        """What is offered to whoever is about to cancel the plan."""
+        self.offer_errors = {}
+        coupon, text = (str(values.get(one) or "") for one in ("coupon", "text"))
+        try:
+            async with self._staff_work() as uow:
+                await plans.set_retention_offer(uow, str(self.plan.get("id", "")), coupon=coupon, text=text)
+        except Invalid as refused:
+            field = "coupon" if refused.field == "coupon" else "text"
+            self.offer_errors = {field: f"{refused.message} {refused.next_step}".strip()}
+            return None
+        return PlanState.load
+
+    @page_event(WRITE)
     async def save_entitlement(self, values: dict[str, Any]) -> None:
         """Add what the version gives, or say anew what it gives of the same key."""
         key, name, kind, value = (str(values.get(one) or "") for one in ("key", "name", "kind", "value"))
@@ -336,6 +351,7 @@ def _plan_shown(row: PlanRow) -> dict[str, Any]:
         "state": state,
         "published": row.published or "",
         "draft": row.draft or "",
+        "retention_coupon": row.retention_coupon or "",
     }
 
 

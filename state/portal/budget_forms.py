@@ -11,7 +11,9 @@ from models.budgets import BudgetAction, BudgetMeasure, BudgetPeriod
 from services.budgets.budgets import USUAL_THRESHOLDS, NewBudget
 from services.core.errors import Invalid
 
-FIELDS = ("name", "key_id", "model", "measure", "period", "limit", "action", "thresholds")
+FIELDS = (
+    "name", "key_id", "model", "measure", "period", "limit", "action", "requests_per_minute", "thresholds",
+)  # fmt: skip
 # Fields of the rules that have another name here, or none of their own.
 CHOICES: dict[str, type[BudgetMeasure] | type[BudgetPeriod] | type[BudgetAction]] = {
     "measure": BudgetMeasure,
@@ -25,6 +27,7 @@ BLANK: dict[str, str] = dict.fromkeys(FIELDS, "") | {
     "thresholds": ", ".join(map(str, USUAL_THRESHOLDS)),
 }
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_RATE = re.compile(r"[0-9]{1,7}")
 _PERCENT = re.compile(r"[0-9]{1,4}")
 
 
@@ -38,6 +41,7 @@ def budget_of(values: Mapping[str, Any]) -> NewBudget:
         thresholds=_thresholds(text["thresholds"]),
         key_id=text["key_id"] or None,
         model=text["model"] or None,
+        requests_per_minute=_rate(text["requests_per_minute"], chosen["action"]),
         **chosen,
     )
 
@@ -53,6 +57,19 @@ def _limit(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text):
         raise Invalid(f"{text[:40]!r} is no limit.", field="limit", next_step="Write it like 50 or 50.25.")
     return Decimal(text)
+
+
+def _rate(text: str, action: BudgetAction) -> int | None:
+    """What is typed counts only where calls are slowed down."""
+    if action is not BudgetAction.THROTTLE or not text:
+        return None
+    if not _RATE.fullmatch(text):
+        raise Invalid(
+            f"{text[:20]!r} is no number of calls.",
+            field="requests_per_minute",
+            next_step="Write it like 60.",
+        )
+    return int(text)
 
 
 def _thresholds(text: str) -> list[int]:

@@ -85,6 +85,7 @@ class BudgetsState(DialogsState, ListedState, rx.State):
                 limit=given.limit,
                 action=given.action,
                 thresholds=given.thresholds,
+                requests_per_minute=given.requests_per_minute,
                 version=int(self.chosen["version"]),
             )
 

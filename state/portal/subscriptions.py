@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import previewing, subscription_queries, subscriptions
+from services.billing import previewing, retention, subscription_queries, subscriptions
 from services.billing.previewing import Act
 from services.core.listing import Listing
 from services.core.permissions import Capability
@@ -39,7 +39,7 @@ class SubscriptionsState(ListedState, rx.State):
 class SubscriptionState(PageState, rx.State):
     """One subscription, and the act that is asked about with what it would come to.
 
-    `asking` names the act, `coupon_id` the coupon that is to be taken off.
+    `asking` names the act, `coupon_id` the coupon that is to be taken off, `offer` what whoever cancels is offered.
     """
 
     subscription: dict[str, Any] = {}
@@ -51,6 +51,7 @@ class SubscriptionState(PageState, rx.State):
     coupon_code: str = ""
     preview: dict[str, Any] = {}
     documents: list[dict[str, Any]] = []
+    offer: dict[str, Any] = {}
     just_done: bool = False
     read_at: str = ""
 
@@ -90,9 +91,20 @@ class SubscriptionState(PageState, rx.State):
         if act in acts:
             async with self._unit_of_work() as uow:
                 found = await previewing.preview(uow, acts[act])
+                offered = await retention.offer(uow, subscription_id) if act == "cancel" else None
             self.preview = subscriptions_view.preview_shown(found)
             self.documents = subscriptions_view.documents_shown(found)
+            self.offer = subscriptions_view.offer_shown(offered) if offered is not None else {}
         self.asking = str(act)[:40]
+
+    @page_event(Capability.SUBSCRIPTIONS_WRITE)
+    async def stay(self) -> Any:
+        """Take the offer that is on screen, and keep the subscription."""
+        coupon = str(self.offer.get("coupon", ""))
+        async with self._unit_of_work() as uow:
+            await retention.accept(uow, self._subscription_id(), coupon)
+        self._forget()
+        return SubscriptionState.load
 
     @page_event(Capability.SUBSCRIPTIONS_WRITE)
     async def ask_off(self, redemption_id: str) -> None:
@@ -115,7 +127,7 @@ class SubscriptionState(PageState, rx.State):
 
     def _forget(self) -> None:
         self.asking = self.coupon_id = self.coupon_code = ""
-        self.preview, self.documents = {}, []
+        self.preview, self.documents, self.offer = {}, [], {}
 
     def _subscription_id(self) -> str:
         return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]

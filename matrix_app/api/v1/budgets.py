@@ -40,8 +40,11 @@ class BudgetShown(Shown):
     period: BudgetPeriod
     limit_amount: Limit
     currency: str
-    action: BudgetAction = Field(description="`stop` refuses calls that may go beyond the limit")
-    state: str
+    action: BudgetAction = Field(
+        description="`stop` refuses calls that may go beyond the limit; `throttle` lets some a minute pass after it"
+    )
+    requests_per_minute: int | None = Field(description="What `throttle` leaves once the limit is used up")
+    state: str = Field(description="open, used_up, throttled, archived")
     thresholds: list[int]
     spent: Exact
     used_percent: int
@@ -59,6 +62,7 @@ class NewBudget(Body):
     thresholds: Thresholds = Field(default_factory=lambda: list(budgets.USUAL_THRESHOLDS))
     key_id: str | None = None
     model: str | None = None
+    requests_per_minute: int | None = Field(None, description="With `throttle`, which needs it")
 
 
 class BudgetChange(Body):
@@ -68,6 +72,7 @@ class BudgetChange(Body):
     limit: Limit | None = None
     action: BudgetAction | None = None
     thresholds: Thresholds | None = None
+    requests_per_minute: int | None = None
     version: int | None = Field(None, description="As it was read")
 
 

@@ -50,6 +50,7 @@ class ChargeShown(Shown):
     definition: Definition
     quantity_min: Exact
     quantity_max: Exact | None
+    included_credits: Exact = Field(description="To the wallet with each whole period, for each seat")
 
 
 class EntitlementShown(Shown):

@@ -51,6 +51,8 @@ class StaffPlanShown(Shown):
     addon_to: list[str]
     published: int | None = Field(description="Number of the version on sale")
     draft: int | None = Field(description="Number of the draft")
+    retention_coupon: str | None = Field(description="Offered to whoever is about to cancel it")
+    retention_text: str
     created_at: AwareDatetime
 
 
@@ -103,6 +105,11 @@ class NewPlan(Body):
     )
 
 
+class RetentionOffer(Body):
+    coupon: str = Field("", max_length=200, description="Its code; empty to offer nothing any more")
+    text: str = Field("", description="What is said with it")
+
+
 class Named(Body):
     """What is left out stays. The slug never changes."""
 
@@ -151,6 +158,9 @@ class ChargeGiven(Body):
     meter: str | None = Field(None, description="Slug of a platform meter, for what is metered")
     quantity_min: Exact = Decimal(0)
     quantity_max: Exact | None = None
+    included_credits: Exact = Field(
+        Decimal(0), description="To the wallet with each whole period, for each seat; for usage in it"
+    )
 
 
 class EntitlementGiven(Body):
@@ -218,6 +228,14 @@ async def create_plan(who: AnyCaller, body: NewPlan, repeat: RepeatOnce) -> Resp
 async def get_staff_plan(who: AnyCaller, plan_id: str) -> StaffPlanShown:
     """One plan, also one that is not on sale."""
     async with staff_work(who, Capability.STAFF_PLANS_READ) as uow:
+        return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, plan_id))
+
+
+@router.put("/plans/{plan_id}/retention-offer")
+async def set_retention_offer(who: AnyCaller, plan_id: str, body: RetentionOffer) -> StaffPlanShown:
+    """What is offered to whoever is about to cancel the plan: a coupon, in some words."""
+    async with staff_work(who, Capability.STAFF_PLANS_WRITE) as uow:
+        await plans.set_retention_offer(uow, plan_id, coupon=body.coupon, text=body.text)
         return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, plan_id))
 
 

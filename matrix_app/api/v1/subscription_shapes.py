@@ -182,6 +182,29 @@ class PreviewShown(Shown):
     total_minor: int = Field(description="Of all invoices, with tax")
     invoices: list[PreviewInvoiceShown]
     upcoming: UpcomingShown | None
+    included_minor: int = Field(
+        description="Credits that plans include: what comes to the wallet at once; below zero it is taken back"
+    )
+
+
+class OfferShown(Shown):
+    """A coupon for whoever stays, once. Send `coupon` to `accept-offer`."""
+
+    coupon: str
+    text: str
+    rate: Exact | None = Field(description='"0.25" is 25 %')
+    amount_minor: int | None
+    duration: Duration
+    periods: int | None
+    currency: str
+    at: AwareDatetime = Field(description="When the next invoice is made")
+    before_minor: int = Field(description="That invoice with tax, without usage to come")
+    after_minor: int = Field(description="The same with the coupon")
+    saves_minor: int
+
+
+class CancelPreviewShown(PreviewShown):
+    offer: OfferShown | None = Field(description="What is offered for staying")
 
 
 class PlanGiven(Body):

@@ -12,6 +12,7 @@ from matrix_app.api.v1.shape import resource
 from matrix_app.api.v1.subscription_shapes import (
     Cancellation,
     CancelPreviewed,
+    CancelPreviewShown,
     Change,
     ChangePreviewed,
     CouponGiven,
@@ -19,6 +20,7 @@ from matrix_app.api.v1.subscription_shapes import (
     EntitlementsShown,
     NewSubscription,
     Nothing,
+    OfferShown,
     Pause,
     PausePreviewed,
     PreviewShown,
@@ -35,7 +37,7 @@ from matrix_app.api.v1.subscription_shapes import (
     starting,
 )
 from models.subscriptions import Subscription
-from services.billing import entitlements, policies, subscription_queries, subscriptions
+from services.billing import entitlements, policies, retention, subscription_queries, subscriptions
 from services.billing.previewing import Act
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -117,9 +119,23 @@ async def cancel_subscription(
 
 
 @router.post("/subscriptions/{subscription_id}/cancel/preview")
-async def preview_cancel(who: Member, subscription_id: str, body: CancelPreviewed) -> PreviewShown:
-    """What cancelling would come to: credits, and usage that is billed."""
-    return await _preview(who, canceling(subscription_id, body))
+async def preview_cancel(who: Member, subscription_id: str, body: CancelPreviewed) -> CancelPreviewShown:
+    """What cancelling would come to: credits, usage that is billed, and what is offered for staying."""
+    async with unit_of_work(who.actor) as uow:
+        shown = await looked_at(uow, canceling(subscription_id, body))
+        offered = await retention.offer(uow, subscription_id)
+    offer = OfferShown.model_validate(offered) if offered is not None else None
+    return CancelPreviewShown.model_validate({**dict(shown), "offer": offer})
+
+
+@router.post(
+    "/subscriptions/{subscription_id}/accept-offer",
+    response_model=SubscriptionShown,
+    responses=failures(404, 409),
+)
+async def accept_offer(who: Member, subscription_id: str, body: CouponGiven, repeat: RepeatOnce) -> Response:
+    """Take the offer that the preview of cancelling shows, and stay."""
+    return await _act(who, repeat, lambda uow: retention.accept(uow, subscription_id, body.coupon))
 
 
 @router.post("/subscriptions/{subscription_id}/pause", response_model=SubscriptionShown)

@@ -194,6 +194,7 @@ def plan() -> Drawn:
         _prices(),
         rx.cond(PlanState.charges.length() > 0, plan_forms.estimate(), rx.fragment()),
         _entitlements(),
+        plan_forms.retention_offer(MAY_WRITE),
         section(
             t("plan.versions"),
             data_table(VERSIONS, PlanState.versions, zone=SessionState.zone),

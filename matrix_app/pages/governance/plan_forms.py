@@ -16,7 +16,7 @@ from components.shell.page import card, section
 from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
 from models.types import BillingInterval, ProrationPolicy
-from services.catalog.plan_rules import NAME_CHARACTERS_MAX, TRIAL_DAYS_MAX
+from services.catalog.plan_rules import DESCRIPTION_CHARACTERS_MAX, NAME_CHARACTERS_MAX, TRIAL_DAYS_MAX
 from state.governance.plan_drafts import MODELS
 from state.governance.plans import PlanState
 
@@ -191,6 +191,10 @@ def charge_dialog() -> rx.Component:
             _when((KIND == "seat") | (KIND == "one_off"), limits),
             _when((KIND == "seat") | (KIND == "metered"), _amount("free_units", required=False)),
             _pair(_amount("minimum", required=False), _amount("maximum", required=False)),
+            _when(
+                (KIND == "flat") | (KIND == "seat"),
+                _amount("included_credits", required=False, hint="plan.included_hint"),
+            ),
             dialog_foot(dialog_close(), submit_button(t("plan.save_price"))),
             on_submit=PlanState.save_charge,
             errors=PlanState.errors,
@@ -286,4 +290,41 @@ def estimate() -> rx.Component:
             ),
             rx.cond(PlanState.steps.length() > 0, result, rx.fragment()),
         ),
+    )
+
+
+def retention_offer(editable: Flag) -> rx.Component:
+    """What is offered to whoever is about to cancel the plan."""
+    coupon, text = PlanState.plan["retention_coupon"], PlanState.plan["retention_text"]
+    asked = form(
+        "retention-offer",
+        text_field(
+            "coupon",
+            t("plan.offer_coupon"),
+            hint=t("plan.offer_hint"),
+            value=coupon,
+            required=False,
+            max_length=64,
+            autocomplete="off",
+        ),
+        text_area(
+            "text",
+            t("plan.offer_text"),
+            value=text,
+            required=False,
+            rows=2,
+            max_length=DESCRIPTION_CHARACTERS_MAX,
+        ),
+        form_foot(submit_button(t("plan.offer_save"), look="")),
+        on_submit=PlanState.save_offer,
+        errors=PlanState.offer_errors,
+    )
+    shown = facts(
+        (t("plan.offer_coupon"), rx.cond(coupon, coupon.to(str), t("plan.offer_none"))),
+        (t("plan.offer_text"), text.to(str)),
+    )
+    return section(
+        t("plan.offer"),
+        rx.el.p(t("plan.offer_said"), class_name="small muted"),
+        card(rx.cond(editable, asked, shown)),
     )

@@ -59,6 +59,7 @@ BUDGETS = table_of(
     Column("limit_amount", "budgets.limit_amount", kind="money", draw=_amount("limit_amount")),
     "used_percent",
     Column("action", "budgets.action", draw=_words("action")),
+    Column("requests_per_minute", "budgets.requests_per_minute", kind="number"),
     Column("state", "budgets.state", draw=_words("state")),
     texts="budgets",
 )
@@ -109,14 +110,23 @@ def _fields(*counted: rx.Component) -> list[rx.Component]:
         rx.el.div(
             _choice("action"),
             text_field(
-                "thresholds",
-                t("budgets.thresholds"),
-                hint=t("budgets.thresholds_hint"),
-                value=_FORM["thresholds"],
+                "requests_per_minute",
+                t("budgets.requests_per_minute"),
+                hint=t("budgets.requests_per_minute_hint"),
+                value=_FORM["requests_per_minute"],
                 required=False,
+                pattern=r"\d{1,7}",
                 autocomplete="off",
             ),
             class_name="field-pair",
+        ),
+        text_field(
+            "thresholds",
+            t("budgets.thresholds"),
+            hint=t("budgets.thresholds_hint"),
+            value=_FORM["thresholds"],
+            required=False,
+            autocomplete="off",
         ),
     ]
 

@@ -245,6 +245,7 @@ def comes_next(shown: Any) -> rx.Component:
     later = facts(
         _if(shown, "waiting", money(shown["waiting"], currency)),
         _if(shown, "credit", money(shown["credit"], currency)),
+        _if(shown, "included", money(shown["included"], currency)),
         rx.cond(
             shown["is_later"],
             fact(t("choose.later"), when(shown["effective_at"], zone=SessionState.zone)),

@@ -96,11 +96,32 @@ def _agreed() -> dict[str, Any]:
     return {"at": _S.preview["at"].to(str), "agreed_minor": _S.preview["total_minor"].to(int)}
 
 
+def _stay() -> rx.Component:
+    """What the plan offers to whoever stays, with what it saves."""
+    offer = _S.offer
+    currency = offer["currency"].to(str)
+    lasts = rx.match(
+        offer["duration"],
+        ("once", t("subscription.stay_once")),
+        ("forever", t("subscription.stay_forever")),
+        t("subscription.stay_periods", count=offer["periods"].to(int)),
+    )
+    return rx.fragment(
+        rx.cond(offer["text"], rx.el.p(offer["text"].to(str)), rx.fragment()),
+        rx.el.p(
+            t("subscription.stay_costs"), " ", money(offer["after"], currency), " ",
+            t("subscription.stay_instead"), " ", money(offer["before"], currency), ": ",
+            rx.el.strong(t("subscription.stay_saves"), " ", money(offer["saves"], currency)), ". ", lasts,
+        ),
+        action_button(t("subscription.stay"), on_press=_S.stay, look="primary", icon="check"),
+    )  # fmt: skip
+
+
 def _cancel() -> rx.Component:
     """Reason, time, and a last offer that is not in the way."""
     can_pause = (_ROW["state"] == States.ACTIVE.value) | (_ROW["state"] == States.PAST_DUE.value)
     offer = rx.el.div(
-        rx.el.p(t("subscription.offer")),
+        rx.cond(_S.offer.contains("coupon"), _stay(), rx.el.p(t("subscription.offer"))),
         rx.el.div(
             rx.cond(
                 can_pause,

@@ -57,7 +57,9 @@ class Declined(MatrixError):
     title = "The payment was declined"
 
     def __init__(self, decline: Decline, *, reference: str = "") -> None:
-        super().__init__("The bank declined the payment.", next_step=decline.told, reason=decline.kind.value)
+        super().__init__(
+            "The bank declined the payment.", next_step=decline.told, reason=decline.shown_kind.value
+        )
         self.decline = decline
         self.reference = reference
 
@@ -178,8 +180,9 @@ class PaymentProvider(Protocol):
 
     async def read_back_refund(self, key: str, *, payment: str) -> Refund | None: ...
 
-    def verify_webhook(self, headers: Mapping[str, str], raw: bytes, *, now: datetime) -> ProviderEvent:
-        """Raises WebhookRefused: no or wrong signature, too old, from the future, changed, or of another account.
+    async def verify_webhook(self, headers: Mapping[str, str], raw: bytes, *, now: datetime) -> ProviderEvent:
+        """Raises WebhookRefused: no or wrong signature, too old, from the future, changed, or of another account;
+        and ProviderUnavailable where a certificate that has to be fetched first cannot be had.
 
         `headers` are looked up without regard to case; `now` is the clock on the wall.
         """

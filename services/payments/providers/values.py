@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -12,7 +12,7 @@ from models.money import Money, Provider
 
 T = TypeVar("T")
 
-KEY_LENGTH_MAX = 200
+KEY_LENGTH_MAX = 100
 PAGE_ITEMS_MAX = 100  # of movements, payouts and disputes asked for at once
 EVIDENCE_TEXT_MAX = 150_000  # characters of all texts together
 
@@ -26,10 +26,15 @@ class Flow(StrEnum):
 
 
 class PaymentState(StrEnum):
-    """CREATED waits for a means to pay; after a decline it is CREATED again, with `decline` saying why."""
+    """CREATED waits for a means to pay; after a decline it is CREATED again, with `decline` saying why.
+
+    APPROVED is where some providers leave it to us to take what the customer agreed to: nothing is paid until the
+    same order goes to `create_or_confirm` once more, with its `reference`.
+    """
 
     CREATED = "created"
     ACTION_REQUIRED = "action_required"
+    APPROVED = "approved"
     PROCESSING = "processing"
     AUTHORIZED = "authorized"
     PAID = "paid"
@@ -124,7 +129,7 @@ class Advice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """`told` is a sentence for the customer in English; pages word it by `kind` in their language."""
+    """`told` is a sentence for the customer in English; pages word it by `shown_kind` in their language."""
 
     code: str
     kind: DeclineKind
@@ -132,15 +137,25 @@ class Decline:
     advice: Advice
     told: str
 
+    @property
+    def shown_kind(self) -> DeclineKind:
+        """The kind as a customer may hear of it: never that the bank thinks of theft or fraud."""
+        hidden = (DeclineKind.FRAUD, DeclineKind.CARD_GONE)
+        return DeclineKind.UNEXPLAINED if self.kind in hidden else self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an adapter can do. `minimums` are the smallest payments, by currency; 1 minor unit where none is named."""
+    """What an adapter can do. `minimums` are the smallest payments, by currency; 1 minor unit where none is named.
+
+    `keys_last` is how long a key stands for the same act there: a repetition later could do it twice.
+    """
 
     provider: Provider
     flows: frozenset[Flow]
     currencies: frozenset[str]
     minimums: Mapping[str, Money]
+    keys_last: timedelta
     keeps_methods: bool
     captures_later: bool
     answers_disputes: bool

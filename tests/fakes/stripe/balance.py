@@ -56,9 +56,11 @@ def move(
     return moved
 
 
-def fee_of(world: World, amount: int) -> int:
-    """The processing fee, rounded half up, at most the amount itself."""
-    return min(amount, (amount * world.terms.fee_basis_points + 5_000) // 10_000 + world.terms.fee_fixed)
+def fee_of(world: World, amount: int, code: str) -> int:
+    """The processing fee, rounded half up to what the currency has, at most the amount itself."""
+    step = 100 if code in currencies.WITH_TWO_ZEROS else 1
+    exact = amount * world.terms.fee_basis_points + world.terms.fee_fixed * 10_000
+    return min(amount, (exact + 5_000 * step) // (10_000 * step) * step)
 
 
 def settle(world: World, moved: Thing) -> None:

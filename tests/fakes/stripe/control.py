@@ -67,7 +67,7 @@ class Control:
         intent = self.world.store.find(str(told.get("intent", "")))
         if intent is None or intent["status"] != "requires_action":
             raise Refusal("Nobody is asked to authenticate that.")
-        authenticate(self.world, intent, ok=_yes(told.get("ok", True)))
+        authenticate(self.world, intent, ok=yes(told.get("ok", True)))
         return intent
 
     def clear(self, told: Told) -> None:
@@ -77,13 +77,13 @@ class Control:
 
     def close_dispute(self, told: Told) -> Thing:
         made = self._named("dispute", told)
-        disputes.close(self.world, made, won=_yes(told.get("won", False)))
+        disputes.close(self.world, made, won=yes(told.get("won", False)))
         return made
 
     def daily_payouts(self, told: Told) -> None:
         was, self.world.settings["daily_payouts"] = (
             self.world.settings["daily_payouts"],
-            _yes(told.get("on", True)),
+            yes(told.get("on", True)),
         )
         if self.world.settings["daily_payouts"] and not was:
             self.world.plan(self.world.now() // DAY_S * DAY_S + DAY_S, "midnight", "_settings")
@@ -96,7 +96,7 @@ class Control:
     def dispute(self, told: Told) -> Thing:
         reason = str(told.get("reason", "fraudulent"))
         return disputes.dispute(
-            self.world, self._charge(told), reason=reason, inquiry=_yes(told.get("inquiry", False))
+            self.world, self._charge(told), reason=reason, inquiry=yes(told.get("inquiry", False))
         )
 
     def fault(self, told: Told) -> None:
@@ -112,7 +112,7 @@ class Control:
 
     def pause(self, told: Told) -> None:
         """Webhooks wait until they are let go on, or until `deliver`."""
-        self.deliveries.paused = _yes(told.get("paused", True))
+        self.deliveries.paused = yes(told.get("paused", True))
 
     def payout(self, told: Told) -> Thing | None:
         return balance.pay_out(self.world, str(told.get("currency", "usd")).lower())
@@ -140,7 +140,7 @@ class Control:
             if name == "deliver":
                 async with ClientSession(timeout=ClientTimeout(total=hooks.ANSWER_TIMEOUT_S)) as session:
                     done: Any = await self.deliveries.flush(
-                        session, even_later=_yes(told.get("even_later", False))
+                        session, even_later=yes(told.get("even_later", False))
                     )
             else:
                 done = self.acts()[name](told)
@@ -158,7 +158,10 @@ class Control:
         return web.json_response(public(done) if isinstance(done, dict) else {})
 
     def _page(self, refused: str = "") -> web.Response:
-        return web.Response(text=control_page(self.world, self.state(), refused), content_type="text/html")
+        return web.Response(text=self.html(refused), content_type="text/html")
+
+    def html(self, refused: str) -> str:
+        return control_page(self.world, self.state(), refused)
 
     async def page(self, request: web.Request) -> web.Response:
         return self._page()
@@ -185,7 +188,7 @@ def authenticate(world: World, intent: Thing, *, ok: bool) -> None:
         payments.attempt(world, intent, authenticated=ok)
 
 
-def _yes(told: Any) -> bool:
+def yes(told: Any) -> bool:
     return told in (True, "true", "on", "1", "yes")
 
 

@@ -18,38 +18,38 @@ ROWS = 10
 def control_page(world: World, state: dict[str, Any], refused: str) -> str:
     parts = [
         alert(refused),
-        _section("Clock", _form("advance", _input("days", "Days to advance", "1"))),
-        _section("Next charge", _form("declines", _input("codes", "Declined with", "insufficient_funds"))),
-        _section("Payments", _table(_payments(world))),
-        _section("Disputes", _table(_disputes(world))),
-        _section("Payout", _form("payout", _input("currency", "Currency", "usd")), _table(_payouts(world))),
-        _section("Next request", _form("fault", _choice("kind", "Goes wrong", list(faults.KINDS)))),
-        _section(
+        section("Clock", form("advance", given("days", "Days to advance", "1"))),
+        section("Next charge", form("declines", given("codes", "Declined with", "insufficient_funds"))),
+        section("Payments", table(_payments(world))),
+        section("Disputes", table(_disputes(world))),
+        section("Payout", form("payout", given("currency", "Currency", "usd")), table(_payouts(world))),
+        section("Next request", form("fault", choice("kind", "Goes wrong", list(faults.KINDS)))),
+        section(
             "Next webhooks",
-            _form("spoil", _choice("kind", "Are", list(SPOILS)), _input("times", "How many", "2")),
-            _form("deliver", '<input type="hidden" name="even_later" value="true">'),
+            form("spoil", choice("kind", "Are", list(SPOILS)), given("times", "How many", "2")),
+            form("deliver", '<input type="hidden" name="even_later" value="true">'),
             f"<p>{len(state['deliveries'])} waiting.</p>",
         ),
-        _section("Switches", _form("clear")),
+        section("Switches", form("clear")),
     ]  # fmt: skip
     return frame("Test payments: control", "".join(parts))
 
 
-def _section(title: str, *parts: str) -> str:
+def section(title: str, *parts: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
 
 
-def _form(act: str, *fields: str, label: str = "") -> str:
+def form(act: str, *fields: str, label: str = "") -> str:
     words = label or act.replace("_", " ").capitalize()
     row = f'<div class="row">{"".join(fields)}<button>{words}</button></div>'
     return f'<form method="post" action="/_control/{act}">{row}</form>'
 
 
-def _input(name: str, label: str, value: str) -> str:
+def given(name: str, label: str, value: str) -> str:
     return f'<label>{escape(label)}<input name="{name}" value="{escape(value)}"></label>'
 
 
-def _choice(name: str, label: str, choices: list[str]) -> str:
+def choice(name: str, label: str, choices: list[str]) -> str:
     options = "".join(f"<option>{escape(one)}</option>" for one in choices)
     return f'<label>{escape(label)}<select name="{name}">{options}</select></label>'
 
@@ -58,7 +58,7 @@ def _hidden(**values: str) -> str:
     return "".join(f'<input type="hidden" name="{k}" value="{escape(v)}">' for k, v in values.items())
 
 
-def _table(rows: list[list[str]]) -> str:
+def table(rows: list[list[str]]) -> str:
     if not rows:
         return "<p>None yet.</p>"
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
@@ -75,7 +75,7 @@ def _payments(world: World) -> list[list[str]]:
             f"<code>{one['id']}</code>",
             f"{one['amount']} {one['currency']}",
             one["status"],
-            _form("dispute", _hidden(charge=one["id"])) if one["captured"] and not one["disputed"] else "",
+            form("dispute", _hidden(charge=one["id"])) if one["captured"] and not one["disputed"] else "",
         ]
         for one in _newest(world, "charge")
     ]
@@ -86,8 +86,8 @@ def _disputes(world: World) -> list[list[str]]:
         [
             f"<code>{one['id']}</code>",
             one["status"],
-            _form("close_dispute", _hidden(dispute=one["id"], won="true"), label="Won")
-            + _form("close_dispute", _hidden(dispute=one["id"], won="false"), label="Lost")
+            form("close_dispute", _hidden(dispute=one["id"], won="true"), label="Won")
+            + form("close_dispute", _hidden(dispute=one["id"], won="false"), label="Lost")
             if one["status"] not in ("won", "lost", "warning_closed")
             else "",
         ]

@@ -294,7 +294,7 @@ def _captured(world: World, intent: Thing, charge: Thing, amount: int) -> None:
         "charge",
         "charge",
         amount=amount,
-        fee=balance.fee_of(world, amount),
+        fee=balance.fee_of(world, amount, intent["currency"]),
         currency=intent["currency"],
         source=charge["id"],
         after_s=0 if at_once else world.terms.settles_after_s,

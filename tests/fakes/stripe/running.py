@@ -16,13 +16,16 @@ from services.core.tether import tied
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "sk_test_matrix"
-STOP_TIMEOUT_S = 20
+STOP_TIMEOUT_S = 60
+ACT_TIMEOUT_S = 120
 
 
-class RunningStripe:
-    """`url` is its address, `key` opens it."""
+class RunningFake:
+    """A fake provider. `url` is its address, `key` opens it."""
 
-    def __init__(self, folder: Path, *, key: str = KEY) -> None:
+    program = ""
+
+    def __init__(self, folder: Path, *, key: str) -> None:
         self._folder, self.key, self.url = folder, key, ""
         self._process: subprocess.Popen[str] | None = None
 
@@ -30,7 +33,7 @@ class RunningStripe:
         port = self.url.rpartition(":")[2] or "0"
         self._process = subprocess.Popen(
             [
-                sys.executable, "-m", "tests.fakes.stripe", "--port", port, "--state", str(self._folder),
+                sys.executable, "-m", self.program, "--port", port, "--state", str(self._folder),
                 "--key", self.key,
             ],
             cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=tied(),
@@ -62,12 +65,16 @@ class RunningStripe:
 
     def act(self, name: str, **told: Any) -> dict[str, Any]:
         """An act of /_control; see control.py for their names."""
-        answer = httpx.post(f"{self.url}/_control/{name}", json=told, timeout=30, trust_env=False)
+        answer = httpx.post(f"{self.url}/_control/{name}", json=told, timeout=ACT_TIMEOUT_S, trust_env=False)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def state(self) -> dict[str, Any]:
-        return httpx.get(f"{self.url}/_control/state", timeout=30, trust_env=False).json()
+        return httpx.get(f"{self.url}/_control/state", timeout=ACT_TIMEOUT_S, trust_env=False).json()
+
+
+class RunningStripe(RunningFake):
+    program = "tests.fakes.stripe"
 
 
 @contextmanager

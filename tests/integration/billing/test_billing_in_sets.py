@@ -82,6 +82,7 @@ CUSTOMERS = {
     "coupon": Customer("base", coupon="TENTH", together=False),
     "used": Customer("metered", together=False),
     "mixed": Customer("base", then="metered", together=False),
+    "unmetered": Customer("metered", then="upgrade", together=False),
     "canceled": Customer("base", then="cancel", together=False),
     "changed": Customer("dear", then="downgrade", together=False),
     "credited": Customer("base", then="credit", together=False),
@@ -153,6 +154,8 @@ class Market:
                 await sold.do(subscriptions.cancel, made)
             case "downgrade":
                 await sold.change(made, self.plans["base"])
+            case "upgrade":  # what it used before may still come in
+                await sold.change(made, self.plans["dear"])
             case "credit":  # what is unused of the second one pays for the first one
                 second = await start("dear", "second")
                 sold.shop.now = APRIL + timedelta(days=1)

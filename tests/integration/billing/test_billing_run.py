@@ -12,7 +12,7 @@ from models.identity import Organization
 from models.plans import Plan
 from models.subscriptions import Subscription
 from models.types import Role
-from services.billing import overdue, policies, profiles, run_records, running, subscription_billing
+from services.billing import overdue, parking, policies, profiles, run_records, running, subscription_billing
 from services.billing.running import Counts, TooMuchAtOnce
 from services.core import listing_sql
 from services.core.actor import system
@@ -102,11 +102,11 @@ async def test_one_that_cannot_be_billed_waits_alone_and_goes_on_when_it_can(
     row = await standing(bad, parked)
     assert row.parked_reason is not None
     assert row.parked_reason.endswith("Enter its billing profile: name, address and country.")
-    assert (row.attempts, row.retry_at) == (1, MAY + running.RETRY_WAITS[0])
+    assert (row.attempts, row.retry_at) == (1, MAY + parking.RETRY_WAITS[0])
     assert (await standing(good, billed)).next_at == datetime(2026, 6, 1, 12, tzinfo=UTC)
 
     assert await run(sold.shop) == Counts()  # it is not its turn
-    for attempt, wait in enumerate((*running.RETRY_WAITS[1:], running.RETRY_WAITS[-1]), start=2):
+    for attempt, wait in enumerate((*parking.RETRY_WAITS[1:], parking.RETRY_WAITS[-1]), start=2):
         assert row.retry_at is not None
         sold.shop.now = row.retry_at
         assert await run(sold.shop) == Counts(due=1, parked=1)

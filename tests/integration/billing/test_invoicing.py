@@ -314,6 +314,9 @@ async def test_a_document_is_changed_by_nobody(shop: Shop, owner_url: str, datab
         ("delete from invoice_line", errors.Error),
         ("insert into invoice_line select 'x' || id, organization_id, invoice_id, 'x', 9, origin, description, quantity"
          " from invoice_line", errors.Error),
+        # A document may come whole, but not without its lines.
+        ("insert into invoice select (jsonb_populate_record(i, jsonb_build_object('id', 'x', 'key', 'x', 'number', 'x',"
+         " 'sequence', 99))).* from invoice i", errors.CheckViolation),
         (f"update credit_note set total_minor = 1 where id = '{note.id}'", errors.Error),
         ("delete from credit_note_line", errors.RestrictViolation),
         (f"update invoice set credited_minor = 5000 where id = '{made.id}'", errors.CheckViolation),

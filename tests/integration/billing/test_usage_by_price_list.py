@@ -15,7 +15,7 @@ from models.catalog import Price
 from models.gateway import AiModel, Upstream
 from models.money import Money
 from models.types import BillingMode, OrganizationKind, Role
-from services.billing import explaining, profiles, running, subscriptions, usage_running
+from services.billing import clock_turning, explaining, profiles, running, subscriptions, usage_running
 from services.core import listing_sql
 from services.core.actor import system
 from services.core.clock import FixedClock
@@ -23,8 +23,11 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, NotFound
 from services.gateway.calls import Call
 from services.gateway.settlement import settle
+from services.identity import clocks
 from services.metering.rules import UsageEventIn, gateway_event
 from services.metering.service import ensure_platform_meters, record
+from services.papers.designs import Design
+from services.papers.saying import invoice_says
 from services.wallets import wallets
 from state.governance.usage_periods import UsagePeriodsState
 from tests.checks import assert_invariants
@@ -80,15 +83,18 @@ class Sales:
         ]
 
     async def explained(self) -> None:
-        """Each line that was billed is worked out again to the same cent."""
+        """Each line that was billed is worked out again to the same cent, and can be printed."""
         async with self.shop.work() as uow:
             for invoice in await self.sold.invoices():
-                for line in await self.shop.lines(invoice):
+                lines = await self.shop.lines(invoice)
+                for line in lines:
                     assert (await explaining.explain(uow, invoice, line)).agrees
+                if invoice.number:
+                    assert len(invoice_says(invoice, lines, Design(), due_minor=0).lines) == len(lines)
 
 
-async def opened(world: World) -> Sales:
-    shop = await open_shop(world, grace_hours=24, zero_documents=ZeroDocuments.DROP)
+async def opened(world: World, **more: Any) -> Sales:
+    shop = await open_shop(world, grace_hours=24, zero_documents=ZeroDocuments.DROP, **more)
     async with crossing(Reason.CATALOG) as uow:
         await ensure_platform_meters(uow)
         made: Any = {"created_at": LONG_AGO}
@@ -141,6 +147,10 @@ async def test_a_month_is_billed_by_model_once_and_what_came_late_by_the_next_on
     (march,) = await sales.sold.invoices()
     assert (march.state, march.net_minor) == ("finalized", 851 + 33)
     assert await sales.sold.said(march) == [("Usage of m", 851), ("Usage of n", 33)]  # 8.506 and 0.333
+    printed = invoice_says(march, await sales.shop.lines(march), Design(), due_minor=0)
+    assert printed.lines[0].details == (
+        "3000 × 2.5 / 1000 = 7.5", "100 × 10 / 1000 = 1", "2 × 3 / 1000 = 0.006",
+    )  # fmt: skip
     await sales.call(utc(2026, 3, 15), 5_000)
     await sales.book(again, again)  # which has no price, and is there already
     await sales.run(2026, 4, 3)
@@ -278,3 +288,26 @@ async def test_what_comes_late_to_a_subscription_that_has_ended_is_billed_once_m
     assert (note.period_start, note.period_end) == (utc(2026, 3, 10, 9), ended)
     await sales.explained()
     await assert_invariants(but=NOT_HERE)
+
+
+async def test_who_is_put_on_a_clock_is_billed_for_what_they_use_by_it(world: World) -> None:
+    sales = await opened(world, is_test=True)
+    async with crossing(Reason.DEMO) as uow:
+        await uow.execute("update organization set created_at = '2026-03-10T08:00:00Z'")
+    await sales.run(2026, 3, 10, 9)  # begins their month on the wall
+    staff = world.actor(await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    wall = FixedClock(utc(2026, 3, 10, 9))
+    async with crossing(Reason.STAFF, actor=staff, clock=wall) as uow:
+        clock = await clocks.create_test_clock(
+            uow, sales.shop.customer.id, name="Trial", shows=utc(2025, 11, 30)
+        )
+    async with crossing(Reason.CATALOG) as uow:
+        await uow.execute("update price set valid_from = '2025-01-01T00:00:00Z'")
+    await sales.call(utc(2025, 12, 24), 1_000)
+    async with crossing(Reason.STAFF, actor=staff, clock=wall) as uow:
+        await clock_turning.turn(uow, clock.id, to=utc(2026, 1, 10))
+    while await clock_turning.go_on(clock.id, clock=wall):
+        pass
+
+    assert await sales.asked() == [("Usage of m", 250)]
+    assert [state for _, _, state in await sales.periods()][-1] == "open"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 
 from models.budgets import Budget, BudgetAction, BudgetMeasure, BudgetPeriod
 from models.types import BillingMode, Role
 from services.budgets import budgets, queries, rules
 from services.budgets.budgets import NewBudget
+from services.budgets.rules import Terms, Throttle
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, Invalid, NotFound, StaleVersion
 from services.core.listing_sql import select
@@ -82,6 +85,53 @@ async def test_a_budget_stops_at_the_last_call_that_fits_and_tells_of_each_thres
     ).status_code == 200  # also before word has come
 
 
+async def test_a_budget_that_throttles_leaves_so_many_calls_a_minute_once_it_is_used_up(
+    gateway: House,
+) -> None:
+    await furnish(gateway)
+    ana = await gateway.client()
+    given = replace(
+        LIMITED, name="Slow", measure=BudgetMeasure.TOKENS, limit=Decimal(24), action=BudgetAction.THROTTLE,
+        requests_per_minute=2, model="plain",
+    )  # fmt: skip
+    made = await make(gateway, ana, given)
+    stands = time.monotonic()
+    gateway.gateway.limiter.clock = lambda: stands  # nothing flows off
+
+    async def call(model: str = "plain") -> httpx.Response:
+        answer = await ana.http.post("/chat/completions", json={**BODY, "model": model})
+        await gateway.gateway.settler.settle_waiting()
+        await gateway.gateway.directory.load()  # as the notification has it done
+        return answer
+
+    answers = [await call() for _ in range(5)]
+
+    assert [one.status_code for one in answers] == [200, 200, 200, 200, 429]
+    refused = answers[-1]
+    assert refused.json()["error"]["code"] == "budget_throttled"
+    assert refused.headers["retry-after"] == "30"
+    assert (await call("free")).status_code == 200  # the budget is not about this one
+    assert await told(gateway) == [("Slow", 50), ("Slow", 100)]
+    async with unit_of_work(gateway.world.actor(ana.organization), on=gateway.database) as uow:
+        row = await queries.budget(uow, made.id)
+        assert (row.state, row.spent, row.requests_per_minute) == ("throttled", 48, 2)
+        await budgets.change_budget(uow, made.id, limit=Decimal(1_000))
+    await gateway.gateway.directory.load()
+    assert (await call()).status_code == 200
+    async with unit_of_work(gateway.world.actor(ana.organization), on=gateway.database) as uow:
+        changed = await budgets.change_budget(uow, made.id, action=BudgetAction.NOTIFY)
+        assert changed.requests_per_minute is None
+    late = Throttle(stopped_terms(), 1, datetime(2026, 4, 1, tzinfo=UTC))
+    assert late.covers(key_id="k", model="m", at=datetime(2026, 3, 31, 23, tzinfo=UTC))
+    assert not late.covers(key_id="k", model="m", at=datetime(2026, 4, 1, tzinfo=UTC))
+
+
+def stopped_terms() -> Terms:
+    return Terms(
+        "bud_1", "org_1", "b", None, "m", BudgetMeasure.COST, BudgetPeriod.MONTH, Decimal(1), "UTC", "EUR"
+    )
+
+
 async def test_each_budget_counts_the_calls_that_it_is_about(gateway: House) -> None:
     await furnish(gateway)
     ana = await gateway.client()
@@ -131,6 +181,9 @@ BAD: Sequence[tuple[dict[str, Any], str]] = (
     ({"thresholds": (0,)}, "thresholds"),
     ({"thresholds": range(1, 12)}, "thresholds"),
     ({"name": " "}, "name"),
+    ({"action": BudgetAction.THROTTLE}, "requests_per_minute"),
+    ({"action": BudgetAction.THROTTLE, "requests_per_minute": 0}, "requests_per_minute"),
+    ({"requests_per_minute": 5}, "requests_per_minute"),
     ({"model": "nobody-knows"}, "model"),
 )
 

@@ -76,6 +76,8 @@ async def test_a_budget_is_made_changed_and_ended_on_its_page_and_refused_at_its
         ({"name": " "}, "name"),
         ({"model": "nothing"}, "model"),
         ({"period": "year"}, "period"),
+        ({"action": "throttle"}, "requests_per_minute"),
+        ({"action": "throttle", "requests_per_minute": "few"}, "requests_per_minute"),
     ):
         seen, _ = await billing.call(BudgetsState, "save", given | wrong)
         assert (list(seen.errors), seen.error, seen.open_dialog) == ([field], "", "new"), wrong
@@ -94,6 +96,11 @@ async def test_a_budget_is_made_changed_and_ended_on_its_page_and_refused_at_its
     )  # fmt: skip
     seen, _ = await billing.call(BudgetsState, "ask", row["id"], "edit")
     assert (seen.form["name"], seen.form["limit"], seen.form["action"]) == ("Laptop", "50.25", "notify")
+    slow = {"action": "throttle", "requests_per_minute": "30"}
+    await billing.call(BudgetsState, "save", {"name": "Laptop", "limit": "60"} | slow)
+    seen, _ = await billing.call(BudgetsState, "load")
+    assert (seen.rows[0]["action"], seen.rows[0]["requests_per_minute"]) == ("throttle", 30)
+    await billing.call(BudgetsState, "ask", row["id"], "edit")
     await billing.call(
         BudgetsState, "save", {"name": "Laptop", "limit": "60", "action": "stop", "thresholds": ""}
     )

@@ -76,17 +76,18 @@ OF_THE_HOUSE: dict[str, Maker] = {
 
 # Rows that a dialog of a list is opened for, by the list.
 ROW_OF_LIST: dict[str, Maker] = {
+    "budgets": _of("bud"),
     "invitations": _of("invite"),
     "keys": _of("apikey"),
     "members": _of("acc"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
-    "budgets": _of("bud"),
     "staff.coupons": _of("cpn"),
+    "staff.legal_entities": _of("ent"),
     "staff.tax_rates": _of("txr"),
-    "wallet.lots": _of("lot"),
     "staff.subscriptions": _of("sub"),
     "subscriptions": _of("sub"),
+    "wallet.lots": _of("wal"),
 }
 
 QUERY: dict[str, Maker] = {
@@ -152,6 +153,7 @@ BODY: dict[str, Maker] = {
     "after": _plain(LEAVE_OUT),
     "waiting_changes": _plain("replace"),
     "notice_days": _plain(0),
+    "included_credits": _plain("0"),
     "resume_at": _plain(LEAVE_OUT),
     "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),
@@ -277,9 +279,6 @@ BODY: dict[str, Maker] = {
 # Arguments of page handlers, beside ids.
 ARGUMENTS: dict[str, Maker] = {
     "act": _plain("revoke"),
-    "currency": _plain("USD"),
-    "measure": _plain("tokens"),
-    "row_id": _of("plan"),
     "address": _plain("/api/v1/keys?format=csv"),
     "charge_id": _of("pchg"),
     "answer": lambda victim: {"id": victim.organization.id, "email": victim.owner.email, "mailbox": ""},
@@ -288,6 +287,8 @@ ARGUMENTS: dict[str, Maker] = {
     "kind": _plain("metered"),
     "language": _plain("de"),
     "listing": _plain("keys"),
+    "measure": _plain("tokens"),
+    "currency": _plain("USD"),
     "key": _plain("search"),
     "model": _plain("per_unit"),
     "name": _plain("edit"),
@@ -322,9 +323,6 @@ ADDRESS: dict[str, Maker] = {
     "enabled": _plain("true"),
     "granularity": _plain("hour"),
     "group": _plain("key"),
-    "has_no_gap": _plain(LEAVE_OUT),
-    "is_test": _plain(LEAVE_OUT),
-    "jurisdiction": _plain(LEAVE_OUT),
     "key": _of("apikey"),
     "kind": _plain("client"),  # in lists of other kinds none
     "measure": _plain("cost"),
@@ -337,10 +335,14 @@ ADDRESS: dict[str, Maker] = {
     "recorded_at[lt]": _plain(LEAVE_OUT),
     "role": _plain(LEAVE_OUT),
     "search": _plain("name-canary"),
-    "series": _plain("invoice"),
     "range": _plain("24h"),
     "started_at[gte]": _plain("2026-01-01T00:00:00Z"),
     "started_at[lt]": _plain(LEAVE_OUT),
+    "has_no_gap": _plain(LEAVE_OUT),
+    "is_test": _plain(LEAVE_OUT),
+    "is_usual": _plain(LEAVE_OUT),
+    "jurisdiction": _plain(LEAVE_OUT),
+    "series": _plain(LEAVE_OUT),
     "state[in]": _plain("current,ended,planned"),
     "status[in]": _plain("active,expired,expiring,revoked"),
     "status": _plain("active"),
