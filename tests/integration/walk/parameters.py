@@ -293,6 +293,7 @@ ARGUMENTS: dict[str, Maker] = {
     "model": _plain("per_unit"),
     "name": _plain("edit"),
     "quantity": _plain("2"),
+    "row_id": _of("plan"),
     "slot": _plain("seats"),
     "topic": _plain("keys"),
     "channel": _plain("mail"),
