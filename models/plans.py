@@ -30,6 +30,13 @@ class VersionState(StrEnum):
     RETIRED = "retired"
 
 
+class PaymentTime(StrEnum):
+    """When a plan begins."""
+
+    AFTER = "after"  # at once; its first invoice is paid when it is due
+    BEFORE = "before"  # once its first invoice is paid
+
+
 class ChargeKind(StrEnum):
     """Where the quantity of a charge comes from."""
 
@@ -100,6 +107,7 @@ class PlanVersion(Table, table=True):
         check("number >= 1", "number"),
         check("state in ('draft','published','retired')", "state"),
         check("trial_days between 0 and 730", "trial_days"),
+        check("payment in ('after','before')", "payment"),
         check("(published_at is null) = (state = 'draft')", "published"),
         check("(retired_at is not null) = (state = 'retired')", "retired"),
     )
@@ -110,6 +118,11 @@ class PlanVersion(Table, table=True):
     state: str = VersionState.DRAFT
     trial_days: int = 0
     tax_code: str = Field(default="software", sa_type=ID)  # what a tax engine is told of it
+    payment: str = Field(
+        default=PaymentTime.AFTER.value,
+        sa_type=ID,
+        sa_column_kwargs={"server_default": PaymentTime.AFTER.value},
+    )
     created_by: str | None = reference("account.id", nullable=True)
     created_at: datetime = instant()
     published_at: datetime | None = instant(nullable=True)

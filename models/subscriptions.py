@@ -59,6 +59,7 @@ class Subscription(Table, table=True):
         check("(state = 'ended') = (ended_at is not null)", "ended"),
         check("state <> 'canceled' or cancel_at is not null", "cancel_at"),
         check("(parked_reason is null) = (parked_at is null)", "parked"),
+        check("state <> 'incomplete' or pay_until is not null", "pay_until"),
         sa.Index("ix_subscription_organization_id", "organization_id", "created_at", "id"),
         sa.Index("ix_subscription_created_at", "created_at", "id"),
         sa.Index("ix_subscription_plan_version_id", "plan_version_id", "id"),
@@ -103,6 +104,9 @@ class Subscription(Table, table=True):
     parked_reason: str | None = Field(default=None, sa_type=TEXT, nullable=True)
     attempts: int = 0
     retry_at: datetime | None = instant(nullable=True)
+    pay_until: datetime | None = instant(
+        nullable=True
+    )  # of one that waits for its first payment: else it ends
     offer_taken_at: datetime | None = instant(nullable=True)  # what its plan offers to those who would cancel
     created_by: str | None = Field(default=None, sa_type=ID, nullable=True)
     created_at: datetime = instant()

@@ -100,9 +100,11 @@ def create_for_plans() -> None:
     create_plan_migrations()
     create_included_credits()
     create_retention_offers()
+    create_first_payments()
 
 
 def drop_for_plans() -> None:
+    drop_first_payments()
     drop_retention_offers()
     drop_included_credits()
     drop_plan_migrations()
@@ -132,6 +134,27 @@ def create_included_credits() -> None:
         "alter table wallet_debit add constraint ck_wallet_debit_kind"
         " check (kind in ('invoice','usage','taken_back'))"
     )
+
+
+def create_first_payments() -> None:
+    """Plans that begin once their first invoice is paid, and until when it may be."""
+    op.add_column(
+        "plan_version", sa.Column("payment", sa.Text(collation="C"), server_default="after", nullable=False)
+    )
+    op.create_check_constraint(
+        op.f("ck_plan_version_payment"), "plan_version", "payment in ('after','before')"
+    )
+    op.add_column("subscription", sa.Column("pay_until", sa.DateTime(timezone=True), nullable=True))
+    op.create_check_constraint(
+        op.f("ck_subscription_pay_until"), "subscription", "state <> 'incomplete' or pay_until is not null"
+    )
+
+
+def drop_first_payments() -> None:
+    op.drop_constraint(op.f("ck_subscription_pay_until"), "subscription", type_="check")
+    op.drop_column("subscription", "pay_until")
+    op.drop_constraint(op.f("ck_plan_version_payment"), "plan_version", type_="check")
+    op.drop_column("plan_version", "payment")
 
 
 def create_retention_offers() -> None:

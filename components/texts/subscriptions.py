@@ -160,6 +160,8 @@ TEXTS: dict[str, str] = {
     "subscription.resume_text": "It goes on at once. The rest of the period that is passing is billed.",
     "subscription.resumed": "Subscription resumed",
     "subscription.cancel": "Cancel",
+    "subscription.pay_first": "It begins once its first invoice is paid. It ends by itself if that is not by",
+    "subscription.to_invoices": "See the invoice",
     "subscription.stay": "Take it and stay",
     "subscription.stay_costs": "Stay, and your next invoice is",
     "subscription.stay_instead": "instead of",

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from models.billing import CustomerCredit, Invoice, InvoiceState
 from models.ledger import JournalKind, Purpose
 from models.money import Money
-from services.billing import policies, states
+from services.billing import first_payments, policies, states
 from services.billing.events import InvoicePaid
 from services.billing.totals import CREDITS_MAX, Credit
 from services.core.errors import not_found
@@ -154,6 +154,8 @@ async def settle(uow: UnitOfWork, invoice: Invoice) -> None:
             number=invoice.number or "",
         )
     )
+    if invoice.subscription_id is not None:
+        await first_payments.settle(uow, invoice)
 
 
 async def _move(uow: UnitOfWork, credit_id: str, minor: int) -> None:

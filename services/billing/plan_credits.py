@@ -11,7 +11,7 @@ from models.ledger import JournalKind, Purpose
 from models.money import Money
 from models.subscriptions import Subscription
 from models.wallets import LotSource
-from services.billing import included
+from services.billing import included, subscription_rows
 from services.billing.lines import Line, LineKind
 from services.billing.new_lines import NewLine, charged_line
 from services.billing.subscribed import Made
@@ -29,6 +29,8 @@ USED_AHEAD = "Included credits that were used ahead"
 async def follow(uow: UnitOfWork, row: Subscription, made: Sequence[Made]) -> NewLine | None:
     """Give and take back what the lines of a moment include. Returns a line for what was used of credits that no time
     pays for any more: at most as much as is credited for that time, so that nobody pays more than for the whole."""
+    if row.pay_until is not None:
+        return None  # they come with the first payment
     lines = [one.line for one in made if one.line is not None]
     amounts = await _included(uow, made, lines)
     if not any(amounts.values()):
@@ -55,6 +57,16 @@ async def follow(uow: UnitOfWork, row: Subscription, made: Sequence[Made]) -> Ne
         plan=made[0].item.price.plan_id,
         tax_code=made[0].item.price.tax_code,
     )
+
+
+async def begin(uow: UnitOfWork, row: Subscription) -> None:
+    """Give what the time that was paid for first includes, of a subscription that waited for its first payment."""
+    _, now = await subscription_rows.load(uow, row)
+    live = [(item, item.live) for item in now.running if item.live is not None]
+    amounts = {item.price.id: item.price.charge.included_credits for item, _ in live}
+    changes = included.changes([one.line for _, one in live], amounts, now=uow.now)
+    for number, one in enumerate(included.settle(changes, taken=0).given):
+        await _give(uow, row, f"plan:{row.id}:first:{number}", one)
 
 
 async def _give(uow: UnitOfWork, row: Subscription, key: str, one: included.Given) -> None:

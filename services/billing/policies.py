@@ -81,6 +81,13 @@ async def subscription_for(
     return row
 
 
+async def subscription_paid_for(uow: UnitOfWork, invoice: Invoice) -> Subscription | None:
+    """What an invoice is for that the caller was let to pay, locked; None where it is for none."""
+    if invoice.subscription_id is None:
+        return None
+    return await uow.get(Subscription, invoice.subscription_id, lock=True)
+
+
 async def draft_of(uow: UnitOfWork, subscription: Subscription) -> Invoice | None:
     """The draft that gathers lines of a subscription that the caller was let to, locked."""
     found = await uow.execute(

@@ -116,6 +116,17 @@ async def take_off(uow: UnitOfWork, row: Subscription, redemption_id: str) -> No
     )
 
 
+async def let_go(uow: UnitOfWork, row: Subscription) -> None:
+    """Take off all coupons of a subscription that never began: they count as not redeemed."""
+    await uow.execute(
+        "with gone as (update coupon_redemption set removed_at = :now"
+        " where subscription_id = :id and removed_at is null returning coupon_id)"
+        " update coupon set redeemed = redeemed - 1 where id in (select coupon_id from gone)",
+        id=row.id,
+        now=uow.now,
+    )
+
+
 async def working(
     uow: UnitOfWork, row: Subscription, lines: Sequence[InvoiceLine], period: datetime
 ) -> tuple[list[Redemption], dict[str, Given]]:

@@ -17,7 +17,7 @@ from models.subscriptions import SubscriptionState
 from models.types import ProrationBehaviour
 from services.billing.changes import Billed, Direction, Undoable
 from services.billing.lines import Debited, Line, Terms
-from services.billing.periods import Calendar, Span
+from services.billing.periods import Calendar, Span, calendar_of
 from services.catalog.plan_rules import Length, PlannedCharge
 from services.catalog.rating import rate
 from services.core.errors import Invalid
@@ -134,7 +134,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """A subscription as it stands. `scheduled` comes at `scheduled_at`."""
+    """A subscription as it stands. `scheduled` comes at `scheduled_at`. One that is incomplete ends at `pay_until`."""
 
     id: str
     state: SubscriptionState
@@ -153,10 +153,11 @@ class Subscribed:
     paused_at: datetime | None = None
     resume_at: datetime | None = None
     ended_at: datetime | None = None
+    pay_until: datetime | None = None
 
     def calendar(self, length: Length | None = None) -> Calendar:
         length = length or self.length
-        return Calendar(self.anchor, self.timezone, length.interval, length.count)
+        return calendar_of(self.anchor, self.timezone, length.interval, length.count)
 
     def period_end(self, at: datetime) -> datetime:
         """When what is paid for ends: the trial, or the billing period that `at` falls in."""

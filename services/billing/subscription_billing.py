@@ -33,6 +33,7 @@ from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 
+NOT_PAID = "Its first invoice was not paid in time."
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
 
 
@@ -89,6 +90,8 @@ async def book(
     if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
         lines = rows if there is None else None
         draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits, lines=lines)
+    if ended and before.state is SubscriptionState.INCOMPLETE:
+        await _void_unpaid(uow, row, needs)
     for event in told(row, before.state, after.state):
         uow.record(event)
     waiting = draft is not None and draft.state == InvoiceState.DRAFT
@@ -98,6 +101,16 @@ async def book(
     row.invoices += there is None and draft is not None
     await subscription_rows.keep(uow, held, after, next_at=next_at)
     return draft
+
+
+async def _void_unpaid(uow: UnitOfWork, row: Subscription, needs: Capability) -> None:
+    """What asked for the first payment is void, and the coupons that it took may be taken by somebody else."""
+    unpaid = await uow.execute(
+        "select id from invoice where subscription_id = :id and state = 'finalized' order by id", id=row.id
+    )
+    for invoice_id in list(unpaid.scalars()):
+        await invoices.void(uow, invoice_id, reason=NOT_PAID, needs=needs)
+    await redemptions.let_go(uow, row)
 
 
 def last_look(now: Subscribed) -> datetime | None:

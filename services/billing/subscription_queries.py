@@ -182,6 +182,7 @@ class SubscriptionDetail:
     paused_at: datetime | None
     resume_at: datetime | None
     ended_at: datetime | None
+    pay_until: datetime | None
     parked_reason: str | None
     version: int
     items: tuple[ItemRow, ...]
@@ -210,10 +211,11 @@ async def shown(uow: UnitOfWork, row: Subscription) -> SubscriptionDetail:
         for name in (
             "id", "organization_id", "plan_id", "currency", "interval", "interval_count", "timezone", "started_at",
             "trial_end", "next_at", "cancel_at", "canceled_at", "cancel_reason", "cancel_comment", "paused_at",
-            "resume_at", "ended_at", "parked_reason", "version",
+            "resume_at", "ended_at", "pay_until", "parked_reason", "version",
         )
     }  # fmt: skip
-    runs = now.state not in (SubscriptionState.ENDED, SubscriptionState.PAUSED)
+    still = (SubscriptionState.ENDED, SubscriptionState.PAUSED, SubscriptionState.INCOMPLETE)
+    runs = now.state not in still
     return SubscriptionDetail(
         **kept,
         state=now.state,

@@ -116,6 +116,7 @@ def subscribed(
         row.paused_at,
         row.resume_at,
         row.ended_at,
+        row.pay_until,
     )
 
 

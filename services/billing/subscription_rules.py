@@ -71,6 +71,8 @@ def next_moment(now: Subscribed) -> datetime | None:
     """When something is to be done next; None if nothing ever will without being asked for."""
     if now.state is S.ENDED:
         return None
+    if now.state is S.INCOMPLETE:
+        return now.pay_until
     moments = [now.scheduled_at, now.cancel_at, now.resume_at]
     if now.state is S.TRIALING:
         moments.append(now.trial_end)
@@ -82,6 +84,8 @@ def turn(now: Subscribed, at: datetime) -> Turn:
     """What happens at `at`, the next moment. Raises Invalid for another one."""
     if at != next_moment(now):
         raise Invalid(f"{at.isoformat()} is not when something is to be done.", field="at")
+    if now.state is S.INCOMPLETE:
+        return give_up(now, at)
     now, made = bill_passed(now, at)
     if now.state is S.TRIALING and now.trial_end is not None and now.trial_end <= at:
         now = replace(now, state=S.ACTIVE)
@@ -112,6 +116,13 @@ def reactivate(now: Subscribed, at: datetime) -> Subscribed:
     if now.state is not S.CANCELED:
         raise subscription_states.refused(now.state, "was not cancelled")
     return replace(now, state=wanted, cancel_at=None)
+
+
+def give_up(now: Subscribed, at: datetime) -> Turn:
+    """End one whose first invoice was not paid: nothing was given, so nothing is billed. Raises
+    SubscriptionStateConflict."""
+    ended = end(now, at, credits_unused=False)
+    return Turn(ended.subscribed)
 
 
 def end(now: Subscribed, at: datetime, *, credits_unused: bool = True) -> Turn:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from models.subscriptions import CancelReason, CouponRedemption, Subscription, SubscriptionState
 from models.types import ProrationBehaviour
 from services.billing import (
+    first_payments,
     invoices,
     policies,
     redemptions,
@@ -111,6 +112,8 @@ async def start(
         anchor=_near(anchor, at, "anchor") if anchor is not None else None,
     )
     row = _row(uow, now, key)
+    if started_at is None:
+        row.pay_until = await first_payments.pay_until(uow, row.plan_version_id, at)
     held = Held(row, {}, {}, {})
     await subscription_rows.keep(uow, held, now, next_at=rules.next_moment(now))
     uow.record(
@@ -121,6 +124,7 @@ async def start(
     if coupon:
         await redemptions.take(uow, row, coupon)
     await subscription_billing.catch_up(uow, row, WRITE)
+    await first_payments.wait(uow, row)
     return row
 
 
@@ -221,8 +225,9 @@ async def cancel(
     row.cancel_reason, row.cancel_comment = reason.value, _comment(comment)
     row.canceled_at = uow.now
     moment = agreed_moment(uow, at)
-    if now_at_once or now.state is S.PAUSED:
-        made = rules.end(now, moment, credits_unused=credits_unused)
+    if now_at_once or now.state in (S.PAUSED, S.INCOMPLETE):
+        unpaid = now.state is S.INCOMPLETE
+        made = rules.give_up(now, moment) if unpaid else rules.end(now, moment, credits_unused=credits_unused)
         await subscription_billing.book(uow, held, now, made, WRITE, at=moment)
         return row
     ends = _near(cancel_at, uow.now, "cancel_at") if cancel_at is not None else now.period_end(uow.now)

@@ -108,6 +108,7 @@ class VersionDetail:
     state: str
     trial_days: int
     tax_code: str
+    payment: str
     created_at: datetime
     published_at: datetime | None
     retired_at: datetime | None
@@ -236,7 +237,7 @@ async def version_by_number(uow: UnitOfWork, plan_id: str, number: int) -> Versi
 async def _detail(uow: UnitOfWork, where: str, named: str, **by: Any) -> VersionDetail:
     found = await uow.execute(
         "select v.id, v.plan_id, p.name as plan_name, p.slug as plan_slug, v.number, v.state, v.trial_days,"
-        " v.tax_code, v.created_at, v.published_at, v.retired_at, v.version"
+        " v.tax_code, v.payment, v.created_at, v.published_at, v.retired_at, v.version"
         f" from plan_version v join plan p on p.id = v.plan_id where {where}",
         by,
     )
@@ -362,14 +363,11 @@ async def prices(
     if len(_sold) > SOLD_KNOWN_MAX:
         _sold.clear()
     made: list[SoldPrice] = []
-    for one in found.mappings():
-        given = dict(one)
-        version_id, plan_id, tax_code, state = (
-            given.pop(name) for name in ("plan_version_id", "plan_id", "tax_code", "state")
-        )
-        made.append(SoldPrice(one["id"], plan_id, version_id, tax_code, planned(ChargeRow(**given))))
-        if state != VersionState.DRAFT:
-            _sold[one["id"]] = made[-1]
+    for one in found:
+        charge = ChargeRow(**{name: getattr(one, name) for name in ChargeRow.__slots__})
+        made.append(SoldPrice(one.id, one.plan_id, one.plan_version_id, one.tax_code, planned(charge)))
+        if one.state != VersionState.DRAFT:
+            _sold[one.id] = made[-1]
     return made
 
 

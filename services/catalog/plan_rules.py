@@ -16,7 +16,7 @@ from typing import Any
 
 from models.money import UnknownCurrency
 from models.money import currency as currency_of
-from models.plans import ChargeKind, ChargeTiming, EntitlementKind
+from models.plans import ChargeKind, ChargeTiming, EntitlementKind, PaymentTime
 from models.types import BillingInterval, ProrationPolicy
 from services.billing.periods import COUNT_MAX, DAYS, MONTHS
 from services.catalog import charges as models
@@ -220,8 +220,9 @@ def checked_entitlements(given: Sequence[EntitlementFields]) -> tuple[Entitlemen
     return tuple(made)
 
 
-def check_version(*, trial_days: int, tax_code: str) -> None:
+def check_version(*, trial_days: int, tax_code: str, payment: str = PaymentTime.AFTER) -> None:
     """Raises Invalid."""
+    _one_of(PaymentTime, payment, "payment")
     if type(trial_days) is not int or not 0 <= trial_days <= TRIAL_DAYS_MAX:
         raise Invalid(f"A trial has 0 to {TRIAL_DAYS_MAX} days.", field="trial_days")
     if not _TAX_CODE.fullmatch(tax_code):

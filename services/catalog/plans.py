@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.money import currency as currency_of
-from models.plans import Plan, PlanCharge, PlanEntitlement, PlanVersion, Product, VersionState
+from models.plans import (
+    PaymentTime,
+    Plan,
+    PlanCharge,
+    PlanEntitlement,
+    PlanVersion,
+    Product,
+    VersionState,
+)
 from services.catalog import coupon_queries, plan_queries, plan_rules, policies
 from services.catalog.charge_json import charge_to_json
 from services.catalog.events import (
@@ -41,6 +49,7 @@ class VersionFields:
     entitlements: Sequence[EntitlementFields] = ()
     trial_days: int = 0
     tax_code: str = "software"
+    payment: str = PaymentTime.AFTER.value
 
 
 async def create_product(uow: UnitOfWork, *, slug: str, name: str, description: str = "") -> Product:
@@ -146,6 +155,7 @@ async def draft_version(uow: UnitOfWork, plan_id: str) -> PlanVersion:
         number=number,
         trial_days=newest.trial_days if newest else 0,
         tax_code=newest.tax_code if newest else "software",
+        payment=newest.payment if newest else PaymentTime.AFTER.value,
         created_by=uow.actor.account_id,
         created_at=uow.wall_now,
     )
@@ -174,12 +184,12 @@ async def change_draft(
     """
     row = await policies.version_for_writing(uow, version_id, version)
     _require_draft(row)
-    plan_rules.check_version(trial_days=given.trial_days, tax_code=given.tax_code)
+    plan_rules.check_version(trial_days=given.trial_days, tax_code=given.tax_code, payment=given.payment)
     charges = plan_rules.checked_charges(given.charges)
     entitled = plan_rules.checked_entitlements(given.entitlements)
     await _require_meters(uow, charges)
 
-    row.trial_days, row.tax_code = given.trial_days, given.tax_code
+    row.trial_days, row.tax_code, row.payment = given.trial_days, given.tax_code, given.payment
     row.version += 1
     for table in ("plan_charge", "plan_entitlement"):
         await uow.execute(f"delete from {table} where plan_version_id = :id", id=row.id)

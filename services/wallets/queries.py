@@ -92,6 +92,7 @@ class LotRow:
     state: str
     expires_at: datetime | None
     note: str
+    usage_only: bool
     refund_of: str | None
     created_at: datetime
 
@@ -121,6 +122,7 @@ def _lots(name: str, needs: Capability, where: str, *organization: Operator) -> 
             Column("state", _LOT_STATE, Kind.ENUM, values=("open", "used", "expired"), filterable=True),
             Column("expires_at", "l.expires_at", Kind.INSTANT, nullable=True),
             Column("note", "l.note"),
+            Column("usage_only", "l.usage_only", Kind.FLAG),
             Column("refund_of", "l.refund_of", Kind.ID, nullable=True),
             Column(
                 "created_at", "l.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True

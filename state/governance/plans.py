@@ -130,6 +130,7 @@ class PlanState(PageState, rx.State):
             "state": shown.state,
             "trial_days": shown.trial_days,
             "tax_code": shown.tax_code,
+            "payment": shown.payment,
             "version": shown.version,
         }
         self.charges = [plan_view.charge_shown(row) for row in shown.charges]
@@ -225,6 +226,7 @@ class PlanState(PageState, rx.State):
                 given,
                 trial_days=int(days) if isinstance(days, int | float) else 0,
                 tax_code=str(values.get("tax_code") or ""),
+                payment=str(values.get("payment") or given.payment),
             )
         )
 
@@ -340,6 +342,7 @@ def _given(shown: VersionDetail) -> VersionFields:
         entitlements=[EntitlementFields(**asdict(row)) for row in shown.entitlements],
         trial_days=shown.trial_days,
         tax_code=shown.tax_code,
+        payment=shown.payment,
     )
 
 

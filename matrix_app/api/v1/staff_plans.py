@@ -21,7 +21,7 @@ from matrix_app.api.v1.shape import (
     Shown,
     resource,
 )
-from models.plans import ChargeKind, ChargeTiming, EntitlementKind, VersionState
+from models.plans import ChargeKind, ChargeTiming, EntitlementKind, PaymentTime, VersionState
 from models.types import BillingInterval, ProrationPolicy
 from services.catalog import naming, plan_queries, plans
 from services.catalog.plan_rules import ChargeFields, EntitlementFields
@@ -81,6 +81,7 @@ class PlanVersionShown(Shown):
     state: VersionState
     trial_days: int
     tax_code: str
+    payment: PaymentTime
     created_at: AwareDatetime
     published_at: AwareDatetime | None
     retired_at: AwareDatetime | None
@@ -177,6 +178,9 @@ class DraftGiven(Body):
     entitlements: list[EntitlementGiven] = Field([])
     trial_days: int = 0
     tax_code: str = "software"
+    payment: PaymentTime = Field(
+        PaymentTime.AFTER, description="`before`: it begins once its first invoice is paid, within 23 hours"
+    )
     version: int | None = Field(None, description="As it was read; or send it as If-Match")
 
 
@@ -288,6 +292,7 @@ async def change_draft(
         entitlements=[EntitlementFields(**one.model_dump()) for one in body.entitlements],
         trial_days=body.trial_days,
         tax_code=body.tax_code,
+        payment=body.payment.value,
     )
     async with (
         staff_work(who, Capability.STAFF_PLANS_WRITE) as uow,

@@ -130,6 +130,9 @@ class SubscriptionShown(Shown):
     paused_at: AwareDatetime | None
     resume_at: AwareDatetime | None
     ended_at: AwareDatetime | None
+    pay_until: AwareDatetime | None = Field(
+        description="Until when its first invoice may be paid, else it ends"
+    )
     parked_reason: str | None
     version: int
     items: list[ItemShown]

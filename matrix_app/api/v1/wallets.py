@@ -73,6 +73,7 @@ class LotShown(Shown):
     state: str
     expires_at: AwareDatetime | None = Field(description="By the organisation's clock; null is never")
     note: str
+    usage_only: bool = Field(description="Pays for usage and no invoice, as what a plan includes")
     refund_of: str | None = Field(description="The debit that this came back from")
     created_at: AwareDatetime
 

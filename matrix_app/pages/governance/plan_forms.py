@@ -15,6 +15,7 @@ from components.props import Flag
 from components.shell.page import card, section
 from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
+from models.plans import PaymentTime
 from models.types import BillingInterval, ProrationPolicy
 from services.catalog.plan_rules import DESCRIPTION_CHARACTERS_MAX, NAME_CHARACTERS_MAX, TRIAL_DAYS_MAX
 from state.governance.plan_drafts import MODELS
@@ -250,6 +251,13 @@ def terms(editable: Flag) -> rx.Component:
                 "tax_code", t("plan.tax_code"), hint=t("plan.tax_code_hint"), value=version["tax_code"]
             ),
         ),
+        select(
+            "payment",
+            t("plan.payment"),
+            _options([one.value for one in PaymentTime], "plan.payment"),
+            hint=t("plan.payment_hint"),
+            value=version["payment"],
+        ),
         form_foot(submit_button(t("plan.save_terms"), look="")),
         on_submit=PlanState.save_terms,
         errors=PlanState.terms_errors,
@@ -257,6 +265,7 @@ def terms(editable: Flag) -> rx.Component:
     shown = facts(
         (t("plan.trial_days"), version["trial_days"].to(str)),
         (t("plan.tax_code"), version["tax_code"].to(str)),
+        (t("plan.payment"), rx.match(version["payment"], *texts_under("plan.payment").items(), "")),
     )
     return card(rx.cond(editable, asked, shown))
 

@@ -22,6 +22,7 @@ from state.governance.subscriptions import HOME, StaffSubscriptionsState, StaffS
 from state.session import SessionState
 
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_SUBSCRIPTIONS_WRITE.value)
+_MAY_END = (States.INCOMPLETE, States.TRIALING, States.ACTIVE, States.PAST_DUE, States.PAUSED)
 _S = StaffSubscriptionState
 _ROW = StaffSubscriptionState.subscription
 
@@ -72,7 +73,7 @@ def _cancel() -> rx.Component:
     )
     can = rx.match(
         _ROW["state"],
-        *[(one.value, True) for one in (States.TRIALING, States.ACTIVE, States.PAST_DUE, States.PAUSED)],
+        *[(one.value, True) for one in _MAY_END],
         False,
     )
     return rx.cond(MAY_WRITE & can.to(bool), rx.fragment(ask, asked), rx.fragment())

@@ -230,6 +230,7 @@ def _acts() -> rx.Component:
         (States.PAST_DUE.value, running),
         (States.PAUSED.value, rx.fragment(press("resume", "refresh-cw"), more(cancel))),
         (States.CANCELED.value, press("reactivate", "rotate-ccw")),
+        (States.INCOMPLETE.value, more(cancel)),
         rx.fragment(),
     )
     return rx.cond(MAY_WRITE, rx.el.div(offered, class_name="row"), rx.fragment())
@@ -254,6 +255,16 @@ def _scheduled() -> rx.Component:
         class_name="banner tone-info",
     )
     return rx.cond(_ROW["scheduled_at"], shown, rx.fragment())
+
+
+def _unpaid() -> rx.Component:
+    """That it begins once its first invoice is paid, and until when that may be."""
+    shown = rx.el.div(
+        rx.el.p(t("subscription.pay_first"), " ", when(_ROW["pay_until"], zone=SessionState.zone)),
+        button_link(t("subscription.to_invoices"), href="/portal/invoices"),
+        class_name="banner tone-warn",
+    )
+    return rx.cond(_ROW["state"] == States.INCOMPLETE.value, shown, rx.fragment())
 
 
 def _of_coupon(row: Any) -> rx.Component:
@@ -284,6 +295,7 @@ def subscription() -> Drawn:
     content = rx.fragment(
         rx.cond(_S.just_done, banner("ok", t("subscription.done")), rx.fragment()),
         subscription_papers.parked(_ROW),
+        _unpaid(),
         _scheduled(),
         subscription_papers.head(_ROW, staff=False),
         subscription_papers.tables(_S, add=add, of_coupon=_of_coupon),

@@ -49,7 +49,13 @@ class Subscribers:
         self.shop = shop
         self.product: Product | None = None
 
-    async def plan(self, *charges: ChargeFields, trial_days: int = 0, addon_to: tuple[str, ...] = ()) -> Plan:
+    async def plan(
+        self,
+        *charges: ChargeFields,
+        trial_days: int = 0,
+        addon_to: tuple[str, ...] = (),
+        payment: str = "after",
+    ) -> Plan:
         name = f"plan-{next(_names)}"
         async with crossing(Reason.CATALOG, actor=system()) as uow:
             await ensure_platform_meters(uow)
@@ -59,7 +65,8 @@ class Subscribers:
             )
             draft = await plan_queries.newest_version(uow, plan.id)
             assert draft is not None
-            await plans.change_draft(uow, draft.id, VersionFields(charges=charges, trial_days=trial_days))
+            fields = VersionFields(charges=charges, trial_days=trial_days, payment=payment)
+            await plans.change_draft(uow, draft.id, fields)
             await plans.publish_version(uow, draft.id)
         return plan
 

@@ -57,7 +57,13 @@ FOR_PEOPLE = "for signed-in people"  # what a key is told where only people are 
 
 # What one act has made of a row, another may not be for, and at the provider's address nobody is: who is told so was
 # let in.
-TOO_LATE = {"subscription_state", "coupon_taken", "payment_state", "payment_provider_unavailable"}
+TOO_LATE = {
+    "subscription_state",
+    "coupon_taken",
+    "offer_gone",
+    "payment_state",
+    "payment_provider_unavailable",
+}
 
 NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked once
 
