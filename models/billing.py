@@ -353,8 +353,7 @@ class CreditNoteLine(Table, table=True):
 
 
 class CustomerCredit(Table, table=True):
-    """What is owed to a customer by one credit note, one invoice below zero or one payment of more than was due, and
-    what is left of it."""
+    """Owed to a customer by a note, an invoice below zero or a payment of more than was due, and what is left."""
 
     __tablename__ = "customer_credit"
     tenant_column: ClassVar[str | None] = "organization_id"

@@ -79,11 +79,17 @@ class PaymentMethod(Table, table=True):
     __tablename__ = "payment_method"
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
-        sa.UniqueConstraint("provider_account_id", "token_hash"),
         check("(expires_month is null) = (expires_year is null)", "expiry"),
         check("expires_month between 1 and 12", "expires_month"),
         check("not (is_default and removed_at is not null)", "default_is_there"),
         sa.Index("ix_payment_method_organization_id", "organization_id", "created_at", "id"),
+        sa.Index(
+            "uq_payment_method_token",
+            "provider_account_id",
+            "token_hash",
+            unique=True,
+            postgresql_where=sa.text("removed_at is null"),
+        ),
         sa.Index(
             "uq_payment_method_default",
             "organization_id",

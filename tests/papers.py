@@ -158,7 +158,7 @@ def paid(
     return [
         ProviderCustomer(reference=seal("provider_customer", "reference", account_id), **own),
         PaymentMethod(
-            id=method, kind="card", brand="visa", last4="4242", name=text, is_default=True,
+            id=method, kind="card", brand="visa", last4="4242", name=text,
             token=seal("payment_method", "token", method), token_hash=method.encode(), **own,
         ),
         Payment(

@@ -505,15 +505,19 @@ def create_payment_tables() -> None:
             name=op.f("fk_payment_method_provider_account_id"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_method")),
-        sa.UniqueConstraint(
-            "provider_account_id", "token_hash", name=op.f("uq_payment_method_provider_account_id_token_hash")
-        ),
     )
     op.create_index(
         "ix_payment_method_organization_id",
         "payment_method",
         ["organization_id", "created_at", "id"],
         unique=False,
+    )
+    op.create_index(
+        "uq_payment_method_token",
+        "payment_method",
+        ["provider_account_id", "token_hash"],
+        unique=True,
+        postgresql_where=sa.text("removed_at is null"),
     )
     op.create_index(
         "uq_payment_method_default",

@@ -18,11 +18,6 @@ from services.payments import rules
 from services.payments.events import PaymentSucceeded
 
 
-async def locked_invoice(uow: UnitOfWork, payment: Payment) -> Invoice | None:
-    """The invoice of a payment that the caller was let to."""
-    return None if payment.invoice_id is None else await uow.get(Invoice, payment.invoice_id, lock=True)
-
-
 async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> None:
     """Book a payment and have it pay. Both rows are locked. Raises PaymentStateConflict for one that succeeded."""
     rules.require_transition(PaymentState(payment.state), PaymentState.SUCCEEDED)

@@ -137,7 +137,7 @@ async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: P
     return payment
 
 
-async def known(uow: UnitOfWork, key: str) -> Payment | None:
+async def known(uow: UnitOfWork, key: str, needs: Capability = Capability.PAYMENTS_WRITE) -> Payment | None:
     """The organisation's payment with this key."""
     found = await uow.execute(
         "select id from payment where organization_id = :organization_id and key = :key",
@@ -145,7 +145,7 @@ async def known(uow: UnitOfWork, key: str) -> Payment | None:
         key=key,
     )
     payment_id = found.scalar_one_or_none()
-    return None if payment_id is None else await uow.get(Payment, payment_id)
+    return None if payment_id is None else await policies.payment_for(uow, payment_id, needs)
 
 
 def started(uow: UnitOfWork, payment: Payment) -> None:

@@ -36,7 +36,7 @@ class AmountDiffers(MatrixError):
 async def locked(uow: UnitOfWork, payment_id: str) -> tuple[Payment, Invoice | None]:
     """The invoice is locked first, as everywhere. Raises NotFound."""
     payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE)
-    invoice = await applying.locked_invoice(uow, payment)
+    invoice = await policies.invoice_of(uow, payment)
     return await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE, lock=True), invoice
 
 

@@ -14,10 +14,11 @@ from models.payments import ProviderAccount
 from services.core import clock as clocks
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.core.errors import Invalid, Unavailable, not_found
-from services.core.ids import is_id, new_id
+from services.core.errors import Invalid, Unavailable
+from services.core.ids import new_id
 from services.core.logs import get_logger
 from services.core.work import UnitOfWork
+from services.payments import policies
 from services.payments.cashier import Cashier
 from services.payments.providers.values import EventSubject, ProviderEvent
 
@@ -78,7 +79,7 @@ class Inbox:
         if len(raw) > RAW_BYTES_MAX:
             raise EventTooLarge(f"An event has at most {RAW_BYTES_MAX // 1024:,} KB.")
         async with crossing(Reason.PAYMENTS, on=self._on, clock=self._clock) as uow:
-            account = await _account(uow, account_id)
+            account = await policies.any_account(uow, account_id)
         provider = await self._cashier.provider_of(account)
         event = await provider.verify_webhook(headers, raw, now=self._clock.now())
         async with crossing(Reason.PAYMENTS, on=self._on, clock=self._clock) as uow:
@@ -136,13 +137,6 @@ class Inbox:
 
 def _again(now: datetime, attempts: int) -> datetime | None:
     return None if attempts + 1 >= ATTEMPTS_MAX else now + WAITS[min(attempts, len(WAITS) - 1)]
-
-
-async def _account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
-    row = await uow.get(ProviderAccount, account_id) if is_id(str(account_id), "pacc") else None
-    if row is None:
-        raise not_found("provider account", account_id)
-    return row
 
 
 async def _store(uow: UnitOfWork, account: ProviderAccount, event: ProviderEvent, raw: bytes) -> bool:

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from models.payments import PaymentMethod, ProviderCustomer
 from services.core.crypto import Place, vault
-from services.core.errors import StaleVersion, not_found
+from services.core.errors import StaleVersion
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -21,7 +21,7 @@ _WRITE = Capability.PAYMENTS_WRITE
 
 async def customer_of(uow: UnitOfWork, account_id: str) -> str:
     """Under which name the provider knows the organisation; empty if it does not yet."""
-    row = await uow.get(ProviderCustomer, (uow.organization_id, account_id))
+    row = await policies.customer_of(uow, account_id)
     if row is None:
         return ""
     return vault().open(row.reference, _customer_place(uow, account_id)).decode()
@@ -46,15 +46,13 @@ async def keep(uow: UnitOfWork, account_id: str, said: values.Method) -> Payment
     is what it pays with by itself."""
     hashed = vault().lookup_hash(said.reference)
     found = await uow.execute(
-        "select id from payment_method where provider_account_id = :account_id and token_hash = :hashed",
+        "select id from payment_method where provider_account_id = :account_id and token_hash = :hashed"
+        " and removed_at is null",
         account_id=account_id,
         hashed=hashed,
     )
     if (there := found.scalar_one_or_none()) is not None:
-        row = await uow.get(PaymentMethod, there)
-        if row is None:
-            raise not_found("payment method", there)
-        return row
+        return await policies.method_for(uow, there, Capability.PAYMENTS_WRITE)
     method_id = new_id("paym")
     row = PaymentMethod(
         id=method_id,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.payments import Payment, PaymentMethod, ProviderAccount
+from models.billing import Invoice
+from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from services.core.errors import not_found
 from services.core.ids import is_id
 from services.core.permissions import Capability
@@ -38,3 +39,21 @@ async def account_for(
     if row is None:
         raise not_found("provider account", account_id)
     return row
+
+
+async def customer_of(uow: UnitOfWork, account_id: str) -> ProviderCustomer | None:
+    """Under which name a provider knows the organisation that the work is bound to."""
+    return await uow.get(ProviderCustomer, (uow.organization_id, account_id))
+
+
+async def any_account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
+    """In work across tenants that is the product's own, as for a provider that says something. Raises NotFound."""
+    row = await uow.get(ProviderAccount, account_id) if is_id(str(account_id), "pacc") else None
+    if row is None:
+        raise not_found("provider account", account_id)
+    return row
+
+
+async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:
+    """What a payment that the caller was let to is for, locked."""
+    return None if payment.invoice_id is None else await uow.get(Invoice, payment.invoice_id, lock=True)

@@ -68,7 +68,7 @@ async def record(
 
 async def _the_same(uow: UnitOfWork, key: str, invoice_id: str | None, money: Money) -> Payment:
     """The transfer that was recorded by this key. Raises KeyMeansOther if it was another one."""
-    there = await charging.known(uow, key)
+    there = await charging.known(uow, key, Capability.STAFF_PAYMENTS_WRITE)
     wanted = (PROVIDER, invoice_id, money)
     if there is None or (there.provider, there.invoice_id, Money(there.minor, there.currency)) != wanted:
         raise KeyMeansOther(

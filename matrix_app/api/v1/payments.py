@@ -17,6 +17,7 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from models.payments import Initiator, PaymentState
 from services.core.ids import new_id
+from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.payments import charging, methods, queries
 from services.payments.cashier import Cashier, cashier
@@ -146,6 +147,7 @@ async def pay_invoice(
 @router.post("/payments/{payment_id}/refresh", responses=failures(404, 409))
 async def refresh_payment(who: Member, payment_id: str, body: Nothing, till: Till) -> PaymentDetail:
     """Ask the provider how it stands."""
+    who.actor.require(Capability.PAYMENTS_WRITE)
     shown = await _detail(who, payment_id)
     await till.look(payment_id, shown.organization_id)
     return await _detail(who, payment_id)
@@ -154,6 +156,7 @@ async def refresh_payment(who: Member, payment_id: str, body: Nothing, till: Til
 @router.post("/payments/{payment_id}/cancel", responses=failures(404, 409))
 async def cancel_payment(who: Member, payment_id: str, body: Nothing, till: Till) -> PaymentDetail:
     """Give up a payment that waits. If money came meanwhile, it has succeeded."""
+    who.actor.require(Capability.PAYMENTS_WRITE)
     shown = await _detail(who, payment_id)
     await till.cancel(payment_id, shown.organization_id, by=who.actor)
     return await _detail(who, payment_id)

@@ -217,17 +217,13 @@ def _plans(v: Victim) -> Iterator[Table]:
 
 def _paid(v: Victim) -> Iterator[Table]:
     """An account with a provider at an address where nobody is, a kept method, and a payment that failed."""
-    organization_id, account_id = v.organization.id, v.id("pacc")
-    hidden = orjson.dumps({"secret": v.mark("opens")})
-    sealed = vault().seal(hidden, Place("platform", "provider_account", "secrets", account_id))
-    yield account(account_id, v.mark("till", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ), sealed)
-
-    def seal(table: str, column: str, row: str) -> bytes:
-        return vault().seal(v.mark(table).encode(), Place(organization_id, table, column, row))
-
-    text = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
+    owner, account_id = v.organization.id, v.id("pacc")
+    place = Place("platform", "provider_account", "secrets", account_id)
+    yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
+    said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
+    ids = {name: v.id(name) for name in ("inv", "pay", "paym")}
     yield from paid(
-        organization_id, account_id, {name: v.id(name) for name in ("inv", "pay", "paym")}, text, seal
+        owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
     )
 
 
