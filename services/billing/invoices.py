@@ -6,7 +6,7 @@ that two at once come one after the other, and the second sees what the first ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from models.billing import Invoice, InvoiceLine, InvoiceState, LegalEntity
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import customer_credits, policies, states
+from services.billing.draft_columns import NOTHING_YET
 from services.billing.events import (
     InvoiceDrafted,
     InvoiceDropped,
@@ -42,20 +43,6 @@ MEMO_CHARACTERS_MAX = 1_000
 KEY_CHARACTERS_MAX = 120
 SERVICE_PERIOD_MAX = timedelta(days=10 * 366)
 AMOUNT_MINOR_MAX = 10**15  # of a line and of a document: what one entry of the ledger takes
-
-
-# A draft of which nothing is known yet.
-NOTHING_YET: Mapping[str, Any] = {
-    "state": InvoiceState.DRAFT.value,
-    "memo": "",
-    "lines": 0,
-    "next_position": 1,
-    **dict.fromkeys(("charged_minor", "discount_minor", "net_minor", "tax_minor", "total_minor"), 0),
-    **dict.fromkeys(("credited_minor", "offset_minor", "paid_minor", "written_off_minor", "due_minor"), 0),
-    **dict.fromkeys(("number", "series_brand", "series_period", "sequence", "label_date", "due_date")),
-    **dict.fromkeys(("seller", "buyer", "policy", "coupons", "taxes", "journal_id")),
-    **dict.fromkeys(("finalized_at", "paid_at", "voided_at", "uncollectible_at")),
-}
 _USUAL = """
 select t.on_trial, (select id from legal_entity where is_usual and is_test = t.on_trial) as usual_id
 from (select exists (select from organization o join test_clock c on c.id = o.test_clock_id
