@@ -112,7 +112,8 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.minor) is not int:
             raise TypeError(f"Minor units are an int, not {self.minor!r}.")
-        currency(self.currency)
+        if self.currency not in CURRENCIES:
+            currency(self.currency)  # says so
 
     @classmethod
     def of(cls, amount: Decimal | int | Fraction, code: str) -> Money:

@@ -30,6 +30,7 @@ from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import clocks
 from services.identity.rules import clean_text, require_currency
 from services.ledger import recognition
 from services.ledger import service as ledger
@@ -50,10 +51,8 @@ NOTHING_YET: Mapping[str, Any] = {
     "memo": "",
     "lines": 0,
     "next_position": 1,
-    **dict.fromkeys(
-        ("charged_minor", "discount_minor", "net_minor", "tax_minor", "total_minor", "credited_minor"), 0
-    ),
-    **dict.fromkeys(("offset_minor", "paid_minor", "written_off_minor", "due_minor"), 0),
+    **dict.fromkeys(("charged_minor", "discount_minor", "net_minor", "tax_minor", "total_minor"), 0),
+    **dict.fromkeys(("credited_minor", "offset_minor", "paid_minor", "written_off_minor", "due_minor"), 0),
     **dict.fromkeys(("number", "series_brand", "series_period", "sequence", "label_date", "due_date")),
     **dict.fromkeys(("seller", "buyer", "policy", "coupons", "taxes", "journal_id")),
     **dict.fromkeys(("finalized_at", "paid_at", "voided_at", "uncollectible_at")),
@@ -95,6 +94,8 @@ async def create_draft(
     Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
     """
     uow.actor.require(needs)
+    if subscription_id is None:  # else whoever acts was asked already
+        await clocks.require_still_for_people(uow)
     require_key(key)
     memo = _memo(memo)
     entity = await billing_entity(uow, legal_entity_id, needs=needs)
@@ -297,10 +298,10 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     invoice = await policies.invoice_for(uow, invoice_id, _WRITE)
     states.require_draft(InvoiceState(invoice.state))
     row = await policies.line_for(uow, invoice, line_id)
-    if invoice.subscription_id is not None and row.key.startswith(f"{invoice.subscription_id}."):
-        raise states.refused(InvoiceState(invoice.state), "has this line of a subscription, which goes on")
-    if row.facts["made_by"] == "price_list":
-        raise states.refused(InvoiceState(invoice.state), "has this line of usage, which is counted again")
+    of_usage = row.facts["made_by"] == "price_list"
+    if of_usage or (invoice.subscription_id and row.key.startswith(f"{invoice.subscription_id}.")):
+        what = "usage, which is counted again" if of_usage else "a subscription, which goes on"
+        raise states.refused(InvoiceState(invoice.state), f"has this line of {what}")
     await uow.session.delete(row)
     invoice.lines -= 1
     uow.add(invoice)
@@ -384,14 +385,9 @@ def require_key(key: str, *, field: str = "key") -> None:
 
 
 def _memo(text: str) -> str:
-    if not text.strip():
-        return ""
-    return clean_text(text, field="memo", what="The memo", characters_max=MEMO_CHARACTERS_MAX)
+    given = text.strip()
+    return given and clean_text(text, field="memo", what="The memo", characters_max=MEMO_CHARACTERS_MAX)
 
 
-def _named(invoice: Invoice) -> dict[str, Any]:
-    return {
-        "aggregate_id": invoice.id,
-        "organization_id": invoice.organization_id,
-        "currency": invoice.currency,
-    }
+def _named(one: Invoice) -> dict[str, Any]:
+    return {"aggregate_id": one.id, "organization_id": one.organization_id, "currency": one.currency}

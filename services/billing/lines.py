@@ -69,7 +69,9 @@ class Figure:
 
     def amount(self) -> Money:
         """Rounded once, half away from zero, to the minor unit."""
-        rounded = Money.of(self.basis * self.portion.fraction, self.currency)
+        whole = self.portion.numerator == self.portion.denominator != 0
+        exact = self.basis if whole else self.basis * self.portion.fraction
+        rounded = Money.of(exact, self.currency)
         if self.cap is not None and rounded.minor > self.cap:
             rounded = Money(self.cap, self.currency)
         return -rounded if self.negative else rounded

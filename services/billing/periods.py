@@ -193,6 +193,12 @@ class Calendar:
 
 
 @lru_cache(maxsize=PERIODS_KEPT)
+def calendar_of(anchor: datetime, timezone: str, interval: BillingInterval, count: int) -> Calendar:
+    """The calendar of these, which every item of a subscription asks for. Raises as Calendar."""
+    return Calendar(anchor, timezone, interval, count)
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
 def _period_at(calendar: Calendar, at: datetime) -> Period:
     """Every item of a subscription asks for the same one."""
     return calendar.period(calendar.number_at(at))

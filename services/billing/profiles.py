@@ -12,7 +12,7 @@ from models.billing import BillingProfile
 from services.billing import policies
 from services.billing.entities import NAME_CHARACTERS_MAX, clean_address, require_country
 from services.billing.events import BillingProfileChanged
-from services.core.errors import Invalid, StaleVersion
+from services.core.errors import Invalid, StaleVersion, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
@@ -20,6 +20,7 @@ from services.tax.engine import Exemption
 from services.tax.evidence import number_from_json, number_to_json
 from services.tax.rules import CheckedNumber
 
+REASON_CHARACTERS_MAX = 500  # of what is said about a tax number or an exemption
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 
 
@@ -74,6 +75,64 @@ async def set_own(
     return await _write(uow, values)
 
 
+async def set_exemption(uow: UnitOfWork, given: Exemption | None) -> BillingProfile:
+    """Say why no tax is charged, and by which paper; or that it is again, from the next document on.
+
+    For staff, in work bound to the organisation. Raises Forbidden, Invalid, and NotFound where there is no profile.
+    """
+    row = await _for_staff(uow)
+    kept = None
+    if given is not None:
+        code = _text(given.reason_code, "reason_code", "The code", needed=False)
+        reason = _text(given.reason, "reason", "The reason", needed=False)
+        if not (code or reason):
+            raise Invalid("An exemption has a code or a reason.", field="reason_code")
+        proof = _text(given.evidence, "evidence", "The proof")
+        if given.valid_until is not None and given.valid_until <= given.valid_from:
+            raise Invalid("An exemption ends after it begins.", field="valid_until")
+        kept = _exemption_json(Exemption(code, reason, proof, given.valid_from, given.valid_until))
+    return await _write(uow, _values_of(row) | {"exemption": kept})
+
+
+async def set_tax_number(
+    uow: UnitOfWork, number: str, *, valid: bool, source: str, reference: str = ""
+) -> BillingProfile:
+    """Keep a customer's tax number in the country of its profile, and who found it valid or not, now; without a
+    number there is none. As `set_exemption` otherwise."""
+    row = await _for_staff(uow)
+    kept = None
+    if number.strip():
+        checked = CheckedNumber(
+            row.country,
+            _text(number, "number", "The number"),
+            valid,
+            uow.wall_now,
+            _text(source, "source", "Who checked it"),
+            _text(reference, "reference", "The reference", needed=False),
+        )
+        kept = number_to_json(checked)
+    return await _write(uow, _values_of(row) | {"tax_number": kept})
+
+
+def _text(said: str, field: str, what: str, *, needed: bool = True) -> str:
+    if not needed and not said.strip():
+        return ""
+    return clean_text(said, field=field, what=what, characters_max=REASON_CHARACTERS_MAX)
+
+
+async def _for_staff(uow: UnitOfWork) -> BillingProfile:
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    row = await policies.profile_of(uow, lock=True)
+    if row is None:
+        raise not_found("billing profile", uow.organization_id)
+    return row
+
+
+def _values_of(row: BillingProfile) -> dict[str, Any]:
+    names = ("name", "address", "country", "language", "legal_entity_id", "tax_number", "exemption")
+    return {name: getattr(row, name) for name in names}
+
+
 async def _write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
     row = await policies.profile_of(uow, lock=True)
     if row is None:
@@ -100,11 +159,6 @@ def _profile_values(given: ProfileFields) -> dict[str, Any]:
     name = clean_text(given.name, field="name", what="The name", characters_max=NAME_CHARACTERS_MAX)
     if not _LANGUAGE.fullmatch(given.language):
         raise Invalid(f"{given.language[:20]!r} is no language code, such as en or de.", field="language")
-    exemption = None
-    if given.exemption is not None:
-        exemption = asdict(given.exemption)
-        for day in ("valid_from", "valid_until"):
-            exemption[day] = exemption[day] and exemption[day].isoformat()
     return {
         "name": name,
         "address": clean_address(given.address),
@@ -112,8 +166,15 @@ def _profile_values(given: ProfileFields) -> dict[str, Any]:
         "language": given.language,
         "legal_entity_id": given.legal_entity_id,
         "tax_number": number_to_json(given.tax_number) if given.tax_number else None,
-        "exemption": exemption,
+        "exemption": _exemption_json(given.exemption) if given.exemption else None,
     }
+
+
+def _exemption_json(given: Exemption) -> dict[str, Any]:
+    kept = asdict(given)
+    for day in ("valid_from", "valid_until"):
+        kept[day] = kept[day] and kept[day].isoformat()
+    return kept
 
 
 def exemption_from(kept: Mapping[str, Any]) -> Exemption:

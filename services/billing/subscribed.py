@@ -17,7 +17,7 @@ from models.subscriptions import SubscriptionState
 from models.types import ProrationBehaviour
 from services.billing.changes import Billed, Direction, Undoable
 from services.billing.lines import Debited, Line, Terms
-from services.billing.periods import Calendar, Span
+from services.billing.periods import Calendar, Span, calendar_of
 from services.catalog.plan_rules import Length, PlannedCharge
 from services.catalog.rating import rate
 from services.core.errors import Invalid
@@ -157,7 +157,7 @@ class Subscribed:
 
     def calendar(self, length: Length | None = None) -> Calendar:
         length = length or self.length
-        return Calendar(self.anchor, self.timezone, length.interval, length.count)
+        return calendar_of(self.anchor, self.timezone, length.interval, length.count)
 
     def period_end(self, at: datetime) -> datetime:
         """When what is paid for ends: the trial, or the billing period that `at` falls in."""

@@ -62,7 +62,8 @@ def bill_until(now: Subscribed, item: Item, at: datetime) -> tuple[Item, list[Ma
     if not item.price.for_time:
         item, made = number(now, item, Source.USAGE, span=span)
     else:
-        item, made = number(now, item, Source.ITEM, line=_debit(now, item, span))
+        line = lines.debit(item.price.terms(item.quantity), _ruler(now, item, span.start), span)
+        item, made = number(now, item, Source.ITEM, line=line)
     return replace(item, billed_until=at), [made]
 
 
@@ -78,19 +79,18 @@ def bill_ahead(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, .
                 item, once = number(now, item, Source.ONE_OFF)
                 item, made = replace(item, billed_until=None, ended_at=at), [*made, once]
             elif item.price.in_advance:
-                end_of = now.calendar(item.price.charge.length).period_at(at).end
-                line = _debit(now, item, Span(at, end_of))
+                ruler = _ruler(now, item, at)
+                line = lines.debit(item.price.terms(item.quantity), ruler, Span(at, ruler.period.end))
                 item, ahead = number(now, item, Source.ITEM, line=line)
                 item, made = live(item, ahead), [*made, ahead]
         items.append(item)
     return replace(now, items=tuple(items)), tuple(made)
 
 
-def _debit(now: Subscribed, item: Item, span: Span) -> Line:
-    """A price for time, of a span within one period."""
+def _ruler(now: Subscribed, item: Item, at: datetime) -> Ruler:
+    """What measures parts of the period that `at` falls in, by a price for time."""
     calendar = now.calendar(item.price.charge.length)
-    ruler = Ruler(item.price.charge.proration, calendar, calendar.period_at(span.start))
-    return lines.debit(item.price.terms(item.quantity), ruler, span)
+    return Ruler(item.price.charge.proration, calendar, calendar.period_at(at))
 
 
 def number(

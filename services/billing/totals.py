@@ -101,13 +101,7 @@ def total(
     wallet = prepaid if prepaid is not None else nothing
     _check(lines, notes, wallet)
     open_lines = [line.charged - (line.billed_before or nothing) for line in lines]
-    coupons = apply_coupons(
-        [
-            DiscountLine(line.key, base, line.metric, line.plan, line.discountable and line.tax is None)
-            for line, base in zip(lines, open_lines, strict=True)
-        ],
-        redemptions,
-    )
+    coupons = _coupons(lines, open_lines, redemptions) if redemptions else ()
     discounts = dict.fromkeys((line.key for line in lines), nothing)
     for share in (share for coupon in coupons for share in coupon.shares):
         discounts[share.key] += share.discount
@@ -126,6 +120,18 @@ def total(
         coupons,
         notes=notes,
         prepaid=wallet,
+    )
+
+
+def _coupons(
+    lines: Sequence[InvoiceLine], open_lines: Sequence[Money], redemptions: Sequence[Redemption]
+) -> tuple[Application, ...]:
+    return apply_coupons(
+        [
+            DiscountLine(line.key, base, line.metric, line.plan, line.discountable and line.tax is None)
+            for line, base in zip(lines, open_lines, strict=True)
+        ],
+        redemptions,
     )
 
 
@@ -166,7 +172,8 @@ def _settle(
 
 
 def _sum(amounts: Iterable[Money], nothing: Money) -> Money:
-    return sum(amounts, nothing)
+    """All are in one currency, which `_check` has seen."""
+    return Money(sum(amount.minor for amount in amounts), nothing.currency)
 
 
 def _check(lines: Sequence[InvoiceLine], notes: Sequence[Credit], prepaid: Money) -> None:

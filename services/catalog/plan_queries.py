@@ -359,14 +359,11 @@ async def prices(
     if len(_sold) > SOLD_KNOWN_MAX:
         _sold.clear()
     made: list[SoldPrice] = []
-    for one in found.mappings():
-        given = dict(one)
-        version_id, plan_id, tax_code, state = (
-            given.pop(name) for name in ("plan_version_id", "plan_id", "tax_code", "state")
-        )
-        made.append(SoldPrice(one["id"], plan_id, version_id, tax_code, planned(ChargeRow(**given))))
-        if state != VersionState.DRAFT:
-            _sold[one["id"]] = made[-1]
+    for one in found:
+        charge = ChargeRow(**{name: getattr(one, name) for name in ChargeRow.__slots__})
+        made.append(SoldPrice(one.id, one.plan_id, one.plan_version_id, one.tax_code, planned(charge)))
+        if one.state != VersionState.DRAFT:
+            _sold[one.id] = made[-1]
     return made
 
 

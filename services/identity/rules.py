@@ -73,6 +73,8 @@ def refuse_unprintable(text: str, *, field: str, what: str) -> None:
 
     They cannot be stored, or would start a new header line in a mail.
     """
+    if text.isprintable():
+        return  # none of them is
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") or character in "\u2028\u2029":
             raise Invalid(

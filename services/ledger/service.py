@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import orjson
+
 from models.ledger import JournalKind, Purpose
 from services.core.errors import Conflict
 from services.core.ids import new_id
@@ -68,10 +70,9 @@ on conflict (organization_id, currency, purpose) do nothing
 _JOURNALS = """
 insert into ledger_journal
   (id, organization_id, key, content_hash, kind, cause_id, reverses, entries, note, happened_at, recorded_at)
-select w.*, :now from unnest(
-  cast(:ids as text[]), cast(:organizations as text[]), cast(:keys as text[]), cast(:hashes as bytea[]),
-  cast(:kinds as text[]), cast(:causes as text[]), cast(:reverses as text[]), cast(:entries as int[]),
-  cast(:notes as text[]), cast(:moments as timestamptz[])) as w
+select w.id, w.organization_id, w.key, w.content_hash, w.kind, w.cause_id, w.reverses, w.entries, w.note,
+  w.happened_at, :now
+from jsonb_populate_recordset(cast(null as ledger_journal), cast(:rows as jsonb)) w
 on conflict (organization_id, key) do nothing
 returning id
 """
@@ -87,9 +88,8 @@ select j.id, j.organization_id, j.key, j.content_hash, j.happened_at from wanted
 """
 _ENTRIES = """
 insert into ledger_entry (journal_id, line, organization_id, account_id, currency, minor, happened_at)
-select * from unnest(
-  cast(:journals as text[]), cast(:lines as int[]), cast(:organizations as text[]), cast(:accounts as text[]),
-  cast(:currencies as text[]), cast(:minors as bigint[]), cast(:moments as timestamptz[]))
+select journal_id, line, organization_id, account_id, currency, minor, happened_at
+from jsonb_populate_recordset(cast(null as ledger_entry), cast(:rows as jsonb))
 """
 _ENTRIES_OF = """
 select a.purpose, e.minor, e.currency from ledger_entry e join ledger_account a on a.id = e.account_id
@@ -207,21 +207,22 @@ async def _insert_journals(uow: UnitOfWork, drafts: list[Draft]) -> dict[int, st
     each other; who comes second waits until the first is done."""
     order = sorted(range(len(drafts)), key=lambda n: (drafts[n].organization_id or "", drafts[n].key))
     ids = [new_id("jrnl") for _ in order]
-    ordered = [drafts[number] for number in order]
-    inserted = await uow.execute(
-        _JOURNALS,
-        ids=ids,
-        organizations=[draft.organization_id for draft in ordered],
-        keys=[draft.key for draft in ordered],
-        hashes=[rules.content_hash(draft) for draft in ordered],
-        kinds=[draft.kind.value for draft in ordered],
-        causes=[draft.cause_id for draft in ordered],
-        reverses=[draft.reverses for draft in ordered],
-        entries=[len(draft.entries) for draft in ordered],
-        notes=[draft.note for draft in ordered],
-        moments=[draft.at or uow.now for draft in ordered],
-        now=uow.wall_now,
-    )
+    rows = [
+        {
+            "id": journal_id,
+            "organization_id": draft.organization_id,
+            "key": draft.key,
+            "content_hash": f"\\x{rules.content_hash(draft).hex()}",
+            "kind": draft.kind.value,
+            "cause_id": draft.cause_id,
+            "reverses": draft.reverses,
+            "entries": len(draft.entries),
+            "note": draft.note,
+            "happened_at": draft.at or uow.now,
+        }
+        for journal_id, draft in zip(ids, (drafts[number] for number in order), strict=True)
+    ]
+    inserted = await uow.execute(_JOURNALS, rows=orjson.dumps(rows).decode(), now=uow.wall_now)
     new = set(inserted.scalars())
     return {number: journal_id for number, journal_id in zip(order, ids, strict=True) if journal_id in new}
 
@@ -229,25 +230,21 @@ async def _insert_journals(uow: UnitOfWork, drafts: list[Draft]) -> dict[int, st
 async def _insert_entries(
     uow: UnitOfWork, journals: list[tuple[str, Draft]], accounts: dict[_Account, str]
 ) -> None:
-    lines = [
-        (journal_id, line, draft, entry)
+    rows = [
+        {
+            "journal_id": journal_id,
+            "line": line,
+            "organization_id": draft.organization_id,
+            "account_id": accounts[draft.organization_id, entry.currency, entry.purpose.value],
+            "currency": entry.currency,
+            "minor": entry.minor,
+            "happened_at": draft.at or uow.now,
+        }
         for journal_id, draft in journals
         for line, entry in enumerate(draft.entries, start=1)
     ]
-    if not lines:
-        return
-    await uow.execute(
-        _ENTRIES,
-        journals=[journal_id for journal_id, *_ in lines],
-        lines=[line for _, line, *_ in lines],
-        organizations=[draft.organization_id for _, _, draft, _ in lines],
-        accounts=[
-            accounts[draft.organization_id, entry.currency, entry.purpose.value] for *_, draft, entry in lines
-        ],
-        currencies=[entry.currency for *_, entry in lines],
-        minors=[entry.minor for *_, entry in lines],
-        moments=[draft.at or uow.now for *_, draft, _ in lines],
-    )
+    if rows:
+        await uow.execute(_ENTRIES, rows=orjson.dumps(rows).decode())
 
 
 async def _known(uow: UnitOfWork, drafts: list[Draft]) -> dict[_Book, Posted]:

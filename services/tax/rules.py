@@ -207,14 +207,14 @@ def tax_lines(lines: Sequence[TaxableLine], *, rounding: RoundingLevel) -> tuple
 
 def summarise(lines: Sequence[TaxedLine]) -> tuple[TaxTotal, ...]:
     """The totals by category and rate, in the order in which they first appear."""
-    sums: dict[tuple[Category, Rate | None], TaxTotal] = {}
+    sums: dict[tuple[Category, Rate | None], list[Money]] = {}
     for line in lines:
         nothing = Money(0, line.net.currency)
         for rate, tax in [(part.rate, part.tax) for part in line.parts] or [(None, nothing)]:
-            key = (line.treatment.category, rate)
-            so_far = sums.get(key, TaxTotal(*key, nothing, nothing))
-            sums[key] = TaxTotal(*key, so_far.base + line.net, so_far.tax + tax)
-    return tuple(sums.values())
+            so_far = sums.setdefault((line.treatment.category, rate), [nothing, nothing])
+            so_far[0] += line.net
+            so_far[1] += tax
+    return tuple(TaxTotal(*key, *both) for key, both in sums.items())
 
 
 def round_together(exact: Sequence[Fraction]) -> list[int]:
@@ -223,6 +223,8 @@ def round_together(exact: Sequence[Fraction]) -> list[int]:
     By largest remainder, of equal ones the earlier. None has the other sign than its own, and the mirror of the
     input gives the mirror of the answer.
     """
+    if len(exact) == 1:
+        return [round_half_away(exact[0])]
     parts = [int(one) for one in exact]  # towards zero
     left = round_half_away(sum(exact, Fraction(0))) - sum(parts)
     sign = -1 if left < 0 else 1

@@ -20,11 +20,12 @@ from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
-from matrix_app.pages.governance import clock
+from matrix_app.pages.governance import clock, customer_tax
 from matrix_app.pages.registry import Console, Drawn, page
 from models.types import OrganizationKind, Role
 from services.core.permissions import Capability
 from services.identity import queries as identity
+from state.governance.customer_tax import CustomerTaxState
 from state.governance.organizations import OrganizationsState, OrganizationState
 from state.session import SessionState
 
@@ -173,7 +174,7 @@ def _month() -> rx.Component:
     console=Console.GOVERNANCE,
     title="organization.title",
     needs=Capability.STAFF_ORGANIZATIONS_READ,
-    on_load=OrganizationState.load,
+    on_load=[OrganizationState.load, CustomerTaxState.load],
 )
 def organization() -> Drawn:
     """One organisation."""
@@ -196,7 +197,10 @@ def organization() -> Drawn:
         in_its_state(
             OrganizationState,
             rx.fragment(
-                rx.el.div(_facts(), _month(), class_name="grid-halves"), people, clock.clock_section()
+                rx.el.div(_facts(), _month(), class_name="grid-halves"),
+                people,
+                customer_tax.tax_section(),
+                clock.clock_section(),
             ),
             loading=skeleton(lines=10, label=t("organization.loading")),
             retry=OrganizationState.load,

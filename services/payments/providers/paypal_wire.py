@@ -22,7 +22,7 @@ from aiohttp import (
 )
 from yarl import URL
 
-from services.core.outgoing import inside_session
+from services.core.outgoing import checked_url, guarded_session
 from services.core.tracing import outgoing_call
 from services.payments.providers.base import (
     Declined,
@@ -49,7 +49,8 @@ class PayPalAccount:
     """Ours at PayPal. `webhook_id` is that of our listener, which signatures are made for.
 
     `base` is PayPal's address, its sandbox's, or that of a test provider, whose events are signed by a certificate
-    under `trusted` (PEM) instead of one that this machine trusts.
+    under `trusted` (PEM) instead of one that this machine trusts, and whose address may be private only if `allowed`
+    names its host:port.
     """
 
     client: str
@@ -58,13 +59,18 @@ class PayPalAccount:
     base: str = LIVE
     certificate_name: str = "messageverificationcerts.paypal.com"
     trusted: str = field(repr=False, default="")
+    allowed: frozenset[str] = frozenset()
 
 
 class PayPalWire:
-    """Connections of one process, and the token they share until PayPal wants another."""
+    """Connections of one process, and the token they share until PayPal wants another.
+
+    Raises AddressRefused for a `base` that may not be called.
+    """
 
     def __init__(self, account: PayPalAccount) -> None:
         self._account = account
+        self._base = checked_url(account.base, allowed=account.allowed)
         self._session: ClientSession | None = None
         self._token = ""
         self._asking = asyncio.Lock()
@@ -119,13 +125,13 @@ class PayPalWire:
         query: Mapping[str, str] | None, changes: bool,
     ) -> tuple[int, bytes, Mapping[str, str]]:  # fmt: skip
         if self._session is None:
-            self._session = inside_session()
+            self._session = guarded_session(self._account.allowed)
         data = body if isinstance(body, bytes) else orjson.dumps(body) if body is not None else None
         kind = {} if isinstance(body, bytes) else {"Content-Type": "application/json"}
         try:
             with outgoing_call("paypal", method=method, path=path):
                 async with self._session.request(
-                    method, URL(self._account.base + path), headers={**kind, **headers}, data=data,
+                    method, URL(self._base + path), headers={**kind, **headers}, data=data,
                     params=dict(query or {}), timeout=_TIMEOUT, allow_redirects=False,
                 ) as answer:  # fmt: skip
                     return answer.status, await answer.read(), answer.headers
@@ -160,7 +166,7 @@ class PayPalWire:
     async def certificate(self, url: str) -> bytes:
         """The PEM at `url`, which the caller has found to be PayPal's. Raises ProviderUnavailable."""
         if self._session is None:
-            self._session = inside_session()
+            self._session = guarded_session(self._account.allowed)
         try:
             async with self._session.get(URL(url), timeout=_TIMEOUT, allow_redirects=False) as answer:
                 if answer.status != 200:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import stripe
 
 from models.money import Money
+from services.core.outgoing import checked_url
 from services.payments.providers import stripe_events
 from services.payments.providers import stripe_reading as reading
 from services.payments.providers.base import RefusedByProvider, UnknownOutcome
@@ -50,12 +51,16 @@ READ_BACK_EARLIER = timedelta(minutes=5)  # their clock and ours
 
 
 class StripeProvider:
-    """See base.PaymentProvider. Made inside the running loop, once a process."""
+    """See base.PaymentProvider. Made inside the running loop, once a process.
+
+    Raises AddressRefused for a `base` that may not be called.
+    """
 
     def __init__(self, account: StripeAccount) -> None:
         self._account = account
-        self._wire = StripeWire()
-        bases: Any = {"api": account.base, "files": account.base} if account.base else None
+        self._wire = StripeWire(account.allowed)
+        base = checked_url(account.base, allowed=account.allowed) if account.base else ""
+        bases: Any = {"api": base, "files": base} if base else None
         self._api = stripe.StripeClient(
             account.secret_key,
             stripe_version=API_VERSION,

@@ -22,14 +22,15 @@ EVENT_BYTES_MAX = 1_000_000
 class StripeAccount:
     """Ours at Stripe. Two webhook secrets are valid while one is being replaced.
 
-    `base` is the address of a test provider instead of Stripe's own. `account` is only known by platforms: without
-    it, events that name any account are another's.
+    `base` is the address of a test provider instead of Stripe's own, which may be private only if `allowed` names its
+    host:port. `account` is only known by platforms: without it, events that name any account are another's.
     """
 
     secret_key: str = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(repr=False, default=())
     account: str = ""
     base: str = ""
+    allowed: frozenset[str] = frozenset()
 
     @property
     def live(self) -> bool:

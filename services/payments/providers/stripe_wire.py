@@ -6,7 +6,7 @@ as everything here does, follows the trace, and keeps what surely was not sent a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import stripe
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, ConnectionTimeoutError
 
-from services.core.outgoing import inside_session
+from services.core.outgoing import guarded_session
 from services.core.tracing import outgoing_call
 from services.payments.declines import decline_of
 from services.payments.providers import stripe_reading
@@ -38,15 +38,16 @@ class StripeWire(stripe.HTTPClient):
 
     name = "aiohttp"
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Collection[str]) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
+        self._allowed = allowed
         self._session: ClientSession | None = None
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         if self._session is None:
-            self._session = inside_session()
+            self._session = guarded_session(self._allowed)
         path = urlsplit(url).path
         try:
             with outgoing_call("stripe", method=method.upper(), path=path):

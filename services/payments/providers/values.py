@@ -221,7 +221,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What a provider says a payment is now. `captured` and `refunded` are totals so far."""
+    """What a provider says a payment is now. `captured` and `refunded` are totals so far.
+
+    `disputed` says that it once was, where the provider tells; how a dispute stands, disputes say.
+    """
 
     reference: str
     key: str  # of the attempt that made it; empty when it is none of ours

@@ -77,10 +77,11 @@ def _complete(world: PayPalWorld, order: Thing) -> None:
         issue = world.settings["declines"].pop(0)
         world.store.put(world.settings)
         raise Issue(issue)
-    if (number := unit.get("invoice_id")) and any(
-        one.get("invoice_id") == number for one in world.store.of("capture")
-    ):
-        raise Issue("DUPLICATE_INVOICE_ID")
+    if "invoice_id" in unit:
+        taken = f"_invoice:{unit['invoice_id']}"
+        if world.store.find(taken) is not None:
+            raise Issue("DUPLICATE_INVOICE_ID")
+        world.store.put({"id": taken, "object": "_invoice"})
     amount, code = units(unit["amount"], "")
     order["status"] = "COMPLETED"
     if order["intent"] == "CAPTURE":

@@ -6,7 +6,7 @@ from html import escape
 from itertools import islice
 from typing import Any
 
-from tests.fakes.stripe import faults
+from tests.fakes.stripe import currencies, faults
 from tests.fakes.stripe.hooks import SPOILS
 from tests.fakes.stripe.page_frame import alert, frame
 from tests.fakes.stripe.store import Thing
@@ -39,8 +39,21 @@ def section(title: str, *parts: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
 
 
+_WORDS = {
+    "advance": "Advance the clock",
+    "clear": "Take back all switches",
+    "declines": "Decline the next charge",
+    "deliver": "Send all that wait, now",
+    "dispute": "Dispute it",
+    "fault": "Break the next request",
+    "payout": "Pay out what has settled",
+    "spoil": "Spoil the next webhooks",
+    "withdraw": "Withdraw all",
+}
+
+
 def form(act: str, *fields: str, label: str = "") -> str:
-    words = label or act.replace("_", " ").capitalize()
+    words = label or _WORDS[act]
     row = f'<div class="row">{"".join(fields)}<button>{words}</button></div>'
     return f'<form method="post" action="/_control/{act}">{row}</form>'
 
@@ -73,9 +86,9 @@ def _payments(world: World) -> list[list[str]]:
     return [
         [
             f"<code>{one['id']}</code>",
-            f"{one['amount']} {one['currency']}",
+            currencies.text(one["amount"], one["currency"]),
             one["status"],
-            form("dispute", _hidden(charge=one["id"])) if one["captured"] and not one["disputed"] else "",
+            form("dispute", _hidden(charge=one["id"])) if one["captured"] else "",
         ]
         for one in _newest(world, "charge")
     ]
@@ -97,6 +110,6 @@ def _disputes(world: World) -> list[list[str]]:
 
 def _payouts(world: World) -> list[list[str]]:
     return [
-        [f"<code>{one['id']}</code>", f"{one['amount']} {one['currency']}", one["status"]]
+        [f"<code>{one['id']}</code>", currencies.text(one["amount"], one["currency"]), one["status"]]
         for one in _newest(world, "payout")
     ]

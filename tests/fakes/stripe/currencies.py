@@ -5,6 +5,8 @@ From docs.stripe.com/currencies. Written down here again and not taken from our 
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from tests.fakes.stripe.refusals import Refusal
 
 AMOUNT_MAX = 99_999_999
@@ -175,3 +177,9 @@ def checked(amount: int, currency: str, *, least: bool) -> str:
             f"Amount must be at least {LEAST[code]} {code}", code="amount_too_small", param="amount"
         )
     return code
+
+
+def text(amount: int, code: str) -> str:
+    """As people write it: 20.00 USD for 2000 usd."""
+    places = 0 if code in ZERO else 3 if code in THREE else 2
+    return f"{Decimal(amount).scaleb(-places):f} {code.upper()}"

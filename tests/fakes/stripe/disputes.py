@@ -33,6 +33,10 @@ def follow(world: World, charge: Thing, card: Card) -> None:
         dispute(world, charge, reason=card.disputed, inquiry=card.inquiry)
 
 
+def of_charge(world: World, charge: Thing) -> list[Thing]:
+    return [one for one in world.store.of("dispute") if one["charge"] == charge["id"]]
+
+
 def warn(world: World, charge: Thing) -> Thing:
     warning = world.make(
         "radar.early_fraud_warning",
@@ -49,7 +53,8 @@ def warn(world: World, charge: Thing) -> Thing:
 def dispute(world: World, charge: Thing, *, reason: str = "fraudulent", inquiry: bool = False) -> Thing:
     """Contests what is left of a captured charge; an inquiry takes no money yet."""
     left = charge["amount_captured"] - charge["amount_refunded"]
-    require(charge["captured"] and left > 0 and not charge["disputed"], "This charge cannot be disputed.")
+    contested = any(one["status"] not in ("won", "warning_closed") for one in of_charge(world, charge))
+    require(charge["captured"] and left > 0 and not contested, "This charge cannot be disputed.")
     due = world.now() + world.terms.dispute_answer_s
     made = world.make(
         "dispute",
@@ -157,21 +162,17 @@ def accept(world: World, fields: Fields, names: dict[str, str]) -> Thing:
 
 
 def close(world: World, made: Thing, *, won: bool) -> None:
-    """The bank decides. A fee once taken stays taken."""
+    """The bank decides. A fee once taken stays taken, and the charge was `disputed` for ever."""
     require(made["status"] not in ("won", "lost", "warning_closed"), "This dispute is already closed.")
-    charge = world.get("charge", made["charge"])
     if made["status"].startswith("warning"):
         made["status"] = "warning_closed"
-        charge["disputed"] = False
     else:
         made["status"] = "won" if won else "lost"
         if won:
             _move(world, made, "dispute_reversal", made["amount"])
             world.emit("charge.dispute.funds_reinstated", made)
-            charge["disputed"] = False
     made["evidence_details"]["due_by"] = None
-    made["is_charge_refundable"] = not charge["disputed"]
-    world.store.put(charge)
+    made["is_charge_refundable"] = made["status"] != "lost"
     world.emit("charge.dispute.closed", made)
 
 

@@ -188,10 +188,10 @@ class Deliveries:
 
     def _next(self, tried: set[str], even_later: bool) -> Thing | None:
         now = self._world.now()
-        for one in self._world.store.of("_delivery"):
-            if one["state"] == "due" and one["id"] not in tried and (even_later or one["at"] <= now):
-                return one
-        return None
+        return self._world.store.first(
+            "_delivery",
+            lambda one: one["state"] == "due" and one["id"] not in tried and (even_later or one["at"] <= now),
+        )
 
     async def _send(self, session: ClientSession, delivery: Thing) -> bool:
         event, endpoint = (self._world.store.find(delivery[name]) for name in ("event", "endpoint"))

@@ -9,11 +9,11 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; font: 1rem/1.5 system-ui, sans-serif; color: light-dark(#1a1f36, #e6e8f0);
   background: light-dark(#f6f8fa, #14161f); }
-.mark { padding: .5rem 1rem; text-align: center; font-weight: 600; color: #1a1f36; background: #ffd166; }
+.mark { margin: 0; padding: .5rem 1rem; text-align: center; font-weight: 600; color: #1a1f36; background: #ffd166; }
 main { max-width: 44rem; margin: 1.5rem auto; padding: 0 1rem; }
 section { margin: 1rem 0; padding: 1rem; border: 1px solid light-dark(#d5dbe1, #363b52); border-radius: .5rem;
   background: light-dark(#fff, #1d2030); }
-h1 { font-size: 1.4rem; } h2 { margin: 0 0 .5rem; font-size: 1.1rem; }
+h1 { font-size: 1.4rem; } h2 { margin: .75rem 0 .5rem; font-size: 1.1rem; }
 label { display: block; margin: .5rem 0 .15rem; }
 input, select, button { width: 100%; min-height: 2.75rem; padding: .4rem .6rem; font: inherit; border-radius: .35rem;
   border: 1px solid light-dark(#6a7383, #8b92ad); color: inherit; background: light-dark(#fff, #14161f); }
@@ -25,6 +25,7 @@ button.quiet { color: inherit; background: transparent; }
 [role=alert] { padding: .6rem .8rem; border-inline-start: 4px solid #d64550; background: light-dark(#fdecee, #3a1d22); }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; } td, th { padding: .25rem; text-align: start; }
 code { overflow-wrap: anywhere; }
+@media (max-width: 36rem) { tr, td { display: block; } tr { padding: .5rem 0; } }
 """
 
 
@@ -34,7 +35,7 @@ def frame(title: str, body: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        '<p class="mark" role="note">Test provider: not Stripe, and no money moves.</p>'
+        '<p class="mark" role="note">Test provider: no money moves.</p>'
         f"<main><h1>{escape(title)}</h1>{body}</main></body></html>"
     )
 

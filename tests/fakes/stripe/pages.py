@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from aiohttp import web
 
-from tests.fakes.stripe import cards, checkout
+from tests.fakes.stripe import cards, checkout, currencies
 from tests.fakes.stripe.control import authenticate
 from tests.fakes.stripe.hooks import Deliveries
 from tests.fakes.stripe.page_frame import alert, field, frame
@@ -116,7 +116,7 @@ def _card_page(session: Thing, refused: str, told: dict[str, Any]) -> str:
     if session["status"] != "open":
         return frame("This page has been used", "<p>Go back to where you came from.</p>")
     pays = session["mode"] == "payment"
-    words = f"Pay {session['amount_total']} {session['currency']}" if pays else "Save card"
+    words = f"Pay {currencies.text(session['amount_total'], session['currency'])}" if pays else "Save card"
     options = "".join(
         f'<option value="{name}">{escape(label)} (…{cards.BY_NAME[name].number[-4:]})</option>'
         for name, label in _OFFERED.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fakes.stripe import balance, cards
+from tests.fakes.stripe import balance, cards, disputes
 from tests.fakes.stripe.refusals import Refusal
 from tests.fakes.stripe.routes import Fields, lists, metadata, reads, require, serves
 from tests.fakes.stripe.store import Thing
@@ -20,7 +20,7 @@ def create(world: World, fields: Fields, names: dict[str, str]) -> Thing:
     left = charge["amount_captured"] - charge["amount_refunded"]
     if charge["refunded"] or not left:
         raise Refusal(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
-    if charge["disputed"] and not _only_inquired(world, charge):
+    if _charged_back(world, charge):
         raise Refusal(
             f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
         )
@@ -75,9 +75,10 @@ def _charge(world: World, fields: Fields) -> Thing:
     return charge
 
 
-def _only_inquired(world: World, charge: Thing) -> bool:
-    found = (one for one in world.store.of("dispute") if one["charge"] == charge["id"])
-    return all(one["status"].startswith("warning") for one in found)
+def _charged_back(world: World, charge: Thing) -> bool:
+    """An inquiry is none yet, and one that was won is none any more."""
+    ended = ("won", "warning_closed", "warning_needs_response", "warning_under_review")
+    return any(one["status"] not in ended for one in disputes.of_charge(world, charge))
 
 
 def _move(world: World, refund: Thing, kind: str, amount: int) -> Thing:

@@ -60,6 +60,11 @@ class RunningFake:
         self._process = None
 
     @property
+    def place(self) -> str:
+        """host:port"""
+        return self.url.removeprefix("http://")
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None
 

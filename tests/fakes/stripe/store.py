@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,12 @@ class Store:
             "create table if not exists things (id text primary key, kind text, rank integer, body text)"
         )
         self._things: dict[str, Thing] = {}
-        self._order: defaultdict[str, list[str]] = defaultdict(list)
+        self._order: defaultdict[str, list[str]] = defaultdict(
+            list
+        )  # of kinds that are listed: never shrinks
+        self._inner: defaultdict[str, dict[str, None]] = defaultdict(
+            dict
+        )  # of our own kinds, which come and go
         self._place: dict[str, int] = {}
         self._changed: dict[str, None] = {}
         self._rank: dict[str, int] = {}  # over all kinds, and never used again
@@ -40,6 +45,9 @@ class Store:
     def _add(self, kind: str, identifier: str, thing: Thing, rank: int) -> None:
         self._rank[identifier] = self._ranks = rank
         self._things[identifier] = thing
+        if kind.startswith("_"):
+            self._inner[kind][identifier] = None
+            return
         self._place[identifier] = len(self._order[kind])
         self._order[kind].append(identifier)
 
@@ -52,7 +60,9 @@ class Store:
         return thing
 
     def drop(self, identifier: str) -> None:
-        if self._things.pop(identifier, None) is not None:
+        thing = self._things.pop(identifier, None)
+        if thing is not None:
+            self._inner[thing["object"]].pop(identifier, None)
             self._changed[identifier] = None
 
     def find(self, identifier: str) -> Thing | None:
@@ -60,7 +70,12 @@ class Store:
 
     def of(self, kind: str) -> Iterator[Thing]:
         """Oldest first."""
-        return (self._things[one] for one in list(self._order[kind]) if one in self._things)
+        names = list(self._inner[kind] if kind.startswith("_") else self._order[kind])
+        return (self._things[one] for one in names if one in self._things)
+
+    def first(self, kind: str, fits: Callable[[Thing], bool]) -> Thing | None:
+        """The oldest of our own kind that fits, found without a look at those behind it."""
+        return next((one for name in self._inner[kind] if fits(one := self._things[name])), None)
 
     def newest_first(self, kind: str, *, after: str = "") -> Iterator[Thing]:
         order = self._order[kind]

@@ -296,8 +296,9 @@ async def test_a_set_makes_what_billing_one_by_one_makes(market: Market) -> None
 
 
 async def test_one_that_fails_in_the_database_parks_alone_and_the_rest_of_its_set_is_billed(
-    market: Market,
+    market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(running, "BATCH", 2)  # sets follow one another, and one of them fails
     await market.people("Together", "plain", "second", "yen", "unknown", "french")
     asked = await due("Together")
     taken = asked["plain"][0]

@@ -33,7 +33,8 @@ class PayPalKit:
     def provider(self, listener: str = "") -> PayPalProvider:
         client, _, secret = self.fake.key.partition(":")
         trusted = httpx.get(f"{self.fake.url}/_control/root", trust_env=False, timeout=TIMEOUT_S).text
-        return PayPalProvider(PayPalAccount(client, secret, listener, self.fake.url, NAME, trusted))
+        allowed = frozenset({self.fake.place})
+        return PayPalProvider(PayPalAccount(client, secret, listener, self.fake.url, NAME, trusted, allowed))
 
     async def ready(self, provider: PaymentProvider) -> dict[str, Any]:
         customer = await provider.keep_customer(Customer("Ada", "", f"org_{token_hex(8)}"), key=token_hex(8))

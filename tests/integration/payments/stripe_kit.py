@@ -100,7 +100,14 @@ class StripeKit:
 
     def provider(self, listener: str = "") -> StripeProvider:
         """With that webhook secret, while the one before it is valid still."""
-        return StripeProvider(StripeAccount(self.fake.key, ("whsec_before", listener), base=self.fake.url))
+        return StripeProvider(
+            StripeAccount(
+                self.fake.key,
+                ("whsec_before", listener),
+                base=self.fake.url,
+                allowed=frozenset({self.fake.place}),
+            )
+        )
 
     async def ready(self, provider: PaymentProvider) -> dict[str, Any]:
         """What an order needs to be paid at once."""

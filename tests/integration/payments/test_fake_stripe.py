@@ -343,6 +343,7 @@ def test_the_card_page_tells_what_went_wrong_and_goes_on(fake: RunningStripe, ap
     with httpx.Client(trust_env=False, timeout=TIMEOUT_S) as browser:
         page = browser.get(session.url).text
         assert "Test provider" in page
+        assert "Pay 20.00 USD" in page
         assert "color-scheme: light dark" in page
         for name in ("number", "expiry", "cvc", "test_card"):
             assert f'for="{name}"' in page

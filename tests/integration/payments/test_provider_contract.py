@@ -11,6 +11,7 @@ from secrets import token_hex
 import pytest
 
 from models.money import Money
+from services.core.outgoing import AddressRefused
 from services.payments.providers.base import (
     Declined,
     PaymentProvider,
@@ -19,6 +20,9 @@ from services.payments.providers.base import (
     UnknownOutcome,
     WebhookRefused,
 )
+from services.payments.providers.paypal import PayPalProvider
+from services.payments.providers.paypal_wire import PayPalAccount
+from services.payments.providers.stripe import StripeAccount, StripeProvider
 from services.payments.providers.values import (
     Customer,
     DeclineKind,
@@ -414,6 +418,30 @@ async def test_a_certificate_is_fetched_from_nobody_but_paypal(kit: PayPalKit) -
                 await provider.verify_webhook(
                     sent.headers | {"PAYPAL-CERT-URL": url}, sent.raw, now=datetime.now(UTC)
                 )
+
+
+@pytest.mark.parametrize(
+    "base", ["http://127.0.0.1:1", "http://169.254.169.254", "http://db.internal", "ftp://x.test"]
+)
+async def test_no_address_inside_is_called_that_nobody_vouches_for(base: str) -> None:
+    for open_account in (
+        lambda: StripeProvider(StripeAccount("sk_test_x", base=base)),
+        lambda: PayPalProvider(PayPalAccount("client", "secret", base=base)),
+    ):
+        with pytest.raises(AddressRefused):
+            open_account()
+
+
+async def test_what_cannot_be_reached_has_done_nothing() -> None:
+    nobody, place = "http://127.0.0.1:1", frozenset({"127.0.0.1:1"})
+    accounts = (
+        StripeProvider(StripeAccount("sk_test_x", base=nobody, allowed=place)),
+        PayPalProvider(PayPalAccount("client", "secret", base=nobody, allowed=place)),
+    )
+    for made in accounts:
+        with pytest.raises(ProviderUnavailable):
+            await made.create_or_confirm(order(method="pm_x"))
+        await made.close()
 
 
 async def test_movements_add_up_to_the_balance(kit: Kit, provider: PaymentProvider) -> None:

@@ -11,6 +11,7 @@ from models.types import OrganizationKind, Role
 from services.billing import entities
 from services.core.crossing import Reason, crossing
 from state.governance import entity_forms
+from state.governance.customer_tax import CustomerTaxState
 from state.governance.issuers import HOME, EntitiesState, EntityState, SeriesState, TaxRatesState
 from tests.integration.billing.shop import GERMAN, line, open_shop
 from tests.integration.state.visitor import Visitor, said, sent_to, sign_in
@@ -145,3 +146,43 @@ async def test_rates_are_listed_with_what_holds_today_and_who_charges_them(
     ]
     seen, _ = await staff.call(TaxRatesState, "ask", seen.rows[0]["id"], "end")
     assert (seen.open_dialog, seen.chosen["jurisdiction"]) == ("end", "DE")
+
+
+async def test_why_a_customer_pays_no_tax_is_said_with_its_proof_and_ended(
+    world: World, staff: Visitor
+) -> None:
+    shop = await open_shop(world)
+    await shop.new_customer(None, name="Bare")
+    staff.at = f"/governance/organizations/{shop.customer.id}"
+    seen, _ = await staff.call(CustomerTaxState, "load")
+    assert (seen.status, seen.profile) == ("ready", {})
+    _, refused = await staff.call(CustomerTaxState, "save_exemption", {"reason": "A", "evidence": "B"})
+    assert "billing profile" in said(refused)
+
+    await shop.new_customer(name="Acme")
+    staff.at = f"/governance/organizations/{shop.customer.id}"
+    seen, _ = await staff.call(CustomerTaxState, "load")
+    exempt = {"reason_code": "VATEX-EU-132", "evidence": "Letter of 2 March", "valid_from": "2026-01-01"}
+    for wrong, field in (
+        ({"evidence": " "}, "evidence"),
+        ({"reason_code": ""}, "reason_code"),
+        ({"valid_until": "2026-01-01"}, "valid_until"),
+        ({"valid_from": "soon"}, "valid_from"),
+    ):
+        seen, _ = await staff.call(CustomerTaxState, "save_exemption", exempt | wrong)
+        assert (list(seen.errors), seen.profile["is_exempt"]) == ([field], False), wrong
+    seen, _ = await staff.call(CustomerTaxState, "save_exemption", exempt)
+    assert (seen.profile["is_exempt"], seen.profile["valid_until"], seen.errors) == (True, "", {})
+    assert (await shop.invoice(line("100"))).tax_minor == 0
+    seen, _ = await staff.call(CustomerTaxState, "save_number", {"number": "DE1", "valid": "true"})
+    assert list(seen.errors) == ["source"]
+    seen, _ = await staff.call(
+        CustomerTaxState, "save_number", {"number": "DE123456788", "valid": "false", "source": "VIES"}
+    )
+    assert (seen.profile["number"], seen.profile["valid"], seen.profile["is_exempt"]) == (
+        "DE123456788", "false", True,
+    )  # fmt: skip
+    seen, _ = await staff.call(CustomerTaxState, "end_exemption")
+    assert (await shop.invoice(line("100"))).tax_minor == 1_900
+    seen, _ = await staff.call(CustomerTaxState, "save_number", {"number": ""})
+    assert (seen.profile["is_exempt"], seen.profile["number"]) == (False, "")

@@ -1,0 +1,135 @@
+"""To whom an organisation's documents go, and how it is taxed: a section of its page, for staff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.feedback.badges import badge
+from components.feedback.figures import fact, facts
+from components.feedback.states import empty_state
+from components.format.values import when
+from components.forms.fields import Option, select, text_field
+from components.forms.form import action_button, form, submit_button
+from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
+from components.shell.page import card, section
+from components.texts import t
+from services.billing.profiles import REASON_CHARACTERS_MAX
+from services.core.permissions import Capability
+from state.governance.customer_tax import CustomerTaxState
+from state.session import SessionState
+
+_S, _ROW = CustomerTaxState, CustomerTaxState.profile
+MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.value)
+
+
+def tax_section() -> rx.Component:
+    """Who is addressed, the checked number, and why no tax is charged."""
+    none = empty_state(t("customer_tax.none"), t("customer_tax.none_text"), icon_name="building-2", level=3)
+    acts = rx.cond(
+        MAY_WRITE & (_ROW.length() > 0),
+        rx.el.div(_number_dialog(), _exemption_dialog(), class_name="row"),
+        rx.fragment(),
+    )
+    shown = rx.cond(_ROW.length() > 0, card(_facts()), none)
+    content = rx.match(
+        _S.status,
+        ("loading", rx.fragment()),
+        ("ready", section(t("customer_tax.title"), shown, actions=[acts])),
+        rx.fragment(),
+    )
+    return rx.fragment(content)
+
+
+def _facts() -> rx.Component:
+    valid = rx.cond(
+        _ROW["valid"] == "true",
+        badge(t("customer_tax.valid_of.true"), "ok"),
+        badge(t("customer_tax.valid_of.false"), "danger"),
+    )
+    number = rx.fragment(
+        _ROW["number"].to(str), " ", valid, " ",
+        rx.el.span(_ROW["source"].to(str), ", ", when(_ROW["checked_at"], "date"), class_name="small muted"),
+    )  # fmt: skip
+    until = rx.cond(_ROW["valid_until"], when(_ROW["valid_until"], "date"), t("tax_rates.open"))
+    exempt = rx.fragment(
+        _ROW["reason_code"].to(str), " ", _ROW["reason"].to(str), " ",
+        rx.el.span(when(_ROW["valid_from"], "date"), " – ", until, class_name="small muted"),
+    )  # fmt: skip
+    return facts(
+        (t("customer_tax.name"), _ROW["name"].to(str)),
+        (t("customer_tax.address"), rx.el.span(_ROW["address"].to(str), class_name="party")),
+        (t("customer_tax.country"), _ROW["country"].to(str)),
+        (t("customer_tax.language"), _ROW["language"].to(str)),
+        _if(_ROW["number"], "number", number),
+        _if(_ROW["is_exempt"], "exemption", exempt),
+        _if(_ROW["is_exempt"], "evidence", _ROW["evidence"].to(str)),
+    )
+
+
+def _if(there: Any, name: str, shown: Any) -> rx.Component:
+    return rx.cond(there, fact(t(f"customer_tax.{name}"), shown), rx.fragment())
+
+
+def _text(name: str, *, required: bool = True, hint: bool = False, kind: Any = "text") -> rx.Component:
+    return text_field(
+        name,
+        t(f"customer_tax.{name}"),
+        kind=kind,
+        value=_ROW[name],
+        hint=t(f"customer_tax.{name}_hint") if hint else None,
+        required=required,
+        max_length=None if kind == "date" else REASON_CHARACTERS_MAX,
+        autocomplete="off",
+    )
+
+
+def _number_dialog() -> rx.Component:
+    found = [Option(one, t(f"customer_tax.valid_of.{one}")) for one in ("true", "false")]
+    return dialog(
+        form(
+            "customer-tax-number",
+            _text("number", required=False, hint=True),
+            select("valid", t("customer_tax.valid"), found, value=_ROW["valid"]),
+            _text("source", required=False, hint=True),
+            _text("reference", required=False),
+            dialog_foot(dialog_close(), submit_button(t("customer_tax.save"))),
+            on_submit=_S.save_number,
+            errors=_S.errors,
+        ),
+        title=t("customer_tax.set_number"),
+        description=t("customer_tax.set_number_text"),
+        trigger=Trigger(t("customer_tax.set_number"), "", "pencil"),
+        open=_S.open_dialog == "number",
+        on_open_change=_S.turn("number"),
+    )
+
+
+def _exemption_dialog() -> rx.Component:
+    end = action_button(t("customer_tax.end_exemption"), on_press=_S.end_exemption, look="danger")
+    return dialog(
+        form(
+            "customer-exemption",
+            _text("reason_code", required=False, hint=True),
+            _text("reason", required=False, hint=True),
+            _text("evidence", hint=True),
+            rx.el.div(
+                _text("valid_from", required=False, kind="date", hint=True),
+                _text("valid_until", required=False, kind="date", hint=True),
+                class_name="field-pair",
+            ),
+            dialog_foot(
+                dialog_close(),
+                rx.cond(_ROW["is_exempt"], end, rx.fragment()),
+                submit_button(t("customer_tax.save")),
+            ),
+            on_submit=_S.save_exemption,
+            errors=_S.errors,
+        ),
+        title=t("customer_tax.set_exemption"),
+        description=t("customer_tax.set_exemption_text"),
+        trigger=Trigger(t("customer_tax.set_exemption"), "", "pencil"),
+        open=_S.open_dialog == "exemption",
+        on_open_change=_S.turn("exemption"),
+    )

@@ -1,0 +1,128 @@
+"""What staff knows of a customer's tax: a number that somebody checked, and why no tax is charged."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date
+from typing import Any
+
+import reflex as rx
+
+from models.billing import BillingProfile
+from services.billing import policies, profiles
+from services.core.errors import Invalid
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.tax.engine import Exemption
+from state.base import PageState, page_event
+
+READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
+DIALOGS = ("number", "exemption")
+
+
+class CustomerTaxState(PageState, rx.State):
+    """To whom an organisation's documents go and how it is taxed; empty where nobody said it yet."""
+
+    profile: dict[str, Any] = {}
+    open_dialog: str = ""
+    errors: dict[str, str] = {}
+
+    @page_event(READ, reads=True)
+    async def load(self) -> None:
+        self.profile = {}
+        self._open("")
+        async with self._staff_work(within=self._organization_id()) as uow:
+            await policies.any_organization(uow, self._organization_id())
+            row = await policies.profile_of(uow)
+        self.profile = _shown(row) if row is not None else {}
+
+    @page_event(WRITE)
+    async def turn(self, name: str, is_open: bool) -> None:
+        """Open or close a dialog."""
+        self._open(name if is_open and name in DIALOGS else "")
+
+    @page_event(WRITE)
+    async def save_number(self, values: dict[str, Any]) -> None:
+        """Keep a tax number as it was found; without one there is none."""
+
+        async def save(uow: UnitOfWork) -> BillingProfile:
+            return await profiles.set_tax_number(
+                uow,
+                _text(values, "number"),
+                valid=_text(values, "valid") == "true",
+                source=_text(values, "source"),
+                reference=_text(values, "reference"),
+            )
+
+        await self._save(save)
+
+    @page_event(WRITE)
+    async def save_exemption(self, values: dict[str, Any]) -> None:
+        """Charge no tax on those days, for what is said."""
+
+        async def save(uow: UnitOfWork) -> BillingProfile:
+            begins = _day(values, "valid_from") or uow.now.date()
+            given = Exemption(
+                _text(values, "reason_code"),
+                _text(values, "reason"),
+                _text(values, "evidence"),
+                begins,
+                _day(values, "valid_until"),
+            )
+            return await profiles.set_exemption(uow, given)
+
+        await self._save(save)
+
+    @page_event(WRITE)
+    async def end_exemption(self) -> None:
+        """Charge tax again, on the next document on."""
+        await self._save(lambda uow: profiles.set_exemption(uow, None))
+
+    async def _save(self, verb: Callable[[UnitOfWork], Awaitable[BillingProfile]]) -> None:
+        try:
+            async with self._staff_work(within=self._organization_id()) as uow:
+                row = await verb(uow)
+        except Invalid as refused:
+            self.errors = {refused.field: f"{refused.message} {refused.next_step}".strip()}
+            return
+        self.profile = _shown(row)
+        self._open("")
+
+    def _open(self, name: str) -> None:
+        self.open_dialog, self.errors = name, {}
+
+    def _organization_id(self) -> str:
+        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    return str(values.get(name) or "").strip()
+
+
+def _day(values: Mapping[str, Any], name: str) -> date | None:
+    """Raises Invalid for what is no day."""
+    text = _text(values, name)
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise Invalid(f"{text[:20]!r} is no day.", field=name, next_step="Choose one.") from None
+
+
+def _shown(row: BillingProfile) -> dict[str, Any]:
+    number, exemption = row.tax_number or {}, row.exemption or {}
+    return {
+        "name": row.name,
+        "address": row.address,
+        "country": row.country,
+        "language": row.language,
+        "number": number.get("number", ""),
+        "valid": "true" if number.get("valid", True) else "false",
+        "checked_at": number.get("checked_at", ""),
+        "source": number.get("source", ""),
+        "reference": number.get("reference", ""),
+        **{
+            name: exemption.get(name) or ""
+            for name in ("reason_code", "reason", "evidence", "valid_from", "valid_until")
+        },
+        "is_exempt": bool(exemption),
+    }
