@@ -89,13 +89,16 @@ def _parse(text: str) -> Decimal:
 def round_half_away(value: Factor) -> int:
     """The nearest integer; a tie goes away from zero."""
     fraction = _fraction(value)
-    whole, rest = divmod(abs(fraction.numerator), fraction.denominator)
-    rounded = whole + (1 if 2 * rest >= fraction.denominator else 0)
-    return rounded if fraction >= 0 else -rounded
+    numerator, denominator = fraction.numerator, fraction.denominator
+    whole, rest = divmod(abs(numerator), denominator)
+    rounded = whole + (1 if 2 * rest >= denominator else 0)
+    return rounded if numerator >= 0 else -rounded
 
 
 def _fraction(value: Any) -> Fraction:
-    if isinstance(value, (bool, float)) or not isinstance(value, (int, Decimal, Fraction)):
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, (bool, float)) or not isinstance(value, (int, Decimal)):
         raise TypeError(f"{value!r} is not exact: pass an int, a Decimal or a Fraction.")
     if isinstance(value, Decimal) and not value.is_finite():
         raise ValueError(f"{value} is not a finite number.")

@@ -6,7 +6,7 @@ that two at once come one after the other, and the second sees what the first ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from models.billing import Invoice, InvoiceLine, InvoiceState, LegalEntity
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import customer_credits, policies, states
+from services.billing.draft_columns import NOTHING_YET
 from services.billing.events import (
     InvoiceDrafted,
     InvoiceDropped,
@@ -37,25 +38,12 @@ from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.wallets import debits as wallet
 
+_WRITE = Capability.STAFF_INVOICES_WRITE
 DESCRIPTION_CHARACTERS_MAX = 500
 MEMO_CHARACTERS_MAX = 1_000
 KEY_CHARACTERS_MAX = 120
 SERVICE_PERIOD_MAX = timedelta(days=10 * 366)
 AMOUNT_MINOR_MAX = 10**15  # of a line and of a document: what one entry of the ledger takes
-
-
-# A draft of which nothing is known yet.
-NOTHING_YET: Mapping[str, Any] = {
-    "state": InvoiceState.DRAFT.value,
-    "memo": "",
-    "lines": 0,
-    "next_position": 1,
-    **dict.fromkeys(("charged_minor", "discount_minor", "net_minor", "tax_minor", "total_minor"), 0),
-    **dict.fromkeys(("credited_minor", "offset_minor", "paid_minor", "written_off_minor", "due_minor"), 0),
-    **dict.fromkeys(("number", "series_brand", "series_period", "sequence", "label_date", "due_date")),
-    **dict.fromkeys(("seller", "buyer", "policy", "coupons", "taxes", "journal_id")),
-    **dict.fromkeys(("finalized_at", "paid_at", "voided_at", "uncollectible_at")),
-}
 _USUAL = """
 select t.on_trial, (select id from legal_entity where is_usual and is_test = t.on_trial) as usual_id
 from (select exists (select from organization o join test_clock c on c.id = o.test_clock_id
@@ -85,7 +73,7 @@ async def create_draft(
     memo: str = "",
     legal_entity_id: str | None = None,
     subscription_id: str | None = None,
-    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+    needs: Capability = _WRITE,
 ) -> Invoice:
     """A draft without lines, in the entity's currency if none is said. The same key is the draft that is there.
 
@@ -144,7 +132,7 @@ async def _known_draft(
 
 
 async def billing_entity(
-    uow: UnitOfWork, asked: str | None = None, *, needs: Capability = Capability.STAFF_INVOICES_WRITE
+    uow: UnitOfWork, asked: str | None = None, *, needs: Capability = _WRITE
 ) -> LegalEntity:
     """The one asked for, else that of the billing profile, else the usual one. Whoever is on a test clock that stands
     is billed by a test entity, and nobody else is: trials take no number of a real series.
@@ -173,11 +161,7 @@ async def billing_entity(
 
 
 async def add_lines(
-    uow: UnitOfWork,
-    invoice_id: str,
-    new: Sequence[NewLine],
-    *,
-    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+    uow: UnitOfWork, invoice_id: str, new: Sequence[NewLine], *, needs: Capability = _WRITE
 ) -> list[InvoiceLine]:
     """Add lines to a draft, all of them or none. A line whose key is there already is that line.
 
@@ -298,7 +282,7 @@ def _require_same(there: InvoiceLine, row: InvoiceLine) -> None:
 
 async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     """Take a line off a draft. Raises Forbidden, NotFound and InvoiceStateConflict."""
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, _WRITE)
     states.require_draft(InvoiceState(invoice.state))
     row = await policies.line_for(uow, invoice, line_id)
     of_usage = row.facts["made_by"] == "price_list"
@@ -312,17 +296,11 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     uow.record(InvoiceLineRemoved(**_named(invoice), line_id=line_id))
 
 
-async def void(
-    uow: UnitOfWork,
-    invoice_id: str,
-    *,
-    reason: str,
-    needs: Capability = Capability.STAFF_INVOICES_WRITE,
-) -> Invoice:
+async def void(uow: UnitOfWork, invoice_id: str, *, reason: str, needs: Capability = _WRITE) -> Invoice:
     """Undo an invoice as if it had not been; its number stays taken. A draft is given up, and has none.
 
-    What it booked is reversed, revenue of it is earned no more, and what of credits and the wallet paid a part is there
-    again. Raises Forbidden, NotFound, Invalid, and InvoiceStateConflict: what is paid is corrected by credit notes.
+    What it booked is reversed, its revenue is earned no more, and what of credits and the wallet paid a part is back.
+    Raises Forbidden, NotFound, Invalid, and InvoiceStateConflict: credit notes correct what is paid or was credited.
     """
     invoice = await policies.invoice_for(uow, invoice_id, needs)
     reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
@@ -375,7 +353,7 @@ async def drop(uow: UnitOfWork, invoice: Invoice) -> None:
 
 async def mark_uncollectible(uow: UnitOfWork, invoice_id: str) -> Invoice:
     """Give up what is due, and book it as written off. Raises Forbidden, NotFound and InvoiceStateConflict."""
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, _WRITE)
     states.require_transition(InvoiceState(invoice.state), InvoiceState.UNCOLLECTIBLE)
     lost = Money(invoice.due_minor, invoice.currency)
     await ledger.post(

@@ -15,7 +15,7 @@ from services.billing import included, subscription_rows
 from services.billing.lines import Line, LineKind
 from services.billing.new_lines import NewLine, charged_line
 from services.billing.subscribed import Made
-from services.catalog import plan_queries
+from services.catalog import sold_prices
 from services.catalog.charges import Charge, OneOff
 from services.core.work import UnitOfWork
 from services.wallets import rules, taking_back
@@ -100,6 +100,6 @@ async def _included(uow: UnitOfWork, made: Sequence[Made], lines: Sequence[Line]
     known = {one.item.price.id: one.item.price.charge.included_credits for one in made}
     others = {line.terms.price_id for line in lines} - known.keys()
     if others:
-        sold = await plan_queries.prices(uow, ids=sorted(others))
+        sold = await sold_prices.prices(uow, ids=sorted(others))
         known |= {one.id: one.charge.included_credits for one in sold}
     return known

@@ -17,9 +17,9 @@ from services.billing import plan_moves
 from services.billing.plan_moves import Having, Outlook, Target, WaitingChanges, Way
 from services.billing.selecting import price_of
 from services.billing.subscribed import Choice
-from services.catalog import plan_queries
-from services.catalog.plan_queries import SoldPrice
+from services.catalog import sold_prices
 from services.catalog.plan_rules import Length
+from services.catalog.sold_prices import SoldPrice
 from services.core.errors import Busy, Invalid, not_found
 from services.core.ids import is_id
 from services.core.permissions import Capability
@@ -189,7 +189,7 @@ async def _version(uow: UnitOfWork, version_id: str, name: str) -> PlanVersion:
 
 
 async def target_of(uow: UnitOfWork, plan_id: str, version_id: str, waiting: WaitingChanges) -> Target:
-    prices = await plan_queries.prices(uow, version_ids=[version_id])
+    prices = await sold_prices.prices(uow, version_ids=[version_id])
     return Target(plan_id, version_id, prices, waiting)
 
 
@@ -206,7 +206,7 @@ async def outlook(
         named = {**plans.whose, "after": str(after), "most": most + 1}
         each = [dict(row) for row in (await uow.execute(_EACH, named)).mappings()]
     ids = {price_id for row in (*alike, *each) for price_id, _ in row["items"] or ()}
-    sold = {one.id: one for one in await plan_queries.prices(uow, ids=sorted(ids))}
+    sold = {one.id: one for one in await sold_prices.prices(uow, ids=sorted(ids))}
     name = (await uow.execute("select name from plan where id = :id", id=new.plan_id)).scalar_one()
     sums, refused = _summed(alike, sold, target)
     rows = tuple(_row(one, plan_moves.outlook(_having(one, sold, target), target)) for one in each[:most])

@@ -17,8 +17,8 @@ from models.subscriptions import SubscriptionState
 from services.billing import changes, subscription_states
 from services.billing.selecting import Wanted, choices_of
 from services.billing.subscribed import Choice, Selection, Subscribed
-from services.catalog.plan_queries import SoldPrice
 from services.catalog.plan_rules import Length
+from services.catalog.sold_prices import SoldPrice
 from services.core.errors import Conflict, MatrixError
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from models.plans import ChargeKind
 from models.types import BillingInterval
 from services.billing.subscribed import Choice, Price, Selection, Subscribed
-from services.catalog import plan_queries
+from services.catalog import sold_prices
 from services.catalog.charges import check_quantity
 from services.catalog.estimates import require_allowed
-from services.catalog.plan_queries import SoldPrice
 from services.catalog.plan_rules import Length, offers_of, within
+from services.catalog.sold_prices import SoldPrice
 from services.core.errors import Invalid, not_found
 from services.core.work import UnitOfWork
 
@@ -49,7 +49,7 @@ async def select(uow: UnitOfWork, wanted: Wanted, *, standing: Subscribed | None
     if len(wanted.addons) > ADDONS_MAX:
         raise Invalid(f"At most {ADDONS_MAX} add-ons go with a plan.", field="addons")
     versions = await _versions(uow, wanted, standing)
-    sold = await plan_queries.prices(uow, version_ids=list(versions.values()))
+    sold = await sold_prices.prices(uow, version_ids=list(versions.values()))
     choices = choices_of(sold, versions[wanted.plan_id], wanted, length, wanted.quantities)
     for plan_id, quantities in wanted.addons.items():
         with within(f"addons.{plan_id}"):

@@ -11,8 +11,8 @@ from sqlmodel import col, or_, select
 
 from models.billing import BillingProfile, LegalEntity
 from services.billing import taxation
-from services.catalog import plan_queries
-from services.catalog.plan_queries import SoldPrice
+from services.catalog import sold_prices
+from services.catalog.sold_prices import SoldPrice
 from services.core.work import UnitOfWork
 from services.tax.rules import Rate
 
@@ -68,7 +68,7 @@ async def read(uow: UnitOfWork, ids: Sequence[str]) -> Read:
     for item in found:
         items[item.subscription_id].append(item)
     wanted = {item.price_id for of_one in items.values() for item in of_one}
-    sold = {one.id: one for one in await plan_queries.prices(uow, ids=sorted(wanted))}
+    sold = {one.id: one for one in await sold_prices.prices(uow, ids=sorted(wanted))}
     profiles = await _profiles(uow, {row.organization_id for row in plain})
     entities = await _entities(uow, {one.legal_entity_id for one in profiles.values() if one.legal_entity_id})
     rates: dict[str, list[Rate]] = {}

@@ -15,8 +15,9 @@ from models.billing import BillingProfile, InvoiceState, LegalEntity, ZeroDocume
 from models.money import Money
 from models.subscriptions import SubscriptionState
 from services.billing.changes import Billed
+from services.billing.draft_columns import NOTHING_YET
 from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
-from services.billing.invoices import NOTHING_YET, line_values
+from services.billing.invoices import line_values
 from services.billing.new_lines import NewLine
 from services.billing.numbering import label_date
 from services.billing.set_reading import Read

@@ -21,9 +21,9 @@ from services.billing.changes import Undoable
 from services.billing.lines import Debited, Line, LineKind, read_line
 from services.billing.selecting import price_of, selection_from_json, selection_to_json
 from services.billing.subscribed import Credited, Item, Subscribed
-from services.catalog import plan_queries
-from services.catalog.plan_queries import SoldPrice
+from services.catalog import sold_prices
 from services.catalog.plan_rules import Length
+from services.catalog.sold_prices import SoldPrice
 from services.core.work import UnitOfWork
 
 # A line that is live or was credited, as its document has it, and what notes took back of it.
@@ -83,7 +83,7 @@ async def load(uow: UnitOfWork, row: Subscription, *, lines: bool = True) -> tup
     items = {one.number: one for one in found.all()}
     scheduled: dict[str, Any] = row.scheduled or {"choices": []}
     price_ids = [one.price_id for one in items.values()] + [one["price_id"] for one in scheduled["choices"]]
-    sold = {one.id: one for one in await plan_queries.prices(uow, ids=price_ids)}
+    sold = {one.id: one for one in await sold_prices.prices(uow, ids=price_ids)}
     billed = await _billed(uow, list(items.values())) if lines else {}
     held = Held(row, items, billed, {key: one.id for key, one in billed.items()})
     by_id = {one.id: one for one in billed.values()} if lines else None

@@ -159,10 +159,9 @@ PLANS = Listing(
     needs=Capability.STAFF_PLANS_READ,
     source="plan p",
     alias="p",
-    joins="join product o on o.id = p.product_id"
+    joins="join product o on o.id = p.product_id left join coupon r on r.id = p.retention_coupon_id"
     " left join plan_version v on v.plan_id = p.id and v.state = 'published'"
-    " left join plan_version d on d.plan_id = p.id and d.state = 'draft'"
-    " left join coupon r on r.id = p.retention_coupon_id",
+    " left join plan_version d on d.plan_id = p.id and d.state = 'draft'",
     columns=(
         Column("id", "p.id", Kind.ID, filterable=True),
         Column("product_id", "p.product_id", Kind.ID, filterable=True),
@@ -244,11 +243,8 @@ async def _detail(uow: UnitOfWork, where: str, named: str, **by: Any) -> Version
     row = found.mappings().one_or_none()
     if row is None:
         raise not_found("version of a plan", named)
-    charges = await charges_of(uow, [row["id"]])
-    entitlements = await _entitlements_of(uow, [row["id"]])
-    return VersionDetail(
-        **row, charges=charges.get(row["id"], ()), entitlements=entitlements.get(row["id"], ())
-    )
+    charges, given = await charges_of(uow, [row["id"]]), await _entitlements_of(uow, [row["id"]])
+    return VersionDetail(**row, charges=charges.get(row["id"], ()), entitlements=given.get(row["id"], ()))
 
 
 async def plans_on_sale(uow: UnitOfWork, *, after: str = "", limit: int) -> list[PlanOnSale]:
@@ -328,47 +324,6 @@ def _by_version(rows: list[dict[str, Any]], kind: Callable[..., R]) -> dict[str,
     for row in rows:
         made.setdefault(row.pop("plan_version_id"), []).append(kind(**row))
     return {version_id: tuple(of_it) for version_id, of_it in made.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class SoldPrice:
-    """A price with what of its plan a bill needs to know."""
-
-    id: str
-    plan_id: str
-    version_id: str
-    tax_code: str
-    charge: PlannedCharge
-
-
-SOLD_KNOWN_MAX = 10_000  # prices that one process keeps
-_sold: dict[str, SoldPrice] = {}  # of versions that are no drafts: nothing of those ever changes
-
-
-async def prices(
-    uow: UnitOfWork, *, version_ids: Sequence[str] = (), ids: Sequence[str] = ()
-) -> list[SoldPrice]:
-    """Those of the versions and those named, in the order of each version's list. For verbs, which have asked."""
-    if not version_ids and all(one in _sold for one in ids):
-        return [_sold[one] for one in dict.fromkeys(ids)]
-    found = await uow.execute(
-        "select c.plan_version_id, v.plan_id, v.tax_code, v.state, c.id, c.key, c.name, c.kind, c.meter, c.currency,"
-        " c.interval, c.interval_count, c.timing, c.proration, c.definition, c.quantity_min, c.quantity_max,"
-        " c.included_credits"
-        " from plan_charge c join plan_version v on v.id = c.plan_version_id"
-        " where c.plan_version_id = any(:versions) or c.id = any(:ids) order by c.plan_version_id, c.position",
-        versions=list(version_ids),
-        ids=list(ids),
-    )
-    if len(_sold) > SOLD_KNOWN_MAX:
-        _sold.clear()
-    made: list[SoldPrice] = []
-    for one in found:
-        charge = ChargeRow(**{name: getattr(one, name) for name in ChargeRow.__slots__})
-        made.append(SoldPrice(one.id, one.plan_id, one.plan_version_id, one.tax_code, planned(charge)))
-        if one.state != VersionState.DRAFT:
-            _sold[one.id] = made[-1]
-    return made
 
 
 async def planned_charges(uow: UnitOfWork, version_id: str) -> tuple[PlannedCharge, ...]:
