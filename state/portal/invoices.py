@@ -6,13 +6,16 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
+from models.billing import InvoiceState as InvoiceStates
 from services.billing import queries
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from state import invoices_view
+from services.payments import queries as payments
+from state import invoices_view, payments_view
 from state.base import page_event
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
+from state.portal.payments import HOME as PAYMENTS
 
 HOME = "/portal/invoices"
 
@@ -32,11 +35,29 @@ class InvoicesState(ListedState, rx.State):
 
 
 class InvoiceState(InvoiceOnScreen, rx.State):
-    """One invoice of the organisation."""
+    """One invoice of the organisation, and how it can be paid."""
+
+    ways: list[dict[str, Any]] = []
+    may_pay: bool = False  # something is due, and whoever looks may pay it
 
     @page_event(Capability.INVOICES_READ, reads=True)
     async def load(self) -> None:
+        self.ways, self.may_pay = [], False
         await self._look()
+        due = self.invoice["state"] == InvoiceStates.FINALIZED.value and self.invoice["due"] != "0"
+        if due and self._actor.may(Capability.PAYMENTS_WRITE):
+            async with self._unit_of_work() as uow:
+                self.ways = [payments_view.way_shown(way) for way in await payments.ways(uow)]
+            self.may_pay = True
+
+    @page_event(Capability.PAYMENTS_WRITE)
+    async def go_on(self, answer: dict[str, Any]) -> Any:
+        """A payment was begun through the API: go on at the provider, or see what became of it."""
+        async with self._unit_of_work() as uow:
+            found = await payments.payment(uow, str(answer.get("id", "")))
+        if found.action_url is not None:
+            return rx.redirect(found.action_url, is_external=False)
+        return rx.redirect(f"{PAYMENTS}/{found.payment.id}")
 
     @page_event(Capability.INVOICES_READ)
     async def explain(self, line_id: str) -> None:

@@ -1,0 +1,47 @@
+"""Payments as pages show them: plain rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.money import Money
+from services.payments.queries import PaymentDetail, PaymentRow, Way
+from state.format import instant_text
+
+FILTERS = ("state", "created_at[gte]", "created_at[lt]")
+
+
+def row_shown(row: PaymentRow, home: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "href": f"{home}/{row.id}",
+        "organization": row.organization_name,
+        "organization_id": row.organization_id,
+        "invoice_id": row.invoice_id or "",
+        "number": row.invoice_number or "",
+        "provider": row.provider,
+        "account": row.account or "",
+        "method": row.method or "",
+        "state": row.state,
+        "currency": row.currency,
+        "amount": _amount(row.minor, row.currency),
+        "applied": _amount(row.applied_minor, row.currency),
+        "over": _amount(row.minor - row.applied_minor if row.succeeded_at else 0, row.currency),
+        "message": row.message,
+        "decline_code": row.decline_code or "",
+        "reference": row.reference,
+        "created_at": instant_text(row.created_at),
+        "succeeded_at": instant_text(row.succeeded_at),
+    }
+
+
+def payment_shown(found: PaymentDetail, home: str) -> dict[str, Any]:
+    return row_shown(found.payment, home) | {"action_url": found.action_url or ""}
+
+
+def way_shown(way: Way) -> dict[str, Any]:
+    return {"id": way.id, "name": way.name, "is_test": way.is_test}
+
+
+def _amount(minor: int, currency: str) -> str:
+    return f"{Money(minor, currency).amount:f}"

@@ -1,0 +1,65 @@
+"""What the organisation paid, and one payment as the provider has it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import reflex as rx
+
+from services.core.errors import Unavailable
+from services.core.listing import Listing
+from services.core.permissions import Capability
+from services.payments import queries
+from services.payments.cashier import cashier
+from services.payments.rules import UNDER_WAY
+from state import payments_view
+from state.base import PageState, page_event
+from state.listed import ListedState
+
+HOME = "/portal/payments"
+
+
+class PaymentsState(ListedState, rx.State):
+    """One page of the organisation's payments."""
+
+    _listing: ClassVar[Listing[Any]] = queries.PAYMENTS
+    _file_url: ClassVar[str] = "/api/v1/payments"
+    _filter_keys: ClassVar[tuple[str, ...]] = payments_view.FILTERS
+
+    @page_event(Capability.PAYMENTS_READ, reads=True)
+    async def load(self) -> None:
+        async with self._unit_of_work() as uow:
+            found = await self._read(uow, queries.PAYMENTS)
+        self.rows = [payments_view.row_shown(row, HOME) for row in found]
+
+
+class PaymentState(PageState, rx.State):
+    """One payment. Who comes back from the provider's page sees what became of it."""
+
+    payment: dict[str, Any] = {}
+
+    @page_event(Capability.PAYMENTS_READ, reads=True)
+    async def load(self) -> None:
+        self.payment = {}
+        async with self._unit_of_work() as uow:
+            found = await queries.payment(uow, self._payment_id())
+        if found.payment.state in UNDER_WAY:
+            found = await self._looked_up(found)
+        self.payment = payments_view.payment_shown(found, HOME)
+
+    @page_event(Capability.PAYMENTS_WRITE)
+    async def changed(self, answer: dict[str, Any]) -> Any:
+        """The payment was given up, or had come, through the API."""
+        return type(self).load
+
+    async def _looked_up(self, found: queries.PaymentDetail) -> queries.PaymentDetail:
+        """As the provider has it now; as it was, where it cannot be reached."""
+        try:
+            await cashier().look(found.payment.id, found.payment.organization_id)
+        except Unavailable:
+            return found
+        async with self._unit_of_work() as uow:
+            return await queries.payment(uow, found.payment.id)
+
+    def _payment_id(self) -> str:
+        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
