@@ -353,7 +353,7 @@ class CreditNoteLine(Table, table=True):
 
 
 class CustomerCredit(Table, table=True):
-    """What is owed to a customer by one credit note, or by one invoice below zero, and what is left of it."""
+    """Owed to a customer by a note, an invoice below zero or a payment of more than was due, and what is left."""
 
     __tablename__ = "customer_credit"
     tenant_column: ClassVar[str | None] = "organization_id"
@@ -372,7 +372,7 @@ class CustomerCredit(Table, table=True):
 
     id: str = id_field()
     organization_id: str = reference("organization.id")
-    source_id: str = Field(sa_type=ID)  # a credit note or an invoice
+    source_id: str = Field(sa_type=ID)  # a credit note, an invoice or a payment
     currency: str = Field(sa_type=ID)
     minor: int = Field(sa_type=BIG)
     left_minor: int = Field(sa_type=BIG)

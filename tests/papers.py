@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import count
@@ -19,11 +20,14 @@ from models.billing import (
     LegalEntity,
 )
 from models.papers import Paper
+from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.usage_billing import UsagePeriod
 from services.core.ids import new_id
 from tests.world import LONG_AGO
+
+Seal = Callable[[str, str, str], bytes]  # table, column and row
 
 _minutes = count()  # two periods of an organisation never begin together
 
@@ -132,6 +136,35 @@ def subscribed(organization_id: str, ids: dict[str, str], text: str = "x") -> li
         UsagePeriod(
             id=ids.get("uper") or new_id("uper"), starts_at=(at := LONG_AGO + timedelta(minutes=next(_minutes))),
             ends_at=at + timedelta(days=31), state="closed", parked_at=LONG_AGO, parked_reason=text, **own,
+        ),
+    ]  # fmt: skip
+
+
+def account(account_id: str, name: str, secrets: bytes = b"s") -> ProviderAccount:
+    """An account with a provider at an address where nobody is."""
+    return ProviderAccount(
+        id=account_id, provider="paypal", name=name, is_test=True,
+        settings={"client": "c", "webhook_id": "w", "base": "http://127.0.0.1:9"}, secrets=secrets,
+        created_at=LONG_AGO,
+    )  # fmt: skip
+
+
+def paid(
+    organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
+) -> list[Table]:
+    """A kept method, and a payment by it of the invoice of `ids` that failed; `seal` seals their tokens."""
+    own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
+    method = ids.get("paym") or new_id("paym")
+    return [
+        ProviderCustomer(reference=seal("provider_customer", "reference", account_id), **own),
+        PaymentMethod(
+            id=method, kind="card", brand="visa", last4="4242", name=text,
+            token=seal("payment_method", "token", method), token_hash=method.encode(), **own,
+        ),
+        Payment(
+            id=ids.get("pay") or new_id("pay"), invoice_id=ids["inv"], provider="paypal", method_id=method, key=method,
+            state="failed", initiator="customer", currency="USD", minor=4, decline_code="x", decline_hard=False,
+            message=text, provider_ref=method, asked_at=LONG_AGO, **own,
         ),
     ]  # fmt: skip
 

@@ -25,6 +25,7 @@ from matrix_app.api.v1 import (
     doors,
     figures,
     files,
+    inbound,
     invitations,
     invoices,
     issuers,
@@ -36,6 +37,7 @@ from matrix_app.api.v1 import (
     operations,
     organizations,
     papers,
+    payments,
     plan_migrations,
     plans,
     projects,
@@ -43,6 +45,7 @@ from matrix_app.api.v1 import (
     service_accounts,
     staff,
     staff_invoices,
+    staff_payments,
     staff_plans,
     staff_subscriptions,
     staff_wallets,
@@ -56,6 +59,8 @@ from matrix_app.api.v1 import (
 from services.core import runtime
 from services.core.settings import settings
 from services.documents.press import Press
+from services.payments import cashier as cashiers
+from services.payments.cashier import Cashier
 
 API = "/api/v1"
 GATEWAY = "/v1"
@@ -97,8 +102,12 @@ def create_app() -> FastAPI:
         on = await runtime.start(settings(), "web")
         try:
             await gateway.start(on, settings())
+            cashiers.install(
+                Cashier(public_url=settings().public_url, allowed=settings().allow_private_upstreams)
+            )
             yield
         finally:
+            await cashiers.close()
             await press.close()
             await gateway.stop()
             await runtime.stop()
@@ -157,12 +166,15 @@ def _rest(known: KnownKeys) -> FastAPI:
         ledger,
         invoices,
         papers,
+        payments,
+        inbound,
         wallets,
         budgets,
         staff,
         staff_invoices,
         billing_runs,
         staff_wallets,
+        staff_payments,
         issuers,
         templates,
         plans,

@@ -76,6 +76,17 @@ async def stranger(request: Request) -> None:
     _count_network(request)
 
 
+async def require_few_guesses(request: Request) -> None:
+    """For a door where what is sent proves itself: who proved too little too often is not listened to. Raises
+    RateLimited."""
+    _count_network(request, cost=0)
+
+
+def count_guess(request: Request) -> None:
+    """Something was sent there that did not prove itself. Raises RateLimited."""
+    _count_network(request)
+
+
 def _count_network(request: Request, *, cost: int = 1) -> None:
     rates: Rates = request.app.state.rates
     network = f"network {network_of(address_of(request))}"

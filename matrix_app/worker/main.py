@@ -13,6 +13,8 @@ from services.core import jobs, runtime
 from services.core.logs import get_logger
 from services.core.relay import Relay, follow
 from services.core.settings import Settings
+from services.payments import cashier as cashiers
+from services.payments.cashier import Cashier
 
 log = get_logger(__name__)
 
@@ -20,6 +22,7 @@ log = get_logger(__name__)
 async def main(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Everything here may be killed at any point and takes up where it was."""
     on = await runtime.start(settings, "worker")
+    cashiers.install(Cashier(public_url=settings.public_url, allowed=settings.allow_private_upstreams, on=on))
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port, addr="127.0.0.1")
     stopping = asyncio.Event()
@@ -39,6 +42,7 @@ async def main(settings: Settings) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await cashiers.close()
     await runtime.stop()
     for task in done - {stop}:
         task.result()  # a part that ended by itself is a fault: fail loudly, the supervisor starts us again

@@ -5,7 +5,7 @@ Importing this module also declares the jobs, which live beside the subscribers 
 
 from __future__ import annotations
 
-from matrix_app.worker import backups
+from matrix_app.worker import backups, payments
 from matrix_app.worker.schedules import Schedule
 from services.billing import clock_turning, overdue, run_records
 from services.billing import running as billing_run
@@ -37,6 +37,9 @@ SCHEDULES: list[Schedule] = [
     Schedule("test clocks", every_s=clock_turning.EVERY_S, run=clock_turning.turn_due),
     Schedule("papers", every_s=papers.EVERY_S, run=papers.Maker(Press()).make_due),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
+    Schedule("payments", every_s=payments.EVERY_S, run=payments.check_payments),
+    Schedule("events of providers", every_s=payments.EVENTS_EVERY_S, run=payments.follow_events),
+    Schedule("retention of events of providers", every_s=3_600, run=payments.forget_old_events),
     Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),

@@ -1,5 +1,5 @@
-"""Credits of a customer: made by credit notes and by invoices below zero, and used up by what is due, the oldest
-first. Each use names the credit and the invoice."""
+"""Credits of a customer: made by credit notes, by invoices below zero and by payments of more than was due, and used
+up by what is due, the oldest first. Each use names the credit and the invoice."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ where invoice_id = :id and given_back_at is null order by credit_id, id
 """
 
 
-def open_credit(uow: UnitOfWork, invoice: Invoice, source_id: str, amount: Money) -> None:
+def open_credit(uow: UnitOfWork, organization_id: str, source_id: str, amount: Money) -> None:
     """Owe `amount` to the customer; the caller books it. Nothing is opened for nothing."""
     if amount.minor > 0:
         uow.add(
             CustomerCredit(
                 id=new_id("crd"),
-                organization_id=invoice.organization_id,
+                organization_id=organization_id,
                 source_id=source_id,
                 currency=amount.currency,
                 minor=amount.minor,
@@ -136,12 +136,14 @@ async def pay_by_wallet(uow: UnitOfWork, invoice_id: str) -> Invoice:
 
 
 async def settle(uow: UnitOfWork, invoice: Invoice) -> None:
-    """Write the invoice, as paid if it is open and nothing of it is due."""
+    """Write the invoice, as paid if nothing of it is due, and nothing that was given up is missing still."""
     uow.add(invoice)
     await uow.session.flush()
-    if InvoiceState(invoice.state) is not InvoiceState.FINALIZED or invoice.due_minor:
+    state = InvoiceState(invoice.state)
+    recovered = state is InvoiceState.UNCOLLECTIBLE and not invoice.written_off_minor
+    if invoice.due_minor or not (state is InvoiceState.FINALIZED or recovered):
         return
-    states.require_transition(InvoiceState.FINALIZED, InvoiceState.PAID)
+    states.require_transition(state, InvoiceState.PAID)
     invoice.state, invoice.paid_at = InvoiceState.PAID.value, uow.now
     await uow.session.flush()
     uow.record(

@@ -105,7 +105,7 @@ async def finalize_draft(
     await customer_credits.use(uow, invoice, list(totals.credits))
     await wallet.pay(uow, invoice.id, totals.from_prepaid)
     invoice.paid_minor += totals.from_prepaid.minor
-    customer_credits.open_credit(uow, invoice, invoice.id, totals.carried)
+    customer_credits.open_credit(uow, invoice.organization_id, invoice.id, totals.carried)
     drawn = await _number(uow, invoice, entity, on)
     invoice.journal_id = journal_id
     _fix(invoice, said_by(entity, profile, totals, on), drawn, uow.now)

@@ -38,6 +38,7 @@ from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.wallets import debits as wallet
 
+_WRITE = Capability.STAFF_INVOICES_WRITE
 DESCRIPTION_CHARACTERS_MAX = 500
 MEMO_CHARACTERS_MAX = 1_000
 KEY_CHARACTERS_MAX = 120
@@ -72,7 +73,7 @@ async def create_draft(
     memo: str = "",
     legal_entity_id: str | None = None,
     subscription_id: str | None = None,
-    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+    needs: Capability = _WRITE,
 ) -> Invoice:
     """A draft without lines, in the entity's currency if none is said. The same key is the draft that is there.
 
@@ -131,7 +132,7 @@ async def _known_draft(
 
 
 async def billing_entity(
-    uow: UnitOfWork, asked: str | None = None, *, needs: Capability = Capability.STAFF_INVOICES_WRITE
+    uow: UnitOfWork, asked: str | None = None, *, needs: Capability = _WRITE
 ) -> LegalEntity:
     """The one asked for, else that of the billing profile, else the usual one. Whoever is on a test clock that stands
     is billed by a test entity, and nobody else is: trials take no number of a real series.
@@ -160,11 +161,7 @@ async def billing_entity(
 
 
 async def add_lines(
-    uow: UnitOfWork,
-    invoice_id: str,
-    new: Sequence[NewLine],
-    *,
-    needs: Capability = Capability.STAFF_INVOICES_WRITE,
+    uow: UnitOfWork, invoice_id: str, new: Sequence[NewLine], *, needs: Capability = _WRITE
 ) -> list[InvoiceLine]:
     """Add lines to a draft, all of them or none. A line whose key is there already is that line.
 
@@ -285,7 +282,7 @@ def _require_same(there: InvoiceLine, row: InvoiceLine) -> None:
 
 async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     """Take a line off a draft. Raises Forbidden, NotFound and InvoiceStateConflict."""
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, _WRITE)
     states.require_draft(InvoiceState(invoice.state))
     row = await policies.line_for(uow, invoice, line_id)
     of_usage = row.facts["made_by"] == "price_list"
@@ -299,17 +296,11 @@ async def remove_line(uow: UnitOfWork, invoice_id: str, line_id: str) -> None:
     uow.record(InvoiceLineRemoved(**_named(invoice), line_id=line_id))
 
 
-async def void(
-    uow: UnitOfWork,
-    invoice_id: str,
-    *,
-    reason: str,
-    needs: Capability = Capability.STAFF_INVOICES_WRITE,
-) -> Invoice:
+async def void(uow: UnitOfWork, invoice_id: str, *, reason: str, needs: Capability = _WRITE) -> Invoice:
     """Undo an invoice as if it had not been; its number stays taken. A draft is given up, and has none.
 
-    What it booked is reversed, revenue of it is earned no more, and what of credits and the wallet paid a part is there
-    again. Raises Forbidden, NotFound, Invalid, and InvoiceStateConflict: what is paid is corrected by credit notes.
+    What it booked is reversed, its revenue is earned no more, and what of credits and the wallet paid a part is back.
+    Raises Forbidden, NotFound, Invalid, and InvoiceStateConflict: credit notes correct what is paid or was credited.
     """
     invoice = await policies.invoice_for(uow, invoice_id, needs)
     reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
@@ -319,6 +310,10 @@ async def void(
     if invoice.number is None:
         await drop(uow, invoice)
         return invoice
+    if await _paid_from_outside(uow, invoice):
+        raise states.refused(
+            InvoiceState(invoice.state), "was paid in part, or is being paid, so it cannot be voided"
+        )
     await customer_credits.give_back(uow, invoice)
     await wallet.give_back(uow, invoice.id)
     if invoice.journal_id is not None:
@@ -338,6 +333,15 @@ async def void(
     return invoice
 
 
+async def _paid_from_outside(uow: UnitOfWork, invoice: Invoice) -> bool:
+    """Whether money came for it, or may come still. Payments lock the invoice first, as the caller did."""
+    found = await uow.execute(
+        "select exists (select from payment where invoice_id = :id and state not in ('failed', 'canceled'))",
+        id=invoice.id,
+    )
+    return bool(found.scalar_one())
+
+
 async def drop(uow: UnitOfWork, invoice: Invoice) -> None:
     """End a draft that never gets a number; `invoice` is locked."""
     states.require_transition(InvoiceState(invoice.state), InvoiceState.VOID)
@@ -349,7 +353,7 @@ async def drop(uow: UnitOfWork, invoice: Invoice) -> None:
 
 async def mark_uncollectible(uow: UnitOfWork, invoice_id: str) -> Invoice:
     """Give up what is due, and book it as written off. Raises Forbidden, NotFound and InvoiceStateConflict."""
-    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    invoice = await policies.invoice_for(uow, invoice_id, _WRITE)
     states.require_transition(InvoiceState(invoice.state), InvoiceState.UNCOLLECTIBLE)
     lost = Money(invoice.due_minor, invoice.currency)
     await ledger.post(

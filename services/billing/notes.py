@@ -167,7 +167,7 @@ async def _issue(
     invoice.credited_minor += total.minor
     invoice.offset_minor += offset.minor
     invoice.due_minor -= offset.minor
-    customer_credits.open_credit(uow, invoice, note_id, total - offset)
+    customer_credits.open_credit(uow, invoice.organization_id, note_id, total - offset)
     await customer_credits.settle(uow, invoice)
     entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
     on = label_date(uow.now, entity.timezone)

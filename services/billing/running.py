@@ -3,7 +3,7 @@
 What is plain is billed in sets (set_billing.py), the rest one by one, each in a transaction bound to its organisation.
 A worker that dies leaves what it had as it was, others pass it by while it is held, and one that cannot be billed is
 parked with the reason and tried again later, alone. Source of the choices: docs/decisions/0030-billing-run.md and
-0035-billing-in-sets.md.
+0031-billing-in-sets.md.
 """
 
 from __future__ import annotations

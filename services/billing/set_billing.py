@@ -2,7 +2,7 @@
 
 The rules are those by which one is billed alone, and so is what comes of it. What is not plain is left for that, with
 all of its organisation. A transaction that fails has done nothing: its subscriptions are billed one by one then, and
-the one at fault is found. Source: docs/decisions/0035-billing-in-sets.md.
+the one at fault is found. Source: docs/decisions/0031-billing-in-sets.md.
 """
 
 from __future__ import annotations

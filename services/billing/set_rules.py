@@ -1,7 +1,7 @@
 """What a renewal of one subscription among many comes to, worked out by the rules that bill one by itself. Pure.
 
 Only what is plain is worked out here: one moment, after which nothing is due, of prices for time and prices that are
-charged once, all of it on one new document. Source: docs/decisions/0035-billing-in-sets.md.
+charged once, all of it on one new document. Source: docs/decisions/0031-billing-in-sets.md.
 """
 
 from __future__ import annotations

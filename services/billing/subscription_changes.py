@@ -160,7 +160,8 @@ def retake(
     chosen: ProrationBehaviour = ProrationBehaviour.INVOICE_NOW,
 ) -> tuple[Item, list[Made], Calendar]:
     """Charge an item in advance by other terms from `at` on: what was paid is credited, and the rest debited."""
-    calendar = now.calendar(item.price.charge.length)
+    # What has ended may have been of another interval then: it begins again in the period that is passing now.
+    calendar = now.calendar(item.price.charge.length if item.ended_at is None else None)
     standing = changes.Item(
         item.price.terms(item.quantity),
         calendar,

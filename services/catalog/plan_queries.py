@@ -159,10 +159,9 @@ PLANS = Listing(
     needs=Capability.STAFF_PLANS_READ,
     source="plan p",
     alias="p",
-    joins="join product o on o.id = p.product_id"
+    joins="join product o on o.id = p.product_id left join coupon r on r.id = p.retention_coupon_id"
     " left join plan_version v on v.plan_id = p.id and v.state = 'published'"
-    " left join plan_version d on d.plan_id = p.id and d.state = 'draft'"
-    " left join coupon r on r.id = p.retention_coupon_id",
+    " left join plan_version d on d.plan_id = p.id and d.state = 'draft'",
     columns=(
         Column("id", "p.id", Kind.ID, filterable=True),
         Column("product_id", "p.product_id", Kind.ID, filterable=True),
@@ -244,11 +243,8 @@ async def _detail(uow: UnitOfWork, where: str, named: str, **by: Any) -> Version
     row = found.mappings().one_or_none()
     if row is None:
         raise not_found("version of a plan", named)
-    charges = await charges_of(uow, [row["id"]])
-    entitlements = await _entitlements_of(uow, [row["id"]])
-    return VersionDetail(
-        **row, charges=charges.get(row["id"], ()), entitlements=entitlements.get(row["id"], ())
-    )
+    charges, given = await charges_of(uow, [row["id"]]), await _entitlements_of(uow, [row["id"]])
+    return VersionDetail(**row, charges=charges.get(row["id"], ()), entitlements=given.get(row["id"], ()))
 
 
 async def plans_on_sale(uow: UnitOfWork, *, after: str = "", limit: int) -> list[PlanOnSale]:

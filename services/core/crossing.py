@@ -43,6 +43,9 @@ class Reason(StrEnum):
     LEDGER = "ledger"  # revenue of all organisations is earned by the same passing of time
     BILLING = "billing"  # who is billed when is looked up for all; each is billed in work of its own
     TASKS = "tasks"  # whoever has time takes the next one, whoever asked for it
+    PAYMENTS = (
+        "payments"  # what a provider tells is looked up first, then worked on for each organisation alone
+    )
     PAPERS = "papers"  # as with tasks: the next document, whosever it is
 
 

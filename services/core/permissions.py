@@ -34,6 +34,8 @@ class Capability(StrEnum):
     SUBSCRIPTIONS_WRITE = "subscriptions.write"
     WALLET_READ = "wallet.read"
     WALLET_WRITE = "wallet.write"
+    PAYMENTS_READ = "payments.read"
+    PAYMENTS_WRITE = "payments.write"
     BUDGETS_READ = "budgets.read"
     BUDGETS_WRITE = "budgets.write"
     MODELS_READ = "models.read"
@@ -55,6 +57,8 @@ class Capability(StrEnum):
     STAFF_INVOICES_WRITE = "staff.invoices.write"
     STAFF_WALLETS_READ = "staff.wallets.read"
     STAFF_WALLETS_WRITE = "staff.wallets.write"
+    STAFF_PAYMENTS_READ = "staff.payments.read"
+    STAFF_PAYMENTS_WRITE = "staff.payments.write"
     STAFF_MAILBOX_READ = "staff.mailbox.read"
     STAFF_AUDIT_READ = "staff.audit.read"
     STAFF_HEALTH_READ = "staff.health.read"
@@ -93,6 +97,8 @@ _BILL = _VIEW | {
     C.SUBSCRIPTIONS_WRITE,
     C.WALLET_READ,
     C.WALLET_WRITE,
+    C.PAYMENTS_READ,
+    C.PAYMENTS_WRITE,
     C.BUDGETS_READ,
     C.BUDGETS_WRITE,
     C.KEYS_READ,
@@ -120,6 +126,7 @@ _STAFF_VIEW = {
     C.STAFF_SUBSCRIPTIONS_READ,
     C.STAFF_INVOICES_READ,
     C.STAFF_WALLETS_READ,
+    C.STAFF_PAYMENTS_READ,
     C.STAFF_HEALTH_READ,
 }
 _STAFF_WORK = _STAFF_VIEW | {
@@ -129,6 +136,7 @@ _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_SUBSCRIPTIONS_WRITE,
     C.STAFF_INVOICES_WRITE,
     C.STAFF_WALLETS_WRITE,
+    C.STAFF_PAYMENTS_WRITE,
     C.STAFF_PLANS_WRITE,
     C.STAFF_MAILBOX_READ,
     C.STAFF_AUDIT_READ,

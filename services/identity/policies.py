@@ -29,6 +29,7 @@ READING = frozenset(
         Capability.INVOICES_READ,
         Capability.SUBSCRIPTIONS_READ,
         Capability.WALLET_READ,
+        Capability.PAYMENTS_READ,
         Capability.BUDGETS_READ,
         Capability.MODELS_READ,
         Capability.PLANS_READ,

@@ -32,6 +32,7 @@ from services.payments.providers.base import (
 )
 from services.payments.providers.paypal_declines import DECLINES
 
+CERTIFICATE_NAME = "messageverificationcerts.paypal.com"  # whom certificates of events are made out to
 LIVE, SANDBOX = "https://api-m.paypal.com", "https://api-m.sandbox.paypal.com"
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30
@@ -57,7 +58,7 @@ class PayPalAccount:
     secret: str = field(repr=False)
     webhook_id: str = ""
     base: str = LIVE
-    certificate_name: str = "messageverificationcerts.paypal.com"
+    certificate_name: str = CERTIFICATE_NAME
     trusted: str = field(repr=False, default="")
     allowed: frozenset[str] = frozenset()
 

@@ -79,7 +79,7 @@ class StripeProvider:
     async def keep_customer(self, customer: Customer, *, key: str) -> str:
         params: Any = {
             "name": customer.name,
-            "email": customer.email,
+            **({"email": customer.email} if customer.email else {}),
             "metadata": {"organization": customer.organization, reading.KEY: key},
         }
         with stripe_errors():

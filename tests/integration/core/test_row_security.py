@@ -33,6 +33,7 @@ from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
 from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
+from models.payments import Payment, PaymentMethod, ProviderCustomer
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.tasks import StoredFile, Task
 from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
@@ -40,7 +41,7 @@ from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
-from tests.papers import entity, papers, sold, subscribed
+from tests.papers import account, entity, paid, papers, sold, subscribed
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
@@ -59,6 +60,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
+PAYMENTS = (*PAPERS, PaymentMethod, Payment)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)
@@ -145,6 +147,7 @@ def rows_of(tenant: Tenant) -> list[Table]:
         ),
         *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
         *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
+        *paid(tenant.organization.id, f"pacc_{tenant.organization.id}", {"inv": invoice}),
         *wallet_rows(made),
         *budget_rows(made),
     ]  # fmt: skip
@@ -193,7 +196,11 @@ async def tenants(database: Database, world: World) -> Tenants:
     async def tenant(name: str) -> Tenant:
         made = Tenant(await world.organization(name=name), await world.account())
         async with crossing(Reason.DEMO) as uow:
-            house = (entity(_entity_of(made), name.upper()), *sold(_sold_of(made)))
+            house = (
+                entity(_entity_of(made), name.upper()),
+                account(f"pacc_{made.organization.id}", name),
+                *sold(_sold_of(made)),
+            )
             for row in (*house, *rows_of(made)):
                 uow.add(row)
                 await uow.session.flush()
@@ -321,12 +328,12 @@ async def test_a_row_cannot_be_written_into_another_tenant(
         ours = rows_of(replace(tenants.ours, account=new_person))
         for row in ours:
             allowed = type(row).__tablename__ in may_insert
-            if isinstance(row, BillingProfile):
+            if isinstance(row, (BillingProfile, ProviderCustomer)):
                 continue  # an organisation has one, and it is there: theirs is tried below
             needed = (
                 BOOK
                 if isinstance(row, LedgerEntry)
-                else next((kin for kin in (PAPERS, WALLETS, BUDGETS) if isinstance(row, kin)), ())
+                else next((kin for kin in (PAPERS, PAYMENTS, WALLETS, BUDGETS) if isinstance(row, kin)), ())
             )
             after = [insertion(other) for other in ours[: ours.index(row)] if isinstance(other, needed)]
             assert await attempt(connection, insertion(row), after=after) == (1 if allowed else REFUSED), row

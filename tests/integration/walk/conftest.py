@@ -28,6 +28,7 @@ async def app(
         "PUBLIC_URL": ADDRESS,
         "POOL_SIZE": "8",
         "MODE": "production",
+        "ALLOW_PRIVATE_UPSTREAMS": '["127.0.0.1:9"]',  # as the victim's payment provider
         "SMTP_URL": "smtp://127.0.0.1:9",  # the discard port: nothing is sent, as no worker runs
     }
     for name, value in values.items():

@@ -45,6 +45,8 @@ THEIRS: dict[str, Maker] = {
     "member_id": _of("acc"),
     "notification_id": _of("note"),
     "organization_id": _of("org"),
+    "payment_id": _of("pay"),
+    "payment_method_id": _of("paym"),
     "project_id": _of("proj"),
     "request_id": _of("req"),
     "service_account_id": _of("svc"),
@@ -57,6 +59,7 @@ THEIRS: dict[str, Maker] = {
 
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
+    "provider_account_id": _of("pacc"),
     "legal_entity_id": _of("ent"),
     "tax_rate_id": _of("txr"),
     "template_id": _of("tplv"),
@@ -271,7 +274,13 @@ BODY: dict[str, Maker] = {
     "given_as": _plain("grant"),
     "grant_key": _plain("an-intruders-gift"),
     "note": _plain("Taken over."),
+    "keep_method": _plain(False),
     "payment_key": _plain("an-intruders-payment"),
+    "provider": _plain("paypal"),
+    "reference": _plain("Taken over."),
+    "secrets": _plain({"secret": "of the intruder"}),
+    "settings": _plain({"client": "c", "webhook_id": "w", "base": "http://127.0.0.1:9"}),
+    "transfer_key": _plain("an-intruders-transfer"),
     "priority": _plain(1),
     "received_on": _plain("cash"),
     "refill": _plain("2.00"),

@@ -40,6 +40,7 @@ PUBLIC = {
     "POST /api/v1/invitation/sign-up",
     "GET /api/v1/mailbox",  # of demo mode; not found in production
     "GET /api/v1/files/{file_id}/content",  # by a signed link that fits the file
+    "POST /api/v1/provider-accounts/{provider_account_id}/events",  # signed by the provider
 }
 # Open to whoever is let in at all: says who one is.
 FOR_ANY_CALLER = {"GET /api/v1/me"}
@@ -54,8 +55,15 @@ OF_THE_OPERATOR = {
 FOR_PEOPLE = "for signed-in people"  # what a key is told where only people are let in
 
 
-# What one act has made of a row, another may not be for: who is told so was let in.
-TOO_LATE = {"subscription_state", "coupon_taken", "offer_gone"}
+# What one act has made of a row, another may not be for, and at the provider's address nobody is: who is told so was
+# let in.
+TOO_LATE = {
+    "subscription_state",
+    "coupon_taken",
+    "offer_gone",
+    "payment_state",
+    "payment_provider_unavailable",
+}
 
 NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked once
 

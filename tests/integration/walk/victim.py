@@ -49,7 +49,7 @@ from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
-from tests.papers import entity, papers, subscribed
+from tests.papers import account, entity, paid, papers, subscribed
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -113,7 +113,7 @@ async def furnish(world: World, name: str, *, folder: Path | None = None) -> Vic
         victim = Victim(organization, owner, upstream_id, slug)
         batches = (
             _catalog(victim), _plans(victim), _personal(victim), _identity(victim), _used(victim), _made(victim),
-            _booked(victim), _invoiced(victim), _subscribed(victim), _prepaid(victim), _budgeted(victim),
+            _booked(victim), _invoiced(victim), _subscribed(victim), _prepaid(victim), _paid(victim), _budgeted(victim),
         )  # fmt: skip
         for batch in batches:
             for row in batch:
@@ -212,6 +212,18 @@ def _plans(v: Victim) -> Iterator[Table]:
     code = v.coupon = v.mark("code", staff, C.SUBSCRIPTIONS_READ, C.STAFF_SUBSCRIPTIONS_READ)
     yield CouponOffer(
         id=v.id("cpn"), code=code, code_key=code, name="Spring", rate=Decimal("0.5"), created_at=LONG_AGO
+    )
+
+
+def _paid(v: Victim) -> Iterator[Table]:
+    """An account with a provider at an address where nobody is, a kept method, and a payment that failed."""
+    owner, account_id = v.organization.id, v.id("pacc")
+    place = Place("platform", "provider_account", "secrets", account_id)
+    yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
+    said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
+    ids = {name: v.id(name) for name in ("inv", "pay", "paym")}
+    yield from paid(
+        owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
     )
 
 
@@ -490,7 +502,7 @@ _NOTED = ("last_seen_at", "last_used_at")
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
-    "template_logo", "plan_migration", "plan_migration_move",
+    "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(

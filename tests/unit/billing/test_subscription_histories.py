@@ -241,3 +241,14 @@ def test_going_up_and_straight_back_costs_and_grants_nothing(
 
     to_come = [one for one in (*there, *back) if one.line is not None and one.line.span.end > life.at]
     assert charged(to_come, currency).minor == 0
+
+
+def test_what_ended_under_another_interval_is_taken_up_again_by_the_one_of_now() -> None:
+    life = lived(selection("EUR", "60", 1, addon=True))
+    for length, addon in ((YEAR, True), (YEAR, False), (MONTH, False), (MONTH, True)):
+        life.act(("advance", 86_400))
+        before = life.now.anchor
+        lines = life.act(("change", selection("EUR", "60", 1, length=length, addon=addon), B.INVOICE_NOW))
+    assert life.now.anchor == before  # nothing but the add-on has changed
+    assert [item.price.charge.length for item in life.now.running] == [MONTH] * 3
+    assert [one.item.price.addon for one in lines if one.line and one.line.amount.minor] == [True]

@@ -1,0 +1,211 @@
+"""Paying one's own invoices: what was tried and what came of it, and what is paid with."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from pydantic import AwareDatetime, Field
+
+from matrix_app.api.deps import Member
+from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.repeat import RepeatKey
+from matrix_app.api.v1.route import failures
+from matrix_app.api.v1.shape import Body, Shown, resource
+from models.payments import Initiator, PaymentState
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork, unit_of_work
+from services.payments import charging, methods, queries
+from services.payments.cashier import Cashier, cashier
+from services.payments.charging import Wanted
+
+router = resource("payments")
+Minor = Annotated[int, Field(description="In minor units of the currency")]
+Till = Annotated[Cashier, Depends(cashier)]
+
+
+class PaymentShown(Shown):
+    """A payment, once; what is given back of it are refunds."""
+
+    id: str
+    organization_id: str
+    organization_name: str
+    invoice_id: str | None = Field(description="Null for money on account, which is a credit of the customer")
+    invoice_number: str | None
+    provider: str
+    account: str | None = Field(description="Of the provider, as staff calls it")
+    method: str | None
+    state: PaymentState
+    initiator: Initiator
+    currency: str
+    minor: Minor
+    applied_minor: int = Field(
+        description="What of it paid the invoice; the rest is a credit of the customer"
+    )
+    refunded_minor: Minor
+    decline_code: str | None = Field(description="The provider's word for why it failed")
+    decline_hard: bool | None = Field(description="Whether the same method cannot work again")
+    message: str = Field(description="Why it failed, for the customer")
+    reference: str
+    created_at: AwareDatetime
+    succeeded_at: AwareDatetime | None
+    version: int
+
+
+class PaymentDetail(PaymentShown):
+    action_url: str | None = Field(description="Where the customer goes on, while it waits for them")
+
+
+class MethodShown(Shown):
+    """What is paid with, as far as it may be known."""
+
+    id: str
+    provider_account_id: str
+    account: str
+    kind: str
+    brand: str
+    last4: str
+    expires_month: int | None
+    expires_year: int | None
+    name: str
+    is_default: bool
+    created_at: AwareDatetime
+    version: int
+
+
+class WayShown(Shown):
+    id: str
+    provider: str
+    name: str
+    is_test: bool = Field(description="Takes play money only")
+
+
+class WaysShown(Shown):
+    data: list[WayShown]
+
+
+class NewPayment(Body):
+    provider_account_id: str = Field(description="Of the way to pay")
+    payment_method_id: str | None = Field(
+        None, description="A kept method; else one is given on the provider's page"
+    )
+    keep_method: bool = Field(False, description="Keep what is given for the next time")
+
+
+class Nothing(Body):
+    """Nothing has to be said."""
+
+
+class MethodNamed(Body):
+    name: str
+    version: int | None = Field(None, description="Refuse if somebody changed it since this version")
+
+
+@router.get("/payments", **listed(queries.PAYMENTS, PaymentShown))
+async def list_payments(request: Request, who: Member, asked: Asked) -> Answer:
+    """What was paid, or tried, the newest first."""
+    return await answer(request, queries.PAYMENTS, PaymentShown, asked, lambda: unit_of_work(who.actor))
+
+
+@router.get("/payments/{payment_id}")
+async def get_payment(who: Member, payment_id: str) -> PaymentDetail:
+    """One payment, and where the customer goes on with it."""
+    return await _detail(who, payment_id)
+
+
+@router.get("/ways-to-pay")
+async def list_ways_to_pay(who: Member) -> WaysShown:
+    """How an invoice can be paid, besides by bank transfer."""
+    async with unit_of_work(who.actor) as uow:
+        return WaysShown(data=[WayShown.model_validate(one) for one in await queries.ways(uow)])
+
+
+@router.post("/invoices/{invoice_id}/payments", status_code=201, responses=failures(404, 409))
+async def pay_invoice(
+    who: Member, invoice_id: str, body: NewPayment, till: Till, key: RepeatKey = None
+) -> PaymentDetail:
+    """Pay all that an invoice is owed. The same Idempotency-Key is the same payment, for good."""
+    async with unit_of_work(who.actor) as uow:
+        payment = await charging.start(
+            uow,
+            Wanted(
+                invoice_id,
+                body.provider_account_id,
+                hashlib.sha256(key.encode()).hexdigest() if key else new_id("pay"),
+                method_id=body.payment_method_id,
+                keep_method=body.keep_method,
+            ),
+        )
+    await till.send(payment.id, payment.organization_id)
+    return await _detail(who, payment.id)
+
+
+@router.post("/payments/{payment_id}/refresh", responses=failures(404, 409))
+async def refresh_payment(who: Member, payment_id: str, body: Nothing, till: Till) -> PaymentDetail:
+    """Ask the provider how it stands."""
+    who.actor.require(Capability.PAYMENTS_WRITE)
+    shown = await _detail(who, payment_id)
+    await till.look(payment_id, shown.organization_id)
+    return await _detail(who, payment_id)
+
+
+@router.post("/payments/{payment_id}/cancel", responses=failures(404, 409))
+async def cancel_payment(who: Member, payment_id: str, body: Nothing, till: Till) -> PaymentDetail:
+    """Give up a payment that waits. If money came meanwhile, it has succeeded."""
+    who.actor.require(Capability.PAYMENTS_WRITE)
+    shown = await _detail(who, payment_id)
+    await till.cancel(payment_id, shown.organization_id, by=who.actor)
+    return await _detail(who, payment_id)
+
+
+async def _detail(who: Member, payment_id: str) -> PaymentDetail:
+    async with unit_of_work(who.actor) as uow:
+        found = await queries.payment(uow, payment_id)
+    return PaymentDetail(**asdict(found.payment), action_url=found.action_url)
+
+
+@router.get("/payment-methods", **listed(queries.METHODS, MethodShown))
+async def list_payment_methods(request: Request, who: Member, asked: Asked) -> Answer:
+    """What is kept to pay with, the newest first."""
+    return await answer(request, queries.METHODS, MethodShown, asked, lambda: unit_of_work(who.actor))
+
+
+@router.get("/payment-methods/{payment_method_id}")
+async def get_payment_method(who: Member, payment_method_id: str) -> MethodShown:
+    """One kept method."""
+    async with unit_of_work(who.actor) as uow:
+        return await _method(uow, payment_method_id)
+
+
+@router.patch("/payment-methods/{payment_method_id}")
+async def name_payment_method(
+    who: Member, payment_method_id: str, body: MethodNamed, expected: IfMatch
+) -> MethodShown:
+    """Call it something, to tell it from others."""
+    version = expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _method(uow, payment_method_id)):
+        await methods.change(uow, payment_method_id, name=body.name, version=version)
+        return await _method(uow, payment_method_id)
+
+
+@router.post("/payment-methods/{payment_method_id}/default", responses=failures(404))
+async def pay_with_by_default(who: Member, payment_method_id: str, body: Nothing) -> MethodShown:
+    """Pay with it by itself from now on."""
+    async with unit_of_work(who.actor) as uow:
+        await methods.make_default(uow, payment_method_id)
+        return await _method(uow, payment_method_id)
+
+
+@router.delete("/payment-methods/{payment_method_id}", status_code=204, responses=failures(404, 409))
+async def remove_payment_method(who: Member, payment_method_id: str, till: Till) -> Response:
+    """Have the provider forget it, and pay with it no more."""
+    await till.forget(payment_method_id, by=who.actor)
+    return Response(status_code=204)
+
+
+async def _method(uow: UnitOfWork, method_id: str) -> MethodShown:
+    return MethodShown.model_validate(await queries.method(uow, method_id))

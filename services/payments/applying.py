@@ -1,0 +1,85 @@
+"""Money that came pays its invoice: what is due first, then what was given up; the rest is a credit of the customer.
+
+Called by verbs that were allowed what they do, and by what follows providers. The invoice is locked before the
+payment everywhere, so that a payment and a credit note of one invoice never wait for each other.
+"""
+
+from __future__ import annotations
+
+from models.billing import Invoice, InvoiceState
+from models.ledger import JournalKind, Purpose
+from models.money import Money
+from models.payments import Payment, PaymentState
+from services.billing import customer_credits
+from services.core.work import UnitOfWork
+from services.ledger import service as ledger
+from services.ledger.rules import Draft, credit, debit
+from services.payments import rules
+from services.payments.events import PaymentSucceeded
+
+
+async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> None:
+    """Book a payment and have it pay. Both rows are locked. Raises PaymentStateConflict for one that succeeded."""
+    rules.require_transition(PaymentState(payment.state), PaymentState.SUCCEEDED)
+    applied = _applied(payment, invoice)
+    payment.state, payment.succeeded_at = PaymentState.SUCCEEDED.value, uow.now
+    payment.ended_at, payment.check_at = uow.wall_now, None
+    payment.decline_code = payment.decline_hard = payment.action = None
+    payment.message = ""
+    payment.applied_minor = applied.to_invoice
+    payment.version += 1
+    payment.journal_id = await _book(uow, payment, applied)
+    uow.add(payment)
+    over = Money(applied.over, payment.currency)
+    customer_credits.open_credit(uow, payment.organization_id, payment.id, over)
+    await uow.session.flush()
+    uow.record(
+        PaymentSucceeded(
+            aggregate_id=payment.id,
+            organization_id=payment.organization_id,
+            currency=payment.currency,
+            invoice_id=payment.invoice_id,
+            minor=payment.minor,
+            over_minor=applied.over,
+            provider=payment.provider,
+        )
+    )
+    if invoice is not None and applied.to_invoice:
+        invoice.paid_minor += applied.to_invoice
+        invoice.due_minor -= applied.to_due
+        invoice.written_off_minor -= applied.to_written_off
+        await customer_credits.settle(uow, invoice)
+
+
+def _applied(payment: Payment, invoice: Invoice | None) -> rules.Applied:
+    if invoice is None:
+        return rules.apply(payment.minor, None, due=0, written_off=0)
+    return rules.apply(
+        payment.minor,
+        InvoiceState(invoice.state),
+        due=invoice.due_minor,
+        written_off=invoice.written_off_minor,
+    )
+
+
+async def _book(uow: UnitOfWork, payment: Payment, applied: rules.Applied) -> str:
+    """Money that a provider took is with the provider until it pays out; a transfer is on our own account."""
+    arrived = Purpose.CASH if payment.provider_account_id is None else Purpose.CLEARING
+    code = payment.currency
+    posted = await ledger.post(
+        uow,
+        Draft(
+            payment.organization_id,
+            key=f"payment:{payment.id}",
+            kind=JournalKind.PAYMENT,
+            cause_id=payment.id,
+            entries=(
+                debit(arrived, Money(payment.minor, code)),
+                credit(Purpose.RECEIVABLE, Money(applied.to_due, code)),
+                credit(Purpose.WRITE_OFFS, Money(applied.to_written_off, code)),
+                credit(Purpose.CUSTOMER_CREDIT, Money(applied.over, code)),
+            ),
+            at=uow.now,
+        ),
+    )
+    return posted.id

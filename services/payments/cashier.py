@@ -1,0 +1,319 @@
+"""The cashier asks providers for payments that are written down, and keeps what they say.
+
+A provider is asked outside of any transaction. What it says is a whole picture of the payment, so pictures may come
+late, twice and in any order: whoever has one reads it again, and what has ended by money stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from models.money import Money
+from models.payments import Initiator, Payment, PaymentState, ProviderAccount
+from services.billing import policies as of_billing
+from services.core import clock as clocks
+from services.core.actor import Actor, system
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+from services.core.errors import Unavailable
+from services.core.logs import get_logger
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork, unit_of_work
+from services.payments import accounts, ending, methods, policies, rules
+from services.payments.providers import base, registry, values
+from services.payments.providers.base import PaymentProvider
+
+log = get_logger(__name__)
+
+NEVER_ARRIVED_AFTER = timedelta(
+    minutes=15
+)  # a request that was on its way for so long does not arrive any more
+LEFT_AFTER = timedelta(
+    hours=24
+)  # whoever has not come back from a page of the provider by then does not come
+BATCH = 100
+S = PaymentState
+_DUE = """
+select id, organization_id, check_at from payment
+where check_at <= :now and (check_at, id) > (:after_at, :after_id) order by check_at, id limit :most
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A payment that has not ended, as it was read, and its provider."""
+
+    payment: Payment
+    provider: PaymentProvider
+    now: datetime  # on the wall
+
+
+class Cashier:
+    """Holds connections to providers; `close` ends them. `public_url` is where customers come back to, and `allowed`
+    are the `host:port` pairs of providers that may be private."""
+
+    def __init__(
+        self,
+        *,
+        public_url: str,
+        allowed: Collection[str] = (),
+        on: Database | None = None,
+        clock: clocks.Clock | None = None,
+    ) -> None:
+        self._public_url = public_url
+        self._allowed = frozenset(allowed)
+        self._on = on
+        self._clock = clock or clocks.SystemClock()
+        self._open: dict[str, tuple[int, PaymentProvider]] = {}
+
+    async def close(self) -> None:
+        for _, provider in self._open.values():
+            await provider.close()
+        self._open.clear()
+
+    async def send(self, payment_id: str, organization_id: str) -> Payment:
+        """Ask for a payment that was just started. An answer that is lost leaves it as it is: `check_due` finds out.
+
+        Raises NotFound.
+        """
+        case = await self._case(payment_id, organization_id)
+        if case is None or case.payment.state != S.SENDING:
+            return await self.read(payment_id, organization_id)
+        order = await self._order(case)
+        try:
+            return await self._keep(case, lambda: case.provider.create_or_confirm(order))
+        except base.ProviderUnavailable as error:
+            return await self._not_taken(case, error)
+
+    async def look(self, payment_id: str, organization_id: str) -> Payment:
+        """Ask how a payment stands, also one that was thought to have failed. Raises NotFound, and
+        ProviderUnavailable if nobody answers."""
+        case = await self._case(payment_id, organization_id, ended=True)
+        if case is None:
+            return await self.read(payment_id, organization_id)
+        return await self._keep(case, lambda: self._picture(case))
+
+    async def cancel(self, payment_id: str, organization_id: str, *, by: Actor | None = None) -> Payment:
+        """Have the provider take no money for it any more; if it has already, the payment succeeds instead.
+
+        Raises NotFound, PaymentStateConflict for one that has ended, and ProviderUnavailable; Forbidden where `by`
+        may not.
+        """
+        if by is not None:
+            by.require(Capability.PAYMENTS_WRITE)
+        case = await self._case(payment_id, organization_id)
+        if case is None:
+            payment = await self.read(payment_id, organization_id)
+            rules.require_transition(S(payment.state), S.CANCELED)
+            return payment
+        return await self._keep(case, lambda: _canceled(case), by=by)
+
+    async def read(self, payment_id: str, organization_id: str) -> Payment:
+        """Raises NotFound."""
+        async with self._work(organization_id) as uow:
+            return await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
+
+    async def check_due(self) -> int:
+        """Look at all payments whose time has come; returns how many. Safe to run twice and from many workers."""
+        checked, after = 0, (datetime.min.replace(tzinfo=self._clock.now().tzinfo), "")
+        while True:
+            async with crossing(Reason.PAYMENTS, on=self._on, clock=self._clock) as uow:
+                found = await uow.execute(
+                    _DUE, now=uow.wall_now, after_at=after[0], after_id=after[1], most=BATCH
+                )
+                batch = found.all()
+            for row in batch:
+                await self._check(row.id, row.organization_id)
+            checked += len(batch)
+            if len(batch) < BATCH:
+                return checked
+            after = (batch[-1].check_at, batch[-1].id)
+
+    async def _check(self, payment_id: str, organization_id: str) -> None:
+        """One that cannot be looked at now is looked at later, and holds up no other."""
+        try:
+            payment = await self.look(payment_id, organization_id)
+            if payment.state == S.REQUIRES_ACTION and self._clock.now() - payment.asked_at > LEFT_AFTER:
+                await self.cancel(payment_id, organization_id)
+        except Unavailable as error:
+            log.warning("payment_check_waits", payment_id=payment_id, error=error.message)
+            await self._later(payment_id, organization_id)
+        except Exception as error:
+            log.error("payment_check_failed", payment_id=payment_id, exc_info=error)
+            await self._later(payment_id, organization_id)
+
+    async def _later(self, payment_id: str, organization_id: str) -> None:
+        async with self._work(organization_id) as uow:
+            payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE, lock=True)
+            if payment.check_at is not None:
+                ending.check_later(uow, payment)
+
+    async def forget(self, method_id: str, *, by: Actor) -> None:
+        """Have the provider forget a method, and pay with it no more. Raises Forbidden, NotFound, and
+        ProviderUnavailable, after which it is there as it was."""
+        async with self._work("", by) as uow:
+            method = await policies.method_for(uow, method_id, Capability.PAYMENTS_WRITE)
+            account = await policies.account_for(uow, method.provider_account_id, Capability.PAYMENTS_WRITE)
+            token = await methods.opened(uow, method)
+        provider = await self.provider_of(account)
+        await provider.detach(token, key=f"{method_id}.detach")
+        async with self._work("", by) as uow:
+            await methods.remove(uow, method_id)
+
+    def _work(self, organization_id: str, by: Actor | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
+        return unit_of_work(by or system(organization_id), on=self._on, clock=self._clock)
+
+    # -- asking
+
+    async def _case(self, payment_id: str, organization_id: str, *, ended: bool = False) -> Case | None:
+        """None for a payment that has ended (`ended`: that succeeded), or that no provider knows of. Raises
+        NotFound."""
+        async with self._work(organization_id) as uow:
+            payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
+            state = S(payment.state)
+            over = state is S.SUCCEEDED if ended else state not in rules.UNDER_WAY
+            if over or payment.provider_account_id is None:
+                return None
+            account = await policies.account_for(uow, payment.provider_account_id, Capability.PAYMENTS_READ)
+            return Case(payment, await self.provider_of(account), uow.wall_now)
+
+    async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
+        """Opened once, and anew when staff has changed it."""
+        there = self._open.get(account.id)
+        if there is not None and there[0] == account.version:
+            return there[1]
+        provider = registry.kind(account.provider).open(
+            account.settings, accounts.secrets_of(account), self._allowed
+        )
+        self._open[account.id] = (account.version, provider)
+        if there is not None:
+            await there[1].close()
+        return provider
+
+    async def _order(self, case: Case) -> values.Order:
+        """What the provider is asked, the same however often it is asked."""
+        payment, account_id = case.payment, case.payment.provider_account_id or ""
+        customer = await self._customer(case) if payment.keep_method or payment.method_id else ""
+        async with self._work(payment.organization_id) as uow:
+            token = ""
+            if payment.method_id is not None:
+                method = await policies.method_for(uow, payment.method_id, Capability.PAYMENTS_READ)
+                token = await methods.opened(uow, method)
+            number = await uow.execute("select number from invoice where id = :id", id=payment.invoice_id)
+            return values.Order(
+                key=payment.id,
+                amount=Money(payment.minor, payment.currency),
+                description=f"Invoice {number.scalar_one()}",
+                customer=customer,
+                method=token,
+                flow=values.Flow.REDIRECT,
+                off_session=bool(token) and payment.initiator != Initiator.CUSTOMER,
+                keep_method=payment.keep_method,
+                return_url=f"{self._public_url}/portal/payments/{payment.id}",
+                metadata={"account": account_id, "organization": payment.organization_id},
+            )
+
+    async def _picture(self, case: Case) -> values.Payment | None:
+        """What the customer has approved is taken at once."""
+        picture = await _picture(case)
+        if picture is None or picture.state is not values.PaymentState.APPROVED:
+            return picture
+        order = replace(await self._order(case), reference=picture.reference)
+        return await case.provider.create_or_confirm(order)
+
+    async def _customer(self, case: Case) -> str:
+        """Under which name the provider knows who pays, made if it does not know them."""
+        organization_id, account_id = case.payment.organization_id, case.payment.provider_account_id or ""
+        async with self._work(organization_id) as uow:
+            if known := await methods.customer_of(uow, account_id):
+                return known
+            organization = await of_billing.organization_of(uow)
+        made = await case.provider.keep_customer(
+            values.Customer(name=organization.name, email="", organization=organization_id),
+            key=f"{organization_id}.{account_id}",
+        )
+        async with self._work(organization_id) as uow:
+            await methods.keep_customer(uow, account_id, made)
+            return await methods.customer_of(uow, account_id)
+
+    async def _not_taken(self, case: Case, error: base.ProviderUnavailable) -> Payment:
+        """Nothing was done, and the customer may try again at once."""
+        log.warning("payment_not_taken", payment_id=case.payment.id, error=error.message)
+        async with self._work(case.payment.organization_id) as uow:
+            row, _ = await ending.locked(uow, case.payment.id)
+            ending.not_taken(uow, row)
+            return row
+
+    async def _keep(
+        self, case: Case, ask: Callable[[], Awaitable[values.Payment | None]], *, by: Actor | None = None
+    ) -> Payment:
+        """Ask, and write down what follows. Raises ProviderUnavailable where nothing was done and nothing is lost."""
+        payment, organization_id = case.payment, case.payment.organization_id
+        picture: values.Payment | None = None
+        declined: base.Declined | None = None
+        refused: base.RefusedByProvider | None = None
+        try:
+            picture = await ask()
+        except base.UnknownOutcome as error:
+            log.warning("payment_outcome_unknown", payment_id=payment.id, error=error.message)
+            return payment
+        except base.Declined as error:
+            declined = error
+        except base.RefusedByProvider as error:
+            refused = error
+        async with self._work(organization_id, by) as uow:
+            row, invoice = await ending.locked(uow, payment.id)
+            if declined is not None:
+                ending.fail(uow, row, declined.decline, reference=declined.reference)
+            elif refused is not None:
+                ending.refuse(uow, row, refused)
+            elif picture is not None:
+                await ending.learn(uow, row, invoice, picture)
+            elif case.now - payment.asked_at > NEVER_ARRIVED_AFTER:
+                ending.never_arrived(uow, row)
+            else:
+                ending.check_later(uow, row)
+            return row
+
+
+async def _picture(case: Case) -> values.Payment | None:
+    """By the provider's name for it if we know that, else by our key."""
+    if case.payment.provider_ref is not None:
+        return await case.provider.read(case.payment.provider_ref)
+    return await case.provider.read_back(case.payment.id, since=case.payment.asked_at)
+
+
+async def _canceled(case: Case) -> values.Payment | None:
+    picture = await _picture(case)
+    if picture is None or picture.state in (values.PaymentState.PAID, values.PaymentState.CANCELED):
+        return picture
+    try:
+        return await case.provider.cancel(picture.reference, key=f"{case.payment.id}.cancel")
+    except base.RefusedByProvider:
+        return await case.provider.read(picture.reference)  # it was paid meanwhile
+
+
+_cashier: Cashier | None = None
+
+
+def install(cashier: Cashier) -> None:
+    """For this process, until `close`."""
+    global _cashier
+    _cashier = cashier
+
+
+async def close() -> None:
+    global _cashier
+    installed, _cashier = _cashier, None
+    if installed is not None:
+        await installed.close()
+
+
+def cashier() -> Cashier:
+    """That of this process. Raises RuntimeError where none was installed."""
+    if _cashier is None:
+        raise RuntimeError("No cashier was installed in this process.")
+    return _cashier

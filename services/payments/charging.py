@@ -1,0 +1,162 @@
+"""Taking money for an invoice through a provider, once.
+
+    payment = await charging.start(uow, ...)      # written down, and committed by the door
+    await charging.send(payment.id, ...)          # the provider is asked; what it says is kept
+    await charging.look(payment.id, ...)          # at any time: what does the provider say of it now?
+
+Between the steps anything may end. What was written down and has not ended is looked at again by the janitor, which
+asks the provider by our key: see following.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from models.billing import Invoice, InvoiceState
+from models.money import Money
+from models.payments import Initiator, Payment, PaymentState, ProviderAccount
+from services.billing import policies as of_billing
+from services.billing import states
+from services.billing.invoices import KeyMeansOther, require_key
+from services.core.errors import Conflict, Invalid
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.payments import policies
+from services.payments.events import PaymentStarted
+from services.payments.providers import registry
+
+ANSWER_WITHIN = timedelta(seconds=90)  # longer than any call to a provider takes
+DESCRIPTION_CHARACTERS_MAX = 200
+
+
+_UNDER_WAY = """
+select id from payment where invoice_id = :id and state in ('sending', 'requires_action', 'processing')
+"""
+
+
+class PaymentUnderWay(Conflict):
+    """An invoice is paid by one payment at a time: two could both succeed."""
+
+    code = "payment_under_way"
+    title = "A payment of this invoice is under way"
+
+
+class AccountDisabled(Conflict):
+    code = "provider_account_disabled"
+    title = "This way to pay is switched off"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A payment as it is asked for: all that an invoice is owed, by a kept method, or by one that the customer gives
+    on the provider's page."""
+
+    invoice_id: str
+    account_id: str
+    key: str
+    method_id: str | None = None
+    keep_method: bool = False
+    initiator: Initiator = Initiator.CUSTOMER
+
+
+async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
+    """Write down that an invoice is to be paid. The same key is the payment that is there.
+
+    Raises Forbidden, NotFound, InvoiceStateConflict for what asks for nothing, AccountDisabled, PaymentUnderWay,
+    KeyMeansOther, and Invalid for what the provider does not take.
+    """
+    require_key(wanted.key)
+    invoice = await of_billing.invoice_for(uow, wanted.invoice_id, Capability.PAYMENTS_WRITE)
+    if (there := await known(uow, wanted.key)) is not None:
+        if (there.invoice_id, there.provider_account_id, there.method_id) != (
+            wanted.invoice_id, wanted.account_id, wanted.method_id,
+        ):  # fmt: skip
+            raise KeyMeansOther(
+                f"{wanted.key!r} is the key of another payment.", next_step="Give another act another key."
+            )
+        return there
+    _require_owed(invoice)
+    account = await policies.account_for(uow, wanted.account_id, Capability.PAYMENTS_WRITE)
+    await _require_taken(account, Money(invoice.due_minor, invoice.currency))
+    if wanted.method_id is not None:
+        await policies.method_for(uow, wanted.method_id, Capability.PAYMENTS_WRITE)
+    return await _written(uow, wanted, invoice, account)
+
+
+def _require_owed(invoice: Invoice) -> None:
+    state = InvoiceState(invoice.state)
+    if state is not InvoiceState.FINALIZED or not invoice.due_minor:
+        raise states.refused(state, "asks for no payment")
+
+
+async def _require_taken(account: ProviderAccount, money: Money) -> None:
+    if not account.enabled:
+        raise AccountDisabled(f"{account.name} is switched off.", next_step="Choose another way to pay.")
+    able = registry.kind(account.provider).capabilities
+    if money.currency not in able.currencies:
+        raise Invalid(f"{account.name} does not take {money.currency}.", field="account_id")
+    if money < able.minimum(money.currency):
+        raise Invalid(
+            f"{account.name} takes {able.minimum(money.currency).text()} or more.",
+            field="account_id",
+            next_step="Pay it by bank transfer, or with the next invoice.",
+        )
+
+
+async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: ProviderAccount) -> Payment:
+    """The invoice is locked: nobody else writes one meanwhile."""
+    under_way = await uow.execute(_UNDER_WAY, id=invoice.id)
+    if (other := under_way.scalar_one_or_none()) is not None:
+        raise PaymentUnderWay(
+            "Another payment of this invoice has not ended yet.",
+            next_step="Finish it, or cancel it first.",
+            payment_id=other,
+        )
+    payment = Payment(
+        id=new_id("pay"),
+        organization_id=uow.organization_id,
+        invoice_id=invoice.id,
+        provider_account_id=account.id,
+        provider=account.provider,
+        method_id=wanted.method_id,
+        keep_method=wanted.keep_method and wanted.method_id is None,
+        key=wanted.key,
+        state=PaymentState.SENDING.value,
+        initiator=wanted.initiator.value,
+        currency=invoice.currency,
+        minor=invoice.due_minor,
+        created_at=uow.now,
+        asked_at=uow.wall_now,
+        check_at=uow.wall_now + ANSWER_WITHIN,
+    )
+    uow.add(payment)
+    await uow.session.flush()
+    started(uow, payment)
+    return payment
+
+
+async def known(uow: UnitOfWork, key: str, needs: Capability = Capability.PAYMENTS_WRITE) -> Payment | None:
+    """The organisation's payment with this key."""
+    found = await uow.execute(
+        "select id from payment where organization_id = :organization_id and key = :key",
+        organization_id=uow.organization_id,
+        key=key,
+    )
+    payment_id = found.scalar_one_or_none()
+    return None if payment_id is None else await policies.payment_for(uow, payment_id, needs)
+
+
+def started(uow: UnitOfWork, payment: Payment) -> None:
+    uow.record(
+        PaymentStarted(
+            aggregate_id=payment.id,
+            organization_id=payment.organization_id,
+            currency=payment.currency,
+            invoice_id=payment.invoice_id,
+            minor=payment.minor,
+            provider=payment.provider,
+            initiator=payment.initiator,
+        )
+    )

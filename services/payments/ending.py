@@ -1,0 +1,121 @@
+"""What a payment becomes by what its provider says. Called by the cashier only, with invoice and payment locked."""
+
+from __future__ import annotations
+
+from models.billing import Invoice
+from models.money import Money
+from models.payments import Payment, PaymentState
+from services.core.errors import MatrixError
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.payments import applying, methods, policies, rules
+from services.payments.events import PaymentCanceled, PaymentFailed, PaymentWaits
+from services.payments.providers import base, values
+
+S = PaymentState
+NEVER_ARRIVED, NOT_TAKEN = "never_arrived", "provider_unavailable"
+_STATES = {
+    values.PaymentState.CREATED: S.REQUIRES_ACTION,
+    values.PaymentState.ACTION_REQUIRED: S.REQUIRES_ACTION,
+    values.PaymentState.APPROVED: S.PROCESSING,
+    values.PaymentState.AUTHORIZED: S.PROCESSING,
+    values.PaymentState.PROCESSING: S.PROCESSING,
+    values.PaymentState.PAID: S.SUCCEEDED,
+    values.PaymentState.CANCELED: S.CANCELED,
+}
+
+
+class AmountDiffers(MatrixError):
+    """The provider took something else than it was asked for: nothing is booked until somebody has looked."""
+
+    status = 500
+    code = "payment_amount_differs"
+    title = "The provider took another amount than it was asked for"
+
+
+async def locked(uow: UnitOfWork, payment_id: str) -> tuple[Payment, Invoice | None]:
+    """The invoice is locked first, as everywhere. Raises NotFound."""
+    payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE)
+    invoice = await policies.invoice_of(uow, payment)
+    return await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE, lock=True), invoice
+
+
+async def learn(uow: UnitOfWork, payment: Payment, invoice: Invoice | None, picture: values.Payment) -> None:
+    """Write down what the provider says. A picture that changes nothing leaves nothing but the next look.
+
+    Raises AmountDiffers.
+    """
+    # A page of the provider stands for the payment until somebody begins to pay there.
+    payment.provider_ref = picture.reference
+    wanted = _STATES[picture.state]
+    if picture.decline is not None and wanted is S.REQUIRES_ACTION and payment.method_id is not None:
+        fail(uow, payment, picture.decline)  # its one method was declined: it waits for nobody
+        return
+    if wanted is S.SUCCEEDED and payment.state != S.SUCCEEDED:
+        if picture.captured != Money(payment.minor, payment.currency):
+            raise AmountDiffers(f"{picture.captured.text()} came for {payment.id}.")
+        if payment.keep_method and picture.method is not None:
+            await methods.keep(uow, payment.provider_account_id or "", picture.method)
+        await applying.succeed(uow, payment, invoice)
+        return
+    if wanted is S.CANCELED and rules.may_become(S(payment.state), S.CANCELED):
+        _end(uow, payment, S.CANCELED)
+        uow.record(PaymentCanceled(**_named(payment), invoice_id=payment.invoice_id))
+        return
+    if wanted in rules.UNDER_WAY and S(payment.state) in rules.UNDER_WAY:
+        _wait(uow, payment, wanted, picture.action)
+
+
+def _wait(uow: UnitOfWork, payment: Payment, state: PaymentState, action: values.Action | None) -> None:
+    if action is not None:
+        payment.action = {"url": action.url}
+    if payment.state != state:
+        payment.state = state.value
+        payment.version += 1
+        uow.record(PaymentWaits(**_named(payment), state=state.value))
+    check_later(uow, payment)
+
+
+def fail(uow: UnitOfWork, payment: Payment, decline: values.Decline, *, reference: str = "") -> None:
+    payment.provider_ref = payment.provider_ref or reference or None
+    _failed(uow, payment, decline.code, hard=decline.hard, message=decline.told)
+
+
+def refuse(uow: UnitOfWork, payment: Payment, error: base.RefusedByProvider) -> None:
+    """The provider will not do it, whatever method: somebody has to look, and the customer may pay otherwise."""
+    _failed(uow, payment, error.reason, hard=False, message="Please choose another way to pay.")
+
+
+def not_taken(uow: UnitOfWork, payment: Payment) -> None:
+    """The provider was busy or away, and did nothing."""
+    _failed(uow, payment, NOT_TAKEN, hard=False, message="Nothing was charged. Please try again in a moment.")
+
+
+def never_arrived(uow: UnitOfWork, payment: Payment) -> None:
+    """The provider knows nothing of it, and will not any more."""
+    _failed(uow, payment, NEVER_ARRIVED, hard=False, message="Nothing was charged. Please try again.")
+
+
+def _failed(uow: UnitOfWork, payment: Payment, code: str, *, hard: bool, message: str) -> None:
+    if not rules.may_become(S(payment.state), S.FAILED):
+        return
+    _end(uow, payment, S.FAILED)
+    payment.decline_code, payment.decline_hard, payment.message = code, hard, message
+    uow.record(PaymentFailed(**_named(payment), invoice_id=payment.invoice_id, code=code, hard=hard))
+
+
+def _end(uow: UnitOfWork, payment: Payment, state: PaymentState) -> None:
+    payment.state, payment.ended_at = state.value, uow.wall_now
+    payment.action = payment.check_at = None
+    payment.version += 1
+    uow.add(payment)
+
+
+def check_later(uow: UnitOfWork, payment: Payment) -> None:
+    payment.check_at = uow.wall_now + rules.check_wait(payment.checks)
+    payment.checks += 1
+    uow.add(payment)
+
+
+def _named(payment: Payment) -> dict[str, str]:
+    return {"aggregate_id": payment.id, "organization_id": payment.organization_id}

@@ -1,0 +1,84 @@
+"""Which payment providers there are: one line each. docs/payment-providers.md says how to add one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from services.core.errors import Invalid
+from services.payments.providers import paypal_terms, stripe_terms
+from services.payments.providers.base import PaymentProvider
+from services.payments.providers.paypal import PayPalProvider
+from services.payments.providers.paypal_wire import CERTIFICATE_NAME, LIVE, PayPalAccount
+from services.payments.providers.stripe import StripeProvider
+from services.payments.providers.stripe_events import StripeAccount
+from services.payments.providers.values import Capabilities
+
+Text = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How an account with a provider is opened, and what it has to say for that.
+
+    `open` is given settings, secrets, and the `host:port` pairs that may be private. `settings` anybody may know,
+    `secrets` nobody; `optional` are settings that may be left out.
+    """
+
+    open: Callable[[Text, Text, Collection[str]], PaymentProvider]
+    capabilities: Capabilities
+    settings: frozenset[str]
+    secrets: frozenset[str]
+    optional: frozenset[str] = frozenset()
+
+
+def _stripe(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
+    return StripeProvider(
+        StripeAccount(
+            secrets["secret_key"],
+            tuple(secrets["webhook_secret"].split()),
+            settings.get("account", ""),
+            settings.get("base", ""),
+            frozenset(allowed),
+        )
+    )
+
+
+def _paypal(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
+    return PayPalProvider(
+        PayPalAccount(
+            settings["client"],
+            secrets["secret"],
+            settings["webhook_id"],
+            base=settings.get("base", LIVE),
+            certificate_name=settings.get("certificate_name", CERTIFICATE_NAME),
+            trusted=settings.get("trusted", ""),
+            allowed=frozenset(allowed),
+        )
+    )
+
+
+KINDS: dict[str, Kind] = {
+    "stripe": Kind(
+        _stripe,
+        stripe_terms.CAPABILITIES,
+        settings=frozenset({"account", "base"}),
+        secrets=frozenset({"secret_key", "webhook_secret"}),
+        optional=frozenset({"account", "base"}),
+    ),
+    "paypal": Kind(
+        _paypal,
+        paypal_terms.CAPABILITIES,
+        settings=frozenset({"client", "webhook_id", "base", "certificate_name", "trusted"}),
+        secrets=frozenset({"secret"}),
+        optional=frozenset({"base", "certificate_name", "trusted"}),
+    ),
+}
+
+
+def kind(provider: str) -> Kind:
+    """Raises Invalid for a provider that nobody knows."""
+    found = KINDS.get(provider)
+    if found is None:
+        raise Invalid(f"There is no provider {provider!r}: {', '.join(sorted(KINDS))}.", field="provider")
+    return found

@@ -1,0 +1,84 @@
+"""A shop that is paid through a provider, and the cashier who asks it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import token_hex
+from typing import Any
+
+import httpx
+
+from models.billing import Invoice
+from models.payments import Payment, ProviderAccount
+from services.core.actor import system
+from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.payments import accounts, charging
+from services.payments.accounts import AccountFields
+from services.payments.cashier import Cashier
+from services.payments.charging import Wanted
+from tests.fakes.stripe.running import RunningStripe
+from tests.integration.billing.shop import Shop
+
+ADDRESS = "http://shop.example"
+
+
+@dataclass
+class Till:
+    shop: Shop
+    stripe: RunningStripe
+    account: ProviderAccount
+    cashier: Cashier
+    clock: FixedClock
+
+    async def start(self, invoice: Invoice, key: str = "", **wanted: Any) -> Payment:
+        async with self.shop.work() as uow:
+            return await charging.start(
+                uow, Wanted(invoice.id, self.account.id, key or token_hex(6), **wanted)
+            )
+
+    async def send(self, payment: Payment) -> Payment:
+        return await self.cashier.send(payment.id, payment.organization_id)
+
+    async def look(self, payment: Payment) -> Payment:
+        return await self.cashier.look(payment.id, payment.organization_id)
+
+    async def pay(self, invoice: Invoice, **wanted: Any) -> Payment:
+        return await self.send(await self.start(invoice, **wanted))
+
+    def later(self, by: timedelta) -> None:
+        """The clock on the wall goes on; business time is the shop's."""
+        self.clock.at += by
+
+
+def pay_on_page(payment: Payment, card: str = "visa") -> None:
+    assert payment.action is not None
+    answer = httpx.post(payment.action["url"], data={"test_card": card}, trust_env=False, timeout=60)
+    assert answer.status_code < 400, answer.text
+
+
+@asynccontextmanager
+async def open_till(
+    shop: Shop, stripe: RunningStripe, *, secret: str = "whsec_of_the_till"
+) -> AsyncIterator[Till]:
+    clock, allowed = FixedClock(shop.now), [stripe.url.removeprefix("http://")]
+    async with crossing(Reason.PAYMENTS, actor=system(), clock=clock) as uow:
+        account = await accounts.add_account(
+            uow,
+            AccountFields(
+                "stripe",
+                "Cards",
+                is_test=True,
+                settings={"base": stripe.url},
+                secrets={"secret_key": stripe.key, "webhook_secret": secret},
+            ),
+            allowed=allowed,
+        )
+    cashier = Cashier(public_url=ADDRESS, allowed=allowed, clock=clock)
+    try:
+        yield Till(shop, stripe, account, cashier, clock)
+    finally:
+        await cashier.close()
