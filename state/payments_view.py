@@ -6,7 +6,7 @@ from typing import Any
 
 from models.money import Money
 from services.payments.queries import PaymentDetail, PaymentRow, Way
-from state.format import instant_text
+from state.format import decimal_text, instant_text
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")
 
@@ -19,6 +19,7 @@ def row_shown(row: PaymentRow, home: str) -> dict[str, Any]:
         "organization_id": row.organization_id,
         "invoice_id": row.invoice_id or "",
         "number": row.invoice_number or "",
+        "name": row.invoice_number or row.id,  # money on account is for no invoice
         "provider": row.provider,
         "account": row.account or "",
         "method": row.method or "",
@@ -35,13 +36,19 @@ def row_shown(row: PaymentRow, home: str) -> dict[str, Any]:
     }
 
 
+def staff_row_shown(row: PaymentRow, invoices: str) -> dict[str, Any]:
+    """As a row that leads to its invoice, or to those there are for money on account."""
+    to = f"{invoices}/{row.invoice_id}" if row.invoice_id else invoices
+    return row_shown(row, "") | {"href": to}
+
+
 def payment_shown(found: PaymentDetail, home: str) -> dict[str, Any]:
     return row_shown(found.payment, home) | {"action_url": found.action_url or ""}
 
 
 def way_shown(way: Way) -> dict[str, Any]:
-    return {"id": way.id, "name": way.name, "is_test": way.is_test}
+    return {"id": way.id, "label": way.name}
 
 
 def _amount(minor: int, currency: str) -> str:
-    return f"{Money(minor, currency).amount:f}"
+    return decimal_text(Money(minor, currency).amount)

@@ -51,7 +51,7 @@ TEXTS: dict[str, str] = {
     "payments.pay_of": "Pay {number}",
     "payments.pay_text": "You go on at the provider, and come back here. No card number reaches us.",
     "payments.way": "How to pay",
-    "payments.way_test": "{name} (play money)",
+    "payments.play_money": "This is a test provider: only play money is taken.",
     "payments.keep": "Keep this method for the next time",
     "payments.pay_amount": "Go on to pay",
     "payments.no_way": "There is no way to pay online yet",

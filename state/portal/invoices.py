@@ -38,6 +38,7 @@ class InvoiceState(InvoiceOnScreen, rx.State):
     """One invoice of the organisation, and how it can be paid."""
 
     ways: list[dict[str, Any]] = []
+    takes_play_money: bool = False  # one of the ways is a test provider's
     may_pay: bool = False  # something is due, and whoever looks may pay it
 
     @page_event(Capability.INVOICES_READ, reads=True)
@@ -47,7 +48,9 @@ class InvoiceState(InvoiceOnScreen, rx.State):
         due = self.invoice["state"] == InvoiceStates.FINALIZED.value and self.invoice["due"] != "0"
         if due and self._actor.may(Capability.PAYMENTS_WRITE):
             async with self._unit_of_work() as uow:
-                self.ways = [payments_view.way_shown(way) for way in await payments.ways(uow)]
+                ways = await payments.ways(uow)
+            self.ways = [payments_view.way_shown(way) for way in ways]
+            self.takes_play_money = any(way.is_test for way in ways)
             self.may_pay = True
 
     @page_event(Capability.PAYMENTS_WRITE)

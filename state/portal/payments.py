@@ -48,8 +48,8 @@ class PaymentState(PageState, rx.State):
         self.payment = payments_view.payment_shown(found, HOME)
 
     @page_event(Capability.PAYMENTS_WRITE)
-    async def changed(self, answer: dict[str, Any]) -> Any:
-        """The payment was given up, or had come, through the API."""
+    async def changed(self) -> Any:
+        """The payment was given up, or had come, through the API: read it again."""
         return type(self).load
 
     async def _looked_up(self, found: queries.PaymentDetail) -> queries.PaymentDetail:

@@ -150,6 +150,7 @@ async def test_the_document_says_openapi_3_1_and_how_to_sign_in(api: Api) -> Non
                 "/invitation/sign-up",
                 "/session/sign-out",
                 "/files/{file_id}/content",  # by a signed link
+                "/provider-accounts/{provider_account_id}/events",  # signed by the provider
             )
             assert bool(operation.get("security")) is not open_to_all, path
             assert "HTTPValidationError" not in str(operation)

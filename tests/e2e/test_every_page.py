@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
+from models.money import Money
 from models.plan_migrations import PlanMigration, PlanMigrationMove
 from models.subscriptions import Subscription
 from models.tasks import Task
@@ -21,6 +22,7 @@ from services.core.actor import SYSTEM, system
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
 from services.core.work import UnitOfWork, unit_of_work
+from services.payments import transfers
 from tests.bench.parties import inside
 from tests.bench.product import Product
 from tests.e2e.browsing import (
@@ -62,7 +64,7 @@ def _console_of(route: str) -> Console:
 
 async def _billed(product: Product) -> dict[str, str]:
     """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, a subscription
-    to one, a template, and a legal entity."""
+    to one, a payment on account, a template, and a legal entity."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
@@ -75,6 +77,7 @@ async def _billed(product: Product) -> dict[str, str]:
         subscription = await subscriptions.start(
             uow, wanted, key="every-page"
         )  # with a trial: nothing is billed
+        payment = await transfers.record(uow, money=Money(500, "EUR"), key="every-page")
     async with inside(product), crossing(Reason.INVARIANTS) as uow:
         template = await uow.execute("select id from template_version order by id limit 1")
         migration = await _migration(uow, subscription, product.demo["organization"])
@@ -87,6 +90,7 @@ async def _billed(product: Product) -> dict[str, str]:
         "[plan_id]": plan.scalar_one(),
         "[template_id]": template.scalar_one(),
         "[migration_id]": migration,
+        "[payment_id]": payment.id,
         "[legal_entity_id]": entity.scalar_one(),
     }
 

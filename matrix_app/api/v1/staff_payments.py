@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
+from typing import Annotated
 
 from fastapi import Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
@@ -33,7 +34,9 @@ class NewTransfer(Body):
     currency: str
     amount: Exact = Field(description="In major units, above zero", examples=["119.00"])
     transfer_key: str = Field(description="Of the bank's: the same one comes in once, for good")
-    invoice_id: str | None = Field(None, description="What it pays; on account if left out")
+    invoice_id: Annotated[str | None, BeforeValidator(lambda said: said or None)] = Field(
+        None, description="What it pays; on account if left out"
+    )
     reference: str = Field("", description="What the statement says")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matrix_app.pages import invoice_papers
+from matrix_app.pages.portal.payments import pay_invoice
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from state.portal.invoices import HOME, InvoicesState, InvoiceState
@@ -29,4 +30,4 @@ def invoices() -> Drawn:
 )
 def invoice() -> Drawn:
     """One invoice as a document."""
-    return invoice_papers.invoice(InvoiceState, HOME, staff=False)
+    return invoice_papers.invoice(InvoiceState, HOME, staff=False, acts=pay_invoice())

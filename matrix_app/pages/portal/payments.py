@@ -1,0 +1,136 @@
+"""What was paid, and one payment."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+from components.feedback.states import banner, empty_state, skeleton
+from components.forms.fields import checkbox, radios
+from components.forms.form import rest_form, submit_button
+from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
+from components.links import link
+from components.shell.page import page_header
+from components.tables.listed import table_of
+from components.texts import t
+from matrix_app.pages import endpoints, lists, payment_lists
+from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.registry import Console, Drawn, page
+from models.payments import PaymentState as States
+from services.core.permissions import Capability
+from services.payments import queries
+from state.portal.invoices import HOME as INVOICES
+from state.portal.invoices import InvoiceState
+from state.portal.payments import HOME, PaymentsState, PaymentState
+from state.session import SessionState
+
+MAY_PAY = SessionState.capabilities.contains(Capability.PAYMENTS_WRITE.value)
+PAYMENTS = table_of(queries.PAYMENTS, "payments", *payment_lists.columns(), texts="payments")
+
+
+@page(
+    "/portal/payments",
+    console=Console.PORTAL,
+    title="payments.title",
+    needs=Capability.PAYMENTS_READ,
+    on_load=PaymentsState.load,
+)
+def payments() -> Drawn:
+    """Payments of the organisation, the newest first."""
+    content = lists.listing(
+        PaymentsState,
+        PAYMENTS,
+        payment_lists.filters(),
+        empty=empty_state(t("payments.none"), t("payments.none_text"), icon_name="receipt"),
+        names={"created_at": t("payments.created_at")},
+        values={f"state:{name}": words for name, words in payment_lists.words()},
+    )
+    return [
+        page_header(t("payments.title"), lists.export(PaymentsState), text=t("payments.text")),
+        in_its_state(PaymentsState, content, retry=PaymentsState.load),
+    ]
+
+
+def _cancel() -> rx.Component:
+    return dialog(
+        rest_form(
+            "cancel-payment",
+            dialog_foot(dialog_close(), submit_button(t("payments.cancel"), look="primary danger")),
+            url=f"{endpoints.PAYMENTS}/{PaymentState.payment['id'].to(str)}/cancel",
+            done_text=t("payments.canceled"),
+            on_done=PaymentState.changed,
+        ),
+        title=t("payments.cancel"),
+        description=t("payments.cancel_text"),
+        trigger=Trigger(t("payments.cancel"), "", "ban"),
+        size="small",
+    )
+
+
+def _waiting() -> rx.Component:
+    """What the customer does next, or what we wait for."""
+    row = PaymentState.payment
+    again = rx.el.button(
+        t("payments.refresh"), type="button", on_click=PaymentState.load, class_name="button"
+    )
+    go_on = rx.el.a(t("payments.go_on"), href=row["action_url"].to(str), class_name="button primary")
+    return rx.match(
+        row["state"],
+        (
+            States.REQUIRES_ACTION.value,
+            banner("warn", t("payments.waiting"), action=rx.cond(row["action_url"], go_on, again)),
+        ),
+        (States.SENDING.value, banner("info", t("payments.sending"), action=again)),
+        (States.PROCESSING.value, banner("info", t("payments.processing"), action=again)),
+        rx.fragment(),
+    )
+
+
+@page(
+    "/portal/payments/[payment_id]",
+    console=Console.PORTAL,
+    title="payments.payment",
+    needs=Capability.PAYMENTS_READ,
+    on_load=PaymentState.load,
+)
+def payment() -> Drawn:
+    """One payment: where a customer comes back to from the provider's page."""
+    row = PaymentState.payment
+    title = rx.cond(
+        row["number"], t("payments.payment_of", number=row["number"].to(str)), t("payments.payment")
+    )
+    is_open = (row["state"] == States.REQUIRES_ACTION.value) | (row["state"] == States.SENDING.value)
+    return [
+        rx.el.p(link(t("payments.back"), href=HOME), class_name="back-link"),
+        page_header(title, rx.cond(MAY_PAY & is_open, _cancel(), rx.fragment())),
+        in_its_state(
+            PaymentState,
+            rx.fragment(_waiting(), payment_lists.facts_of(row, INVOICES)),
+            loading=skeleton(lines=8, label=t("payments.loading")),
+            retry=PaymentState.load,
+        ),
+    ]
+
+
+def pay_invoice() -> rx.Component:
+    """The way from an invoice that is due to the provider's page."""
+    row = InvoiceState.invoice
+    form = rest_form(
+        "pay-invoice",
+        rx.cond(InvoiceState.takes_play_money, banner("warn", t("payments.play_money")), rx.fragment()),
+        radios("provider_account_id", t("payments.way"), InvoiceState.ways),
+        checkbox("keep_method", t("payments.keep")),
+        dialog_foot(dialog_close(), submit_button(t("payments.pay_amount"))),
+        url=f"{endpoints.INVOICES}/{row['id'].to(str)}/payments",
+        on_done=InvoiceState.go_on,
+    )
+    none = rx.fragment(
+        empty_state(t("payments.no_way"), t("payments.no_way_text"), icon_name="wallet", level=3),
+        dialog_foot(dialog_close()),
+    )
+    opened = dialog(
+        rx.cond(InvoiceState.ways.length() > 0, form, none),
+        title=t("payments.pay_of", number=row["name"].to(str)),
+        description=t("payments.pay_text"),
+        trigger=Trigger(t("payments.pay"), "primary", "wallet"),
+    )
+    return rx.el.span(rx.cond(InvoiceState.may_pay, opened, rx.fragment()), class_name="no-print")

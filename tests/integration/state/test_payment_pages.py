@@ -1,0 +1,91 @@
+"""Paying on pages: from an invoice that is due to the provider, and back to what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from models.types import OrganizationKind, Role
+from services.payments import cashier as cashiers
+from state.governance.payments import StaffPaymentsState
+from state.portal.invoices import InvoiceState
+from state.portal.payments import PaymentsState, PaymentState
+from tests.fakes.stripe.running import RunningStripe, running_stripe
+from tests.integration.billing.shop import line, open_shop
+from tests.integration.payments.till import Till, open_till, pay_on_page
+from tests.integration.state.visitor import sent_to, sign_in
+from tests.world import World
+
+
+@pytest.fixture(scope="module")
+def stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStripe]:
+    with running_stripe(tmp_path_factory.mktemp("stripe")) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def till(world: World, stripe: RunningStripe) -> AsyncIterator[Till]:
+    async with open_till(await open_shop(world), stripe) as till:
+        cashiers.install(till.cashier)
+        yield till
+        await cashiers.close()
+
+
+async def test_an_invoice_leads_to_the_provider_and_back(till: Till, world: World) -> None:
+    invoice = await till.shop.invoice(line("100"))
+    owner, _ = await sign_in(world, till.shop.customer)
+    owner.at = f"/portal/invoices/{invoice.id}"
+
+    seen, _ = await owner.call(InvoiceState, "load")
+    assert (seen.may_pay, seen.takes_play_money) == (True, True)
+    assert seen.ways == [{"id": till.account.id, "label": "Cards"}]
+    waiting = await till.pay(invoice)
+    _, answer = await owner.call(InvoiceState, "go_on", {"id": waiting.id})
+    assert waiting.action is not None
+    assert sent_to(answer) == waiting.action["url"]
+    pay_on_page(waiting)
+    owner.at = f"/portal/payments/{waiting.id}"
+    seen, _ = await owner.call(PaymentState, "load")
+
+    assert (seen.payment["state"], seen.payment["amount"], seen.payment["number"]) == (
+        "succeeded", "119", invoice.number,
+    )  # fmt: skip
+    _, answer = await owner.call(InvoiceState, "go_on", {"id": waiting.id})
+    assert sent_to(answer) == f"/portal/payments/{waiting.id}"
+    owner.at = f"/portal/invoices/{invoice.id}"
+    seen, _ = await owner.call(InvoiceState, "load")
+    assert (seen.may_pay, seen.ways) == (False, [])
+
+
+async def test_payments_are_seen_by_who_handles_money_and_by_staff(till: Till, world: World) -> None:
+    waiting = await till.pay(await till.shop.invoice(line("100")))
+    billing, _ = await sign_in(world, till.shop.customer, Role.BILLING)
+    billing.at = "/portal/payments?state=requires_action"
+    seen, _ = await billing.call(PaymentsState, "load")
+    assert [(row["id"], row["amount"], row["account"]) for row in seen.rows] == [(waiting.id, "119", "Cards")]
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    staff.at = "/governance/payments"
+    seen, _ = await staff.call(StaffPaymentsState, "load")
+    assert [row["id"] for row in seen.rows] == [waiting.id]
+
+    stranger, _ = await sign_in(world, await world.organization())
+    stranger.at = f"/portal/payments/{waiting.id}"
+    seen, _ = await stranger.call(PaymentState, "load")
+    assert (seen.status, seen.payment) == ("missing", {})
+    viewer, _ = await sign_in(world, till.shop.customer, Role.VIEWER)
+    viewer.at = stranger.at
+    seen, _ = await viewer.call(PaymentState, "load")
+    assert seen.status == "forbidden"
+
+
+async def test_a_provider_that_is_away_leaves_the_page_as_it_was(till: Till, world: World) -> None:
+    waiting = await till.pay(await till.shop.invoice(line("100")))
+    owner, _ = await sign_in(world, till.shop.customer)
+    owner.at = f"/portal/payments/{waiting.id}"
+    till.stripe.act("fault", kind="limited", method="GET")
+
+    seen, _ = await owner.call(PaymentState, "load")
+
+    assert (seen.status, seen.payment["state"]) == ("ready", "requires_action")
+    assert seen.payment["action_url"]
