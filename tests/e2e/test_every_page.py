@@ -96,7 +96,10 @@ async def _billed(product: Product) -> dict[str, str]:
 
 
 async def _migration(uow: UnitOfWork, of: Subscription, organization_id: str) -> str:
-    """One that is over and refused the subscription; its id."""
+    """One that is over and refused the subscription; its id. Made once."""
+    known = await uow.execute("select id from plan_migration where key = 'every-page'")
+    if (there := known.scalar_one_or_none()) is not None:
+        return there
     named: Any = {"created_at": of.created_at, "created_by": None}
     task = Task(
         id=new_id("task"),
