@@ -106,6 +106,7 @@ async def _migration(uow: UnitOfWork, of: Subscription, organization_id: str) ->
         organization_id=organization_id,
         asked_by=SYSTEM,
         kind="plan_migration",
+        parameters={"title": "Team 1 to 2"},
         dedupe_key="every-page",
         state="done",
         done=1,

@@ -17,6 +17,7 @@ from components.texts import t, texts_under
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
+from services.tasks.kinds import EXPORT
 from state.portal.tasks import TasksState
 from state.session import SessionState
 
@@ -67,7 +68,8 @@ def _actions(row: Row) -> rx.Component:
     cancel = _button(row, "cancel", "x", TasksState.cancel(task_id))
     retry = _button(row, "retry", "rotate-ccw", TasksState.retry(task_id))
     download = _button(row, "download", "download", TasksState.download(row["file_id"].to(str)))
-    gone = rx.el.span(t("tasks.expired"), class_name="small muted")
+    expired = rx.el.span(t("tasks.expired"), class_name="small muted")
+    gone = rx.cond(row["kind"] == EXPORT.name, expired, rx.fragment())  # other tasks never had a file
     return rx.match(
         row["state"],
         ("failed", "cancelled", rx.cond(_MAY_WRITE, retry, rx.fragment())),
