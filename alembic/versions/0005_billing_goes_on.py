@@ -1,4 +1,5 @@
-"""What billing needs to go on by itself: plans that move their subscribers, usage that is billed without a plan.
+"""What billing needs to go on by itself and get paid: plans that move their subscribers, usage that is billed without
+a plan, and payments.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -37,13 +38,11 @@ def upgrade() -> None:
     create_for_runs()
     create_for_plans()
     create_for_usage()
-    create_for_pages()
     create_payments()
 
 
 def downgrade() -> None:
     drop_payments()
-    drop_for_pages()
     drop_for_usage()
     drop_for_plans()
     drop_for_runs()
@@ -382,17 +381,6 @@ def create_usage_periods() -> None:
         " cross join lateral (select (date_trunc('month', b.at at time zone o.timezone) + interval '1 month')"
         " at time zone o.timezone as at) e where o.kind <> 'operator'"
     )
-
-
-# -- what staff pages need
-
-
-def create_for_pages() -> None:
-    """Nothing yet."""
-
-
-def drop_for_pages() -> None:
-    """Nothing yet."""
 
 
 # -- payments
