@@ -28,12 +28,10 @@ from services.payments.providers.base import PaymentProvider
 
 log = get_logger(__name__)
 
-NEVER_ARRIVED_AFTER = timedelta(
-    minutes=15
-)  # a request that was on its way for so long does not arrive any more
-LEFT_AFTER = timedelta(
-    hours=24
-)  # whoever has not come back from a page of the provider by then does not come
+# A request that was on its way for so long does not arrive any more.
+NEVER_ARRIVED_AFTER = timedelta(minutes=15)
+# Whoever has not come back from a page of the provider by then does not come.
+LEFT_AFTER = timedelta(hours=24)
 BATCH = 100
 S = PaymentState
 _DUE = """
@@ -82,15 +80,21 @@ class Cashier:
         case = await self._case(payment_id, organization_id)
         if case is None or case.payment.state != S.SENDING:
             return await self.read(payment_id, organization_id)
-        order = await self._order(case)
         try:
+            order = await self._order(case)
             return await self._keep(case, lambda: case.provider.create_or_confirm(order))
-        except base.ProviderUnavailable as error:
-            return await self._not_taken(case, error)
+        except base.UnknownOutcome as error:
+            log.warning("payment_outcome_unknown", payment_id=payment_id, error=error.message)
+            return case.payment
+        except (base.ProviderUnavailable, base.RefusedByProvider) as error:
+            return await self._not_done(case, error)
 
     async def look(self, payment_id: str, organization_id: str) -> Payment:
-        """Ask how a payment stands, also one that was thought to have failed. Raises NotFound, and
-        ProviderUnavailable if nobody answers."""
+        """Ask how a payment stands, also one that was thought to have failed.
+
+        Raises NotFound, and what asking raises: that we were told nothing says nothing of the payment, so
+        ProviderUnavailable, UnknownOutcome and RefusedByProvider leave it as it is.
+        """
         case = await self._case(payment_id, organization_id, ended=True)
         if case is None:
             return await self.read(payment_id, organization_id)
@@ -99,7 +103,7 @@ class Cashier:
     async def cancel(self, payment_id: str, organization_id: str, *, by: Actor | None = None) -> Payment:
         """Have the provider take no money for it any more; if it has already, the payment succeeds instead.
 
-        Raises NotFound, PaymentStateConflict for one that has ended, and ProviderUnavailable; Forbidden where `by`
+        Raises NotFound, PaymentStateConflict for one that has ended, and as `look`; Forbidden where `by`
         may not.
         """
         if by is not None:
@@ -239,37 +243,34 @@ class Cashier:
             await methods.keep_customer(uow, account_id, made)
             return await methods.customer_of(uow, account_id)
 
-    async def _not_taken(self, case: Case, error: base.ProviderUnavailable) -> Payment:
-        """Nothing was done, and the customer may try again at once."""
-        log.warning("payment_not_taken", payment_id=case.payment.id, error=error.message)
+    async def _not_done(
+        self, case: Case, error: base.ProviderUnavailable | base.RefusedByProvider
+    ) -> Payment:
+        """Nothing was charged, and the customer may try again, or otherwise, at once."""
+        log.warning("payment_not_done", payment_id=case.payment.id, error=error.message)
         async with self._work(case.payment.organization_id) as uow:
             row, _ = await ending.locked(uow, case.payment.id)
-            ending.not_taken(uow, row)
+            if isinstance(error, base.RefusedByProvider):
+                ending.refuse(uow, row, error)
+            else:
+                ending.not_taken(uow, row)
             return row
 
     async def _keep(
         self, case: Case, ask: Callable[[], Awaitable[values.Payment | None]], *, by: Actor | None = None
     ) -> Payment:
-        """Ask, and write down what follows. Raises ProviderUnavailable where nothing was done and nothing is lost."""
+        """Ask, and write down what follows. Raises what asking raises, but for a decline."""
         payment, organization_id = case.payment, case.payment.organization_id
         picture: values.Payment | None = None
         declined: base.Declined | None = None
-        refused: base.RefusedByProvider | None = None
         try:
             picture = await ask()
-        except base.UnknownOutcome as error:
-            log.warning("payment_outcome_unknown", payment_id=payment.id, error=error.message)
-            return payment
         except base.Declined as error:
             declined = error
-        except base.RefusedByProvider as error:
-            refused = error
         async with self._work(organization_id, by) as uow:
             row, invoice = await ending.locked(uow, payment.id)
             if declined is not None:
                 ending.fail(uow, row, declined.decline, reference=declined.reference)
-            elif refused is not None:
-                ending.refuse(uow, row, refused)
             elif picture is not None:
                 await ending.learn(uow, row, invoice, picture)
             elif case.now - payment.asked_at > NEVER_ARRIVED_AFTER:

@@ -1,11 +1,11 @@
 """Taking money for an invoice through a provider, once.
 
-    payment = await charging.start(uow, ...)      # written down, and committed by the door
-    await charging.send(payment.id, ...)          # the provider is asked; what it says is kept
-    await charging.look(payment.id, ...)          # at any time: what does the provider say of it now?
+    payment = await charging.start(uow, ...)            # written down, and committed by the door
+    await cashier.send(payment.id, organization_id)     # the provider is asked; what it says is kept
+    await cashier.look(payment.id, organization_id)     # at any time: what does the provider say of it now?
 
-Between the steps anything may end. What was written down and has not ended is looked at again by the janitor, which
-asks the provider by our key: see following.py.
+Between the steps anything may end. What was written down and has not ended is looked at again by the worker, which
+asks the provider by our key: see cashier.py.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from services.payments.events import PaymentStarted
 from services.payments.providers import registry
 
 ANSWER_WITHIN = timedelta(seconds=90)  # longer than any call to a provider takes
-DESCRIPTION_CHARACTERS_MAX = 200
-
 
 _UNDER_WAY = """
 select id from payment where invoice_id = :id and state in ('sending', 'requires_action', 'processing')
@@ -79,7 +77,7 @@ async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
         return there
     _require_owed(invoice)
     account = await policies.account_for(uow, wanted.account_id, Capability.PAYMENTS_WRITE)
-    await _require_taken(account, Money(invoice.due_minor, invoice.currency))
+    _require_taken(account, Money(invoice.due_minor, invoice.currency))
     if wanted.method_id is not None:
         await policies.method_for(uow, wanted.method_id, Capability.PAYMENTS_WRITE)
     return await _written(uow, wanted, invoice, account)
@@ -91,16 +89,16 @@ def _require_owed(invoice: Invoice) -> None:
         raise states.refused(state, "asks for no payment")
 
 
-async def _require_taken(account: ProviderAccount, money: Money) -> None:
+def _require_taken(account: ProviderAccount, money: Money) -> None:
     if not account.enabled:
         raise AccountDisabled(f"{account.name} is switched off.", next_step="Choose another way to pay.")
     able = registry.kind(account.provider).capabilities
     if money.currency not in able.currencies:
-        raise Invalid(f"{account.name} does not take {money.currency}.", field="account_id")
+        raise Invalid(f"{account.name} does not take {money.currency}.", field="provider_account_id")
     if money < able.minimum(money.currency):
         raise Invalid(
             f"{account.name} takes {able.minimum(money.currency).text()} or more.",
-            field="account_id",
+            field="provider_account_id",
             next_step="Pay it by bank transfer, or with the next invoice.",
         )
 

@@ -112,6 +112,9 @@ def _end(uow: UnitOfWork, payment: Payment, state: PaymentState) -> None:
 
 
 def check_later(uow: UnitOfWork, payment: Payment) -> None:
+    """Of one that has ended nobody asks by himself any more; if money comes after all, the provider tells."""
+    if S(payment.state) not in rules.UNDER_WAY:
+        return
     payment.check_at = uow.wall_now + rules.check_wait(payment.checks)
     payment.checks += 1
     uow.add(payment)

@@ -129,12 +129,6 @@ async def remove(uow: UnitOfWork, method_id: str) -> PaymentMethod:
     return row
 
 
-async def default_of(uow: UnitOfWork) -> PaymentMethod | None:
-    """What the organisation pays with by itself."""
-    there = await _default(uow)
-    return None if there is None else await policies.method_for(uow, there, Capability.PAYMENTS_READ)
-
-
 async def _default(uow: UnitOfWork) -> str | None:
     found = await uow.execute(
         "select id from payment_method where organization_id = :organization_id and is_default",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from models.payments import Initiator, PaymentState
 from services.core import listing_sql
 from services.core.errors import not_found
-from services.core.ids import is_id
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -192,17 +190,6 @@ async def account(uow: UnitOfWork, account_id: str) -> AccountRow:
 _WAYS = """
 select id, provider, name, is_test from provider_account where enabled order by name, id limit :most
 """
-_PAYMENT = """
-select p.id, p.organization_id, o.name as organization_name, p.invoice_id, i.number as invoice_number, p.provider,
-  a.name as account, nullif(trim(m.brand || ' ' || m.last4), '') as method, p.state, p.initiator, p.currency, p.minor,
-  p.applied_minor, p.refunded_minor, p.decline_code, p.decline_hard, p.message, p.reference, p.created_at,
-  p.succeeded_at, p.version
-from payment p join organization o on o.id = p.organization_id
-left join invoice i on i.id = p.invoice_id
-left join provider_account a on a.id = p.provider_account_id
-left join payment_method m on m.id = p.method_id
-where p.id = :id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,19 +221,8 @@ async def payment(uow: UnitOfWork, payment_id: str, *, staff: bool = False) -> P
     """One's own, or anybody's for staff in work across tenants. Raises Forbidden and NotFound."""
     needs = Capability.STAFF_PAYMENTS_READ if staff else Capability.PAYMENTS_READ
     row = await policies.payment_for(uow, payment_id, needs)
-    found: Any = (await uow.execute(_PAYMENT, id=row.id)).mappings().one()
-    url = row.action.get("url") if row.action else None
-    return PaymentDetail(PaymentRow(**found), None if staff else url)
-
-
-async def organization_of(uow: UnitOfWork, payment_id: str) -> str:
-    """Whose a payment is, in work across tenants. Raises NotFound."""
-    found = (
-        await uow.execute("select organization_id from payment where id = :id", id=payment_id)
-        if is_id(str(payment_id), "pay")
-        else None
-    )
-    owner = None if found is None else found.scalar_one_or_none()
-    if owner is None:
+    found = await listing_sql.find(uow, STAFF_PAYMENTS if staff else PAYMENTS, row.id)
+    if found is None:
         raise not_found("payment", payment_id)
-    return owner
+    url = row.action.get("url") if row.action else None
+    return PaymentDetail(found, None if staff else url)

@@ -11,6 +11,7 @@ from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.payments import queries
 from services.payments.cashier import cashier
+from services.payments.providers.base import RefusedByProvider
 from services.payments.rules import UNDER_WAY
 from state import payments_view
 from state.base import PageState, page_event
@@ -56,7 +57,7 @@ class PaymentState(PageState, rx.State):
         """As the provider has it now; as it was, where it cannot be reached."""
         try:
             await cashier().look(found.payment.id, found.payment.organization_id)
-        except Unavailable:
+        except (Unavailable, RefusedByProvider):
             return found
         async with self._unit_of_work() as uow:
             return await queries.payment(uow, found.payment.id)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from models.payments import Payment
 from services.billing.invoices import KeyMeansOther
-from services.core.errors import Conflict, Invalid
-from services.payments import methods
+from services.core.actor import system
+from services.core.crossing import Reason, crossing
+from services.core.errors import Conflict, Invalid, MatrixError
+from services.payments import accounts, methods
+from services.payments.accounts import AccountFields
 from services.payments.cashier import NEVER_ARRIVED_AFTER
 from services.payments.charging import PaymentUnderWay
 from services.payments.providers.values import Customer, SetupOrder
@@ -186,3 +190,32 @@ async def test_what_a_provider_does_not_take_is_refused_before_it_is_asked(till:
     paid = await till.shop.invoice(line("0"))
     with pytest.raises(Conflict):
         await till.start(paid)
+
+
+async def test_a_read_that_is_refused_ends_no_payment_whose_page_is_open(till: Till) -> None:
+    invoice = await till.shop.invoice(line("100"))
+    waiting = await till.pay(invoice)
+    async with crossing(Reason.PAYMENTS, actor=system()) as uow:
+        said = AccountFields("stripe", "Cards", is_test=True, settings={"base": till.stripe.url})
+        wrong = replace(said, secrets={"secret_key": "sk_test_of_another"})
+        await accounts.change_account(
+            uow, till.account.id, wrong, allowed=[till.stripe.url.removeprefix("http://")]
+        )
+
+    with pytest.raises(MatrixError):
+        await till.look(waiting)
+
+    now = await till.cashier.read(waiting.id, waiting.organization_id)
+    assert (now.state, now.decline_code) == ("requires_action", None)
+    with pytest.raises(PaymentUnderWay):
+        await till.start(invoice)
+
+
+async def test_one_that_has_failed_is_not_looked_at_again_by_itself(till: Till) -> None:
+    till.stripe.act("fault", kind="limited", path=PAGES, method="POST")
+    failed = await till.pay(await till.shop.invoice(line("100")))
+
+    assert (await till.look(failed)).state == "failed"
+
+    now = await till.cashier.read(failed.id, failed.organization_id)
+    assert now.check_at is None
