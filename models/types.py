@@ -41,6 +41,7 @@ PREFIXES: dict[str, str] = {
     "pacc": "account with a payment provider",
     "pay": "payment",
     "paym": "payment method",
+    "pcas": "payment case",
     "pevt": "event of a payment provider",
     "plan": "plan",
     "pmig": "migration of a plan version",

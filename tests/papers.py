@@ -20,6 +20,7 @@ from models.billing import (
     LegalEntity,
 )
 from models.papers import Paper
+from models.payment_cases import PaymentCase
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
@@ -152,7 +153,7 @@ def account(account_id: str, name: str, secrets: bytes = b"s") -> ProviderAccoun
 def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
-    """A kept method, and a payment by it of the invoice of `ids` that failed; `seal` seals their tokens."""
+    """A kept method, a payment by it of the invoice of `ids` that failed, and a case; `seal` seals their tokens."""
     own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
     method = ids.get("paym") or new_id("paym")
     return [
@@ -165,6 +166,10 @@ def paid(
             id=ids.get("pay") or new_id("pay"), invoice_id=ids["inv"], provider="paypal", method_id=method, key=method,
             state="failed", initiator="customer", currency="USD", minor=4, decline_code="x", decline_hard=False,
             message=text, provider_ref=method, asked_at=LONG_AGO, **own,
+        ),
+        PaymentCase(
+            id=ids.get("pcas") or new_id("pcas"), organization_id=organization_id, kind="difference", subject=method,
+            cause="x", detail=text, created_at=LONG_AGO,
         ),
     ]  # fmt: skip
 

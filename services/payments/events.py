@@ -76,3 +76,12 @@ class PaymentMethodChanged(DomainEvent):
 class PaymentMethodRemoved(DomainEvent):
     type: ClassVar[str] = "payment_method.removed"
     kind: str
+
+
+class PaymentCaseOpened(DomainEvent):
+    """Something does not fit, and somebody has to look at it."""
+
+    type: ClassVar[str] = "payment_case.opened"
+    kind: str
+    cause: str
+    subject: str

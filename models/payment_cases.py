@@ -1,0 +1,59 @@
+"""What somebody has to look at: money that does not fit what we know of it, and what is proposed about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from models.base import Table, check, id_field, instant
+from models.types import BIG, ID, TEXT
+
+
+class CaseKind(StrEnum):
+    AMOUNT_DIFFERS = "amount_differs"  # a provider took another amount than it was asked for
+    REFUND_FAILED = "refund_failed"  # what was given back came back
+    DIFFERENCE = "difference"  # the provider's book and ours do not agree
+    UNMATCHED = "unmatched"  # money on a bank statement that nobody knows the reason of
+
+
+class PaymentCase(Table, table=True):
+    """One for each thing (`subject`, the id of it) that goes wrong in one way.
+
+    `minor` is what is at stake, signed as seen from us, in minor units of `currency`. `cause` is the code of what
+    probably happened, and `proposal` the booking that would put it right, as the kind's own code reads it.
+    """
+
+    __tablename__ = "payment_case"
+    tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (
+        sa.UniqueConstraint("kind", "subject"),
+        check("state in ('open','accepted','dismissed')", "state"),
+        check("(state = 'open') = (resolved_at is null)", "resolved"),
+        check("(currency is null) = (minor is null)", "amount"),
+        sa.Index("ix_payment_case_open", "created_at", "id", postgresql_where=sa.text("state = 'open'")),
+        sa.Index("ix_payment_case_created_at", "created_at", "id"),
+    )
+
+    id: str = id_field()
+    organization_id: str | None = Field(
+        default=None, sa_type=ID, nullable=True
+    )  # whose money, where that is known
+    kind: str = Field(sa_type=ID)
+    subject: str = Field(sa_type=ID)
+    currency: str | None = Field(default=None, sa_type=ID, nullable=True)
+    minor: int | None = Field(default=None, sa_type=BIG, nullable=True)
+    cause: str = Field(sa_type=ID)
+    detail: str = Field(default="", sa_type=TEXT)
+    proposal: dict[str, Any] | None = Field(default=None, sa_type=JSONB, nullable=True)
+    state: str = Field(default="open", sa_type=ID)
+    note: str = Field(default="", sa_type=TEXT)  # what was said when it was closed
+    resolved_by: str | None = Field(default=None, sa_type=ID, nullable=True)
+    journal_id: str | None = Field(default=None, sa_type=ID, nullable=True)  # the booking that was accepted
+    created_at: datetime = instant()
+    resolved_at: datetime | None = instant(nullable=True)
+    version: int = 1
