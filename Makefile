@@ -34,7 +34,7 @@ dev:
 	@$(BOOTSTRAP) dev
 
 .PHONY: test
-test: rules chromium ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
+test: rules chromium anvil ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
 	@# Types take one core for a minute: they are looked at beside the tests, and told of at the end.
 	@said=$$(mktemp); $(BIN)/basedpyright --level error > $$said 2>&1 & types=$$!; \
 	trap 'kill $$types 2> /dev/null; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
@@ -43,7 +43,7 @@ test: rules chromium ## Everything: lint, types, import and house rules, unit, i
 	if [ $$tested -ne 0 ]; then exit $$tested; fi; exit $$typed
 
 .PHONY: test-deep
-test-deep: dev chromium ## The long runs that `make test` leaves out
+test-deep: dev chromium anvil ## The long runs that `make test` leaves out
 	@$(BIN)/pytest -m deep $(T)
 
 .PHONY: check
@@ -78,6 +78,10 @@ shot: dev chromium ## Pictures of a page in both themes and on a phone (PAGE=/po
 .PHONY: chromium
 chromium:
 	@$(BIN)/python -m tests.tools.chromium
+
+.PHONY: anvil
+anvil:
+	@$(BIN)/python -m tests.tools.anvil
 
 .PHONY: lock
 lock: dev ## Lock the newest versions that requirements*.in allow (U=1 also raises those already locked)

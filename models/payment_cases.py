@@ -18,6 +18,7 @@ class CaseKind(StrEnum):
     AMOUNT_DIFFERS = "amount_differs"  # a provider took another amount than it was asked for
     REFUND_FAILED = "refund_failed"  # what was given back came back
     DIFFERENCE = "difference"  # the provider's book and ours do not agree
+    CHAIN = "chain"  # money on a chain that has no rate, was seen otherwise, or was taken away again
     UNMATCHED = "unmatched"  # money on a bank statement that nobody knows the reason of
 
 

@@ -19,6 +19,7 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
+from models.crypto import CryptoRequest, CryptoTransfer
 from models.papers import Paper
 from models.payment_cases import PaymentCase
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
@@ -170,6 +171,24 @@ def paid(
         PaymentCase(
             id=ids.get("pcas") or new_id("pcas"), organization_id=organization_id, kind="difference", subject=method,
             cause="x", detail=text, created_at=LONG_AGO,
+        ),
+    ]  # fmt: skip
+
+
+def asked_on_a_chain(organization_id: str, account_id: str, payment_id: str, text: str = "x") -> list[Table]:
+    """What a payment asks for on a chain, and what came, which counts already."""
+    own: Any = {
+        "organization_id": organization_id, "provider_account_id": account_id, "payment_id": payment_id,
+        "chain_id": 1, "created_at": LONG_AGO,
+    }  # fmt: skip
+    return [
+        CryptoRequest(
+            key=payment_id, derivation_index=0, address=payment_id, asset=text, decimals=18, expected_units=Decimal(4),
+            price=Decimal(1), confirmations=1, expires_at=LONG_AGO, watched_until=LONG_AGO, **own,
+        ),
+        CryptoTransfer(
+            id=new_id("ctrf"), tx_hash=payment_id, log_index=-1, block_number=1, block_hash="x", block_at=LONG_AGO,
+            units=Decimal(4), state="too_small", **own,
         ),
     ]  # fmt: skip
 

@@ -1,13 +1,16 @@
-"""What the worker does about payments: asks providers for what has not ended, and follows what they told."""
+"""What the worker does about payments: asks providers for what has not ended, follows what they told, and
+watches chains."""
 
 from __future__ import annotations
 
 from services.core.database import Database
 from services.payments.cashier import cashier
+from services.payments.crypto_watching import Watcher
 from services.payments.inbox import Inbox
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
+CHAINS_EVERY_S = 5
 
 
 async def check_payments(_: Database) -> int:
@@ -16,6 +19,10 @@ async def check_payments(_: Database) -> int:
 
 async def follow_events(on: Database) -> int:
     return await Inbox(cashier(), on).follow_due()
+
+
+async def watch_chains(on: Database) -> int:
+    return await Watcher(cashier(), on).watch_all()
 
 
 async def forget_old_events(on: Database) -> int:

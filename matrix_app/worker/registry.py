@@ -39,6 +39,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
     Schedule("payments", every_s=payments.EVERY_S, run=payments.check_payments),
     Schedule("events of providers", every_s=payments.EVENTS_EVERY_S, run=payments.follow_events),
+    Schedule("chains", every_s=payments.CHAINS_EVERY_S, run=payments.watch_chains),
     Schedule("retention of events of providers", every_s=3_600, run=payments.forget_old_events),
     Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),

@@ -1,7 +1,7 @@
 """The states of an invoice and what may become of each. Pure.
 
-A draft has no number and may be given up; everything after has one for good. What is paid or void stays so, and is
-corrected by a credit note or a new document.
+A draft has no number and may be given up; everything after has one for good. What is void stays so, and what is
+paid stays so while the money does; both are corrected by a credit note or a new document.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TRANSITIONS: dict[InvoiceState, frozenset[InvoiceState]] = {
     S.DRAFT: frozenset({S.FINALIZED, S.VOID}),
     S.FINALIZED: frozenset({S.PAID, S.VOID, S.UNCOLLECTIBLE}),
     S.UNCOLLECTIBLE: frozenset({S.PAID}),  # somebody paid after all
-    S.PAID: frozenset(),
+    S.PAID: frozenset({S.FINALIZED}),  # the money was taken away again
     S.VOID: frozenset(),
 }
 _WAY_OUT = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.billing import Invoice
+from models.crypto import CryptoRequest
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from services.core.errors import not_found
 from services.core.ids import is_id
@@ -52,6 +53,11 @@ async def any_account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
     if row is None:
         raise not_found("provider account", account_id)
     return row
+
+
+async def crypto_request_of(uow: UnitOfWork, payment: Payment) -> CryptoRequest | None:
+    """What a payment that the caller was let to asks for on a chain."""
+    return await uow.get(CryptoRequest, payment.id)
 
 
 async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:

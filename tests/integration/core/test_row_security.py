@@ -28,6 +28,7 @@ from models.billing import (
     InvoiceLine,
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
+from models.crypto import CryptoRequest, CryptoTransfer
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
@@ -41,7 +42,7 @@ from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
-from tests.papers import account, entity, paid, papers, sold, subscribed
+from tests.papers import account, asked_on_a_chain, entity, paid, papers, sold, subscribed
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
@@ -60,7 +61,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-PAYMENTS = (*PAPERS, PaymentMethod, Payment)
+PAYMENTS = (*PAPERS, PaymentMethod, Payment, CryptoRequest, CryptoTransfer)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)
@@ -147,7 +148,11 @@ def rows_of(tenant: Tenant) -> list[Table]:
         ),
         *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
         *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
-        *paid(tenant.organization.id, f"pacc_{tenant.organization.id}", {"inv": invoice}),
+        *paid(
+            tenant.organization.id, account_id := f"pacc_{tenant.organization.id}",
+            {"inv": invoice, "pay": (payment_id := new_id("pay"))},
+        ),
+        *asked_on_a_chain(tenant.organization.id, account_id, payment_id),
         *wallet_rows(made),
         *budget_rows(made),
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 from models.base import Table
 from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.catalog import Price
+from models.crypto import CryptoRate
 from models.events import Event, IdempotencyRecord
 from models.gateway import AiModel, ApiKey, GatewayRequest, Upstream
 from models.identity import (
@@ -49,7 +50,7 @@ from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
-from tests.papers import account, entity, paid, papers, subscribed
+from tests.papers import account, asked_on_a_chain, entity, paid, papers, subscribed
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -224,6 +225,19 @@ def _paid(v: Victim) -> Iterator[Table]:
     ids = {name: v.id(name) for name in ("inv", "pay", "paym")}
     yield from paid(
         owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
+    )
+    yield from asked_on_a_chain(owner, account_id, ids["pay"], v.mark("coin", C.PAYMENTS_READ))
+    yield CryptoRate(
+        id=v.id("crat"),
+        provider_account_id=account_id,
+        asset="ETH",
+        currency="EUR",
+        price=Decimal(2_000),
+        source=v.mark("exchange", C.STAFF_PAYMENTS_READ),
+        valid_from=LONG_AGO,
+        valid_until=SOON,
+        entered_by="sys",
+        created_at=LONG_AGO,
     )
 
 
@@ -503,6 +517,7 @@ _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
     "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
+    "crypto_key", "crypto_rate", "crypto_watch", "crypto_block",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
