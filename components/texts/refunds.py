@@ -55,5 +55,7 @@ TEXTS: dict[str, str] = {
     "refunds.sent": "Record as sent",
     "refunds.sent_text": "The transfer has left your bank account.",
     "refunds.sent_done": "Recorded",
+    "refunds.returned": "Record as come back",
+    "refunds.returned_text": "The transfer did not reach the customer. It is a credit again, and a case is opened.",
     "refunds.reference": "The bank's name for it",
 }

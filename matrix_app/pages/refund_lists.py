@@ -90,13 +90,17 @@ def acts(state: type[DialogsState]) -> Any:
         waiting = rx.cond(
             MAY_APPROVE, entries(*decide, give_up), rx.cond(MAY_WRITE, entries(give_up), rx.fragment())
         )
-        transfer = row["by_transfer"].to(bool) & MAY_WRITE
+        transfer = row["by_transfer"].to(bool) & (row["destination"] == RefundTo.SOURCE.value) & MAY_WRITE
         return rx.match(
             row["state"],
             (States.AWAITING_APPROVAL.value, waiting),
             (
                 States.SENDING.value,
                 rx.cond(transfer, entries(("sent", "check", False), give_up), rx.fragment()),
+            ),
+            (
+                States.SUCCEEDED.value,
+                rx.cond(transfer, entries(("returned", "rotate-ccw", True)), rx.fragment()),
             ),
             rx.fragment(),
         )
@@ -120,6 +124,7 @@ def dialogs(state: type[DialogsState]) -> list[rx.Component]:
         _act(state, "reject", "rejected", reason, danger=True),
         _act(state, "cancel", "canceled", danger=True),
         _act(state, "sent", "sent_done", reference),
+        _act(state, "returned", "sent_done", danger=True),
     ]
 
 

@@ -25,7 +25,7 @@ READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
 APPROVE = Capability.STAFF_REFUNDS_APPROVE
 HOME, PAYMENTS = "/governance/refunds", "/governance/payments"
 DIALOGS: Mapping[str, Capability] = {
-    "approve": APPROVE, "reject": APPROVE, "cancel": WRITE, "sent": WRITE,
+    "approve": APPROVE, "reject": APPROVE, "cancel": WRITE, "sent": WRITE, "returned": WRITE,
 }  # fmt: skip
 
 

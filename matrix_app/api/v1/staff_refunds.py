@@ -151,6 +151,13 @@ async def record_refund_sent(who: AnyCaller, refund_id: str, body: RefundSent) -
     return await get_staff_refund(who, refund_id)
 
 
+@router.post("/refunds/{refund_id}/returned", responses=failures(404, 409))
+async def record_refund_returned(who: AnyCaller, refund_id: str, body: Nothing) -> StaffRefundShown:
+    """Record that a transfer back did not arrive: it is a credit of the customer again."""
+    await _done(who, refund_id, WRITE, refunds.record_returned)
+    return await get_staff_refund(who, refund_id)
+
+
 @router.post("/refunds/{refund_id}/refresh", responses=failures(404, 409))
 async def refresh_refund(who: AnyCaller, refund_id: str, body: Nothing, till: Till) -> StaffRefundShown:
     """Ask the provider how it stands."""
