@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.core.database import Database
 from services.payments.cashier import cashier
 from services.payments.inbox import Inbox
+from services.payments.refunding import Refunding
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
@@ -12,6 +13,10 @@ EVENTS_EVERY_S = 1
 
 async def check_payments(_: Database) -> int:
     return await cashier().check_due()
+
+
+async def check_refunds(on: Database) -> int:
+    return await Refunding(cashier(), on).check_due()
 
 
 async def follow_events(on: Database) -> int:
