@@ -53,6 +53,7 @@ PREFIXES: dict[str, str] = {
     "rcv": "recovery code",
     "rdm": "redemption of a coupon",
     "req": "gateway request",
+    "rfnd": "refund",
     "ses": "session",
     "sgn": "sign-in",
     "sub": "subscription",

@@ -102,11 +102,87 @@ def drop_cases() -> None:
 
 
 def create_refunds() -> None:
-    pass
+    op.create_table(
+        "refund",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("payment_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("credit_note_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("asked", JSONB(), nullable=False),
+        sa.Column("destination", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.Column("credits", JSONB(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("refusal", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("approved_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("provider_ref", sa.Text(collation="C"), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("failure", sa.Text(collation="C"), nullable=True),
+        sa.Column("journal_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checks", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('awaiting_approval','sending','processing','succeeded','failed','canceled','rejected')",
+            name=op.f("ck_refund_state"),
+        ),
+        sa.CheckConstraint("destination in ('source','credit')", name=op.f("ck_refund_destination")),
+        sa.CheckConstraint("minor > 0", name=op.f("ck_refund_minor")),
+        sa.CheckConstraint(
+            "approved_by is null or approved_by <> requested_by", name=op.f("ck_refund_approved_by_another")
+        ),
+        sa.CheckConstraint(
+            "(state = 'succeeded') = (succeeded_at is not null)", name=op.f("ck_refund_succeeded")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_refund_organization_id")
+        ),
+        sa.ForeignKeyConstraint(["payment_id"], ["payment.id"], name=op.f("fk_refund_payment_id")),
+        sa.ForeignKeyConstraint(
+            ["credit_note_id"], ["credit_note.id"], name=op.f("fk_refund_credit_note_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refund")),
+        sa.UniqueConstraint("organization_id", "key", name=op.f("uq_refund_organization_id_key")),
+    )
+    op.create_index(
+        "ix_refund_check_at",
+        "refund",
+        ["check_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("check_at is not null"),
+    )
+    op.create_index("ix_refund_created_at", "refund", ["created_at", "id"], unique=False)
+    op.create_index(
+        "ix_refund_organization_id", "refund", ["organization_id", "created_at", "id"], unique=False
+    )
+    op.create_index("ix_refund_payment_id", "refund", ["payment_id", "created_at", "id"], unique=False)
+    becoming = (
+        "state, credit_note_id, credits, refusal, approved_by, provider_ref, reference, failure, journal_id,"
+        " asked_at, succeeded_at, ended_at, check_at, checks, version"
+    )
+    rights = f"select, insert, update ({becoming})"
+    secure("refund", application=rights, crossing=rights)
+    # What events were about before was looked up as payments. The server's defaults are for the rows that are there.
+    for column, value in (("about", "payment"), ("reference", "")):
+        op.add_column(
+            "provider_event",
+            sa.Column(column, sa.Text(collation="C"), nullable=False, server_default=value),
+        )
+        op.alter_column("provider_event", column, server_default=None)
 
 
 def drop_refunds() -> None:
-    pass
+    for column in ("reference", "about"):
+        op.drop_column("provider_event", column)
+    op.drop_table("refund")
 
 
 # -- disputes: what customers contest, and what their banks take back

@@ -85,3 +85,58 @@ class PaymentCaseOpened(DomainEvent):
     kind: str
     cause: str
     subject: str
+
+
+class RefundRequested(DomainEvent):
+    """It waits for a second person to agree."""
+
+    type: ClassVar[str] = "refund.requested"
+    payment_id: str
+    currency: str
+    minor: int
+    destination: str
+
+
+class RefundApproved(DomainEvent):
+    type: ClassVar[str] = "refund.approved"
+    payment_id: str
+
+
+class RefundRejected(DomainEvent):
+    type: ClassVar[str] = "refund.rejected"
+    payment_id: str
+    refusal: str
+
+
+class RefundStarted(DomainEvent):
+    """What it gives back is held for it; no provider was asked yet."""
+
+    type: ClassVar[str] = "refund.started"
+    payment_id: str
+    credit_note_id: str | None
+    currency: str
+    minor: int
+    destination: str
+
+
+class RefundSucceeded(DomainEvent):
+    type: ClassVar[str] = "refund.succeeded"
+    payment_id: str
+    currency: str
+    minor: int
+    destination: str
+
+
+class RefundFailed(DomainEvent):
+    """What was held for it is a credit of the customer again."""
+
+    type: ClassVar[str] = "refund.failed"
+    payment_id: str
+    currency: str
+    minor: int
+    failure: str
+
+
+class RefundCanceled(DomainEvent):
+    type: ClassVar[str] = "refund.canceled"
+    payment_id: str

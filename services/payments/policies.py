@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.billing import Invoice
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
+from models.refunds import Refund
 from services.core.errors import not_found
 from services.core.ids import is_id
 from services.core.permissions import Capability
@@ -57,3 +58,12 @@ async def any_account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
 async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:
     """What a payment that the caller was let to is for, locked."""
     return None if payment.invoice_id is None else await uow.get(Invoice, payment.invoice_id, lock=True)
+
+
+async def refund_for(uow: UnitOfWork, refund_id: str, needs: Capability, *, lock: bool = False) -> Refund:
+    """Raises Forbidden, and NotFound also for another organisation's, unless the work crosses tenants."""
+    uow.actor.require(needs)
+    row = await uow.get(Refund, refund_id, lock=lock) if is_id(str(refund_id), "rfnd") else None
+    if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
+        raise not_found("refund", refund_id)
+    return row

@@ -34,6 +34,7 @@ from models.identity import Account, Invitation, Membership, Organization, Proje
 from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.payments import Payment, PaymentMethod, ProviderCustomer
+from models.refunds import Refund
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.tasks import StoredFile, Task
 from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
@@ -60,7 +61,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-PAYMENTS = (*PAPERS, PaymentMethod, Payment)
+PAYMENTS = (*PAPERS, PaymentMethod, Payment, Refund)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)

@@ -48,6 +48,7 @@ THEIRS: dict[str, Maker] = {
     "payment_id": _of("pay"),
     "payment_method_id": _of("paym"),
     "project_id": _of("proj"),
+    "refund_id": _of("rfnd"),
     "request_id": _of("req"),
     "service_account_id": _of("svc"),
     "session_id": _of("ses"),
