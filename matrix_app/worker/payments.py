@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from services.core.database import Database
 from services.payments.cashier import cashier
+from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
 from services.payments.refunding import Refunding
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
+DISPUTES_EVERY_S = 6 * 3_600  # events tell of them sooner
+REMINDERS_EVERY_S = 900
 
 
 async def check_payments(_: Database) -> int:
@@ -25,3 +28,11 @@ async def follow_events(on: Database) -> int:
 
 async def forget_old_events(on: Database) -> int:
     return await Inbox(cashier(), on).forget_old()
+
+
+async def list_disputes(on: Database) -> int:
+    return await Disputing(cashier(), on).list_all()
+
+
+async def remind_of_disputes(on: Database) -> int:
+    return await Disputing(cashier(), on).remind()

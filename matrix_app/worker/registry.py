@@ -41,6 +41,8 @@ SCHEDULES: list[Schedule] = [
     Schedule("refunds", every_s=payments.EVERY_S, run=payments.check_refunds),
     Schedule("events of providers", every_s=payments.EVENTS_EVERY_S, run=payments.follow_events),
     Schedule("retention of events of providers", every_s=3_600, run=payments.forget_old_events),
+    Schedule("disputes", every_s=payments.DISPUTES_EVERY_S, run=payments.list_disputes),
+    Schedule("reminders of disputes", every_s=payments.REMINDERS_EVERY_S, run=payments.remind_of_disputes),
     Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),

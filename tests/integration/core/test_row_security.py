@@ -28,6 +28,7 @@ from models.billing import (
     InvoiceLine,
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
+from models.disputes import Contest, Dispute
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
@@ -61,7 +62,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-PAYMENTS = (*PAPERS, PaymentMethod, Payment, Refund)
+PAYMENTS = (*PAPERS, PaymentMethod, Payment, Refund, Dispute, Contest)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)
