@@ -19,6 +19,9 @@ class CaseKind(StrEnum):
     REFUND_FAILED = "refund_failed"  # what was given back came back
     DIFFERENCE = "difference"  # the provider's book and ours do not agree
     CHAIN = "chain"  # money on a chain that has no rate, was seen otherwise, or was taken away again
+    UNKNOWN_DISPUTE = "unknown_dispute"  # a bank takes back a payment that nobody knows
+    DISPUTE = "dispute"  # what a provider says of a dispute does not fit what is known of it
+    FRAUD_WARNING = "fraud_warning"  # a bank thinks that a card was stolen, before it takes anything back
     UNMATCHED = "unmatched"  # money on a bank statement that nobody knows the reason of
 
 

@@ -6,15 +6,23 @@ from __future__ import annotations
 from services.core.database import Database
 from services.payments.cashier import cashier
 from services.payments.crypto_watching import Watcher
+from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
+from services.payments.refunding import Refunding
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
 CHAINS_EVERY_S = 5
+DISPUTES_EVERY_S = 6 * 3_600  # events tell of them sooner
+REMINDERS_EVERY_S = 900
 
 
 async def check_payments(_: Database) -> int:
     return await cashier().check_due()
+
+
+async def check_refunds(on: Database) -> int:
+    return await Refunding(cashier(), on).check_due()
 
 
 async def follow_events(on: Database) -> int:
@@ -27,3 +35,11 @@ async def watch_chains(on: Database) -> int:
 
 async def forget_old_events(on: Database) -> int:
     return await Inbox(cashier(), on).forget_old()
+
+
+async def list_disputes(on: Database) -> int:
+    return await Disputing(cashier(), on).list_all()
+
+
+async def remind_of_disputes(on: Database) -> int:
+    return await Disputing(cashier(), on).remind()

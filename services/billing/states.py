@@ -1,7 +1,7 @@
 """The states of an invoice and what may become of each. Pure.
 
-A draft has no number and may be given up; everything after has one for good. What is void stays so, and what is
-paid stays so while the money does; both are corrected by a credit note or a new document.
+A draft has no number and may be given up; everything after has one for good. What is paid or void stays so, and is
+corrected by a credit note or a new document.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ TRANSITIONS: dict[InvoiceState, frozenset[InvoiceState]] = {
     S.DRAFT: frozenset({S.FINALIZED, S.VOID}),
     S.FINALIZED: frozenset({S.PAID, S.VOID, S.UNCOLLECTIBLE}),
     S.UNCOLLECTIBLE: frozenset({S.PAID}),  # somebody paid after all
-    S.PAID: frozenset({S.FINALIZED}),  # the money was taken away again
+    S.PAID: frozenset(),
     S.VOID: frozenset(),
 }
+CREDITABLE = frozenset({S.FINALIZED, S.PAID})
 _WAY_OUT = {
     S.DRAFT: "Finalise it first, or void it to give it up.",
     S.FINALIZED: "It is numbered and stays as it is: issue a credit note, or void it.",
@@ -46,7 +47,7 @@ def require_draft(now: InvoiceState) -> None:
 
 def require_creditable(now: InvoiceState) -> None:
     """Raises InvoiceStateConflict for what owes nothing that a credit note could take back."""
-    if now not in (S.FINALIZED, S.PAID):
+    if now not in CREDITABLE:
         raise refused(now, "cannot be credited")
 
 

@@ -10,7 +10,7 @@ from models.billing import Invoice, InvoiceState
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from models.payments import Payment, PaymentState
-from services.billing import customer_credits
+from services.billing import customer_credits, reopening
 from services.core.work import UnitOfWork
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
@@ -21,7 +21,7 @@ from services.payments.events import PaymentSucceeded, PaymentTakenBack
 async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> None:
     """Book a payment and have it pay. Both rows are locked. Raises PaymentStateConflict for one that succeeded."""
     rules.require_transition(PaymentState(payment.state), PaymentState.SUCCEEDED)
-    applied = _applied(payment, invoice)
+    applied = divided(payment.minor, invoice)
     payment.state, payment.succeeded_at = PaymentState.SUCCEEDED.value, uow.now
     payment.ended_at, payment.check_at = uow.wall_now, None
     payment.decline_code = payment.decline_hard = payment.action = None
@@ -44,7 +44,13 @@ async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) ->
             provider=payment.provider,
         )
     )
-    if invoice is not None and applied.to_invoice:
+    if invoice is not None:
+        await pay(uow, invoice, applied)
+
+
+async def pay(uow: UnitOfWork, invoice: Invoice, applied: rules.Applied) -> None:
+    """Have a locked invoice be paid by what was booked for it."""
+    if applied.to_invoice:
         invoice.paid_minor += applied.to_invoice
         invoice.due_minor -= applied.to_due
         invoice.written_off_minor -= applied.to_written_off
@@ -68,10 +74,7 @@ async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) 
         return False
     await ledger.reverse(uow, payment.journal_id, at=uow.now)
     if paid is not None:
-        paid.paid_minor -= payment.applied_minor
-        paid.due_minor += payment.applied_minor
-        paid.state, paid.paid_at = InvoiceState.FINALIZED.value, None
-        uow.add(paid)
+        await reopening.take_back(uow, paid, payment.applied_minor)
     payment.applied_minor, payment.refunded_minor = 0, payment.minor
     payment.message = "This money was taken away again after it had come."
     payment.version += 1
@@ -89,11 +92,12 @@ async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) 
     return True
 
 
-def _applied(payment: Payment, invoice: Invoice | None) -> rules.Applied:
+def divided(minor: int, invoice: Invoice | None) -> rules.Applied:
+    """What money that came pays of a locked invoice as it is now."""
     if invoice is None:
-        return rules.apply(payment.minor, None, due=0, written_off=0)
+        return rules.apply(minor, None, due=0, written_off=0)
     return rules.apply(
-        payment.minor,
+        minor,
         InvoiceState(invoice.state),
         due=invoice.due_minor,
         written_off=invoice.written_off_minor,

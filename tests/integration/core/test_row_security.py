@@ -29,12 +29,14 @@ from models.billing import (
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.crypto import CryptoRequest, CryptoTransfer
+from models.disputes import Contest, Dispute
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
 from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
 from models.payments import Payment, PaymentMethod, ProviderCustomer
+from models.refunds import Refund
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.tasks import StoredFile, Task
 from models.wallets import Wallet, WalletDebit, WalletDebitPart, WalletHold, WalletLot, WalletTopUp
@@ -61,7 +63,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-PAYMENTS = (*PAPERS, PaymentMethod, Payment, CryptoRequest, CryptoTransfer)
+PAYMENTS = (*PAPERS, PaymentMethod, Payment, Refund, Dispute, Contest, CryptoRequest, CryptoTransfer)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)

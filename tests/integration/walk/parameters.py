@@ -31,7 +31,9 @@ def _plain(value: Any) -> Maker:
 THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
     "budget_id": _of("bud"),
+    "contest_id": _of("cst"),
     "credit_note_id": _of("crn"),
+    "dispute_id": _of("dsp"),
     "document_id": _of("inv"),
     "debit_id": _of("wdeb"),
     "file_id": _of("file"),
@@ -48,6 +50,7 @@ THEIRS: dict[str, Maker] = {
     "payment_id": _of("pay"),
     "payment_method_id": _of("paym"),
     "project_id": _of("proj"),
+    "refund_id": _of("rfnd"),
     "request_id": _of("req"),
     "service_account_id": _of("svc"),
     "session_id": _of("ses"),
