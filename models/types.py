@@ -44,6 +44,7 @@ PREFIXES: dict[str, str] = {
     "pcas": "payment case",
     "pevt": "event of a payment provider",
     "plan": "plan",
+    "plnk": "payment link",
     "pmig": "migration of a plan version",
     "pmov": "move of one subscription by a migration",
     "plnv": "version of a plan",

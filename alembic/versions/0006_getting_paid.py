@@ -135,11 +135,38 @@ def drop_dunning() -> None:
 
 
 def create_links() -> None:
-    pass
+    op.create_table(
+        "payment_link",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("invoice_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_payment_link_invoice_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_payment_link_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_link")),
+    )
+    op.create_index(
+        "ix_payment_link_invoice_id",
+        "payment_link",
+        ["invoice_id", "expires_at"],
+        unique=False,
+        postgresql_where=sa.text("revoked_at is null"),
+    )
+    rights = "select, insert, update (revoked_at)"
+    secure("payment_link", application=rights, crossing=rights)
+    op.add_column("payment", sa.Column("link_id", sa.Text(collation="C"), nullable=True))
+    op.create_foreign_key(op.f("fk_payment_link_id"), "payment", "payment_link", ["link_id"], ["id"])
 
 
 def drop_links() -> None:
-    pass
+    op.drop_constraint(op.f("fk_payment_link_id"), "payment", type_="foreignkey")
+    op.drop_column("payment", "link_id")
+    op.drop_table("payment_link")
 
 
 # -- reconciliation: what providers and banks say moved

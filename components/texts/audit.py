@@ -118,6 +118,8 @@ TEXTS: dict[str, str] = {
     "audit.event.payment_method.removed": "Removed a payment method",
     "audit.event.payment_method.saved": "Kept a payment method",
     "audit.event.personal_data.read": "Staff looked at personal data",
+    "audit.event.payment_link.made": "Made a link to pay an invoice",
+    "audit.event.payment_link.revoked": "Ended a link to pay an invoice",
     "audit.event.payment_case.opened": "Found something about money to look at",
     "audit.event.provider_account.added": "Added an account with a payment provider",
     "audit.event.provider_account.changed": "Changed an account with a payment provider",

@@ -85,3 +85,16 @@ class PaymentCaseOpened(DomainEvent):
     kind: str
     cause: str
     subject: str
+
+
+class PaymentLinkMade(DomainEvent):
+    """Whoever has it pays that invoice, until it ends."""
+
+    type: ClassVar[str] = "payment_link.made"
+    invoice_id: str
+    expires_at: str
+
+
+class PaymentLinkRevoked(DomainEvent):
+    type: ClassVar[str] = "payment_link.revoked"
+    invoice_id: str

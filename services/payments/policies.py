@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.billing import Invoice
+from models.payment_links import PaymentLink
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from services.core.errors import not_found
 from services.core.ids import is_id
@@ -57,3 +58,8 @@ async def any_account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
 async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:
     """What a payment that the caller was let to is for, locked."""
     return None if payment.invoice_id is None else await uow.get(Invoice, payment.invoice_id, lock=True)
+
+
+async def any_link(uow: UnitOfWork, link_id: str) -> PaymentLink | None:
+    """In work across tenants that is the product's own: whoever comes with a link proves it by what is in it."""
+    return await uow.get(PaymentLink, link_id) if is_id(link_id, "plnk") else None

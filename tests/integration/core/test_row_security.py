@@ -33,6 +33,7 @@ from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
 from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
+from models.payment_links import PaymentLink
 from models.payments import Payment, PaymentMethod, ProviderCustomer
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.tasks import StoredFile, Task
@@ -60,7 +61,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-PAYMENTS = (*PAPERS, PaymentMethod, Payment)
+PAYMENTS = (*PAPERS, PaymentMethod, PaymentLink, Payment)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)
