@@ -22,7 +22,7 @@ from services.core.errors import Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import accounts, ending, methods, policies, rules
+from services.payments import accounts, ending, links, methods, policies, rules
 from services.payments.providers import base, registry, values
 from services.payments.providers.base import PaymentProvider
 
@@ -207,6 +207,7 @@ class Cashier:
                 method = await policies.method_for(uow, payment.method_id, Capability.PAYMENTS_READ)
                 token = await methods.opened(uow, method)
             number = await uow.execute("select number from invoice where id = :id", id=payment.invoice_id)
+            back = await _way_back(uow, payment)
             return values.Order(
                 key=payment.id,
                 amount=Money(payment.minor, payment.currency),
@@ -216,7 +217,7 @@ class Cashier:
                 flow=values.Flow.REDIRECT,
                 off_session=bool(token) and payment.initiator != Initiator.CUSTOMER,
                 keep_method=payment.keep_method,
-                return_url=f"{self._public_url}/portal/payments/{payment.id}",
+                return_url=f"{self._public_url}{back}",
                 metadata={"account": account_id, "organization": payment.organization_id},
             )
 
@@ -285,6 +286,12 @@ async def _picture(case: Case) -> values.Payment | None:
     if case.payment.provider_ref is not None:
         return await case.provider.read(case.payment.provider_ref)
     return await case.provider.read_back(case.payment.id, since=case.payment.asked_at)
+
+
+async def _way_back(uow: UnitOfWork, payment: Payment) -> str:
+    """Where the customer comes back to: who paid by a link knows no other page."""
+    link = None if payment.link_id is None else await policies.any_link(uow, payment.link_id)
+    return f"/portal/payments/{payment.id}" if link is None else links.path_of(links.token_of(link))
 
 
 async def _canceled(case: Case) -> values.Payment | None:

@@ -61,5 +61,5 @@ async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:
 
 
 async def any_link(uow: UnitOfWork, link_id: str) -> PaymentLink | None:
-    """In work across tenants that is the product's own: whoever comes with a link proves it by what is in it."""
+    """For the product's own work: whoever comes with a link proves it by what is in it."""
     return await uow.get(PaymentLink, link_id) if is_id(link_id, "plnk") else None
