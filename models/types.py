@@ -42,6 +42,7 @@ PREFIXES: dict[str, str] = {
     "pay": "payment",
     "paym": "payment method",
     "pcas": "payment case",
+    "pset": "payment method to be kept",
     "pevt": "event of a payment provider",
     "plan": "plan",
     "plnk": "payment link",

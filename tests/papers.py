@@ -19,6 +19,7 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
+from models.method_setups import MethodSetup
 from models.papers import Paper
 from models.payment_cases import PaymentCase
 from models.payment_links import PaymentLink
@@ -154,8 +155,8 @@ def account(account_id: str, name: str, secrets: bytes = b"s") -> ProviderAccoun
 def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
-    """A kept method, a payment by it of the invoice of `ids` that failed, a link to that invoice, and a case; `seal`
-    seals their tokens."""
+    """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a link to that invoice, and a
+    case; `seal` seals their tokens."""
     own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
     method = ids.get("paym") or new_id("paym")
     return [
@@ -168,6 +169,10 @@ def paid(
             id=ids.get("pay") or new_id("pay"), invoice_id=ids["inv"], provider="paypal", method_id=method, key=method,
             state="failed", initiator="customer", currency="USD", minor=4, decline_code="x", decline_hard=False,
             message=text, provider_ref=method, asked_at=LONG_AGO, **own,
+        ),
+        MethodSetup(
+            id=ids.get("pset") or new_id("pset"), key=method, state="kept", method_id=method, message=text,
+            ended_at=LONG_AGO, **own,
         ),
         PaymentLink(
             id=ids.get("plnk") or new_id("plnk"), organization_id=organization_id, invoice_id=ids["inv"],

@@ -118,6 +118,8 @@ TEXTS: dict[str, str] = {
     "audit.event.payment_method.removed": "Removed a payment method",
     "audit.event.payment_method.saved": "Kept a payment method",
     "audit.event.personal_data.read": "Staff looked at personal data",
+    "audit.event.method_setup.started": "Began to keep a payment method",
+    "audit.event.method_setup.ended": "Keeping a payment method came to an end",
     "audit.event.payment_link.made": "Made a link to pay an invoice",
     "audit.event.payment_link.revoked": "Ended a link to pay an invoice",
     "audit.event.payment_case.opened": "Found something about money to look at",

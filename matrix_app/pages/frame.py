@@ -39,6 +39,7 @@ PORTAL_NAV = (
             NavItem("nav.plans", "/portal/plans", "tags"),
             NavItem("nav.invoices", "/portal/invoices", "receipt"),
             NavItem("nav.payments", "/portal/payments", "handshake"),
+            NavItem("nav.payment_methods", "/portal/payment-methods", "credit-card"),
             NavItem("nav.wallet", "/portal/wallet", "wallet"),
             NavItem("nav.budgets", "/portal/budgets", "gauge"),
             NavItem("nav.billing_profile", "/portal/billing-profile", "building-2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.core.database import Database
+from services.payments import setups
 from services.payments.cashier import cashier
 from services.payments.inbox import Inbox
 
@@ -11,7 +12,7 @@ EVENTS_EVERY_S = 1
 
 
 async def check_payments(_: Database) -> int:
-    return await cashier().check_due()
+    return await cashier().check_due() + await setups.check_due(cashier())
 
 
 async def follow_events(on: Database) -> int:

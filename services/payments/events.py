@@ -98,3 +98,15 @@ class PaymentLinkMade(DomainEvent):
 class PaymentLinkRevoked(DomainEvent):
     type: ClassVar[str] = "payment_link.revoked"
     invoice_id: str
+
+
+class MethodSetupStarted(DomainEvent):
+    """Somebody goes to the provider's page to have a method kept."""
+
+    type: ClassVar[str] = "method_setup.started"
+    provider: str
+
+
+class MethodSetupEnded(DomainEvent):
+    type: ClassVar[str] = "method_setup.ended"
+    state: str

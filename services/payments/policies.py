@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.billing import Invoice
+from models.method_setups import MethodSetup
 from models.payment_links import PaymentLink
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from services.core.errors import not_found
@@ -63,3 +64,12 @@ async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:
 async def any_link(uow: UnitOfWork, link_id: str) -> PaymentLink | None:
     """For the product's own work: whoever comes with a link proves it by what is in it."""
     return await uow.get(PaymentLink, link_id) if is_id(link_id, "plnk") else None
+
+
+async def setup_for(uow: UnitOfWork, setup_id: str, needs: Capability, *, lock: bool = False) -> MethodSetup:
+    """Raises Forbidden, and NotFound also for another organisation's."""
+    uow.actor.require(needs)
+    row = await uow.get(MethodSetup, setup_id, lock=lock) if is_id(str(setup_id), "pset") else None
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("payment method to be kept", setup_id)
+    return row
