@@ -28,7 +28,7 @@ def payment_link(row: Row, invoices: str, *, may: rx.Var[bool], on_done: Any) ->
         method="PUT",
         secret_path="url",  # noqa: S106 - the name of a field
         on_created=rx.noop(),
-        trigger=Trigger(t("payment_link.copy"), "", "link"),
+        trigger=Trigger(t("payment_link.copy"), "", "copy"),
         words=texts_under("payment_link.secret"),
     )
     ended = dialog(

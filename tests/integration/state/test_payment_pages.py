@@ -8,13 +8,15 @@ import pytest
 
 from models.types import OrganizationKind, Role
 from services.payments import cashier as cashiers
+from services.payments import connections
 from state.governance.payments import StaffPaymentsState
+from state.governance.provider_accounts import ProviderAccountsState
 from state.portal.invoices import InvoiceState
 from state.portal.payments import PaymentsState, PaymentState
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
 from tests.integration.payments.till import Till, open_till, pay_on_page
-from tests.integration.state.visitor import sent_to, sign_in
+from tests.integration.state.visitor import said, sent_to, sign_in
 from tests.world import World
 
 
@@ -89,3 +91,25 @@ async def test_a_provider_that_is_away_leaves_the_page_as_it_was(till: Till, wor
 
     assert (seen.status, seen.payment["state"]) == ("ready", "requires_action")
     assert seen.payment["action_url"]
+
+
+async def test_staff_keeps_accounts_with_providers_and_never_sees_a_secret(till: Till, world: World) -> None:
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    staff.at = "/governance/provider-accounts"
+
+    seen, _ = await staff.call(ProviderAccountsState, "load")
+    [row] = seen.rows
+    assert (row["money"], row["status"], row["control"]) == ("test", "enabled", f"{till.stripe.url}/_control")
+    assert row["address"].endswith(f"/api/v1/provider-accounts/{till.account.id}/events")
+    assert till.stripe.key not in str(seen.dict())
+    seen, _ = await staff.call(ProviderAccountsState, "choose", till.account.id, "edit")
+    assert (seen.open_dialog, seen.kept) == ("edit-stripe", {"provider": "stripe", "is_test": True})
+    seen, _ = await staff.call(ProviderAccountsState, "add", "paypal")
+    assert (seen.open_dialog, seen.chosen) == ("add-paypal", {})
+    well = await connections.check(till.cashier, till.account)
+    assert (well.is_well, well.message) == (True, "Cards answers.")
+    till.stripe.act("fault", kind="limited", method="GET")
+    assert not (await connections.check(till.cashier, till.account)).is_well
+    support, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    _, answer = await support.call(ProviderAccountsState, "add", "paypal")
+    assert "staff.payments.write" in said(answer)
