@@ -377,11 +377,92 @@ def drop_dunning() -> None:
 
 
 def create_links() -> None:
-    pass
+    op.create_table(
+        "payment_link",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("invoice_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_payment_link_invoice_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_payment_link_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_link")),
+    )
+    op.create_index(
+        "ix_payment_link_invoice_id",
+        "payment_link",
+        ["invoice_id", "expires_at"],
+        unique=False,
+        postgresql_where=sa.text("revoked_at is null"),
+    )
+    rights = "select, insert, update (revoked_at)"
+    secure("payment_link", application=rights, crossing=rights)
+    op.add_column("payment", sa.Column("link_id", sa.Text(collation="C"), nullable=True))
+    op.create_foreign_key(op.f("fk_payment_link_id"), "payment", "payment_link", ["link_id"], ["id"])
+    create_method_setups()
+
+
+def create_method_setups() -> None:
+    op.create_table(
+        "method_setup",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_ref", sa.Text(collation="C"), nullable=True),
+        sa.Column("action", JSONB(), nullable=True),
+        sa.Column("method_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checks", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('sending','waiting','kept','failed','canceled')", name=op.f("ck_method_setup_state")
+        ),
+        sa.CheckConstraint(
+            "(state in ('sending','waiting')) = (ended_at is null)", name=op.f("ck_method_setup_ended")
+        ),
+        sa.CheckConstraint("(state = 'kept') = (method_id is not null)", name=op.f("ck_method_setup_kept")),
+        sa.ForeignKeyConstraint(["method_id"], ["payment_method.id"], name=op.f("fk_method_setup_method_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_method_setup_organization_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["provider_account_id"], ["provider_account.id"], name=op.f("fk_method_setup_provider_account_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_method_setup")),
+        sa.UniqueConstraint("organization_id", "key", name=op.f("uq_method_setup_organization_id_key")),
+    )
+    op.create_index(
+        "ix_method_setup_organization_id",
+        "method_setup",
+        ["organization_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_method_setup_check_at",
+        "method_setup",
+        ["check_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("check_at is not null"),
+    )
+    changes = "state, provider_ref, action, method_id, message, ended_at, check_at, checks, version"
+    rights = f"select, insert, update ({changes})"
+    secure("method_setup", application=rights, crossing=rights)
 
 
 def drop_links() -> None:
-    pass
+    op.drop_table("method_setup")
+    op.drop_constraint(op.f("fk_payment_link_id"), "payment", type_="foreignkey")
+    op.drop_column("payment", "link_id")
+    op.drop_table("payment_link")
 
 
 # -- reconciliation: what providers and banks say moved

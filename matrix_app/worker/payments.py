@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.core.database import Database
+from services.payments import setups
 from services.payments.cashier import cashier
 from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
@@ -15,7 +16,7 @@ REMINDERS_EVERY_S = 900
 
 
 async def check_payments(_: Database) -> int:
-    return await cashier().check_due()
+    return await cashier().check_due() + await setups.check_due(cashier())
 
 
 async def check_refunds(on: Database) -> int:

@@ -54,6 +54,7 @@ THEIRS: dict[str, Maker] = {
     "request_id": _of("req"),
     "service_account_id": _of("svc"),
     "session_id": _of("ses"),
+    "setup_id": _of("pset"),
     "redemption_id": _of("rdm"),
     "subscription_id": _of("sub"),
     "task_id": _of("task"),

@@ -221,7 +221,7 @@ def _paid(v: Victim) -> Iterator[Table]:
     place = Place("platform", "provider_account", "secrets", account_id)
     yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "rfnd", "dsp", "cst")}
+    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "rfnd", "dsp", "cst", "plnk", "pset")}
     yield from paid(
         owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
     )
