@@ -5,9 +5,11 @@ from __future__ import annotations
 from services.core.database import Database
 from services.payments.cashier import cashier
 from services.payments.inbox import Inbox
+from services.reconciliation.pulling import Puller
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
+RECONCILIATION_EVERY_S = 60  # looks which account is due; each is read once a day
 
 
 async def check_payments(_: Database) -> int:
@@ -20,3 +22,7 @@ async def follow_events(on: Database) -> int:
 
 async def forget_old_events(on: Database) -> int:
     return await Inbox(cashier(), on).forget_old()
+
+
+async def reconcile(on: Database) -> int:
+    return await Puller(cashier(), on).pull_due()

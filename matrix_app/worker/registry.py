@@ -40,6 +40,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("payments", every_s=payments.EVERY_S, run=payments.check_payments),
     Schedule("events of providers", every_s=payments.EVENTS_EVERY_S, run=payments.follow_events),
     Schedule("retention of events of providers", every_s=3_600, run=payments.forget_old_events),
+    Schedule("reconciliation", every_s=payments.RECONCILIATION_EVERY_S, run=payments.reconcile),
     Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),
     Schedule("retention of mail", every_s=3_600, run=of_mail.forget_old_mail),
