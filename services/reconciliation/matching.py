@@ -166,5 +166,5 @@ async def _match(uow: UnitOfWork, batch: dict[str, Any]) -> int:
         found += (await uow.execute(way, batch)).scalars()
     moved = await booking.book_payouts(uow, batch)
     fees = await booking.book_fees(uow, batch)
-    await closing.close_what_was_found(uow, found, [row.subject_id for row in charges])
+    await closing.close_what_was_found(uow, found + [row.subject_id for row in charges])
     return len(found) + moved + fees
