@@ -503,6 +503,7 @@ _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
     "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
+    "provider_pull", "provider_movement", "provider_payout", "bank_statement", "bank_line",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
