@@ -28,7 +28,6 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.payments import crypto_settling, policies
 from services.payments.cashier import Cashier
 from services.payments.crypto_reading import Place, Stretch, Watched, block_at, stretch
-from services.payments.providers.base import ProviderUnavailable
 from services.payments.providers.crypto import CryptoProvider
 from services.payments.providers.crypto_chain import Block, Chain
 
@@ -129,8 +128,7 @@ class Watcher:
         if not isinstance(provider, CryptoProvider):
             raise not_found("account on a chain", account_id)
         chain = provider.chain
-        if await chain.chain_id() != provider.terms.chain_id:
-            raise ProviderUnavailable(f"The node follows another chain than {provider.terms.chain_id}.")
+        await provider.require_chain()
         top = await chain.height()
         watch = await self._begun(account, chain, top)
         place = await self._place(account_id, chain, watch)

@@ -205,6 +205,14 @@ class Way:
     name: str
     is_test: bool
 
+    @property
+    def is_on_a_chain(self) -> bool:
+        return registry.kind(self.provider).watched
+
+    @property
+    def keeps_methods(self) -> bool:
+        return registry.kind(self.provider).capabilities.keeps_methods
+
 
 async def ways(uow: UnitOfWork) -> list[Way]:
     """How an invoice can be paid besides by transfer. Raises Forbidden."""

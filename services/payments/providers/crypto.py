@@ -14,7 +14,7 @@ from services.core.errors import Invalid
 from services.core.outgoing import checked_url
 from services.payments.crypto_amounts import Asset
 from services.payments.providers import crypto_keys
-from services.payments.providers.base import RefusedByProvider, WebhookRefused
+from services.payments.providers.base import ProviderUnavailable, RefusedByProvider, WebhookRefused
 from services.payments.providers.crypto_chain import Chain
 from services.payments.providers.values import (
     Capabilities,
@@ -146,6 +146,11 @@ class CryptoProvider:
     async def close(self) -> None:
         await self.chain.close()
 
+    async def require_chain(self) -> None:
+        """Raises ProviderUnavailable where the node does not answer, or follows another chain."""
+        if await self.chain.chain_id() != self.terms.chain_id:
+            raise ProviderUnavailable(f"The node follows another chain than {self.terms.chain_id}.")
+
     async def keep_customer(self, customer: Customer, *, key: str) -> str:
         _refuse("keeps no customers")
 
@@ -195,6 +200,8 @@ class CryptoProvider:
         raise WebhookRefused("a chain sends no events")
 
     async def movements(self, *, since: datetime, until: datetime, cursor: str = "") -> Page[Movement]:
+        """There is no balance but yours. Raises ProviderUnavailable where the node is away, or follows another chain."""
+        await self.require_chain()
         return Page(())
 
     async def payouts(self, *, since: datetime, cursor: str = "") -> Page[Payout]:
