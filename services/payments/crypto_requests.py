@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import segno
+
 from models.crypto import CryptoRequest
 from models.money import Money
 from models.payments import Payment, ProviderAccount
@@ -109,10 +111,18 @@ class Asked:
 
 async def asked(uow: UnitOfWork, payment_id: str) -> Asked:
     """Of one's own payment. Raises Forbidden, and NotFound also for one that is on no chain."""
+    found = await asked_for(uow, payment_id)
+    if found is None:
+        raise not_found("payment on a chain", payment_id)
+    return found
+
+
+async def asked_for(uow: UnitOfWork, payment_id: str) -> Asked | None:
+    """The same; None for a payment that is on no chain."""
     payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
     row = await policies.crypto_request_of(uow, payment)
     if row is None:
-        raise not_found("payment on a chain", payment_id)
+        return None
     found = list(
         await uow.execute(_CAME, payment_id=payment.id, needed=row.confirmations, most=TRANSFERS_SHOWN_MAX)
     )
@@ -144,6 +154,11 @@ async def asked(uow: UnitOfWork, payment_id: str) -> Asked:
             for one in found
         ],
     )
+
+
+def picture(uri: str) -> str:
+    """The QR code of it on white, as a `data:` URL, which cameras read in any theme."""
+    return segno.make(uri, error="m", micro=False).svg_data_uri(scale=4, light="white", omitsize=True)
 
 
 def _uri(row: CryptoRequest, units: int) -> str:

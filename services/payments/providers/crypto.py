@@ -200,7 +200,7 @@ class CryptoProvider:
         raise WebhookRefused("a chain sends no events")
 
     async def movements(self, *, since: datetime, until: datetime, cursor: str = "") -> Page[Movement]:
-        """There is no balance but yours. Raises ProviderUnavailable where the node is away, or follows another chain."""
+        """There is no balance but yours. Raises as `require_chain`."""
         await self.require_chain()
         return Page(())
 

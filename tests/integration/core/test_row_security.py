@@ -46,7 +46,7 @@ from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
-from tests.papers import account, asked_on_a_chain, entity, paid, papers, sold, subscribed
+from tests.papers import account, entity, paid, papers, sold, subscribed
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
@@ -163,11 +163,7 @@ def rows_of(tenant: Tenant) -> list[Table]:
         ),
         *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
         *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
-        *paid(
-            tenant.organization.id, account_id := f"pacc_{tenant.organization.id}",
-            {"inv": invoice, "pay": (payment_id := new_id("pay"))},
-        ),
-        *asked_on_a_chain(tenant.organization.id, account_id, payment_id),
+        *paid(tenant.organization.id, f"pacc_{tenant.organization.id}", {"inv": invoice}),
         *wallet_rows(made),
         *budget_rows(made),
     ]  # fmt: skip

@@ -15,7 +15,6 @@ from sqlmodel import SQLModel
 from models.base import Table
 from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.catalog import Price
-from models.crypto import CryptoRate
 from models.events import Event, IdempotencyRecord
 from models.gateway import AiModel, ApiKey, GatewayRequest, Upstream
 from models.identity import (
@@ -50,7 +49,7 @@ from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
-from tests.papers import account, asked_on_a_chain, entity, paid, papers, subscribed
+from tests.papers import account, entity, paid, papers, subscribed
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -222,22 +221,9 @@ def _paid(v: Victim) -> Iterator[Table]:
     place = Place("platform", "provider_account", "secrets", account_id)
     yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "rfnd", "dsp", "cst", "plnk", "pset")}
+    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset")}
     yield from paid(
         owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
-    )
-    yield from asked_on_a_chain(owner, account_id, ids["pay"], v.mark("coin", C.PAYMENTS_READ))
-    yield CryptoRate(
-        id=v.id("crat"),
-        provider_account_id=account_id,
-        asset="ETH",
-        currency="EUR",
-        price=Decimal(2_000),
-        source=v.mark("exchange", C.STAFF_PAYMENTS_READ),
-        valid_from=LONG_AGO,
-        valid_until=SOON,
-        entered_by="sys",
-        created_at=LONG_AGO,
     )
 
 
