@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from matrix_app.up import test_providers as beside
 from models.payments import ProviderAccount
@@ -73,8 +74,11 @@ def test_they_stay_where_they_are_and_are_never_there_in_production(
     assert beside.addresses(demo) == where
     assert len(list(beside.children(demo, where))) == 2
     serious = Settings(
-        mode="production", data_dir=tmp_path, public_url="https://matrix.example", smtp_url="smtp://localhost"
-    )  # pyright: ignore[reportArgumentType]
+        mode="production",
+        data_dir=tmp_path,
+        public_url="https://matrix.example",
+        smtp_url=SecretStr("smtp://localhost"),
+    )
     assert beside.addresses(serious) == {}
     monkeypatch.setattr(beside, "ROOT", tmp_path)  # as where it is installed without its tests
     assert beside.addresses(demo) == {}
