@@ -191,7 +191,11 @@ class ProviderEvent(Table, table=True):
     provider_account_id: str = reference("provider_account.id")
     event_id: str = Field(sa_type=ID)
     kind: str = Field(sa_type=ID)
-    subject: str = Field(sa_type=ID)  # the provider's name for what it is about
+    about: str = Field(
+        default="payment", sa_type=ID
+    )  # as EventSubject in services/payments/providers/values.py
+    subject: str = Field(sa_type=ID)  # what the payment is found by: our key, or the provider's name for it
+    reference: str = Field(default="", sa_type=ID)  # the provider's name for what it is about
     raw: bytes = Field(sa_type=BYTES)
     received_at: datetime = instant()
     handled_at: datetime | None = instant(nullable=True)
