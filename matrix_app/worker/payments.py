@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.core.database import Database
+from services.payments import contests
 from services.payments.cashier import cashier
 from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
@@ -30,4 +31,4 @@ async def list_disputes(on: Database) -> int:
 
 
 async def remind_of_disputes(on: Database) -> int:
-    return await Disputing(cashier(), on).remind()
+    return await Disputing(cashier(), on).remind() + await contests.remind(on)
