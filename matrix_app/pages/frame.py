@@ -76,6 +76,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.subscriptions", "/governance/subscriptions", "refresh-cw"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
             NavItem("nav.payments", "/governance/payments", "handshake"),
+            NavItem("nav.refunds", "/governance/refunds", "rotate-ccw"),
             NavItem("nav.billing_runs", "/governance/billing-runs", "hourglass"),
             NavItem("nav.wallets", "/governance/wallets", "wallet"),
             NavItem("nav.ledger", "/governance/ledger", "book-open"),

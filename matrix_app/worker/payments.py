@@ -7,6 +7,7 @@ from services.payments import contests
 from services.payments.cashier import cashier
 from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
+from services.payments.refunding import Refunding
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
@@ -16,6 +17,10 @@ REMINDERS_EVERY_S = 900
 
 async def check_payments(_: Database) -> int:
     return await cashier().check_due()
+
+
+async def check_refunds(on: Database) -> int:
+    return await Refunding(cashier(), on).check_due()
 
 
 async def follow_events(on: Database) -> int:

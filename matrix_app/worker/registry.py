@@ -38,6 +38,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("papers", every_s=papers.EVERY_S, run=papers.Maker(Press()).make_due),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
     Schedule("payments", every_s=payments.EVERY_S, run=payments.check_payments),
+    Schedule("refunds", every_s=payments.EVERY_S, run=payments.check_refunds),
     Schedule("events of providers", every_s=payments.EVENTS_EVERY_S, run=payments.follow_events),
     Schedule("retention of events of providers", every_s=3_600, run=payments.forget_old_events),
     Schedule("disputes", every_s=payments.DISPUTES_EVERY_S, run=payments.list_disputes),

@@ -134,7 +134,7 @@ async def fail(uow: UnitOfWork, what: Locked, failure: str) -> None:
         cause=refund_rules.PaymentDisputed.code if disputed else failure,
         organization_id=refund.organization_id,
         amount=what.money,
-        detail=f"The provider gave back nothing of {what.money.text()}: {failure}. It is a credit of the customer.",
+        detail=f"{what.money.text()} did not reach the customer ({failure}), and are a credit again.",
         proposal={"act": "answer_dispute" if disputed else "refund_again", "payment_id": refund.payment_id},
     )
 

@@ -35,6 +35,7 @@ from services.payments.rules import PaymentStateConflict
 from services.payments.transfers import REFERENCE_CHARACTERS_MAX
 
 S = RefundState
+RETURNED = "returned_by_bank"
 _WRITE, _APPROVE = Capability.STAFF_PAYMENTS_WRITE, Capability.STAFF_REFUNDS_APPROVE
 _DISPUTED = """
 select from payment_case c join refund r on r.id = c.subject
@@ -237,6 +238,22 @@ async def record_sent(uow: UnitOfWork, refund_id: str, *, reference: str = "") -
             characters_max=REFERENCE_CHARACTERS_MAX,
         )
     await giving_back.succeed(uow, what)
+    return refund
+
+
+async def record_returned(uow: UnitOfWork, refund_id: str) -> Refund:
+    """A transfer back that was sent came back to our bank account: it is a credit of the customer again, and a case.
+
+    Raises Forbidden, NotFound, and RefundStateConflict for what staff did not send.
+    """
+    what = await giving_back.locked(uow, refund_id, _WRITE)
+    refund = what.refund
+    sent = refund.state == S.SUCCEEDED and refund.destination == RefundTo.SOURCE
+    if what.payment.provider_account_id is not None or not sent:
+        raise refund_rules.RefundStateConflict(
+            "Only a transfer back that was sent can come back.", state=refund.state
+        )
+    await giving_back.fail(uow, what, RETURNED)
     return refund
 
 

@@ -191,6 +191,9 @@ async def test_what_was_paid_too_much_goes_back_without_a_credit_note(desk: Desk
         "cash": 12_000, "customer_credit": 100, "revenue": 10_000, "tax_owed": 1_900,
     }  # fmt: skip
 
+    with pytest.raises(RefundStateConflict):
+        async with desk.work() as uow:
+            await refunds.record_sent(uow, over.id)
     rest = await desk.start(payment, amount=200)  # 100 are owed, and 100 are credited for it
     assert rest.credit_note_id is not None
     async with desk.work() as uow:
@@ -202,6 +205,11 @@ async def test_what_was_paid_too_much_goes_back_without_a_credit_note(desk: Desk
         await desk.start(on_account, lines={"invl_x": None})
     await desk.start(on_account)
     assert (await desk.till.shop.balances())["customer_credit"] == 700  # held until it is sent
+    async with desk.work() as uow:
+        assert (await refunds.record_returned(uow, over.id)).state == "failed"
+    assert (await desk.till.shop.balances())["customer_credit"] == 3_700
+    assert (await desk.read(payment)).refunded_minor == 0
+    assert await desk.cases() == [("refund_failed", "returned_by_bank")]
     await desk.still_sound()
 
 
