@@ -20,8 +20,10 @@ from models.billing import (
     LegalEntity,
 )
 from models.disputes import Contest, Dispute
+from models.method_setups import MethodSetup
 from models.papers import Paper
 from models.payment_cases import PaymentCase
+from models.payment_links import PaymentLink
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
 from models.refunds import Refund
@@ -155,8 +157,8 @@ def account(account_id: str, name: str, secrets: bytes = b"s") -> ProviderAccoun
 def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
-    """A kept method, a payment by it of the invoice of `ids` that failed, a refund of it that waits,
-    a dispute, a contest of the invoice, and a case; `seal` seals their tokens."""
+    """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a refund of it that waits, a
+    dispute, a contest of the invoice and a link to it, and a case; `seal` seals their tokens."""
     own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
     method, payment = ids.get("paym") or new_id("paym"), ids.get("pay") or new_id("pay")
     return [
@@ -184,6 +186,14 @@ def paid(
         Contest(
             id=ids.get("cst") or new_id("cst"), organization_id=organization_id, invoice_id=ids["inv"], currency="USD",
             minor=1, reason=text, created_by="acc_of_nobody", created_at=LONG_AGO, due_at=LONG_AGO,
+        ),
+        MethodSetup(
+            id=ids.get("pset") or new_id("pset"), key=method, state="kept", method_id=method, message=text,
+            ended_at=LONG_AGO, **own,
+        ),
+        PaymentLink(
+            id=ids.get("plnk") or new_id("plnk"), organization_id=organization_id, invoice_id=ids["inv"],
+            created_by="system", created_at=LONG_AGO, expires_at=LONG_AGO + timedelta(days=60),
         ),
         PaymentCase(
             id=ids.get("pcas") or new_id("pcas"), organization_id=organization_id, kind="difference", subject=method,

@@ -228,3 +228,28 @@ class ContestAnswerDue(DomainEvent):
     type: ClassVar[str] = "contest.answer_due"
     invoice_id: str
     days: int
+
+
+class PaymentLinkMade(DomainEvent):
+    """Whoever has it pays that invoice, until it ends."""
+
+    type: ClassVar[str] = "payment_link.made"
+    invoice_id: str
+    expires_at: str
+
+
+class PaymentLinkRevoked(DomainEvent):
+    type: ClassVar[str] = "payment_link.revoked"
+    invoice_id: str
+
+
+class MethodSetupStarted(DomainEvent):
+    """Somebody goes to the provider's page to have a method kept."""
+
+    type: ClassVar[str] = "method_setup.started"
+    provider: str
+
+
+class MethodSetupEnded(DomainEvent):
+    type: ClassVar[str] = "method_setup.ended"
+    state: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from models.billing import Invoice
 from models.disputes import Contest, Dispute
+from models.method_setups import MethodSetup
+from models.payment_links import PaymentLink
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from models.refunds import Refund
 from services.core.errors import not_found
@@ -107,4 +109,18 @@ async def contest_for(uow: UnitOfWork, contest_id: str, needs: Capability, *, lo
     row = await uow.get(Contest, contest_id, lock=lock) if is_id(str(contest_id), "cst") else None
     if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
         raise not_found("contest", contest_id)
+    return row
+
+
+async def any_link(uow: UnitOfWork, link_id: str) -> PaymentLink | None:
+    """For the product's own work: whoever comes with a link proves it by what is in it."""
+    return await uow.get(PaymentLink, link_id) if is_id(link_id, "plnk") else None
+
+
+async def setup_for(uow: UnitOfWork, setup_id: str, needs: Capability, *, lock: bool = False) -> MethodSetup:
+    """Raises Forbidden, and NotFound also for another organisation's."""
+    uow.actor.require(needs)
+    row = await uow.get(MethodSetup, setup_id, lock=lock) if is_id(str(setup_id), "pset") else None
+    if row is None or row.organization_id != uow.organization_id:
+        raise not_found("payment method to be kept", setup_id)
     return row
