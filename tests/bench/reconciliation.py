@@ -30,6 +30,7 @@ from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.database import libpq_url
+from services.core.ids import new_id
 from services.core.postgres import EmbeddedPostgres
 from services.identity import accounts, organizations
 from services.ledger import service as ledger
@@ -50,6 +51,7 @@ SECONDS_MAX = 60
 MEMORY_TIMES_MAX = 1.15  # of what a run of few takes
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 GROSS, FEE = Money(10_000, "EUR"), Money(320, "EUR")
+ACCOUNT = new_id("pacc")
 _PROGRAM = (
     "import asyncio, sys; from tests.bench import reconciliation as b;"
     " asyncio.run(b.reconcile(sys.argv[1], int(sys.argv[2])))"
@@ -68,7 +70,7 @@ insert into ledger_entry (organization_id, journal_id, line, account_id, currenc
 insert into payment (id, organization_id, provider_account_id, provider, keep_method, key, state, initiator, currency,
   minor, applied_minor, refunded_minor, message, reference, provider_ref, journal_id, created_at, asked_at,
   succeeded_at, ended_at, checks, version)
-  select 'pay_' || lpad(n::text, 26, '0'), j.organization_id, 'pacc_bench', 'stripe', false, 'k' || n, 'succeeded',
+  select 'pay_' || lpad(n::text, 26, '0'), j.organization_id, '{account}', 'stripe', false, 'k' || n, 'succeeded',
   'customer', 'EUR', {minor}, 0, 0, '', '', 'pi_' || n, pg_temp.again(j.id, n), j.happened_at, j.happened_at,
   j.happened_at, j.happened_at, 0, 1
   from n, (select * from ledger_journal where key = 'seed') j;
@@ -189,7 +191,7 @@ async def _world(server: EmbeddedPostgres, name: str, count: int) -> None:
         databases.install(None)
         await on.close()
     with psycopg.connect(libpq_url(server.owner_url(name)), autocommit=True) as connection:
-        connection.execute(_COPIES.format(count=count, minor=GROSS.minor).encode())
+        connection.execute(_COPIES.format(count=count, minor=GROSS.minor, account=ACCOUNT).encode())
 
 
 async def _seed() -> None:
@@ -201,7 +203,7 @@ async def _seed() -> None:
         )
         uow.add(
             ProviderAccount(
-                id="pacc_bench", provider="stripe", name="Cards", is_test=True, settings={}, secrets=b"",
+                id=ACCOUNT, provider="stripe", name="Cards", is_test=True, settings={}, secrets=b"",
                 created_at=AT,
             )
         )  # fmt: skip
