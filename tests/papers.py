@@ -158,8 +158,8 @@ def account(account_id: str, name: str, secrets: bytes = b"s") -> ProviderAccoun
 def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
-    """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a refund of it that waits, a
-    dispute, a contest of the invoice and a link to it, a case, and what is asked for on a chain; `seal` seals their tokens."""
+    """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a refund of it that failed, a
+    dispute, a contest of the invoice and a link to it, a case, and what is asked for on a chain; `seal` seals tokens."""
     own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
     method, payment = ids.get("paym") or new_id("paym"), ids.get("pay") or new_id("pay")
     return [
@@ -176,7 +176,7 @@ def paid(
         Refund(
             id=ids.get("rfnd") or new_id("rfnd"), organization_id=organization_id, payment_id=payment, key=method,
             asked={"to": "source", "amount": 1, "lines": None, "reason": text}, destination="source",
-            state="awaiting_approval", currency="USD", minor=1, reason=text, requested_by="acc_of_nobody",
+            state="failed", currency="USD", minor=1, reason=text, requested_by="acc_of_nobody", failure="x",
             created_at=LONG_AGO,
         ),
         Dispute(
@@ -222,3 +222,13 @@ def _on_a_chain(account_id: str, ids: dict[str, str], text: str, own: dict[str, 
             entered_by="sys", created_at=LONG_AGO,
         ),
     ]  # fmt: skip
+
+
+_PARTY = {"address": "Street 1", "country": "DE"}
+_FACTS: dict[str, Any] = {
+    "made_by": "charge",
+    "currency": "USD",
+    "charge": {"schema": 1, "model": "one_off", "unit_amount": "0.05"},
+    "quantity": "1",
+    "events": None,
+}

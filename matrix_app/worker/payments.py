@@ -4,7 +4,7 @@ watches chains."""
 from __future__ import annotations
 
 from services.core.database import Database
-from services.payments import setups
+from services.payments import contests, setups
 from services.payments.cashier import cashier
 from services.payments.crypto_watching import Watcher
 from services.payments.disputing import Disputing
@@ -45,7 +45,7 @@ async def list_disputes(on: Database) -> int:
 
 
 async def remind_of_disputes(on: Database) -> int:
-    return await Disputing(cashier(), on).remind()
+    return await Disputing(cashier(), on).remind() + await contests.remind(on)
 
 
 async def reconcile(on: Database) -> int:

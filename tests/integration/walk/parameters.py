@@ -272,6 +272,7 @@ BODY: dict[str, Maker] = {
     "is_usual": _plain(False),
     "jurisdiction": _plain("DE"),
     "language": _plain("en"),
+    "line_ids": _plain([]),
     "lines": _plain([{"description": "Taken over.", "quantity": "1", "unit_amount": "1"}]),
     "by_line": _plain(None),
     "memo": _plain("Taken over."),
