@@ -66,11 +66,12 @@ class EntityFields:
     grace_hours: int = 24
     payment_days: int = 14
     is_test: bool = False
-    is_usual: bool = True
+    is_usual: bool | None = None  # None: as it is; a new one if nobody is yet
 
 
 async def add_entity(uow: UnitOfWork, given: EntityFields) -> LegalEntity:
-    """Add somebody who issues documents. The first usual one of its kind bills whoever has no other.
+    """Add somebody who issues documents. The usual one of its kind, the first if nobody says so, bills whoever has no
+    other.
 
     `uow` crosses tenants for staff. Raises Forbidden, Invalid, and Conflict for a code that is taken.
     """
@@ -82,6 +83,8 @@ async def add_entity(uow: UnitOfWork, given: EntityFields) -> LegalEntity:
         raise Conflict(
             f"There is a legal entity {given.code} already.", next_step="Choose another code.", field="code"
         )
+    if values["is_usual"] is None:
+        values["is_usual"] = not await _has_usual(uow, is_test=given.is_test)
     row = LegalEntity(id=new_id("ent"), created_at=uow.wall_now, **values)
     await _make_usual(uow, row)
     uow.add(row)
@@ -102,6 +105,8 @@ async def change_entity(uow: UnitOfWork, entity_id: str, given: EntityFields, *,
             "Somebody changed this meanwhile.", next_step="Load it again and repeat your change."
         )
     values = _checked(given, on=uow.wall_now.date())
+    if values["is_usual"] is None:
+        values["is_usual"] = row.is_usual
     changed = [name for name, value in values.items() if getattr(row, name) != value]
     if (kept := sorted(set(changed) & set(_NUMBERED_BY))) and await has_numbered(uow, row.id):
         raise NumbersBegun(
@@ -134,6 +139,13 @@ _NO_LONGER_USUAL = sa.text(
 async def one_at_a_time(uow: UnitOfWork) -> None:
     """Codes are free, and one entity is the usual one, only if nobody else decides so at the same time."""
     await uow.execute("select pg_advisory_xact_lock(hashtextextended('legal_entities', 53))")
+
+
+async def _has_usual(uow: UnitOfWork, *, is_test: bool) -> bool:
+    found = await uow.execute(
+        "select from legal_entity where is_usual and is_test = :is_test", is_test=is_test
+    )
+    return found.first() is not None
 
 
 async def _make_usual(uow: UnitOfWork, row: LegalEntity) -> None:

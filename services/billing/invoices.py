@@ -44,11 +44,6 @@ MEMO_CHARACTERS_MAX = 1_000
 KEY_CHARACTERS_MAX = 120
 SERVICE_PERIOD_MAX = timedelta(days=10 * 366)
 AMOUNT_MINOR_MAX = 10**15  # of a line and of a document: what one entry of the ledger takes
-_USUAL = """
-select t.on_trial, (select id from legal_entity where is_usual and is_test = t.on_trial) as usual_id
-from (select exists (select from organization o join test_clock c on c.id = o.test_clock_id
-  where o.id = :organization_id and not c.follows_wall) as on_trial) t
-"""
 
 
 class LegalEntityMissing(Conflict):
@@ -82,7 +77,7 @@ async def create_draft(
     """
     uow.actor.require(needs)
     if subscription_id is None:  # else whoever acts was asked already
-        await clocks.require_still_for_people(uow)
+        clocks.require_still_for_people(uow)
     require_key(key)
     memo = _memo(memo)
     entity = await billing_entity(uow, legal_entity_id, needs=needs)
@@ -140,15 +135,17 @@ async def billing_entity(
     Raises Forbidden, NotFound, Invalid for one of the other kind, and LegalEntityMissing.
     """
     profile = await policies.profile_of(uow)
-    found = (await uow.execute(_USUAL, organization_id=uow.organization_id)).one()
-    on_trial: bool = found.on_trial
-    chosen = asked or (profile.legal_entity_id if profile is not None else None) or found.usual_id
-    if chosen is None:
+    on_trial = uow.clock is not None and not uow.clock.follows_wall
+    chosen = asked or (profile.legal_entity_id if profile is not None else None)
+    if chosen is not None:
+        entity = await policies.entity_for(uow, chosen, needs)
+    else:
+        entity = await policies.usual_entity(uow, needs, is_test=on_trial)
+    if entity is None:
         raise LegalEntityMissing(
             f"There is no {'test ' if on_trial else ''}legal entity that issues documents.",
             next_step="Add one, or name one in the organisation's billing profile.",
         )
-    entity = await policies.entity_for(uow, chosen, needs)
     if entity.is_test != on_trial:
         raise Invalid(
             f"{entity.code} is {'a test' if entity.is_test else 'a real'} entity, and this organisation is"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlmodel import select
+
 from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
 from models.identity import Organization
 from models.subscriptions import CouponRedemption, Subscription
@@ -21,7 +23,7 @@ async def invoice_for(uow: UnitOfWork, invoice_id: str, needs: Capability, *, lo
     if row is None or row.organization_id != uow.organization_id:
         raise not_found("invoice", invoice_id)
     if lock:
-        await clocks.require_still_for_people(uow)
+        clocks.require_still_for_people(uow)
     return row
 
 
@@ -42,6 +44,18 @@ async def entity_for(
     if row is None:
         raise not_found("legal entity", entity_id)
     uow.read.append(row)
+    return row
+
+
+async def usual_entity(uow: UnitOfWork, needs: Capability, *, is_test: bool) -> LegalEntity | None:
+    """Who issues documents where nobody is named. Raises Forbidden."""
+    uow.actor.require(needs)
+    found = await uow.session.exec(
+        select(LegalEntity).where(LegalEntity.is_usual, LegalEntity.is_test == is_test)
+    )
+    row = found.one_or_none()
+    if row is not None:
+        uow.read.append(row)
     return row
 
 

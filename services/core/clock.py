@@ -32,6 +32,15 @@ class FixedClock:
         return self.at
 
 
+@dataclass(frozen=True, slots=True)
+class ShownClock:
+    """What a test clock shows. `target_at` is where it is being turned to; None while it is not turned."""
+
+    now_at: datetime
+    follows_wall: bool
+    target_at: datetime | None
+
+
 def business_now(wall: datetime, shown: datetime, *, follows_wall: bool) -> datetime:
     """Business time by a test clock that shows `shown`; a following clock that has caught up is wall time."""
     return wall if follows_wall and shown >= wall else shown

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -32,9 +33,13 @@ _Row = TypeVar("_Row", bound=SQLModel)
 _SCOPE = sa.text("select set_config('matrix.scope', :scope, true)")
 _LIMIT_STATEMENTS = sa.text("select set_config('statement_timeout', :to, true)")
 _CROSS = sa.text(f"set local role {CROSSING_ROLE}")
-_BUSINESS_NOW = sa.text(
-    "select c.now_at, c.follows_wall from organization o join test_clock c on c.id = o.test_clock_id where o.id = :id"
+_CLOCK = sa.text(
+    "select c.now_at, c.follows_wall, c.target_at from organization o join test_clock c on c.id = o.test_clock_id"
+    " where o.id = :id"
 )
+
+# Reading a statement for its parameters takes longer than sending it, and there are a few hundred of them.
+_text = lru_cache(maxsize=1_024)(sa.text)
 
 # SQLSTATEs with a meaning of their own. Other operational errors, a shutdown (57P01) or a start (57P03) among
 # them, mean that the database cannot be reached.
@@ -47,12 +52,20 @@ class UnitOfWork:
     """What a service verb may use. Made by `unit_of_work` and `crossing` only."""
 
     def __init__(
-        self, session: AsyncSession, actor: Actor, wall_now: datetime, now: datetime, *, crosses: bool = False
+        self,
+        session: AsyncSession,
+        actor: Actor,
+        wall_now: datetime,
+        now: datetime,
+        *,
+        clock: clocks.ShownClock | None = None,
+        crosses: bool = False,
     ) -> None:
         self.session = session
         self.actor = actor
         self.wall_now = wall_now  # sessions, signatures, limits, audit
         self.now = now  # business time: the organisation's clock
+        self.clock = clock  # the organisation's test clock, if it has one, as `now` was read from it
         self.crosses = crosses  # sees every tenant, whoever the actor works for
         self.recorded: list[DomainEvent] = []
         self.callbacks: list[Callable[[], None]] = []
@@ -92,7 +105,7 @@ class UnitOfWork:
         """Run SQL text or a statement, after what the session still holds has been flushed."""
         await self.session.flush()
         connection = await self.session.connection()
-        executable = sa.text(statement) if isinstance(statement, str) else statement
+        executable = _text(statement) if isinstance(statement, str) else statement
         return await connection.execute(executable, parameters if parameters is not None else named)
 
     async def get(self, kind: type[_Row], identifier: Any, *, lock: bool = False) -> _Row | None:
@@ -173,12 +186,13 @@ async def _begin(session: AsyncSession, actor: Actor, wall_now: datetime, *, cro
         await connection.execute(_CROSS)
     else:
         await connection.execute(_SCOPE, {"scope": actor.organization_id or ""})
-    now = wall_now
+    now, clock = wall_now, None
     if actor.organization_id is not None:
-        shown = (await connection.execute(_BUSINESS_NOW, {"id": actor.organization_id})).one_or_none()
+        shown = (await connection.execute(_CLOCK, {"id": actor.organization_id})).one_or_none()
         if shown is not None:
-            now = clocks.business_now(wall_now, shown.now_at, follows_wall=shown.follows_wall)
-    return UnitOfWork(session, actor, wall_now, now, crosses=crossing)
+            clock = clocks.ShownClock(*shown)
+            now = clocks.business_now(wall_now, clock.now_at, follows_wall=clock.follows_wall)
+    return UnitOfWork(session, actor, wall_now, now, clock=clock, crosses=crossing)
 
 
 async def _finish(uow: UnitOfWork) -> None:

@@ -104,22 +104,16 @@ async def move(uow: UnitOfWork, clock: TestClock, *, to: datetime, tell: bool = 
         await _record_advance(uow, clock, shows=uow.wall_now if caught_up else to)
 
 
-async def require_still(uow: UnitOfWork) -> None:
+def require_still(uow: UnitOfWork) -> None:
     """Whoever acts by a clock must know what it shows. Raises Conflict while that of the organisation is turned."""
-    found = await uow.execute(
-        "select c.target_at from organization o join test_clock c on c.id = o.test_clock_id"
-        " where o.id = :id and c.target_at is not null",
-        id=uow.organization_id,
-    )
-    target: datetime | None = found.scalar_one_or_none()
-    if target is not None:
-        raise _turning(target)
+    if uow.clock is not None and uow.clock.target_at is not None:
+        raise _turning(uow.clock.target_at)
 
 
-async def require_still_for_people(uow: UnitOfWork) -> None:
+def require_still_for_people(uow: UnitOfWork) -> None:
     """The same for acts that the product itself does, too, while it turns the clock."""
     if uow.actor.id != SYSTEM:
-        await require_still(uow)
+        require_still(uow)
 
 
 def _turning(target: datetime) -> Conflict:

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlencode
 
+from models.money import Money
+from models.refunds import RefundTo
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
@@ -44,6 +46,7 @@ TOPICS: dict[str, Topic] = {
         Topic("keys", in_app=True, mail=False),
         Topic("spending", in_app=True, mail=True),
         Topic("documents", in_app=True, mail=True),
+        Topic("refunds", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
@@ -208,6 +211,29 @@ def _top_up(_event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _money(event: Delivered) -> str:
+    return Money(int(event.payload["minor"]), str(event.payload["currency"])).text()
+
+
+def _refunded(event: Delivered, facts: Facts) -> Words:
+    to = "It goes back to where it came from, which takes banks some days."
+    if event.payload.get("destination") == RefundTo.CREDIT:
+        to = "It is kept as a credit, and pays the next invoice."
+    return Words(
+        "Money was given back",
+        f"{_money(event)} of a payment of {facts.organization}. {to}",
+        f"/portal/payments/{event.payload['payment_id']}",
+    )
+
+
+def _to_approve(event: Delivered, facts: Facts) -> Words:
+    return Words(
+        "A refund waits for approval",
+        f"{facts.actor} asks to give {_money(event)} back to {facts.organization}.",
+        f"/governance/payments/{event.payload['payment_id']}",
+    )
+
+
 def _parked(event: Delivered, facts: Facts) -> Words:
     number = str(event.payload.get("number", ""))
     return Words(
@@ -237,6 +263,8 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
     "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
+    "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
+    "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
     "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
     "membership.created": (
         Telling(

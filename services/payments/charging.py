@@ -57,6 +57,7 @@ class Wanted:
     method_id: str | None = None
     keep_method: bool = False
     initiator: Initiator = Initiator.CUSTOMER
+    link_id: str | None = None  # where somebody pays by a link
 
 
 async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
@@ -83,10 +84,13 @@ async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
     return await _written(uow, wanted, invoice, account)
 
 
+def is_owed(invoice: Invoice) -> bool:
+    return invoice.state == InvoiceState.FINALIZED and invoice.due_minor > 0
+
+
 def _require_owed(invoice: Invoice) -> None:
-    state = InvoiceState(invoice.state)
-    if state is not InvoiceState.FINALIZED or not invoice.due_minor:
-        raise states.refused(state, "asks for no payment")
+    if not is_owed(invoice):
+        raise states.refused(InvoiceState(invoice.state), "asks for no payment")
 
 
 def _require_taken(account: ProviderAccount, money: Money) -> None:
@@ -120,6 +124,7 @@ async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: P
         provider=account.provider,
         method_id=wanted.method_id,
         keep_method=wanted.keep_method and wanted.method_id is None,
+        link_id=wanted.link_id,
         key=wanted.key,
         state=PaymentState.SENDING.value,
         initiator=wanted.initiator.value,

@@ -39,7 +39,7 @@ async def grant(
     is none, an end that is past, and a source that is not for giving.
     """
     uow.actor.require(Capability.STAFF_WALLETS_WRITE)
-    await clocks.require_still_for_people(uow)
+    clocks.require_still_for_people(uow)
     if source not in GIVEN:
         raise Invalid(f"What is {source.value!r} is not given away.", field="source")
     lot = NewLot(
@@ -83,7 +83,7 @@ async def top_up(
     was due, if it answers one. Raises as `grant`, and NotFound for a top-up that is not due in this wallet.
     """
     uow.actor.require(Capability.STAFF_WALLETS_WRITE)
-    await clocks.require_still_for_people(uow)
+    clocks.require_still_for_people(uow)
     if received_on not in RECEIVED_ON:
         raise Invalid("Money arrives in cash or in clearing.", field="received_on")
     lot = NewLot(

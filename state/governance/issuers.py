@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -100,7 +101,8 @@ class EntityState(PageState, rx.State):
 
     async def _save(self, uow: UnitOfWork, given: entities.EntityFields) -> LegalEntity:
         if not self.entity:
-            return await entities.add_entity(uow, given)
+            # Nobody unticks a box of a form that is new: the first entity bills all even so.
+            return await entities.add_entity(uow, replace(given, is_usual=given.is_usual or None))
         version = int(self.entity["version"])
         return await entities.change_entity(uow, str(self.entity["id"]), given, version=version)
 

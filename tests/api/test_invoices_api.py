@@ -198,6 +198,22 @@ async def test_an_entity_is_changed_by_who_saw_it_as_it_is(staff: AsyncClient) -
     problem(again, 409, "conflict")
 
 
+async def test_who_bills_all_others_stays_so_until_somebody_says_otherwise(staff: AsyncClient) -> None:
+    async def usual() -> list[str]:
+        shown = (await staff.get("staff/legal-entities")).json()["data"]
+        return [one["code"] for one in shown if one["is_usual"]]
+
+    assert await usual() == [ENTITY["code"]]
+    second = (await staff.post("staff/legal-entities", json={**ENTITY, "code": "SECOND"})).json()
+    assert await usual() == [ENTITY["code"]]
+    path = f"staff/legal-entities/{second['id']}"
+    for said, expected in ((True, "SECOND"), (None, "SECOND")):
+        version = (await staff.get(path)).json()["version"]
+        body = {**ENTITY, "code": "SECOND", "is_usual": said, "version": version}
+        assert (await staff.put(path, json=body)).status_code == 200
+        assert await usual() == [expected]
+
+
 async def test_a_rate_ends_on_a_day_to_come_and_never_later_than_it_does(staff: AsyncClient) -> None:
     (rate,) = (await staff.get("staff/tax-rates")).json()["data"]
     for place, status, code in (

@@ -20,6 +20,7 @@ from models.plan_migrations import PlanMigration, PlanMigrationMove
 from models.reconciliation import BankStatement, ProviderPayout
 from models.subscriptions import Subscription
 from models.tasks import Task
+from services.billing import queries as billing
 from services.billing import subscriptions
 from services.billing.selecting import Wanted
 from services.core.actor import SYSTEM, system
@@ -27,7 +28,7 @@ from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
 from services.core.work import UnitOfWork, unit_of_work
 from services.ledger.rules import credit, debit
-from services.payments import cases, transfers
+from services.payments import cases, links, transfers
 from services.reconciliation import differences
 from tests.bench.parties import inside
 from tests.bench.product import Product
@@ -73,7 +74,7 @@ FIVE = Money(500, "EUR")
 
 async def _billed(product: Product) -> dict[str, str]:
     """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, a subscription
-    to one, a payment on account, a template, and a legal entity."""
+    to one, a payment on account, a link to pay by, a template, and a legal entity."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
@@ -87,6 +88,7 @@ async def _billed(product: Product) -> dict[str, str]:
             uow, wanted, key="every-page"
         )  # with a trial: nothing is billed
         payment = await transfers.record(uow, money=Money(500, "EUR"), key="every-page")
+        path = await links.link_for(uow, await billing.invoice(uow, row.id))
     async with inside(product), crossing(Reason.INVARIANTS) as uow:
         template = await uow.execute("select id from template_version order by id limit 1")
         migration = await _migration(uow, subscription, product.demo["organization"])
@@ -101,6 +103,7 @@ async def _billed(product: Product) -> dict[str, str]:
         "[template_id]": template.scalar_one(),
         "[migration_id]": migration,
         "[payment_id]": payment.id,
+        "[token]": path.rsplit("/", 1)[-1],
         "[legal_entity_id]": entity.scalar_one(),
         **compared,
     }

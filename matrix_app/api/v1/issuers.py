@@ -86,7 +86,11 @@ class NewEntity(Body):
     grace_hours: int = Field(24, description="How long a draft waits for late usage")
     payment_days: int = 14
     is_test: bool = Field(False, description="Bills organisations on a test clock, and nobody else")
-    is_usual: bool = Field(True, description="Bills whoever has no other; one real and one test entity do")
+    is_usual: bool | None = Field(
+        None,
+        description="Bills whoever has no other; one real and one test entity do. Left out: as it is; a new one if"
+        " nobody does yet",
+    )
 
 
 class ChangedEntity(NewEntity):
