@@ -25,7 +25,7 @@ TEXTS: dict[str, str] = {
     "payment_link.elsewhere": "A payment of this invoice has been begun elsewhere and has not ended yet.",
     "payment_link.failed": "The last payment did not go through.",
     "payment_link.ended": "This link has ended",
-    "payment_link.ended_text": "Please ask whoever sent it for a new one.",
+    "payment_link.ended_text": "Ask whoever sent it for a new one.",
     "payment_link.until": "This page shows nothing but this invoice. The link works until",
     "payment_link.copy": "Payment link",
     "payment_link.copy_text": "Whoever has the link sees this invoice and pays it without signing in, and sees nothing else.",
