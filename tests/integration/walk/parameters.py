@@ -90,8 +90,10 @@ ROW_OF_LIST: dict[str, Maker] = {
     "invitations": _of("invite"),
     "keys": _of("apikey"),
     "members": _of("acc"),
+    "payment_methods": _of("paym"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.provider_accounts": _of("pacc"),
     "staff.coupons": _of("cpn"),
     "staff.legal_entities": _of("ent"),
     "staff.tax_rates": _of("txr"),
@@ -148,6 +150,7 @@ QUERY: dict[str, Maker] = {
     "to": lambda _: datetime.now(UTC).isoformat(),
     "type": _plain("api_key."),
     "unread": _plain("true"),
+    "token": _plain("a-token-of-nobody"),
 }
 
 HEADERS: dict[str, Maker] = {
@@ -327,6 +330,7 @@ ARGUMENTS: dict[str, Maker] = {
     "key": _plain("search"),
     "model": _plain("per_unit"),
     "name": _plain("edit"),
+    "provider": _plain("stripe"),
     "quantity": _plain("2"),
     "row_id": _of("plan"),
     "slot": _plain("seats"),
@@ -384,6 +388,7 @@ ADDRESS: dict[str, Maker] = {
     "status": _plain("active"),
     "two_step": _plain(LEAVE_OUT),
     "type": _plain(LEAVE_OUT),
+    "token": _plain("a-token-of-nobody"),
 }
 
 
