@@ -149,6 +149,7 @@ class Payment(Table, table=True):
     provider: str = Field(sa_type=ID)
     method_id: str | None = reference("payment_method.id", nullable=True)
     keep_method: bool = False  # what the customer gives is kept for the next time
+    link_id: str | None = reference("payment_link.id", nullable=True)  # where it was begun by a link
     key: str = Field(sa_type=ID)  # the same act is the same payment, however often it is tried
     state: str = Field(sa_type=ID)
     initiator: str = Field(sa_type=ID)

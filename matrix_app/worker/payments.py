@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from services.core.database import Database
+from services.payments import contests, setups
 from services.payments.cashier import cashier
+from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
 from services.payments.refunding import Refunding
+from services.reconciliation.pulling import Puller
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
+DISPUTES_EVERY_S = 6 * 3_600  # events tell of them sooner
+REMINDERS_EVERY_S = 900
+RECONCILIATION_EVERY_S = 60  # looks which account is due; each is read once a day
 
 
 async def check_payments(_: Database) -> int:
-    return await cashier().check_due()
+    return await cashier().check_due() + await setups.check_due(cashier())
 
 
 async def check_refunds(on: Database) -> int:
@@ -25,3 +31,15 @@ async def follow_events(on: Database) -> int:
 
 async def forget_old_events(on: Database) -> int:
     return await Inbox(cashier(), on).forget_old()
+
+
+async def list_disputes(on: Database) -> int:
+    return await Disputing(cashier(), on).list_all()
+
+
+async def remind_of_disputes(on: Database) -> int:
+    return await Disputing(cashier(), on).remind() + await contests.remind(on)
+
+
+async def reconcile(on: Database) -> int:
+    return await Puller(cashier(), on).pull_due()

@@ -11,6 +11,7 @@ from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.payments.cashier import Cashier
+from services.payments.disputing import Disputing
 from services.payments.providers.values import EventSubject
 from services.payments.refunding import Refunding
 
@@ -66,7 +67,18 @@ async def _refund(desk: Desk, told: Told) -> None:
         await Refunding(desk.cashier, desk.on, desk.clock).look(ours.id, ours.organization_id)
 
 
+async def _dispute(desk: Desk, told: Told) -> None:
+    await Disputing(desk.cashier, desk.on, desk.clock).follow(told.account_id, told.reference)
+
+
+async def _warning(desk: Desk, told: Told) -> None:
+    if told.payment_id is not None and told.organization_id is not None:
+        await Disputing(desk.cashier, desk.on, desk.clock).warned(told.payment_id, told.organization_id)
+
+
 FOLLOWED: Mapping[EventSubject, Callable[[Desk, Told], Awaitable[None]]] = {
     EventSubject.PAYMENT: _payment,
     EventSubject.REFUND: _refund,
+    EventSubject.DISPUTE: _dispute,
+    EventSubject.WARNING: _warning,
 }

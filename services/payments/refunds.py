@@ -258,12 +258,13 @@ async def record_returned(uow: UnitOfWork, refund_id: str) -> Refund:
 
 
 async def require_undisputed(uow: UnitOfWork, payment: Payment) -> None:
-    """A payment of which a provider refused a refund for a dispute is disputed until somebody closed that case.
+    """A payment is disputed while its provider says so, or after it refused a refund for that until somebody closed
+    that case.
 
     Raises PaymentDisputed.
     """
     found = await uow.execute(_DISPUTED, cause=PaymentDisputed.code, payment_id=payment.id)
-    if found.first() is not None:
+    if found.first() is not None or await policies.open_dispute_of(uow, payment) is not None:
         raise PaymentDisputed(
             "The customer's bank is taking this payment back.",
             next_step="Answer the dispute first; if it is over, close the case of the refund that failed.",

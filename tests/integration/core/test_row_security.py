@@ -28,11 +28,14 @@ from models.billing import (
     InvoiceLine,
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
+from models.disputes import Contest, Dispute
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
 from models.ledger import LedgerAccount, LedgerDeferral, LedgerEntry, LedgerJournal
 from models.metering import Meter, UsageDay, UsageDelta, UsageEvent, UsageHour, UsageMinute
+from models.method_setups import MethodSetup
+from models.payment_links import PaymentLink
 from models.payments import Payment, PaymentMethod, ProviderCustomer
 from models.refunds import Refund
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
@@ -61,7 +64,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-PAYMENTS = (*PAPERS, PaymentMethod, Payment, Refund)
+PAYMENTS = (*PAPERS, PaymentMethod, MethodSetup, PaymentLink, Payment, Refund, Dispute, Contest)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)

@@ -9,9 +9,10 @@ import pytest
 from models.types import OrganizationKind, Role
 from services.core.work import unit_of_work
 from services.payments import cashier as cashiers
-from services.payments import refunds
+from services.payments import connections, refunds
 from services.payments.refunding import Refunding
 from state.governance.payments import StaffPaymentsState
+from state.governance.provider_accounts import ProviderAccountsState
 from state.governance.refunds import StaffPaymentState, StaffRefundsState
 from state.portal.invoices import InvoiceState
 from state.portal.payments import PaymentsState, PaymentState
@@ -133,3 +134,25 @@ async def test_a_payment_is_given_back_from_its_page_and_the_customer_sees_it(
     assert (seen.status, seen.preview, [row["why"] for row in seen.rows]) == ("ready", {}, [""])
     _, answer = await looking.call(StaffPaymentState, "ask", asked.id, "approve")
     assert "staff.refunds.approve" in said(answer)
+
+
+async def test_staff_keeps_accounts_with_providers_and_never_sees_a_secret(till: Till, world: World) -> None:
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    staff.at = "/governance/provider-accounts"
+
+    seen, _ = await staff.call(ProviderAccountsState, "load")
+    [row] = seen.rows
+    assert (row["money"], row["status"], row["control"]) == ("test", "enabled", f"{till.stripe.url}/_control")
+    assert row["address"].endswith(f"/api/v1/provider-accounts/{till.account.id}/events")
+    assert till.stripe.key not in str(seen.dict())
+    seen, _ = await staff.call(ProviderAccountsState, "choose", till.account.id, "edit")
+    assert (seen.open_dialog, seen.kept) == ("edit-stripe", {"provider": "stripe", "is_test": True})
+    seen, _ = await staff.call(ProviderAccountsState, "add", "paypal")
+    assert (seen.open_dialog, seen.chosen) == ("add-paypal", {})
+    well = await connections.check(till.cashier, till.account)
+    assert (well.is_well, well.message) == (True, "Cards answers.")
+    till.stripe.act("fault", kind="limited", method="GET")
+    assert not (await connections.check(till.cashier, till.account)).is_well
+    support, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    _, answer = await support.call(ProviderAccountsState, "add", "paypal")
+    assert "staff.payments.write" in said(answer)
