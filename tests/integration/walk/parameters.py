@@ -308,6 +308,7 @@ BODY: dict[str, Maker] = {
     "provider": _plain("paypal"),
     "price": _plain("2000"),
     "valid_minutes": _plain(60),
+    "asset": _plain("ETH"),
     "reference": _plain("Taken over."),
     "secrets": _plain({"secret": "of the intruder"}),
     "settings": _plain({"client": "c", "webhook_id": "w", "base": "http://127.0.0.1:9"}),
