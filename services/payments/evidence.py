@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from models.money import Money
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.documents import tables
 from services.payments import policies
 from services.payments.providers.values import Evidence
 
@@ -18,6 +19,7 @@ ROWS_MAX = 60  # of each section
 BEFORE = timedelta(days=90)  # the payment
 TEXT_CHARACTERS_MAX = 20_000  # of one field
 CARDS = "stripe"
+FILE = "uncategorized_file"  # where the PDF of all of it goes
 
 _PAYMENT = """
 select p.minor, p.currency, p.succeeded_at, coalesce(m.brand, '') as brand, coalesce(m.last4, '') as last4,
@@ -150,6 +152,16 @@ async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
                 tuple((_time(row.sent_at or row.created_at), row.recipient, row.subject) for row in mails),
             ),
         ),
+    )
+
+
+def tables_of(pack: Pack, at: datetime) -> bytes:
+    """For the press, which makes a PDF of it."""
+    return tables.told(
+        f"Evidence on {pack.reference}",
+        f"{pack.customer}, as recorded by {at:%Y-%m-%d}",
+        [(one.title, one.head, one.rows) for one in pack.sections],
+        at=at,
     )
 
 
