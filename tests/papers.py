@@ -157,7 +157,7 @@ def account(account_id: str, name: str, secrets: bytes = b"s") -> ProviderAccoun
 def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
-    """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a refund of it that waits, a
+    """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a refund of it that failed, a
     dispute, a contest of the invoice and a link to it, and a case; `seal` seals their tokens."""
     own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
     method, payment = ids.get("paym") or new_id("paym"), ids.get("pay") or new_id("pay")
@@ -175,7 +175,7 @@ def paid(
         Refund(
             id=ids.get("rfnd") or new_id("rfnd"), organization_id=organization_id, payment_id=payment, key=method,
             asked={"to": "source", "amount": 1, "lines": None, "reason": text}, destination="source",
-            state="awaiting_approval", currency="USD", minor=1, reason=text, requested_by="acc_of_nobody",
+            state="failed", currency="USD", minor=1, reason=text, requested_by="acc_of_nobody", failure="x",
             created_at=LONG_AGO,
         ),
         Dispute(

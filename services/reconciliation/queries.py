@@ -297,7 +297,7 @@ class ClearingRow:
 
 
 CLEARING_ROWS_MAX = 500
-_CLEARING = """
+CLEARING = """
 with booked as (
   select provider_account_id, journal_id from payment where provider_account_id is not null and state = 'succeeded'
   union
@@ -333,5 +333,5 @@ order by a.name, k.currency limit :most
 async def clearing(uow: UnitOfWork) -> list[ClearingRow]:
     """By account and currency. Raises Forbidden."""
     uow.actor.require(READ)
-    found = await uow.execute(_CLEARING, most=CLEARING_ROWS_MAX)
+    found = await uow.execute(CLEARING, most=CLEARING_ROWS_MAX)
     return [ClearingRow(**row) for row in found.mappings()]

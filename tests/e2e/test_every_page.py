@@ -13,9 +13,12 @@ from playwright.async_api import Page, expect
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
 from models.disputes import Dispute
+from models.ledger import Purpose
 from models.money import Money
-from models.payments import Payment
+from models.payment_cases import CaseKind
+from models.payments import Payment, ProviderAccount
 from models.plan_migrations import PlanMigration, PlanMigrationMove
+from models.reconciliation import BankStatement, ProviderPayout
 from models.subscriptions import Subscription
 from models.tasks import Task
 from services.billing import queries as billing
@@ -25,7 +28,9 @@ from services.core.actor import SYSTEM, system
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import links, transfers
+from services.ledger.rules import credit, debit
+from services.payments import cases, links, transfers
+from services.reconciliation import differences
 from tests.bench.parties import inside
 from tests.bench.product import Product
 from tests.e2e.browsing import (
@@ -66,6 +71,9 @@ def _console_of(route: str) -> Console:
     return PAGES["404" if route == NOWHERE else route].console
 
 
+FIVE = Money(500, "EUR")
+
+
 async def _billed(product: Product) -> dict[str, str]:
     """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, a subscription
     to one, a payment on account, a link to pay by, a template, and a legal entity."""
@@ -88,6 +96,7 @@ async def _billed(product: Product) -> dict[str, str]:
         migration = await _migration(uow, subscription, product.demo["organization"])
         dispute = await _dispute(uow, payment)
         entity = await uow.execute("select id from legal_entity order by code limit 1")
+        compared = await _compared(uow, payment)
     return {
         "[subscription_id]": subscription.id,
         "[invoice_id]": row.id,
@@ -100,6 +109,7 @@ async def _billed(product: Product) -> dict[str, str]:
         "[dispute_id]": dispute,
         "[token]": path.rsplit("/", 1)[-1],
         "[legal_entity_id]": entity.scalar_one(),
+        **compared,
     }
 
 
@@ -108,7 +118,7 @@ async def _dispute(uow: UnitOfWork, of: Payment) -> str:
     known = await uow.execute("select id from dispute where provider_ref = 'every-page'")
     if (there := known.scalar_one_or_none()) is not None:
         return there
-    through = account(new_id("pacc"), "Every page")
+    through = account(new_id("pacc"), "Every dispute")
     through.enabled = False
     uow.add(through)
     await uow.session.flush()
@@ -128,6 +138,34 @@ async def _dispute(uow: UnitOfWork, of: Payment) -> str:
     )
     uow.add(dispute)
     return dispute.id
+
+
+async def _compared(uow: UnitOfWork, about: Payment) -> dict[str, str]:
+    """A case, a payout and a bank statement. Made once."""
+    proposal = differences.book("", *(debit(Purpose.CASH, FIVE), credit(Purpose.SUSPENSE, FIVE)))
+    named: Any = {"cause": "unknown_charge", "organization_id": about.organization_id, "amount": FIVE}
+    if await cases.open_case(uow, CaseKind.DIFFERENCE, "every-page", proposal=proposal, **named):
+        account = ProviderAccount(
+            id=new_id("pacc"), provider="stripe", name="Every page", is_test=True, settings={}, secrets=b"",
+            enabled=False, created_at=about.created_at,
+        )  # fmt: skip
+        payout = ProviderPayout(
+            id=new_id("ppo"), provider_account_id=account.id, provider_ref="every-page", state="paid", currency="EUR",
+            minor=500, traced=False, happened_at=about.created_at, arrives_at=about.created_at,
+        )  # fmt: skip
+        statement = BankStatement(
+            id=new_id("bst"), name="every-page.xml", format="camt.053", sha256=b"every-page", lines=1, new_lines=0,
+            imported_by="system", imported_at=about.created_at,
+        )  # fmt: skip
+        for row in (account, payout, statement):
+            uow.add(row)
+            await uow.session.flush()
+    found = await uow.execute(
+        "select (select id from payment_case where subject = 'every-page') as case_id,"
+        " (select id from provider_payout where provider_ref = 'every-page') as payout_id,"
+        " (select id from bank_statement where name = 'every-page.xml') as statement_id"
+    )
+    return {f"[{name}]": str(value) for name, value in found.mappings().one().items()}
 
 
 async def _migration(uow: UnitOfWork, of: Subscription, organization_id: str) -> str:

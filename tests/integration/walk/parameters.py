@@ -90,10 +90,13 @@ ROW_OF_LIST: dict[str, Maker] = {
     "invitations": _of("invite"),
     "keys": _of("apikey"),
     "members": _of("acc"),
+    "payment_methods": _of("paym"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.provider_accounts": _of("pacc"),
     "staff.coupons": _of("cpn"),
     "staff.legal_entities": _of("ent"),
+    "staff.refunds": _of("rfnd"),
     "staff.tax_rates": _of("txr"),
     "staff.subscriptions": _of("sub"),
     "subscriptions": _of("sub"),
@@ -148,6 +151,7 @@ QUERY: dict[str, Maker] = {
     "to": lambda _: datetime.now(UTC).isoformat(),
     "type": _plain("api_key."),
     "unread": _plain("true"),
+    "token": _plain("a-token-of-nobody"),
 }
 
 HEADERS: dict[str, Maker] = {
@@ -271,6 +275,7 @@ BODY: dict[str, Maker] = {
     "is_usual": _plain(False),
     "jurisdiction": _plain("DE"),
     "language": _plain("en"),
+    "line_ids": _plain([]),
     "lines": _plain([{"description": "Taken over.", "quantity": "1", "unit_amount": "1"}]),
     "by_line": _plain(None),
     "memo": _plain("Taken over."),
@@ -280,6 +285,8 @@ BODY: dict[str, Maker] = {
     "period_end": _plain(LEAVE_OUT),
     "period_start": _plain(LEAVE_OUT),
     "reason": _plain("other"),
+    "answer": _plain("Taken over."),
+    "said": _plain("Taken over."),
     "registrations": _plain([]),
     "reverse_charge_in": _plain([]),
     "tax_ids": _plain([]),
@@ -326,6 +333,7 @@ ARGUMENTS: dict[str, Maker] = {
     "key": _plain("search"),
     "model": _plain("per_unit"),
     "name": _plain("edit"),
+    "provider": _plain("stripe"),
     "quantity": _plain("2"),
     "row_id": _of("plan"),
     "slot": _plain("seats"),
@@ -350,6 +358,7 @@ ADDRESS: dict[str, Maker] = {
     "state": _plain(LEAVE_OUT),
     "cause_id": _plain(LEAVE_OUT),
     "currency": _plain("USD"),
+    "destination": _plain(LEAVE_OUT),
     "happened_at[gte]": _plain("2025-01-01T00:00:00Z"),
     "happened_at[lt]": _plain(LEAVE_OUT),
     "purpose": _plain("cash"),
@@ -383,6 +392,7 @@ ADDRESS: dict[str, Maker] = {
     "status": _plain("active"),
     "two_step": _plain(LEAVE_OUT),
     "type": _plain(LEAVE_OUT),
+    "token": _plain("a-token-of-nobody"),
 }
 
 
