@@ -142,6 +142,9 @@ class Settings(BaseSettings):
     # All files of one organisation together; see services/files/service.py.
     organization_files_mb: int = Field(default=20_480, ge=1)
 
+    # Within so many days staff answers what a customer contests of an invoice.
+    contest_answer_days: int = Field(default=14, ge=1, le=90)
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     otel_endpoint: AnyHttpUrl | None = None  # an OTLP/HTTP collector; none switches tracing off

@@ -46,6 +46,7 @@ TOPICS: dict[str, Topic] = {
         Topic("keys", in_app=True, mail=False),
         Topic("spending", in_app=True, mail=True),
         Topic("documents", in_app=True, mail=True),
+        Topic("disputes", in_app=True, mail=True),
         Topic("refunds", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
@@ -243,10 +244,49 @@ def _parked(event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _disputed(event: Delivered, facts: Facts) -> Words:
+    said = event.payload
+    money = Money(int(said["minor"]), str(said["currency"])).text()
+    verb = "asks about" if str(said["state"]).startswith("warning") else "takes back"
+    return Words(
+        "A payment is disputed",
+        f"The bank {verb} {money} of {facts.organization}: {said['reason']}.",
+        f"/governance/disputes/{event.aggregate_id}",
+    )
+
+
+def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
+    def say(event: Delivered, facts: Facts) -> Words:
+        days = int(event.payload.get("days", 0))
+        when = "tomorrow" if days == 1 else f"in {days} days"
+        href = f"{page}/{event.aggregate_id}" if page == DISPUTES else page
+        return Words(title, f"That of {facts.organization} has to be answered {when} at the latest.", href)
+
+    return say
+
+
+def _contested(event: Delivered, facts: Facts) -> Words:
+    money = Money(int(event.payload["minor"]), str(event.payload["currency"])).text()
+    return Words("An invoice is contested", f"{facts.organization} contests {money}.", CONTESTS)
+
+
+def _contest_ended(event: Delivered, facts: Facts) -> Words:
+    ends = {
+        "credited": ("A credit note was issued for what you contest", "was credited"),
+        "refused": ("What you contest was not credited", "was not credited; the invoice says why"),
+    }
+    title, what = ends.get(
+        str(event.payload["state"]), ("A contest was withdrawn", "is not contested any more")
+    )
+    body = f"What {facts.organization} contested of an invoice {what}."
+    return Words(title, body, f"/portal/invoices/{event.payload['invoice_id']}")
+
+
 def _security(title: str, body: str) -> Callable[[Delivered, Facts], Words]:
     return lambda _event, _facts: Words(title, body, "/account")
 
 
+DISPUTES, CONTESTS = "/governance/disputes", "/governance/contests"
 _OWN = "If it was not you, set a new password at once."
 _HOLDERS = Capability.MEMBERS_WRITE
 
@@ -266,6 +306,23 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
     "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
     "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
+    "dispute.opened": (Telling("disputes", _disputed, staff=Capability.STAFF_PAYMENTS_WRITE),),
+    "dispute.answer_due": (
+        Telling(
+            "disputes",
+            _answer_due("A dispute has to be answered", DISPUTES),
+            staff=Capability.STAFF_PAYMENTS_WRITE,
+        ),
+    ),
+    "contest.opened": (Telling("disputes", _contested, staff=Capability.STAFF_PAYMENTS_WRITE),),
+    "contest.answer_due": (
+        Telling(
+            "disputes",
+            _answer_due("A contest has to be answered", CONTESTS),
+            staff=Capability.STAFF_PAYMENTS_WRITE,
+        ),
+    ),
+    "contest.ended": (Telling("disputes", _contest_ended, holders=Capability.PAYMENTS_READ),),
     "membership.created": (
         Telling(
             "access",

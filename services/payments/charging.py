@@ -16,14 +16,14 @@ from datetime import timedelta
 from models.billing import Invoice, InvoiceState
 from models.money import Money
 from models.payments import Initiator, Payment, PaymentState, ProviderAccount
+from services.billing import contested, states
 from services.billing import policies as of_billing
-from services.billing import states
 from services.billing.invoices import KeyMeansOther, require_key
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.payments import policies
+from services.payments import crypto_requests, policies
 from services.payments.events import PaymentStarted
 from services.payments.providers import registry
 
@@ -41,6 +41,13 @@ class PaymentUnderWay(Conflict):
     title = "A payment of this invoice is under way"
 
 
+class AllContested(Conflict):
+    """What is contested is not asked for until it is answered."""
+
+    code = "invoice_contested"
+    title = "What is due of this invoice is contested"
+
+
 class AccountDisabled(Conflict):
     code = "provider_account_disabled"
     title = "This way to pay is switched off"
@@ -48,8 +55,8 @@ class AccountDisabled(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A payment as it is asked for: all that an invoice is owed, by a kept method, or by one that the customer gives
-    on the provider's page."""
+    """A payment as it is asked for: all that an invoice is owed and nobody contests, by a kept method, or by one that
+    the customer gives on the provider's page. `account_id` is that of a way to pay: on a chain <account>:<asset>."""
 
     invoice_id: str
     account_id: str
@@ -63,34 +70,46 @@ class Wanted:
 async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
     """Write down that an invoice is to be paid. The same key is the payment that is there.
 
-    Raises Forbidden, NotFound, InvoiceStateConflict for what asks for nothing, AccountDisabled, PaymentUnderWay,
-    KeyMeansOther, and Invalid for what the provider does not take.
+    Raises Forbidden, NotFound, InvoiceStateConflict for what asks for nothing, AllContested, AccountDisabled,
+    PaymentUnderWay, KeyMeansOther, and Invalid for what the provider does not take.
     """
     require_key(wanted.key)
+    account_id, _, asset = wanted.account_id.partition(":")
     invoice = await of_billing.invoice_for(uow, wanted.invoice_id, Capability.PAYMENTS_WRITE)
     if (there := await known(uow, wanted.key)) is not None:
         if (there.invoice_id, there.provider_account_id, there.method_id) != (
-            wanted.invoice_id, wanted.account_id, wanted.method_id,
-        ):  # fmt: skip
+            wanted.invoice_id, account_id, wanted.method_id,
+        ) or not await crypto_requests.asks_for(uow, there.id, asset):  # fmt: skip
             raise KeyMeansOther(
                 f"{wanted.key!r} is the key of another payment.", next_step="Give another act another key."
             )
         return there
-    _require_owed(invoice)
-    account = await policies.account_for(uow, wanted.account_id, Capability.PAYMENTS_WRITE)
-    _require_taken(account, Money(invoice.due_minor, invoice.currency))
+    owed = await _require_owed(uow, invoice)
+    account = await policies.account_for(uow, account_id, Capability.PAYMENTS_WRITE)
+    _require_taken(account, owed)
     if wanted.method_id is not None:
         await policies.method_for(uow, wanted.method_id, Capability.PAYMENTS_WRITE)
-    return await _written(uow, wanted, invoice, account)
+    payment = await _written(uow, wanted, invoice, account, owed)
+    if registry.kind(account.provider).watched:
+        await crypto_requests.ask(uow, payment, account, asset)
+    return payment
 
 
 def is_owed(invoice: Invoice) -> bool:
     return invoice.state == InvoiceState.FINALIZED and invoice.due_minor > 0
 
 
-def _require_owed(invoice: Invoice) -> None:
+async def _require_owed(uow: UnitOfWork, invoice: Invoice) -> Money:
+    """What is due and not contested."""
     if not is_owed(invoice):
         raise states.refused(InvoiceState(invoice.state), "asks for no payment")
+    owed = await contested.collectable(uow, invoice)
+    if not owed:
+        raise AllContested(
+            "All that is due of this invoice is contested, so nobody asks for it.",
+            next_step="Wait for the answer, or withdraw the contest to pay.",
+        )
+    return Money(owed, invoice.currency)
 
 
 def _require_taken(account: ProviderAccount, money: Money) -> None:
@@ -107,7 +126,9 @@ def _require_taken(account: ProviderAccount, money: Money) -> None:
         )
 
 
-async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: ProviderAccount) -> Payment:
+async def _written(
+    uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: ProviderAccount, owed: Money
+) -> Payment:
     """The invoice is locked: nobody else writes one meanwhile."""
     under_way = await uow.execute(_UNDER_WAY, id=invoice.id)
     if (other := under_way.scalar_one_or_none()) is not None:
@@ -116,6 +137,7 @@ async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: P
             next_step="Finish it, or cancel it first.",
             payment_id=other,
         )
+    watched = registry.kind(account.provider).watched  # then nobody is asked, and money comes by itself
     payment = Payment(
         id=new_id("pay"),
         organization_id=uow.organization_id,
@@ -126,13 +148,13 @@ async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: P
         keep_method=wanted.keep_method and wanted.method_id is None,
         link_id=wanted.link_id,
         key=wanted.key,
-        state=PaymentState.SENDING.value,
+        state=(PaymentState.REQUIRES_ACTION if watched else PaymentState.SENDING).value,
         initiator=wanted.initiator.value,
         currency=invoice.currency,
-        minor=invoice.due_minor,
+        minor=owed.minor,
         created_at=uow.now,
         asked_at=uow.wall_now,
-        check_at=uow.wall_now + ANSWER_WITHIN,
+        check_at=None if watched else uow.wall_now + ANSWER_WITHIN,
     )
     uow.add(payment)
     await uow.session.flush()

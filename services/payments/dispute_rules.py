@@ -101,11 +101,6 @@ def returned_entries(applied: Applied, *, unknown: int, currency: str) -> tuple[
     )
 
 
-def fee_entries(fee: Money) -> tuple[Entry, ...]:
-    """What the provider keeps; below zero what it gives back of that."""
-    return (debit(Purpose.FEES, fee), credit(Purpose.CLEARING, fee))
-
-
 def reminder(due_at: datetime, now: datetime, *, reminded: int | None) -> int | None:
     """Of how many days' notice it is time to remind, if that was not done: the nearest only."""
     left = due_at - now

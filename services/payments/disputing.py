@@ -22,7 +22,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.payments import cases, dispute_rules, ending, policies, taking_back
 from services.payments.cashier import Cashier
-from services.payments.events import DisputeAnswerDue
+from services.payments.events import DisputeAnswerDue, DisputeConceded
 from services.payments.providers import registry, values
 from services.payments.providers.base import RefusedByProvider
 
@@ -230,3 +230,18 @@ async def _remind(uow: UnitOfWork, dispute_id: str) -> bool:
     uow.add(row)
     uow.record(DisputeAnswerDue(**taking_back.named(row), days=days))
     return True
+
+
+async def concede(uow: UnitOfWork, dispute_id: str) -> Dispute:
+    """Decide not to answer: nobody is reminded any more, and the bank decides when the time is over.
+
+    Raises Forbidden, NotFound, and DisputeStateConflict for what asks for no answer.
+    """
+    row = await policies.dispute_for(uow, dispute_id, Capability.STAFF_PAYMENTS_WRITE, lock=True)
+    dispute_rules.require_answerable(DisputeState(row.state), due_at=row.due_at, now=uow.wall_now)
+    if row.conceded_at is None:
+        row.conceded_at = uow.wall_now
+        row.version += 1
+        uow.add(row)
+        uow.record(DisputeConceded(**taking_back.named(row)))
+    return row

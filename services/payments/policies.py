@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.billing import Invoice
+from models.crypto import CryptoRequest
 from models.disputes import Contest, Dispute
 from models.method_setups import MethodSetup
 from models.payment_links import PaymentLink
@@ -56,6 +57,11 @@ async def any_account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
     if row is None:
         raise not_found("provider account", account_id)
     return row
+
+
+async def crypto_request_of(uow: UnitOfWork, payment: Payment) -> CryptoRequest | None:
+    """What a payment that the caller was let to asks for on a chain."""
+    return await uow.get(CryptoRequest, payment.id)
 
 
 async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:

@@ -44,11 +44,12 @@ async def learn(
     dispute.due_at, dispute.reason = picture.due, picture.reason
     if picture.submissions and dispute.submitted_at is None:
         _answered(uow, dispute)
+    if picture.fee is not None:  # which reconciliation books, as all fees
+        dispute.fee_minor, dispute.fee_currency = picture.fee.minor, picture.fee.currency
     uow.add(dispute)
     await uow.session.flush()
     if wanted in dispute_rules.MONEY_IS_TAKEN and dispute.taken_at is None:
         await _take(uow, dispute, payment, invoice)
-    await _charge_fee(uow, dispute, picture.fee)
     if wanted is S.WON and dispute.returned_at is None:
         await _give_back(uow, dispute, invoice)
     return dispute
@@ -190,32 +191,13 @@ async def _give_back(uow: UnitOfWork, dispute: Dispute, invoice: Invoice | None)
         await applying.pay(uow, ours, applied)
 
 
-async def _charge_fee(uow: UnitOfWork, dispute: Dispute, fee: Money | None) -> None:
-    """What the provider keeps by now, whatever it kept before."""
-    if fee is None or (fee.minor, fee.currency) == (dispute.fee_minor, dispute.fee_currency):
-        return
-    before = dispute.fee_minor if fee.currency == dispute.fee_currency else 0
-    dispute.fee_minor, dispute.fee_currency = fee.minor, fee.currency
-    dispute.version += 1
-    uow.add(dispute)
-    if fee.minor != before:
-        entries = dispute_rules.fee_entries(Money(fee.minor - before, fee.currency))
-        await _book(uow, dispute, f"fee:{dispute.version}", entries, kind=JournalKind.FEE)
-
-
-async def _book(
-    uow: UnitOfWork,
-    dispute: Dispute,
-    what: str,
-    entries: tuple[Entry, ...],
-    kind: JournalKind = JournalKind.DISPUTE,
-) -> None:
+async def _book(uow: UnitOfWork, dispute: Dispute, what: str, entries: tuple[Entry, ...]) -> None:
     await ledger.post(
         uow,
         Draft(
             dispute.organization_id,
             key=f"dispute:{dispute.id}:{what}",
-            kind=kind,
+            kind=JournalKind.DISPUTE,
             cause_id=dispute.id,
             entries=entries,
             at=uow.now,

@@ -327,7 +327,7 @@ select a.id as provider_account_id, a.name as account, k.currency,
   cast(coalesce(t.minor, 0) as bigint) as provider_minor, cast(coalesce(o.minor, 0) as bigint) as books_minor,
   cast(coalesce(x.minor, 0) as bigint) as explained_minor, coalesce(x.cases, 0) as open_cases, u.read_until, u.reason
 from (select provider_account_id, currency from ours union select provider_account_id, currency from theirs) k
-join provider_account a on a.id = k.provider_account_id
+join provider_account a on a.id = k.provider_account_id and a.provider <> 'crypto'
 left join ours o using (provider_account_id, currency) left join theirs t using (provider_account_id, currency)
 left join explained x using (provider_account_id, currency)
 left join provider_pull u using (provider_account_id)

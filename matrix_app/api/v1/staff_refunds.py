@@ -66,9 +66,9 @@ class RefundAsked(Body):
 
     to: RefundTo = Field(RefundTo.SOURCE, description="Where it goes")
     amount: OrEmpty = Field(None, description="In major units, tax included", examples=["10.00"])
-    lines: list[str] = Field([], max_length=LINES_AT_ONCE_MAX, description="Lines to give back whole")
-    by_line: dict[str, Exact | None] = Field(
-        {}, max_length=LINES_AT_ONCE_MAX, description="Or what of each line; null: what is left of it"
+    line_ids: list[str] = Field([], max_length=LINES_AT_ONCE_MAX, description="Lines to give back whole")
+    by_line: dict[str, Exact | None] | None = Field(
+        None, max_length=LINES_AT_ONCE_MAX, description="Or what of each line; null: what is left of it"
     )
 
 
@@ -188,9 +188,9 @@ async def _done(
 
 async def _wanted(uow: UnitOfWork, payment_id: str, body: RefundAsked, key: str, reason: str) -> Wanted:
     code = (await policies.payment_for(uow, payment_id, WRITE)).currency
-    lines = dict.fromkeys(body.lines) | {
+    lines = dict.fromkeys(body.line_ids) | {
         line: None if said is None else money_of(said, code, field=f"lines.{line}").minor
-        for line, said in body.by_line.items()
+        for line, said in (body.by_line or {}).items()
     }
     amount = None if body.amount is None else money_of(body.amount, code).minor
     return Wanted(payment_id, key, reason, body.to, amount, lines or None)

@@ -90,7 +90,7 @@ def _give() -> rx.Component:
         tax=seen["tax"].to(str),
     )
     options = [Option(name, said) for name, said in refund_lists.destinations()]
-    lines = checkboxes("lines", t("refunds.lines"), _P.lines)
+    lines = checkboxes("line_ids", t("refunds.lines"), _P.lines)
     form = rest_form(
         "give-back",
         rx.el.p(outlook),

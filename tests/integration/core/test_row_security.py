@@ -28,6 +28,7 @@ from models.billing import (
     InvoiceLine,
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
+from models.crypto import CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
@@ -64,7 +65,18 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-PAYMENTS = (*PAPERS, PaymentMethod, MethodSetup, PaymentLink, Payment, Refund, Dispute, Contest)
+PAYMENTS = (
+    *PAPERS,
+    PaymentMethod,
+    MethodSetup,
+    PaymentLink,
+    Payment,
+    Refund,
+    Dispute,
+    Contest,
+    CryptoRequest,
+    CryptoTransfer,
+)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)

@@ -8,8 +8,6 @@ from itertools import product
 import pytest
 
 from models.disputes import DisputeState as S
-from models.ledger import Purpose
-from models.money import Money
 from services.ledger.rules import Entry
 from services.payments import dispute_rules as rules
 from services.payments.rules import Applied
@@ -57,12 +55,6 @@ def test_what_is_taken_back_is_owed_again(
 )  # fmt: skip
 def test_what_comes_back_pays_as_any_money(applied: Applied, unknown: int, expected: dict[str, int]) -> None:
     assert booked(rules.returned_entries(applied, unknown=unknown, currency="EUR")) == expected
-
-
-def test_a_fee_is_kept_and_may_come_back() -> None:
-    assert booked(rules.fee_entries(Money(15_00, "EUR"))) == {"fees": 15_00, "clearing": -15_00}
-    assert booked(rules.fee_entries(Money(-15_00, "EUR"))) == {"fees": -15_00, "clearing": 15_00}
-    assert Purpose.FEES in {entry.purpose for entry in rules.fee_entries(Money(1, "EUR"))}
 
 
 MAY = {
