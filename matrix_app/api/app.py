@@ -141,7 +141,8 @@ def create_app() -> FastAPI:
     return app
 
 
-RESOURCES = (
+# In the order of the document.
+_RESOURCES = (
     doors,
     account,
     organizations,
@@ -210,7 +211,7 @@ def _rest(known: KnownKeys) -> FastAPI:
     rest.state.rates = Rates()
     rest.state.keys = known
     errors.install(rest)
-    for module in RESOURCES:
+    for module in _RESOURCES:
         # As they are, and not as an included router: that would match and wrap each request once more.
         rest.router.routes.extend(module.router.routes)
         errors.know_methods(rest, module.router)
