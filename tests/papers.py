@@ -159,7 +159,7 @@ def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
     """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a refund of it that failed, a
-    dispute, a contest of the invoice and a link to it, a case, and what is asked for on a chain; `seal` seals tokens."""
+    dispute, a contest of the invoice and a link to it, a case, and what is asked for on a chain; `seal` seals."""
     own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
     method, payment = ids.get("paym") or new_id("paym"), ids.get("pay") or new_id("pay")
     return [
