@@ -286,6 +286,8 @@ BODY: dict[str, Maker] = {
     "period_end": _plain(LEAVE_OUT),
     "period_start": _plain(LEAVE_OUT),
     "reason": _plain("other"),
+    "answer": _plain("Taken over."),
+    "said": _plain("Taken over."),
     "registrations": _plain([]),
     "reverse_charge_in": _plain([]),
     "tax_ids": _plain([]),
