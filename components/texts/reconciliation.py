@@ -33,6 +33,7 @@ TEXTS: dict[str, str] = {
     "cases.kind.unknown_dispute": "Unknown dispute",
     "cases.kind.dispute": "A dispute does not fit",
     "cases.kind.fraud_warning": "Warning of fraud",
+    "cases.kind.chain": "Money on a chain",
     "cases.kind.unmatched": "Unknown line of a bank",
     "cases.cause": "Probable cause",
     "cases.cause.amount_differs": "The provider moved another amount than we booked",

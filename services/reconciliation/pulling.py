@@ -329,8 +329,13 @@ def _as_json(rows: Sequence[dict[str, Any]]) -> str:
 
 
 async def ask(uow: UnitOfWork, account_id: str) -> None:
-    """Have an account read by the next turn of a worker. Raises Forbidden and NotFound."""
+    """Have an account read by the next turn of a worker; on a chain there is nothing to read.
+
+    Raises Forbidden and NotFound.
+    """
     account = await of_payments.account_for(uow, account_id, matching.WRITE)
+    if account.provider == "crypto":
+        return
     await uow.execute(
         "insert into provider_pull (provider_account_id, since, read_until, cursor, due_at)"
         " values (:id, :since, :read_until, '', :now)"
