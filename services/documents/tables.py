@@ -33,7 +33,7 @@ def told(title: str, about: str, tables: Sequence[Table], *, at: datetime) -> by
 def set_pdf(content: bytes) -> bytes:
     """The same content gives the same bytes."""
     data: dict[str, Any] = orjson.loads(content)
-    at = datetime.fromisoformat(data.pop("at"))
+    at = datetime.fromisoformat(data.pop("at")).replace(microsecond=0)  # typst takes whole seconds
     shown = _fitted(data) | {"families": families(Font.SANS)}
     made = typst.Compiler(
         TEMPLATE,

@@ -87,8 +87,8 @@ class Pack:
 
 
 async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
-    """Raises Forbidden and NotFound."""
-    dispute = await policies.dispute_for(uow, dispute_id, Capability.STAFF_PAYMENTS_READ)
+    """For whoever may answer; mails are told to whoever may read the mailbox. Raises Forbidden and NotFound."""
+    dispute = await policies.dispute_for(uow, dispute_id, Capability.STAFF_PAYMENTS_WRITE)
     paid = (await uow.execute(_PAYMENT, id=dispute.payment_id)).one()
     at: datetime = paid.succeeded_at or dispute.opened_at
     span = {
@@ -101,7 +101,8 @@ async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
     sign_ins = list(await uow.execute(_SIGN_INS, span))
     usage = list(await uow.execute(_USAGE, span))
     keys = list(await uow.execute(_KEYS, {name: span[name] for name in ("organization_id", "since", "most")}))
-    mails = list(await uow.execute(_MAILS, span))
+    reads_mail = uow.actor.may(Capability.STAFF_MAILBOX_READ)
+    mails = list(await uow.execute(_MAILS, span)) if reads_mail else []
     before = [row for row in sign_ins if row.created_at <= at] or sign_ins
     periods = [(row.period_start, row.period_end) for row in lines if row.period_start is not None]
     days = f"{min(p[0] for p in periods):%Y-%m-%d} - {max(p[1] for p in periods):%Y-%m-%d}" if periods else ""

@@ -65,8 +65,10 @@ class StaffDisputeState(PageState, rx.State):
         async with self._staff_work() as uow:
             found = await dispute_queries.dispute(uow, dispute_id)
             steps = await dispute_queries.timeline(uow, found.id)
-            pack = await evidence.gather(uow, found.id)
-        texts = evidence.worded(pack, found.provider).texts
+            # Where people signed in is for whoever answers, and for nobody else.
+            may = self._actor.may(WRITE)
+            pack = await evidence.gather(uow, found.id) if may else None
+        texts = evidence.worded(pack, found.provider).texts if pack is not None else {}
         self.steps = [disputes_view.step_shown(step) for step in steps]
         self.said = [{"field": name, "text": text} for name, text in texts.items()]
         self.takes_answers = registry.kind(found.provider).capabilities.answers_disputes

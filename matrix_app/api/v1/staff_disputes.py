@@ -111,8 +111,8 @@ async def get_dispute(who: AnyCaller, dispute_id: str) -> DisputeShown:
 
 @router.get("/disputes/{dispute_id}/evidence")
 async def preview_evidence(who: AnyCaller, dispute_id: str) -> EvidenceShown:
-    """What is known in our favour, as it would be handed in."""
-    async with staff_work(who, READ) as uow:
+    """What is known in our favour, as it would be handed in; for whoever may answer."""
+    async with staff_work(who, WRITE) as uow:
         row = await dispute_queries.dispute(uow, dispute_id)
         pack = await evidence.gather(uow, dispute_id)
     texts = dict(evidence.worded(pack, row.provider).texts)
@@ -130,7 +130,7 @@ _PDF: dict[int | str, dict[str, Any]] = {
 @router.get("/disputes/{dispute_id}/evidence/pdf", response_class=Response, responses=_PDF)
 async def preview_evidence_as_pdf(request: Request, who: AnyCaller, dispute_id: str) -> Response:
     """The same as the PDF that goes along."""
-    async with staff_work(who, READ) as uow:
+    async with staff_work(who, WRITE) as uow:
         pack = await evidence.gather(uow, dispute_id)
         told = evidence.tables_of(pack, uow.wall_now)
     made = await request.app.state.press.tables(told)

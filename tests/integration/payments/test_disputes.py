@@ -190,7 +190,9 @@ async def test_a_dispute_is_answered_once_whatever_is_lost_on_the_way(till: Till
         await desk(till).answer(
             opened.id, opened.organization_id, evidence, by=system(), attached={"log.pdf": b"MZ\x90\x00"}
         )
-    pack = set_pdf(told("Evidence", "", [("Use", ("Day",), [("1",)])], at=till.clock.at))
+    pack = set_pdf(
+        told("Evidence", "", [("Use", ("Day",), [("1",)])], at=till.clock.at + timedelta(microseconds=1))
+    )
     with pytest.raises(UnknownOutcome):
         await desk(till).answer(
             opened.id, opened.organization_id, evidence, by=system(), attached={FILE: pack}

@@ -55,7 +55,10 @@ async def test_staff_sees_what_banks_take_back(world: World) -> None:
     assert [(row["id"], row["asks"], row["amount"]) for row in listed.rows] == [(dispute_id, True, "119")]
     staff.at = f"/governance/disputes/{dispute_id}"
     one, _ = await staff.call(StaffDisputeState, "load")
-    assert (one.dispute["state"], one.takes_answers) == ("needs_answer", True)
+    assert (one.dispute["state"], one.takes_answers, one.said) == ("needs_answer", True, [])
+    operator, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    operator.at = staff.at
+    one, _ = await operator.call(StaffDisputeState, "load")
     assert {"product_description", "customer_name"} <= {part["field"] for part in one.said}
 
     for strange in (new_id("dsp"), "dsp_x", "x"):

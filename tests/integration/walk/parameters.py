@@ -95,6 +95,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
     "staff.provider_accounts": _of("pacc"),
+    "staff.contests": _of("cst"),
     "staff.coupons": _of("cpn"),
     "staff.legal_entities": _of("ent"),
     "staff.refunds": _of("rfnd"),

@@ -67,6 +67,8 @@ TOO_LATE = {
     "payment_state",
     "refund_state",
     "payment_provider_unavailable",
+    "already_contested",
+    "contest_state",
 }
 
 NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked once
