@@ -18,6 +18,8 @@ PREFIXES: dict[str, str] = {
     "brun": "billing run",
     "bud": "budget",
     "clk": "test clock",
+    "dcas": "case of dunning",
+    "dcmp": "dunning campaign",
     "crd": "customer credit",
     "crn": "credit note",
     "crnl": "credit note line",

@@ -44,6 +44,8 @@ TOPICS: dict[str, Topic] = {
         Topic("keys", in_app=True, mail=False),
         Topic("spending", in_app=True, mail=True),
         Topic("documents", in_app=True, mail=True),
+        # What is owed is said in any case; its mails are written by services/dunning/mails.py.
+        Topic("payments", in_app=True, mail=True, locked=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
@@ -217,6 +219,15 @@ def _parked(event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _overdue(event: Delivered, facts: Facts) -> Words:
+    number = str(event.payload.get("number", ""))
+    return Words(
+        "An invoice is overdue",
+        f"Invoice {number} of {facts.organization} is overdue. Pay it to keep everything working.",
+        f"/portal/invoices/{event.payload.get('invoice_id')}",
+    )
+
+
 def _security(title: str, body: str) -> Callable[[Delivered, Facts], Words]:
     return lambda _event, _facts: Words(title, body, "/account")
 
@@ -238,6 +249,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
     "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
+    "dunning.reminded": (Telling("payments", _overdue, holders=Capability.PAYMENTS_WRITE, mailed=False),),
     "membership.created": (
         Telling(
             "access",

@@ -12,6 +12,7 @@ from models.money import Money
 from models.payments import Payment, PaymentState
 from services.billing import customer_credits
 from services.core.work import UnitOfWork
+from services.dunning import cases as dunning
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import rules
@@ -49,6 +50,7 @@ async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) ->
         invoice.due_minor -= applied.to_due
         invoice.written_off_minor -= applied.to_written_off
         await customer_credits.settle(uow, invoice)
+        await dunning.money_came(uow, invoice, applied.to_invoice)
 
 
 def _applied(payment: Payment, invoice: Invoice | None) -> rules.Applied:

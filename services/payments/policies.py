@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.billing import Invoice
+from models.dunning import InvoiceCollection
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from services.core.errors import not_found
 from services.core.ids import is_id
@@ -52,6 +53,11 @@ async def any_account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
     if row is None:
         raise not_found("provider account", account_id)
     return row
+
+
+async def collection_of(uow: UnitOfWork, invoice: Invoice) -> InvoiceCollection | None:
+    """What the schedule says of an invoice that the caller has locked, locked."""
+    return await uow.get(InvoiceCollection, invoice.id, lock=True)
 
 
 async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:

@@ -49,7 +49,7 @@ from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
-from tests.papers import account, entity, paid, papers, subscribed
+from tests.papers import account, campaign, entity, paid, papers, reminded, subscribed
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -225,6 +225,8 @@ def _paid(v: Victim) -> Iterator[Table]:
     yield from paid(
         owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
     )
+    yield campaign(v.id("dcmp"), "Usual")
+    yield from reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas"))
 
 
 def _prepaid(v: Victim) -> Iterator[Table]:
