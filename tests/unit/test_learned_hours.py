@@ -15,7 +15,7 @@ FUNDS, LATER = DeclineKind.FUNDS, DeclineKind.TRY_LATER
 
 def synthetic_history(seed: int, retries: int) -> list[Retry]:
     """Wages come on Friday morning: who lacked funds pays then. Banks that were away are back at any hour."""
-    chance = random.Random(seed)  # noqa: S311 - a made history, not a secret
+    chance = random.Random(seed)
     made: list[Retry] = []
     for number in range(retries):
         at = MONDAY + timedelta(hours=chance.randrange(26 * 7 * 24))
@@ -35,9 +35,9 @@ def test_of_synthetic_history_it_learns_friday_mornings_and_beats_a_fixed_hour_o
     told = score(habits, held_out)
 
     assert (best.weekday(), 6 <= best.hour < 12) == (4, True)
-    assert told.learned_percent > told.fixed_percent + 1
     assert 0 < told.agreeing < told.retries == 10_000
-    print(f"synthetic, held out: fixed {told.fixed_percent} %, learned {told.learned_percent} %")
+    # Synthetic, as docs/dunning.md tells it.
+    assert (told.fixed_percent, told.learned_percent) == (Decimal("20.0"), Decimal("23.9"))
 
 
 def test_without_history_nothing_is_moved_and_a_few_lucky_retries_move_nothing() -> None:
