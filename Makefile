@@ -34,13 +34,15 @@ dev:
 	@$(BOOTSTRAP) dev
 
 .PHONY: test
-test: rules chromium ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
-	@# Types take one core for a minute: they are looked at beside the tests, and told of at the end.
+test: lint chromium ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
+	@# Types take one core for a minute, and news of vulnerabilities come from elsewhere: both are asked for beside the
+	@# tests, and told of at the end. House rules are one of the tests. Three at once, because tests wait for processes.
 	@said=$$(mktemp); $(BIN)/basedpyright --level error > $$said 2>&1 & types=$$!; \
-	trap 'kill $$types 2> /dev/null; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
-	$(BIN)/pytest -n 2 $(T); tested=$$?; \
-	wait $$types; typed=$$?; cat $$said; \
-	if [ $$tested -ne 0 ]; then exit $$tested; fi; exit $$typed
+	news=$$(mktemp); $(BIN)/python -m tests.tools.audit > $$news 2>&1 & audit=$$!; \
+	trap 'kill $$types $$audit 2> /dev/null; rm -f $$said $$news' EXIT; trap 'exit 130' INT TERM; \
+	$(BIN)/pytest -n 3 $(T); tested=$$?; \
+	wait $$audit; audited=$$?; wait $$types; typed=$$?; cat $$news $$said; \
+	if [ $$tested -ne 0 ]; then exit $$tested; fi; if [ $$audited -ne 0 ]; then exit $$audited; fi; exit $$typed
 
 .PHONY: test-deep
 test-deep: dev chromium ## The long runs that `make test` leaves out
@@ -50,11 +52,14 @@ test-deep: dev chromium ## The long runs that `make test` leaves out
 check: rules ## Lint, format, types, import rules, house rules; tells known vulnerabilities
 	@$(BIN)/basedpyright --level error
 
-.PHONY: rules
-rules: dev
+.PHONY: lint
+lint: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
+
+.PHONY: rules
+rules: lint
 	@$(BIN)/python -m tests.tools.house_rules
 	@$(BIN)/python -m tests.tools.audit
 

@@ -63,11 +63,13 @@ def secret_dialog(
     id_path: str = "id",
     example: Text | None = None,
     extra: dict[str, Any] | None = None,
+    words: dict[str, Text] | None = None,
 ) -> rx.Component:
     """Sends the fields as JSON to `url`, then shows the answer's secret with a copy button until it is put away.
 
     `secret_path` and `id_path` are dotted paths in the answer; `on_created(id)` fires when the dialog closes.
     `example` is a snippet with `{secret}` where the secret goes. Place it where it stays mounted, not in a row.
+    `words` (`once`, `label`) stand for the usual ones about a key.
     """
     given = {
         "trigger": trigger.as_prop() if trigger else None,
@@ -89,7 +91,9 @@ def secret_dialog(
         secret_path=secret_path,
         id_path=id_path,
         form_texts=texts_under("form"),
-        texts=texts_under("secret") | {"close": t("dialog.close"), "cancel": t("dialog.cancel")},
+        texts=texts_under("secret")
+        | {"close": t("dialog.close"), "cancel": t("dialog.cancel")}
+        | (words or {}),
         on_created=on_created,
         **props,
     )

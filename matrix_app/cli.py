@@ -77,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "show the demo's address, accounts and key")
     demo.add_argument("--json", action="store_true", help="for scripts")
     demo.add_argument("--load", action="store_true", help="load the demo data if it is not there")
+    demo.add_argument(
+        "--test-provider",
+        type=_test_provider,
+        action="append",
+        default=[],
+        metavar="NAME=URL",
+        help="with --load: take play money through the test provider there",
+    )
     doctor = add("doctor", _doctor, "look for what is wrong; ends with 1 when something is")
     doctor.add_argument("--json", action="store_true", help="for scripts")
     _declare_backups(add)
@@ -190,7 +198,7 @@ def _demo(chosen: Settings, arguments: argparse.Namespace) -> None:
                 "Demo accounts have published passwords: they are loaded with MATRIX_MODE=demo only."
             )
         with serving(chosen):
-            asyncio.run(_load_demo(chosen))
+            asyncio.run(_load_demo(chosen, dict(arguments.test_provider)))
         return
     demo = Demo.read(chosen.data_dir)
     if demo is None:
@@ -199,13 +207,15 @@ def _demo(chosen: Settings, arguments: argparse.Namespace) -> None:
     sys.stdout.write(f"{shown}\n")
 
 
-async def _load_demo(chosen: Settings) -> None:
+async def _load_demo(chosen: Settings, providers: dict[str, str]) -> None:
     from services.core import runtime
+    from services.demo import test_providers
     from services.demo.service import ensure_demo
 
     database = await runtime.start(chosen, "demo")
     try:
         await ensure_demo(database, chosen)
+        await test_providers.connect(database, chosen, providers)
     finally:
         await runtime.stop()
 
@@ -258,6 +268,14 @@ def _held_job(text: str) -> str:
     if text != "all" and not (text.isascii() and text.isdigit() and int(text) < 2**63):
         raise argparse.ArgumentTypeError("give the number of a job, or all")
     return text
+
+
+def _test_provider(text: str) -> tuple[str, str]:
+    """A name of one and its address. Raises ArgumentTypeError."""
+    name, _, base = text.partition("=")
+    if name not in ("stripe", "paypal") or not base.startswith("http://127.0.0.1:"):
+        raise argparse.ArgumentTypeError("say stripe or paypal, and where it runs on this machine")
+    return name, base
 
 
 if __name__ == "__main__":

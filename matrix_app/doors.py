@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from matrix_app.page_headers import caching
+from matrix_app.page_headers import caching, unlisted
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -59,7 +59,8 @@ class Doors:
     def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                ours = [*self._headers, caching(scope["path"], message["status"])]
+                own = [caching(scope["path"], message["status"]), *unlisted(scope["path"])]
+                ours = [*(one for one in self._headers if one[0] not in dict(own)), *own]
                 names = {name for name, _ in ours}
                 kept = [header for header in message.get("headers", ()) if header[0].lower() not in names]
                 message = {**message, "headers": [*kept, *ours]}

@@ -17,6 +17,7 @@ ASK_FIRST = b"no-cache"  # may be kept, but asks whether it is still the newest
 # Vite writes a hash of the content into these names, so what is behind one never changes.
 _HASHED = re.compile(r"/assets/(?:[\w.-]+/)*[\w.~-]+-[\w-]{8}\.(?:js|css|woff2?|svg|png)")
 _HTTPS_ONLY = ((b"strict-transport-security", b"max-age=31536000"),)
+_UNLISTED = ((b"x-robots-tag", b"noindex, nofollow, noarchive"), (b"referrer-policy", b"no-referrer"))
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -69,3 +70,8 @@ def page_headers(build: Path, *, https: bool) -> list[tuple[bytes, bytes]]:
 def transport_headers(*, https: bool) -> tuple[tuple[bytes, bytes], ...]:
     """What every answer says of how it is to be reached: pages, API and gateway are one host."""
     return _HTTPS_ONLY if https else ()
+
+
+def unlisted(path: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Besides, where the address itself is a secret: nobody lists it, and no site that it leads to hears of it."""
+    return _UNLISTED if path.startswith("/pay/") else ()

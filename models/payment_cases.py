@@ -18,6 +18,9 @@ class CaseKind(StrEnum):
     AMOUNT_DIFFERS = "amount_differs"  # a provider took another amount than it was asked for
     REFUND_FAILED = "refund_failed"  # what was given back came back
     DIFFERENCE = "difference"  # the provider's book and ours do not agree
+    UNKNOWN_DISPUTE = "unknown_dispute"  # a bank takes back a payment that nobody knows
+    DISPUTE = "dispute"  # what a provider says of a dispute does not fit what is known of it
+    FRAUD_WARNING = "fraud_warning"  # a bank thinks that a card was stolen, before it takes anything back
     UNMATCHED = "unmatched"  # money on a bank statement that nobody knows the reason of
 
 

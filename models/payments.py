@@ -149,6 +149,7 @@ class Payment(Table, table=True):
     provider: str = Field(sa_type=ID)
     method_id: str | None = reference("payment_method.id", nullable=True)
     keep_method: bool = False  # what the customer gives is kept for the next time
+    link_id: str | None = reference("payment_link.id", nullable=True)  # where it was begun by a link
     key: str = Field(sa_type=ID)  # the same act is the same payment, however often it is tried
     state: str = Field(sa_type=ID)
     initiator: str = Field(sa_type=ID)
@@ -190,7 +191,11 @@ class ProviderEvent(Table, table=True):
     provider_account_id: str = reference("provider_account.id")
     event_id: str = Field(sa_type=ID)
     kind: str = Field(sa_type=ID)
-    subject: str = Field(sa_type=ID)  # the provider's name for what it is about
+    about: str = Field(
+        default="payment", sa_type=ID
+    )  # as EventSubject in services/payments/providers/values.py
+    subject: str = Field(sa_type=ID)  # what the payment is found by: our key, or the provider's name for it
+    reference: str = Field(default="", sa_type=ID)  # the provider's name for what it is about
     raw: bytes = Field(sa_type=BYTES)
     received_at: datetime = instant()
     handled_at: datetime | None = instant(nullable=True)

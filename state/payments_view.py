@@ -28,18 +28,13 @@ def row_shown(row: PaymentRow, home: str) -> dict[str, Any]:
         "amount": _amount(row.minor, row.currency),
         "applied": _amount(row.applied_minor, row.currency),
         "over": _amount(row.minor - row.applied_minor if row.succeeded_at else 0, row.currency),
+        "refunded": _amount(row.refunded_minor, row.currency),
         "message": row.message,
         "decline_code": row.decline_code or "",
         "reference": row.reference,
         "created_at": instant_text(row.created_at),
         "succeeded_at": instant_text(row.succeeded_at),
     }
-
-
-def staff_row_shown(row: PaymentRow, invoices: str) -> dict[str, Any]:
-    """As a row that leads to its invoice, or to those there are for money on account."""
-    to = f"{invoices}/{row.invoice_id}" if row.invoice_id else invoices
-    return row_shown(row, "") | {"href": to}
 
 
 def payment_shown(found: PaymentDetail, home: str) -> dict[str, Any]:

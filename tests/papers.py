@@ -19,11 +19,15 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
+from models.disputes import Contest, Dispute
 from models.dunning import DunningCampaign, DunningCase, DunningStep, InvoiceCollection
+from models.method_setups import MethodSetup
 from models.papers import Paper
 from models.payment_cases import PaymentCase
+from models.payment_links import PaymentLink
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
 from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
+from models.refunds import Refund
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
 from models.usage_billing import UsagePeriod
 from services.core.ids import new_id
@@ -173,9 +177,10 @@ def reminded(organization_id: str, campaign_id: str, invoice_id: str, case_id: s
 def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
-    """A kept method, a payment by it of the invoice of `ids` that failed, and a case; `seal` seals their tokens."""
+    """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a refund of it that failed, a
+    dispute, a contest of the invoice and a link to it, and a case; `seal` seals their tokens."""
     own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
-    method = ids.get("paym") or new_id("paym")
+    method, payment = ids.get("paym") or new_id("paym"), ids.get("pay") or new_id("pay")
     return [
         ProviderCustomer(reference=seal("provider_customer", "reference", account_id), **own),
         PaymentMethod(
@@ -183,9 +188,32 @@ def paid(
             token=seal("payment_method", "token", method), token_hash=method.encode(), **own,
         ),
         Payment(
-            id=ids.get("pay") or new_id("pay"), invoice_id=ids["inv"], provider="paypal", method_id=method, key=method,
+            id=payment, invoice_id=ids["inv"], provider="paypal", method_id=method, key=method,
             state="failed", initiator="customer", currency="USD", minor=4, decline_code="x", decline_hard=False,
             message=text, provider_ref=method, asked_at=LONG_AGO, **own,
+        ),
+        Refund(
+            id=ids.get("rfnd") or new_id("rfnd"), organization_id=organization_id, payment_id=payment, key=method,
+            asked={"to": "source", "amount": 1, "lines": None, "reason": text}, destination="source",
+            state="failed", currency="USD", minor=1, reason=text, requested_by="acc_of_nobody", failure="x",
+            created_at=LONG_AGO,
+        ),
+        Dispute(
+            id=ids.get("dsp") or new_id("dsp"), organization_id=organization_id, payment_id=payment,
+            provider_account_id=account_id, provider_ref=method, state="needs_answer", reason=text, currency="USD",
+            minor=4, fee_currency="USD", opened_at=LONG_AGO, created_at=LONG_AGO,
+        ),
+        Contest(
+            id=ids.get("cst") or new_id("cst"), organization_id=organization_id, invoice_id=ids["inv"], currency="USD",
+            minor=1, reason=text, created_by="acc_of_nobody", created_at=LONG_AGO, due_at=LONG_AGO,
+        ),
+        MethodSetup(
+            id=ids.get("pset") or new_id("pset"), key=method, state="kept", method_id=method, message=text,
+            ended_at=LONG_AGO, **own,
+        ),
+        PaymentLink(
+            id=ids.get("plnk") or new_id("plnk"), organization_id=organization_id, invoice_id=ids["inv"],
+            created_by="system", created_at=LONG_AGO, expires_at=LONG_AGO + timedelta(days=60),
         ),
         PaymentCase(
             id=ids.get("pcas") or new_id("pcas"), organization_id=organization_id, kind="difference", subject=method,

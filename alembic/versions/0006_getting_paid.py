@@ -102,22 +102,264 @@ def drop_cases() -> None:
 
 
 def create_refunds() -> None:
-    pass
+    op.create_table(
+        "refund",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("payment_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("credit_note_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("asked", JSONB(), nullable=False),
+        sa.Column("destination", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.Column("credits", JSONB(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("refusal", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("approved_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("provider_ref", sa.Text(collation="C"), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("failure", sa.Text(collation="C"), nullable=True),
+        sa.Column("journal_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checks", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('awaiting_approval','sending','processing','succeeded','failed','canceled','rejected')",
+            name=op.f("ck_refund_state"),
+        ),
+        sa.CheckConstraint("destination in ('source','credit')", name=op.f("ck_refund_destination")),
+        sa.CheckConstraint("minor > 0", name=op.f("ck_refund_minor")),
+        sa.CheckConstraint(
+            "approved_by is null or approved_by <> requested_by", name=op.f("ck_refund_approved_by_another")
+        ),
+        sa.CheckConstraint(
+            "(state = 'succeeded') = (succeeded_at is not null)", name=op.f("ck_refund_succeeded")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_refund_organization_id")
+        ),
+        sa.ForeignKeyConstraint(["payment_id"], ["payment.id"], name=op.f("fk_refund_payment_id")),
+        sa.ForeignKeyConstraint(
+            ["credit_note_id"], ["credit_note.id"], name=op.f("fk_refund_credit_note_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refund")),
+        sa.UniqueConstraint("organization_id", "key", name=op.f("uq_refund_organization_id_key")),
+    )
+    op.create_index(
+        "ix_refund_check_at",
+        "refund",
+        ["check_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("check_at is not null"),
+    )
+    op.create_index("ix_refund_created_at", "refund", ["created_at", "id"], unique=False)
+    op.create_index(
+        "ix_refund_organization_id", "refund", ["organization_id", "created_at", "id"], unique=False
+    )
+    op.create_index("ix_refund_payment_id", "refund", ["payment_id", "created_at", "id"], unique=False)
+    becoming = (
+        "state, credit_note_id, credits, refusal, approved_by, provider_ref, reference, failure, journal_id,"
+        " asked_at, succeeded_at, ended_at, check_at, checks, version"
+    )
+    rights = f"select, insert, update ({becoming})"
+    secure("refund", application=rights, crossing=rights)
+    # What events were about before was looked up as payments. The server's defaults are for the rows that are there.
+    for column, value in (("about", "payment"), ("reference", "")):
+        op.add_column(
+            "provider_event",
+            sa.Column(column, sa.Text(collation="C"), nullable=False, server_default=value),
+        )
+        op.alter_column("provider_event", column, server_default=None)
 
 
 def drop_refunds() -> None:
-    pass
+    for column in ("reference", "about"):
+        op.drop_column("provider_event", column)
+    op.drop_table("refund")
 
 
 # -- disputes: what customers contest, and what their banks take back
 
 
 def create_disputes() -> None:
-    pass
+    create_chargebacks()
+    create_contests()
+    # What a bank takes back is owed again.
+    allow_transitions("('uncollectible', 'uncollectible'), ('uncollectible', 'paid'), ('paid', 'finalized'),")
+
+
+def allow_transitions(others: str) -> None:
+    """What may become of an invoice, besides what always may."""
+    run(
+        f"""
+        create or replace function invoice_is_fixed() returns trigger language plpgsql as $$ begin
+          if (old.state, new.state) not in (
+            ('draft', 'draft'), ('draft', 'finalized'), ('draft', 'void'),
+            ('finalized', 'finalized'), ('finalized', 'paid'), ('finalized', 'void'), ('finalized', 'uncollectible'),
+            {others} ('paid', 'paid'), ('void', 'void')
+          ) or ((old.state, new.state) = ('paid', 'finalized') and new.paid_minor >= old.paid_minor) then
+            raise exception 'An invoice does not go from % to %.', old.state, new.state
+              using errcode = 'check_violation';
+          end if;
+          if old.state <> 'draft' and (
+            to_jsonb(new) - array['state', 'credited_minor', 'offset_minor', 'paid_minor', 'written_off_minor',
+              'due_minor', 'paid_at', 'voided_at', 'uncollectible_at']
+            is distinct from to_jsonb(old) - array['state', 'credited_minor', 'offset_minor', 'paid_minor',
+              'written_off_minor', 'due_minor', 'paid_at', 'voided_at', 'uncollectible_at']
+          ) then
+            raise exception 'The invoice % is final: correct it by a credit note.', old.id
+              using errcode = 'restrict_violation';
+          end if;
+          return new;
+        end $$
+        """
+    )
+
+
+def create_chargebacks() -> None:
+    op.create_table(
+        "dispute",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("payment_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_ref", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("reason", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.Column("fee_currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("fee_minor", sa.BigInteger(), nullable=False),
+        sa.Column("taken_invoice_minor", sa.BigInteger(), nullable=False),
+        sa.Column("taken_credit_minor", sa.BigInteger(), nullable=False),
+        sa.Column("taken_unknown_minor", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("returned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("evidence", JSONB(), nullable=True),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("submitted_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("conceded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reminded_days", sa.Integer(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('warning_needs_answer','warning_under_review','warning_closed','needs_answer',"
+            "'under_review','won','lost')",
+            name=op.f("ck_dispute_state"),
+        ),
+        sa.CheckConstraint("minor > 0", name=op.f("ck_dispute_minor")),
+        sa.CheckConstraint(
+            "taken_invoice_minor >= 0 and taken_credit_minor >= 0 and taken_unknown_minor >= 0",
+            name=op.f("ck_dispute_taken"),
+        ),
+        sa.CheckConstraint(
+            "taken_at is not null or taken_invoice_minor + taken_credit_minor + taken_unknown_minor = 0",
+            name=op.f("ck_dispute_taken_when"),
+        ),
+        sa.CheckConstraint(
+            "returned_at is null or (taken_at is not null and state = 'won')",
+            name=op.f("ck_dispute_returned"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_dispute_organization_id")
+        ),
+        sa.ForeignKeyConstraint(["payment_id"], ["payment.id"], name=op.f("fk_dispute_payment_id")),
+        sa.ForeignKeyConstraint(
+            ["provider_account_id"], ["provider_account.id"], name=op.f("fk_dispute_provider_account_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dispute")),
+        sa.UniqueConstraint(
+            "provider_account_id", "provider_ref", name=op.f("uq_dispute_provider_account_id_provider_ref")
+        ),
+    )
+    op.create_index("ix_dispute_organization_id", "dispute", ["organization_id", "created_at", "id"])
+    op.create_index("ix_dispute_created_at", "dispute", ["created_at", "id"])
+    op.create_index("ix_dispute_payment_id", "dispute", ["payment_id", "id"])
+    op.create_index(
+        "ix_dispute_due_at",
+        "dispute",
+        ["due_at", "id"],
+        postgresql_where=sa.text("state in ('warning_needs_answer','needs_answer')"),
+    )
+    becoming = (
+        "state, reason, fee_currency, fee_minor, taken_invoice_minor, taken_credit_minor, taken_unknown_minor,"
+        " due_at, taken_at, returned_at, evidence, submitted_at, submitted_by, conceded_at, reminded_days,"
+        " ended_at, version"
+    )
+    rights = f"select, insert, update ({becoming})"
+    secure("dispute", application=rights, crossing=rights)
+
+
+def create_contests() -> None:
+    op.create_table(
+        "contest",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("invoice_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("line_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.Column("credited_minor", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("credit_note_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("answered_by", sa.Text(collation="C"), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reminded_days", sa.Integer(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('open','credited','refused','withdrawn')", name=op.f("ck_contest_state")
+        ),
+        sa.CheckConstraint("minor > 0 and credited_minor between 0 and minor", name=op.f("ck_contest_minor")),
+        sa.CheckConstraint("(state = 'open') = (ended_at is null)", name=op.f("ck_contest_ended")),
+        sa.CheckConstraint(
+            "(state = 'credited') = (credit_note_id is not null)", name=op.f("ck_contest_credit_note")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_contest_organization_id")
+        ),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_contest_invoice_id")),
+        sa.ForeignKeyConstraint(["line_id"], ["invoice_line.id"], name=op.f("fk_contest_line_id")),
+        sa.ForeignKeyConstraint(
+            ["credit_note_id"], ["credit_note.id"], name=op.f("fk_contest_credit_note_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_contest")),
+    )
+    op.create_index(
+        "uq_contest_open",
+        "contest",
+        ["invoice_id", sa.literal_column("coalesce(line_id, '')")],
+        unique=True,
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.create_index("ix_contest_organization_id", "contest", ["organization_id", "created_at", "id"])
+    op.create_index("ix_contest_created_at", "contest", ["created_at", "id"])
+    op.create_index(
+        "ix_contest_due_at", "contest", ["due_at", "id"], postgresql_where=sa.text("state = 'open'")
+    )
+    becoming = "state, credited_minor, answer, credit_note_id, answered_by, ended_at, reminded_days, version"
+    rights = f"select, insert, update ({becoming})"
+    secure("contest", application=rights, crossing=rights)
 
 
 def drop_disputes() -> None:
-    pass
+    allow_transitions("('uncollectible', 'uncollectible'), ('uncollectible', 'paid'),")
+    op.drop_table("contest")
+    op.drop_table("dispute")
 
 
 # -- retries and dunning
@@ -272,22 +514,289 @@ def drop_dunning() -> None:
 
 
 def create_links() -> None:
-    pass
+    op.create_table(
+        "payment_link",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("invoice_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoice.id"], name=op.f("fk_payment_link_invoice_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_payment_link_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_link")),
+    )
+    op.create_index(
+        "ix_payment_link_invoice_id",
+        "payment_link",
+        ["invoice_id", "expires_at"],
+        unique=False,
+        postgresql_where=sa.text("revoked_at is null"),
+    )
+    rights = "select, insert, update (revoked_at)"
+    secure("payment_link", application=rights, crossing=rights)
+    op.add_column("payment", sa.Column("link_id", sa.Text(collation="C"), nullable=True))
+    op.create_foreign_key(op.f("fk_payment_link_id"), "payment", "payment_link", ["link_id"], ["id"])
+    create_method_setups()
+
+
+def create_method_setups() -> None:
+    op.create_table(
+        "method_setup",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_ref", sa.Text(collation="C"), nullable=True),
+        sa.Column("action", JSONB(), nullable=True),
+        sa.Column("method_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checks", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state in ('sending','waiting','kept','failed','canceled')", name=op.f("ck_method_setup_state")
+        ),
+        sa.CheckConstraint(
+            "(state in ('sending','waiting')) = (ended_at is null)", name=op.f("ck_method_setup_ended")
+        ),
+        sa.CheckConstraint("(state = 'kept') = (method_id is not null)", name=op.f("ck_method_setup_kept")),
+        sa.ForeignKeyConstraint(["method_id"], ["payment_method.id"], name=op.f("fk_method_setup_method_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_method_setup_organization_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["provider_account_id"], ["provider_account.id"], name=op.f("fk_method_setup_provider_account_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_method_setup")),
+        sa.UniqueConstraint("organization_id", "key", name=op.f("uq_method_setup_organization_id_key")),
+    )
+    op.create_index(
+        "ix_method_setup_organization_id",
+        "method_setup",
+        ["organization_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_method_setup_check_at",
+        "method_setup",
+        ["check_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("check_at is not null"),
+    )
+    changes = "state, provider_ref, action, method_id, message, ended_at, check_at, checks, version"
+    rights = f"select, insert, update ({changes})"
+    secure("method_setup", application=rights, crossing=rights)
 
 
 def drop_links() -> None:
-    pass
+    op.drop_table("method_setup")
+    op.drop_constraint(op.f("fk_payment_link_id"), "payment", type_="foreignkey")
+    op.drop_column("payment", "link_id")
+    op.drop_table("payment_link")
 
 
 # -- reconciliation: what providers and banks say moved
 
 
+_OF_A_MOVEMENT = "payout_id, match, subject_id, journal_id, fee_journal_id"
+RECONCILED = {
+    "provider_pull": "select, insert, update (read_until, page_since, page_until, cursor, due_at, pulled_at, reason)",
+    "provider_payout": "select, insert, update (state, failure, arrives_at, traced, read_at, bank_line_id)",
+    "provider_movement": f"select, insert, update ({_OF_A_MOVEMENT})",
+    "bank_statement": "select, insert, update (new_lines)",
+    "bank_line": "select, insert, update (match, subject_id, journal_id)",
+}
+
+
 def create_reconciliation() -> None:
-    pass
+    op.create_table(
+        "bank_statement",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("format", sa.Text(collation="C"), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("new_lines", sa.Integer(), nullable=False),
+        sa.Column("imported_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("imported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bank_statement")),
+        sa.UniqueConstraint("sha256", name=op.f("uq_bank_statement_sha256")),
+    )
+    op.create_index("ix_bank_statement_imported_at", "bank_statement", ["imported_at", "id"], unique=False)
+    op.create_table(
+        "bank_line",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("statement_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("account", sa.Text(collation="C"), nullable=False),
+        sa.Column("bank_ref", sa.Text(collation="C"), nullable=False),
+        sa.Column("booked_on", sa.Date(), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.Column("counterparty", sa.Text(), nullable=False),
+        sa.Column("remittance", sa.Text(), nullable=False),
+        sa.Column("match", sa.Text(collation="C"), nullable=False),
+        sa.Column("subject_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("journal_id", sa.Text(collation="C"), nullable=True),
+        sa.CheckConstraint(
+            "match in ('waiting','matched','differs','settled')", name=op.f("ck_bank_line_match")
+        ),
+        sa.CheckConstraint("minor <> 0", name=op.f("ck_bank_line_minor")),
+        sa.ForeignKeyConstraint(
+            ["statement_id"], ["bank_statement.id"], name=op.f("fk_bank_line_statement_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bank_line")),
+        sa.UniqueConstraint("account", "bank_ref", name=op.f("uq_bank_line_account_bank_ref")),
+    )
+    op.create_index("ix_bank_line_booked_on", "bank_line", ["booked_on", "id"], unique=False)
+    op.create_index(
+        "ix_bank_line_open",
+        "bank_line",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("match in ('waiting','differs')"),
+    )
+    op.create_index("ix_bank_line_statement_id", "bank_line", ["statement_id", "id"], unique=False)
+    op.create_table(
+        "provider_payout",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_ref", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("minor", sa.BigInteger(), nullable=False),
+        sa.Column("traced", sa.Boolean(), nullable=False),
+        sa.Column("failure", sa.Text(), nullable=False),
+        sa.Column("happened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("arrives_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("bank_line_id", sa.Text(collation="C"), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["provider_account_id"],
+            ["provider_account.id"],
+            name=op.f("fk_provider_payout_provider_account_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_payout")),
+        sa.UniqueConstraint(
+            "provider_account_id",
+            "provider_ref",
+            name=op.f("uq_provider_payout_provider_account_id_provider_ref"),
+        ),
+    )
+    op.create_index(
+        "ix_provider_payout_amount", "provider_payout", ["currency", "minor", "arrives_at"], unique=False
+    )
+    op.create_index("ix_provider_payout_happened_at", "provider_payout", ["happened_at", "id"], unique=False)
+    op.create_table(
+        "provider_pull",
+        sa.Column("provider_account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("page_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("page_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cursor", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("pulled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["provider_account_id"],
+            ["provider_account.id"],
+            name=op.f("fk_provider_pull_provider_account_id"),
+        ),
+        sa.PrimaryKeyConstraint("provider_account_id", name=op.f("pk_provider_pull")),
+    )
+    op.create_index(
+        "ix_provider_pull_due_at", "provider_pull", ["due_at", "provider_account_id"], unique=False
+    )
+    op.create_table(
+        "provider_movement",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("provider_ref", sa.Text(collation="C"), nullable=False),
+        sa.Column("kind", sa.Text(collation="C"), nullable=False),
+        sa.Column("category", sa.Text(collation="C"), nullable=False),
+        sa.Column("currency", sa.Text(collation="C"), nullable=False),
+        sa.Column("gross_minor", sa.BigInteger(), nullable=False),
+        sa.Column("fee_minor", sa.BigInteger(), nullable=False),
+        sa.Column("net_minor", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.Text(collation="C"), nullable=False),
+        sa.Column("payment_ref", sa.Text(collation="C"), nullable=False),
+        sa.Column("key", sa.Text(collation="C"), nullable=False),
+        sa.Column("payout_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("match", sa.Text(collation="C"), nullable=False),
+        sa.Column("subject_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("journal_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("fee_journal_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("happened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("available_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "match in ('waiting','matched','differs','settled')", name=op.f("ck_provider_movement_match")
+        ),
+        sa.CheckConstraint("net_minor = gross_minor - fee_minor", name=op.f("ck_provider_movement_net")),
+        sa.ForeignKeyConstraint(
+            ["payout_id"], ["provider_payout.id"], name=op.f("fk_provider_movement_payout_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["provider_account_id"],
+            ["provider_account.id"],
+            name=op.f("fk_provider_movement_provider_account_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_provider_movement")),
+        sa.UniqueConstraint(
+            "provider_account_id",
+            "provider_ref",
+            name=op.f("uq_provider_movement_provider_account_id_provider_ref"),
+        ),
+    )
+    op.create_index(
+        "ix_provider_movement_account",
+        "provider_movement",
+        ["provider_account_id", "currency", "happened_at"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_provider_movement_fee",
+        "provider_movement",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("fee_journal_id is null and (fee_minor <> 0 or kind = 'fee')"),
+    )
+    op.create_index(
+        "ix_provider_movement_happened_at", "provider_movement", ["happened_at", "id"], unique=False
+    )
+    op.create_index(
+        "ix_provider_movement_open",
+        "provider_movement",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("match in ('waiting','differs')"),
+    )
+    op.create_index("ix_provider_movement_payout_id", "provider_movement", ["payout_id"], unique=False)
+    op.create_index("ix_provider_movement_subject_id", "provider_movement", ["subject_id"], unique=False)
+    op.create_index(
+        "uq_provider_movement_journal_id",
+        "provider_movement",
+        ["journal_id"],
+        unique=True,
+        postgresql_where=sa.text("kind <> 'fee'"),
+    )
+    for table, rights in RECONCILED.items():
+        run(f"grant {rights} on {table} to matrix_crossing")
+    # What came instead of what was asked for is booked as it came.
+    run("grant update (minor) on payment to matrix_crossing")
 
 
 def drop_reconciliation() -> None:
-    pass
+    run("revoke update (minor) on payment from matrix_crossing")
+    for table in ("provider_movement", "provider_pull", "provider_payout", "bank_line", "bank_statement"):
+        op.drop_table(table)
 
 
 # -- crypto

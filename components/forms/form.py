@@ -96,7 +96,8 @@ def rest_form(
     on_take_theirs: Any = None,
     guard: bool = False,
 ) -> rx.Component:
-    """Sends its values as JSON to our REST API, with the cookie: for all that sets cookies or answers with secrets.
+    """Sends its values as JSON to our REST API, with the cookie: for all that sets cookies or answers with secrets. A
+    field called `settings.base` is `base` within `settings`.
 
     Problem details come back as errors (`errors` by field, else `detail` and `next_step`). On success the browser
     leaves by a full navigation for the answer's `next`, the address bar's `?next=`, or `destination`;

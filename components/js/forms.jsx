@@ -6,7 +6,7 @@ import { Icon } from "./icon.jsx";
 import { LeaveGuard } from "./leave_guard.jsx";
 import { fillMessage } from "./messages.js";
 import { Password } from "./password.jsx";
-import { newKey, ownPath, send } from "./request.js";
+import { nested, newKey, ownPath, send } from "./request.js";
 import { useSettled } from "./settled.js";
 import { connection, toast, useSignal } from "./signals.js";
 
@@ -97,7 +97,7 @@ export function Form({ formId, url, method = "POST", extra, version, goOn, desti
   async function sendTo(values, over = version) {
     setSending(true);
     try {
-      const body = { ...values, ...extra, ...(over === undefined ? {} : { version: over }) };
+      const body = { ...nested(values), ...extra, ...(over === undefined ? {} : { version: over }) };
       const text = JSON.stringify(body);
       if (attempt.current?.text !== text) attempt.current = { text, key: newKey() };
       const headers = method === "POST" ? { "Idempotency-Key": attempt.current.key } : {};

@@ -119,3 +119,14 @@ export function upload(url, file, { unreachable = "", onProgress } = {}) {
 export function ownPath(path, fallback) {
   return typeof path === "string" && /^\/(?![/\\])/.test(path) ? path : fallback;
 }
+
+/** A field called `settings.base` is `base` within `settings`. */
+export function nested(values) {
+  const whole = {};
+  for (const [name, value] of Object.entries(values)) {
+    const [outer, inner] = name.split(".");
+    if (inner === undefined) whole[name] = value;
+    else (whole[outer] ??= {})[inner] = value;
+  }
+  return whole;
+}

@@ -34,6 +34,7 @@ TEXTS: dict[str, str] = {
     "payments.amount": "Amount",
     "payments.applied": "Paid the invoice",
     "payments.over": "Kept as credit",
+    "payments.refunded": "Given back",
     "payments.message": "Why it failed",
     "payments.decline_code": "Provider's reason",
     "payments.reference": "Reference",

@@ -75,6 +75,7 @@ def facts_of(row: Row, invoices: str) -> rx.Component:
         t("payments.on_account"),
     )
     over = fact(t("payments.over"), money(row["over"], row["currency"].to(str)))
+    refunded = fact(t("payments.refunded"), money(row["refunded"], row["currency"].to(str)))
     came = fact(t("payments.succeeded_at"), when(row["succeeded_at"], zone=SessionState.zone))
     return card(
         facts(
@@ -85,6 +86,7 @@ def facts_of(row: Row, invoices: str) -> rx.Component:
             (t("payments.created_at"), when(row["created_at"], zone=SessionState.zone)),
             rx.cond(row["succeeded_at"], came, rx.fragment()),
             rx.cond(row["over"] != "0", over, rx.fragment()),
+            rx.cond(row["refunded"] != "0", refunded, rx.fragment()),
             if_said("message"),
             if_said("reference"),
         )

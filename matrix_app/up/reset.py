@@ -10,7 +10,7 @@ from services.core.refusal import Refused
 
 # One of these is in every folder that Matrix has worked in.
 _MARKS = ("matrix.lock", "postgres.lock", "keys/master.json")
-_WHOLE = ("postgres", "postgres.new", "run", "files", "kept-log")
+_WHOLE = ("postgres", "postgres.new", "run", "files", "kept-log", "test-providers")
 _FILES = (
     "keys/master.*",
     "journal/*",

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from matrix_app.up import frontend, preflight, schema
+from matrix_app.up import frontend, preflight, schema, test_providers
 from matrix_app.up.announcement import announcement
 from matrix_app.up.progress import Progress
 from matrix_app.up.reflex_environment import ROOT
@@ -43,6 +43,7 @@ class Up:
         self._supervisor = Supervisor(progress.say)
         self._postgres: EmbeddedPostgres | None = None
         self._environment = {"MATRIX_DATA_DIR": str(settings.data_dir)}
+        self._test_providers: dict[str, str] = {}
         self._serving = False
         self._stopping = False
 
@@ -84,6 +85,7 @@ class Up:
         began = time.monotonic()
         if not self._settings.model_url:
             self._start_model()
+        self._start_test_providers()
         self._start_database()
         if not (schema.is_newest(self._settings) and schema.is_furnished(self._settings)):
             with self._progress.step("database brought up to date"):
@@ -94,7 +96,7 @@ class Up:
         begun = (self._settings.data_dir / "demo.json").exists()
         if self._settings.mode == "demo" and not begun:
             with self._progress.step("demo data loaded", takes="some seconds, once"):
-                self._run("demo", "--load")
+                self._load_demo()
         with self._progress.step("web and worker ready"):
             self._child("worker")
             self._child("web")
@@ -103,18 +105,34 @@ class Up:
             self._await_ready()
         self._progress.say(f"  ready after {time.monotonic() - began:.1f} s")
         self._progress.say(announcement(self._settings))
+        if self._test_providers:
+            self._progress.say(test_providers.announced(self._test_providers))
         self._progress.say("Ctrl-C stops everything.")
 
     def _mend_demo(self) -> None:
         """Put a key that works into the line to paste, while web starts: somebody may have ended the last one."""
         try:
-            self._run("demo", "--load")
+            self._load_demo()
         except StartFailed as error:
             self._progress.say(f"The demo's key could not be looked at: {error}")
 
     def _start_model(self) -> None:
         self._environment["MATRIX_MODEL_URL"] = f"http://127.0.0.1:{preflight.free_loopback_port()}"
         self._child("model", stop_last=True)
+
+    def _start_test_providers(self) -> None:
+        """In a checkout's demo only. Exactly where they are, providers may be private."""
+        self._test_providers = test_providers.addresses(self._settings)
+        if not self._test_providers:
+            return
+        allowed = [*self._settings.allow_private_upstreams, *test_providers.places(self._test_providers)]
+        self._environment["MATRIX_ALLOW_PRIVATE_UPSTREAMS"] = ",".join(allowed)
+        for child in test_providers.children(self._settings, self._test_providers):
+            self._supervisor.run(child)
+
+    def _load_demo(self) -> None:
+        named = [f"{name}={base}" for name, base in self._test_providers.items()]
+        self._run("demo", "--load", *(part for one in named for part in ("--test-provider", one)))
 
     def _start_database(self) -> None:
         if self._settings.database_url is not None:

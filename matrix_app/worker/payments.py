@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from services.core.database import Database
-from services.payments import collecting
+from services.payments import collecting, contests, setups
 from services.payments.cashier import cashier
+from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
+from services.payments.refunding import Refunding
+from services.reconciliation.pulling import Puller
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
+DISPUTES_EVERY_S = 6 * 3_600  # events tell of them sooner
+REMINDERS_EVERY_S = 900
+RECONCILIATION_EVERY_S = 60  # looks which account is due; each is read once a day
 
 
 async def check_payments(_: Database) -> int:
-    return await cashier().check_due()
+    return await cashier().check_due() + await setups.check_due(cashier())
+
+
+async def check_refunds(on: Database) -> int:
+    return await Refunding(cashier(), on).check_due()
 
 
 async def collect_due(on: Database) -> int:
@@ -26,3 +36,15 @@ async def follow_events(on: Database) -> int:
 
 async def forget_old_events(on: Database) -> int:
     return await Inbox(cashier(), on).forget_old()
+
+
+async def list_disputes(on: Database) -> int:
+    return await Disputing(cashier(), on).list_all()
+
+
+async def remind_of_disputes(on: Database) -> int:
+    return await Disputing(cashier(), on).remind() + await contests.remind(on)
+
+
+async def reconcile(on: Database) -> int:
+    return await Puller(cashier(), on).pull_due()

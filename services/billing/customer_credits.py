@@ -3,6 +3,8 @@ up by what is due, the oldest first. Each use names the credit and the invoice."
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Row
 
 from models.billing import CustomerCredit, Invoice, InvoiceState
@@ -23,6 +25,12 @@ from services.wallets import debits as wallet
 _LEFT = """
 select id, left_minor from customer_credit
 where organization_id = :organization_id and currency = :currency and left_minor > 0
+order by created_at, id limit :most for update
+"""
+_OWED = """
+select id, left_minor from customer_credit
+where organization_id = :organization_id and currency = :currency and left_minor > 0
+  and (source_id = :payment_id or source_id in (select id from credit_note where invoice_id = :invoice_id))
 order by created_at, id limit :most for update
 """
 _USES = """
@@ -53,6 +61,35 @@ async def available(uow: UnitOfWork, invoice: Invoice) -> list[Credit]:
         _LEFT, organization_id=invoice.organization_id, currency=invoice.currency, most=CREDITS_MAX
     )
     return [Credit(row.id, Money(row.left_minor, invoice.currency)) for row in found]
+
+
+async def owed_back(
+    uow: UnitOfWork, *, payment_id: str, invoice_id: str | None, currency: str
+) -> list[Credit]:
+    """What is left of credits that a payment and the credit notes of its invoice made, locked, the oldest first. For
+    verbs that were allowed to give it back."""
+    found = await uow.execute(
+        _OWED,
+        organization_id=uow.organization_id,
+        currency=currency,
+        payment_id=payment_id,
+        invoice_id=invoice_id,
+        most=CREDITS_MAX,
+    )
+    return [Credit(row.id, Money(row.left_minor, currency)) for row in found]
+
+
+async def hold(uow: UnitOfWork, held: Mapping[str, int]) -> None:
+    """Take minor units from credits, by id, to be paid out; who calls books them. The database refuses more than is
+    left."""
+    for credit_id, minor in sorted(held.items()):
+        await _move(uow, credit_id, -minor)
+
+
+async def release(uow: UnitOfWork, held: Mapping[str, int]) -> None:
+    """Give back what was held and is not paid out."""
+    for credit_id, minor in sorted(held.items()):
+        await _move(uow, credit_id, minor)
 
 
 async def use(uow: UnitOfWork, invoice: Invoice, taken: list[Credit]) -> None:

@@ -65,6 +65,15 @@ class InvoiceUncollectible(DomainEvent):
     written_off_minor: int
 
 
+class InvoiceReopened(DomainEvent):
+    """`minor` of what had paid it was taken back by a bank."""
+
+    type: ClassVar[str] = "invoice.reopened"
+    currency: str
+    number: str
+    minor: int
+
+
 class CreditNoteIssued(DomainEvent):
     type: ClassVar[str] = "credit_note.issued"
     currency: str

@@ -80,6 +80,25 @@ async def issue(uow: UnitOfWork, invoice_id: str, *, key: str, reason: str, aske
     return await _issue(uow, invoice, lines, pieces, key=key, reason=reason, said=said)
 
 
+async def worth(uow: UnitOfWork, invoice: Invoice, asked: Asked) -> Money:
+    """What a note would take back now, tax included. For verbs that were allowed to credit the invoice.
+
+    Raises as `issue` does for what is asked.
+    """
+    states.require_creditable(InvoiceState(invoice.state))
+    left = await _left(uow, invoice, await lines_of(uow, invoice))
+    return sum((piece.gross for piece in _taken(asked, left, invoice.currency)), Money(0, invoice.currency))
+
+
+async def creditable(uow: UnitOfWork, invoice: Invoice) -> Money:
+    """What notes may take back of an invoice still, tax included; nothing of one that cannot be credited."""
+    nothing = Money(0, invoice.currency)
+    if InvoiceState(invoice.state) not in states.CREDITABLE:
+        return nothing
+    left = await _left(uow, invoice, await lines_of(uow, invoice))
+    return max(nothing, sum((piece.gross for piece in left), nothing))
+
+
 async def _known(uow: UnitOfWork, invoice: Invoice, key: str) -> CreditNote | None:
     found = await uow.execute(
         "select * from credit_note where organization_id = :organization_id and key = :key",

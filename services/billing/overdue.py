@@ -1,7 +1,7 @@
 """Subscriptions with an invoice that is overdue are past due, and active again once nothing is.
 
-An invoice is overdue when the day after its due date has begun where it was issued. Nothing of what is billed depends
-on it.
+An invoice is overdue when the day after its due date has begun where it was issued, unless all that is due of it is
+contested. Nothing of what is billed depends on it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from models.subscriptions import SubscriptionState
 from services.billing import policies, running, subscription_states
+from services.billing.contested import CONTESTED
 from services.billing.events import SubscriptionStateChanged
 from services.billing.numbering import label_date
 from services.core.actor import system
@@ -27,7 +28,7 @@ UNPAID_MAX = 100  # of one subscription: the oldest decide
 DAY = timedelta(days=1)
 S = SubscriptionState
 
-_UNPAID = "i.state = 'finalized' and i.due_minor > 0"
+_UNPAID = f"i.state = 'finalized' and i.due_minor > 0 and i.due_minor > {CONTESTED}"
 # A day more or less than it may be somewhere on earth: whoever is found is looked at by the day of its documents.
 _LATE = f"""
 select distinct s.id, s.organization_id from invoice i join subscription s on s.id = i.subscription_id

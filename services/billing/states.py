@@ -17,6 +17,7 @@ TRANSITIONS: dict[InvoiceState, frozenset[InvoiceState]] = {
     S.PAID: frozenset(),
     S.VOID: frozenset(),
 }
+CREDITABLE = frozenset({S.FINALIZED, S.PAID})
 _WAY_OUT = {
     S.DRAFT: "Finalise it first, or void it to give it up.",
     S.FINALIZED: "It is numbered and stays as it is: issue a credit note, or void it.",
@@ -46,7 +47,7 @@ def require_draft(now: InvoiceState) -> None:
 
 def require_creditable(now: InvoiceState) -> None:
     """Raises InvoiceStateConflict for what owes nothing that a credit note could take back."""
-    if now not in (S.FINALIZED, S.PAID):
+    if now not in CREDITABLE:
         raise refused(now, "cannot be credited")
 
 

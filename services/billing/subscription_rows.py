@@ -17,6 +17,7 @@ from models.billing import InvoiceState
 from models.money import Money
 from models.subscriptions import Subscription, SubscriptionItem, SubscriptionState
 from models.types import BillingInterval
+from services.billing import meters_taken
 from services.billing.changes import Undoable
 from services.billing.lines import Debited, Line, LineKind, read_line
 from services.billing.selecting import price_of, selection_from_json, selection_to_json
@@ -176,8 +177,11 @@ def _debited(kept: Mapping[str, Any], line: Line) -> Debited:
 
 
 async def keep(uow: UnitOfWork, held: Held, now: Subscribed, *, next_at: datetime | None) -> Subscription:
-    """Write what has become of it. The line ids of what is live now are in `held`."""
+    """Write what has become of it. The line ids of what is live now are in `held`. Raises MeterTaken."""
     row = held.row
+    await meters_taken.require_free(
+        uow, row.id, _new_meters(held, now), since=uow.now if held.items else now.started_at
+    )
     row.state = now.state.value
     row.plan_id, row.plan_version_id = now.plan_id, now.version_id
     row.interval, row.interval_count = now.length.interval.value, now.length.count
@@ -210,6 +214,15 @@ async def keep(uow: UnitOfWork, held: Held, now: Subscribed, *, next_at: datetim
     if changed:
         await uow.execute(_KEEP, id=row.id, rows=orjson.dumps(changed, default=str).decode())
     return row
+
+
+def _new_meters(held: Held, now: Subscribed) -> set[str]:
+    """What is metered from now on, or by a change that waits, and was not before."""
+    known = {one.price_id for one in held.items.values() if one.ended_at is None}
+    known |= {one["price_id"] for one in (held.row.scheduled or {"choices": []})["choices"]}
+    wanted = [one.price for one in now.items if one.ended_at is None]
+    wanted += [one.price for one in now.scheduled.choices] if now.scheduled else []
+    return {one.charge.meter for one in wanted if one.charge.meter is not None and one.id not in known}
 
 
 def _values(held: Held, item: Item) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Capability(StrEnum):
     STAFF_WALLETS_WRITE = "staff.wallets.write"
     STAFF_PAYMENTS_READ = "staff.payments.read"
     STAFF_PAYMENTS_WRITE = "staff.payments.write"
+    STAFF_REFUNDS_APPROVE = "staff.refunds.approve"
     STAFF_MAILBOX_READ = "staff.mailbox.read"
     STAFF_AUDIT_READ = "staff.audit.read"
     STAFF_HEALTH_READ = "staff.health.read"
@@ -137,6 +138,7 @@ _STAFF_WORK = _STAFF_VIEW | {
     C.STAFF_INVOICES_WRITE,
     C.STAFF_WALLETS_WRITE,
     C.STAFF_PAYMENTS_WRITE,
+    C.STAFF_REFUNDS_APPROVE,
     C.STAFF_PLANS_WRITE,
     C.STAFF_MAILBOX_READ,
     C.STAFF_AUDIT_READ,

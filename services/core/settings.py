@@ -19,6 +19,7 @@ from services.core.refusal import Refused
 
 PER_MINUTE_MAX = 1_000_000_000  # leases of limits are 32-bit numbers
 PREFIX = "MATRIX_"
+_CURRENCY = re.compile(r"[A-Z]{3}|\*")
 
 
 def _listed(written: Any) -> Any:
@@ -31,6 +32,16 @@ def _listed(written: Any) -> Any:
         return json.loads(written)
     except json.JSONDecodeError as error:
         raise ValueError("a list is written with commas, or as JSON: neither can be read") from error
+
+
+def _by_currency(written: Any) -> Any:
+    """Amounts from `EUR:50000, *:20000`. Raises ValueError for what is not written like that."""
+    if not isinstance(written, str):
+        return written
+    parts = [part.partition(":") for part in _listed(written)]
+    if not all(_CURRENCY.fullmatch(code.strip()) and minor.strip().isdecimal() for code, _, minor in parts):
+        raise ValueError("write a currency and minor units, as in EUR:50000, with * for all other currencies")
+    return {code.strip(): int(minor) for code, _, minor in parts}
 
 
 def _origins(written: Any) -> Any:
@@ -65,6 +76,7 @@ def _url_or_none(written: str) -> str:
 
 _List = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
 _Origins = Annotated[list[Annotated[str, AfterValidator(urls.origin)]], NoDecode, BeforeValidator(_origins)]
+_ByCurrency = Annotated[dict[str, int], NoDecode, BeforeValidator(_by_currency)]
 _DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 
 
@@ -107,6 +119,9 @@ class Settings(BaseSettings):
     organization_requests_per_minute: int = Field(default=30_000, ge=1, le=PER_MINUTE_MAX)
     organization_tokens_per_minute: int = Field(default=10_000_000, ge=1, le=PER_MINUTE_MAX)
 
+    # What one of staff may give back alone, in minor units by currency; see services/payments/refund_rules.py.
+    refund_approval_above: _ByCurrency = {"*": 50_000}
+
     # What one key or one person may ask of the REST API, and all who are not known from one network, a process.
     api_requests_per_minute: int = Field(default=6_000, ge=1, le=PER_MINUTE_MAX)
     api_network_per_minute: int = Field(default=1_200, ge=1, le=PER_MINUTE_MAX)
@@ -129,6 +144,9 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
     # All files of one organisation together; see services/files/service.py.
     organization_files_mb: int = Field(default=20_480, ge=1)
+
+    # Within so many days staff answers what a customer contests of an invoice.
+    contest_answer_days: int = Field(default=14, ge=1, le=90)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"

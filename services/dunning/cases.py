@@ -6,12 +6,12 @@ organisation; each is written down once, whoever does it.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from models.billing import Invoice, InvoiceState
 from models.dunning import CaseState, DunningCampaign, DunningCase, DunningStep, Outcome, StepAction
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import invoices, subscriptions
+from services.billing import contested, invoices, subscriptions
 from services.billing import policies as of_billing
 from services.billing.numbering import label_date
 from services.core.errors import Conflict, MatrixError
@@ -34,6 +34,7 @@ from services.identity import organizations
 
 WRITE = Capability.STAFF_PAYMENTS_WRITE
 S = SubscriptionState
+CONTESTED_WAIT = timedelta(days=1)
 _MAY_PAUSE = frozenset({S.ACTIVE, S.PAST_DUE})
 
 
@@ -72,9 +73,14 @@ def is_owed(invoice: Invoice) -> bool:
     return invoice.state == InvoiceState.FINALIZED and invoice.due_minor > 0
 
 
+async def is_to_be_paid(uow: UnitOfWork, invoice: Invoice) -> bool:
+    """Whether something of it is owed that nobody contests."""
+    return is_owed(invoice) and await contested.collectable(uow, invoice) > 0
+
+
 async def go_on(uow: UnitOfWork, case_id: str) -> bool:
-    """Do the step that is due. Returns whether anything was; another worker may have been quicker. Raises what the
-    step raises: then nothing of it was done."""
+    """Do the step that is due; while all that is owed is contested, it waits. Returns whether anything was; another
+    worker may have been quicker. Raises what the step raises: then nothing of it was done."""
     found = await policies.case_for(uow, case_id, WRITE)
     invoice = await of_billing.invoice_for(uow, found.invoice_id, Capability.STAFF_INVOICES_WRITE)
     case = await policies.case_for(uow, case_id, WRITE, lock=True)
@@ -83,6 +89,9 @@ async def go_on(uow: UnitOfWork, case_id: str) -> bool:
     if not is_owed(invoice):
         await settle(uow, case, invoice)
         return True
+    if not await is_to_be_paid(uow, invoice):
+        put_off(uow, case, uow.now + CONTESTED_WAIT)
+        return False
     steps = rules.steps_from(case.steps)
     step = steps[case.position]
     await _do(uow, case, invoice, step)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from models.money import Money
 from models.types import Role
+from services.billing import contested
 from services.billing import policies as of_billing
 from services.core.actor import system
 from services.core.clock import Clock
@@ -20,6 +21,7 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.dunning import cases, policies, words
 from services.notify.letters import Letter, letter_in
 from services.notify.sending import Sender, deliver
+from services.payments import links
 
 TOLD_MAX = 50  # people of one organisation
 _WHO = """
@@ -72,10 +74,11 @@ async def send(
 
 
 async def _letter(uow: UnitOfWork, due: ReminderDue, sender: Sender) -> Letter | None:
-    """None when nothing is owed any more."""
+    """None when nothing is owed any more, or what is owed is contested. Its link needs no sign-in."""
     case = await policies.case_for(uow, due.case_id, cases.WRITE)
     invoice = await of_billing.invoice_for(uow, case.invoice_id, Capability.INVOICES_READ, lock=False)
-    if not cases.is_owed(invoice) or invoice.due_date is None:
+    owed = await contested.collectable(uow, invoice)
+    if not cases.is_owed(invoice) or not owed or invoice.due_date is None:
         return None
     profile = await of_billing.profile_of(uow)
     language = words.language_of(profile.language if profile is not None else "en")
@@ -83,7 +86,7 @@ async def _letter(uow: UnitOfWork, due: ReminderDue, sender: Sender) -> Letter |
         words.WORDS[language],
         language=language,
         number=invoice.number or "",
-        due=Money(invoice.due_minor, invoice.currency),
+        due=Money(owed, invoice.currency),
         due_date=invoice.due_date,
     )
     return letter_in(
@@ -91,7 +94,7 @@ async def _letter(uow: UnitOfWork, due: ReminderDue, sender: Sender) -> Letter |
         title=said.title,
         hello=said.hello,
         sentences=(said.owed, said.ignore),
-        link=f"{sender.public_url}/portal/invoices/{invoice.id}",
+        link=f"{sender.public_url}{await links.link_for(uow, invoice)}",
         link_text=said.link,
         why=said.why,
     )

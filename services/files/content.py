@@ -101,10 +101,12 @@ def _text(content: bytes, name: str) -> Kind:
     if any(byte in _TEXT_CONTROLS for byte in set(content)):
         raise FileRefused("The file looks like text, but holds control characters.")
     start = text.lstrip()[:_SNIFFED_BYTES]
+    lower = name.lower()
     if start.startswith("<"):
+        if lower.endswith(EXTENSIONS[Kind.XML]) and not _MARKUP.search(content[:_SNIFFED_BYTES]):
+            return Kind.XML  # which only those take who read it whole
         svg.check(content)
         return Kind.SVG
-    lower = name.lower()
     if lower.endswith(EXTENSIONS[Kind.JSON]):
         try:
             orjson.loads(text)

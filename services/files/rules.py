@@ -31,6 +31,7 @@ class Kind(StrEnum):
     JSON = "application/json"
     CSV = "text/csv"
     TEXT = "text/plain"
+    XML = "application/xml"
 
 
 EXTENSIONS: dict[Kind, tuple[str, ...]] = {  # the first is added to a name that has none of them
@@ -44,6 +45,7 @@ EXTENSIONS: dict[Kind, tuple[str, ...]] = {  # the first is added to a name that
     Kind.JSON: (".json",),
     Kind.CSV: (".csv",),
     Kind.TEXT: (".txt", ".log", ".md"),
+    Kind.XML: (".xml",),
 }
 
 
@@ -63,7 +65,7 @@ _PICTURES = frozenset({Kind.PNG, Kind.JPEG, Kind.WEBP})
 PURPOSES: dict[str, Purpose] = {
     purpose.name: purpose
     for purpose in (
-        Purpose("attachment", frozenset(Kind) - {Kind.SVG}, 10 * MB),
+        Purpose("attachment", frozenset(Kind) - {Kind.SVG, Kind.XML}, 10 * MB),
         Purpose("picture", _PICTURES | {Kind.SVG}, 2 * MB),
         Purpose("import", frozenset({Kind.CSV, Kind.JSON}), 10 * MB, kept=timedelta(days=30)),
         Purpose("export", frozenset({Kind.CSV}), 4 * 1024 * MB, kept=timedelta(days=7), uploaded=False),

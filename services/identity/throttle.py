@@ -55,7 +55,10 @@ CODE_DEVICE = Door("code.device", free=5, delay_s=2, delay_s_max=900, forget_s=8
 CODE_STRANGER = Door("code.stranger", free=5, delay_s=2, delay_s_max=900, forget_s=86_400, clears=True)
 CODE_ACCOUNT = Door("code.account", free=10, delay_s=4, delay_s_max=900, forget_s=86_400)
 RESET = Door("reset", free=3, delay_s=60, delay_s_max=900, forget_s=86_400)
+# Nobody guesses a link to pay by; this keeps whoever tries from keeping the database busy.
+PAYMENT_LINK_NETWORK = Door("payment_link.network", free=20, delay_s=2, delay_s_max=300, forget_s=3_600)
 DOORS = (
+    PAYMENT_LINK_NETWORK,
     SIGN_IN_DEVICE,
     SIGN_IN_STRANGER,
     SIGN_IN_ACCOUNT,
@@ -103,6 +106,18 @@ async def count(uow: UnitOfWork, subjects: Sequence[Subject]) -> None:
     """Count one attempt of each subject. Raises RateLimited if one is blocked; then none is counted."""
     for subject in subjects:
         if not await admits(uow, subject):
+            await _refuse(uow, subject)
+
+
+async def require_open(uow: UnitOfWork, subjects: Sequence[Subject]) -> None:
+    """Count nothing. Raises RateLimited if a subject is blocked."""
+    for subject in subjects:
+        found = await uow.execute(
+            "select from throttle where subject = :key and blocked_until > :now",
+            key=subject.key(),
+            now=uow.wall_now,
+        )
+        if found.first() is not None:
             await _refuse(uow, subject)
 
 

@@ -274,6 +274,22 @@ class ReceivableIsWhatIsOpen(Invariant):
     """
 
 
+class RefundsAddUp(Invariant):
+    """Of payments that something was given back of lately."""
+
+    name = "refunds_add_up"
+    means = "A payment counts something else as given back than its refunds say: money may go back twice."
+    query = """
+        select p.organization_id, p.id as payment_id from (
+          select distinct payment_id as id from refund where created_at >= :since
+        ) r join payment p on p.id = r.id
+        where p.refunded_minor <> (
+          select coalesce(sum(f.minor), 0) from refund f where f.payment_id = p.id
+            and f.destination = 'source' and f.state in ('sending', 'processing', 'succeeded'))
+        limit :evidence_max
+    """
+
+
 class WalletsAddUp(Invariant):
     """Of wallets that moved last: their sums against their lots, what debits took, what is held, and the ledger."""
 
@@ -322,5 +338,6 @@ BOOK: tuple[type[Invariant], ...] = (
     NumbersHaveNoGap,
     InvoicesAreTheSumOfTheirLines,
     ReceivableIsWhatIsOpen,
+    RefundsAddUp,
     WalletsAddUp,
 )

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlencode
 
+from models.money import Money
+from models.refunds import RefundTo
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
@@ -46,6 +48,8 @@ TOPICS: dict[str, Topic] = {
         Topic("documents", in_app=True, mail=True),
         # What is owed is said in any case; its mails are written by services/dunning/mails.py.
         Topic("payments", in_app=True, mail=True, locked=True),
+        Topic("disputes", in_app=True, mail=True),
+        Topic("refunds", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
@@ -210,6 +214,29 @@ def _top_up(_event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _money(event: Delivered) -> str:
+    return Money(int(event.payload["minor"]), str(event.payload["currency"])).text()
+
+
+def _refunded(event: Delivered, facts: Facts) -> Words:
+    to = "It goes back to where it came from, which takes banks some days."
+    if event.payload.get("destination") == RefundTo.CREDIT:
+        to = "It is kept as a credit, and pays the next invoice."
+    return Words(
+        "Money was given back",
+        f"{_money(event)} of a payment of {facts.organization}. {to}",
+        f"/portal/payments/{event.payload['payment_id']}",
+    )
+
+
+def _to_approve(event: Delivered, facts: Facts) -> Words:
+    return Words(
+        "A refund waits for approval",
+        f"{facts.actor} asks to give {_money(event)} back to {facts.organization}.",
+        f"/governance/payments/{event.payload['payment_id']}",
+    )
+
+
 def _parked(event: Delivered, facts: Facts) -> Words:
     number = str(event.payload.get("number", ""))
     return Words(
@@ -228,10 +255,49 @@ def _overdue(event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _disputed(event: Delivered, facts: Facts) -> Words:
+    said = event.payload
+    money = Money(int(said["minor"]), str(said["currency"])).text()
+    verb = "asks about" if str(said["state"]).startswith("warning") else "takes back"
+    return Words(
+        "A payment is disputed",
+        f"The bank {verb} {money} of {facts.organization}: {said['reason']}.",
+        f"/governance/disputes/{event.aggregate_id}",
+    )
+
+
+def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
+    def say(event: Delivered, facts: Facts) -> Words:
+        days = int(event.payload.get("days", 0))
+        when = "tomorrow" if days == 1 else f"in {days} days"
+        href = f"{page}/{event.aggregate_id}" if page == DISPUTES else page
+        return Words(title, f"That of {facts.organization} has to be answered {when} at the latest.", href)
+
+    return say
+
+
+def _contested(event: Delivered, facts: Facts) -> Words:
+    money = Money(int(event.payload["minor"]), str(event.payload["currency"])).text()
+    return Words("An invoice is contested", f"{facts.organization} contests {money}.", CONTESTS)
+
+
+def _contest_ended(event: Delivered, facts: Facts) -> Words:
+    ends = {
+        "credited": ("A credit note was issued for what you contest", "was credited"),
+        "refused": ("What you contest was not credited", "was not credited; the invoice says why"),
+    }
+    title, what = ends.get(
+        str(event.payload["state"]), ("A contest was withdrawn", "is not contested any more")
+    )
+    body = f"What {facts.organization} contested of an invoice {what}."
+    return Words(title, body, f"/portal/invoices/{event.payload['invoice_id']}")
+
+
 def _security(title: str, body: str) -> Callable[[Delivered, Facts], Words]:
     return lambda _event, _facts: Words(title, body, "/account")
 
 
+DISPUTES, CONTESTS = "/governance/disputes", "/governance/contests"
 _OWN = "If it was not you, set a new password at once."
 _HOLDERS = Capability.MEMBERS_WRITE
 
@@ -248,8 +314,27 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
     "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
+    "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
+    "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
     "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
     "dunning.reminded": (Telling("payments", _overdue, holders=Capability.PAYMENTS_WRITE, mailed=False),),
+    "dispute.opened": (Telling("disputes", _disputed, staff=Capability.STAFF_PAYMENTS_WRITE),),
+    "dispute.answer_due": (
+        Telling(
+            "disputes",
+            _answer_due("A dispute has to be answered", DISPUTES),
+            staff=Capability.STAFF_PAYMENTS_WRITE,
+        ),
+    ),
+    "contest.opened": (Telling("disputes", _contested, staff=Capability.STAFF_PAYMENTS_WRITE),),
+    "contest.answer_due": (
+        Telling(
+            "disputes",
+            _answer_due("A contest has to be answered", CONTESTS),
+            staff=Capability.STAFF_PAYMENTS_WRITE,
+        ),
+    ),
+    "contest.ended": (Telling("disputes", _contest_ended, holders=Capability.PAYMENTS_READ),),
     "membership.created": (
         Telling(
             "access",

@@ -132,7 +132,8 @@ def _values(given: Mapping[str, str], known: frozenset[str], what: str) -> dict[
     for name, value in given.items():
         if name not in known:
             raise Invalid(f"There is no {name!r} here: {', '.join(sorted(known))}.", field=f"{what}.{name}")
-        if not 1 <= len(value) <= VALUE_CHARACTERS_MAX or not value.isprintable():
+        lines = value.splitlines() or [value]  # certificates have several
+        if not 1 <= len(value) <= VALUE_CHARACTERS_MAX or not all(one.isprintable() for one in lines):
             raise Invalid(f"{name} has 1 to {VALUE_CHARACTERS_MAX:,} characters.", field=f"{what}.{name}")
     return dict(given)
 

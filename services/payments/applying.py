@@ -22,7 +22,7 @@ from services.payments.events import PaymentSucceeded
 async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> None:
     """Book a payment and have it pay. Both rows are locked. Raises PaymentStateConflict for one that succeeded."""
     rules.require_transition(PaymentState(payment.state), PaymentState.SUCCEEDED)
-    applied = _applied(payment, invoice)
+    applied = divided(payment.minor, invoice)
     payment.state, payment.succeeded_at = PaymentState.SUCCEEDED.value, uow.now
     payment.ended_at, payment.check_at = uow.wall_now, None
     payment.decline_code = payment.decline_hard = payment.action = None
@@ -45,7 +45,13 @@ async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) ->
             provider=payment.provider,
         )
     )
-    if invoice is not None and applied.to_invoice:
+    if invoice is not None:
+        await pay(uow, invoice, applied)
+
+
+async def pay(uow: UnitOfWork, invoice: Invoice, applied: rules.Applied) -> None:
+    """Have a locked invoice be paid by what was booked for it."""
+    if applied.to_invoice:
         invoice.paid_minor += applied.to_invoice
         invoice.due_minor -= applied.to_due
         invoice.written_off_minor -= applied.to_written_off
@@ -53,11 +59,12 @@ async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) ->
         await dunning.money_came(uow, invoice, applied.to_invoice)
 
 
-def _applied(payment: Payment, invoice: Invoice | None) -> rules.Applied:
+def divided(minor: int, invoice: Invoice | None) -> rules.Applied:
+    """What money that came pays of a locked invoice as it is now."""
     if invoice is None:
-        return rules.apply(payment.minor, None, due=0, written_off=0)
+        return rules.apply(minor, None, due=0, written_off=0)
     return rules.apply(
-        payment.minor,
+        minor,
         InvoiceState(invoice.state),
         due=invoice.due_minor,
         written_off=invoice.written_off_minor,

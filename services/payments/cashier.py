@@ -22,7 +22,7 @@ from services.core.errors import Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import accounts, ending, methods, policies, rules
+from services.payments import accounts, ending, links, methods, policies, rules
 from services.payments.providers import base, registry, values
 from services.payments.providers.base import PaymentProvider
 
@@ -45,6 +45,7 @@ class Case:
     """A payment that has not ended, as it was read, and its provider."""
 
     payment: Payment
+    account: ProviderAccount
     provider: PaymentProvider
     now: datetime  # on the wall
 
@@ -61,7 +62,7 @@ class Cashier:
         on: Database | None = None,
         clock: clocks.Clock | None = None,
     ) -> None:
-        self._public_url = public_url
+        self.public_url = public_url
         self._allowed = frozenset(allowed)
         self._on = on
         self._clock = clock or clocks.SystemClock()
@@ -167,6 +168,17 @@ class Cashier:
         async with self._work("", by) as uow:
             await methods.remove(uow, method_id)
 
+    def within(self, organization_id: str) -> AbstractAsyncContextManager[UnitOfWork]:
+        """The product's own work within an organisation, for what providers are asked besides payments."""
+        return self._work(organization_id)
+
+    def across(self, reason: Reason) -> AbstractAsyncContextManager[UnitOfWork]:
+        """The same, across tenants."""
+        return crossing(reason, on=self._on, clock=self._clock)
+
+    def wall_now(self) -> datetime:
+        return self._clock.now()
+
     def _work(self, organization_id: str, by: Actor | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
         return unit_of_work(by or system(organization_id), on=self._on, clock=self._clock)
 
@@ -182,7 +194,7 @@ class Cashier:
             if over or payment.provider_account_id is None:
                 return None
             account = await policies.account_for(uow, payment.provider_account_id, Capability.PAYMENTS_READ)
-            return Case(payment, await self.provider_of(account), uow.wall_now)
+            return Case(payment, account, await self.provider_of(account), uow.wall_now)
 
     async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
         """Opened once, and anew when staff has changed it."""
@@ -199,14 +211,15 @@ class Cashier:
 
     async def _order(self, case: Case) -> values.Order:
         """What the provider is asked, the same however often it is asked."""
-        payment, account_id = case.payment, case.payment.provider_account_id or ""
-        customer = await self._customer(case) if payment.keep_method or payment.method_id else ""
+        payment, keeps = case.payment, case.payment.keep_method or case.payment.method_id
+        customer = await self.customer_at(case.account, payment.organization_id) if keeps else ""
         async with self._work(payment.organization_id) as uow:
             token = ""
             if payment.method_id is not None:
                 method = await policies.method_for(uow, payment.method_id, Capability.PAYMENTS_READ)
                 token = await methods.opened(uow, method)
             number = await uow.execute("select number from invoice where id = :id", id=payment.invoice_id)
+            back = await _way_back(uow, payment)
             return values.Order(
                 key=payment.id,
                 amount=Money(payment.minor, payment.currency),
@@ -216,8 +229,8 @@ class Cashier:
                 flow=values.Flow.REDIRECT,
                 off_session=bool(token) and payment.initiator != Initiator.CUSTOMER,
                 keep_method=payment.keep_method,
-                return_url=f"{self._public_url}/portal/payments/{payment.id}",
-                metadata={"account": account_id, "organization": payment.organization_id},
+                return_url=f"{self.public_url}{back}",
+                metadata={"account": case.account.id, "organization": payment.organization_id},
             )
 
     async def _picture(self, case: Case) -> values.Payment | None:
@@ -228,20 +241,20 @@ class Cashier:
         order = replace(await self._order(case), reference=picture.reference)
         return await case.provider.create_or_confirm(order)
 
-    async def _customer(self, case: Case) -> str:
-        """Under which name the provider knows who pays, made if it does not know them."""
-        organization_id, account_id = case.payment.organization_id, case.payment.provider_account_id or ""
+    async def customer_at(self, account: ProviderAccount, organization_id: str) -> str:
+        """Under which name the provider knows who pays, made if it does not know them. Raises what asking raises."""
         async with self._work(organization_id) as uow:
-            if known := await methods.customer_of(uow, account_id):
+            if known := await methods.customer_of(uow, account.id):
                 return known
             organization = await of_billing.organization_of(uow)
-        made = await case.provider.keep_customer(
+        provider = await self.provider_of(account)
+        made = await provider.keep_customer(
             values.Customer(name=organization.name, email="", organization=organization_id),
-            key=f"{organization_id}.{account_id}",
+            key=f"{organization_id}.{account.id}",
         )
         async with self._work(organization_id) as uow:
-            await methods.keep_customer(uow, account_id, made)
-            return await methods.customer_of(uow, account_id)
+            await methods.keep_customer(uow, account.id, made)
+            return await methods.customer_of(uow, account.id)
 
     async def _not_done(
         self, case: Case, error: base.ProviderUnavailable | base.RefusedByProvider
@@ -285,6 +298,12 @@ async def _picture(case: Case) -> values.Payment | None:
     if case.payment.provider_ref is not None:
         return await case.provider.read(case.payment.provider_ref)
     return await case.provider.read_back(case.payment.id, since=case.payment.asked_at)
+
+
+async def _way_back(uow: UnitOfWork, payment: Payment) -> str:
+    """Where the customer comes back to: who paid by a link knows no other page."""
+    link = None if payment.link_id is None else await policies.any_link(uow, payment.link_id)
+    return f"/portal/payments/{payment.id}" if link is None else links.path_of(links.token_of(link))
 
 
 async def _canceled(case: Case) -> values.Payment | None:

@@ -16,8 +16,8 @@ from datetime import timedelta
 from models.billing import Invoice, InvoiceState
 from models.money import Money
 from models.payments import Initiator, Payment, PaymentState, ProviderAccount
+from services.billing import contested, states
 from services.billing import policies as of_billing
-from services.billing import states
 from services.billing.invoices import KeyMeansOther, require_key
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
@@ -41,6 +41,13 @@ class PaymentUnderWay(Conflict):
     title = "A payment of this invoice is under way"
 
 
+class AllContested(Conflict):
+    """What is contested is not asked for until it is answered."""
+
+    code = "invoice_contested"
+    title = "What is due of this invoice is contested"
+
+
 class AccountDisabled(Conflict):
     code = "provider_account_disabled"
     title = "This way to pay is switched off"
@@ -48,8 +55,8 @@ class AccountDisabled(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A payment as it is asked for: all that an invoice is owed, by a kept method, or by one that the customer gives
-    on the provider's page."""
+    """A payment as it is asked for: all that an invoice is owed and nobody contests, by a kept method, or by one that
+    the customer gives on the provider's page."""
 
     invoice_id: str
     account_id: str
@@ -57,13 +64,14 @@ class Wanted:
     method_id: str | None = None
     keep_method: bool = False
     initiator: Initiator = Initiator.CUSTOMER
+    link_id: str | None = None  # where somebody pays by a link
 
 
 async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
     """Write down that an invoice is to be paid. The same key is the payment that is there.
 
-    Raises Forbidden, NotFound, InvoiceStateConflict for what asks for nothing, AccountDisabled, PaymentUnderWay,
-    KeyMeansOther, and Invalid for what the provider does not take.
+    Raises Forbidden, NotFound, InvoiceStateConflict for what asks for nothing, AllContested, AccountDisabled,
+    PaymentUnderWay, KeyMeansOther, and Invalid for what the provider does not take.
     """
     require_key(wanted.key)
     invoice = await of_billing.invoice_for(uow, wanted.invoice_id, Capability.PAYMENTS_WRITE)
@@ -75,18 +83,29 @@ async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
                 f"{wanted.key!r} is the key of another payment.", next_step="Give another act another key."
             )
         return there
-    _require_owed(invoice)
+    owed = await _require_owed(uow, invoice)
     account = await policies.account_for(uow, wanted.account_id, Capability.PAYMENTS_WRITE)
-    _require_taken(account, Money(invoice.due_minor, invoice.currency))
+    _require_taken(account, owed)
     if wanted.method_id is not None:
         await policies.method_for(uow, wanted.method_id, Capability.PAYMENTS_WRITE)
-    return await _written(uow, wanted, invoice, account)
+    return await _written(uow, wanted, invoice, account, owed)
 
 
-def _require_owed(invoice: Invoice) -> None:
-    state = InvoiceState(invoice.state)
-    if state is not InvoiceState.FINALIZED or not invoice.due_minor:
-        raise states.refused(state, "asks for no payment")
+def is_owed(invoice: Invoice) -> bool:
+    return invoice.state == InvoiceState.FINALIZED and invoice.due_minor > 0
+
+
+async def _require_owed(uow: UnitOfWork, invoice: Invoice) -> Money:
+    """What is due and not contested."""
+    if not is_owed(invoice):
+        raise states.refused(InvoiceState(invoice.state), "asks for no payment")
+    owed = await contested.collectable(uow, invoice)
+    if not owed:
+        raise AllContested(
+            "All that is due of this invoice is contested, so nobody asks for it.",
+            next_step="Wait for the answer, or withdraw the contest to pay.",
+        )
+    return Money(owed, invoice.currency)
 
 
 def _require_taken(account: ProviderAccount, money: Money) -> None:
@@ -103,7 +122,9 @@ def _require_taken(account: ProviderAccount, money: Money) -> None:
         )
 
 
-async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: ProviderAccount) -> Payment:
+async def _written(
+    uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: ProviderAccount, owed: Money
+) -> Payment:
     """The invoice is locked: nobody else writes one meanwhile."""
     under_way = await uow.execute(_UNDER_WAY, id=invoice.id)
     if (other := under_way.scalar_one_or_none()) is not None:
@@ -120,11 +141,12 @@ async def _written(uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: P
         provider=account.provider,
         method_id=wanted.method_id,
         keep_method=wanted.keep_method and wanted.method_id is None,
+        link_id=wanted.link_id,
         key=wanted.key,
         state=PaymentState.SENDING.value,
         initiator=wanted.initiator.value,
         currency=invoice.currency,
-        minor=invoice.due_minor,
+        minor=owed.minor,
         created_at=uow.now,
         asked_at=uow.wall_now,
         check_at=uow.wall_now + ANSWER_WITHIN,

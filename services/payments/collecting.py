@@ -15,8 +15,8 @@ from typing import Any
 from models.billing import Invoice, InvoiceState
 from models.dunning import InvoiceCollection
 from models.payments import Initiator, PaymentState
+from services.billing import contested, running
 from services.billing import policies as of_billing
-from services.billing import running
 from services.billing.numbering import label_date
 from services.core.actor import system
 from services.core.clock import Clock
@@ -45,6 +45,7 @@ TRIED_MAX = 500
 HABITS_OF = timedelta(days=365)
 HABITS_MAX = 100_000  # retries that are learned from
 LOOK_AGAIN = timedelta(hours=1)  # at one whose payment is under way, or which could not be worked on
+CONTESTED_WAIT = timedelta(days=1)
 _AHEAD = timedelta(hours=14)  # somewhere on earth it is a day later already
 _WRITE = Capability.PAYMENTS_WRITE
 
@@ -250,6 +251,9 @@ async def begin(uow: UnitOfWork, invoice_id: str, habits: Habits | None = None) 
     uow.add(row)
     if (await uow.execute(_UNDER_WAY, id=invoice.id)).scalar_one():
         row.next_at, row.reason = uow.now + LOOK_AGAIN, "under_way"
+        return None
+    if not await contested.collectable(uow, invoice):
+        row.next_at, row.reason = uow.now + CONTESTED_WAIT, "contested"
         return None
     methods, accounts = await _methods(uow)
     tried = await _tried(uow, invoice.id)

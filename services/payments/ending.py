@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from models.billing import Invoice
 from models.money import Money
+from models.payment_cases import CaseKind
 from models.payments import Payment, PaymentState
-from services.core.errors import MatrixError
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.payments import applying, methods, policies, rules
+from services.payments import applying, cases, methods, policies, rules
 from services.payments.events import PaymentCanceled, PaymentFailed, PaymentWaits
 from services.payments.providers import base, values
 
@@ -25,14 +25,6 @@ _STATES = {
 }
 
 
-class AmountDiffers(MatrixError):
-    """The provider took something else than it was asked for: nothing is booked until somebody has looked."""
-
-    status = 500
-    code = "payment_amount_differs"
-    title = "The provider took another amount than it was asked for"
-
-
 async def locked(uow: UnitOfWork, payment_id: str) -> tuple[Payment, Invoice | None]:
     """The invoice is locked first, as everywhere. Raises NotFound."""
     payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE)
@@ -41,10 +33,7 @@ async def locked(uow: UnitOfWork, payment_id: str) -> tuple[Payment, Invoice | N
 
 
 async def learn(uow: UnitOfWork, payment: Payment, invoice: Invoice | None, picture: values.Payment) -> None:
-    """Write down what the provider says. A picture that changes nothing leaves nothing but the next look.
-
-    Raises AmountDiffers.
-    """
+    """Write down what the provider says. A picture that changes nothing leaves nothing but the next look."""
     # A page of the provider stands for the payment until somebody begins to pay there.
     payment.provider_ref = picture.reference
     wanted = _STATES[picture.state]
@@ -53,17 +42,36 @@ async def learn(uow: UnitOfWork, payment: Payment, invoice: Invoice | None, pict
         return
     if wanted is S.SUCCEEDED and payment.state != S.SUCCEEDED:
         if picture.captured != Money(payment.minor, payment.currency):
-            raise AmountDiffers(f"{picture.captured.text()} came for {payment.id}.")
+            await _other_amount(uow, payment, picture.captured)
+            return
         if payment.keep_method and picture.method is not None:
             await methods.keep(uow, payment.provider_account_id or "", picture.method)
         await applying.succeed(uow, payment, invoice)
         return
     if wanted is S.CANCELED and rules.may_become(S(payment.state), S.CANCELED):
-        _end(uow, payment, S.CANCELED)
-        uow.record(PaymentCanceled(**_named(payment), invoice_id=payment.invoice_id))
+        give_up(uow, payment)
         return
     if wanted in rules.UNDER_WAY and S(payment.state) in rules.UNDER_WAY:
         _wait(uow, payment, wanted, picture.action)
+
+
+async def _other_amount(uow: UnitOfWork, payment: Payment, came: Money) -> None:
+    """The provider took something else than it was asked for. The payment stays as it is, and nobody asks any more:
+    what came is booked when somebody has looked, and accepts that."""
+    payment.check_at = None
+    uow.add(payment)
+    asked = Money(payment.minor, payment.currency)
+    is_bookable = came.currency == asked.currency and came.minor > 0
+    await cases.open_case(
+        uow,
+        CaseKind.AMOUNT_DIFFERS,
+        payment.id,
+        cause="amount_differs" if came.currency == asked.currency else "currency_differs",
+        organization_id=payment.organization_id,
+        amount=came - asked if is_bookable else came,
+        detail=f"{came.text()} came, {asked.text()} was asked for",
+        proposal={"act": "payment", "payment_id": payment.id, "minor": came.minor} if is_bookable else None,
+    )
 
 
 def _wait(uow: UnitOfWork, payment: Payment, state: PaymentState, action: values.Action | None) -> None:
@@ -94,6 +102,14 @@ def not_taken(uow: UnitOfWork, payment: Payment) -> None:
 def never_arrived(uow: UnitOfWork, payment: Payment) -> None:
     """The provider knows nothing of it, and will not any more."""
     _failed(uow, payment, NEVER_ARRIVED, hard=False, message="Nothing was charged. Please try again.")
+
+
+def give_up(uow: UnitOfWork, payment: Payment) -> None:
+    """Nobody waits for it any more. One that has ended stays as it is."""
+    if not rules.may_become(S(payment.state), S.CANCELED):
+        return
+    _end(uow, payment, S.CANCELED)
+    uow.record(PaymentCanceled(**_named(payment), invoice_id=payment.invoice_id))
 
 
 def _failed(uow: UnitOfWork, payment: Payment, code: str, *, hard: bool, message: str) -> None:

@@ -85,3 +85,171 @@ class PaymentCaseOpened(DomainEvent):
     kind: str
     cause: str
     subject: str
+
+
+class RefundRequested(DomainEvent):
+    """It waits for a second person to agree."""
+
+    type: ClassVar[str] = "refund.requested"
+    payment_id: str
+    currency: str
+    minor: int
+    destination: str
+
+
+class RefundApproved(DomainEvent):
+    type: ClassVar[str] = "refund.approved"
+    payment_id: str
+
+
+class RefundRejected(DomainEvent):
+    type: ClassVar[str] = "refund.rejected"
+    payment_id: str
+    refusal: str
+
+
+class RefundStarted(DomainEvent):
+    """What it gives back is held for it; no provider was asked yet."""
+
+    type: ClassVar[str] = "refund.started"
+    payment_id: str
+    credit_note_id: str | None
+    currency: str
+    minor: int
+    destination: str
+
+
+class RefundSucceeded(DomainEvent):
+    type: ClassVar[str] = "refund.succeeded"
+    payment_id: str
+    currency: str
+    minor: int
+    destination: str
+
+
+class RefundFailed(DomainEvent):
+    """What was held for it is a credit of the customer again."""
+
+    type: ClassVar[str] = "refund.failed"
+    payment_id: str
+    currency: str
+    minor: int
+    failure: str
+
+
+class RefundCanceled(DomainEvent):
+    type: ClassVar[str] = "refund.canceled"
+    payment_id: str
+
+
+class DisputeOpened(DomainEvent):
+    """A customer's bank takes a payment back, or asks about it (`state`)."""
+
+    type: ClassVar[str] = "dispute.opened"
+    payment_id: str
+    currency: str
+    minor: int
+    state: str
+    reason: str
+
+
+class DisputeChanged(DomainEvent):
+    type: ClassVar[str] = "dispute.changed"
+    payment_id: str
+    before: str
+    after: str
+
+
+class DisputeMoneyTaken(DomainEvent):
+    """`invoice_minor` of it is owed again."""
+
+    type: ClassVar[str] = "dispute.money_taken"
+    payment_id: str
+    invoice_id: str | None
+    currency: str
+    minor: int
+    invoice_minor: int
+
+
+class DisputeMoneyReturned(DomainEvent):
+    type: ClassVar[str] = "dispute.money_returned"
+    payment_id: str
+    invoice_id: str | None
+    currency: str
+    minor: int
+
+
+class DisputeAnswered(DomainEvent):
+    """Evidence was handed in: once and for ever."""
+
+    type: ClassVar[str] = "dispute.answered"
+    payment_id: str
+    fields: list[str]
+
+
+class DisputeConceded(DomainEvent):
+    """We will not answer it."""
+
+    type: ClassVar[str] = "dispute.conceded"
+    payment_id: str
+
+
+class DisputeAnswerDue(DomainEvent):
+    """In `days` or less the time to answer ends."""
+
+    type: ClassVar[str] = "dispute.answer_due"
+    payment_id: str
+    days: int
+
+
+class ContestOpened(DomainEvent):
+    """A customer says that an invoice, or a line of it, is wrong by `minor`."""
+
+    type: ClassVar[str] = "contest.opened"
+    invoice_id: str
+    line_id: str | None
+    currency: str
+    minor: int
+
+
+class ContestEnded(DomainEvent):
+    """`state` says how; `credited_minor` was taken back by a credit note."""
+
+    type: ClassVar[str] = "contest.ended"
+    invoice_id: str
+    state: str
+    currency: str
+    credited_minor: int
+
+
+class ContestAnswerDue(DomainEvent):
+    """In `days` or less staff has to have answered."""
+
+    type: ClassVar[str] = "contest.answer_due"
+    invoice_id: str
+    days: int
+
+
+class PaymentLinkMade(DomainEvent):
+    """Whoever has it pays that invoice, until it ends."""
+
+    type: ClassVar[str] = "payment_link.made"
+    invoice_id: str
+    expires_at: str
+
+
+class PaymentLinkRevoked(DomainEvent):
+    type: ClassVar[str] = "payment_link.revoked"
+    invoice_id: str
+
+
+class MethodSetupStarted(DomainEvent):
+    """Somebody goes to the provider's page to have a method kept."""
+
+    type: ClassVar[str] = "method_setup.started"
+    provider: str
+
+
+class MethodSetupEnded(DomainEvent):
+    type: ClassVar[str] = "method_setup.ended"
+    state: str

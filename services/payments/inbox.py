@@ -7,7 +7,6 @@ asked again. So one that cannot be understood now is kept and tried again, and n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from models.payments import ProviderAccount
@@ -20,6 +19,7 @@ from services.core.logs import get_logger
 from services.core.work import UnitOfWork
 from services.payments import policies
 from services.payments.cashier import Cashier
+from services.payments.following import Desk, Told, follow
 from services.payments.providers.values import EventSubject, ProviderEvent
 
 log = get_logger(__name__)
@@ -31,12 +31,14 @@ KEPT_FOR = timedelta(days=180)
 WAITS = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 300, 1_800, 7_200))  # the last goes on
 REASON_CHARACTERS_MAX = 500
 _STORE = """
-insert into provider_event (id, provider_account_id, event_id, kind, subject, raw, received_at, due_at, attempts)
-values (:id, :account_id, :event_id, :kind, :subject, :raw, :now, :now, 0)
+insert into provider_event
+  (id, provider_account_id, event_id, kind, about, subject, reference, raw, received_at, due_at, attempts)
+values (:id, :account_id, :event_id, :kind, :about, :subject, :reference, :raw, :now, :now, 0)
 on conflict (provider_account_id, event_id) do nothing
 """
 _DUE = """
-select e.id, e.due_at, e.attempts, p.id as payment_id, p.organization_id from provider_event e
+select e.id, e.provider_account_id, e.about, e.subject, e.reference, e.due_at, e.attempts, p.id as payment_id,
+  p.organization_id from provider_event e
 left join payment p on p.provider_account_id = e.provider_account_id
   and (p.provider_ref = e.subject or p.id = e.subject)
 where e.due_at <= :now and (e.due_at, e.id) > (:after_at, :after_id) order by e.due_at, e.id limit :most
@@ -51,15 +53,6 @@ class EventTooLarge(Invalid):
     title = "This is longer than any event"
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    id: str
-    due_at: datetime
-    attempts: int
-    payment_id: str | None
-    organization_id: str | None
-
-
 class Inbox:
     """Takes events for the accounts that a cashier can open."""
 
@@ -69,6 +62,7 @@ class Inbox:
         self._cashier = cashier
         self._on = on
         self._clock = clock or clocks.SystemClock()
+        self._desk = Desk(cashier, on, self._clock)
 
     async def take(self, account_id: str, headers: Mapping[str, str], raw: bytes) -> bool:
         """Store an event that is the provider's own. Returns whether it is new.
@@ -94,21 +88,30 @@ class Inbox:
             after = (batch[-1].due_at, batch[-1].id)
         return followed
 
-    async def _batch(self, after: tuple[datetime, str]) -> list[_Due]:
+    async def _batch(self, after: tuple[datetime, str]) -> list[Told]:
         async with crossing(Reason.PAYMENTS, on=self._on, clock=self._clock) as uow:
             found = await uow.execute(
                 _DUE, now=uow.wall_now, after_at=after[0], after_id=after[1], most=BATCH
             )
             return [
-                _Due(row.id, row.due_at, row.attempts, row.payment_id, row.organization_id) for row in found
+                Told(
+                    row.id,
+                    row.provider_account_id,
+                    EventSubject(row.about),
+                    row.subject,
+                    row.reference,
+                    row.due_at,
+                    row.attempts,
+                    row.payment_id,
+                    row.organization_id,
+                )
+                for row in found
             ]
 
-    async def _follow(self, due: _Due) -> bool:
-        """What is about no payment of ours is read when what it is about is: disputes and payouts are listed."""
+    async def _follow(self, due: Told) -> bool:
         reason = ""
         try:
-            if due.payment_id is not None and due.organization_id is not None:
-                await self._cashier.look(due.payment_id, due.organization_id)
+            await follow(self._desk, due)
         except Unavailable as error:
             reason = error.message
         except Exception as error:
@@ -148,7 +151,9 @@ async def _store(uow: UnitOfWork, account: ProviderAccount, event: ProviderEvent
         account_id=account.id,
         event_id=event.id,
         kind=event.type if event.subject is not EventSubject.OTHER else f"other: {event.type}",
+        about=event.subject.value,
         subject=about,
+        reference=event.reference,
         raw=raw,
         now=uow.wall_now,
     )

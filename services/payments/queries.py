@@ -12,6 +12,7 @@ from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.payments import policies
+from services.payments.providers import registry
 
 _EXACTLY = (Operator.EQ, Operator.IN)
 WAYS_MAX = 50  # to pay, of one installation
@@ -200,6 +201,10 @@ class Way:
     provider: str
     name: str
     is_test: bool
+
+    @property
+    def keeps_methods(self) -> bool:
+        return registry.kind(self.provider).capabilities.keeps_methods
 
 
 async def ways(uow: UnitOfWork) -> list[Way]:

@@ -14,6 +14,7 @@ from state.base import page_event
 from state.listed import ListedState
 
 INVOICES = "/governance/invoices"
+HOME = "/governance/payments"
 
 
 class StaffPaymentsState(ListedState, rx.State):
@@ -27,7 +28,7 @@ class StaffPaymentsState(ListedState, rx.State):
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, queries.STAFF_PAYMENTS)
-        self.rows = [payments_view.staff_row_shown(row, INVOICES) for row in found]
+        self.rows = [payments_view.row_shown(row, HOME) for row in found]
 
     @page_event(Capability.STAFF_PAYMENTS_WRITE)
     async def changed(self) -> Any:

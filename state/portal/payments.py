@@ -9,11 +9,11 @@ import reflex as rx
 from services.core.errors import Unavailable
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from services.payments import queries
+from services.payments import queries, refund_queries
 from services.payments.cashier import cashier
 from services.payments.providers.base import RefusedByProvider
 from services.payments.rules import UNDER_WAY
-from state import payments_view
+from state import payments_view, refunds_view
 from state.base import PageState, page_event
 from state.listed import ListedState
 
@@ -38,15 +38,18 @@ class PaymentState(PageState, rx.State):
     """One payment. Who comes back from the provider's page sees what became of it."""
 
     payment: dict[str, Any] = {}
+    refunds: list[dict[str, Any]] = []
 
     @page_event(Capability.PAYMENTS_READ, reads=True)
     async def load(self) -> None:
-        self.payment = {}
+        self.payment, self.refunds = {}, []
         async with self._unit_of_work() as uow:
             found = await queries.payment(uow, self._payment_id())
+            given = await refund_queries.of_payment(uow, found.payment.id)
         if found.payment.state in UNDER_WAY:
             found = await self._looked_up(found)
         self.payment = payments_view.payment_shown(found, HOME)
+        self.refunds = [refunds_view.row_shown(row) for row in given]
 
     @page_event(Capability.PAYMENTS_WRITE)
     async def changed(self) -> Any:

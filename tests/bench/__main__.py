@@ -41,6 +41,7 @@ BENCHMARKS = (
     "documents",
     "billing",
     "billing_run",
+    "reconciliation",
 )
 SAVED = Path(__file__).resolve().parents[2] / "build" / "bench"
 

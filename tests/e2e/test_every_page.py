@@ -12,17 +12,24 @@ from playwright.async_api import Page, expect
 
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
+from models.ledger import Purpose
 from models.money import Money
+from models.payment_cases import CaseKind
+from models.payments import Payment, ProviderAccount
 from models.plan_migrations import PlanMigration, PlanMigrationMove
+from models.reconciliation import BankStatement, ProviderPayout
 from models.subscriptions import Subscription
 from models.tasks import Task
+from services.billing import queries as billing
 from services.billing import subscriptions
 from services.billing.selecting import Wanted
 from services.core.actor import SYSTEM, system
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import transfers
+from services.ledger.rules import credit, debit
+from services.payments import cases, links, transfers
+from services.reconciliation import differences
 from tests.bench.parties import inside
 from tests.bench.product import Product
 from tests.e2e.browsing import (
@@ -62,9 +69,12 @@ def _console_of(route: str) -> Console:
     return PAGES["404" if route == NOWHERE else route].console
 
 
+FIVE = Money(500, "EUR")
+
+
 async def _billed(product: Product) -> dict[str, str]:
     """The invoice of the demo's first organisation, its journal, an account that this moves, a plan, a subscription
-    to one, a payment on account, a template, and a legal entity."""
+    to one, a payment on account, a link to pay by, a template, and a legal entity."""
     async with inside(product), unit_of_work(system(product.demo["organization"])) as uow:
         found = await uow.execute(
             "select i.id, i.journal_id, e.account_id from invoice i join ledger_entry e on e.journal_id = i.journal_id"
@@ -78,10 +88,12 @@ async def _billed(product: Product) -> dict[str, str]:
             uow, wanted, key="every-page"
         )  # with a trial: nothing is billed
         payment = await transfers.record(uow, money=Money(500, "EUR"), key="every-page")
+        path = await links.link_for(uow, await billing.invoice(uow, row.id))
     async with inside(product), crossing(Reason.INVARIANTS) as uow:
         template = await uow.execute("select id from template_version order by id limit 1")
         migration = await _migration(uow, subscription, product.demo["organization"])
         entity = await uow.execute("select id from legal_entity order by code limit 1")
+        compared = await _compared(uow, payment)
     return {
         "[subscription_id]": subscription.id,
         "[invoice_id]": row.id,
@@ -91,8 +103,38 @@ async def _billed(product: Product) -> dict[str, str]:
         "[template_id]": template.scalar_one(),
         "[migration_id]": migration,
         "[payment_id]": payment.id,
+        "[token]": path.rsplit("/", 1)[-1],
         "[legal_entity_id]": entity.scalar_one(),
+        **compared,
     }
+
+
+async def _compared(uow: UnitOfWork, about: Payment) -> dict[str, str]:
+    """A case, a payout and a bank statement. Made once."""
+    proposal = differences.book("", *(debit(Purpose.CASH, FIVE), credit(Purpose.SUSPENSE, FIVE)))
+    named: Any = {"cause": "unknown_charge", "organization_id": about.organization_id, "amount": FIVE}
+    if await cases.open_case(uow, CaseKind.DIFFERENCE, "every-page", proposal=proposal, **named):
+        account = ProviderAccount(
+            id=new_id("pacc"), provider="stripe", name="Every page", is_test=True, settings={}, secrets=b"",
+            enabled=False, created_at=about.created_at,
+        )  # fmt: skip
+        payout = ProviderPayout(
+            id=new_id("ppo"), provider_account_id=account.id, provider_ref="every-page", state="paid", currency="EUR",
+            minor=500, traced=False, happened_at=about.created_at, arrives_at=about.created_at,
+        )  # fmt: skip
+        statement = BankStatement(
+            id=new_id("bst"), name="every-page.xml", format="camt.053", sha256=b"every-page", lines=1, new_lines=0,
+            imported_by="system", imported_at=about.created_at,
+        )  # fmt: skip
+        for row in (account, payout, statement):
+            uow.add(row)
+            await uow.session.flush()
+    found = await uow.execute(
+        "select (select id from payment_case where subject = 'every-page') as case_id,"
+        " (select id from provider_payout where provider_ref = 'every-page') as payout_id,"
+        " (select id from bank_statement where name = 'every-page.xml') as statement_id"
+    )
+    return {f"[{name}]": str(value) for name, value in found.mappings().one().items()}
 
 
 async def _migration(uow: UnitOfWork, of: Subscription, organization_id: str) -> str:

@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,6 +29,11 @@ from tests.folders import short_folder
 ROOT = Path(__file__).parents[2]
 BEGUN = "boot_begun"
 PROCESSES = ("api", "worker", "migrate", "up")
+
+
+def deeply(cases: Sequence[str]) -> list[Any]:
+    """Each starts a process for seconds, and says what the one that always runs says: for `make test-deep`."""
+    return [pytest.param(case, marks=pytest.mark.deep) for case in cases]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ async def test_lost_keys_are_not_replaced(begun: Installation, command: str) -> 
     await assert_refused(begun, command, "missing")
 
 
-@pytest.mark.parametrize("command", PROCESSES)
+@pytest.mark.parametrize("command", [PROCESSES[0], *deeply(PROCESSES[1:])])
 async def test_other_keys_are_refused(begun: Installation, command: str, tmp_path: Path) -> None:
     crypto.file_vault(tmp_path / "other")
     begun.keys.write_bytes((tmp_path / "other" / "keys" / "master.json").read_bytes())
@@ -138,7 +144,10 @@ async def test_keys_lost_for_good_give_way_to_new_ones_when_somebody_says_so(beg
     assert await begun.matrix("migrate") == (0, "")
 
 
-@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"current": "a", "keys": {"a": "zz"}, "lookup": "00"}'])
+DAMAGED = ("[]", "", "{", '{"current": "a", "keys": {"a": "zz"}, "lookup": "00"}')
+
+
+@pytest.mark.parametrize("damaged", [DAMAGED[0], *deeply(DAMAGED[1:])])
 async def test_damaged_keys_are_refused(begun: Installation, damaged: str) -> None:
     begun.keys.write_text(damaged)
 

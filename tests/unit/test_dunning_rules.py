@@ -35,5 +35,5 @@ def test_a_campaign_is_tried_on_failures_that_there_were_and_says_what_it_expect
 
     assert (made.invoices, made.retries, made.mails) == (4, 3 + 2, 3)
     assert (made.restricted, made.suspended, made.cancelled, made.written_off) == (2, 0, 2, 0)
-    # Without history a retry works one time in ten, a mail one in twenty: of the first 1 - 0.9^3 x 0.95, of the third 0.05.
+    # Without history a retry works one time in ten, a mail one in twenty: 1 - 0.9^3 x 0.95 comes of the first.
     assert made.sums == {"EUR": Sum(17_000, 5_000, 5_000 + 3_075 + 100), "JPY": Sum(100, 100, 100)}

@@ -60,3 +60,11 @@ async def test_pages_and_api_are_told_apart_by_their_first_part() -> None:
     ):
         [start] = await answer(path)
         assert (b"app", name) in start["headers"]
+
+
+async def test_an_address_that_is_a_secret_is_listed_by_nobody_and_told_to_no_other_site() -> None:
+    [start] = await answer("/pay/some-token")
+    assert (b"x-robots-tag", b"noindex, nofollow, noarchive") in start["headers"]
+    assert (b"referrer-policy", b"no-referrer") in start["headers"]
+    [start] = await answer("/payments")
+    assert b"x-robots-tag" not in dict(start["headers"])

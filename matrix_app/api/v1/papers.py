@@ -126,7 +126,7 @@ _SIGHTS = (
 )
 
 
-def _media(form: Form) -> dict[int | str, dict[str, Any]]:
+def media(form: Form) -> dict[int | str, dict[str, Any]]:
     tag: dict[str, Any] = {"ETag": {"schema": {"type": "string"}, "description": "The SHA-256 of the file"}}
     return {
         200: {
@@ -164,7 +164,7 @@ def _offer_file(kind: _Kind, sight: _Sight, form: Form, path: str) -> None:
     async def file(request: Request, who: Any, document_id: str) -> Response:
         async with sight.work(who) as uow:
             found = queries.kept_file(await kind.find(uow, document_id, staff=sight.staff), form)
-        return await _handed_out(request, found, form)
+        return await handed_out(request, found, form)
 
     file.__annotations__ |= {
         "request": Request,
@@ -176,7 +176,7 @@ def _offer_file(kind: _Kind, sight: _Sight, form: Form, path: str) -> None:
         path,
         file,
         response_class=StreamingResponse,
-        responses=_media(form) | failures(409),
+        responses=media(form) | failures(409),
         openapi_extra={"parameters": [IF_NONE_MATCH]},
         name=f"read_{sight.name}{kind.name}_{form.value}",
         description=f"{_an(sight, kind)[0].upper()}{_an(sight, kind)[1:]} {_TOLD[form]}. The same bytes for ever;"
@@ -193,7 +193,7 @@ def _an(sight: _Sight, kind: _Kind) -> str:
     return f"{kind.noun} of any organisation" if sight.staff else f"{kind.noun} of the organisation"
 
 
-async def _handed_out(request: Request, found: KeptFile, form: Form) -> Response:
+async def handed_out(request: Request, found: KeptFile, form: Form) -> Response:
     """The bytes as they are kept; 304 for who has them."""
     tag = f'"{found.kept.sha256}"'
     if is_among(tag, request.headers.get("if-none-match", "")):

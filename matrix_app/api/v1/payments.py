@@ -15,11 +15,12 @@ from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatKey
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
+from models.method_setups import MethodSetup, SetupState
 from models.payments import Initiator, PaymentState
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import charging, methods, queries
+from services.payments import charging, methods, policies, queries, setups
 from services.payments.cashier import Cashier, cashier
 from services.payments.charging import Wanted
 
@@ -94,6 +95,22 @@ class NewPayment(Body):
         None, description="A kept method; else one is given on the provider's page"
     )
     keep_method: bool = Field(False, description="Keep what is given for the next time")
+
+
+class NewSetup(Body):
+    provider_account_id: str = Field(description="Of the way to pay that is to keep the method")
+
+
+class SetupShown(Shown):
+    """Keeping a method on the provider's page."""
+
+    id: str
+    provider_account_id: str
+    state: SetupState
+    method_id: str | None = Field(description="What is kept, once it is")
+    message: str = Field(description="Why it failed, for the customer")
+    action_url: str | None = Field(description="The provider's page, while it waits for the customer")
+    created_at: AwareDatetime
 
 
 class Nothing(Body):
@@ -172,6 +189,35 @@ async def _detail(who: Member, payment_id: str) -> PaymentDetail:
 async def list_payment_methods(request: Request, who: Member, asked: Asked) -> Answer:
     """What is kept to pay with, the newest first."""
     return await answer(request, queries.METHODS, MethodShown, asked, lambda: unit_of_work(who.actor))
+
+
+@router.post("/payment-method-setups", status_code=201, responses=failures(404, 409))
+async def set_payment_method_up(who: Member, body: NewSetup, till: Till, key: RepeatKey = None) -> SetupShown:
+    """Begin to keep a method: it is given on the provider's page. The same Idempotency-Key is the same one."""
+    named = hashlib.sha256(key.encode()).hexdigest() if key else new_id("pset")
+    async with unit_of_work(who.actor) as uow:
+        setup = await setups.start(uow, body.provider_account_id, key=named)
+    return _setup(await setups.send(till, setup.id, setup.organization_id))
+
+
+@router.get("/payment-method-setups/{setup_id}")
+async def get_payment_method_setup(who: Member, setup_id: str) -> SetupShown:
+    """How far keeping a method is."""
+    async with unit_of_work(who.actor) as uow:
+        return _setup(await policies.setup_for(uow, setup_id, Capability.PAYMENTS_READ))
+
+
+@router.post("/payment-method-setups/{setup_id}/refresh", responses=failures(404, 409))
+async def refresh_payment_method_setup(who: Member, setup_id: str, body: Nothing, till: Till) -> SetupShown:
+    """Ask the provider whether a method was given, and keep it."""
+    async with unit_of_work(who.actor) as uow:
+        setup = await policies.setup_for(uow, setup_id, Capability.PAYMENTS_WRITE)
+    return _setup(await setups.look(till, setup.id, setup.organization_id))
+
+
+def _setup(row: MethodSetup) -> SetupShown:
+    url = (row.action or {}).get("url")
+    return SetupShown(**row.model_dump(include=set(SetupShown.model_fields) - {"action_url"}), action_url=url)
 
 
 @router.get("/payment-methods/{payment_method_id}")

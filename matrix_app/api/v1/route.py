@@ -26,6 +26,7 @@ _FAILURES = {
     403: "Not allowed",
     404: "Not found, or not yours",
     409: "Contradicts what is there",
+    410: "It was there, and has ended",
     412: "Somebody changed it meanwhile",
     413: "Too large",
     415: "Not JSON",

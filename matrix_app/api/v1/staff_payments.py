@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Request, Response
 from pydantic import AwareDatetime, BeforeValidator, Field
@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
-from matrix_app.api.v1.payments import PaymentShown
+from matrix_app.api.v1.payments import Nothing, PaymentShown, Till
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
@@ -20,7 +20,7 @@ from matrix_app.api.v1.staff_invoices import within
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.payments import accounts, queries, transfers
+from services.payments import accounts, connections, policies, queries, transfers
 from services.payments.accounts import AccountFields
 from services.wallets.wallets import money_of
 
@@ -53,6 +53,19 @@ class AccountShown(Shown):
     version: int
 
 
+def _said(given: Any) -> Any:
+    """Without what a form sends of fields that nobody filled in."""
+    return {name: one for name, one in given.items() if one != ""} if isinstance(given, dict) else given  # pyright: ignore[reportUnknownVariableType]
+
+
+Said = Annotated[dict[str, str], BeforeValidator(_said)]
+
+
+class ConnectionShown(Shown):
+    is_well: bool = Field(description="Whether the provider takes what the account says of itself")
+    message: str
+
+
 class ChangedAccount(Body):
     """Which settings and secrets there are is the provider's; a secret that is not said stays."""
 
@@ -60,8 +73,8 @@ class ChangedAccount(Body):
     name: str
     is_test: bool = False
     enabled: bool = True
-    settings: dict[str, str] = Field({}, max_length=20)
-    secrets: dict[str, str] = Field({}, max_length=20)
+    settings: Said = Field({}, max_length=20)
+    secrets: Said = Field({}, max_length=20)
     version: int | None = Field(None, description="Refuse if somebody changed it since this version")
 
 
@@ -72,8 +85,8 @@ class NewAccount(Body):
     name: str
     is_test: bool = False
     enabled: bool = True
-    settings: dict[str, str] = Field({}, max_length=20)
-    secrets: dict[str, str] = Field({}, max_length=20)
+    settings: Said = Field({}, max_length=20)
+    secrets: Said = Field({}, max_length=20)
 
 
 @router.get("/payments", **listed(queries.STAFF_PAYMENTS, PaymentShown))
@@ -156,6 +169,16 @@ async def change_provider_account(
             allowed=settings().allow_private_upstreams,
         )
         return await _account(uow, provider_account_id)
+
+
+@router.post("/provider-accounts/{provider_account_id}/check", responses=failures(404))
+async def check_provider_account(
+    who: AnyCaller, provider_account_id: str, body: Nothing, till: Till
+) -> ConnectionShown:
+    """Ask the provider for something that changes nothing."""
+    async with staff_work(who, WRITE) as uow:
+        account = await policies.account_for(uow, provider_account_id, WRITE)
+    return ConnectionShown.model_validate(await connections.check(till, account))
 
 
 async def _account(uow: UnitOfWork, account_id: str) -> AccountShown:

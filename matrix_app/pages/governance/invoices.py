@@ -20,6 +20,7 @@ from components.kit.overlays import (
 from components.props import Drawn as Part
 from components.texts import t
 from matrix_app.pages import endpoints, invoice_papers
+from matrix_app.pages.payment_link_acts import payment_link
 from matrix_app.pages.registry import Console, Drawn, page
 from models.billing import InvoiceState as States
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, MEMO_CHARACTERS_MAX
@@ -205,6 +206,9 @@ def staff_invoices() -> Drawn:
 )
 def staff_invoice() -> Drawn:
     """One invoice with what can be done to it."""
+    may_link = SessionState.capabilities.contains(Capability.STAFF_PAYMENTS_WRITE.value)
+    link = payment_link(_ROW, endpoints.STAFF_INVOICES, may=may_link, on_done=_S.changed)
+    acts = rx.fragment(_acts(), link)
     return invoice_papers.invoice(
-        StaffInvoiceState, HOME, staff=True, acts=_acts(), of_line=_of_line, again=_again()
+        StaffInvoiceState, HOME, staff=True, acts=acts, of_line=_of_line, again=_again()
     )

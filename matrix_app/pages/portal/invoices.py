@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from matrix_app.pages import invoice_papers
-from matrix_app.pages.portal.payments import pay_invoice
+import reflex as rx
+
+from matrix_app.pages import endpoints, invoice_papers
+from matrix_app.pages.payment_link_acts import payment_link
+from matrix_app.pages.portal.payments import MAY_PAY, pay_invoice
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from state.portal.invoices import HOME, InvoicesState, InvoiceState
@@ -30,4 +33,5 @@ def invoices() -> Drawn:
 )
 def invoice() -> Drawn:
     """One invoice as a document."""
-    return invoice_papers.invoice(InvoiceState, HOME, staff=False, acts=pay_invoice())
+    link = payment_link(InvoiceState.invoice, endpoints.INVOICES, may=MAY_PAY, on_done=InvoiceState.load)
+    return invoice_papers.invoice(InvoiceState, HOME, staff=False, acts=rx.fragment(pay_invoice(), link))

@@ -9,10 +9,11 @@ from components.forms.fields import checkbox, radios
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.links import link
-from components.shell.page import page_header
+from components.shell.page import page_header, section
 from components.tables.listed import table_of
+from components.tables.table import Column, Table, data_table
 from components.texts import t
-from matrix_app.pages import endpoints, lists, payment_lists
+from matrix_app.pages import endpoints, lists, payment_lists, refund_lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.payments import PaymentState as States
@@ -24,6 +25,11 @@ from state.portal.payments import HOME, PaymentsState, PaymentState
 from state.session import SessionState
 
 MAY_PAY = SessionState.capabilities.contains(Capability.PAYMENTS_WRITE.value)
+REFUNDS = Table(
+    "payment-refunds",
+    "refunds.of_payment",
+    columns=(Column("reason", "refunds.reason", row_header=True), *refund_lists.common()),
+)
 PAYMENTS = table_of(queries.PAYMENTS, "payments", *payment_lists.columns(), texts="payments")
 
 
@@ -85,6 +91,12 @@ def _waiting() -> rx.Component:
     )
 
 
+def _given_back() -> rx.Component:
+    table = data_table(REFUNDS, PaymentState.refunds, status=PaymentState.status, empty=rx.fragment())
+    there = PaymentState.refunds.length() > 0
+    return rx.cond(there, section(t("refunds.of_payment"), table), rx.fragment())
+
+
 @page(
     "/portal/payments/[payment_id]",
     console=Console.PORTAL,
@@ -104,7 +116,7 @@ def payment() -> Drawn:
         page_header(title, rx.cond(MAY_PAY & is_open, _cancel(), rx.fragment())),
         in_its_state(
             PaymentState,
-            rx.fragment(_waiting(), payment_lists.facts_of(row, INVOICES)),
+            rx.fragment(_waiting(), payment_lists.facts_of(row, INVOICES), _given_back()),
             loading=skeleton(lines=8, label=t("payments.loading")),
             retry=PaymentState.load,
         ),

@@ -293,7 +293,15 @@ def dispute(thing: Thing) -> Dispute:
         due=at(due) if due else None,
         submissions=details["submission_count"],
         created=at(thing["created"]),
+        fee=_dispute_fee(thing),
     )
+
+
+def _dispute_fee(thing: Thing) -> Money | None:
+    moved: list[Thing] = thing.get("balance_transactions") or []
+    if not moved:
+        return None
+    return money(sum(one["fee"] for one in moved), moved[0]["currency"])
 
 
 def event(told: Thing) -> ProviderEvent:

@@ -330,7 +330,8 @@ class Payout:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """`due` None means that no answer is possible any more (or ever was)."""
+    """`due` None means that no answer is possible any more (or ever was). `fee` is what the provider keeps for it so
+    far; None where only its movements tell."""
 
     reference: str
     payment: str
@@ -341,6 +342,7 @@ class Dispute:
     due: datetime | None
     submissions: int
     created: datetime
+    fee: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

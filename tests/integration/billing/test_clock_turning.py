@@ -78,6 +78,7 @@ class Trial:
             )
             for base, days in (("31", 0), ("7", 34))
         ]
+        unmetered = await self.sold.plan(price("base", "flat", "31"))
         for number, organization in enumerate(self.organizations):
             async with self.work(organization) as uow:
                 await wallets.grant(
@@ -91,7 +92,7 @@ class Trial:
                         uow, one.id, Wanted(plans[1].id, "EUR", "month"),
                         behaviour=ProrationBehaviour.NEXT_PERIOD,
                     )  # fmt: skip
-                    two = await subscriptions.start(uow, Wanted(plans[0].id, "EUR", "month"), key="t")
+                    two = await subscriptions.start(uow, Wanted(unmetered.id, "EUR", "month"), key="t")
                     await subscriptions.pause(uow, two.id, resume_at=BEGAN + 33 * DAY)
         async with crossing(Reason.DEMO) as uow:
             await record(uow, [_used(self.organizations[0], n, BEGAN + n * 3 * DAY) for n in range(30)])

@@ -484,6 +484,14 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("calls_are_made", [(28_000, 0, 9)], False, True),
         ],
     ),
+    (
+        "JPY",
+        "UTC",
+        [
+            ("starts", 0, 2, 0, True), ("calls_are_made", [(0, 0, 1)], False, False), ("starts", 0, 1, 0, False),
+            ("turn", 1),
+        ],
+    ),
 ]  # fmt: skip
 
 

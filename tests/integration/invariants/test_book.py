@@ -130,6 +130,19 @@ DRAWN = (
     "do $$ begin " + ENTITY + " insert into number_series values ('ent_1', 'credit_note', '', '', 2); end $$"
 )
 
+# A payment that counts 5 as given back, of which there is a refund of 4.
+REFUND = (
+    "do $$ begin"
+    " insert into payment (id, organization_id, provider, keep_method, key, state, initiator, currency, minor,"
+    " applied_minor, refunded_minor, message, reference, created_at, asked_at, succeeded_at, checks, version)"
+    " values ('pay_1', '{organization}', 'bank', false, 'k', 'succeeded', 'staff', 'USD', 5, 0, 5, '', '', now(),"
+    " now(), now(), 0, 1);"
+    " insert into refund (id, organization_id, payment_id, key, asked, destination, state, currency, minor, credits,"
+    " reason, refusal, requested_by, reference, created_at, checks, version)"
+    " values ('rfnd_1', '{organization}', 'pay_1', 'k', '{{}}', 'source', 'sending', 'USD', 4, '{{}}', 'r', '', 'a',"
+    " '', now(), 0, 1); end $$"
+)
+
 # A wallet with money that no lot brought, and a journal of its organisation that is new.
 WALLET = UNBALANCED.replace(
     "end $$",
@@ -186,6 +199,7 @@ BREAKS: list[tuple[type[Invariant], Break]] = [
     (book.RevenueIsEarnedInTime, lambda h: [(DEFERRAL, of(h))]),
     (book.NumbersHaveNoGap, lambda _: [(DRAWN.replace("{{", "{").replace("}}", "}"), {})]),
     (book.InvoicesAreTheSumOfTheirLines, lambda h: [(DOCUMENT.format(**of(h)), {})]),
+    (book.RefundsAddUp, lambda h: [(REFUND.format(**of(h)), {})]),
     (book.WalletsAddUp, lambda h: [(WALLET.format(**of(h)), {})]),
     (book.ReceivableIsWhatIsOpen, lambda h: [(DOCUMENT.format(**of(h)), {})]),
     (

@@ -20,7 +20,8 @@ from services.payments import accounts, charging
 from services.payments.accounts import AccountFields
 from services.payments.cashier import Cashier
 from services.payments.charging import Wanted
-from tests.fakes.stripe.running import RunningStripe
+from tests.fakes.paypal.running import RunningPayPal
+from tests.fakes.stripe.running import RunningFake, RunningStripe
 from tests.integration.billing.shop import Shop
 
 ADDRESS = "http://shop.example"
@@ -29,7 +30,7 @@ ADDRESS = "http://shop.example"
 @dataclass
 class Till:
     shop: Shop
-    stripe: RunningStripe
+    stripe: RunningFake
     account: ProviderAccount
     cashier: Cashier
     clock: FixedClock
@@ -54,31 +55,52 @@ class Till:
         self.clock.at += by
 
 
-def pay_on_page(payment: Payment, card: str = "visa") -> None:
+def pay_on_page(payment: Payment, card: str = "visa") -> str:
+    """Returns where the provider's page leads back to."""
     assert payment.action is not None
     answer = httpx.post(payment.action["url"], data={"test_card": card}, trust_env=False, timeout=60)
     assert answer.status_code < 400, answer.text
+    return answer.headers.get("location", "")
 
 
 @asynccontextmanager
 async def open_till(
     shop: Shop, stripe: RunningStripe, *, secret: str = "whsec_of_the_till"
 ) -> AsyncIterator[Till]:
-    clock, allowed = FixedClock(shop.now), [stripe.url.removeprefix("http://")]
+    said = AccountFields(
+        "stripe",
+        "Cards",
+        is_test=True,
+        settings={"base": stripe.url},
+        secrets={"secret_key": stripe.key, "webhook_secret": secret},
+    )
+    async with _open(shop, stripe, said) as till:
+        yield till
+
+
+@asynccontextmanager
+async def open_paypal_till(shop: Shop, paypal: RunningPayPal) -> AsyncIterator[Till]:
+    """Without its certificate: this one takes no events."""
+    client, _, secret = paypal.key.partition(":")
+    settings = {"client": client, "webhook_id": "WH-1", "base": paypal.url}
+    said = AccountFields(
+        "paypal",
+        "PayPal",
+        is_test=True,
+        settings=settings,
+        secrets={"secret": secret},
+    )
+    async with _open(shop, paypal, said) as till:
+        yield till
+
+
+@asynccontextmanager
+async def _open(shop: Shop, fake: RunningFake, said: AccountFields) -> AsyncIterator[Till]:
+    clock, allowed = FixedClock(shop.now), [fake.place]
     async with crossing(Reason.PAYMENTS, actor=system(), clock=clock) as uow:
-        account = await accounts.add_account(
-            uow,
-            AccountFields(
-                "stripe",
-                "Cards",
-                is_test=True,
-                settings={"base": stripe.url},
-                secrets={"secret_key": stripe.key, "webhook_secret": secret},
-            ),
-            allowed=allowed,
-        )
+        account = await accounts.add_account(uow, said, allowed=allowed)
     cashier = Cashier(public_url=ADDRESS, allowed=allowed, clock=clock)
     try:
-        yield Till(shop, stripe, account, cashier, clock)
+        yield Till(shop, fake, account, cashier, clock)
     finally:
         await cashier.close()

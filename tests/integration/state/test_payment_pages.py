@@ -7,14 +7,19 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from models.types import OrganizationKind, Role
+from services.core.work import unit_of_work
 from services.payments import cashier as cashiers
+from services.payments import connections, refunds
+from services.payments.refunding import Refunding
 from state.governance.payments import StaffPaymentsState
+from state.governance.provider_accounts import ProviderAccountsState
+from state.governance.refunds import StaffPaymentState, StaffRefundsState
 from state.portal.invoices import InvoiceState
 from state.portal.payments import PaymentsState, PaymentState
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
 from tests.integration.payments.till import Till, open_till, pay_on_page
-from tests.integration.state.visitor import sent_to, sign_in
+from tests.integration.state.visitor import said, sent_to, sign_in
 from tests.world import World
 
 
@@ -89,3 +94,65 @@ async def test_a_provider_that_is_away_leaves_the_page_as_it_was(till: Till, wor
 
     assert (seen.status, seen.payment["state"]) == ("ready", "requires_action")
     assert seen.payment["action_url"]
+
+
+async def test_a_payment_is_given_back_from_its_page_and_the_customer_sees_it(
+    till: Till, world: World
+) -> None:
+    waiting = await till.pay(await till.shop.invoice(line("60"), line("40")))
+    pay_on_page(waiting)
+    await till.look(waiting)
+    operators = await world.organization(OrganizationKind.OPERATOR)
+    asker, _ = await sign_in(world, operators, Role.OPERATOR)
+    asker.at = f"/governance/payments/{waiting.id}"
+    seen, _ = await asker.call(StaffPaymentState, "load")
+    assert (seen.preview["amount"], seen.preview["waits"], len(seen.lines)) == ("EUR 119.00", False, 2)
+
+    async with till.shop.work() as uow:
+        wanted = refunds.Wanted(waiting.id, "key", "Agreed", amount=1_900)
+        asked = await refunds.start(uow, wanted, above={})
+    asker.at = "/governance/refunds?state=awaiting_approval"
+    seen, _ = await asker.call(StaffRefundsState, "load")
+    assert [(row["id"], row["amount"]) for row in seen.rows] == [(asked.id, "19")]
+    await asker.call(StaffRefundsState, "ask", asked.id, "approve")
+    owner, _ = await sign_in(world, till.shop.customer)
+    owner.at = f"/portal/payments/{waiting.id}"
+    seen, _ = await owner.call(PaymentState, "load")
+    assert seen.refunds == []  # which waits for somebody of the house
+
+    async with unit_of_work(world.actor(till.shop.customer, Role.OPERATOR)) as uow:
+        await refunds.approve(uow, asked.id)
+    await Refunding(till.cashier).send(asked.id, asked.organization_id)
+    seen, _ = await owner.call(PaymentState, "load")
+    assert [(row["amount"], row["state"], row["reason"]) for row in seen.refunds] == [
+        ("19", "succeeded", "Agreed")
+    ]
+    assert seen.payment["refunded"] == "19"
+    looking, _ = await sign_in(world, operators, Role.SUPPORT)
+    looking.at = f"/governance/payments/{waiting.id}"
+    seen, _ = await looking.call(StaffPaymentState, "load")
+    assert (seen.status, seen.preview, [row["why"] for row in seen.rows]) == ("ready", {}, [""])
+    _, answer = await looking.call(StaffPaymentState, "ask", asked.id, "approve")
+    assert "staff.refunds.approve" in said(answer)
+
+
+async def test_staff_keeps_accounts_with_providers_and_never_sees_a_secret(till: Till, world: World) -> None:
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    staff.at = "/governance/provider-accounts"
+
+    seen, _ = await staff.call(ProviderAccountsState, "load")
+    [row] = seen.rows
+    assert (row["money"], row["status"], row["control"]) == ("test", "enabled", f"{till.stripe.url}/_control")
+    assert row["address"].endswith(f"/api/v1/provider-accounts/{till.account.id}/events")
+    assert till.stripe.key not in str(seen.dict())
+    seen, _ = await staff.call(ProviderAccountsState, "choose", till.account.id, "edit")
+    assert (seen.open_dialog, seen.kept) == ("edit-stripe", {"provider": "stripe", "is_test": True})
+    seen, _ = await staff.call(ProviderAccountsState, "add", "paypal")
+    assert (seen.open_dialog, seen.chosen) == ("add-paypal", {})
+    well = await connections.check(till.cashier, till.account)
+    assert (well.is_well, well.message) == (True, "Cards answers.")
+    till.stripe.act("fault", kind="limited", method="GET")
+    assert not (await connections.check(till.cashier, till.account)).is_well
+    support, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    _, answer = await support.call(ProviderAccountsState, "add", "paypal")
+    assert "staff.payments.write" in said(answer)

@@ -31,8 +31,11 @@ def _plain(value: Any) -> Maker:
 THEIRS: dict[str, Maker] = {
     "account_id": _of("acc"),
     "budget_id": _of("bud"),
+    "contest_id": _of("cst"),
     "credit_note_id": _of("crn"),
+    "dispute_id": _of("dsp"),
     "document_id": _of("inv"),
+    "case_id": _of("pcas"),
     "debit_id": _of("wdeb"),
     "file_id": _of("file"),
     "top_up_id": _of("wtop"),
@@ -50,9 +53,11 @@ THEIRS: dict[str, Maker] = {
     "payment_id": _of("pay"),
     "payment_method_id": _of("paym"),
     "project_id": _of("proj"),
+    "refund_id": _of("rfnd"),
     "request_id": _of("req"),
     "service_account_id": _of("svc"),
     "session_id": _of("ses"),
+    "setup_id": _of("pset"),
     "redemption_id": _of("rdm"),
     "subscription_id": _of("sub"),
     "task_id": _of("task"),
@@ -61,6 +66,8 @@ THEIRS: dict[str, Maker] = {
 
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
+    "payout_id": _of("ppo"),
+    "statement_id": _of("bst"),
     "provider_account_id": _of("pacc"),
     "legal_entity_id": _of("ent"),
     "tax_rate_id": _of("txr"),
@@ -102,6 +109,22 @@ QUERY: dict[str, Maker] = {
     "bom": _plain("true"),
     "cursor": _plain(LEAVE_OUT),  # of another tenant or query: tests/api/test_hostile_input.py
     "currency": _plain("USD"),
+    # What a file of columns has for what is told by their names.
+    **dict.fromkeys(
+        (
+            "booked_on",
+            "amount",
+            "currency_column",
+            "bank_ref",
+            "counterparty",
+            "remittance",
+            "account_column",
+        ),
+        _plain(LEAVE_OUT),
+    ),
+    "account": _plain("DE00"),
+    "dates": _plain("iso"),
+    "decimal": _plain("."),
     "expires": _plain("4000000000"),
     "fields": _plain(LEAVE_OUT),  # of any read: tests/api/test_selected_fields.py
     "format": _plain("csv"),
@@ -250,6 +273,7 @@ BODY: dict[str, Maker] = {
     "is_usual": _plain(False),
     "jurisdiction": _plain("DE"),
     "language": _plain("en"),
+    "line_ids": _plain([]),
     "lines": _plain([{"description": "Taken over.", "quantity": "1", "unit_amount": "1"}]),
     "by_line": _plain(None),
     "memo": _plain("Taken over."),

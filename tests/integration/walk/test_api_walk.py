@@ -62,6 +62,7 @@ TOO_LATE = {
     "coupon_taken",
     "offer_gone",
     "payment_state",
+    "refund_state",
     "payment_provider_unavailable",
 }
 

@@ -216,12 +216,12 @@ def _plans(v: Victim) -> Iterator[Table]:
 
 
 def _paid(v: Victim) -> Iterator[Table]:
-    """An account with a provider at an address where nobody is, a kept method, and a payment that failed."""
+    """An account with a provider at an address where nobody is, a kept method, a payment that failed and a refund."""
     owner, account_id = v.organization.id, v.id("pacc")
     place = Place("platform", "provider_account", "secrets", account_id)
     yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {name: v.id(name) for name in ("inv", "pay", "paym")}
+    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "rfnd", "dsp", "cst", "plnk", "pset")}
     yield from paid(
         owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
     )
@@ -505,6 +505,7 @@ _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
     "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
+    "provider_pull", "provider_movement", "provider_payout", "bank_statement", "bank_line",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(

@@ -1,0 +1,202 @@
+"""Giving money back: asked for by staff, above a limit approved by somebody else, and sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import Request
+from pydantic import Field
+
+from matrix_app.api.deps import AnyCaller, Caller, staff_work
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.payments import Minor, Till
+from matrix_app.api.v1.refunds import RefundShown
+from matrix_app.api.v1.repeat import RepeatKey
+from matrix_app.api.v1.route import failures
+from matrix_app.api.v1.shape import Body, Exact, Shown, resource
+from matrix_app.api.v1.staff_invoices import LINES_AT_ONCE_MAX, OrEmpty, within
+from models.refunds import Refund, RefundTo
+from services.core.ids import new_id
+from services.core.permissions import Capability
+from services.core.settings import settings
+from services.core.work import UnitOfWork
+from services.payments import policies, refund_queries, refunds
+from services.payments.cashier import Cashier
+from services.payments.refunding import Refunding
+from services.payments.refunds import Wanted
+from services.wallets.wallets import money_of
+
+router = resource("staff", prefix="/staff")
+
+READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
+APPROVE = Capability.STAFF_REFUNDS_APPROVE
+
+
+class StaffRefundShown(RefundShown):
+    organization_id: str
+    organization_name: str
+    provider: str
+    by_transfer: bool = Field(description="Whether staff sends it, and records that it was sent")
+    requested_by: str
+    asked_by: str
+    approver: str | None
+    refusal: str = Field(description="Why it was rejected")
+    failure: str | None = Field(description="The provider's word for why it came back")
+    reference: str
+    version: int
+
+
+class RefundPreview(Shown):
+    """What a refund would come to, in minor units."""
+
+    currency: str
+    minor: Minor
+    owed_minor: int = Field(description="What of it is owed to the customer already")
+    credited_minor: int = Field(description="What of it a credit note takes back")
+    tax_minor: int = Field(description="The tax in that")
+    left_minor: int = Field(description="What is left of the payment afterwards")
+    needs_approval: bool
+
+
+class RefundAsked(Body):
+    """An amount, or lines of the invoice, or with neither all that is left of the payment."""
+
+    to: RefundTo = Field(RefundTo.SOURCE, description="Where it goes")
+    amount: OrEmpty = Field(None, description="In major units, tax included", examples=["10.00"])
+    line_ids: list[str] = Field([], max_length=LINES_AT_ONCE_MAX, description="Lines to give back whole")
+    by_line: dict[str, Exact | None] | None = Field(
+        None, max_length=LINES_AT_ONCE_MAX, description="Or what of each line; null: what is left of it"
+    )
+
+
+class NewRefund(RefundAsked):
+    reason: str = Field(description="On the credit note, which the customer reads")
+
+
+class WhyRejected(Body):
+    reason: str
+
+
+class RefundSent(Body):
+    reference: str = Field("", description="What the bank calls it")
+
+
+class Nothing(Body):
+    """Nothing has to be said."""
+
+
+@router.get("/refunds", **listed(refund_queries.STAFF_REFUNDS, StaffRefundShown))
+async def list_all_refunds(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """Refunds of all organisations, the newest first."""
+    work = partial(staff_work, who, READ)
+    return await answer(request, refund_queries.STAFF_REFUNDS, StaffRefundShown, asked, work)
+
+
+@router.get("/refunds/{refund_id}")
+async def get_staff_refund(who: AnyCaller, refund_id: str) -> StaffRefundShown:
+    """Any organisation's refund."""
+    async with staff_work(who, READ) as uow:
+        return StaffRefundShown.model_validate(await refund_queries.staff_refund(uow, refund_id))
+
+
+@router.post("/payments/{payment_id}/refund-preview", responses=failures(404, 409))
+async def preview_refund(who: AnyCaller, payment_id: str, body: RefundAsked) -> RefundPreview:
+    """What giving back would come to. Nothing is done."""
+    async with _at_payment(who, payment_id) as uow:
+        wanted = await _wanted(uow, payment_id, body, new_id("rfnd"), "Preview")
+        found = await refunds.preview(uow, wanted, above=settings().refund_approval_above)
+    return RefundPreview.model_validate(found)
+
+
+@router.post("/payments/{payment_id}/refunds", status_code=201, responses=failures(404, 409))
+async def refund_payment(
+    who: AnyCaller, payment_id: str, body: NewRefund, till: Till, key: RepeatKey = None
+) -> StaffRefundShown:
+    """Give money back. What is more than one may give back alone waits for somebody else to approve it. The same
+    Idempotency-Key is the same refund, for good."""
+    known = hashlib.sha256(key.encode()).hexdigest() if key else new_id("rfnd")
+    async with _at_payment(who, payment_id) as uow:
+        wanted = await _wanted(uow, payment_id, body, known, body.reason)
+        made = await refunds.start(uow, wanted, above=settings().refund_approval_above)
+    return await _sent(who, till, made)
+
+
+@router.post("/refunds/{refund_id}/approve", responses=failures(404, 409))
+async def approve_refund(who: AnyCaller, refund_id: str, body: Nothing, till: Till) -> StaffRefundShown:
+    """Agree to a refund that somebody else asked for. It is given back at once."""
+    return await _sent(who, till, await _done(who, refund_id, APPROVE, refunds.approve))
+
+
+@router.post("/refunds/{refund_id}/reject", responses=failures(404, 409))
+async def reject_refund(who: AnyCaller, refund_id: str, body: WhyRejected) -> StaffRefundShown:
+    """Refuse a refund that waits. Nothing is given back."""
+    await _done(who, refund_id, APPROVE, partial(refunds.reject, reason=body.reason))
+    return await get_staff_refund(who, refund_id)
+
+
+@router.post("/refunds/{refund_id}/cancel", responses=failures(404, 409))
+async def cancel_refund(who: AnyCaller, refund_id: str, body: Nothing) -> StaffRefundShown:
+    """Give up a refund that waits, or a transfer that was not sent."""
+    await _done(who, refund_id, WRITE, refunds.cancel)
+    return await get_staff_refund(who, refund_id)
+
+
+@router.post("/refunds/{refund_id}/sent", responses=failures(404, 409))
+async def record_refund_sent(who: AnyCaller, refund_id: str, body: RefundSent) -> StaffRefundShown:
+    """Record that a transfer back has left our bank account."""
+    await _done(who, refund_id, WRITE, partial(refunds.record_sent, reference=body.reference))
+    return await get_staff_refund(who, refund_id)
+
+
+@router.post("/refunds/{refund_id}/returned", responses=failures(404, 409))
+async def record_refund_returned(who: AnyCaller, refund_id: str, body: Nothing) -> StaffRefundShown:
+    """Record that a transfer back did not arrive: it is a credit of the customer again."""
+    await _done(who, refund_id, WRITE, refunds.record_returned)
+    return await get_staff_refund(who, refund_id)
+
+
+@router.post("/refunds/{refund_id}/refresh", responses=failures(404, 409))
+async def refresh_refund(who: AnyCaller, refund_id: str, body: Nothing, till: Till) -> StaffRefundShown:
+    """Ask the provider how it stands."""
+    async with staff_work(who, WRITE) as uow:
+        row = await policies.refund_for(uow, refund_id, WRITE)
+    await Refunding(till).look(row.id, row.organization_id)
+    return await get_staff_refund(who, refund_id)
+
+
+@asynccontextmanager
+async def _at_payment(who: Caller, payment_id: str) -> AsyncIterator[UnitOfWork]:
+    """Staff at work in the organisation of a payment."""
+    async with staff_work(who, WRITE) as uow:
+        payment = await policies.payment_for(uow, payment_id, WRITE)
+    async with within(who, payment.organization_id, WRITE) as uow:
+        yield uow
+
+
+async def _done(
+    who: Caller, refund_id: str, needs: Capability, act: Callable[[UnitOfWork, str], Awaitable[Refund]]
+) -> Refund:
+    """Do something to a refund, in its organisation."""
+    async with staff_work(who, needs) as uow:
+        row = await policies.refund_for(uow, refund_id, needs)
+    async with within(who, row.organization_id, needs) as uow:
+        return await act(uow, refund_id)
+
+
+async def _wanted(uow: UnitOfWork, payment_id: str, body: RefundAsked, key: str, reason: str) -> Wanted:
+    code = (await policies.payment_for(uow, payment_id, WRITE)).currency
+    lines = dict.fromkeys(body.line_ids) | {
+        line: None if said is None else money_of(said, code, field=f"lines.{line}").minor
+        for line, said in (body.by_line or {}).items()
+    }
+    amount = None if body.amount is None else money_of(body.amount, code).minor
+    return Wanted(payment_id, key, reason, body.to, amount, lines or None)
+
+
+async def _sent(who: Caller, till: Cashier, made: Refund) -> StaffRefundShown:
+    """What was begun goes to the provider as soon as it is committed."""
+    await Refunding(till).send(made.id, made.organization_id)
+    return await get_staff_refund(who, made.id)

@@ -1,0 +1,154 @@
+"""Where a provider's book and ours do not agree: one case for each, with what probably happened and what to book.
+
+A proposal is data that services/reconciliation/accepting.py knows how to book. `book` moves money between accounts of
+the platform's book: what nobody knows the reason of goes to suspense, from where it is cleared by hand.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from models.ledger import Purpose
+from models.money import Money
+from models.payment_cases import CaseKind
+from services.core.work import UnitOfWork
+from services.ledger.rules import Entry, credit, debit
+from services.payments import cases
+from services.reconciliation import booking
+
+GRACE = timedelta(days=1)  # for what is still being booked here
+MISSING_AFTER = timedelta(days=3)  # without a movement of what was booked here
+MISSING_BACK = timedelta(days=60)  # how far one looks back for that
+MISSING_MAX = 500  # cases of one run; the next finds the others
+
+# What is not found once its time is over. `other` waits for nothing.
+_UNFOUND = """
+select m.*, p.organization_id, p.state as payment_state, p.currency as payment_currency, p.minor as payment_minor,
+  p.journal_id as payment_journal_id,
+  exists (select 1 from provider_movement x where x.journal_id = p.journal_id and x.kind <> 'fee') as taken
+from provider_movement m left join payment p on p.id = m.subject_id
+where m.id > :after and m.id <= :last and m.match = 'waiting' and m.gross_minor <> 0
+  and not exists (select 1 from payment_case c where c.kind = 'amount_differs' and c.subject = m.subject_id
+    and c.state = 'open')
+  and (m.kind = 'other' or m.happened_at < :before or (m.kind = 'charge' and p.state = 'succeeded'))
+order by m.id
+"""
+_STRANGE_FEES = f"""
+select m.id, m.provider_account_id, m.provider_ref, m.kind, m.currency, m.gross_minor, m.fee_minor
+from provider_movement m where m.id > :after and m.id <= :last and m.fee_journal_id is null
+  and (m.fee_minor <> 0 or m.kind = 'fee') and m.kind <> 'fee' and not {booking.EXPECTED_FEE} order by m.id
+"""
+_MISSING = """
+select p.id, p.provider_account_id, p.organization_id, p.currency, p.minor
+from payment p join provider_pull u on u.provider_account_id = p.provider_account_id
+where p.state = 'succeeded' and p.ended_at > u.since and p.ended_at > u.read_until - cast(:back as interval)
+  and p.ended_at < least(u.read_until, :now) - cast(:missing as interval)
+  and not exists (select 1 from provider_movement m where m.subject_id = p.id and m.kind = 'charge')
+  and not exists (select 1 from payment_case c where c.kind = 'difference' and c.subject = p.id)
+order by p.ended_at, p.id limit :most
+"""
+
+
+async def open_for(uow: UnitOfWork, batch: dict[str, Any]) -> int:
+    """Cases for what a batch of movements leaves unexplained. Returns how many are new."""
+    opened, differing = 0, list[str]()
+    found = await uow.execute(_UNFOUND, batch | {"before": uow.wall_now - GRACE})
+    for row in found:
+        opened += await _open(uow, row)
+        differing.append(row.id)
+    if differing:
+        await uow.execute(
+            "update provider_movement set match = 'differs' where id = any(:ids) and match = 'waiting'",
+            ids=differing,
+        )
+    strange = await uow.execute(_STRANGE_FEES, batch)
+    for row in strange:
+        fee = Money(row.fee_minor, row.currency)
+        opened += await _case(
+            uow,
+            f"{row.id}.fee",
+            "fee_unexpected",
+            -fee,
+            book(row.provider_account_id, debit(Purpose.FEES, fee), credit(Purpose.CLEARING, fee)),
+            f"{row.kind} {row.provider_ref}",
+        )
+    return opened
+
+
+async def open_for_missing(uow: UnitOfWork) -> int:
+    """Cases for payments that were booked here and did not move the provider's balance."""
+    opened = 0
+    found = await uow.execute(
+        _MISSING, now=uow.wall_now, back=MISSING_BACK, missing=MISSING_AFTER, most=MISSING_MAX
+    )
+    for row in found:
+        money = Money(row.minor, row.currency)
+        entries = debit(Purpose.SUSPENSE, money), credit(Purpose.CLEARING, money)
+        proposal = book(row.provider_account_id, *entries)
+        opened += await _case(uow, row.id, "not_at_provider", -money, proposal, row.id, row.organization_id)
+    return opened
+
+
+async def _open(uow: UnitOfWork, row: Any) -> bool:
+    cause, proposal = _explained(row)
+    gross = Money(row.gross_minor, row.currency)
+    return await _case(
+        uow, row.id, cause, gross, proposal, f"{row.kind} {row.provider_ref}", row.organization_id
+    )
+
+
+def _explained(row: Any) -> tuple[str, dict[str, Any]]:
+    """What probably happened, and what would put it right."""
+    gross = Money(row.gross_minor, row.currency)
+    to_suspense = book(row.provider_account_id, *_suspended(gross))
+    if row.kind != "charge" or row.payment_state is None:
+        return f"unknown_{row.kind}", to_suspense
+    if row.payment_state != "succeeded":
+        return "payment_not_booked", {"act": "payment", "payment_id": row.subject_id, "minor": gross.minor}
+    if row.taken:
+        return "charged_twice", to_suspense
+    booked = Money(row.payment_minor, row.payment_currency)
+    if booked.currency != gross.currency:
+        entries = (*_suspended(gross), *_suspended(-booked))
+        return "currency_differs", book(row.provider_account_id, *entries, matches=row.payment_journal_id)
+    return "amount_differs", book(
+        row.provider_account_id, *_suspended(gross - booked), matches=row.payment_journal_id
+    )
+
+
+def _suspended(money: Money) -> tuple[Entry, Entry]:
+    return debit(Purpose.CLEARING, money), credit(Purpose.SUSPENSE, money)
+
+
+def book(account_id: str, *entries: Entry, matches: str | None = None) -> dict[str, Any]:
+    """A booking in the platform's own book. `matches` is the journal that the movement then belongs to."""
+    return {
+        "act": "book",
+        "account": account_id,
+        "matches": matches,
+        "entries": [
+            {"purpose": one.purpose.value, "minor": one.minor, "currency": one.currency} for one in entries
+        ],
+    }
+
+
+async def _case(
+    uow: UnitOfWork,
+    subject: str,
+    cause: str,
+    amount: Money,
+    proposal: dict[str, Any],
+    detail: str,
+    organization_id: str | None = None,
+) -> bool:
+    return await cases.open_case(
+        uow,
+        CaseKind.DIFFERENCE,
+        subject,
+        cause=cause,
+        organization_id=organization_id,
+        amount=amount,
+        detail=detail,
+        proposal=proposal,
+    )

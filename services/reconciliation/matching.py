@@ -1,0 +1,170 @@
+"""Finding what moved at providers in our books, a batch of movements at a time and in sets.
+
+By names first: our key, the provider's name of the payment, of the charge. Then by amount and time, where only one
+thing fits. What is found has its fee booked; payouts are booked from what moved. What is not found in time, or differs,
+opens a case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from services.core import clock as clocks
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.reconciliation import booking, closing, differences
+
+READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
+BATCH = 5_000  # movements in one transaction
+WINDOW = timedelta(days=3)  # between what moved and what we booked, where they have only the amount in common
+
+_BATCH = "m.id > :after and m.id <= :last and m.match in ('waiting','differs')"
+_LAST = """
+select max(id) from (select m.id from provider_movement m where m.id > :after and m.match in ('waiting','differs')
+  order by m.id limit :most) batch
+"""
+# What an accepted case has said is not there cannot be found any more: its movement undoes that, by a case of its own.
+_NOT_GIVEN_UP = """
+not exists (select 1 from payment_case c where c.kind = 'difference' and c.subject = p.id and c.state = 'accepted')
+"""
+# Two payments of one key or name there cannot be; two movements of one payment can, and the first is its own.
+_PAYMENT_BY_KEY = f"""
+update provider_movement m set subject_id = p.id from payment p
+where {_BATCH} and m.subject_id is null and m.kind = 'charge' and m.key <> '' and p.id = m.key
+  and p.provider_account_id = m.provider_account_id and {_NOT_GIVEN_UP}
+"""
+_PAYMENT_BY_NAME = f"""
+update provider_movement m set subject_id = p.id from payment p
+where {_BATCH} and m.subject_id is null and m.kind = 'charge' and m.payment_ref <> ''
+  and p.provider_account_id = m.provider_account_id and p.provider_ref = m.payment_ref and {_NOT_GIVEN_UP}
+"""
+_PAYMENT_BY_AMOUNT = f"""
+with found as (
+  select m.id, min(p.id) as payment_id from provider_movement m join payment p
+    on p.provider_account_id = m.provider_account_id and p.state = 'succeeded' and p.currency = m.currency
+    and p.minor = m.gross_minor and p.ended_at between m.happened_at - cast(:window as interval)
+    and m.happened_at + cast(:window as interval) and {_NOT_GIVEN_UP}
+  where {_BATCH} and m.subject_id is null and m.kind = 'charge' and m.key = ''
+    and not exists (select 1 from provider_movement x where x.subject_id = p.id and x.kind = 'charge')
+  group by m.id having count(*) = 1
+), alone as (select payment_id, min(id) as id from found group by payment_id having count(*) = 1)
+update provider_movement m set subject_id = alone.payment_id from alone where m.id = alone.id
+"""
+_CHARGES = f"""
+with fitting as (
+  select distinct on (p.journal_id) m.id, p.journal_id from provider_movement m join payment p on p.id = m.subject_id
+  where {_BATCH} and m.kind = 'charge' and p.state = 'succeeded' and p.currency = m.currency
+    and p.minor = m.gross_minor
+    and not exists (select 1 from provider_movement x where x.journal_id = p.journal_id and x.kind <> 'fee')
+  order by p.journal_id, m.id
+)
+update provider_movement m set match = 'matched', journal_id = fitting.journal_id from fitting where m.id = fitting.id
+returning m.id, m.subject_id
+"""
+# What is given back or taken back belongs to a payment: by its name, or by that of the charge, whose movement we have.
+_ABOUT = f"""
+with about as (
+  select m.id, coalesce(p.id, c.subject_id) as payment_id from provider_movement m
+  left join payment p on p.provider_account_id = m.provider_account_id and p.provider_ref = nullif(m.payment_ref, '')
+  left join provider_movement c on c.provider_account_id = m.provider_account_id
+    and c.provider_ref = nullif(m.source, '') and c.kind = 'charge'
+  where {_BATCH} and m.subject_id is null
+    and m.kind in ('refund','refund_failure','dispute','dispute_reversal')
+)
+update provider_movement m set subject_id = about.payment_id from about
+where m.id = about.id and about.payment_id is not null
+"""
+# Each with one journal of the organisation's book that moved as much on clearing (with the fee, where that was booked
+# along): first those that have our key for it, then in the order of time.
+_BACK = """
+with wanted as (
+  select m.id, p.organization_id, m.key, m.currency, m.gross_minor, m.net_minor, m.happened_at
+  from provider_movement m join payment p on p.id = m.subject_id
+  where {batch} and m.kind in ('refund','refund_failure','dispute','dispute_reversal')
+), offered as (
+  select j.id, j.organization_id, j.cause_id, e.currency, sum(e.minor) as minor, min(j.recorded_at) as at
+  from ledger_journal j join ledger_entry e on e.journal_id = j.id
+  join ledger_account a on a.id = e.account_id and a.purpose = 'clearing'
+  where j.organization_id in (select organization_id from wanted)
+    and j.kind in ('refund','dispute','reversal','adjustment')
+    and not exists (select 1 from provider_movement x where x.journal_id = j.id and x.kind <> 'fee')
+  group by j.id, e.currency
+), ranked as (
+  select w.id, w.net_minor, o.id as journal_id, o.minor,
+    row_number() over (partition by w.id order by o.at, o.id) as choice,
+    row_number() over (partition by o.id order by w.happened_at, w.id) as turn
+  from wanted w join offered o on o.organization_id = w.organization_id and o.currency = w.currency
+    and o.minor in (w.gross_minor, w.net_minor) and {besides}
+), fitting as (
+  select distinct on (journal_id) * from (
+    select distinct on (id) * from ranked where choice = turn order by id, choice) one order by journal_id, choice, id
+)
+update provider_movement m set match = 'matched', journal_id = f.journal_id,
+  fee_journal_id = case when f.minor = m.net_minor and m.fee_minor <> 0 then f.journal_id end
+from fitting f where m.id = f.id returning m.id
+"""
+_BACK_BY_KEY = _BACK.format(batch=_BATCH, besides="o.cause_id = w.key")
+_BACK_BY_AMOUNT = _BACK.format(batch=_BATCH, besides="true")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one matching came to. `looked_at` counts movements, also those that still wait."""
+
+    looked_at: int
+    matched: int
+    cases: int
+
+
+class Matcher:
+    """Matches in transactions of its own, so that memory is that of one batch."""
+
+    def __init__(self, on: Database | None = None, clock: clocks.Clock | None = None) -> None:
+        self._on = on
+        self._clock = clock or clocks.SystemClock()
+
+    async def match_all(self) -> Counts:
+        """Safe to run twice and from two workers: rows are locked, and what is booked has a key."""
+        looked_at, matched, opened, after = 0, 0, 0, ""
+        while True:
+            async with self._work() as uow:
+                last = (await uow.execute(_LAST, after=after, most=BATCH)).scalar_one()
+                if last is None:
+                    break
+                batch = {"after": after, "last": last}
+                looked_at += await _locked(uow, batch)
+                matched += await _match(uow, batch)
+                opened += await differences.open_for(uow, batch)
+            after = last
+        async with self._work() as uow:
+            opened += await differences.open_for_missing(uow)
+        return Counts(looked_at, matched, opened)
+
+    def _work(self) -> Any:
+        return crossing(Reason.PAYMENTS, on=self._on, clock=self._clock)
+
+
+async def _locked(uow: UnitOfWork, batch: dict[str, Any]) -> int:
+    """One worker at a time has a batch; the second finds it done."""
+    await uow.execute("select pg_advisory_xact_lock(hashtextextended('reconciliation', 61))")
+    found = await uow.execute(f"select count(*) from provider_movement m where {_BATCH}", batch)
+    return int(found.scalar_one())
+
+
+async def _match(uow: UnitOfWork, batch: dict[str, Any]) -> int:
+    for by_name in (_PAYMENT_BY_KEY, _PAYMENT_BY_NAME):
+        await uow.execute(by_name, batch)
+    await uow.execute(_PAYMENT_BY_AMOUNT, batch | {"window": WINDOW})
+    charges = (await uow.execute(_CHARGES, batch)).all()
+    await uow.execute(_ABOUT, batch)
+    found = [row.id for row in charges]
+    for way in (_BACK_BY_KEY, _BACK_BY_AMOUNT):
+        found += (await uow.execute(way, batch)).scalars()
+    moved = await booking.book_payouts(uow, batch)
+    fees = await booking.book_fees(uow, batch)
+    await closing.close_what_was_found(uow, found + [row.subject_id for row in charges])
+    return len(found) + moved + fees

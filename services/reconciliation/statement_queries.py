@@ -1,0 +1,107 @@
+"""Reads of bank statements and their lines, for staff."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.reconciliation import Match
+from services.core import listing_sql
+from services.core.errors import not_found
+from services.core.listing import Column, Kind, Listing, Operator
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.reconciliation import policies
+
+READ = Capability.STAFF_PAYMENTS_READ
+_EXACTLY = (Operator.EQ, Operator.IN)
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    id: str
+    name: str
+    format: str
+    lines: int
+    new_lines: int
+    matched: int
+    open: int
+    imported_by: str
+    imported_at: datetime
+
+
+STATEMENTS: Listing[StatementRow] = Listing(
+    "staff.bank_statements",
+    row=StatementRow,
+    needs=READ,
+    source="bank_statement s",
+    alias="s",
+    joins="left join lateral (select count(*) filter (where l.match in ('matched','settled')) as matched,"
+    " count(*) filter (where l.match in ('waiting','differs')) as open from bank_line l"
+    " where l.statement_id = s.id) n on true",
+    where="true",
+    columns=(
+        Column("id", "s.id", Kind.ID, filterable=True),
+        Column("name", "s.name"),
+        Column("format", "s.format"),
+        Column("lines", "s.lines", Kind.INTEGER),
+        Column("new_lines", "s.new_lines", Kind.INTEGER),
+        Column("matched", "n.matched", Kind.INTEGER, joined=True),
+        Column("open", "n.open", Kind.INTEGER, joined=True),
+        Column("imported_by", "s.imported_by", Kind.ID),
+        Column("imported_at", "s.imported_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
+    ),
+    sort="-imported_at",
+)
+
+
+async def statement(uow: UnitOfWork, statement_id: str) -> StatementRow:
+    """Raises Forbidden and NotFound."""
+    row = await policies.statement_for(uow, statement_id, READ)
+    found = await listing_sql.find(uow, STATEMENTS, row.id)
+    if found is None:
+        raise not_found("bank statement", statement_id)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """One booking of a bank. `subject_id` is the payment or the payout that it is."""
+
+    id: str
+    statement_id: str
+    account: str
+    bank_ref: str
+    booked_on: str  # as ISO 8601 writes it
+    currency: str
+    minor: int
+    counterparty: str
+    remittance: str
+    match: str
+    subject_id: str | None
+    journal_id: str | None
+
+
+LINES: Listing[LineRow] = Listing(
+    "staff.bank_lines",
+    row=LineRow,
+    needs=READ,
+    source="bank_line l",
+    alias="l",
+    where="true",
+    columns=(
+        Column("id", "l.id", Kind.ID, sortable=True, unchanging=True, filterable=True),
+        Column("statement_id", "l.statement_id", Kind.ID, operators=_EXACTLY),
+        Column("account", "l.account", operators=_EXACTLY),
+        Column("bank_ref", "l.bank_ref", operators=_EXACTLY),
+        Column("booked_on", "to_char(l.booked_on, 'YYYY-MM-DD')"),
+        Column("currency", "l.currency", operators=_EXACTLY),
+        Column("minor", "l.minor", Kind.INTEGER, currency="currency"),
+        Column("counterparty", "l.counterparty"),
+        Column("remittance", "l.remittance"),
+        Column("match", "l.match", Kind.ENUM, values=tuple(Match), filterable=True),
+        Column("subject_id", "l.subject_id", Kind.ID, nullable=True, operators=_EXACTLY),
+        Column("journal_id", "l.journal_id", Kind.ID, nullable=True),
+    ),
+    sort="-id",
+)

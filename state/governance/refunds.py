@@ -1,0 +1,79 @@
+"""Refunds of all organisations, and one payment with what was given back of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import reflex as rx
+
+from models.payments import PaymentState
+from services.core.errors import MatrixError
+from services.core.ids import new_id
+from services.core.listing import Listing
+from services.core.permissions import Capability
+from services.core.settings import settings
+from services.payments import queries, refund_queries, refunds
+from services.payments.queries import PaymentRow
+from services.payments.refunds import Wanted
+from state import payments_view, refunds_view
+from state.base import PageState, page_event
+from state.dialogs import DialogsState
+from state.listed import ListedState
+
+READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
+APPROVE = Capability.STAFF_REFUNDS_APPROVE
+HOME, PAYMENTS = "/governance/refunds", "/governance/payments"
+DIALOGS: Mapping[str, Capability] = {
+    "approve": APPROVE, "reject": APPROVE, "cancel": WRITE, "sent": WRITE, "returned": WRITE,
+}  # fmt: skip
+
+
+class StaffRefundsState(DialogsState, ListedState, rx.State):
+    """One page of all refunds, and the act that is asked about."""
+
+    _listing: ClassVar[Listing[Any]] = refund_queries.STAFF_REFUNDS
+    _file_url: ClassVar[str] = "/api/v1/staff/refunds"
+    _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", *refunds_view.FILTERS)
+    _dialogs: ClassVar[Mapping[str, Capability]] = DIALOGS
+
+    @page_event(READ, reads=True)
+    async def load(self) -> None:
+        async with self._staff_work() as uow:
+            found = await self._read(uow, refund_queries.STAFF_REFUNDS)
+        self.rows = [refunds_view.staff_row_shown(row, PAYMENTS) for row in found]
+
+
+class StaffPaymentState(DialogsState, PageState, rx.State):
+    """One payment, its refunds as `rows`, and what giving back all that is left would come to."""
+
+    _dialogs: ClassVar[Mapping[str, Capability]] = DIALOGS | {"give": WRITE}
+
+    payment: dict[str, Any] = {}
+    lines: list[dict[str, str]] = []
+    preview: dict[str, Any] = {}
+    refusal: str = ""  # why nothing can be given back
+
+    @page_event(READ, reads=True)
+    async def load(self) -> None:
+        self.payment, self.rows, self.lines, self.preview, self.refusal = {}, [], [], {}, ""
+        payment_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        async with self._staff_work() as uow:
+            found = (await queries.payment(uow, payment_id, staff=True)).payment
+            given = await refund_queries.staff_of_payment(uow, found.id)
+            lines = await refund_queries.lines_of(uow, found.invoice_id) if found.invoice_id else []
+        self.rows = [refunds_view.staff_row_shown(row, PAYMENTS) for row in given]
+        self.lines = [refunds_view.line_shown(line) for line in lines]
+        if found.state == PaymentState.SUCCEEDED and self._actor.may(WRITE):
+            await self._look(found)
+        self.payment = payments_view.row_shown(found, PAYMENTS)
+
+    async def _look(self, payment: PaymentRow) -> None:
+        wanted = Wanted(payment.id, new_id("rfnd"), "Preview")
+        try:
+            async with self._staff_work(within=payment.organization_id) as uow:
+                seen = await refunds.preview(uow, wanted, above=settings().refund_approval_above)
+        except MatrixError as refused:
+            self.refusal = f"{refused.message} {refused.next_step}".strip()
+        else:
+            self.preview = refunds_view.preview_shown(seen)

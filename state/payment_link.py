@@ -1,0 +1,147 @@
+"""Following a link to an invoice: what it says, how it can be paid, and what became of that."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import reflex as rx
+
+from models.billing import InvoiceState
+from models.payments import PaymentState
+from services.core.crossing import Reason, crossing
+from services.core.errors import NotFound, Unavailable
+from services.identity import throttle
+from services.identity.rules import network_of
+from services.papers import templates
+from services.payments import link_paying, links
+from services.payments.cashier import cashier
+from services.payments.link_paying import Latest, Seen
+from services.payments.links import LinkEnded, Opened
+from services.payments.providers.base import RefusedByProvider
+from state import invoices_view, payments_view
+from state.base import ANYONE, PageState, page_event
+from state.format import instant_text
+
+PDF = "/api/v1/payment-link/pdf"
+
+
+class PaymentLinkState(PageState, rx.State):
+    """The token is the visitor's own, and goes on to the API.
+
+    `stage` is pay, waiting, elsewhere (a payment was begun in the portal), paid, void, uncollectible, or ended.
+    """
+
+    token: str = ""
+    stage: str = ""
+    invoice: dict[str, Any] = {}
+    lines: list[dict[str, Any]] = []
+    has_more: bool = False
+    has_pdf: bool = False
+    pdf: str = ""
+    ways: list[dict[str, Any]] = []
+    takes_play_money: bool = False
+    bank: dict[str, str] = {}
+    payment: dict[str, str] = {}
+    expires_at: str = ""
+
+    @page_event(ANYONE, reads=True)
+    async def load(self) -> None:
+        self._clear()
+        self.token = self.router.url.path.rstrip("/").rsplit("/", 1)[-1][: links.TOKEN_CHARACTERS + 1]
+        link = await self._opened()
+        if link is None:
+            self.stage = "ended"
+            return
+        async with links.work(link, address=self._address) as uow:
+            seen = await link_paying.see(uow, link)
+        if seen.latest is not None and seen.latest.is_under_way:
+            seen = await self._looked_up(link, seen, seen.latest)
+        await self._show(link, seen)
+
+    @page_event(ANYONE)
+    async def go_on(self, answer: dict[str, Any]) -> Any:
+        """A payment was begun through the API: go on at the provider, or see what became of it."""
+        link = await self._opened()
+        if link is None:
+            return type(self).load
+        async with links.work(link, address=self._address) as uow:
+            seen = await link_paying.see(uow, link)
+        if seen.latest is not None and seen.latest.action_url:
+            return rx.redirect(seen.latest.action_url, is_external=False)
+        return type(self).load
+
+    @property
+    def _address(self) -> str:
+        return self.router.session.client_ip
+
+    def _clear(self) -> None:
+        self.stage, self.invoice, self.lines, self.has_more = "", {}, [], False
+        self.has_pdf, self.pdf, self.ways, self.takes_play_money = False, "", [], False
+        self.bank, self.payment, self.expires_at = {}, {}, ""
+
+    async def _opened(self) -> Opened | None:
+        """None for a link that has ended. Raises NotFound for none of ours, and RateLimited for too many of those."""
+        who = [throttle.Subject(throttle.PAYMENT_LINK_NETWORK, network_of(self._address))]
+        async with crossing(Reason.PAYMENTS) as uow:
+            await throttle.require_open(uow, who)
+        try:
+            return await links.opened(self.token)
+        except LinkEnded:
+            return None
+        except NotFound:
+            async with crossing(Reason.PAYMENTS) as uow:
+                await throttle.count(uow, who)
+            raise
+
+    async def _looked_up(self, link: Opened, seen: Seen, latest: Latest) -> Seen:
+        """As the provider has it now; as it was, where it cannot be reached."""
+        try:
+            await cashier().look(latest.id, link.organization_id)
+        except (Unavailable, RefusedByProvider):
+            return seen
+        async with links.work(link, address=self._address) as uow:
+            return await link_paying.see(uow, link)
+
+    async def _show(self, link: Opened, seen: Seen) -> None:
+        async with links.work(link) as uow:
+            paper, _ = await invoices_view.papers_shown(uow, seen.invoice, [])
+        shown = invoices_view.invoice_shown(seen.invoice)
+        self.invoice = {name: shown[name] for name in shown if name not in ("id", "organization_id")}
+        self.lines = [invoices_view.line_shown(line, seen.invoice.currency) for line in seen.lines]
+        self.has_more, self.has_pdf = seen.has_more, paper["paper"] == "made"
+        self.pdf = f"{PDF}?{urlencode({'token': self.token})}"
+        self.ways = [payments_view.way_shown(way) for way in seen.ways]
+        self.takes_play_money = any(way.is_test for way in seen.ways)
+        self.payment = _payment_shown(seen.latest)
+        self.stage = _stage(seen)
+        self.expires_at = instant_text(link.expires_at)
+        self.bank = await self._bank(seen) if self.stage == "pay" else {}
+
+    async def _bank(self, seen: Seen) -> dict[str, str]:
+        """Where a transfer goes to, as the document says; empty where the seller has said nothing."""
+        async with crossing(Reason.PAYMENTS) as uow:
+            look = await templates.in_force(uow, seen.invoice.legal_entity_id)
+        design = look.design
+        if not design.account:
+            return {}
+        return {"account": design.account, "name": design.account_name, "code": design.bank_code}
+
+
+def _stage(seen: Seen) -> str:
+    if seen.latest is not None and seen.latest.is_under_way:
+        return "waiting" if seen.latest.begun_here else "elsewhere"
+    if seen.invoice.state == InvoiceState.FINALIZED and seen.invoice.due_minor:
+        return "pay"
+    return InvoiceState.PAID if seen.invoice.state == InvoiceState.FINALIZED else seen.invoice.state
+
+
+def _payment_shown(latest: Latest | None) -> dict[str, str]:
+    if latest is None or not latest.begun_here:
+        return {"state": "", "message": "", "action_url": ""}
+    failed = latest.state == PaymentState.FAILED
+    return {
+        "state": latest.state.value,
+        "message": latest.message if failed else "",
+        "action_url": latest.action_url,
+    }

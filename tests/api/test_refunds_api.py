@@ -1,0 +1,74 @@
+"""Money back over HTTP: asked for by one of staff, approved by another, sent, and seen by whoever gets it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.types import OrganizationKind, Role
+from tests.api.conftest import Api
+from tests.integration.billing.shop import line, open_shop
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"amount": "0"}, "amount"),
+    ({"amount": "-1"}, "amount"),
+    ({"amount": "1190.01"}, "amount"),
+    ({"amount": "0.001"}, "amount"),
+    ({"amount": "1", "line_ids": ["invl_x"]}, "amount"),
+    ({"line_ids": ["invl_x"]}, "lines"),
+    ({"to": "elsewhere"}, "to"),
+    ({"reason": ""}, "reason"),
+    ({"currency": "USD"}, "currency"),
+]
+
+
+async def test_a_refund_goes_from_one_of_staff_to_another_and_to_the_customer(api: Api) -> None:
+    shop = await open_shop(api.world)
+    invoice = await shop.invoice(line("1000"))
+    operators = await api.world.organization(OrganizationKind.OPERATOR)
+    ada, bo = [await api.browser(operators, Role.OPERATOR) for _ in range(2)]
+    said = {
+        "organization_id": shop.customer.id, "currency": "EUR", "amount": "1190.00", "transfer_key": "w",
+        "invoice_id": invoice.id,
+    }  # fmt: skip
+    payment = (await ada.post("staff/transfers", json=said)).json()
+    of_payment = f"staff/payments/{payment['id']}"
+
+    seen = (await ada.post(f"{of_payment}/refund-preview", json={})).json()
+    assert (seen["minor"], seen["tax_minor"], seen["needs_approval"]) == (119_000, 19_000, True)
+    for body, field in BAD:
+        answer = await ada.post(f"{of_payment}/refunds", json={"reason": "Agreed", **body})
+        assert (answer.status_code, field in answer.text) == (422, True), (body, answer.text)
+
+    asked = {"amount": "600.00", "reason": "Agreed"}
+    once = {"Idempotency-Key": "the-one"}
+    made = await ada.post(f"{of_payment}/refunds", json=asked, headers=once)
+    assert (made.status_code, made.json()["state"]) == (201, "awaiting_approval"), made.text
+    refund = f"staff/refunds/{made.json()['id']}"
+    again = await ada.post(f"{of_payment}/refunds", json=asked, headers=once)
+    assert again.json()["id"] == made.json()["id"]
+    other = await ada.post(f"{of_payment}/refunds", json={**asked, "amount": "1"}, headers=once)
+    assert (other.status_code, other.json()["code"]) == (409, "key_means_other")
+    customer = await api.browser(shop.customer, Role.BILLING)
+    assert (await customer.get("refunds")).json()["data"] == []
+    own = await ada.post(f"{refund}/approve", json={})
+    assert (own.status_code, own.json()["code"]) == (403, "second_person_needed")
+    assert (await customer.post(f"{refund}/approve", json={})).status_code == 403
+
+    approved = (await bo.post(f"{refund}/approve", json={})).json()
+    assert (approved["state"], approved["by_transfer"]) == ("sending", True)
+    sent = (await ada.post(f"{refund}/sent", json={"reference": "BANK-1"})).json()
+    assert (sent["state"], sent["reference"]) == ("succeeded", "BANK-1")
+    (back,) = (await customer.get("refunds", params={"payment_id": payment["id"]})).json()["data"]
+    assert (back["minor"], back["invoice_number"], "asked_by" in back) == (60_000, invoice.number, False)
+    assert back["credit_note_number"]
+
+    second, third = [(await ada.post(f"{of_payment}/refunds", json={"reason": "More"})).json() for _ in "ab"]
+    rejected = await bo.post(f"staff/refunds/{second['id']}/reject", json={"reason": "Too much"})
+    assert (rejected.json()["state"], rejected.json()["refusal"]) == ("rejected", "Too much")
+    assert (await ada.post(f"staff/refunds/{third['id']}/cancel", json={})).json()["state"] == "canceled"
+    waiting = await ada.get("staff/refunds", params={"state": "awaiting_approval"})
+    assert waiting.json()["data"] == []
+    assert (await customer.get(f"refunds/{second['id']}")).status_code == 404
+    stranger = await api.browser(await api.world.organization(), Role.OWNER)
+    assert (await stranger.get(f"refunds/{back['id']}")).status_code == 404
+    assert (await stranger.get("refunds")).json()["data"] == []

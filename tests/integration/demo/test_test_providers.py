@@ -1,0 +1,84 @@
+"""Test providers beside the demo: accounts that are made once, whose events come here and are believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from matrix_app.up import test_providers as beside
+from models.payments import ProviderAccount
+from services.core.crossing import Reason, crossing
+from services.core.database import Database
+from services.core.settings import Settings
+from services.demo import test_providers
+from services.demo.test_providers import KEYS, NAMES
+from services.payments import connections
+from services.payments.cashier import Cashier
+from tests.fakes.paypal.running import running_paypal
+from tests.fakes.stripe.running import running_stripe
+from tests.integration.payments.stripe_kit import sdk
+
+
+@pytest.fixture(scope="module")
+def fakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with (
+        running_stripe(tmp_path_factory.mktemp("stripe"), key=KEYS["stripe"]) as stripe,
+        running_paypal(tmp_path_factory.mktemp("paypal"), key=KEYS["paypal"]) as paypal,
+    ):
+        yield {"stripe": stripe, "paypal": paypal}
+
+
+async def kept() -> dict[str, ProviderAccount]:
+    async with crossing(Reason.INVARIANTS) as uow:
+        found = await uow.execute("select * from provider_account order by provider")
+        return {row["provider"]: ProviderAccount(**row) for row in found.mappings()}
+
+
+async def test_they_are_connected_once_and_again_when_this_installation_moves(
+    database: Database, fakes: dict[str, Any], tmp_path: Path
+) -> None:
+    where = {name: fake.url for name, fake in fakes.items()}
+    here = Settings(data_dir=tmp_path, port=3999)
+
+    await test_providers.connect(database, here, where)
+    first = await kept()
+    await test_providers.connect(database, here, where)
+
+    assert {name: row.name for name, row in first.items()} == NAMES
+    assert all(row.is_test and row.settings["base"] == where[name] for name, row in first.items())
+    assert await kept() == first
+    till = Cashier(public_url="http://localhost", allowed=beside.places(where))
+    for row in first.values():
+        assert (await connections.check(till, row)).is_well
+    await till.close()
+    listening = sdk(fakes["stripe"]).v1.webhook_endpoints.list()
+    here_events = f"http://127.0.0.1:3999/api/v1/provider-accounts/{first['stripe'].id}/events"
+    assert [one.url for one in listening.data] == [here_events]
+    await test_providers.connect(database, Settings(data_dir=tmp_path, port=4000), where)
+    again = await kept()
+    assert {name: row.id for name, row in again.items()} == {name: row.id for name, row in first.items()}
+    assert again["paypal"].settings["webhook_id"] != first["paypal"].settings["webhook_id"]
+
+
+def test_they_stay_where_they_are_and_are_never_there_in_production(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = Settings(data_dir=tmp_path)
+    where = beside.addresses(demo)
+
+    assert set(where) == {"stripe", "paypal"}
+    assert beside.addresses(demo) == where
+    assert len(list(beside.children(demo, where))) == 2
+    serious = Settings(
+        mode="production",
+        data_dir=tmp_path,
+        public_url="https://matrix.example",
+        smtp_url=SecretStr("smtp://localhost"),
+    )
+    assert beside.addresses(serious) == {}
+    monkeypatch.setattr(beside, "ROOT", tmp_path)  # as where it is installed without its tests
+    assert beside.addresses(demo) == {}

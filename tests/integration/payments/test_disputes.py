@@ -1,0 +1,270 @@
+"""What banks take back, as two fakes tell of it: followed in any order, booked once, answered once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from models.billing import Invoice
+from models.disputes import Dispute
+from models.payments import Payment
+from services.core.actor import system
+from services.core.crossing import Reason, crossing
+from services.payments import following, refunds
+from services.payments.disputing import AnswersElsewhere, Disputing
+from services.payments.following import Told
+from services.payments.providers.base import UnknownOutcome
+from services.payments.providers.values import EventSubject, Evidence
+from services.payments.refund_rules import PaymentDisputed
+from tests.checks import MADE_BY_HAND, assert_invariants
+from tests.fakes.paypal.running import RunningPayPal, running_paypal
+from tests.fakes.stripe.running import RunningStripe, running_stripe
+from tests.integration.billing.shop import line, open_shop
+from tests.integration.payments import stripe_kit
+from tests.integration.payments.paypal_kit import PayPalKit
+from tests.integration.payments.till import Till, open_paypal_till, open_till, pay_on_page
+from tests.integration.reconciliation.books import Books
+from tests.world import World
+
+PAID = {"clearing": 119_00, "revenue": 100_00, "tax_owed": 19_00}
+TAKEN = {"receivable": 119_00, "revenue": 100_00, "tax_owed": 19_00}
+
+
+@pytest.fixture(scope="module")
+def stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStripe]:
+    with running_stripe(tmp_path_factory.mktemp("stripe")) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def paypal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPayPal]:
+    with running_paypal(tmp_path_factory.mktemp("paypal")) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def till(world: World, stripe: RunningStripe) -> AsyncIterator[Till]:
+    async with open_till(await open_shop(world), stripe) as till:
+        till.stripe.act("clear")
+        yield till
+
+
+def desk(till: Till) -> Disputing:
+    return Disputing(till.cashier, clock=till.clock)
+
+
+async def paid(till: Till) -> tuple[Invoice, Payment]:
+    invoice = await till.shop.invoice(line("100"))
+    waiting = await till.pay(invoice)
+    pay_on_page(waiting)
+    return invoice, await till.look(waiting)
+
+
+def dispute(till: Till, payment: Payment, **how: Any) -> str:
+    return till.stripe.act("dispute", payment_intent=payment.provider_ref, **how)["id"]
+
+
+async def follow(till: Till, reference: str, times: int = 1) -> None:
+    await asyncio.gather(*(desk(till).follow(till.account.id, reference) for _ in range(times)))
+
+
+async def read(till: Till, payment: Payment) -> Dispute:
+    async with till.shop.work() as uow:
+        found = await uow.execute("select * from dispute where payment_id = :id", id=payment.id)
+        return Dispute(**found.mappings().one())
+
+
+async def cases(kind: str) -> list[str]:
+    async with crossing(Reason.PAYMENTS) as uow:
+        found = await uow.execute("select cause from payment_case where kind = :kind order by id", kind=kind)
+        return list(found.scalars())
+
+
+async def test_what_a_bank_takes_back_is_owed_again_until_it_gives_it_back(till: Till) -> None:
+    invoice, payment = await paid(till)
+    assert await till.shop.balances() == PAID
+    reference = dispute(till, payment)
+
+    await follow(till, reference, times=3)
+    await follow(till, reference)
+
+    assert await till.shop.balances() == TAKEN
+    again = await till.shop.read(invoice)
+    assert (again.state, again.due_minor, again.paid_minor, again.paid_at) == (
+        "finalized", 119_00, 0, None,
+    )  # fmt: skip
+    found = await read(till, payment)
+    assert (found.state, found.taken_invoice_minor, found.fee_minor) == ("needs_answer", 119_00, 15_00)
+    async with till.shop.work() as uow:
+        with pytest.raises(PaymentDisputed):
+            await refunds.start(uow, refunds.Wanted(payment.id, "k", "Sorry"), above={"*": 2**40})
+
+    till.stripe.act("close_dispute", dispute=reference, won=True)
+    await follow(till, reference, times=3)
+
+    assert await till.shop.balances() == {
+        "clearing": 119_00,
+        "revenue": 100_00,
+        "tax_owed": 19_00,
+    }
+    assert ((await till.shop.read(invoice)).state, (await read(till, payment)).state) == ("paid", "won")
+    await assert_invariants(till.shop.world.database, but=MADE_BY_HAND)
+
+
+async def test_our_clearing_is_what_the_provider_holds_to_the_cent(till: Till) -> None:
+    assert isinstance(till.stripe, RunningStripe)
+    books, kit = Books(till, till.stripe), stripe_kit.StripeKit(till.stripe)
+    kept = await books.kept()
+    references = list[str]()
+    for _ in range(2):
+        invoice = await till.shop.invoice(line("100", currency="SGD"), currency="SGD")
+        references.append(dispute(till, await till.pay(invoice, method_id=kept)))
+
+    async def agrees() -> None:
+        for reference in references:
+            await follow(till, reference)
+        books.later()
+        await books.pull()
+        await books.match()
+        row = (await books.clearing())["SGD"]
+        assert (row.difference_minor, row.provider_minor) == (0, kit.balance("SGD").minor)
+
+    await agrees()
+    for reference, won in zip(references, (True, False), strict=True):
+        till.stripe.act("close_dispute", dispute=reference, won=won)
+    await agrees()
+
+
+async def test_a_listing_alone_finds_what_was_lost_and_what_is_lost_stays_so(till: Till) -> None:
+    invoice, payment = await paid(till)
+    till.clock.at = stripe_now(till)
+    reference = dispute(till, payment)
+    till.stripe.act("close_dispute", dispute=reference, won=False)  # nobody told us of either
+
+    await desk(till).list_all()
+    await desk(till).list_all()
+
+    assert await till.shop.balances() == TAKEN
+    assert (await read(till, payment)).state == "lost"
+    # It is paid in another way, by the verbs that are there, and nothing of the dispute moves any more.
+    second = await till.pay(invoice)
+    pay_on_page(second)
+    await till.look(second)
+    await follow(till, reference)
+    assert (await till.shop.read(invoice)).state == "paid"
+    assert await till.shop.balances() == PAID
+
+
+async def test_a_warning_takes_nothing_until_it_is_more(till: Till) -> None:
+    invoice, payment = await paid(till)
+    reference = dispute(till, payment, inquiry=True)
+
+    await follow(till, reference)
+    assert ((await read(till, payment)).state, await till.shop.balances()) == ("warning_needs_answer", PAID)
+    till.stripe.act("escalate", dispute=reference)
+    await follow(till, reference)
+
+    assert ((await read(till, payment)).state, await till.shop.balances()) == ("needs_answer", TAKEN)
+    assert (await till.shop.read(invoice)).due_minor == 119_00
+
+
+async def test_a_dispute_is_answered_once_whatever_is_lost_on_the_way(till: Till) -> None:
+    _, payment = await paid(till)
+    reference = dispute(till, payment)
+    await follow(till, reference)
+    opened = await read(till, payment)
+    till.clock.at = stripe_now(till)
+    evidence = Evidence({"product_description": "Tokens", "uncategorized_text": "They used it."})
+    till.stripe.act("fault", kind="close_after", path=f"/v1/disputes/{reference}", method="POST")
+
+    with pytest.raises(UnknownOutcome):
+        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
+    await follow(till, reference)
+
+    answered = await read(till, payment)
+    assert (answered.state, answered.evidence) == (
+        "under_review", {"texts": dict(evidence.texts), "files": {}},
+    )  # fmt: skip
+    assert answered.submitted_at is not None
+    with pytest.raises(Exception, match="cannot be answered"):
+        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
+
+
+async def test_staff_is_reminded_of_the_end_of_the_time_to_answer(till: Till) -> None:
+    _, payment = await paid(till)
+    await follow(till, dispute(till, payment))
+    due = (await read(till, payment)).due_at
+    assert due is not None
+    told = list[int]()
+    for days in (8, 7, 5, 3, 3, 1, 0):
+        till.clock.at = due - timedelta(days=days)
+        told.append(await desk(till).remind())
+
+    assert told == [0, 1, 0, 1, 0, 1, 0]
+
+
+async def test_a_dispute_of_a_payment_that_nobody_knows_is_looked_at_by_somebody(till: Till) -> None:
+    invoice = await till.shop.invoice(line("100"))
+    waiting = await till.pay(invoice)
+    pay_on_page(waiting)  # nobody told us that it was paid
+    known = await (await till.cashier.provider_of(till.account)).read_back(waiting.id, since=waiting.asked_at)
+    assert known is not None
+    reference = till.stripe.act("dispute", payment_intent=known.reference)["id"]
+
+    await follow(till, reference, times=2)
+    assert await cases("unknown_dispute") == ["no_such_payment"]
+
+    payment = await till.look(waiting)
+    await follow(till, reference)
+    assert ((await read(till, payment)).state, await till.shop.balances()) == ("needs_answer", TAKEN)
+
+    assert await cases("unknown_dispute") == ["no_such_payment"]
+
+
+async def test_an_event_leads_to_what_it_tells_of(till: Till) -> None:
+    _, payment = await paid(till)
+    reference = dispute(till, payment)
+    told = Told(
+        "pevt", till.account.id, EventSubject.DISPUTE, reference, reference, till.clock.at, 0, None, None
+    )
+
+    for one in (told, told, replace(told, about=EventSubject.WARNING, payment_id=payment.id,
+                                    organization_id=payment.organization_id)):  # fmt: skip
+        await following.follow(following.Desk(till.cashier, None, till.clock), one)
+
+    assert ((await read(till, payment)).state, await till.shop.balances()) == ("needs_answer", TAKEN)
+    assert await cases("fraud_warning") == ["early_fraud_warning"]
+
+
+async def test_paypal_is_followed_by_its_list_and_answered_at_paypal(
+    world: World, paypal: RunningPayPal
+) -> None:
+    async with open_paypal_till(await open_shop(world), paypal) as till:
+        kit, invoice = PayPalKit(paypal), await till.shop.invoice(line("100"))
+        waiting = await till.pay(invoice)
+        assert waiting.action is not None
+        kit.pay_on_page(waiting.action["url"])
+        payment = await till.look(waiting)
+        assert payment.provider_ref is not None
+        till.clock.at = datetime.fromtimestamp(kit.now(), UTC)
+        reference = kit.dispute(payment.provider_ref)
+
+        assert await desk(till).list_all() == 1
+
+        # What PayPal keeps for it, only its movements tell.
+        assert await till.shop.balances() == {k: v for k, v in TAKEN.items() if v}
+        opened = await read(till, payment)
+        with pytest.raises(AnswersElsewhere):
+            await desk(till).answer(opened.id, opened.organization_id, Evidence({}), by=system())
+        kit.decide(reference, won=True)
+        await desk(till).list_all()
+        assert ((await read(till, payment)).state, await till.shop.balances()) == ("won", PAID)
+
+
+def stripe_now(till: Till) -> datetime:
+    return datetime.fromtimestamp(till.stripe.state()["now"], UTC)
