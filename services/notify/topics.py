@@ -16,6 +16,7 @@ from models.refunds import RefundTo
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
+from services.notify.list_names import LISTS
 
 
 class Channel(StrEnum):
@@ -147,13 +148,6 @@ def _team(title: str, sentence: str) -> Callable[[Delivered, Facts], Words]:
 
 
 _MOVES = "plan_migration"  # a kind of tasks; others write lists out
-_LISTS = {
-    "audit": "the audit log",
-    "keys": "API keys",
-    "ledger.accounts": "the ledger's accounts",
-    "ledger.journals": "the ledger's journals",
-    "requests": "requests",
-}
 
 
 def _task_done(event: Delivered, facts: Facts) -> Words:
@@ -161,14 +155,14 @@ def _task_done(event: Delivered, facts: Facts) -> Words:
         return Words(
             "Subscriptions were moved", f"{event.payload.get('title')} is done.", "/governance/plans"
         )
-    about = _LISTS.get(event.payload.get("title", ""), "a list")
+    about = LISTS.get(event.payload.get("title", ""), "a list")
     return Words(
         "Your export is ready", f"The export of {about} of {facts.organization} is done.", "/portal/tasks"
     )
 
 
 def _task_failed(event: Delivered, facts: Facts) -> Words:
-    about = _LISTS.get(event.payload.get("title", ""), "a list")
+    about = LISTS.get(event.payload.get("title", ""), "a list")
     why = str(event.payload.get("error", ""))
     if event.payload.get("kind") == _MOVES:
         body = f"{event.payload.get('title')} was not finished. {why}".strip()

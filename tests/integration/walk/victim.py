@@ -225,8 +225,7 @@ def _paid(v: Victim) -> Iterator[Table]:
     yield from paid(
         owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
     )
-    yield campaign(v.id("dcmp"), "Usual")
-    yield from reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas"))
+    yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
 
 
 def _prepaid(v: Victim) -> Iterator[Table]:
