@@ -34,7 +34,7 @@ dev:
 	@$(BOOTSTRAP) dev
 
 .PHONY: test
-test: lint chromium ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
+test: lint chromium anvil ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
 	@# Types take one core for a minute, and news of vulnerabilities come from elsewhere: both are asked for beside the
 	@# tests, and told of at the end. House rules are one of the tests. Three at once, because tests wait for processes.
 	@said=$$(mktemp); $(BIN)/basedpyright --level error > $$said 2>&1 & types=$$!; \
@@ -45,7 +45,7 @@ test: lint chromium ## Everything: lint, types, import and house rules, unit, in
 	if [ $$tested -ne 0 ]; then exit $$tested; fi; if [ $$audited -ne 0 ]; then exit $$audited; fi; exit $$typed
 
 .PHONY: test-deep
-test-deep: dev chromium ## The long runs that `make test` leaves out
+test-deep: dev chromium anvil ## The long runs that `make test` leaves out
 	@$(BIN)/pytest -m deep $(T)
 
 .PHONY: check
@@ -83,6 +83,10 @@ shot: dev chromium ## Pictures of a page in both themes and on a phone (PAGE=/po
 .PHONY: chromium
 chromium:
 	@$(BIN)/python -m tests.tools.chromium
+
+.PHONY: anvil
+anvil:
+	@$(BIN)/python -m tests.tools.anvil
 
 .PHONY: lock
 lock: dev ## Lock the newest versions that requirements*.in allow (U=1 also raises those already locked)

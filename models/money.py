@@ -38,6 +38,7 @@ class NotRepresentable(ValueError):
 class Provider(StrEnum):
     STRIPE = "stripe"
     PAYPAL = "paypal"
+    CRYPTO = "crypto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ _WIRES: dict[Provider, dict[str, _Wire]] = {
         **{code: _Wire(3, step=10) for code in ("BHD", "JOD", "KWD", "OMR", "TND")},
     },
     Provider.PAYPAL: {code: _Wire(0) for code in ("HUF", "JPY", "TWD")},
+    Provider.CRYPTO: {},  # amounts on a chain are made by a rate: services/payments/crypto_amounts.py
 }
 
 

@@ -18,6 +18,7 @@ class CaseKind(StrEnum):
     AMOUNT_DIFFERS = "amount_differs"  # a provider took another amount than it was asked for
     REFUND_FAILED = "refund_failed"  # what was given back came back
     DIFFERENCE = "difference"  # the provider's book and ours do not agree
+    CHAIN = "chain"  # money on a chain that has no rate, was seen otherwise, or was taken away again
     UNKNOWN_DISPUTE = "unknown_dispute"  # a bank takes back a payment that nobody knows
     DISPUTE = "dispute"  # what a provider says of a dispute does not fit what is known of it
     FRAUD_WARNING = "fraud_warning"  # a bank thinks that a card was stolen, before it takes anything back

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
+from services.payments.crypto_requests import Asked, Came, picture
 from services.payments.queries import PaymentDetail, PaymentRow, Way
 from state.format import decimal_text, instant_text
 
@@ -47,3 +48,31 @@ def way_shown(way: Way) -> dict[str, Any]:
 
 def _amount(minor: int, currency: str) -> str:
     return decimal_text(Money(minor, currency).amount)
+
+
+def on_chain_shown(asked: Asked) -> dict[str, Any]:
+    return {
+        "address": asked.address,
+        "amount": asked.amount,
+        "asset": asked.asset,
+        "named": f"{asked.amount} {asked.asset}",
+        "received": f"{asked.received} {asked.asset}",
+        "price": asked.price,
+        "currency": asked.currency,
+        "chain": str(asked.chain_id),
+        "contract": asked.contract or "",
+        "needed": asked.confirmations_needed,
+        "expires_at": instant_text(asked.expires_at),
+        "uri": asked.uri,
+        "picture": picture(asked.uri),
+    }
+
+
+def came_shown(one: Came, asked: Asked) -> dict[str, Any]:
+    return {
+        "id": one.tx_hash,
+        "amount": f"{one.amount} {asked.asset}",
+        "state": one.state,
+        "confirmations": f"{one.confirmations}/{asked.confirmations_needed}",
+        "at": instant_text(one.block_at),
+    }

@@ -19,6 +19,7 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
+from models.crypto import CryptoRate, CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute
 from models.dunning import DunningCampaign, DunningCase, DunningStep, InvoiceCollection
 from models.method_setups import MethodSetup
@@ -178,7 +179,7 @@ def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
     """A kept method and how it came, a payment by it of the invoice of `ids` that failed, a refund of it that failed, a
-    dispute, a contest of the invoice and a link to it, and a case; `seal` seals their tokens."""
+    dispute, a contest of the invoice and a link to it, a case, and what is asked for on a chain; `seal` seals."""
     own: Any = {"organization_id": organization_id, "provider_account_id": account_id, "created_at": LONG_AGO}
     method, payment = ids.get("paym") or new_id("paym"), ids.get("pay") or new_id("pay")
     return [
@@ -218,6 +219,27 @@ def paid(
         PaymentCase(
             id=ids.get("pcas") or new_id("pcas"), organization_id=organization_id, kind="difference", subject=method,
             cause="x", detail=text, created_at=LONG_AGO,
+        ),
+        *_on_a_chain(account_id, ids | {"pay": payment}, text, own),
+    ]  # fmt: skip
+
+
+def _on_a_chain(account_id: str, ids: dict[str, str], text: str, own: dict[str, Any]) -> list[Table]:
+    """What a payment asks for on a chain, what came and is too small, and a rate."""
+    asked: Any = {**own, "payment_id": ids["pay"], "chain_id": 1}
+    return [
+        CryptoRequest(
+            key=ids["pay"], derivation_index=0, address=ids["pay"], asset=text, decimals=18, expected_units=Decimal(4),
+            price=Decimal(1), confirmations=1, expires_at=LONG_AGO, watched_until=LONG_AGO, **asked,
+        ),
+        CryptoTransfer(
+            id=new_id("ctrf"), tx_hash=ids["pay"], log_index=-1, block_number=1, block_hash="x", block_at=LONG_AGO,
+            units=Decimal(4), state="too_small", **asked,
+        ),
+        CryptoRate(
+            id=ids.get("crat") or new_id("crat"), provider_account_id=account_id, asset="ETH", currency="EUR",
+            price=Decimal(2_000), source=text, valid_from=LONG_AGO, valid_until=LONG_AGO + timedelta(days=1),
+            entered_by="sys", created_at=LONG_AGO,
         ),
     ]  # fmt: skip
 

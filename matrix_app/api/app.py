@@ -23,6 +23,7 @@ from matrix_app.api.v1 import (
     budgets,
     contests,
     coupons,
+    crypto_payments,
     doors,
     dunning,
     figures,
@@ -50,6 +51,7 @@ from matrix_app.api.v1 import (
     staff,
     staff_bank,
     staff_cases,
+    staff_crypto_rates,
     staff_disputes,
     staff_invoices,
     staff_payments,
@@ -140,8 +142,8 @@ def create_app() -> FastAPI:
     return app
 
 
-# In the order in which the document tells of them.
-RESOURCES = (
+# In the order of the document.
+_RESOURCES = (
     doors,
     account,
     organizations,
@@ -160,6 +162,7 @@ RESOURCES = (
     papers,
     payment_links,
     payments,
+    crypto_payments,
     contests,
     refunds,
     inbound,
@@ -171,6 +174,7 @@ RESOURCES = (
     staff_wallets,
     staff_payments,
     dunning,
+    staff_crypto_rates,
     staff_disputes,
     staff_refunds,
     staff_cases,
@@ -209,7 +213,7 @@ def _rest(known: KnownKeys) -> FastAPI:
     rest.state.rates = Rates()
     rest.state.keys = known
     errors.install(rest)
-    for module in RESOURCES:
+    for module in _RESOURCES:
         # As they are, and not as an included router: that would match and wrap each request once more.
         rest.router.routes.extend(module.router.routes)
         errors.know_methods(rest, module.router)

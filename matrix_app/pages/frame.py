@@ -79,6 +79,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.payments", "/governance/payments", "handshake"),
             NavItem("nav.dunning", "/governance/dunning", "clock"),
             NavItem("nav.refunds", "/governance/refunds", "rotate-ccw"),
+            NavItem("nav.disputes", "/governance/disputes", "triangle-alert"),
             NavItem("nav.provider_accounts", "/governance/provider-accounts", "webhook"),
             NavItem("nav.cases", "/governance/cases", "inbox"),
             NavItem("nav.payouts", "/governance/payouts", "wallet"),

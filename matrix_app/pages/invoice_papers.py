@@ -326,9 +326,10 @@ def invoice(
     acts: Part | None = None,
     of_line: Any = None,
     again: Part | None = None,
+    below: Part | None = None,
 ) -> Drawn:
     """One invoice as a document. `acts` stand above it, `of_line(row)` beside each line's reason, `again` beside why
-    its files could not be made."""
+    its files could not be made, and `below` at the end."""
     row = state.invoice
 
     def actions(line: Row) -> rx.Component:
@@ -360,6 +361,7 @@ def invoice(
             t("invoices.notes"),
             data_table(NOTES, state.notes, status=state.status, empty=no_notes, actions=_of_note(staff)),
         ),
+        below if below is not None else rx.fragment(),
         _explanation(state),
     )
     title = rx.cond(row["name"], t("invoices.of", number=row["name"].to(str)), t("invoices.invoice"))

@@ -1,10 +1,12 @@
-"""What the worker does about payments: asks providers for what has not ended, and follows what they told."""
+"""What the worker does about payments: asks providers for what has not ended, follows what they told, and
+watches chains."""
 
 from __future__ import annotations
 
 from services.core.database import Database
 from services.payments import collecting, contests, setups
 from services.payments.cashier import cashier
+from services.payments.crypto_watching import Watcher
 from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
 from services.payments.refunding import Refunding
@@ -12,6 +14,7 @@ from services.reconciliation.pulling import Puller
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1
+CHAINS_EVERY_S = 5
 DISPUTES_EVERY_S = 6 * 3_600  # events tell of them sooner
 REMINDERS_EVERY_S = 900
 RECONCILIATION_EVERY_S = 60  # looks which account is due; each is read once a day
@@ -32,6 +35,10 @@ async def collect_due(on: Database) -> int:
 
 async def follow_events(on: Database) -> int:
     return await Inbox(cashier(), on).follow_due()
+
+
+async def watch_chains(on: Database) -> int:
+    return await Watcher(cashier(), on).watch_all()
 
 
 async def forget_old_events(on: Database) -> int:

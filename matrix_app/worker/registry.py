@@ -45,6 +45,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("dunning", every_s=dunning.EVERY_S, run=dunning.remind_due),
     Schedule("refunds", every_s=payments.EVERY_S, run=payments.check_refunds),
     Schedule("events of providers", every_s=payments.EVENTS_EVERY_S, run=payments.follow_events),
+    Schedule("chains", every_s=payments.CHAINS_EVERY_S, run=payments.watch_chains),
     Schedule("retention of events of providers", every_s=3_600, run=payments.forget_old_events),
     Schedule("disputes", every_s=payments.DISPUTES_EVERY_S, run=payments.list_disputes),
     Schedule("reminders of disputes", every_s=payments.REMINDERS_EVERY_S, run=payments.remind_of_disputes),

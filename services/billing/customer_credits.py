@@ -55,6 +55,19 @@ def open_credit(uow: UnitOfWork, organization_id: str, source_id: str, amount: M
         )
 
 
+async def withdraw(uow: UnitOfWork, source_id: str) -> bool:
+    """Owe the customer what came from there no more; the caller books it. False, and nothing done, if any is used."""
+    found = await uow.execute(
+        "select id, minor, left_minor from customer_credit where source_id = :id for update", id=source_id
+    )
+    rows = list(found)
+    if any(row.left_minor < row.minor for row in rows):
+        return False
+    for row in rows:
+        await _move(uow, row.id, -row.minor)
+    return True
+
+
 async def available(uow: UnitOfWork, invoice: Invoice) -> list[Credit]:
     """What the customer may pay with in the invoice's currency, locked, the oldest first."""
     found = await uow.execute(

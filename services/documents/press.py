@@ -61,6 +61,10 @@ class Press:
         """Each page as PNG. Raises DocumentRefused and PressUnavailable."""
         return (await self._ordered("pictures", content, brand))[1]
 
+    async def tables(self, told: bytes) -> bytes:
+        """A PDF of tables, as tables.py says what `told` is. Raises DocumentRefused and PressUnavailable."""
+        return (await self._asked_for([b"tables", told, b""]))[1][0]
+
     async def close(self) -> None:
         """Nothing is set any more; what is being set is given up."""
         process, self._process = self._process, None
@@ -70,9 +74,13 @@ class Press:
             await process.wait()
 
     async def _ordered(self, kind: str, content: Content, brand: Brand) -> tuple[dict[str, Any], list[bytes]]:
+        return await self._asked_for(
+            [kind.encode(), storage.content_to_json(content), storage.brand_to_json(brand)]
+        )
+
+    async def _asked_for(self, order: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
         if self._waiting >= WAITING_MAX:
             raise PressUnavailable("Too many documents are waiting to be made.")
-        order = [kind.encode(), storage.content_to_json(content), storage.brand_to_json(brand)]
         self._waiting += 1
         try:
             async with self._turn:

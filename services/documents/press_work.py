@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from services.core.errors import Invalid
-from services.documents import render, storage
+from services.documents import render, storage, tables
 
 NICE = 5  # pages come first
 MEMORY_BYTES_MAX = 4 * 1024**3  # of addresses; what is really used is a fraction of it
@@ -51,6 +51,8 @@ def _piece(orders: BinaryIO) -> bytes | None:
 def _answer(kind: str, content: bytes, brand: bytes) -> tuple[dict[str, Any], list[bytes]]:
     """A head that says how many files follow, and the files."""
     try:
+        if kind == "tables":
+            return {"files": 1}, [tables.set_pdf(content)]
         ordered, look = storage.content_from_json(content), storage.brand_from_json(brand)
         if kind == "pdf":
             made = render.pdf(ordered, look)

@@ -14,6 +14,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.metering import queries as metering
 from services.notify import notices
+from services.payments import watching as payments
 from services.tasks import queries as tasks
 
 
@@ -40,6 +41,7 @@ VIEWS: dict[str, View] = {
             metering.overview,
             frozenset({Capability.COST_READ, Capability.KEYS_READ}),
         ),
+        View("payments", Capability.PAYMENTS_READ, payments.changed),
         View("tasks", Capability.TASKS_READ, tasks.latest),
         View("subscriptions", Capability.SUBSCRIPTIONS_READ, watching.subscriptions_changed),
         View(

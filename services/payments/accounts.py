@@ -90,6 +90,9 @@ async def change_account(
     if (said.provider, said.is_test) != (row.provider, row.is_test):
         raise Invalid("An account stays with its provider, and stays a test or a real one.", field="provider")
     name, settings, secrets = _checked(said, allowed, known=secrets_of(row))
+    for fixed in sorted(registry.kind(row.provider).fixed):
+        if settings.get(fixed) != row.settings.get(fixed):
+            raise Invalid(f"{fixed} stays as it is: add another account.", field=f"settings.{fixed}")
     await _require_free(uow, name, but=row.id)
     new: dict[str, Any] = {"name": name, "settings": settings, "enabled": said.enabled}
     changed = [field_name for field_name, value in new.items() if getattr(row, field_name) != value]
@@ -125,6 +128,7 @@ def _checked(
         raise Invalid(f"{said.provider} needs {missing}.", field=f"secrets.{missing}")
     for missing in sorted(kind.settings - settings.keys() - kind.optional):
         raise Invalid(f"{said.provider} needs {missing}.", field=f"settings.{missing}")
+    kind.check(settings, secrets, allowed)
     return name, settings, secrets
 
 

@@ -10,13 +10,13 @@ from models.billing import Invoice, InvoiceState
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from models.payments import Payment, PaymentState
-from services.billing import customer_credits
+from services.billing import customer_credits, reopening
 from services.core.work import UnitOfWork
 from services.dunning import cases as dunning
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import rules
-from services.payments.events import PaymentSucceeded
+from services.payments.events import PaymentSucceeded, PaymentTakenBack
 
 
 async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> None:
@@ -57,6 +57,41 @@ async def pay(uow: UnitOfWork, invoice: Invoice, applied: rules.Applied) -> None
         invoice.written_off_minor -= applied.to_written_off
         await customer_credits.settle(uow, invoice)
         await dunning.money_came(uow, invoice, applied.to_invoice)
+
+
+async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> bool:
+    """Undo a payment whose money was taken away again: what it paid is due. Both rows are locked.
+
+    Returns False, and changes nothing, where that cannot be undone: what was over is spent, some of it was given back,
+    or its invoice was given up meanwhile.
+    """
+    if payment.refunded_minor or payment.journal_id is None:
+        return False
+    paid = invoice if payment.applied_minor else None
+    if paid is not None and (
+        paid.uncollectible_at is not None or paid.state not in (InvoiceState.FINALIZED, InvoiceState.PAID)
+    ):
+        return False
+    if not await customer_credits.withdraw(uow, payment.id):
+        return False
+    await ledger.reverse(uow, payment.journal_id, at=uow.now)
+    if paid is not None:
+        await reopening.take_back(uow, paid, payment.applied_minor)
+    payment.applied_minor, payment.refunded_minor = 0, payment.minor
+    payment.message = "This money was taken away again after it had come."
+    payment.version += 1
+    uow.add(payment)
+    await uow.session.flush()
+    uow.record(
+        PaymentTakenBack(
+            aggregate_id=payment.id,
+            organization_id=payment.organization_id,
+            currency=payment.currency,
+            invoice_id=payment.invoice_id,
+            minor=payment.minor,
+        )
+    )
+    return True
 
 
 def divided(minor: int, invoice: Invoice | None) -> rules.Applied:

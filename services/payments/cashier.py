@@ -111,9 +111,11 @@ class Cashier:
             by.require(Capability.PAYMENTS_WRITE)
         case = await self._case(payment_id, organization_id)
         if case is None:
-            payment = await self.read(payment_id, organization_id)
-            rules.require_transition(S(payment.state), S.CANCELED)
-            return payment
+            async with self._work(organization_id, by) as uow:
+                payment, _ = await ending.locked(uow, payment_id)
+                rules.require_transition(S(payment.state), S.CANCELED)
+                ending.give_up(uow, payment)
+                return payment
         return await self._keep(case, lambda: _canceled(case), by=by)
 
     async def read(self, payment_id: str, organization_id: str) -> Payment:
@@ -185,13 +187,13 @@ class Cashier:
     # -- asking
 
     async def _case(self, payment_id: str, organization_id: str, *, ended: bool = False) -> Case | None:
-        """None for a payment that has ended (`ended`: that succeeded), or that no provider knows of. Raises
+        """None for a payment that has ended (`ended`: that succeeded), or that no provider is asked about. Raises
         NotFound."""
         async with self._work(organization_id) as uow:
             payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
             state = S(payment.state)
             over = state is S.SUCCEEDED if ended else state not in rules.UNDER_WAY
-            if over or payment.provider_account_id is None:
+            if over or payment.provider_account_id is None or registry.kind(payment.provider).watched:
                 return None
             account = await policies.account_for(uow, payment.provider_account_id, Capability.PAYMENTS_READ)
             return Case(payment, account, await self.provider_of(account), uow.wall_now)

@@ -23,7 +23,7 @@ from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.payments import policies
+from services.payments import crypto_requests, policies
 from services.payments.events import PaymentStarted
 from services.payments.providers import registry
 
@@ -56,7 +56,7 @@ class AccountDisabled(Conflict):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A payment as it is asked for: all that an invoice is owed and nobody contests, by a kept method, or by one that
-    the customer gives on the provider's page."""
+    the customer gives on the provider's page. `account_id` is that of a way to pay: on a chain <account>:<asset>."""
 
     invoice_id: str
     account_id: str
@@ -74,21 +74,25 @@ async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
     PaymentUnderWay, KeyMeansOther, and Invalid for what the provider does not take.
     """
     require_key(wanted.key)
+    account_id, _, asset = wanted.account_id.partition(":")
     invoice = await of_billing.invoice_for(uow, wanted.invoice_id, Capability.PAYMENTS_WRITE)
     if (there := await known(uow, wanted.key)) is not None:
         if (there.invoice_id, there.provider_account_id, there.method_id) != (
-            wanted.invoice_id, wanted.account_id, wanted.method_id,
-        ):  # fmt: skip
+            wanted.invoice_id, account_id, wanted.method_id,
+        ) or not await crypto_requests.asks_for(uow, there.id, asset):  # fmt: skip
             raise KeyMeansOther(
                 f"{wanted.key!r} is the key of another payment.", next_step="Give another act another key."
             )
         return there
     owed = await _require_owed(uow, invoice)
-    account = await policies.account_for(uow, wanted.account_id, Capability.PAYMENTS_WRITE)
+    account = await policies.account_for(uow, account_id, Capability.PAYMENTS_WRITE)
     _require_taken(account, owed)
     if wanted.method_id is not None:
         await policies.method_for(uow, wanted.method_id, Capability.PAYMENTS_WRITE)
-    return await _written(uow, wanted, invoice, account, owed)
+    payment = await _written(uow, wanted, invoice, account, owed)
+    if registry.kind(account.provider).watched:
+        await crypto_requests.ask(uow, payment, account, asset)
+    return payment
 
 
 def is_owed(invoice: Invoice) -> bool:
@@ -133,6 +137,7 @@ async def _written(
             next_step="Finish it, or cancel it first.",
             payment_id=other,
         )
+    watched = registry.kind(account.provider).watched  # then nobody is asked, and money comes by itself
     payment = Payment(
         id=new_id("pay"),
         organization_id=uow.organization_id,
@@ -143,13 +148,13 @@ async def _written(
         keep_method=wanted.keep_method and wanted.method_id is None,
         link_id=wanted.link_id,
         key=wanted.key,
-        state=PaymentState.SENDING.value,
+        state=(PaymentState.REQUIRES_ACTION if watched else PaymentState.SENDING).value,
         initiator=wanted.initiator.value,
         currency=invoice.currency,
         minor=owed.minor,
         created_at=uow.now,
         asked_at=uow.wall_now,
-        check_at=uow.wall_now + ANSWER_WITHIN,
+        check_at=None if watched else uow.wall_now + ANSWER_WITHIN,
     )
     uow.add(payment)
     await uow.session.flush()

@@ -203,7 +203,7 @@ STAFF_CONTESTS = _contests("staff.contests", Capability.STAFF_PAYMENTS_READ, "tr
 async def contest(uow: UnitOfWork, contest_id: str, *, staff: bool = False) -> ContestRow:
     """One's own, or anybody's for staff in work across tenants. Raises Forbidden and NotFound."""
     listing = STAFF_CONTESTS if staff else CONTESTS
-    uow.actor.require(listing.needs)
+    uow.actor.require(Capability.STAFF_PAYMENTS_READ if staff else Capability.PAYMENTS_READ)
     row = await listing_sql.find(uow, listing, contest_id) if is_id(str(contest_id), "cst") else None
     if row is None:
         raise not_found("contest", contest_id)

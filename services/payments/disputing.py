@@ -3,10 +3,11 @@ the order, doubling and loss of events do not matter. Answers are handed in here
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from models.disputes import Dispute, DisputeState
 from models.payment_cases import CaseKind
@@ -20,6 +21,8 @@ from services.core.errors import Conflict, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
+from services.files.content import checked as check_file
+from services.files.rules import MB, Kind, Purpose
 from services.payments import cases, dispute_rules, ending, policies, taking_back
 from services.payments.cashier import Cashier
 from services.payments.events import DisputeAnswerDue, DisputeConceded
@@ -29,6 +32,7 @@ from services.payments.providers.base import RefusedByProvider
 log = get_logger(__name__)
 
 LISTED_FOR = timedelta(days=180)  # banks decide within four months
+FILES = Purpose("evidence", frozenset({Kind.PDF, Kind.PNG, Kind.JPEG}), 4 * MB, uploaded=False)
 PAGES_MAX = 200  # of one listing
 BATCH = 100
 _ACCOUNTS = "select id from provider_account where enabled and id > :after order by id limit :most"
@@ -158,14 +162,23 @@ class Disputing:
     # -- answering
 
     async def answer(
-        self, dispute_id: str, organization_id: str, evidence: values.Evidence, *, by: Actor
+        self,
+        dispute_id: str,
+        organization_id: str,
+        evidence: values.Evidence,
+        *,
+        by: Actor,
+        attached: Mapping[str, bytes] | None = None,
     ) -> Dispute:
         """Hand in what we have to say, once and for ever. It is written down first, so that an answer that is lost on
-        the way is known all the same when the dispute is read again.
+        the way is known all the same when the dispute is read again. `attached` are files by the provider's fields.
 
         Raises Forbidden, NotFound, AnswersElsewhere, DisputeStateConflict for one that cannot be answered, and what
-        asking raises.
+        asking raises; FileRefused for a file that is no PDF, PNG or JPEG, whatever it is called.
         """
+        files = dict(attached or {})
+        for name, content in files.items():
+            check_file(content, name, FILES)
         async with self._staff(by, organization_id) as uow:
             dispute = await policies.dispute_for(uow, dispute_id, Capability.STAFF_PAYMENTS_WRITE, lock=True)
             account = await policies.any_account(uow, dispute.provider_account_id)
@@ -177,14 +190,21 @@ class Disputing:
             dispute_rules.require_answerable(
                 DisputeState(dispute.state), due_at=dispute.due_at, now=uow.wall_now
             )
-            dispute.evidence = {"texts": dict(evidence.texts), "files": dict(evidence.files)}
+            dispute.evidence = {
+                "texts": dict(evidence.texts),
+                "files": dict(evidence.files)
+                | {name: sha256(one).hexdigest() for name, one in files.items()},
+            }
             dispute.submitted_by = by.id
             dispute.version += 1
             uow.add(dispute)
-        provider = await self._cashier.provider_of(account)
-        picture = await provider.answer_dispute(
-            dispute.provider_ref, evidence, submit=True, key=f"{dispute_id}.answer.{dispute.version}"
-        )
+        provider, act = await self._cashier.provider_of(account), f"{dispute_id}.answer.{dispute.version}"
+        kept = {
+            name: await provider.keep_file(name, content, key=f"{act}.{name}")
+            for name, content in files.items()
+        }
+        said = values.Evidence(evidence.texts, {**evidence.files, **kept})
+        picture = await provider.answer_dispute(dispute.provider_ref, said, submit=True, key=act)
         await self._keep(account, picture)
         async with self._work(organization_id) as uow:
             return await policies.dispute_for(uow, dispute_id, Capability.PAYMENTS_READ)

@@ -1,4 +1,5 @@
-"""What a payment becomes by what its provider says. Called by the cashier only, with invoice and payment locked."""
+"""What a payment becomes by what its provider says. With invoice and payment locked: called by the cashier, and for
+what is watched on a chain."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from services.payments.providers import base, values
 
 S = PaymentState
 NEVER_ARRIVED, NOT_TAKEN = "never_arrived", "provider_unavailable"
+EXPIRED, PAID_IN_PART = "expired", "paid_in_part"
 _STATES = {
     values.PaymentState.CREATED: S.REQUIRES_ACTION,
     values.PaymentState.ACTION_REQUIRED: S.REQUIRES_ACTION,
@@ -82,6 +84,30 @@ def _wait(uow: UnitOfWork, payment: Payment, state: PaymentState, action: values
         payment.version += 1
         uow.record(PaymentWaits(**_named(payment), state=state.value))
     check_later(uow, payment)
+
+
+def coming(uow: UnitOfWork, payment: Payment) -> None:
+    """Money was seen that does not count yet. Said once."""
+    if payment.state == S.REQUIRES_ACTION:
+        payment.state = S.PROCESSING.value
+        payment.version += 1
+        uow.add(payment)
+        uow.record(PaymentWaits(**_named(payment), state=S.PROCESSING.value))
+
+
+def vanished(uow: UnitOfWork, payment: Payment) -> None:
+    """What was seen is not there any more: it waits for the customer again."""
+    if payment.state == S.PROCESSING:
+        payment.state = S.REQUIRES_ACTION.value
+        payment.version += 1
+        uow.add(payment)
+        uow.record(PaymentWaits(**_named(payment), state=S.REQUIRES_ACTION.value))
+
+
+def expire(uow: UnitOfWork, payment: Payment, *, in_part: bool) -> None:
+    """Not all that was asked for came while the rate stood."""
+    told = "What came was counted; the rest is due still." if in_part else "Nothing came in time."
+    _failed(uow, payment, PAID_IN_PART if in_part else EXPIRED, hard=False, message=told)
 
 
 def fail(uow: UnitOfWork, payment: Payment, decline: values.Decline, *, reference: str = "") -> None:

@@ -50,6 +50,24 @@ class PaymentCanceled(DomainEvent):
     invoice_id: str | None
 
 
+class PaymentTakenBack(DomainEvent):
+    """Money that had come was taken away again: what it paid is due."""
+
+    type: ClassVar[str] = "payment.taken_back"
+    currency: str
+    invoice_id: str | None
+    minor: int
+
+
+class CryptoRateSaid(DomainEvent):
+    """`price` is what one whole coin costs in major units of the currency."""
+
+    type: ClassVar[str] = "crypto_rate.said"
+    asset: str
+    currency: str
+    price: str
+
+
 class ProviderAccountAdded(DomainEvent):
     type: ClassVar[str] = "provider_account.added"
     provider: str

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy import Row
+
+from models.disputes import Dispute
 from models.money import Money
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.documents import tables
 from services.payments import policies
 from services.payments.providers.values import Evidence
 
@@ -18,6 +23,7 @@ ROWS_MAX = 60  # of each section
 BEFORE = timedelta(days=90)  # the payment
 TEXT_CHARACTERS_MAX = 20_000  # of one field
 CARDS = "stripe"
+FILE = "uncategorized_file"  # where the PDF of all of it goes
 
 _PAYMENT = """
 select p.minor, p.currency, p.succeeded_at, coalesce(m.brand, '') as brand, coalesce(m.last4, '') as last4,
@@ -108,17 +114,7 @@ async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
         sign_in_address=before[0].address if before else "",
         service_days=days,
         sections=(
-            Section(
-                "Payment",
-                ("What", "Is"),
-                (
-                    ("Amount", Money(paid.minor, paid.currency).text()),
-                    ("Paid", _time(at)),
-                    ("By", f"{paid.brand} {paid.last4}".strip() or "-"),
-                    ("Disputed", f"{Money(dispute.minor, dispute.currency).text()}: {dispute.reason}"),
-                    ("Invoice", f"{paid.number} of {paid.label_date}" if paid.number else "on account"),
-                ),
-            ),
+            _of_payment(dispute, paid, at),
             Section(
                 "Invoice lines",
                 ("What", "Amount"),
@@ -149,6 +145,30 @@ async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
                 ("When", "To", "Subject"),
                 tuple((_time(row.sent_at or row.created_at), row.recipient, row.subject) for row in mails),
             ),
+        ),
+    )
+
+
+def tables_of(pack: Pack, at: datetime) -> bytes:
+    """For the press, which makes a PDF of it."""
+    return tables.told(
+        f"Evidence on {pack.reference}",
+        f"{pack.customer}, as recorded by {at:%Y-%m-%d}",
+        [(one.title, one.head, one.rows) for one in pack.sections],
+        at=at,
+    )
+
+
+def _of_payment(dispute: Dispute, paid: Row[Any], at: datetime) -> Section:
+    return Section(
+        "Payment",
+        ("What", "Is"),
+        (
+            ("Amount", Money(paid.minor, paid.currency).text()),
+            ("Paid", _time(at)),
+            ("By", f"{paid.brand} {paid.last4}".strip() or "-"),
+            ("Disputed", f"{Money(dispute.minor, dispute.currency).text()}: {dispute.reason}"),
+            ("Invoice", f"{paid.number} of {paid.label_date}" if paid.number else "on account"),
         ),
     )
 

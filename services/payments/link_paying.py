@@ -45,7 +45,8 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`has_more` lines than are here. `ways` is empty for what is not to be paid, or not now."""
+    """`has_more` lines than are here. `ways` is empty for what is not to be paid, or not now; what is
+    paid on a chain needs the portal, which shows the address."""
 
     invoice: Invoice
     lines: list[InvoiceLine]
@@ -60,7 +61,7 @@ async def see(uow: UnitOfWork, link: Opened) -> Seen:
     lines = await billing.lines(uow, invoice, limit=LINES_SHOWN_MAX + 1)
     latest = await _latest(uow, link)
     is_open = charging.is_owed(invoice) and not (latest and latest.is_under_way)
-    ways = await queries.ways(uow) if is_open else []
+    ways = [way for way in await queries.ways(uow) if not way.is_on_a_chain] if is_open else []
     return Seen(invoice, lines[:LINES_SHOWN_MAX], len(lines) > LINES_SHOWN_MAX, ways, latest)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.billing import Invoice
+from models.crypto import CryptoRequest
 from models.disputes import Contest, Dispute
 from models.dunning import InvoiceCollection
 from models.method_setups import MethodSetup
@@ -62,6 +63,11 @@ async def any_account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
 async def collection_of(uow: UnitOfWork, invoice: Invoice) -> InvoiceCollection | None:
     """What the schedule says of an invoice that the caller has locked, locked."""
     return await uow.get(InvoiceCollection, invoice.id, lock=True)
+
+
+async def crypto_request_of(uow: UnitOfWork, payment: Payment) -> CryptoRequest | None:
+    """What a payment that the caller was let to asks for on a chain."""
+    return await uow.get(CryptoRequest, payment.id)
 
 
 async def invoice_of(uow: UnitOfWork, payment: Payment) -> Invoice | None:

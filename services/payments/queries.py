@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
 
 from models.payments import Initiator, PaymentState
 from services.core import listing_sql
@@ -12,7 +15,7 @@ from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.payments import policies
-from services.payments.providers import registry
+from services.payments.providers import crypto, registry
 
 _EXACTLY = (Operator.EQ, Operator.IN)
 WAYS_MAX = 50  # to pay, of one installation
@@ -189,18 +192,22 @@ async def account(uow: UnitOfWork, account_id: str) -> AccountRow:
 
 
 _WAYS = """
-select id, provider, name, is_test from provider_account where enabled order by name, id limit :most
+select id, provider, name, is_test, settings from provider_account where enabled order by name, id limit :most
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to pay that is open to customers."""
+    """A way to pay that is open to customers. On a chain each asset is a way of its own: <account>:<asset>."""
 
     id: str
     provider: str
     name: str
     is_test: bool
+
+    @property
+    def is_on_a_chain(self) -> bool:
+        return registry.kind(self.provider).watched
 
     @property
     def keeps_methods(self) -> bool:
@@ -211,7 +218,16 @@ async def ways(uow: UnitOfWork) -> list[Way]:
     """How an invoice can be paid besides by transfer. Raises Forbidden."""
     uow.actor.require(Capability.PAYMENTS_READ)
     found = await uow.execute(_WAYS, most=WAYS_MAX)
-    return [Way(row.id, row.provider, row.name, row.is_test) for row in found]
+    return [way for row in found for way in _ways_of(row)][:WAYS_MAX]
+
+
+def _ways_of(row: Row[Any]) -> list[Way]:
+    if not registry.kind(row.provider).watched:
+        return [Way(row.id, row.provider, row.name, row.is_test)]
+    return [
+        Way(f"{row.id}:{one.symbol}", row.provider, f"{row.name} ({one.symbol})", row.is_test)
+        for one in crypto.terms(row.settings).assets
+    ]
 
 
 @dataclass(frozen=True, slots=True)

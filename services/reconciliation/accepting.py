@@ -17,7 +17,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
 from services.ledger import service as ledger
-from services.ledger.rules import Draft, Entry
+from services.ledger.rules import Draft, Entry, credit, debit
 from services.payments import applying, ending, transfers
 from services.payments import rules as of_payments
 from services.reconciliation import policies
@@ -27,6 +27,9 @@ NOTE_CHARACTERS_MAX = 1_000
 _WRITE = Capability.STAFF_PAYMENTS_WRITE
 _SETTLE_MOVEMENT = """
 update provider_movement set match = 'settled', journal_id = coalesce(journal_id, :journal_id) where id = :id
+"""
+_REFUND = """
+select r.minor, r.currency, p.provider_account_id from refund r join payment p on p.id = r.payment_id where r.id = :id
 """
 _SETTLE_FEE = (
     "update provider_movement set fee_journal_id = :journal_id where id = :id and fee_journal_id is null"
@@ -112,7 +115,7 @@ async def _leave(uow: UnitOfWork, case: PaymentCase) -> None:
     """What a dismissed case was about is looked at no more. A payment that another amount came for is given up, so
     that its invoice can be paid otherwise."""
     match case.kind, case.subject.partition("_")[0]:
-        case CaseKind.AMOUNT_DIFFERS, _:
+        case CaseKind.AMOUNT_DIFFERS, "pay":
             payment, _ = await ending.locked(uow, case.subject)
             ending.give_up(uow, payment)
         case CaseKind.DIFFERENCE, "mvt" if not case.subject.endswith(".fee"):
@@ -125,22 +128,38 @@ async def _leave(uow: UnitOfWork, case: PaymentCase) -> None:
 
 async def _book(uow: UnitOfWork, case: PaymentCase, proposal: dict[str, Any]) -> str:
     """Between accounts of the platform's own book; the account with the provider is its cause."""
+    entries = tuple(
+        Entry(Purpose(one["purpose"]), int(one["minor"]), one["currency"]) for one in proposal["entries"]
+    )
+    journal_id = await _post(uow, case, proposal["account"], entries)
+    await _settle(uow, case, proposal.get("matches") or journal_id)
+    return journal_id
+
+
+async def _refund(uow: UnitOfWork, case: PaymentCase, proposal: dict[str, Any]) -> str:
+    """A refund that was given after all: its money is gone, and its credit, which may be used up, stays. What it comes
+    to waits on suspense."""
+    found = await uow.execute(_REFUND, id=proposal["refund_id"])
+    refund = found.one()
+    money = Money(refund.minor, refund.currency)
+    left = Purpose.CASH if refund.provider_account_id is None else Purpose.CLEARING
+    entries = debit(Purpose.SUSPENSE, money), credit(left, money)
+    return await _post(uow, case, refund.provider_account_id or "", entries)
+
+
+async def _post(uow: UnitOfWork, case: PaymentCase, account_id: str, entries: tuple[Entry, ...]) -> str:
     posted = await ledger.post(
         uow,
         Draft(
             None,
             key=f"case:{case.id}",
             kind=JournalKind.ADJUSTMENT,
-            cause_id=proposal["account"] or case.id,
-            entries=tuple(
-                Entry(Purpose(one["purpose"]), int(one["minor"]), one["currency"])
-                for one in proposal["entries"]
-            ),
+            cause_id=account_id or case.id,
+            entries=entries,
             at=uow.wall_now,
             note=f"{case.cause}: {case.detail}"[:NOTE_CHARACTERS_MAX],
         ),
     )
-    await _settle(uow, case, proposal.get("matches") or posted.id)
     return posted.id
 
 
@@ -186,6 +205,7 @@ async def _transfer(uow: UnitOfWork, case: PaymentCase, proposal: dict[str, Any]
 Act = Callable[[UnitOfWork, PaymentCase, dict[str, Any]], Awaitable[str]]
 ACTS: dict[str, Act] = {
     "book": _book,
+    "book_refund": _refund,
     "payment": _payment,
     "transfer": _transfer,
 }

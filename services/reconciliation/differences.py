@@ -40,13 +40,20 @@ from provider_movement m where m.id > :after and m.id <= :last and m.fee_journal
   and (m.fee_minor <> 0 or m.kind = 'fee') and m.kind <> 'fee' and not {booking.EXPECTED_FEE} order by m.id
 """
 _MISSING = """
-select p.id, p.provider_account_id, p.organization_id, p.currency, p.minor
-from payment p join provider_pull u on u.provider_account_id = p.provider_account_id
-where p.state = 'succeeded' and p.ended_at > u.since and p.ended_at > u.read_until - cast(:back as interval)
-  and p.ended_at < least(u.read_until, :now) - cast(:missing as interval)
-  and not exists (select 1 from provider_movement m where m.subject_id = p.id and m.kind = 'charge')
-  and not exists (select 1 from payment_case c where c.kind = 'difference' and c.subject = p.id)
-order by p.ended_at, p.id limit :most
+select b.* from (
+  select p.id, p.provider_account_id, p.organization_id, p.currency, p.minor, p.ended_at, p.journal_id
+  from payment p where p.state = 'succeeded' and p.provider_account_id is not null
+  union all
+  select r.id, p.provider_account_id, r.organization_id, r.currency, -r.minor, r.ended_at, r.journal_id
+  from refund r join payment p on p.id = r.payment_id
+  where r.state = 'succeeded' and r.destination = 'source' and p.provider_account_id is not null
+) b join provider_pull u on u.provider_account_id = b.provider_account_id
+where b.ended_at > u.since and b.ended_at > u.read_until - cast(:back as interval)
+  and b.ended_at < least(u.read_until, :now) - cast(:missing as interval)
+  and not exists (select 1 from provider_movement m where m.journal_id = b.journal_id and m.kind <> 'fee')
+  and not exists (select 1 from provider_movement m where m.subject_id = b.id and m.kind = 'charge')
+  and not exists (select 1 from payment_case c where c.kind = 'difference' and c.subject = b.id)
+order by b.ended_at, b.id limit :most
 """
 
 
@@ -77,7 +84,7 @@ async def open_for(uow: UnitOfWork, batch: dict[str, Any]) -> int:
 
 
 async def open_for_missing(uow: UnitOfWork) -> int:
-    """Cases for payments that were booked here and did not move the provider's balance."""
+    """Cases for payments and refunds that were booked here and did not move the provider's balance."""
     opened = 0
     found = await uow.execute(
         _MISSING, now=uow.wall_now, back=MISSING_BACK, missing=MISSING_AFTER, most=MISSING_MAX

@@ -63,7 +63,7 @@ with fitting as (
   order by p.journal_id, m.id
 )
 update provider_movement m set match = 'matched', journal_id = fitting.journal_id from fitting where m.id = fitting.id
-returning m.id, m.subject_id
+returning m.id
 """
 # What is given back or taken back belongs to a payment: by its name, or by that of the charge, whose movement we have.
 _ABOUT = f"""
@@ -82,8 +82,9 @@ where m.id = about.id and about.payment_id is not null
 # along): first those that have our key for it, then in the order of time.
 _BACK = """
 with wanted as (
-  select m.id, p.organization_id, m.key, m.currency, m.gross_minor, m.net_minor, m.happened_at
+  select m.id, p.organization_id, coalesce(d.id, m.key) as key, m.currency, m.gross_minor, m.net_minor, m.happened_at
   from provider_movement m join payment p on p.id = m.subject_id
+  left join dispute d on d.provider_account_id = m.provider_account_id and d.provider_ref = m.source
   where {batch} and m.kind in ('refund','refund_failure','dispute','dispute_reversal')
 ), offered as (
   select j.id, j.organization_id, j.cause_id, e.currency, sum(e.minor) as minor, min(j.recorded_at) as at
@@ -92,6 +93,8 @@ with wanted as (
   where j.organization_id in (select organization_id from wanted)
     and j.kind in ('refund','dispute','reversal','adjustment')
     and not exists (select 1 from provider_movement x where x.journal_id = j.id and x.kind <> 'fee')
+    and not exists (select 1 from payment_case c where c.kind = 'difference' and c.subject = j.cause_id
+      and c.state = 'accepted')
   group by j.id, e.currency
 ), ranked as (
   select w.id, w.net_minor, o.id as journal_id, o.minor,
@@ -159,12 +162,11 @@ async def _match(uow: UnitOfWork, batch: dict[str, Any]) -> int:
     for by_name in (_PAYMENT_BY_KEY, _PAYMENT_BY_NAME):
         await uow.execute(by_name, batch)
     await uow.execute(_PAYMENT_BY_AMOUNT, batch | {"window": WINDOW})
-    charges = (await uow.execute(_CHARGES, batch)).all()
+    found = list((await uow.execute(_CHARGES, batch)).scalars())
     await uow.execute(_ABOUT, batch)
-    found = [row.id for row in charges]
     for way in (_BACK_BY_KEY, _BACK_BY_AMOUNT):
         found += (await uow.execute(way, batch)).scalars()
     moved = await booking.book_payouts(uow, batch)
     fees = await booking.book_fees(uow, batch)
-    await closing.close_what_was_found(uow, found + [row.subject_id for row in charges])
+    await closing.close_what_was_found(uow, found)
     return len(found) + moved + fees

@@ -40,7 +40,8 @@ REASON_CHARACTERS_MAX = 500
 
 _KNOW_ACCOUNTS = """
 insert into provider_pull (provider_account_id, since, read_until, cursor, due_at)
-select id, created_at - cast(:overlap as interval), created_at, '', :now from provider_account where enabled
+select id, created_at - cast(:overlap as interval), created_at, '', :now from provider_account
+where enabled and provider <> 'crypto' -- nobody there keeps a balance for us
 on conflict (provider_account_id) do nothing
 """
 _TAKE = """

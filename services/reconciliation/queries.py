@@ -304,6 +304,11 @@ with booked as (
   select provider_account_id, journal_id from provider_movement where journal_id is not null
   union
   select a.id, j.id from provider_account a join ledger_journal j on j.cause_id = a.id
+  union
+  select p.provider_account_id, j.id from refund r join payment p on p.id = r.payment_id
+  join ledger_journal j on j.cause_id = r.id where p.provider_account_id is not null
+  union
+  select d.provider_account_id, j.id from dispute d join ledger_journal j on j.cause_id = d.id
 ), ours as (
   select b.provider_account_id, e.currency, sum(e.minor) as minor from booked b
   join ledger_entry e on e.journal_id = b.journal_id join ledger_account l on l.id = e.account_id
@@ -315,14 +320,14 @@ with booked as (
   select coalesce(m.provider_account_id, p.provider_account_id) as provider_account_id, c.currency,
     sum(c.minor) as minor, count(*) as cases
   from payment_case c left join provider_movement m on m.id = split_part(c.subject, '.', 1)
-  left join payment p on p.id = c.subject
+  left join refund r on r.id = c.subject left join payment p on p.id = coalesce(r.payment_id, c.subject)
   where c.state = 'open' and c.kind = 'difference' and c.currency is not null group by 1, 2
 )
 select a.id as provider_account_id, a.name as account, k.currency,
   cast(coalesce(t.minor, 0) as bigint) as provider_minor, cast(coalesce(o.minor, 0) as bigint) as books_minor,
   cast(coalesce(x.minor, 0) as bigint) as explained_minor, coalesce(x.cases, 0) as open_cases, u.read_until, u.reason
 from (select provider_account_id, currency from ours union select provider_account_id, currency from theirs) k
-join provider_account a on a.id = k.provider_account_id
+join provider_account a on a.id = k.provider_account_id and a.provider <> 'crypto'
 left join ours o using (provider_account_id, currency) left join theirs t using (provider_account_id, currency)
 left join explained x using (provider_account_id, currency)
 left join provider_pull u using (provider_account_id)

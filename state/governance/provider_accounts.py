@@ -47,9 +47,9 @@ class ProviderAccountsState(DialogsState, ListedState, rx.State):
         self.open_dialog = f"{ADD}{provider}"
 
     @page_event(Capability.STAFF_PAYMENTS_READ)
-    async def choose(self, account_id: str, act: str) -> None:
+    async def choose(self, row_id: str, act: str) -> None:
         """Open a dialog for one account: edit, check or address."""
-        found = [row for row in self.rows if row["id"] == account_id]
+        found = [row for row in self.rows if row["id"] == row_id]
         self.chosen = found[0] if found else {}
         self.kept = {name: self.chosen.get(name) for name in ("provider", "is_test")}
         if act == "edit" and found:

@@ -47,6 +47,7 @@ class StaffRefundsState(DialogsState, ListedState, rx.State):
 class StaffPaymentState(DialogsState, PageState, rx.State):
     """One payment, its refunds as `rows`, and what giving back all that is left would come to."""
 
+    _listing: ClassVar[Listing[Any]] = refund_queries.STAFF_REFUNDS  # of its rows
     _dialogs: ClassVar[Mapping[str, Capability]] = DIALOGS | {"give": WRITE}
 
     payment: dict[str, Any] = {}

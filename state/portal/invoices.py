@@ -10,14 +10,16 @@ from models.billing import InvoiceState as InvoiceStates
 from services.billing import queries
 from services.core.listing import Listing
 from services.core.permissions import Capability
+from services.payments import dispute_queries
 from services.payments import queries as payments
-from state import invoices_view, payments_view
+from state import disputes_view, invoices_view, payments_view
 from state.base import page_event
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
 from state.portal.payments import HOME as PAYMENTS
 
 HOME = "/portal/invoices"
+CONTESTS_SHOWN_MAX = 50
 
 
 class InvoicesState(ListedState, rx.State):
@@ -40,11 +42,16 @@ class InvoiceState(InvoiceOnScreen, rx.State):
     ways: list[dict[str, Any]] = []
     takes_play_money: bool = False  # one of the ways is a test provider's
     may_pay: bool = False  # something is due, and whoever looks may pay it
+    contests: list[dict[str, Any]] = []
+    contestable: list[dict[str, str]] = []  # the lines on screen
+    may_contest: bool = False
 
     @page_event(Capability.INVOICES_READ, reads=True)
     async def load(self) -> None:
         self.ways, self.may_pay = [], False
+        self.contests, self.contestable, self.may_contest = [], [], False
         await self._look()
+        await self._look_at_contests()
         due = self.invoice["state"] == InvoiceStates.FINALIZED.value and self.invoice["due"] != "0"
         if due and self._actor.may(Capability.PAYMENTS_WRITE):
             async with self._unit_of_work() as uow:
@@ -52,6 +59,21 @@ class InvoiceState(InvoiceOnScreen, rx.State):
             self.ways = [payments_view.way_shown(way) for way in ways]
             self.takes_play_money = any(way.is_test for way in ways)
             self.may_pay = True
+
+    async def _look_at_contests(self) -> None:
+        if self._actor.may(Capability.PAYMENTS_READ):
+            async with self._unit_of_work() as uow:
+                found = await dispute_queries.contests_of(uow, self.invoice["id"], most=CONTESTS_SHOWN_MAX)
+            self.contests = [disputes_view.contest_shown(row, HOME) for row in found]
+        stands = self.invoice["state"] in (InvoiceStates.FINALIZED, InvoiceStates.PAID)
+        if stands and self._actor.may(Capability.PAYMENTS_WRITE):
+            self.contestable = [{"id": line["id"], "label": line["description"]} for line in self.lines]
+            self.may_contest = True
+
+    @page_event(Capability.INVOICES_READ)
+    async def changed(self) -> Any:
+        """It was contested through the API: read it again."""
+        return type(self).load
 
     @page_event(Capability.PAYMENTS_WRITE)
     async def go_on(self, answer: dict[str, Any]) -> Any:

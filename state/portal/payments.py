@@ -9,12 +9,13 @@ import reflex as rx
 from services.core.errors import Unavailable
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from services.payments import queries, refund_queries
+from services.payments import crypto_requests, queries, refund_queries
 from services.payments.cashier import cashier
 from services.payments.providers.base import RefusedByProvider
 from services.payments.rules import UNDER_WAY
 from state import payments_view, refunds_view
 from state.base import PageState, page_event
+from state.format import instant_text
 from state.listed import ListedState
 
 HOME = "/portal/payments"
@@ -39,17 +40,34 @@ class PaymentState(PageState, rx.State):
 
     payment: dict[str, Any] = {}
     refunds: list[dict[str, Any]] = []
+    on_chain: dict[str, Any] = {}  # what is asked for there; empty for other payments
+    came: list[dict[str, Any]] = []
+    read_at: str = ""
 
     @page_event(Capability.PAYMENTS_READ, reads=True)
     async def load(self) -> None:
         self.payment, self.refunds = {}, []
+        self.on_chain, self.came = {}, []
+        await self._read_again()
+
+    @page_event(Capability.PAYMENTS_READ, reads=True)
+    async def follow(self) -> None:
+        """Something about payments changed while the page is open."""
+        await self._read_again()
+
+    async def _read_again(self) -> None:
         async with self._unit_of_work() as uow:
             found = await queries.payment(uow, self._payment_id())
             given = await refund_queries.of_payment(uow, found.payment.id)
+            asked = await crypto_requests.asked_for(uow, found.payment.id)
+            self.read_at = instant_text(uow.wall_now)
         if found.payment.state in UNDER_WAY:
             found = await self._looked_up(found)
         self.payment = payments_view.payment_shown(found, HOME)
         self.refunds = [refunds_view.row_shown(row) for row in given]
+        if asked is not None:
+            self.on_chain = payments_view.on_chain_shown(asked)
+            self.came = [payments_view.came_shown(one, asked) for one in asked.came]
 
     @page_event(Capability.PAYMENTS_WRITE)
     async def changed(self) -> Any:

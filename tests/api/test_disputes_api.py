@@ -80,7 +80,9 @@ async def test_staff_sees_a_dispute_with_what_is_known_and_may_decide_not_to_ans
     assert "192.0.2.10" in known["texts"]["access_activity_log"]  # where the customer signed in
     assert "terms" not in str(known).lower()  # nobody recorded that, so nobody says it
 
-    for address in ("", "/evidence"):
+    pack = await staff.get(f"staff/disputes/{dispute_id}/evidence/pdf")
+    assert (pack.status_code, pack.content[:5]) == (200, b"%PDF-")
+    for address in ("", "/evidence", "/evidence/pdf"):
         assert (await customer.get(f"staff/disputes/{dispute_id}{address}")).status_code == 403
     conceded = (await staff.post(f"staff/disputes/{dispute_id}/concede", json={})).json()
     assert conceded["conceded_at"]

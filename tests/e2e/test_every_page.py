@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
+from models.disputes import Dispute
 from models.ledger import Purpose
 from models.money import Money
 from models.payment_cases import CaseKind
@@ -49,6 +50,7 @@ from tests.e2e.browsing import (
     sideways,
     violations,
 )
+from tests.papers import account
 
 pytestmark = MARKS
 
@@ -92,6 +94,7 @@ async def _billed(product: Product) -> dict[str, str]:
     async with inside(product), crossing(Reason.INVARIANTS) as uow:
         template = await uow.execute("select id from template_version order by id limit 1")
         migration = await _migration(uow, subscription, product.demo["organization"])
+        dispute = await _dispute(uow, payment)
         entity = await uow.execute("select id from legal_entity order by code limit 1")
         compared = await _compared(uow, payment)
     return {
@@ -103,10 +106,38 @@ async def _billed(product: Product) -> dict[str, str]:
         "[template_id]": template.scalar_one(),
         "[migration_id]": migration,
         "[payment_id]": payment.id,
+        "[dispute_id]": dispute,
         "[token]": path.rsplit("/", 1)[-1],
         "[legal_entity_id]": entity.scalar_one(),
         **compared,
     }
+
+
+async def _dispute(uow: UnitOfWork, of: Payment) -> str:
+    """One of a payment, through an account that is switched off; its id. Made once."""
+    known = await uow.execute("select id from dispute where provider_ref = 'every-page'")
+    if (there := known.scalar_one_or_none()) is not None:
+        return there
+    through = account(new_id("pacc"), "Every dispute")
+    through.enabled = False
+    uow.add(through)
+    await uow.session.flush()
+    dispute = Dispute(
+        id=new_id("dsp"),
+        organization_id=of.organization_id,
+        payment_id=of.id,
+        provider_account_id=through.id,
+        provider_ref="every-page",
+        state="needs_answer",
+        reason="fraudulent",
+        currency=of.currency,
+        minor=of.minor,
+        fee_currency=of.currency,
+        opened_at=of.created_at,
+        created_at=of.created_at,
+    )
+    uow.add(dispute)
+    return dispute.id
 
 
 async def _compared(uow: UnitOfWork, about: Payment) -> dict[str, str]:

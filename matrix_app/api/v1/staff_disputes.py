@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from matrix_app.api.deps import AnyCaller, Caller, staff_work
 from matrix_app.api.v1.contests import ContestShown
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.papers import SHOWN_HEADERS
 from matrix_app.api.v1.payments import Minor, Till
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
@@ -118,14 +119,36 @@ async def preview_evidence(who: AnyCaller, dispute_id: str) -> EvidenceShown:
     return EvidenceShown(sections=[SectionShown.model_validate(one) for one in pack.sections], texts=texts)
 
 
+_PDF: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "What is known in our favour",
+        "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.get("/disputes/{dispute_id}/evidence/pdf", response_class=Response, responses=_PDF)
+async def preview_evidence_as_pdf(request: Request, who: AnyCaller, dispute_id: str) -> Response:
+    """The same as the PDF that goes along."""
+    async with staff_work(who, READ) as uow:
+        pack = await evidence.gather(uow, dispute_id)
+        told = evidence.tables_of(pack, uow.wall_now)
+    made = await request.app.state.press.tables(told)
+    return Response(made, headers=SHOWN_HEADERS, media_type="application/pdf")
+
+
 @router.post("/disputes/{dispute_id}/answer", responses=failures(404, 409))
-async def answer_dispute(who: AnyCaller, dispute_id: str, body: DisputeAnswer, till: Till) -> DisputeShown:
+async def answer_dispute(
+    request: Request, who: AnyCaller, dispute_id: str, body: DisputeAnswer, till: Till
+) -> DisputeShown:
     """Hand in what is known in our favour: once and for ever."""
     async with staff_work(who, WRITE) as uow:
         row = await dispute_queries.dispute(uow, dispute_id)
         pack = await evidence.gather(uow, dispute_id)
+        told = evidence.tables_of(pack, uow.wall_now)
     said = evidence.worded(pack, row.provider, body.said)
-    await Disputing(till).answer(dispute_id, row.organization_id, said, by=who.actor)
+    files = {evidence.FILE: await request.app.state.press.tables(told)} if said.texts else {}
+    await Disputing(till).answer(dispute_id, row.organization_id, said, by=who.actor, attached=files)
     return await get_dispute(who, dispute_id)
 
 

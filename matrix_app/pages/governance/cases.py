@@ -25,7 +25,7 @@ from matrix_app.pages.registry import Console, Drawn, page
 from models.payment_cases import CaseKind
 from services.core.permissions import Capability
 from services.reconciliation import queries
-from services.reconciliation.accepting import NOTE_CHARACTERS_MAX
+from services.reconciliation.accepting import ACTS, NOTE_CHARACTERS_MAX
 from state.governance.cases import PaymentCasesState, PaymentCaseState
 from state.session import SessionState
 
@@ -127,7 +127,7 @@ def _accept() -> rx.Component:
         open=_S.asking == "accept",
         on_open_change=_S.leave,
     )
-    return rx.cond(_ROW["act"] != "", rx.fragment(ask, asked), rx.fragment())
+    return rx.cond(rx.Var.create(sorted(ACTS)).contains(_ROW["act"]), rx.fragment(ask, asked), rx.fragment())
 
 
 def _dismiss() -> rx.Component:

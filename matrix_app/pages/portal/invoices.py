@@ -6,6 +6,7 @@ import reflex as rx
 
 from matrix_app.pages import endpoints, invoice_papers
 from matrix_app.pages.payment_link_acts import payment_link
+from matrix_app.pages.portal.contests import contest_invoice, contests_of_invoice
 from matrix_app.pages.portal.payments import MAY_PAY, pay_invoice
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
@@ -34,4 +35,10 @@ def invoices() -> Drawn:
 def invoice() -> Drawn:
     """One invoice as a document."""
     link = payment_link(InvoiceState.invoice, endpoints.INVOICES, may=MAY_PAY, on_done=InvoiceState.load)
-    return invoice_papers.invoice(InvoiceState, HOME, staff=False, acts=rx.fragment(pay_invoice(), link))
+    return invoice_papers.invoice(
+        InvoiceState,
+        HOME,
+        staff=False,
+        acts=rx.fragment(pay_invoice(), link, contest_invoice()),
+        below=contests_of_invoice(),
+    )

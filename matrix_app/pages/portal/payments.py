@@ -9,11 +9,12 @@ from components.forms.fields import checkbox, radios
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.links import link
+from components.live.figures import live_refresh
 from components.shell.page import page_header, section
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t
-from matrix_app.pages import endpoints, lists, payment_lists, refund_lists
+from matrix_app.pages import chain_payment, endpoints, lists, payment_lists, refund_lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.payments import PaymentState as States
@@ -79,7 +80,9 @@ def _waiting() -> rx.Component:
         t("payments.refresh"), type="button", on_click=PaymentState.load, class_name="button"
     )
     go_on = rx.el.a(t("payments.go_on"), href=row["action_url"].to(str), class_name="button primary")
-    return rx.match(
+    is_under_way = (row["state"] == States.REQUIRES_ACTION.value) | (row["state"] == States.PROCESSING.value)
+    on_chain = rx.cond(is_under_way, chain_payment.waits(again), rx.fragment())
+    at_provider = rx.match(
         row["state"],
         (
             States.REQUIRES_ACTION.value,
@@ -89,6 +92,7 @@ def _waiting() -> rx.Component:
         (States.PROCESSING.value, banner("info", t("payments.processing"), action=again)),
         rx.fragment(),
     )
+    return rx.cond(row["provider"] == "crypto", on_chain, at_provider)
 
 
 def _given_back() -> rx.Component:
@@ -116,7 +120,15 @@ def payment() -> Drawn:
         page_header(title, rx.cond(MAY_PAY & is_open, _cancel(), rx.fragment())),
         in_its_state(
             PaymentState,
-            rx.fragment(_waiting(), payment_lists.facts_of(row, INVOICES), _given_back()),
+            rx.fragment(
+                _waiting(),
+                rx.cond(PaymentState.on_chain.contains("address"), chain_payment.asked(), rx.fragment()),
+                payment_lists.facts_of(row, INVOICES),
+                _given_back(),
+                live_refresh(
+                    "payments", path="changed", since=PaymentState.read_at, on_change=PaymentState.follow
+                ),
+            ),
             loading=skeleton(lines=8, label=t("payments.loading")),
             retry=PaymentState.load,
         ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from services.core.errors import Invalid
-from services.payments.providers import paypal_terms, stripe_terms
+from services.payments.providers import crypto, paypal_terms, stripe_terms
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.paypal import PayPalProvider
 from services.payments.providers.paypal_wire import CERTIFICATE_NAME, LIVE, PayPalAccount
@@ -22,7 +22,9 @@ class Kind:
     """How an account with a provider is opened, and what it has to say for that.
 
     `open` is given settings, secrets, and the `host:port` pairs that may be private. `settings` anybody may know,
-    `secrets` nobody; `optional` are settings that may be left out.
+    `secrets` nobody; `optional` are settings that may be left out, and `fixed` those that stay as they are. `check`
+    raises Invalid for values that are not what their names say. `watched`: money comes there by itself, and whoever
+    watches for it moves the payment; nobody asks the provider.
     """
 
     open: Callable[[Text, Text, Collection[str]], PaymentProvider]
@@ -30,6 +32,13 @@ class Kind:
     settings: frozenset[str]
     secrets: frozenset[str]
     optional: frozenset[str] = frozenset()
+    fixed: frozenset[str] = frozenset()
+    check: Callable[[Text, Text, Collection[str]], None] = lambda settings, secrets, allowed: None
+    watched: bool = False
+
+
+def _crypto(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
+    return crypto.CryptoProvider(crypto.terms(settings), secrets["node"], allowed)
 
 
 def _stripe(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
@@ -58,6 +67,7 @@ def _paypal(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentP
     )
 
 
+_OF_A_CHAIN = frozenset({"confirmations", "locked_minutes", "ignored_over_minor"})
 KINDS: dict[str, Kind] = {
     "stripe": Kind(
         _stripe,
@@ -72,6 +82,16 @@ KINDS: dict[str, Kind] = {
         settings=frozenset({"client", "webhook_id", "base", "certificate_name", "trusted"}),
         secrets=frozenset({"secret"}),
         optional=frozenset({"base", "certificate_name", "trusted"}),
+    ),
+    "crypto": Kind(
+        _crypto,
+        crypto.CAPABILITIES,
+        settings=frozenset({"chain_id", "key", "assets"}) | _OF_A_CHAIN,
+        secrets=frozenset({"node"}),  # its address often holds the key to it
+        optional=_OF_A_CHAIN,
+        fixed=frozenset({"chain_id"}),
+        check=crypto.check,
+        watched=True,
     ),
 }
 

@@ -28,6 +28,7 @@ from models.billing import (
     InvoiceLine,
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
+from models.crypto import CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute
 from models.dunning import DunningCase, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
@@ -66,7 +67,18 @@ PAPERS = (
     CouponUse,
 )  # each to those before it
 DUNNING = (*PAPERS, DunningCase, DunningStep, InvoiceCollection)
-PAYMENTS = (*PAPERS, PaymentMethod, MethodSetup, PaymentLink, Payment, Refund, Dispute, Contest)
+PAYMENTS = (
+    *PAPERS,
+    PaymentMethod,
+    MethodSetup,
+    PaymentLink,
+    Payment,
+    Refund,
+    Dispute,
+    Contest,
+    CryptoRequest,
+    CryptoTransfer,
+)
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
 WALLETS = (Wallet, WalletLot, WalletDebit, WalletDebitPart, WalletTopUp, WalletHold)  # as with papers
 SOON_AFTER = LONG_AGO + timedelta(days=1)

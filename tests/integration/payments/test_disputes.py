@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ from models.disputes import Dispute
 from models.payments import Payment
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
+from services.documents.tables import set_pdf, told
+from services.files.rules import FileRefused
 from services.payments import following, refunds
 from services.payments.disputing import AnswersElsewhere, Disputing
+from services.payments.evidence import FILE
 from services.payments.following import Told
 from services.payments.providers.base import UnknownOutcome
 from services.payments.providers.values import EventSubject, Evidence
@@ -182,14 +186,21 @@ async def test_a_dispute_is_answered_once_whatever_is_lost_on_the_way(till: Till
     evidence = Evidence({"product_description": "Tokens", "uncategorized_text": "They used it."})
     till.stripe.act("fault", kind="close_after", path=f"/v1/disputes/{reference}", method="POST")
 
+    with pytest.raises(FileRefused):  # a program is no evidence, whatever it is called
+        await desk(till).answer(
+            opened.id, opened.organization_id, evidence, by=system(), attached={"log.pdf": b"MZ\x90\x00"}
+        )
+    pack = set_pdf(told("Evidence", "", [("Use", ("Day",), [("1",)])], at=till.clock.at))
     with pytest.raises(UnknownOutcome):
-        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
+        await desk(till).answer(
+            opened.id, opened.organization_id, evidence, by=system(), attached={FILE: pack}
+        )
     await follow(till, reference)
 
     answered = await read(till, payment)
-    assert (answered.state, answered.evidence) == (
-        "under_review", {"texts": dict(evidence.texts), "files": {}},
-    )  # fmt: skip
+    assert answered.evidence is not None
+    assert (answered.state, answered.evidence["texts"]) == ("under_review", dict(evidence.texts))
+    assert answered.evidence["files"] == {FILE: sha256(pack).hexdigest()}
     assert answered.submitted_at is not None
     with pytest.raises(Exception, match="cannot be answered"):
         await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
@@ -200,12 +211,12 @@ async def test_staff_is_reminded_of_the_end_of_the_time_to_answer(till: Till) ->
     await follow(till, dispute(till, payment))
     due = (await read(till, payment)).due_at
     assert due is not None
-    told = list[int]()
+    reminded = list[int]()
     for days in (8, 7, 5, 3, 3, 1, 0):
         till.clock.at = due - timedelta(days=days)
-        told.append(await desk(till).remind())
+        reminded.append(await desk(till).remind())
 
-    assert told == [0, 1, 0, 1, 0, 1, 0]
+    assert reminded == [0, 1, 0, 1, 0, 1, 0]
 
 
 async def test_a_dispute_of_a_payment_that_nobody_knows_is_looked_at_by_somebody(till: Till) -> None:
@@ -229,11 +240,11 @@ async def test_a_dispute_of_a_payment_that_nobody_knows_is_looked_at_by_somebody
 async def test_an_event_leads_to_what_it_tells_of(till: Till) -> None:
     _, payment = await paid(till)
     reference = dispute(till, payment)
-    told = Told(
+    event = Told(
         "pevt", till.account.id, EventSubject.DISPUTE, reference, reference, till.clock.at, 0, None, None
     )
 
-    for one in (told, told, replace(told, about=EventSubject.WARNING, payment_id=payment.id,
+    for one in (event, event, replace(event, about=EventSubject.WARNING, payment_id=payment.id,
                                     organization_id=payment.organization_id)):  # fmt: skip
         await following.follow(following.Desk(till.cashier, None, till.clock), one)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from models.ledger import Purpose
 from models.money import Money
@@ -26,7 +27,7 @@ PACC, PPO, BST, MVT, BLN = (new_id(prefix) for prefix in ("pacc", "ppo", "bst", 
 
 async def _plant(world: World) -> str:
     """A payout of one charge that is matched but for its fee, a line, and a case; returns the case's id."""
-    at = {"happened_at": LONG_AGO}
+    at: dict[str, Any] = {"happened_at": LONG_AGO}
     async with crossing(Reason.PAYMENTS, on=world.database) as uow:
         uow.add(
             ProviderAccount(

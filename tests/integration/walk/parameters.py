@@ -69,6 +69,7 @@ OF_THE_HOUSE: dict[str, Maker] = {
     "payout_id": _of("ppo"),
     "statement_id": _of("bst"),
     "provider_account_id": _of("pacc"),
+    "crypto_rate_id": _of("crat"),
     "legal_entity_id": _of("ent"),
     "tax_rate_id": _of("txr"),
     "template_id": _of("tplv"),
@@ -92,10 +93,13 @@ ROW_OF_LIST: dict[str, Maker] = {
     "invitations": _of("invite"),
     "keys": _of("apikey"),
     "members": _of("acc"),
+    "payment_methods": _of("paym"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.provider_accounts": _of("pacc"),
     "staff.coupons": _of("cpn"),
     "staff.legal_entities": _of("ent"),
+    "staff.refunds": _of("rfnd"),
     "staff.tax_rates": _of("txr"),
     "staff.subscriptions": _of("sub"),
     "subscriptions": _of("sub"),
@@ -150,6 +154,7 @@ QUERY: dict[str, Maker] = {
     "to": lambda _: datetime.now(UTC).isoformat(),
     "type": _plain("api_key."),
     "unread": _plain("true"),
+    "token": _plain("a-token-of-nobody"),
 }
 
 HEADERS: dict[str, Maker] = {
@@ -283,6 +288,8 @@ BODY: dict[str, Maker] = {
     "period_end": _plain(LEAVE_OUT),
     "period_start": _plain(LEAVE_OUT),
     "reason": _plain("other"),
+    "answer": _plain("Taken over."),
+    "said": _plain("Taken over."),
     "registrations": _plain([]),
     "reverse_charge_in": _plain([]),
     "tax_ids": _plain([]),
@@ -303,6 +310,8 @@ BODY: dict[str, Maker] = {
     "keep_method": _plain(False),
     "payment_key": _plain("an-intruders-payment"),
     "provider": _plain("paypal"),
+    "price": _plain("2000"),
+    "valid_minutes": _plain(60),
     "reference": _plain("Taken over."),
     "secrets": _plain({"secret": "of the intruder"}),
     "settings": _plain({"client": "c", "webhook_id": "w", "base": "http://127.0.0.1:9"}),
@@ -335,6 +344,7 @@ ARGUMENTS: dict[str, Maker] = {
     "key": _plain("search"),
     "model": _plain("per_unit"),
     "name": _plain("edit"),
+    "provider": _plain("stripe"),
     "quantity": _plain("2"),
     "row_id": _of("plan"),
     "slot": _plain("seats"),
@@ -359,6 +369,7 @@ ADDRESS: dict[str, Maker] = {
     "state": _plain(LEAVE_OUT),
     "cause_id": _plain(LEAVE_OUT),
     "currency": _plain("USD"),
+    "destination": _plain(LEAVE_OUT),
     "happened_at[gte]": _plain("2025-01-01T00:00:00Z"),
     "happened_at[lt]": _plain(LEAVE_OUT),
     "purpose": _plain("cash"),
@@ -392,6 +403,7 @@ ADDRESS: dict[str, Maker] = {
     "status": _plain("active"),
     "two_step": _plain(LEAVE_OUT),
     "type": _plain(LEAVE_OUT),
+    "token": _plain("a-token-of-nobody"),
 }
 
 

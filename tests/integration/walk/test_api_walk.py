@@ -38,6 +38,9 @@ PUBLIC = {
     "POST /api/v1/password/reset/confirm",
     "POST /api/v1/invitation/look",
     "POST /api/v1/invitation/sign-up",
+    "GET /api/v1/payment-link/pdf",
+    "POST /api/v1/payment-link/payments",
+    "POST /api/v1/payment-link/cancel",
     "GET /api/v1/mailbox",  # of demo mode; not found in production
     "GET /api/v1/files/{file_id}/content",  # by a signed link that fits the file
     "POST /api/v1/provider-accounts/{provider_account_id}/events",  # signed by the provider

@@ -221,10 +221,9 @@ def _paid(v: Victim) -> Iterator[Table]:
     place = Place("platform", "provider_account", "secrets", account_id)
     yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "rfnd", "dsp", "cst", "plnk", "pset")}
-    yield from paid(
-        owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
-    )
+    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset")}
+    seal = lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))  # noqa: E731
+    yield from paid(owner, account_id, ids, said, seal)
     yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
 
 
@@ -504,6 +503,7 @@ _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
     "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
+    "crypto_key", "crypto_rate", "crypto_watch", "crypto_block",
     "provider_pull", "provider_movement", "provider_payout", "bank_statement", "bank_line",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.

@@ -1,0 +1,38 @@
+"""English texts of paying on a chain."""
+
+from __future__ import annotations
+
+TEXTS: dict[str, str] = {
+    "crypto.title": "Send exactly this",
+    "crypto.text": "From any wallet, on chain {chain}. It counts after {needed, plural, one {# confirmation} other {# confirmations}}.",
+    "crypto.qr": "QR code for your wallet",
+    "crypto.amount": "Amount in {asset}",
+    "crypto.address": "To this address",
+    "crypto.contract": "Contract of the token",
+    "crypto.price": "Rate",
+    "crypto.expires": "The rate stands until",
+    "crypto.expires_text": "What comes later counts at the rate of then.",
+    "crypto.received": "Seen so far",
+    "crypto.wallet": "Open in wallet",
+    "crypto.came": "What came",
+    "crypto.came_at": "When",
+    "crypto.came_amount": "Amount",
+    "crypto.came_state": "State",
+    "crypto.confirmations": "Confirmations",
+    "crypto.transaction": "Transaction",
+    "crypto.state.seen": "Seen",
+    "crypto.state.confirmed": "Counts",
+    "crypto.state.too_small": "Too small to count",
+    "crypto.state.orphaned": "Gone again",
+    "crypto.waiting": "This payment waits for what you send. The page says so when it is seen.",
+    "crypto.processing": "Your money was seen. It counts when enough blocks are above it.",
+    "payments.provider.crypto": "Crypto",
+    "provider_accounts.of.crypto": "Crypto",
+    "provider_accounts.field.chain_id": "Chain id (1 is Ethereum)",
+    "provider_accounts.field.key": "Extended public key (xpub)",
+    "provider_accounts.field.assets": "Assets, as ETH, USDC=0x...:6",
+    "provider_accounts.field.confirmations": "Confirmations (12)",
+    "provider_accounts.field.locked_minutes": "Minutes that a rate stands (15)",
+    "provider_accounts.field.ignored_over_minor": "Minor units of too much that are not credited (0)",
+    "provider_accounts.field.node": "Address of a node's JSON-RPC",
+}

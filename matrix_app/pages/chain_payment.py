@@ -1,0 +1,85 @@
+"""What a payment asks for on a chain, and what came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from components.feedback.badges import Status
+from components.feedback.figures import copy_field, facts
+from components.feedback.states import banner
+from components.format.values import price, when
+from components.shell.page import section
+from components.tables.table import Column, Table, data_table
+from components.texts import t
+from models.crypto import TransferState
+from models.payments import PaymentState as States
+from state.portal.payments import PaymentState
+from state.session import SessionState
+
+_STATES = {
+    TransferState.SEEN.value: Status("crypto.state.seen", "info", "clock"),
+    TransferState.CONFIRMED.value: Status("crypto.state.confirmed", "ok", "check"),
+    TransferState.TOO_SMALL.value: Status("crypto.state.too_small", "neutral", "minus"),
+    TransferState.ORPHANED.value: Status("crypto.state.orphaned", "danger", "x"),
+}
+_CAME = Table(
+    "payment-came",
+    "crypto.came",
+    columns=(
+        Column("amount", "crypto.came_amount", row_header=True),
+        Column("state", "crypto.came_state", kind="badge", statuses=_STATES),
+        Column("confirmations", "crypto.confirmations"),
+        Column("at", "crypto.came_at", kind="date"),
+        Column("id", "crypto.transaction", draw=lambda row: rx.el.code(row["id"].to(str))),
+    ),
+)
+
+
+def waits(again: rx.Component) -> rx.Component:
+    """What we wait for."""
+    return rx.cond(
+        PaymentState.payment["state"] == States.PROCESSING.value,
+        banner("info", t("crypto.processing"), action=again),
+        banner("warn", t("crypto.waiting"), action=again),
+    )
+
+
+def asked() -> rx.Component:
+    """Where to send how much, as long as that is asked for, and what came."""
+    state = PaymentState.payment["state"]
+    is_open = (state == States.REQUIRES_ACTION.value) | (state == States.PROCESSING.value)
+    table = data_table(_CAME, PaymentState.came, status=PaymentState.status, empty=rx.fragment())
+    came = rx.cond(PaymentState.came.length() > 0, section(t("crypto.came"), table), rx.fragment())
+    return rx.fragment(rx.cond(is_open, _where(), rx.fragment()), came)
+
+
+def _where() -> rx.Component:
+    row = PaymentState.on_chain
+    uri = row["uri"].to(str)
+    needed = row["needed"].to(int)
+    return section(
+        t("crypto.title"),
+        rx.el.p(t("crypto.text", chain=row["chain"].to(str), needed=needed)),
+        rx.el.img(src=row["picture"].to(str), alt=t("crypto.qr"), class_name="qr-code"),
+        copy_field("chain-amount", t("crypto.amount", asset=row["asset"].to(str)), row["amount"].to(str)),
+        copy_field("chain-address", t("crypto.address"), row["address"].to(str)),
+        rx.cond(
+            row["contract"],
+            copy_field("chain-contract", t("crypto.contract"), row["contract"].to(str)),
+            rx.fragment(),
+        ),
+        facts(
+            (t("crypto.price"), price(row["price"], row["currency"].to(str))),
+            (t("crypto.expires"), rx.fragment(_expiry(row), " ", t("crypto.expires_text"))),
+            (t("crypto.received"), row["received"].to(str)),
+        ),
+        actions=[rx.el.a(t("crypto.wallet"), href=uri, class_name="button")],
+    )
+
+
+def _expiry(row: rx.Var[dict[str, Any]]) -> rx.Component:
+    """The moment, and how long it is until then, which goes on while the page is open."""
+    at = row["expires_at"]
+    return rx.fragment(when(at, "time", zone=SessionState.zone), " (", when(at, "ago"), ").")

@@ -1,0 +1,224 @@
+"""Being paid on a chain. Nobody is asked here: a payment gets an address of its own, and the chain is watched
+(services/payments/crypto_watching.py). So this fills in the interface with what is so, and refuses the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from models.currencies import CURRENCIES
+from models.money import Money, Provider
+from services.core.errors import Invalid
+from services.core.outgoing import checked_url
+from services.payments.crypto_amounts import Asset
+from services.payments.providers import crypto_keys
+from services.payments.providers.base import ProviderUnavailable, RefusedByProvider, WebhookRefused
+from services.payments.providers.crypto_chain import Chain
+from services.payments.providers.values import (
+    Capabilities,
+    Customer,
+    Dispute,
+    Evidence,
+    Flow,
+    Method,
+    Movement,
+    Order,
+    Page,
+    Payment,
+    Payout,
+    ProviderEvent,
+    Refund,
+    RefundOrder,
+    Setup,
+    SetupOrder,
+)
+
+ASSETS_MAX = 10
+SYMBOL_CHARACTERS_MAX = 12
+DECIMALS_MAX = 36
+CONFIRMATIONS, CONFIRMATIONS_MAX = 12, 1_000
+LOCKED_MINUTES, LOCKED_MINUTES_MAX = 15, 1_440
+CHAIN_ID_MAX = 2**53 - 1  # what wallets can read
+NATIVE_DECIMALS = 18
+CAPABILITIES = Capabilities(
+    provider=Provider.CRYPTO,
+    flows=frozenset({Flow.TRANSFER}),
+    currencies=frozenset(CURRENCIES),  # those for which staff has said a rate
+    minimums={},
+    keys_last=timedelta(0),
+    keeps_methods=False,
+    captures_later=False,
+    answers_disputes=False,
+    lists_payouts=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an account says of how it is paid. `ignored_over_minor` is what of too much is not credited."""
+
+    chain_id: int
+    key: str
+    assets: tuple[Asset, ...]
+    confirmations: int
+    locked: timedelta
+    ignored_over_minor: int
+
+    def asset(self, symbol: str) -> Asset:
+        """Raises Invalid for one that is not taken."""
+        for one in self.assets:
+            if one.symbol == symbol:
+                return one
+        taken = ", ".join(one.symbol for one in self.assets)
+        raise Invalid(f"{symbol or 'Nothing'} is not taken here: {taken}.", field="provider_account_id")
+
+
+def terms(settings: Mapping[str, str]) -> Terms:
+    """Raises Invalid naming the setting."""
+    return Terms(
+        chain_id=_number(settings, "chain_id", 1, CHAIN_ID_MAX),
+        key=settings["key"],
+        assets=_assets(settings["assets"]),
+        confirmations=_number(settings, "confirmations", 1, CONFIRMATIONS_MAX, CONFIRMATIONS),
+        locked=timedelta(minutes=_number(settings, "locked_minutes", 1, LOCKED_MINUTES_MAX, LOCKED_MINUTES)),
+        ignored_over_minor=_number(settings, "ignored_over_minor", 0, 10_000, 0),
+    )
+
+
+def check(settings: Mapping[str, str], secrets: Mapping[str, str], allowed: Collection[str]) -> None:
+    """Raises PrivateKeyGiven, AddressRefused, and Invalid naming the setting."""
+    terms(settings)
+    crypto_keys.read_key(settings["key"])
+    checked_url(secrets["node"], allowed=allowed)
+
+
+def _number(
+    settings: Mapping[str, str], name: str, least: int, most: int, otherwise: int | None = None
+) -> int:
+    text = settings.get(name, str(otherwise))
+    if not (text.isascii() and text.isdigit() and len(text) <= 16 and least <= int(text) <= most):
+        raise Invalid(f"{name} is a whole number from {least:,} to {most:,}.", field=f"settings.{name}")
+    return int(text)
+
+
+def _assets(text: str) -> tuple[Asset, ...]:
+    """From "ETH, USDC=0x...:6": the chain's own coin by its symbol alone, a token with contract and decimals."""
+    read = tuple(_asset(part.strip()) for part in text.split(","))
+    if len(read) > ASSETS_MAX:
+        raise Invalid(f"An account takes {ASSETS_MAX} assets at most.", field="settings.assets")
+    if len({one.symbol for one in read}) < len(read) or len({one.contract for one in read}) < len(read):
+        raise Invalid("An asset is named twice.", field="settings.assets")
+    return read
+
+
+def _asset(text: str) -> Asset:
+    symbol, is_token, rest = text.partition("=")
+    if not (symbol.isascii() and symbol.isalnum() and len(symbol) <= SYMBOL_CHARACTERS_MAX):
+        raise Invalid(
+            f"A symbol has 1 to {SYMBOL_CHARACTERS_MAX} letters and digits.", field="settings.assets"
+        )
+    if not is_token:
+        return Asset(symbol, NATIVE_DECIMALS)
+    contract, _, decimals = rest.partition(":")
+    if not (
+        decimals.isascii() and decimals.isdigit() and len(decimals) < 3 and int(decimals) <= DECIMALS_MAX
+    ):
+        raise Invalid(
+            f"{symbol} needs its decimals: {symbol}=<contract>:<0 to {DECIMALS_MAX}>.",
+            field="settings.assets",
+        )
+    return Asset(symbol, int(decimals), crypto_keys.checksummed(contract))
+
+
+class CryptoProvider:
+    """An account on a chain. `chain` reads it."""
+
+    def __init__(self, account: Terms, node: str, allowed: Collection[str] = ()) -> None:
+        self.terms = account
+        self.chain = Chain(checked_url(node, allowed=allowed), allowed)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    async def close(self) -> None:
+        await self.chain.close()
+
+    async def require_chain(self) -> None:
+        """Raises ProviderUnavailable where the node does not answer, or follows another chain."""
+        if await self.chain.chain_id() != self.terms.chain_id:
+            raise ProviderUnavailable(f"The node follows another chain than {self.terms.chain_id}.")
+
+    async def keep_customer(self, customer: Customer, *, key: str) -> str:
+        _refuse("keeps no customers")
+
+    async def create_or_confirm(self, order: Order) -> Payment:
+        _refuse("is watched, and asked for nothing")
+
+    async def capture(self, reference: str, *, key: str, amount: Money | None = None) -> Payment:
+        _refuse("takes nothing later")
+
+    async def cancel(self, reference: str, *, key: str) -> Payment:
+        _refuse("is watched, and asked for nothing")
+
+    async def refund(self, order: RefundOrder) -> Refund:
+        _refuse("gives nothing back: this installation holds no key that could")
+
+    async def setup(self, order: SetupOrder) -> Setup:
+        _refuse("keeps no methods")
+
+    async def methods(self, customer: str) -> tuple[Method, ...]:
+        return ()
+
+    async def detach(self, method: str, *, key: str) -> None:
+        return None
+
+    async def read(self, reference: str) -> Payment:
+        _refuse("is watched, and asked for nothing")
+
+    async def read_setup(self, reference: str) -> Setup:
+        _refuse("keeps no methods")
+
+    async def read_refund(self, reference: str) -> Refund:
+        _refuse("knows no refunds")
+
+    async def read_dispute(self, reference: str) -> Dispute:
+        _refuse("knows no disputes")
+
+    async def read_payout(self, reference: str) -> Payout:
+        _refuse("pays nothing out: what comes is yours at once")
+
+    async def read_back(self, key: str, *, since: datetime, customer: str = "") -> Payment | None:
+        return None
+
+    async def read_back_refund(self, key: str, *, payment: str) -> Refund | None:
+        return None
+
+    async def verify_webhook(self, headers: Mapping[str, str], raw: bytes, *, now: datetime) -> ProviderEvent:
+        raise WebhookRefused("a chain sends no events")
+
+    async def movements(self, *, since: datetime, until: datetime, cursor: str = "") -> Page[Movement]:
+        """There is no balance but yours. Raises as `require_chain`."""
+        await self.require_chain()
+        return Page(())
+
+    async def payouts(self, *, since: datetime, cursor: str = "") -> Page[Payout]:
+        return Page(())
+
+    async def payout_movements(self, payout: str, *, cursor: str = "") -> Page[Movement]:
+        return Page(())
+
+    async def disputes(self, *, since: datetime, cursor: str = "") -> Page[Dispute]:
+        return Page(())
+
+    async def keep_file(self, name: str, content: bytes, *, key: str) -> str:
+        _refuse("knows no disputes")
+
+    async def answer_dispute(self, reference: str, evidence: Evidence, *, submit: bool, key: str) -> Dispute:
+        _refuse("knows no disputes")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise RefusedByProvider(f"A chain {what}.", reason="not_supported")

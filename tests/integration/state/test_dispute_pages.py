@@ -1,0 +1,91 @@
+"""Disputes on pages: contested from an invoice, answered by staff, and what banks take back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from models.disputes import Dispute
+from models.money import Money
+from models.payments import ProviderAccount
+from models.types import OrganizationKind, Role
+from services.core.crossing import Reason, crossing
+from services.core.ids import new_id
+from services.payments import contests, transfers
+from services.payments.contests import Wanted
+from state.governance.disputes import StaffContestsState, StaffDisputesState, StaffDisputeState
+from state.portal.invoices import InvoiceState
+from tests.integration.billing.shop import Shop, line, open_shop
+from tests.integration.state.visitor import sign_in
+from tests.world import World
+
+
+async def test_an_invoice_is_contested_and_staff_answers(world: World) -> None:
+    shop = await open_shop(world)
+    invoice = await shop.invoice(line("100"))
+    owner, _ = await sign_in(world, shop.customer)
+    owner.at = f"/portal/invoices/{invoice.id}"
+    seen, _ = await owner.call(InvoiceState, "load")
+    assert (seen.may_contest, [one["label"] for one in seen.contestable], seen.contests) == (
+        True, ["Consulting"], [],
+    )  # fmt: skip
+    async with shop.work() as uow:
+        theirs = await contests.open_contest(uow, Wanted(invoice.id, "Not ordered"))
+    seen, _ = await owner.call(InvoiceState, "load")
+    assert [(row["state"], row["amount"]) for row in seen.contests] == [("open", "119")]
+
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    staff.at = "/governance/contests?state=open"
+    listed, _ = await staff.call(StaffContestsState, "load")
+    assert [row["id"] for row in listed.rows] == [theirs.id]
+    asked, _ = await staff.call(StaffContestsState, "ask", theirs.id, "credit")
+    assert (asked.open_dialog, asked.chosen["amount"]) == ("credit", "119")
+
+    viewer, _ = await sign_in(world, shop.customer, Role.VIEWER)
+    viewer.at = owner.at
+    seen, _ = await viewer.call(InvoiceState, "load")
+    assert (seen.status, seen.contests) == ("forbidden", [])
+
+
+async def test_staff_sees_what_banks_take_back(world: World) -> None:
+    shop = await open_shop(world)
+    dispute_id = await _disputed(shop)
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    staff.at = "/governance/disputes"
+    listed, _ = await staff.call(StaffDisputesState, "load")
+    assert [(row["id"], row["asks"], row["amount"]) for row in listed.rows] == [(dispute_id, True, "119")]
+    staff.at = f"/governance/disputes/{dispute_id}"
+    one, _ = await staff.call(StaffDisputeState, "load")
+    assert (one.dispute["state"], one.takes_answers) == ("needs_answer", True)
+    assert {"product_description", "customer_name"} <= {part["field"] for part in one.said}
+
+    for strange in (new_id("dsp"), "dsp_x", "x"):
+        staff.at = f"/governance/disputes/{strange}"
+        one, _ = await staff.call(StaffDisputeState, "load")
+        assert (one.status, one.dispute) == ("missing", {})
+    owner, _ = await sign_in(world, shop.customer)
+    owner.at = f"/governance/disputes/{dispute_id}"
+    one, _ = await owner.call(StaffDisputeState, "load")
+    assert (one.status, one.dispute) == ("forbidden", {})
+
+
+async def _disputed(shop: Shop) -> str:
+    invoice = await shop.invoice(line("100"))
+    async with shop.work() as uow:
+        payment = await transfers.record(
+            uow, money=Money(119_00, "EUR"), key="t", reference="", invoice_id=invoice.id
+        )
+    async with crossing(Reason.PAYMENTS) as uow:
+        account = ProviderAccount(
+            id=new_id("pacc"), provider="stripe", name="Cards", is_test=True, settings={}, secrets=b"s",
+            created_at=uow.wall_now,
+        )  # fmt: skip
+        uow.add(account)
+        await uow.session.flush()
+        dispute = Dispute(
+            id=new_id("dsp"), organization_id=shop.customer.id, payment_id=payment.id,
+            provider_account_id=account.id, provider_ref="du_1", state="needs_answer", reason="fraudulent",
+            currency="EUR", minor=119_00, fee_currency="EUR", opened_at=uow.wall_now,
+            due_at=uow.wall_now + timedelta(days=7), created_at=uow.wall_now,
+        )  # fmt: skip
+        uow.add(dispute)
+        return dispute.id
