@@ -20,6 +20,8 @@ PREFIXES: dict[str, str] = {
     "bln": "line of a bank statement",
     "bst": "bank statement",
     "clk": "test clock",
+    "dcas": "case of dunning",
+    "dcmp": "dunning campaign",
     "crat": "rate of an asset on a chain",
     "crd": "customer credit",
     "crn": "credit note",

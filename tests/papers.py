@@ -21,6 +21,7 @@ from models.billing import (
 )
 from models.crypto import CryptoRate, CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute
+from models.dunning import DunningCampaign, DunningCase, DunningStep, InvoiceCollection
 from models.method_setups import MethodSetup
 from models.papers import Paper
 from models.payment_cases import PaymentCase
@@ -155,6 +156,25 @@ def account(account_id: str, name: str, secrets: bytes = b"s") -> ProviderAccoun
     )  # fmt: skip
 
 
+def campaign(campaign_id: str, name: str) -> DunningCampaign:
+    """One that takes up nothing: it is switched off."""
+    return DunningCampaign(id=campaign_id, name=name, retry_days=[1], steps=_STEPS, created_at=LONG_AGO)
+
+
+def reminded(organization_id: str, campaign_id: str, invoice_id: str, case_id: str = "") -> list[Table]:
+    """A case of dunning about an invoice, paused after a step, and what the schedule says of it."""
+    case_id = case_id or new_id("dcas")
+    own: Any = {"organization_id": organization_id}
+    return [
+        DunningCase(
+            id=case_id, invoice_id=invoice_id, campaign_id=campaign_id, state="paused", steps=_STEPS, position=1,
+            base_date=LONG_AGO.date(), currency="USD", created_at=LONG_AGO, **own,
+        ),
+        DunningStep(case_id=case_id, position=0, action="in_app", done_at=LONG_AGO, **own),
+        InvoiceCollection(invoice_id=invoice_id, reason="no_method", decided_at=LONG_AGO, **own),
+    ]  # fmt: skip
+
+
 def paid(
     organization_id: str, account_id: str, ids: dict[str, str], text: str = "x", seal: Seal = lambda *_: b"s"
 ) -> list[Table]:
@@ -224,6 +244,7 @@ def _on_a_chain(account_id: str, ids: dict[str, str], text: str, own: dict[str, 
     ]  # fmt: skip
 
 
+_STEPS = [{"after_days": 3, "action": "in_app"}, {"after_days": 9, "action": "mail"}]
 _PARTY = {"address": "Street 1", "country": "DE"}
 _FACTS: dict[str, Any] = {
     "made_by": "charge",

@@ -35,6 +35,7 @@ TEXTS: dict[str, str] = {
     "preferences.topic.keys": "API keys that others create or end",
     "preferences.topic.task_done": "Exports that are ready",
     "preferences.topic.spending": "Budgets that are nearly used up, wallets to top up, and new prices of what you have",
+    "preferences.topic.payments": "Invoices that are overdue",
     "preferences.topic.disputes": "What is contested and what banks take back, before it has to be answered (told to staff), and our answers",
     "preferences.topic.refunds": "Money that was given back, and refunds that wait for approval (told to staff)",
     "preferences.topic.documents": "Documents whose files could not be made (told to staff)",

@@ -77,6 +77,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.subscriptions", "/governance/subscriptions", "refresh-cw"),
             NavItem("nav.invoices", "/governance/invoices", "receipt"),
             NavItem("nav.payments", "/governance/payments", "handshake"),
+            NavItem("nav.dunning", "/governance/dunning", "clock"),
             NavItem("nav.refunds", "/governance/refunds", "rotate-ccw"),
             NavItem("nav.disputes", "/governance/disputes", "triangle-alert"),
             NavItem("nav.provider_accounts", "/governance/provider-accounts", "webhook"),

@@ -4,7 +4,7 @@ watches chains."""
 from __future__ import annotations
 
 from services.core.database import Database
-from services.payments import contests, setups
+from services.payments import collecting, contests, setups
 from services.payments.cashier import cashier
 from services.payments.crypto_watching import Watcher
 from services.payments.disputing import Disputing
@@ -26,6 +26,11 @@ async def check_payments(_: Database) -> int:
 
 async def check_refunds(on: Database) -> int:
     return await Refunding(cashier(), on).check_due()
+
+
+async def collect_due(on: Database) -> int:
+    collector = collecting.collector(on)
+    return 0 if collector is None else await collector.collect_due()
 
 
 async def follow_events(on: Database) -> int:

@@ -13,6 +13,8 @@ from services.core import heartbeat
 from services.core import retention as of_jobs
 from services.core.relay import Subscriber
 from services.documents.press import Press
+from services.dunning import running as dunning
+from services.dunning import subscribers as reminding
 from services.files import retention as of_files
 from services.identity import retention as of_identity
 from services.invariants import check
@@ -23,10 +25,11 @@ from services.notify import retention as of_mail
 from services.notify import subscribers as notify
 from services.papers import service as papers
 from services.papers import subscribers as issued
+from services.payments import collecting
 from services.tasks import running
 from services.wallets import expiry
 
-SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS, *issued.SUBSCRIBERS]
+SUBSCRIBERS: list[Subscriber] = [*notify.SUBSCRIBERS, *issued.SUBSCRIBERS, *reminding.SUBSCRIBERS]
 
 SCHEDULES: list[Schedule] = [
     Schedule("heartbeat", every_s=heartbeat.BEAT_S, run=heartbeat.beat),
@@ -38,6 +41,8 @@ SCHEDULES: list[Schedule] = [
     Schedule("papers", every_s=papers.EVERY_S, run=papers.Maker(Press()).make_due),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),
     Schedule("payments", every_s=payments.EVERY_S, run=payments.check_payments),
+    Schedule("collection", every_s=collecting.EVERY_S, run=payments.collect_due),
+    Schedule("dunning", every_s=dunning.EVERY_S, run=dunning.remind_due),
     Schedule("refunds", every_s=payments.EVERY_S, run=payments.check_refunds),
     Schedule("events of providers", every_s=payments.EVENTS_EVERY_S, run=payments.follow_events),
     Schedule("chains", every_s=payments.CHAINS_EVERY_S, run=payments.watch_chains),

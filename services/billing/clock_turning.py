@@ -4,8 +4,8 @@ how far it was turned at once.
 A verb says where the clock is to go; the worker takes it there. A stop is: all that is due is done, each subscription
 in a transaction of its own, and then the clock is moved to the next moment. It is not moved while anything is due
 still, so a worker that dies, or another at the same clock, changes nothing. Moments are: a subscription is billed, its
-draft is collected, it is tried again, a month of usage is over, a lot of a wallet ends, an invoice is overdue,
-revenue is earned.
+draft is collected, it is tried again, a month of usage is over, a lot of a wallet ends, an invoice is overdue, is
+charged or is asked for, revenue is earned.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Invalid, not_found
 from services.core.work import UnitOfWork, unit_of_work
+from services.dunning import running as dunning
 from services.identity import clocks
 from services.identity.events import TestClockTurned
 from services.ledger import recognition
+from services.payments import collecting
 from services.wallets import expiry
 
 EVERY_S = 1
@@ -41,6 +43,8 @@ class Kind(StrEnum):
     EXPIRY = "expiry"  # of a wallet's lot
     BILLING = "billing"
     OVERDUE = "overdue"
+    COLLECTION = "collection"  # of an invoice that is due, by a method that is kept
+    DUNNING = "dunning"
     REVENUE = "revenue"
 
 
@@ -145,6 +149,7 @@ async def go_on(
     somebody else is at work on it."""
     await expiry.expire_all(on, clock=clock, clock_id=clock_id)  # whoever moved it here may have died
     await overdue.mark_clock(clock_id, on, clock=clock)  # something may have been paid while it stood
+    await dunning.remind_clock(clock_id, on, clock=clock)
     done, before = 0, frozenset[Kind]()
     while done < stops:
         async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
@@ -167,6 +172,10 @@ async def _do(due: frozenset[Kind], clock_id: str, on: Database | None, clock: C
         await running.bill_clock(clock_id, on, clock=clock)
     if Kind.OVERDUE in due:
         await overdue.mark_clock(clock_id, on, clock=clock)
+    if Kind.COLLECTION in due and (collector := collecting.collector(on, clock)) is not None:
+        await collector.collect_clock(clock_id)
+    if Kind.DUNNING in due:
+        await dunning.remind_clock(clock_id, on, clock=clock)
     if Kind.REVENUE in due:
         async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
             ids = await _organizations(uow, clock_id)
@@ -203,6 +212,9 @@ async def _moments(uow: UnitOfWork, clock_id: str) -> list[tuple[Kind, datetime]
     found += [(Kind.BILLING, moment) for moment in await usage_running.moments_on(uow, clock_id)]
     found.append((Kind.EXPIRY, await expiry.next_on(uow, clock_id)))
     found.append((Kind.OVERDUE, await overdue.next_on(uow, clock_id)))
+    if collecting.collector() is not None:
+        found.append((Kind.COLLECTION, await collecting.next_on(uow, clock_id)))
+    found.append((Kind.DUNNING, await dunning.next_on(uow, clock_id)))
     found.append((Kind.REVENUE, await recognition.next_due_on(uow, clock_id)))
     return [(kind, moment) for kind, moment in found if moment is not None]
 

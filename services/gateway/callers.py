@@ -212,6 +212,8 @@ class Callers:
 
     def _require_usable(self, caller: Caller) -> None:
         facts = caller.facts
+        if facts is not None and facts.restricted:
+            raise _overdue()
         if facts is None or (
             facts.expires_at is None
             and facts.revoked_at is None
@@ -242,6 +244,8 @@ class Callers:
             raise Refusal(
                 Code.SCOPE, "Your membership in this organisation is suspended. Ask an owner of it."
             )
+        if organization.restricted:
+            raise _overdue()
         return Caller(
             organization_id=organization.id,
             key_id="",
@@ -264,6 +268,12 @@ class Callers:
         self._forgotten += 1  # look-ups underway may have read what was there before
         for known in self._known.values():
             known.looked_up_at = min(known.looked_up_at, time.monotonic() - STALE_S - 1)
+
+
+def _overdue() -> Refusal:
+    return Refusal(
+        Code.OVERDUE, "An invoice of this organisation is overdue. Pay it, and calls are answered again."
+    )
 
 
 def _wallet(organization_id: str, billing_mode: str, currency: str) -> Wallet | None:

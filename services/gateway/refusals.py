@@ -36,6 +36,7 @@ class Code(StrEnum):
     KEY_EXPIRED = "api_key_expired"
     SIGN_IN = "sign_in_required"
     SUSPENDED = "organization_suspended"
+    OVERDUE = "payment_overdue"
     SCOPE = "insufficient_scope"
     CSRF = "csrf_header_missing"
     MODEL_NOT_ALLOWED = "model_not_allowed"
@@ -70,6 +71,7 @@ STATUS_AND_TYPE: dict[Code, tuple[int, str]] = {
     Code.KEY_EXPIRED: (401, "authentication_error"),
     Code.SIGN_IN: (401, "authentication_error"),
     Code.SUSPENDED: (403, "permission_error"),
+    Code.OVERDUE: (402, "permission_error"),
     Code.SCOPE: (403, "permission_error"),
     Code.CSRF: (403, "permission_error"),
     Code.MODEL_NOT_ALLOWED: (403, "permission_error"),

@@ -154,7 +154,7 @@ async def suspend_organization(uow: UnitOfWork, organization_id: str) -> None:
         row.suspended_at = uow.wall_now
         row.version += 1
         uow.record(OrganizationSuspended(aggregate_id=row.id, organization_id=row.id))
-        await _forget_keys(uow, row.id)
+        await forget_keys(uow, row.id)
 
 
 async def resume_organization(uow: UnitOfWork, organization_id: str) -> None:
@@ -164,7 +164,7 @@ async def resume_organization(uow: UnitOfWork, organization_id: str) -> None:
         row.suspended_at = None
         row.version += 1
         uow.record(OrganizationResumed(aggregate_id=row.id, organization_id=row.id))
-        await _forget_keys(uow, row.id)
+        await forget_keys(uow, row.id)
 
 
 async def set_billing_mode(uow: UnitOfWork, organization_id: str, mode: BillingMode) -> None:
@@ -177,7 +177,7 @@ async def set_billing_mode(uow: UnitOfWork, organization_id: str, mode: BillingM
         row.billing_mode = mode
         row.version += 1
         uow.record(OrganizationUpdated(aggregate_id=row.id, organization_id=row.id, changed=["billing_mode"]))
-        await _forget_keys(uow, row.id)
+        await forget_keys(uow, row.id)
 
 
 async def _for_staff(uow: UnitOfWork, organization_id: str) -> Organization:
@@ -188,8 +188,8 @@ async def _for_staff(uow: UnitOfWork, organization_id: str) -> Organization:
     return row
 
 
-async def _forget_keys(uow: UnitOfWork, organization_id: str) -> None:
-    """Have every process read the organisation's keys again: they carry whether it is suspended."""
+async def forget_keys(uow: UnitOfWork, organization_id: str) -> None:
+    """Have every process read the organisation's keys again: they carry whether it is suspended or restricted."""
     keys = await uow.execute("select id from api_key where organization_id = :id", id=organization_id)
     wakeups = database().wakeups
     for key_id in keys.scalars().all():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+RIGHT_TO_LEFT = frozenset({"ar"})
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -13,6 +15,14 @@ class Letter:
     subject: str
     body: str
     html: str
+
+
+def letter_in(
+    language: str, *, title: str, hello: str, sentences: tuple[str, ...], link: str, link_text: str, why: str
+) -> Letter:
+    """In another language than English, all of it said by the caller; it is sent in any case."""
+    text = "\n\n".join((hello, *sentences, f"{link_text}: {link}", why)) + "\n"
+    return Letter(title, text, _html(hello, title, sentences, link, link_text, "", why, language=language))
 
 
 def letter(
@@ -37,7 +47,10 @@ def _html(
     link_text: str,
     settings_link: str,
     why: str,
+    *,
+    language: str = "en",
 ) -> str:
+    direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
     paragraphs = "".join(f"<p>{escape(sentence)}</p>" for sentence in (hello, *sentences))
     foot = (
         f'You get this because of <a href="{escape(settings_link)}">your settings</a>.'
@@ -45,7 +58,8 @@ def _html(
         else escape(why)
     )
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title></head>'
+        f'<!doctype html><html lang="{language}" dir="{direction}"><head>'
+        f'<meta charset="utf-8"><title>{escape(title)}</title></head>'
         '<body style="margin:0;padding:24px;font:16px/1.6 system-ui,sans-serif">'
         f'<div style="max-width:34em;margin:0 auto"><h1 style="font-size:20px">{escape(title)}</h1>{paragraphs}'
         f'<p><a href="{escape(link)}">{escape(link_text)}</a></p><hr><p style="font-size:13px">{foot}</p>'

@@ -16,6 +16,7 @@ from models.refunds import RefundTo
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
+from services.notify.list_names import LISTS
 
 
 class Channel(StrEnum):
@@ -46,6 +47,8 @@ TOPICS: dict[str, Topic] = {
         Topic("keys", in_app=True, mail=False),
         Topic("spending", in_app=True, mail=True),
         Topic("documents", in_app=True, mail=True),
+        # What is owed is said in any case; its mails are written by services/dunning/mails.py.
+        Topic("payments", in_app=True, mail=True, locked=True),
         Topic("disputes", in_app=True, mail=True),
         Topic("refunds", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
@@ -145,13 +148,6 @@ def _team(title: str, sentence: str) -> Callable[[Delivered, Facts], Words]:
 
 
 _MOVES = "plan_migration"  # a kind of tasks; others write lists out
-_LISTS = {
-    "audit": "the audit log",
-    "keys": "API keys",
-    "ledger.accounts": "the ledger's accounts",
-    "ledger.journals": "the ledger's journals",
-    "requests": "requests",
-}
 
 
 def _task_done(event: Delivered, facts: Facts) -> Words:
@@ -159,14 +155,14 @@ def _task_done(event: Delivered, facts: Facts) -> Words:
         return Words(
             "Subscriptions were moved", f"{event.payload.get('title')} is done.", "/governance/plans"
         )
-    about = _LISTS.get(event.payload.get("title", ""), "a list")
+    about = LISTS.get(event.payload.get("title", ""), "a list")
     return Words(
         "Your export is ready", f"The export of {about} of {facts.organization} is done.", "/portal/tasks"
     )
 
 
 def _task_failed(event: Delivered, facts: Facts) -> Words:
-    about = _LISTS.get(event.payload.get("title", ""), "a list")
+    about = LISTS.get(event.payload.get("title", ""), "a list")
     why = str(event.payload.get("error", ""))
     if event.payload.get("kind") == _MOVES:
         body = f"{event.payload.get('title')} was not finished. {why}".strip()
@@ -244,6 +240,15 @@ def _parked(event: Delivered, facts: Facts) -> Words:
     )
 
 
+def _overdue(event: Delivered, facts: Facts) -> Words:
+    number = str(event.payload.get("number", ""))
+    return Words(
+        "An invoice is overdue",
+        f"Invoice {number} of {facts.organization} is overdue. Pay it to keep everything working.",
+        f"/portal/invoices/{event.payload.get('invoice_id')}",
+    )
+
+
 def _disputed(event: Delivered, facts: Facts) -> Words:
     said = event.payload
     money = Money(int(said["minor"]), str(said["currency"])).text()
@@ -306,6 +311,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
     "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
     "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
+    "dunning.reminded": (Telling("payments", _overdue, holders=Capability.PAYMENTS_WRITE, mailed=False),),
     "dispute.opened": (Telling("disputes", _disputed, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "dispute.answer_due": (
         Telling(

@@ -12,6 +12,7 @@ from models.money import Money
 from models.payments import Payment, PaymentState
 from services.billing import customer_credits, reopening
 from services.core.work import UnitOfWork
+from services.dunning import cases as dunning
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import rules
@@ -55,6 +56,7 @@ async def pay(uow: UnitOfWork, invoice: Invoice, applied: rules.Applied) -> None
         invoice.due_minor -= applied.to_due
         invoice.written_off_minor -= applied.to_written_off
         await customer_credits.settle(uow, invoice)
+        await dunning.money_came(uow, invoice, applied.to_invoice)
 
 
 async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> bool:

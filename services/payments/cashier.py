@@ -334,6 +334,11 @@ async def close() -> None:
         await installed.close()
 
 
+def installed() -> Cashier | None:
+    """That of this process, where there is one."""
+    return _cashier
+
+
 def cashier() -> Cashier:
     """That of this process. Raises RuntimeError where none was installed."""
     if _cashier is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.billing import Invoice
 from models.crypto import CryptoRequest
 from models.disputes import Contest, Dispute
+from models.dunning import InvoiceCollection
 from models.method_setups import MethodSetup
 from models.payment_links import PaymentLink
 from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCustomer
@@ -57,6 +58,11 @@ async def any_account(uow: UnitOfWork, account_id: str) -> ProviderAccount:
     if row is None:
         raise not_found("provider account", account_id)
     return row
+
+
+async def collection_of(uow: UnitOfWork, invoice: Invoice) -> InvoiceCollection | None:
+    """What the schedule says of an invoice that the caller has locked, locked."""
+    return await uow.get(InvoiceCollection, invoice.id, lock=True)
 
 
 async def crypto_request_of(uow: UnitOfWork, payment: Payment) -> CryptoRequest | None:

@@ -30,6 +30,7 @@ from models.billing import (
 from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.crypto import CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute
+from models.dunning import DunningCase, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
@@ -46,7 +47,7 @@ from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
-from tests.papers import account, entity, paid, papers, sold, subscribed
+from tests.papers import account, campaign, entity, paid, papers, reminded, sold, subscribed
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
@@ -65,6 +66,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
+DUNNING = (*PAPERS, DunningCase, DunningStep, InvoiceCollection)
 PAYMENTS = (
     *PAPERS,
     PaymentMethod,
@@ -164,6 +166,7 @@ def rows_of(tenant: Tenant) -> list[Table]:
         *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
         *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
         *paid(tenant.organization.id, f"pacc_{tenant.organization.id}", {"inv": invoice}),
+        *reminded(tenant.organization.id, f"dcmp_{tenant.organization.id}", invoice),
         *wallet_rows(made),
         *budget_rows(made),
     ]  # fmt: skip
@@ -215,6 +218,7 @@ async def tenants(database: Database, world: World) -> Tenants:
             house = (
                 entity(_entity_of(made), name.upper()),
                 account(f"pacc_{made.organization.id}", name),
+                campaign(f"dcmp_{made.organization.id}", name),
                 *sold(_sold_of(made)),
             )
             for row in (*house, *rows_of(made)):
@@ -349,7 +353,9 @@ async def test_a_row_cannot_be_written_into_another_tenant(
             needed = (
                 BOOK
                 if isinstance(row, LedgerEntry)
-                else next((kin for kin in (PAPERS, PAYMENTS, WALLETS, BUDGETS) if isinstance(row, kin)), ())
+                else next(
+                    (kin for kin in (PAPERS, PAYMENTS, DUNNING, WALLETS, BUDGETS) if isinstance(row, kin)), ()
+                )
             )
             after = [insertion(other) for other in ours[: ours.index(row)] if isinstance(other, needed)]
             assert await attempt(connection, insertion(row), after=after) == (1 if allowed else REFUSED), row

@@ -49,7 +49,7 @@ from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
-from tests.papers import account, entity, paid, papers, subscribed
+from tests.papers import account, campaign, entity, paid, papers, reminded, subscribed
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -222,9 +222,9 @@ def _paid(v: Victim) -> Iterator[Table]:
     yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
     ids = {name: v.id(name) for name in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset")}
-    yield from paid(
-        owner, account_id, ids, said, lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))
-    )
+    seal = lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))  # noqa: E731
+    yield from paid(owner, account_id, ids, said, seal)
+    yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
 
 
 def _prepaid(v: Victim) -> Iterator[Table]:

@@ -1,0 +1,277 @@
+"""Dunning as staff runs it: campaigns, customers in them, and what a campaign would have done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Request, Response
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+from matrix_app.api.deps import AnyCaller, staff_work
+from matrix_app.api.v1.etag import IfMatch, showing_current
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
+from matrix_app.api.v1.shape import Body, Shown, resource
+from matrix_app.api.v1.staff_invoices import within
+from models.dunning import DunningCase, StepAction
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.dunning import campaigns, cases, queries
+from services.dunning.campaigns import CampaignFields
+from services.dunning.rules import AFTER_DAYS_MAX, STEPS_MAX, Step
+from services.dunning.simulating import MAIL_WORKS
+from services.payments.retry_rules import RETRIES_MAX, RETRY_DAYS
+
+router = resource("staff", prefix="/staff")
+
+READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
+NUMBER_DIGITS_MAX = 6
+
+
+def _lines(given: Any) -> Any:
+    """Steps may come as lines, such as '3 mail', as a form sends them; what is none is refused with its place."""
+    if not isinstance(given, str):
+        return given
+    parts = [line.split(None, 1) for line in given.splitlines() if line.strip()]
+    return [
+        {
+            "after_days": _number(part[0]),
+            "action": part[1].strip().replace(" ", "_") if len(part) == 2 else "",
+        }
+        for part in parts
+    ]
+
+
+def _days(given: Any) -> Any:
+    return [_number(one) for one in given.replace(",", " ").split()] if isinstance(given, str) else given
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX else text
+
+
+_OrNone = BeforeValidator(lambda said: said or None)
+
+
+class StepGiven(Body):
+    after_days: int = Field(description="After the due date", le=AFTER_DAYS_MAX)
+    action: StepAction
+
+
+Steps = Annotated[list[StepGiven], BeforeValidator(_lines)]
+Days = Annotated[list[int], BeforeValidator(_days)]
+
+
+class NewCampaign(Body):
+    """What is left out of the segment fits all. Amounts are minor units of the currency."""
+
+    name: str
+    rank: int = Field(0, description="Of the campaigns that fit an invoice, the one with the lowest counts")
+    enabled: bool = False
+    plan_id: Annotated[str | None, _OrNone] = None
+    currency: Annotated[str | None, _OrNone] = None
+    country: Annotated[str | None, _OrNone] = Field(None, examples=["DE"])
+    minimum_minor: int = 0
+    maximum_minor: int | None = None
+    retry_days: Days = Field(
+        list(RETRY_DAYS), max_length=RETRIES_MAX, description="After the first attempt that failed"
+    )
+    learned_hours: bool = Field(False, description="Retry in the hour that worked best before")
+    steps: Steps = Field(max_length=STEPS_MAX)
+
+    def fields(self) -> CampaignFields:
+        return CampaignFields(
+            **self.model_dump(exclude={"steps", "retry_days", "version"}),
+            retry_days=tuple(self.retry_days),
+            steps=tuple(Step(one.after_days, one.action) for one in self.steps),
+        )
+
+
+class ChangedCampaign(NewCampaign):
+    version: int | None = Field(None, description="Refuse if somebody changed it since this version")
+
+
+class CampaignShown(Shown):
+    id: str
+    name: str
+    rank: int
+    enabled: bool
+    plan_id: str | None
+    currency: str | None
+    country: str | None
+    minimum_minor: int
+    maximum_minor: int | None
+    retry_days: list[int]
+    learned_hours: bool
+    steps: list[dict[str, Any]]
+    open_cases: int
+    recovered: dict[str, int] = Field(description="Minor units by currency")
+    created_at: AwareDatetime
+    version: int
+
+
+class CaseShown(Shown):
+    """An overdue invoice in a campaign."""
+
+    id: str
+    organization_id: str
+    organization_name: str
+    invoice_id: str
+    invoice_number: str | None
+    campaign_id: str
+    campaign: str
+    state: str
+    outcome: str | None
+    done: int
+    steps: int
+    next_action: str | None
+    next_at: AwareDatetime | None
+    restricts: bool
+    currency: str
+    due_minor: int
+    recovered_minor: int
+    created_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    version: int
+
+
+class Tried(Body):
+    retry_days: Days = Field(list(RETRY_DAYS), max_length=RETRIES_MAX)
+    steps: Steps = Field(max_length=STEPS_MAX)
+
+
+class SumShown(Shown):
+    """In minor units."""
+
+    currency: str
+    failed: int
+    came: int = Field(description="What really came")
+    expected: int = Field(description="What would have come, by the assumption")
+
+
+class SimulatedShown(Shown):
+    """What a campaign would have done about the failures of the last quarter."""
+
+    invoices: int
+    retries: int
+    mails: int
+    restricted: int
+    suspended: int
+    cancelled: int
+    written_off: int
+    sums: list[SumShown]
+    assumption: str
+
+
+@router.get("/dunning-campaigns", **listed(queries.CAMPAIGNS, CampaignShown))
+async def list_dunning_campaigns(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """Campaigns, with what each has recovered."""
+    return await answer(request, queries.CAMPAIGNS, CampaignShown, asked, partial(staff_work, who, READ))
+
+
+@router.post("/dunning-campaigns", status_code=201, response_model=CampaignShown, responses=failures(409))
+async def create_dunning_campaign(who: AnyCaller, body: NewCampaign, repeat: RepeatOnce) -> Response:
+    """Make a campaign. It takes up invoices that become overdue while it is switched on."""
+
+    async def create(uow: UnitOfWork) -> CampaignShown:
+        row = await campaigns.create(uow, body.fields())
+        return await _campaign(uow, row.id)
+
+    return await repeat.once(staff_work(who, WRITE), create, owner=who.actor.id)
+
+
+@router.post("/dunning-campaigns/simulate", response_model=SimulatedShown)
+async def simulate_dunning_campaign(who: AnyCaller, body: Tried) -> SimulatedShown:
+    """Try steps and retries on the failures of the last quarter, before a campaign is switched on."""
+    async with staff_work(who, READ) as uow:
+        made = await queries.tried_on_last_quarter(
+            uow, [Step(one.after_days, one.action) for one in body.steps], body.retry_days
+        )
+    return SimulatedShown(
+        invoices=made.invoices,
+        retries=made.retries,
+        mails=made.mails,
+        restricted=made.restricted,
+        suspended=made.suspended,
+        cancelled=made.cancelled,
+        written_off=made.written_off,
+        sums=[
+            SumShown(currency=code, failed=one.failed, came=one.came, expected=one.expected)
+            for code, one in sorted(made.sums.items())
+        ],
+        assumption=f"A retry works as often as it did for that kind of decline, a reminder {MAIL_WORKS:.0%}.",
+    )
+
+
+@router.get("/dunning-campaigns/{dunning_campaign_id}")
+async def get_dunning_campaign(who: AnyCaller, dunning_campaign_id: str) -> CampaignShown:
+    """One campaign."""
+    async with staff_work(who, READ) as uow:
+        return await _campaign(uow, dunning_campaign_id)
+
+
+@router.put("/dunning-campaigns/{dunning_campaign_id}")
+async def change_dunning_campaign(
+    who: AnyCaller, dunning_campaign_id: str, body: ChangedCampaign, expected: IfMatch
+) -> CampaignShown:
+    """Say it anew. Invoices that it has taken up already go on as it was then."""
+    version = expected.version(body.version)
+    async with (
+        staff_work(who, WRITE) as uow,
+        showing_current(lambda: _campaign(uow, dunning_campaign_id)),
+    ):
+        await campaigns.change(uow, dunning_campaign_id, body.fields(), version=version)
+        return await _campaign(uow, dunning_campaign_id)
+
+
+@router.get("/dunning", **listed(queries.CASES, CaseShown))
+async def list_dunning(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """Overdue invoices in campaigns, the newest first."""
+    return await answer(request, queries.CASES, CaseShown, asked, partial(staff_work, who, READ))
+
+
+@router.get("/dunning/{dunning_case_id}")
+async def get_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+    """One of them."""
+    async with staff_work(who, READ) as uow:
+        return await _case(uow, dunning_case_id)
+
+
+@router.post("/dunning/{dunning_case_id}/pause", responses=failures(409))
+async def pause_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+    """Do nothing more about it until it is resumed."""
+    return await _act(who, dunning_case_id, cases.pause)
+
+
+@router.post("/dunning/{dunning_case_id}/resume", responses=failures(409))
+async def resume_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+    """Go on with the next step, at once if its day has passed."""
+    return await _act(who, dunning_case_id, cases.resume)
+
+
+@router.post("/dunning/{dunning_case_id}/skip", responses=failures(409))
+async def skip_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+    """End it: somebody takes care of the invoice. What was restricted works again."""
+    return await _act(who, dunning_case_id, cases.skip)
+
+
+async def _act(
+    who: AnyCaller, case_id: str, verb: Callable[[UnitOfWork, str], Awaitable[DunningCase]]
+) -> CaseShown:
+    async with staff_work(who, WRITE) as uow:
+        found = await queries.case(uow, case_id)
+    async with within(who, found.organization_id, WRITE) as uow:
+        await verb(uow, case_id)
+    async with staff_work(who, READ) as uow:
+        return await _case(uow, case_id)
+
+
+async def _campaign(uow: UnitOfWork, campaign_id: str) -> CampaignShown:
+    return CampaignShown.model_validate(await queries.campaign(uow, campaign_id))
+
+
+async def _case(uow: UnitOfWork, case_id: str) -> CaseShown:
+    return CaseShown.model_validate(await queries.case(uow, case_id))

@@ -1,0 +1,225 @@
+"""Reads of campaigns, of customers in dunning, and of the failures that a campaign can be tried on. For staff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from models.dunning import CaseState, Outcome
+from services.core import listing_sql
+from services.core.errors import not_found
+from services.core.listing import Column, Kind, Listing, Operator
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.dunning import policies
+from services.dunning.rules import Step, require_steps
+from services.dunning.simulating import Failure, Simulated, simulate
+from services.payments import collecting
+from services.payments.learned_hours import learn
+
+READ = Capability.STAFF_PAYMENTS_READ
+_EXACTLY = (Operator.EQ, Operator.IN)
+QUARTER = timedelta(days=92)
+FAILURES_MAX = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRow:
+    """`recovered` is minor units by currency. `open_cases` are those it is at work on."""
+
+    id: str
+    name: str
+    rank: int
+    enabled: bool
+    plan_id: str | None
+    currency: str | None
+    country: str | None
+    minimum_minor: int
+    maximum_minor: int | None
+    retry_days: list[int]
+    learned_hours: bool
+    steps: list[dict[str, Any]]
+    open_cases: int
+    recovered: dict[str, int]
+    created_at: datetime
+    version: int
+
+
+CAMPAIGNS: Listing[CampaignRow] = Listing(
+    "staff.dunning_campaigns",
+    row=CampaignRow,
+    needs=READ,
+    source="dunning_campaign d",
+    alias="d",
+    where="true",
+    columns=(
+        Column("id", "d.id", Kind.ID, filterable=True),
+        Column("name", "d.name"),
+        Column("rank", "d.rank", Kind.INTEGER),
+        Column("enabled", "d.enabled", Kind.FLAG),
+        Column("plan_id", "d.plan_id", Kind.ID, nullable=True),
+        Column("currency", "d.currency", nullable=True),
+        Column("country", "d.country", nullable=True),
+        Column("minimum_minor", "d.minimum_minor", Kind.INTEGER),
+        Column("maximum_minor", "d.maximum_minor", Kind.INTEGER, nullable=True),
+        Column("retry_days", "d.retry_days", Kind.OBJECT),
+        Column("learned_hours", "d.learned_hours", Kind.FLAG),
+        Column("steps", "d.steps", Kind.OBJECT),
+        Column(
+            "open_cases",
+            "(select count(*) from dunning_case c where c.campaign_id = d.id and c.state <> 'ended')",
+            Kind.INTEGER,
+        ),
+        Column(
+            "recovered",
+            "(select coalesce(jsonb_object_agg(r.currency, r.minor), '{}') from (select c.currency,"
+            " sum(c.recovered_minor) as minor from dunning_case c where c.campaign_id = d.id"
+            " and c.recovered_minor > 0 group by c.currency) r)",
+            Kind.OBJECT,
+        ),
+        Column("created_at", "d.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
+        Column("version", "d.version", Kind.INTEGER),
+    ),
+    sort="-created_at",
+)
+
+
+async def campaign(uow: UnitOfWork, campaign_id: str) -> CampaignRow:
+    """Raises Forbidden and NotFound."""
+    await policies.campaign_for(uow, campaign_id, READ)
+    row = await listing_sql.find(uow, CAMPAIGNS, campaign_id)
+    if row is None:
+        raise not_found("dunning campaign", campaign_id)
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """`done` of `steps` steps were taken; `next_action` comes at `next_at`, unless it is paused or has ended."""
+
+    id: str
+    organization_id: str
+    organization_name: str
+    invoice_id: str
+    invoice_number: str | None
+    campaign_id: str
+    campaign: str
+    state: str
+    outcome: str | None
+    done: int
+    steps: int
+    next_action: str | None
+    next_at: datetime | None
+    restricts: bool
+    currency: str
+    due_minor: int
+    recovered_minor: int
+    created_at: datetime
+    ended_at: datetime | None
+    version: int
+
+
+CASES: Listing[CaseRow] = Listing(
+    "staff.dunning",
+    row=CaseRow,
+    needs=READ,
+    source="dunning_case c",
+    alias="c",
+    joins=(
+        "join organization o on o.id = c.organization_id join invoice i on i.id = c.invoice_id"
+        " join dunning_campaign d on d.id = c.campaign_id"
+    ),
+    where="true",
+    columns=(
+        Column("id", "c.id", Kind.ID, filterable=True),
+        Column("organization_id", "c.organization_id", Kind.ID, operators=_EXACTLY),
+        Column("organization_name", "o.name", joined=True),
+        Column("invoice_id", "c.invoice_id", Kind.ID, operators=_EXACTLY),
+        Column("invoice_number", "i.number", nullable=True, joined=True),
+        Column("campaign_id", "c.campaign_id", Kind.ID, operators=_EXACTLY),
+        Column("campaign", "d.name", joined=True),
+        Column("state", "c.state", Kind.ENUM, values=tuple(CaseState), filterable=True),
+        Column("outcome", "c.outcome", Kind.ENUM, values=tuple(Outcome), nullable=True, filterable=True),
+        Column("done", "c.position", Kind.INTEGER),
+        Column("steps", "jsonb_array_length(c.steps)", Kind.INTEGER),
+        Column(
+            "next_action",
+            "case when c.state <> 'ended' then c.steps->c.position->>'action' end",
+            nullable=True,
+        ),
+        Column("next_at", "c.next_at", Kind.INSTANT, nullable=True),
+        Column("restricts", "c.restricts", Kind.FLAG),
+        Column("currency", "c.currency", operators=_EXACTLY),
+        Column("due_minor", "i.due_minor", Kind.INTEGER, joined=True),
+        Column("recovered_minor", "c.recovered_minor", Kind.INTEGER),
+        Column("created_at", "c.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
+        Column("ended_at", "c.ended_at", Kind.INSTANT, nullable=True),
+        Column("version", "c.version", Kind.INTEGER),
+    ),
+    sort="-created_at",
+)
+
+
+async def case(uow: UnitOfWork, case_id: str) -> CaseRow:
+    """Raises Forbidden and NotFound."""
+    await policies.case_for(uow, case_id, READ)
+    row = await listing_sql.find(uow, CASES, case_id)
+    if row is None:
+        raise not_found("dunning case", case_id)
+    return row
+
+
+_FAILURES = """
+select distinct on (p.invoice_id) p.currency, p.minor, p.created_at, p.decline_code, p.decline_hard,
+  case when i.state = 'paid' then greatest(0, extract(day from i.paid_at - p.created_at)::int) end as open_days
+from payment p join invoice i on i.id = p.invoice_id
+where p.state = 'failed' and p.created_at > :since and p.decline_code is not null
+order by p.invoice_id, p.created_at, p.id limit :most
+"""
+
+
+async def tried_on_last_quarter(
+    uow: UnitOfWork, steps: Sequence[Step], retry_days: Sequence[int]
+) -> Simulated:
+    """What a campaign of these steps and retries would have done, in work across tenants. Raises Forbidden and
+    Invalid."""
+    uow.actor.require(READ)
+    require_steps(steps)
+    since = uow.wall_now - QUARTER
+    found = await uow.execute(_FAILURES, since=since, most=FAILURES_MAX)
+    failures = [
+        Failure(
+            row.currency, row.minor, row.created_at, row.decline_code, bool(row.decline_hard), row.open_days
+        )
+        for row in found
+    ]
+    return simulate(failures, steps, retry_days, learn(await collecting.retries_made(uow, since=since)))
+
+
+_OVERDUE = """
+select i.id, i.number, i.currency, i.due_minor, i.due_date, c.restricts from dunning_case c
+join invoice i on i.id = c.invoice_id
+where c.organization_id = :organization_id and i.state = 'finalized' and i.due_minor > 0
+  and (c.state <> 'ended' or c.restricts) order by c.restricts desc, i.due_date, i.id limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """The invoice that is to be paid first; `restricts` while calls are not answered because of it."""
+
+    invoice_id: str
+    number: str
+    currency: str
+    due_minor: int
+    due_date: date
+    restricts: bool
+
+
+async def overdue(uow: UnitOfWork) -> Overdue | None:
+    """Of one's own organisation, what a campaign is at work on. Raises Forbidden."""
+    uow.actor.require(Capability.PAYMENTS_READ)
+    row = (await uow.execute(_OVERDUE, organization_id=uow.organization_id)).one_or_none()
+    return None if row is None else Overdue(*row)

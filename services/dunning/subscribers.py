@@ -1,0 +1,32 @@
+"""A step that mails calls for a job. Importing this module also declares the job."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from services.core import jobs
+from services.core.database import database
+from services.core.jobs import job
+from services.core.relay import Delivered, Subscriber
+from services.core.settings import settings
+from services.core.work import UnitOfWork
+from services.dunning import mails
+from services.dunning.mails import ReminderDue
+from services.notify.jobs import sender_of
+
+DUNNING_MAIL = "dunning.mail"
+
+
+@job(DUNNING_MAIL)
+async def dunning_mail(payload: dict[str, Any]) -> None:
+    await mails.send(ReminderDue(**payload), sender=sender_of(settings()))
+
+
+async def _mail(_: UnitOfWork, event: Delivered) -> None:
+    """At least once per event; the job writes one mail to each however often it runs."""
+    due = ReminderDue(event.aggregate_id, event.organization_id or "", int(event.payload["position"]))
+    await jobs.enqueue(database(), DUNNING_MAIL, asdict(due), dedupe_key=f"{DUNNING_MAIL}:{event.id}")
+
+
+SUBSCRIBERS = [Subscriber("dunning mails", {"dunning.mail_due": _mail})]

@@ -1,0 +1,49 @@
+"""Dunning on pages: what staff sees of customers in it, decides about them, and tries before it is switched on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from models.types import OrganizationKind, Role
+from services.core.actor import system
+from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.dunning import campaigns, running
+from services.dunning.campaigns import CampaignFields
+from services.dunning.rules import Step, StepAction
+from state.governance.dunning import CampaignsState, DunningState
+from tests.integration.billing.shop import line, open_shop
+from tests.integration.state.visitor import sign_in
+from tests.world import World
+
+
+async def test_staff_pauses_and_skips_a_customer_and_tries_a_campaign(world: World) -> None:
+    shop = await open_shop(world, payment_days=0)
+    invoice = await shop.invoice(line("100"))
+    async with crossing(Reason.STAFF, actor=system()) as uow:
+        steps = (Step(2, StepAction.MAIL), Step(9, StepAction.CANCEL))
+        made = await campaigns.create(uow, CampaignFields("Usual", steps, enabled=True))
+    await running.remind_due(clock=FixedClock(shop.now + timedelta(days=1)))
+    house = await world.organization(name="House", kind=OrganizationKind.OPERATOR)
+    staff, _ = await sign_in(world, house, role=Role.OPERATOR)
+    support, _ = await sign_in(world, house, role=Role.SUPPORT)
+
+    staff.at = support.at = "/governance/dunning"
+    seen, _ = await support.call(DunningState, "load")
+    (row,) = seen.rows
+    assert (row["number"], row["state"], row["due"], row["next"]) == (invoice.number, "active", "119", "mail")
+    await support.call(DunningState, "skip", row["id"])
+    await staff.call(DunningState, "pause", row["id"])
+    seen, _ = await staff.call(DunningState, "load")
+    assert seen.rows[0]["state"] == "paused"
+    await staff.call(DunningState, "resume", row["id"])
+    await staff.call(DunningState, "skip", row["id"])
+    seen, _ = await staff.call(DunningState, "load")
+    assert seen.rows[0]["state"] == "skipped"
+
+    staff.at = "/governance/dunning/campaigns"
+    await staff.call(CampaignsState, "load")
+    seen, _ = await staff.call(CampaignsState, "ask", made.id)
+    assert (seen.chosen["steps"], seen.open_dialog) == ("2 mail\n9 cancel", "edit")
+    seen, _ = await staff.call(CampaignsState, "simulate", made.id)
+    assert (seen.simulated["name"], seen.simulated["invoices"]) == ("Usual", 0)
