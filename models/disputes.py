@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from models.base import Table, check, id_field, instant, personal, reference
+from models.base import Table, check, id_field, instant, reference
 from models.types import BIG, ID, TEXT
 
 
@@ -126,7 +126,7 @@ class Contest(Table, table=True):
     currency: str = Field(sa_type=ID)
     minor: int = Field(sa_type=BIG)
     credited_minor: int = Field(default=0, sa_type=BIG)
-    reason: str = personal(sa_type=TEXT)
+    reason: str = Field(sa_type=TEXT)
     answer: str = Field(default="", sa_type=TEXT)  # what staff said to the customer
     credit_note_id: str | None = reference("credit_note.id", nullable=True)
     created_by: str = Field(sa_type=ID)

@@ -11,6 +11,7 @@ from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.payments import dispute_queries, evidence
 from services.payments.providers import registry
+from services.payments.providers.values import Evidence
 from state import disputes_view
 from state.base import PageState, page_event
 from state.dialogs import DialogsState
@@ -68,9 +69,9 @@ class StaffDisputeState(PageState, rx.State):
             # Where people signed in is for whoever answers, and for nobody else.
             may = self._actor.may(WRITE)
             pack = await evidence.gather(uow, found.id) if may else None
-        texts = evidence.worded(pack, found.provider).texts if pack is not None else {}
+        worded = evidence.worded(pack, found.provider) if pack is not None else Evidence({})
         self.steps = [disputes_view.step_shown(step) for step in steps]
-        self.said = [{"field": name, "text": text} for name, text in texts.items()]
+        self.said = [{"field": name, "text": text} for name, text in worded.texts.items()]
         self.takes_answers = registry.kind(found.provider).capabilities.answers_disputes
         self.dispute = disputes_view.dispute_shown(found, HOME)
 
