@@ -17,10 +17,11 @@ from services.payments import applying, charging, policies
 
 PROVIDER = "bank"
 REFERENCE_CHARACTERS_MAX = 140  # as ISO 20022 allows in a remittance line
+# It is applied in the same transaction. Until then it is nothing that is under way: that, an invoice has once.
 _RECORDED = """
 insert into payment (id, organization_id, invoice_id, provider, keep_method, key, state, initiator, currency, minor,
   applied_minor, refunded_minor, message, reference, created_at, asked_at, checks, version)
-values (:id, :organization_id, :invoice_id, :provider, false, :key, 'processing', 'staff', :currency, :minor,
+values (:id, :organization_id, :invoice_id, :provider, false, :key, 'canceled', 'staff', :currency, :minor,
   0, 0, '', :reference, :now, :wall_now, 0, 1)
 on conflict (organization_id, key) do nothing returning id
 """

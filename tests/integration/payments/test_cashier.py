@@ -9,12 +9,13 @@ from datetime import timedelta
 
 import pytest
 
+from models.money import Money
 from models.payments import Payment
 from services.billing.invoices import KeyMeansOther
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Invalid, MatrixError
-from services.payments import accounts, methods
+from services.payments import accounts, methods, transfers
 from services.payments.accounts import AccountFields
 from services.payments.cashier import NEVER_ARRIVED_AFTER
 from services.payments.charging import PaymentUnderWay
@@ -68,6 +69,21 @@ async def test_a_customer_pays_on_the_providers_page_and_it_is_booked_once(till:
     assert await till.shop.balances() == {"clearing": 11_900, "revenue": 10_000, "tax_owed": 1_900}
     assert (await till.look(waiting)).version == told[0].version
     await assert_invariants(till.shop.world.database, but=MADE_BY_HAND)
+
+
+async def test_a_transfer_is_recorded_while_the_customer_is_on_the_providers_page(till: Till) -> None:
+    """What came is never refused; and if the page is paid, too, that is a credit."""
+    invoice = await till.shop.invoice(line("100"))
+    waiting = await till.pay(invoice)
+
+    async with till.shop.work() as uow:
+        await transfers.record(uow, money=Money(11_900, "EUR"), key="bank-1", invoice_id=invoice.id)
+    assert (await till.shop.read(invoice)).state == "paid"
+    pay_on_page(waiting)
+
+    assert (await till.look(waiting)).applied_minor == 0
+    balances = await till.shop.balances()
+    assert (balances["cash"], balances["clearing"], balances["customer_credit"]) == (11_900, 11_900, 11_900)
 
 
 async def test_a_kept_card_pays_at_once_and_one_that_is_declined_says_why(till: Till) -> None:
