@@ -504,7 +504,7 @@ _HOUSE = (
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
     "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
     "crypto_key", "crypto_rate", "crypto_watch", "crypto_block",
-    "provider_pull", "provider_movement", "provider_payout", "bank_statement", "bank_line",
+    "provider_pull", "provider_movement", "provider_payout", "bank_statement", "bank_line", "dunning_campaign",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.
 _LEFT_OUT = frozenset(
