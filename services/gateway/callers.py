@@ -212,22 +212,19 @@ class Callers:
 
     def _require_usable(self, caller: Caller) -> None:
         facts = caller.facts
-        if facts is not None and facts.restricted:
-            raise _overdue()
-        if facts is None or (
-            facts.expires_at is None
-            and facts.revoked_at is None
-            and not facts.suspended
-            and not facts.service_account_disabled
-        ):
+        if facts is None:
             return
-        try:
-            facts.require_usable(self._clock.now())
-        except Unauthenticated as error:
-            code = Code.KEY_EXPIRED if error.error_code == "key_expired" else Code.INVALID_KEY
-            raise Refusal(code, error.message) from error
-        except Forbidden as error:
-            raise Refusal(Code.SUSPENDED, error.message) from error
+        plain = facts.expires_at is None and facts.revoked_at is None
+        if not plain or facts.suspended or facts.service_account_disabled:
+            try:
+                facts.require_usable(self._clock.now())
+            except Unauthenticated as error:
+                code = Code.KEY_EXPIRED if error.error_code == "key_expired" else Code.INVALID_KEY
+                raise Refusal(code, error.message) from error
+            except Forbidden as error:
+                raise Refusal(Code.SUSPENDED, error.message) from error
+        if facts.restricted:  # which is told to nobody whose key does not work
+            raise _overdue()
 
     async def by_session(self, token: str) -> Caller:
         """The signed-in person with this session token. Raises Refusal."""

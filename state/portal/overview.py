@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 import reflex as rx
 
+from models.money import Money
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.dunning import queries as dunning
 from services.gateway import queries as gateway
 from services.identity import key_queries
 from services.metering import queries as metering
@@ -31,12 +33,15 @@ class OverviewState(PageState, rx.State):
     models: list[dict[str, str]] = []
     expiries: list[str] = ["", "", ""]
     example: str = ""
+    overdue: dict[str, Any] = {}  # the invoice that is to be paid first, if one is reminded of
 
     @page_event(Capability.USAGE_READ, reads=True)
     async def load(self) -> None:
         async with self._unit_of_work() as uow:
             found = await metering.overview(uow)
             self.read_at = instant_text(uow.wall_now)
+            late = await dunning.overdue(uow) if self._actor.may(Capability.PAYMENTS_READ) else None
+            self.overdue = {} if late is None else _overdue_shown(late)
             if found.latest or not self._actor.may(Capability.KEYS_READ):
                 self.step = "done"
             else:
@@ -56,3 +61,14 @@ class OverviewState(PageState, rx.State):
     async def key_made(self, key_id: str) -> Any:
         """The first key was shown to its owner and put away."""
         return OverviewState.load
+
+
+def _overdue_shown(late: dunning.Overdue) -> dict[str, Any]:
+    return {
+        "href": f"/portal/invoices/{late.invoice_id}",
+        "number": late.number,
+        "due": f"{Money(late.due_minor, late.currency).amount:f}",
+        "currency": late.currency,
+        "due_date": late.due_date.isoformat(),
+        "restricts": late.restricts,
+    }

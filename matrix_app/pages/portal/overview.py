@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.badges import Status, status_badge
 from components.feedback.figures import code_block, figure_card, sparkline
-from components.feedback.states import empty_state, skeleton
+from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import ValueKind, money, when
 from components.links import button_link, link
 from components.live.figures import live_refresh, live_rows, live_status, live_value
@@ -142,6 +142,22 @@ def _guide() -> rx.Component:
     return card(rx.el.ol(key_step, call_step, watch_step, class_name="stack guide"), title=t("guide.title"))
 
 
+def _overdue() -> rx.Component:
+    """What is reminded of, and the way to pay it."""
+    late = OverviewState.overdue
+    text = rx.fragment(
+        t("overview.overdue_invoice", number=late["number"]),
+        " ",
+        money(late["due"], late["currency"]),
+        ". ",
+        rx.cond(late["restricts"], t("overview.overdue_restricts"), t("overview.overdue_text")),
+    )
+    pay = button_link(t("overview.pay"), href=late["href"].to(str), look="primary")
+    return rx.cond(
+        late["href"], banner("danger", text, title=t("overview.overdue"), action=pay), rx.fragment()
+    )
+
+
 def _latest() -> rx.Component:
     return section(
         t("overview.latest"),
@@ -171,6 +187,7 @@ def overview() -> Drawn:
         TOPIC, path="latest", since=OverviewState.read_at, on_change=OverviewState.load, wait_ms=0
     )
     content = rx.fragment(
+        _overdue(),
         rx.cond(OverviewState.step != "done", rx.fragment(_guide(), first_call), rx.fragment()),
         _figures(),
         _latest(),

@@ -12,6 +12,7 @@ from services.dunning import campaigns, running
 from services.dunning.campaigns import CampaignFields
 from services.dunning.rules import Step, StepAction
 from state.governance.dunning import CampaignsState, DunningState
+from state.portal.overview import OverviewState
 from tests.integration.billing.shop import line, open_shop
 from tests.integration.state.visitor import sign_in
 from tests.world import World
@@ -24,6 +25,14 @@ async def test_staff_pauses_and_skips_a_customer_and_tries_a_campaign(world: Wor
         steps = (Step(2, StepAction.MAIL), Step(9, StepAction.CANCEL))
         made = await campaigns.create(uow, CampaignFields("Usual", steps, enabled=True))
     await running.remind_due(clock=FixedClock(shop.now + timedelta(days=1)))
+    owner, _ = await sign_in(world, shop.customer)
+    owner.at = "/portal"
+    seen, _ = await owner.call(OverviewState, "load")
+    assert (seen.overdue["href"], seen.overdue["due"], seen.overdue["restricts"]) == (
+        f"/portal/invoices/{invoice.id}",
+        "119.00",
+        False,
+    )
     house = await world.organization(name="House", kind=OrganizationKind.OPERATOR)
     staff, _ = await sign_in(world, house, role=Role.OPERATOR)
     support, _ = await sign_in(world, house, role=Role.SUPPORT)
