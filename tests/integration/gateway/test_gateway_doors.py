@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -12,13 +13,15 @@ from models.types import BillingMode, Role
 from services.core import listing_sql, outgoing
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, NotFound, StaleVersion
-from services.core.ids import new_secret
+from services.core.ids import new_id, new_secret
 from services.core.settings import settings
 from services.core.work import unit_of_work
 from services.gateway import queries, upstreams
 from services.gateway.upstreams import UpstreamFields
+from services.identity import organizations
 from services.identity.cookies import session_cookie
 from tests.integration.gateway.house import House, model_fields
+from tests.papers import campaign, entity, papers, reminded
 
 ASK = [{"role": "user", "content": "hi"}]
 BODY = {"model": "plain", "messages": ASK}
@@ -69,6 +72,30 @@ async def test_a_signed_in_person_calls_from_the_playground(gateway: House) -> N
     assert answer.status_code == models.status_code == 200
     (row,) = await gateway.rows()
     assert (row["organization_id"], row["account_id"], row["key_id"]) == (organization_id, account_id, "")
+
+
+async def test_calls_of_whoever_is_restricted_are_refused_until_it_is_paid(gateway: House) -> None:
+    await gateway.furnish("plain")
+    client = await gateway.client()
+    owner, issuer, invoice = client.organization.id, new_id("ent"), new_id("inv")
+    rows = [
+        [entity(issuer, "E1"), campaign("dcam_1", "Usual")],
+        papers(owner, issuer, ids={"inv": invoice})[:2],
+        reminded(owner, "dcam_1", invoice)[:1],
+    ]
+    async with crossing(Reason.DEMO, on=gateway.database) as uow:
+        for some in rows:
+            uow.session.add_all(some)
+            await uow.session.flush()
+
+    for restricts, status in ((True, 402), (False, 200)):
+        async with crossing(Reason.DEMO, on=gateway.database) as uow:
+            await uow.execute("update dunning_case set restricts = :restricts", restricts=restricts)
+            await organizations.forget_keys(uow, owner)
+        async with asyncio.timeout(30):  # until the process has heard of it
+            while (answer := await client.http.post("/chat/completions", json=BODY)).status_code != status:
+                assert answer.status_code in (200, 402)
+        assert ("payment_overdue" in answer.text) is restricts
 
 
 @pytest.mark.parametrize(
