@@ -213,7 +213,7 @@ async def _migration(uow: UnitOfWork, of: Subscription, organization_id: str) ->
     return migration.id
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def addresses(product: Product) -> dict[str, str]:
     """The address of each route; of those that name a row, of a row that exists."""
     answer = product.ask(
