@@ -12,6 +12,7 @@ from services.metering.service import ensure_platform_meters
 from tests.api.conftest import Api, problem
 
 MOVING = {"/staff/health"}  # measured anew each time: only its fields are compared
+FILES = {"/payment-link/pdf"}
 NEEDS = {"/mailbox": "address=ana@example.com"}
 
 
@@ -27,7 +28,7 @@ async def test_every_read_answers_with_the_fields_asked_for(api: Api, operator: 
     await operator.put("billing-profile", json={"name": "Us", "address": "Street 1", "country": "DE"})
     asked = 0
     for path, operations in api.contract.document["paths"].items():
-        if "get" not in operations or "{" in path:
+        if "get" not in operations or "{" in path or path in FILES:
             continue
         (parameter,) = [one for one in operations["get"]["parameters"] if one["name"] == "fields"]
         names = parameter["schema"]["items"]["enum"]
