@@ -87,7 +87,5 @@ TEXTS: dict[str, str] = {
     "campaigns.sim.expected": "Expected",
     "campaigns.sim.assumption": "Assumed: a retry works as often as it did before for that kind of decline, and one"
     " mail in twenty.",
-    "dunning.overdue": "Invoice {number} is overdue.",
-    "dunning.overdue_restricted": "Invoice {number} is overdue, and calls are not answered until it is paid.",
     "dunning.pay": "Pay now",
 }

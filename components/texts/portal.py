@@ -30,7 +30,7 @@ TEXTS: dict[str, str] = {
     "overview.month": "This month so far",
     "overview.by_hour": "By hour of today",
     "overview.overdue": "An invoice is overdue",
-    "overview.overdue_invoice": "Invoice {number} asks for",
+    "overview.overdue_invoice": "Invoice {invoice} asks for",
     "overview.overdue_text": "Pay it to keep everything running.",
     "overview.overdue_restricts": "Until it is paid, API calls are refused.",
     "overview.pay": "See and pay",

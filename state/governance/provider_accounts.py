@@ -63,7 +63,8 @@ class ProviderAccountsState(DialogsState, ListedState, rx.State):
         """The provider was asked through the API: say what it said."""
         self.open_dialog = ""
         tell = rx.toast.success if answer.get("is_well") is True else rx.toast.error
-        return tell(str(answer.get("message", ""))[:500])
+        said = str(answer.get("message") or "")[:500]
+        return tell(said) if said else None
 
 
 def _shown(row: AccountRow) -> dict[str, Any]:

@@ -172,7 +172,9 @@ async def list_dunning_campaigns(request: Request, who: AnyCaller, asked: Asked)
     return await answer(request, queries.CAMPAIGNS, CampaignShown, asked, partial(staff_work, who, READ))
 
 
-@router.post("/dunning-campaigns", status_code=201, response_model=CampaignShown, responses=failures(409))
+@router.post(
+    "/dunning-campaigns", status_code=201, response_model=CampaignShown, responses=failures(404, 409)
+)
 async def create_dunning_campaign(who: AnyCaller, body: NewCampaign, repeat: RepeatOnce) -> Response:
     """Make a campaign. It takes up invoices that become overdue while it is switched on."""
 

@@ -146,7 +146,7 @@ def _overdue() -> rx.Component:
     """What is reminded of, and the way to pay it."""
     late = OverviewState.overdue
     text = rx.fragment(
-        t("overview.overdue_invoice", number=late["number"]),
+        t("overview.overdue_invoice", invoice=late["number"]),
         " ",
         money(late["due"], late["currency"]),
         ". ",
