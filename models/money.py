@@ -58,7 +58,7 @@ _WIRES: dict[Provider, dict[str, _Wire]] = {
         **{code: _Wire(3, step=10) for code in ("BHD", "JOD", "KWD", "OMR", "TND")},
     },
     Provider.PAYPAL: {code: _Wire(0) for code in ("HUF", "JPY", "TWD")},
-    Provider.CRYPTO: {},  # amounts on a chain are made by a rate: services/payments/crypto_amounts.py
+    Provider.CRYPTO: {},  # amounts on a chain are made by a rate: services/crypto/amounts.py
 }
 
 

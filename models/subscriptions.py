@@ -18,7 +18,7 @@ _JSON_OR_NULL: Any = JSONB(none_as_null=True)
 
 
 class SubscriptionState(StrEnum):
-    """services/billing/subscription_states.py says what may become of each."""
+    """services/subscriptions/states.py says what may become of each."""
 
     INCOMPLETE = "incomplete"  # begins once its first invoice is paid
     TRIALING = "trialing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
-from services.payments.dispute_queries import ContestRow, DisputeRow, Step
+from services.disputes.queries import ContestRow, DisputeRow, Step
 from state.format import decimal_text, instant_text
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")

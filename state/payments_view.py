@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
-from services.payments.crypto_requests import Asked, Came, picture
+from services.crypto.requests import Asked, Came, picture
 from services.payments.queries import PaymentDetail, PaymentRow, Way
 from state.format import decimal_text, instant_text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
-from services.payments.refund_queries import Line, RefundRow, StaffRefundRow
-from services.payments.refunds import Preview
+from services.refunds.queries import Line, RefundRow, StaffRefundRow
+from services.refunds.refunds import Preview
 from state.format import decimal_text, instant_text
 
 FILTERS = ("state", "destination", "created_at[gte]", "created_at[lt]")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
-from services.billing.previewing import Preview, PreviewInvoice, PreviewLine, Upcoming
-from services.billing.retention import Offer
-from services.billing.subscription_queries import (
+from services.subscriptions.previewing import Preview, PreviewInvoice, PreviewLine, Upcoming
+from services.subscriptions.queries import (
     BilledRow,
     CouponRow,
     ItemRow,
@@ -15,6 +14,7 @@ from services.billing.subscription_queries import (
     SubscriptionDetail,
     SubscriptionRow,
 )
+from services.subscriptions.retention import Offer
 from state.format import decimal_text, figure_text, instant_text
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")

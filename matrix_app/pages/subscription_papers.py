@@ -23,8 +23,8 @@ from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Drawn
 from models.subscriptions import CancelReason
 from models.subscriptions import SubscriptionState as States
-from services.billing import subscription_queries
 from services.core.listing import Listing
+from services.subscriptions import queries as subscription_queries
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]

@@ -3,14 +3,16 @@ watches chains."""
 
 from __future__ import annotations
 
+from services.collection import collecting
 from services.core.database import Database
-from services.payments import collecting, contests, setups
+from services.crypto.watching import Watcher
+from services.disputes import contests
+from services.disputes.disputing import Disputing
+from services.payments import setups
 from services.payments.cashier import cashier
-from services.payments.crypto_watching import Watcher
-from services.payments.disputing import Disputing
 from services.payments.inbox import Inbox
-from services.payments.refunding import Refunding
 from services.reconciliation.pulling import Puller
+from services.refunds.refunding import Refunding
 
 EVERY_S = 30
 EVENTS_EVERY_S = 1

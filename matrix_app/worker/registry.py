@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from matrix_app.worker import backups, payments
 from matrix_app.worker.schedules import Schedule
-from services.billing import clock_turning, overdue, run_records
-from services.billing import running as billing_run
+from services.billing_runs import clock_turning, overdue, run_records
+from services.billing_runs import running as billing_run
+from services.collection import collecting
 from services.core import heartbeat
 from services.core import retention as of_jobs
 from services.core.relay import Subscriber
@@ -25,7 +26,6 @@ from services.notify import retention as of_mail
 from services.notify import subscribers as notify
 from services.papers import service as papers
 from services.papers import subscribers as issued
-from services.payments import collecting
 from services.tasks import running
 from services.wallets import expiry
 

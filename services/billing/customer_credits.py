@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from models.billing import CustomerCredit, Invoice, InvoiceState
 from models.ledger import JournalKind, Purpose
 from models.money import Money
-from services.billing import first_payments, policies, states
+from services.billing import policies, states
 from services.billing.events import InvoicePaid
 from services.billing.totals import CREDITS_MAX, Credit
 from services.core.errors import not_found
@@ -19,6 +19,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
+from services.subscriptions import first_payments
 from services.wallets import debits as wallet
 
 # Locked in one order, so that two invoices of one customer never wait for each other.

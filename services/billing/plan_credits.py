@@ -11,13 +11,14 @@ from models.ledger import JournalKind, Purpose
 from models.money import Money
 from models.subscriptions import Subscription
 from models.wallets import LotSource
-from services.billing import included, subscription_rows
+from services.billing import included
 from services.billing.lines import Line, LineKind
 from services.billing.new_lines import NewLine, charged_line
-from services.billing.subscribed import Made
 from services.catalog import sold_prices
 from services.catalog.charges import Charge, OneOff
 from services.core.work import UnitOfWork
+from services.subscriptions import rows as subscription_rows
+from services.subscriptions.subscribed import Made
 from services.wallets import rules, taking_back
 from services.wallets.events import WalletGranted
 from services.wallets.lots import NewLot, put_in

@@ -17,13 +17,13 @@ from models.subscriptions import Subscription
 from services.billing.descriptions import LATE
 from services.billing.new_lines import NewLine, charged_line
 from services.billing.periods import Span
-from services.billing.subscribed import Made
 from services.catalog.charge_json import charge_from_json
 from services.catalog.charges import Charge
 from services.catalog.rating import EventTally, tally
 from services.core.errors import Invalid
 from services.core.work import UnitOfWork
 from services.metering import billed as metered
+from services.subscriptions.subscribed import Made
 
 LATE_MAX = timedelta(days=35)  # after the end of a period its usage is still looked at
 DRAFT_AGE_MAX = timedelta(days=370)  # one may wait for a renewal for as long as a period is

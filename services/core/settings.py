@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     organization_requests_per_minute: int = Field(default=30_000, ge=1, le=PER_MINUTE_MAX)
     organization_tokens_per_minute: int = Field(default=10_000_000, ge=1, le=PER_MINUTE_MAX)
 
-    # What one of staff may give back alone, in minor units by currency; see services/payments/refund_rules.py.
+    # What one of staff may give back alone, in minor units by currency; see services/refunds/rules.py.
     refund_approval_above: _ByCurrency = {"*": 50_000}
 
     # What one key or one person may ask of the REST API, and all who are not known from one network, a process.

@@ -12,9 +12,9 @@ from decimal import Decimal
 
 from models.clock import TestClock
 from models.subscriptions import CancelReason
-from services.billing import clock_turning, profiles, subscriptions
+from services.billing import profiles
 from services.billing.profiles import ProfileFields
-from services.billing.selecting import Wanted
+from services.billing_runs import clock_turning
 from services.catalog import plan_queries
 from services.core import listing_sql
 from services.core.actor import Actor, system
@@ -27,6 +27,8 @@ from services.demo.stories import BILLED, Story
 from services.gateway.calls import Call
 from services.gateway.settlement import settle
 from services.identity import accounts, clocks, organizations
+from services.subscriptions import subscriptions
+from services.subscriptions.selecting import Wanted
 
 YEAR_DAYS = 366  # before today
 CALLS_DAYS, CALLS = (88, 61, 34, 9), 240

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from models.types import OrganizationKind
-from services.billing import usage_running
+from services.billing_runs import usage_running
 from services.catalog import service as catalog
 from services.core.actor import Actor
 from services.core.permissions import ROLE_CAPABILITIES

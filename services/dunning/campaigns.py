@@ -9,6 +9,7 @@ from typing import Any
 from models.dunning import DunningCampaign
 from services.billing.entities import require_country
 from services.catalog import plan_queries
+from services.collection.retry_rules import RETRIES_MAX, RETRY_DAY_MAX, RETRY_DAYS
 from services.core.errors import Conflict, Invalid, StaleVersion, not_found
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -17,7 +18,6 @@ from services.dunning import policies, rules
 from services.dunning.events import DunningCampaignChanged, DunningCampaignCreated
 from services.dunning.rules import Step
 from services.identity.rules import clean_text, require_currency
-from services.payments.retry_rules import RETRIES_MAX, RETRY_DAY_MAX, RETRY_DAYS
 
 WRITE = Capability.STAFF_PAYMENTS_WRITE
 NAME_CHARACTERS_MAX = 100

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from models.billing import Invoice, InvoiceState
 from models.dunning import CaseState, DunningCampaign, DunningCase, DunningStep, Outcome, StepAction
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import contested, invoices, subscriptions
+from services.billing import contested, invoices
 from services.billing import policies as of_billing
 from services.billing.numbering import label_date
 from services.core.errors import Conflict, MatrixError
@@ -31,6 +31,7 @@ from services.dunning.events import (
 )
 from services.dunning.rules import Step
 from services.identity import organizations
+from services.subscriptions import subscriptions
 
 WRITE = Capability.STAFF_PAYMENTS_WRITE
 S = SubscriptionState

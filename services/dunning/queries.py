@@ -8,6 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from models.dunning import CaseState, Outcome
+from services.collection import collecting
+from services.collection.learned_hours import learn
 from services.core import listing_sql
 from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
@@ -16,8 +18,6 @@ from services.core.work import UnitOfWork
 from services.dunning import policies
 from services.dunning.rules import Step, require_steps
 from services.dunning.simulating import Failure, Simulated, simulate
-from services.payments import collecting
-from services.payments.learned_hours import learn
 
 READ = Capability.STAFF_PAYMENTS_READ
 _EXACTLY = (Operator.EQ, Operator.IN)

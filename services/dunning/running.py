@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.billing import policies as of_billing
-from services.billing import running
 from services.billing.numbering import label_date
+from services.billing_runs import running
 from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing

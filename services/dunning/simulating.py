@@ -12,10 +12,10 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from models.dunning import StepAction
+from services.collection import retry_rules
+from services.collection.learned_hours import Habits
+from services.collection.retry_rules import Tried
 from services.dunning.rules import Step
-from services.payments import retry_rules
-from services.payments.learned_hours import Habits
-from services.payments.retry_rules import Tried
 
 MAIL_WORKS = Decimal("0.05")
 

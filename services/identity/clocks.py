@@ -60,9 +60,9 @@ async def create_test_clock(
 async def advance_test_clock(uow: UnitOfWork, clock_id: str, *, to: datetime) -> TestClock:
     """Move a clock forward at once, for all organisations on it: by STEP_MAX at most, and to LATEST at most.
 
-    Nothing that would have happened on the way does: services/billing/clock_turning.py goes from moment to moment. A
-    following clock moved to wall time or beyond it is wall time from then on. Moving to where the clock stands changes
-    nothing. Raises as `turnable` does.
+    Nothing that would have happened on the way does: services/billing_runs/clock_turning.py goes from moment to
+    moment. A following clock moved to wall time or beyond it is wall time from then on. Moving to where the clock
+    stands changes nothing. Raises as `turnable` does.
     """
     clock = await turnable(uow, clock_id, to=to)
     if to != shown_by(clock, uow.wall_now):

@@ -23,7 +23,8 @@ from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.payments import crypto_requests, policies
+from services.crypto import requests as crypto_requests
+from services.payments import policies
 from services.payments.events import PaymentStarted
 from services.payments.providers import registry
 

@@ -10,10 +10,10 @@ from datetime import datetime
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
+from services.disputes.disputing import Disputing
 from services.payments.cashier import Cashier
-from services.payments.disputing import Disputing
 from services.payments.providers.values import EventSubject
-from services.payments.refunding import Refunding
+from services.refunds.refunding import Refunding
 
 _REFUND = """
 select r.id, r.organization_id from refund r join payment p on p.id = r.payment_id

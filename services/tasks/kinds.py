@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from services.billing import plan_migrating
 from services.core.actor import Actor
+from services.plan_migrations import migrating as plan_migrating
 from services.tasks import exports
 from services.tasks.work import Made, Work
 

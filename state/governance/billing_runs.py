@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import run_records, running
-from services.billing.run_records import ParkedRow, RunRow
+from services.billing_runs import run_records, running
+from services.billing_runs.run_records import ParkedRow, RunRow
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from state.base import page_event

@@ -9,7 +9,8 @@ import reflex as rx
 
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from services.payments import dispute_queries, evidence
+from services.disputes import evidence
+from services.disputes import queries as dispute_queries
 from services.payments.providers import registry
 from services.payments.providers.values import Evidence
 from state import disputes_view

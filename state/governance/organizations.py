@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import orjson
 import reflex as rx
 
-from services.billing import clock_turning
 from services.billing import queries as billing
-from services.billing.clock_turning import ClockShown
+from services.billing_runs import clock_turning
+from services.billing_runs.clock_turning import ClockShown
 from services.core import listing_sql
 from services.core.listing import Listing
 from services.core.permissions import Capability

@@ -9,16 +9,17 @@ import reflex as rx
 from models.money import Money
 from models.plans import VersionState
 from models.types import BillingInterval, ProrationBehaviour
-from services.billing import plan_migration_queries, plan_migrations
-from services.billing.plan_migration_queries import MigrationOutlook, MoveOutlook, Plans
-from services.billing.plan_migration_records import MIGRATIONS, MOVE_ROWS, MigrationRow, MoveRow
-from services.billing.plan_moves import WaitingChanges
 from services.catalog import plan_queries
 from services.core import listing_sql
 from services.core.errors import Invalid, NotFound
 from services.core.listing import Listing
 from services.core.listing_grammar import Query, understood
 from services.core.permissions import Capability
+from services.plan_migrations import migrations as plan_migrations
+from services.plan_migrations import queries as plan_migration_queries
+from services.plan_migrations.moves import WaitingChanges
+from services.plan_migrations.queries import MigrationOutlook, MoveOutlook, Plans
+from services.plan_migrations.records import MIGRATIONS, MOVE_ROWS, MigrationRow, MoveRow
 from state.base import PageState, page_event
 from state.format import decimal_text, instant_text
 from state.listed import ListedState

@@ -13,9 +13,11 @@ from services.core.ids import new_id
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.core.settings import settings
-from services.payments import queries, refund_queries, refunds
+from services.payments import queries
 from services.payments.queries import PaymentRow
-from services.payments.refunds import Wanted
+from services.refunds import queries as refund_queries
+from services.refunds import refunds
+from services.refunds.refunds import Wanted
 from state import payments_view, refunds_view
 from state.base import PageState, page_event
 from state.dialogs import DialogsState

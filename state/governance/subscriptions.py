@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from models.money import Money
-from services.billing import subscription_queries
 from services.catalog import coupon_queries
 from services.catalog.coupon_queries import CouponRow
 from services.core.listing import Listing
 from services.core.permissions import Capability
+from services.subscriptions import queries as subscription_queries
 from state import subscriptions_view
 from state.base import PageState, page_event
 from state.dialogs import DialogsState

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import usage_running
-from services.billing.usage_running import PeriodRow
+from services.billing_runs import usage_running
+from services.billing_runs.usage_running import PeriodRow
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from state.base import page_event

@@ -11,11 +11,7 @@ import reflex as rx
 
 from models.plans import ChargeKind
 from models.subscriptions import Subscription
-from services.billing import previewing, subscription_queries, subscriptions
 from services.billing.finalizing import BillingProfileMissing
-from services.billing.previewing import Act, PreviewOutdated
-from services.billing.selecting import Wanted
-from services.billing.subscription_queries import ItemRow, SubscriptionDetail
 from services.catalog import plan_queries, plan_rules
 from services.catalog.plan_queries import ChargeRow, PlanOnSale
 from services.catalog.plan_rules import Offer
@@ -23,6 +19,11 @@ from services.core.errors import Conflict, Invalid, MatrixError, not_found
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.subscriptions import previewing, subscriptions
+from services.subscriptions import queries as subscription_queries
+from services.subscriptions.previewing import Act, PreviewOutdated
+from services.subscriptions.queries import ItemRow, SubscriptionDetail
+from services.subscriptions.selecting import Wanted
 from state import addresses, plan_view, subscriptions_view
 from state.base import PageState, page_event
 from state.format import decimal_text

@@ -10,7 +10,7 @@ from models.billing import InvoiceState as InvoiceStates
 from services.billing import queries
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from services.payments import dispute_queries
+from services.disputes import queries as dispute_queries
 from services.payments import queries as payments
 from state import disputes_view, invoices_view, payments_view
 from state.base import page_event

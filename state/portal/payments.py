@@ -9,10 +9,12 @@ import reflex as rx
 from services.core.errors import Unavailable
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from services.payments import crypto_requests, queries, refund_queries
+from services.crypto import requests as crypto_requests
+from services.payments import queries
 from services.payments.cashier import cashier
 from services.payments.providers.base import RefusedByProvider
 from services.payments.rules import UNDER_WAY
+from services.refunds import queries as refund_queries
 from state import payments_view, refunds_view
 from state.base import PageState, page_event
 from state.format import instant_text

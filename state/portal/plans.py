@@ -8,12 +8,12 @@ from typing import Any
 import reflex as rx
 
 from models.plans import ChargeKind
-from services.billing import subscription_queries
-from services.billing.subscription_queries import Running
 from services.catalog import plan_queries, plan_rules
 from services.catalog.plan_queries import PlanOnSale
 from services.catalog.plan_rules import Offer
 from services.core.permissions import Capability
+from services.subscriptions import queries as subscription_queries
+from services.subscriptions.queries import Running
 from state import addresses, plan_view
 from state.base import PageState, page_event
 from state.format import decimal_text

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import previewing, retention, subscription_queries, subscriptions
-from services.billing.previewing import Act
 from services.core.listing import Listing
 from services.core.permissions import Capability
+from services.subscriptions import previewing, retention, subscriptions
+from services.subscriptions import queries as subscription_queries
+from services.subscriptions.previewing import Act
 from state import subscriptions_view
 from state.base import PageState, page_event
 from state.format import instant_text

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.identity import Organization
 from models.types import Role
-from services.billing import clock_turning, running
+from services.billing_runs import clock_turning, running
 from services.core.clock import FixedClock
 from tests.api.conftest import Api, problem
 from tests.integration.billing.shop import open_shop

@@ -9,13 +9,11 @@ from fractions import Fraction
 
 from models.money import Money
 from models.types import BillingInterval, OrganizationKind, ProrationPolicy
-from services.billing import entities, profiles, queries, subscriptions, taxation
+from services.billing import entities, profiles, queries, taxation
 from services.billing.lines import Debited, Terms, credit, debit
 from services.billing.periods import Calendar, Span
-from services.billing.previewing import preview
 from services.billing.profiles import ProfileFields
 from services.billing.proration import Ending, Ruler
-from services.billing.selecting import Wanted
 from services.catalog.charge_json import charge_from_json
 from services.catalog.rating import rate
 from services.core import crypto, listing_sql, migrations
@@ -28,6 +26,9 @@ from services.demo.invoicing import RATE, SELLER
 from services.demo.offers import publish_plans
 from services.identity import accounts, organizations
 from services.metering.service import ensure_platform_meters
+from services.subscriptions import subscriptions
+from services.subscriptions.previewing import preview
+from services.subscriptions.selecting import Wanted
 from tests.bench.figures import Figure, Result, median_figure, percentile
 from tests.bench.servers import postgres
 

@@ -24,9 +24,9 @@ import orjson
 import psycopg
 
 from models.types import OrganizationKind
-from services.billing import entities, profiles, running, subscriptions, taxation
+from services.billing import entities, profiles, taxation
 from services.billing.profiles import ProfileFields
-from services.billing.selecting import Wanted
+from services.billing_runs import running
 from services.catalog import plan_queries, plans
 from services.catalog.plan_rules import ChargeFields
 from services.catalog.plans import VersionFields
@@ -40,6 +40,8 @@ from services.core.postgres import EmbeddedPostgres
 from services.core.work import unit_of_work
 from services.demo.invoicing import RATE, SELLER
 from services.identity import accounts, organizations
+from services.subscriptions import subscriptions
+from services.subscriptions.selecting import Wanted
 from tests.bench.figures import Figure, Result
 from tests.bench.servers import postgres
 

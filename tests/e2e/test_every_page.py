@@ -22,8 +22,6 @@ from models.reconciliation import BankStatement, ProviderPayout
 from models.subscriptions import Subscription
 from models.tasks import Task
 from services.billing import queries as billing
-from services.billing import subscriptions
-from services.billing.selecting import Wanted
 from services.core.actor import SYSTEM, system
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
@@ -31,6 +29,8 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.ledger.rules import credit, debit
 from services.payments import cases, links, transfers
 from services.reconciliation import differences
+from services.subscriptions import subscriptions
+from services.subscriptions.selecting import Wanted
 from tests.bench.parties import inside
 from tests.bench.product import Product
 from tests.e2e.browsing import (

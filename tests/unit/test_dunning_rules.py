@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from models.dunning import StepAction
+from services.collection.learned_hours import Habits
 from services.dunning.rules import Step, base_date, step_at
 from services.dunning.simulating import Failure, Sum, simulate
-from services.payments.learned_hours import Habits
 
 A = StepAction
 STEPS = (Step(3, A.MAIL), Step(7, A.RESTRICT), Step(14, A.CANCEL))

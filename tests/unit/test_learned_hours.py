@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from services.payments.learned_hours import Habits, Retry, learn, score
+from services.collection.learned_hours import Habits, Retry, learn, score
 from services.payments.providers.values import DeclineKind
 
 MONDAY = datetime(2026, 3, 9, tzinfo=UTC)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.payments.declines import DECLINES
+from services.collection.declines import DECLINES
+from services.collection.retry_rules import Method, Next, Stopped, Tried, next_attempt
 from services.payments.providers.values import Advice
-from services.payments.retry_rules import Method, Next, Stopped, Tried, next_attempt
 
 T = datetime(2026, 3, 10, 9, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -15,7 +15,7 @@ from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Instant, Shown, resource
 from models.types import BillingInterval
-from services.billing import clock_turning, run_records, running
+from services.billing_runs import clock_turning, run_records, running
 from services.core.errors import not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork

@@ -17,8 +17,9 @@ from models.disputes import ContestState
 from services.billing import queries as billing
 from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import contests, dispute_queries
-from services.payments.contests import Wanted
+from services.disputes import contests
+from services.disputes import queries as dispute_queries
+from services.disputes.contests import Wanted
 from services.wallets.wallets import money_of
 
 router = resource("payments")

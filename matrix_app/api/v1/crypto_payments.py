@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 from matrix_app.api.deps import Member
 from matrix_app.api.v1.shape import Shown, resource
 from services.core.work import unit_of_work
-from services.payments import crypto_requests
+from services.crypto import requests as crypto_requests
 
 router = resource("payments")
 

@@ -17,13 +17,13 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
 from models.dunning import DunningCase, StepAction
+from services.collection.retry_rules import RETRIES_MAX, RETRY_DAYS
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.dunning import campaigns, cases, queries
 from services.dunning.campaigns import CampaignFields
 from services.dunning.rules import AFTER_DAYS_MAX, STEPS_MAX, Step
 from services.dunning.simulating import MAIL_WORKS
-from services.payments.retry_rules import RETRIES_MAX, RETRY_DAYS
 
 router = resource("staff", prefix="/staff")
 

@@ -15,13 +15,14 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from models.subscriptions import SubscriptionState
 from models.types import BillingInterval, ProrationBehaviour
-from services.billing import plan_migration_queries, plan_migrations
-from services.billing.plan_migration_queries import NOTICE_DAYS_MAX, PREVIEW_ROWS_MAX, Plans
-from services.billing.plan_migration_records import MIGRATIONS, MOVE_ROWS
-from services.billing.plan_moves import WaitingChanges, Way
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.plan_migrations import migrations as plan_migrations
+from services.plan_migrations import queries as plan_migration_queries
+from services.plan_migrations.moves import WaitingChanges, Way
+from services.plan_migrations.queries import NOTICE_DAYS_MAX, PREVIEW_ROWS_MAX, Plans
+from services.plan_migrations.records import MIGRATIONS, MOVE_ROWS
 
 router = resource("staff", prefix="/staff")
 

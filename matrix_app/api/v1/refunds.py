@@ -11,7 +11,7 @@ from matrix_app.api.v1.payments import Minor
 from matrix_app.api.v1.shape import Shown, resource
 from models.refunds import RefundState, RefundTo
 from services.core.work import unit_of_work
-from services.payments import refund_queries
+from services.refunds import queries as refund_queries
 
 router = resource("payments", prefix="/refunds")
 

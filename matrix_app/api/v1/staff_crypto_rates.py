@@ -14,8 +14,8 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.payments import crypto_rates
-from services.payments.crypto_rates import RateFields
+from services.crypto import rates as crypto_rates
+from services.crypto.rates import RateFields
 
 router = resource("staff", prefix="/staff")
 READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE

@@ -20,8 +20,10 @@ from matrix_app.api.v1.staff_invoices import within
 from models.disputes import Contest, DisputeState
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.payments import contests, dispute_queries, disputing, evidence, policies
-from services.payments.disputing import Disputing
+from services.disputes import contests, disputing, evidence
+from services.disputes import queries as dispute_queries
+from services.disputes.disputing import Disputing
+from services.payments import policies
 from services.wallets.wallets import money_of
 
 router = resource("staff", prefix="/staff")

@@ -23,10 +23,12 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.payments import policies, refund_queries, refunds
+from services.payments import policies
 from services.payments.cashier import Cashier
-from services.payments.refunding import Refunding
-from services.payments.refunds import Wanted
+from services.refunds import queries as refund_queries
+from services.refunds import refunds
+from services.refunds.refunding import Refunding
+from services.refunds.refunds import Wanted
 from services.wallets.wallets import money_of
 
 router = resource("staff", prefix="/staff")

@@ -28,10 +28,11 @@ from matrix_app.api.v1.subscription_shapes import (
     looked_at,
     starting,
 )
-from services.billing import subscription_queries, subscriptions
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.subscriptions import queries as subscription_queries
+from services.subscriptions import subscriptions
 
 router = resource("staff", prefix="/staff")
 

@@ -12,12 +12,14 @@ from matrix_app.api.v1.shape import Body, Exact, Instant, Shown
 from models.plans import ChargeKind, ChargeTiming, EntitlementKind
 from models.subscriptions import CancelReason, Subscription, SubscriptionState
 from models.types import BillingInterval, ProrationBehaviour
-from services.billing import policies, previewing, subscription_queries, subscriptions
+from services.billing import policies
 from services.billing.discounts import Duration
-from services.billing.previewing import Act
-from services.billing.selecting import ADDONS_MAX, Wanted
-from services.billing.subscription_rules import ITEMS_MAX
 from services.core.work import UnitOfWork
+from services.subscriptions import previewing, subscriptions
+from services.subscriptions import queries as subscription_queries
+from services.subscriptions.previewing import Act
+from services.subscriptions.rules import ITEMS_MAX
+from services.subscriptions.selecting import ADDONS_MAX, Wanted
 
 Minor = Annotated[int, Field(description="In minor units of the currency")]
 QuantitiesGiven = Annotated[

@@ -37,11 +37,13 @@ from matrix_app.api.v1.subscription_shapes import (
     starting,
 )
 from models.subscriptions import Subscription
-from services.billing import entitlements, policies, retention, subscription_queries, subscriptions
-from services.billing.previewing import Act
+from services.billing import policies
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
+from services.subscriptions import entitlements, retention, subscriptions
+from services.subscriptions import queries as subscription_queries
+from services.subscriptions.previewing import Act
 
 router = resource("subscriptions")
 

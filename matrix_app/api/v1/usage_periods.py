@@ -12,7 +12,7 @@ from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Shown, resource
-from services.billing import usage_running
+from services.billing_runs import usage_running
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 

@@ -18,7 +18,7 @@ from components.texts import plural, t
 from matrix_app.pages import lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
-from services.billing import run_records
+from services.billing_runs import run_records
 from services.core.permissions import Capability
 from state.governance.billing_runs import BillingRunsState, ParkedState
 from state.session import SessionState

@@ -27,7 +27,7 @@ from matrix_app.pages.registry import Console, Drawn, page
 from models.disputes import ContestState, DisputeState
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX
 from services.core.permissions import Capability
-from services.payments import dispute_queries
+from services.disputes import queries as dispute_queries
 from state.governance.disputes import (
     CONTESTS,
     HOME,

@@ -24,10 +24,10 @@ from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.types import BillingInterval, ProrationBehaviour
-from services.billing.plan_migration_queries import NOTICE_DAYS_MAX
-from services.billing.plan_migration_records import MOVE_ROWS
-from services.billing.plan_moves import WaitingChanges
 from services.core.permissions import Capability
+from services.plan_migrations.moves import WaitingChanges
+from services.plan_migrations.queries import NOTICE_DAYS_MAX
+from services.plan_migrations.records import MOVE_ROWS
 from state.governance.plan_migrations import PlanMigrationState, PlanMoveState
 from state.session import SessionState
 

@@ -20,7 +20,7 @@ from matrix_app.pages.registry import Console, Drawn, page
 from models.refunds import RefundTo
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX
 from services.core.permissions import Capability
-from services.payments import refund_queries
+from services.refunds import queries as refund_queries
 from state.governance.payments import INVOICES
 from state.governance.refunds import PAYMENTS, StaffPaymentState, StaffRefundsState
 

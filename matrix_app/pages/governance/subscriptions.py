@@ -16,8 +16,8 @@ from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.subscriptions import CancelReason
 from models.subscriptions import SubscriptionState as States
-from services.billing.subscriptions import COMMENT_CHARACTERS_MAX
 from services.core.permissions import Capability
+from services.subscriptions.subscriptions import COMMENT_CHARACTERS_MAX
 from state.governance.subscriptions import HOME, StaffSubscriptionsState, StaffSubscriptionState
 from state.session import SessionState
 

@@ -18,7 +18,7 @@ from components.texts import t
 from matrix_app.pages import lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
-from services.billing import usage_running
+from services.billing_runs import usage_running
 from services.core.permissions import Capability
 from state.governance.usage_periods import UsagePeriodsState
 from state.session import SessionState

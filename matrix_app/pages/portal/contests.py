@@ -16,7 +16,7 @@ from components.texts import t
 from matrix_app.pages import contest_lists, endpoints
 from matrix_app.pages.portal.payments import MAY_PAY
 from models.disputes import ContestState as States
-from services.payments.contests import TEXT_CHARACTERS_MAX
+from services.disputes.contests import TEXT_CHARACTERS_MAX
 from state.portal.invoices import InvoiceState
 from state.session import SessionState
 

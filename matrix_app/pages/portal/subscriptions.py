@@ -21,8 +21,8 @@ from matrix_app.pages.portal.choosing import comes_next, documents
 from matrix_app.pages.registry import Console, Drawn, page
 from models.subscriptions import CancelReason
 from models.subscriptions import SubscriptionState as States
-from services.billing.subscriptions import COMMENT_CHARACTERS_MAX
 from services.core.permissions import Capability
+from services.subscriptions.subscriptions import COMMENT_CHARACTERS_MAX
 from state.portal.choosing import HOME
 from state.portal.subscriptions import SubscriptionsState, SubscriptionState
 from state.session import SessionState

@@ -1,5 +1,5 @@
 """Being paid on a chain. Nobody is asked here: a payment gets an address of its own, and the chain is watched
-(services/payments/crypto_watching.py). So this fills in the interface with what is so, and refuses the rest."""
+(services/crypto/watching.py). So this fills in the interface with what is so, and refuses the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.currencies import CURRENCIES
 from models.money import Money, Provider
 from services.core.errors import Invalid
 from services.core.outgoing import checked_url
-from services.payments.crypto_amounts import Asset
+from services.crypto.amounts import Asset
 from services.payments.providers import crypto_keys
 from services.payments.providers.base import ProviderUnavailable, RefusedByProvider, WebhookRefused
 from services.payments.providers.crypto_chain import Chain

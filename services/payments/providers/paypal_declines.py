@@ -5,7 +5,7 @@ From developer.paypal.com/api/handle-payment-failures and developer.paypal.com/a
 
 from __future__ import annotations
 
-from services.payments.declines import TOLD
+from services.collection.declines import TOLD
 from services.payments.providers.values import Advice, Decline, DeclineKind
 
 

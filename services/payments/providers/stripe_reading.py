@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from models.money import Money, Provider, from_provider
-from services.payments.declines import decline_of
+from services.collection.declines import decline_of
 from services.payments.providers.values import (
     Action,
     Decline,

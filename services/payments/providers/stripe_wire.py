@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import stripe
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, ConnectionTimeoutError
 
+from services.collection.declines import decline_of
 from services.core.outgoing import guarded_session
 from services.core.tracing import outgoing_call
-from services.payments.declines import decline_of
 from services.payments.providers import stripe_reading
 from services.payments.providers.base import (
     Declined,

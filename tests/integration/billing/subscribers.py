@@ -9,8 +9,7 @@ from typing import Any
 from models.billing import Invoice, InvoiceLine
 from models.plans import Plan, Product
 from models.subscriptions import Subscription
-from services.billing import policies, subscription_billing, subscriptions
-from services.billing.selecting import Wanted
+from services.billing import policies
 from services.catalog import coupons, plan_queries, plans
 from services.catalog.coupons import CouponFields
 from services.catalog.plan_rules import ChargeFields
@@ -23,6 +22,9 @@ from services.core.permissions import Capability
 from services.metering import service as metering
 from services.metering.rules import GATEWAY_TYPE, UsageEventIn
 from services.metering.service import ensure_platform_meters
+from services.subscriptions import billing as subscription_billing
+from services.subscriptions import subscriptions
+from services.subscriptions.selecting import Wanted
 from tests.integration.billing.shop import Shop
 
 _names = count()

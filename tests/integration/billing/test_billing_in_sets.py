@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 
 from models.billing import ZeroDocuments
-from services.billing import entities, invoices, running, set_billing, subscriptions
+from services.billing import entities, invoices
 from services.billing.discounts import Duration
 from services.billing.new_lines import manual_line
 from services.billing.numbering import Reset
 from services.billing.profiles import ProfileFields
-from services.billing.running import Counts, Due
-from services.billing.selecting import Wanted
+from services.billing_runs import running, set_billing
+from services.billing_runs.running import Counts, Due
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.invariants.book import RevenueIsEarnedInTime
+from services.subscriptions import subscriptions
+from services.subscriptions.selecting import Wanted
 from services.tax.engine import Exemption
 from services.tax.rules import CheckedNumber, RoundingLevel
 from tests.checks import MADE_BY_HAND, assert_invariants

@@ -12,8 +12,9 @@ from models.identity import Organization
 from models.plans import Plan
 from models.subscriptions import Subscription
 from models.types import Role
-from services.billing import overdue, parking, policies, profiles, run_records, running, subscription_billing
-from services.billing.running import Counts, TooMuchAtOnce
+from services.billing import policies, profiles
+from services.billing_runs import overdue, parking, run_records, running
+from services.billing_runs.running import Counts, TooMuchAtOnce
 from services.core import listing_sql
 from services.core.actor import system
 from services.core.clock import FixedClock
@@ -24,6 +25,7 @@ from services.core.work import unit_of_work
 from services.invariants.book import RevenueIsEarnedInTime
 from services.metering.rules import UsageEventIn
 from services.metering.service import ensure_platform_meters, record
+from services.subscriptions import billing as subscription_billing
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.papers_made import papers_made
 from tests.integration.billing.shop import BUYER, Shop, open_shop

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from models.plans import Plan
-from services.billing import running
-from services.billing.running import Counts
+from services.billing_runs import running
+from services.billing_runs.running import Counts
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.postgres import EmbeddedPostgres

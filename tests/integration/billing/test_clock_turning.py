@@ -17,17 +17,8 @@ from models.clock import TestClock
 from models.identity import Organization
 from models.money import Money
 from models.types import ProrationBehaviour, Role
-from services.billing import (
-    clock_turning,
-    customer_credits,
-    finalizing,
-    invoices,
-    notes,
-    profiles,
-    running,
-    subscriptions,
-)
-from services.billing.selecting import Wanted
+from services.billing import customer_credits, finalizing, invoices, notes, profiles
+from services.billing_runs import clock_turning, running
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
@@ -36,6 +27,8 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.identity import clocks
 from services.metering.rules import UsageEventIn
 from services.metering.service import ensure_platform_meters, record
+from services.subscriptions import subscriptions
+from services.subscriptions.selecting import Wanted
 from services.wallets import wallets
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.papers_made import EVERYTHING, papers_made

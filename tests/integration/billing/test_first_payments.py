@@ -11,12 +11,14 @@ import pytest
 from models.billing import InvoiceState
 from models.money import Money
 from models.subscriptions import Subscription
-from services.billing import customer_credits, entitlements, policies, running, subscriptions
-from services.billing.first_payments import PAY_WITHIN
-from services.billing.subscription_states import SubscriptionStateConflict
+from services.billing import customer_credits, policies
+from services.billing_runs import running
 from services.core.clock import FixedClock
 from services.core.permissions import Capability
 from services.invariants.book import RevenueIsEarnedInTime
+from services.subscriptions import entitlements, subscriptions
+from services.subscriptions.first_payments import PAY_WITHIN
+from services.subscriptions.states import SubscriptionStateConflict
 from services.wallets import wallets
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.shop import open_shop

@@ -15,11 +15,12 @@ from models.plans import Plan
 from models.subscriptions import Subscription
 from models.types import ProrationBehaviour
 from models.wallets import DebitKind
-from services.billing import previewing, running, subscriptions
-from services.billing.selecting import Wanted
+from services.billing_runs import running
 from services.core.clock import FixedClock
 from services.core.errors import Invalid
 from services.invariants.book import RevenueIsEarnedInTime
+from services.subscriptions import previewing, subscriptions
+from services.subscriptions.selecting import Wanted
 from services.wallets import debits, policies
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.shop import open_shop

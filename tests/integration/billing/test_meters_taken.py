@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.billing import subscriptions
-from services.billing.meters_taken import MeterTaken
+from services.subscriptions import subscriptions
+from services.subscriptions.meters_taken import MeterTaken
 from tests.integration.billing.shop import open_shop
 from tests.integration.billing.subscribers import Subscribers, price
 from tests.world import World

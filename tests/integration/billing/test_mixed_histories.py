@@ -26,17 +26,9 @@ from models.money import Money
 from models.plans import Plan
 from models.types import ProrationBehaviour as B
 from models.types import Role
-from services.billing import (
-    clock_turning,
-    customer_credits,
-    explaining,
-    finalizing,
-    invoices,
-    notes,
-    subscriptions,
-)
+from services.billing import customer_credits, explaining, finalizing, invoices, notes
 from services.billing.notes import Asked
-from services.billing.selecting import Wanted
+from services.billing_runs import clock_turning
 from services.catalog.plan_rules import ChargeFields
 from services.core.actor import Actor, system
 from services.core.clock import FixedClock
@@ -48,6 +40,8 @@ from services.gateway.settlement import settle
 from services.identity import clocks
 from services.metering.rules import gateway_event
 from services.metering.service import ensure_platform_meters, record
+from services.subscriptions import subscriptions
+from services.subscriptions.selecting import Wanted
 from services.wallets import wallets
 from tests.checks import assert_invariants
 from tests.integration.billing.shop import Shop, line, open_shop

@@ -15,19 +15,7 @@ from models.plan_migrations import PlanMigration
 from models.plans import Plan, PlanVersion
 from models.subscriptions import Subscription
 from models.types import OrganizationKind, ProrationBehaviour, Role
-from services.billing import (
-    plan_migrating,
-    plan_migration_queries,
-    plan_migrations,
-    policies,
-    subscription_queries,
-    subscriptions,
-)
-from services.billing.plan_migration_queries import MigrationOutlook, Plans
-from services.billing.plan_migration_records import MOVE_ROWS, MoveRow
-from services.billing.plan_migrations import MigrationUnderWay
-from services.billing.plan_moves import WaitingChanges
-from services.billing.subscriptions import MoveWaits
+from services.billing import policies
 from services.catalog import plan_queries, plans
 from services.catalog.plan_rules import ChargeFields
 from services.catalog.plans import VersionFields
@@ -39,6 +27,16 @@ from services.core.errors import Invalid
 from services.core.work import UnitOfWork, unit_of_work
 from services.files.stores import FilePlaces, FolderStore
 from services.invariants.book import RevenueIsEarnedInTime
+from services.plan_migrations import migrating as plan_migrating
+from services.plan_migrations import migrations as plan_migrations
+from services.plan_migrations import queries as plan_migration_queries
+from services.plan_migrations.migrations import MigrationUnderWay
+from services.plan_migrations.moves import WaitingChanges
+from services.plan_migrations.queries import MigrationOutlook, Plans
+from services.plan_migrations.records import MOVE_ROWS, MoveRow
+from services.subscriptions import queries as subscription_queries
+from services.subscriptions import subscriptions
+from services.subscriptions.subscriptions import MoveWaits
 from services.tasks import rules, running
 from services.tasks.work import Work
 from tests.checks import MADE_BY_HAND, assert_invariants

@@ -10,14 +10,14 @@ import pytest
 
 from models.plans import Plan
 from models.subscriptions import Subscription
-from services.billing import retention, subscriptions
-from services.billing.retention import Offer, OfferGone
-from services.billing.selecting import Wanted
 from services.catalog import coupons, plans
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.errors import Invalid
+from services.subscriptions import retention, subscriptions
+from services.subscriptions.retention import Offer, OfferGone
+from services.subscriptions.selecting import Wanted
 from tests.integration.billing.shop import open_shop
 from tests.integration.billing.subscribers import Subscribers, price
 from tests.world import World

@@ -12,13 +12,15 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
-from services.billing import queries, set_billing, subscriptions
-from services.billing.previewing import preview
-from services.billing.selecting import Wanted
+from services.billing import queries
+from services.billing_runs import set_billing
 from services.core import listing_sql
 from services.core.clock import FixedClock
 from services.core.database import libpq_url
 from services.core.listing_grammar import read
+from services.subscriptions import subscriptions
+from services.subscriptions.previewing import preview
+from services.subscriptions.selecting import Wanted
 from tests.integration.billing.shop import open_shop
 from tests.integration.billing.subscribers import Subscribers, price
 from tests.world import World

@@ -18,16 +18,18 @@ from models.money import Money, currency
 from models.plans import Plan
 from models.subscriptions import Subscription
 from models.types import ProrationBehaviour as B
-from services.billing import policies, queries, subscription_rows, subscriptions
-from services.billing.previewing import preview
-from services.billing.selecting import Wanted
-from services.billing.subscribed import Subscribed
+from services.billing import policies, queries
 from services.catalog import coupons
 from services.catalog.coupons import CouponFields
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict
 from services.core.permissions import Capability
+from services.subscriptions import rows as subscription_rows
+from services.subscriptions import subscriptions
+from services.subscriptions.previewing import preview
+from services.subscriptions.selecting import Wanted
+from services.subscriptions.subscribed import Subscribed
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.shop import Shop, open_shop
 from tests.integration.billing.subscribers import Subscribers, price

@@ -9,11 +9,11 @@ import pytest
 
 from models.subscriptions import CancelReason
 from models.types import ProrationBehaviour
-from services.billing import subscriptions
-from services.billing.previewing import preview
-from services.billing.selecting import Wanted
-from services.billing.subscription_states import SubscriptionStateConflict
 from services.core.errors import Invalid
+from services.subscriptions import subscriptions
+from services.subscriptions.previewing import preview
+from services.subscriptions.selecting import Wanted
+from services.subscriptions.states import SubscriptionStateConflict
 from tests.integration.billing.shop import Shop, open_shop
 from tests.integration.billing.subscribers import Subscribers, price
 from tests.world import World

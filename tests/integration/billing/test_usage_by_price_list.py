@@ -15,7 +15,8 @@ from models.catalog import Price
 from models.gateway import AiModel, Upstream
 from models.money import Money
 from models.types import BillingMode, OrganizationKind, Role
-from services.billing import clock_turning, explaining, profiles, running, subscriptions, usage_running
+from services.billing import explaining, profiles
+from services.billing_runs import clock_turning, running, usage_running
 from services.core import listing_sql
 from services.core.actor import system
 from services.core.clock import FixedClock
@@ -28,6 +29,7 @@ from services.metering.rules import UsageEventIn, gateway_event
 from services.metering.service import ensure_platform_meters, record
 from services.papers.designs import Design
 from services.papers.saying import invoice_says
+from services.subscriptions import subscriptions
 from services.wallets import wallets
 from state.governance.usage_periods import UsagePeriodsState
 from tests.checks import assert_invariants

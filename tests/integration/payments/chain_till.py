@@ -16,12 +16,13 @@ from models.payments import Payment, ProviderAccount
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
-from services.payments import accounts, charging, crypto_rates
+from services.crypto import rates as crypto_rates
+from services.crypto.rates import RateFields
+from services.crypto.watching import Watcher
+from services.payments import accounts, charging
 from services.payments.accounts import AccountFields
 from services.payments.cashier import Cashier
 from services.payments.charging import Wanted
-from services.payments.crypto_rates import RateFields
-from services.payments.crypto_watching import Watcher
 from tests.fakes.anvil.running import CHAIN_ID, KEY, Anvil
 from tests.integration.billing.shop import Shop
 

@@ -14,9 +14,9 @@ from services.billing.contested import collectable
 from services.core.clock import FixedClock
 from services.core.errors import Invalid, NotFound
 from services.core.ids import new_id
-from services.payments import contest_rules, contests
-from services.payments.contest_rules import AlreadyContested, ContestStateConflict
-from services.payments.contests import Wanted
+from services.disputes import contest_rules, contests
+from services.disputes.contest_rules import AlreadyContested, ContestStateConflict
+from services.disputes.contests import Wanted
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.shop import Shop, line, open_shop
 from tests.world import World

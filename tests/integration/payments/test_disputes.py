@@ -16,15 +16,16 @@ from models.disputes import Dispute
 from models.payments import Payment
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
+from services.disputes.disputing import AnswersElsewhere, Disputing
+from services.disputes.evidence import FILE
 from services.documents.tables import set_pdf, told
 from services.files.rules import FileRefused
-from services.payments import following, refunds
-from services.payments.disputing import AnswersElsewhere, Disputing
-from services.payments.evidence import FILE
+from services.payments import following
 from services.payments.following import Told
 from services.payments.providers.base import UnknownOutcome
 from services.payments.providers.values import EventSubject, Evidence
-from services.payments.refund_rules import PaymentDisputed
+from services.refunds import refunds
+from services.refunds.rules import PaymentDisputed
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.fakes.paypal.running import RunningPayPal, running_paypal
 from tests.fakes.stripe.running import RunningStripe, running_stripe

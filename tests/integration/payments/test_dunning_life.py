@@ -15,7 +15,8 @@ from models.dunning import DunningCampaign, StepAction
 from models.money import Money
 from models.subscriptions import Subscription
 from models.types import OrganizationKind, Role
-from services.billing import clock_turning
+from services.billing_runs import clock_turning
+from services.collection.collecting import Collector
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden
@@ -29,7 +30,6 @@ from services.identity import clocks
 from services.notify.sending import Sender
 from services.payments import cashier as cashiers
 from services.payments import methods, transfers
-from services.payments.collecting import Collector
 from services.payments.providers.values import Customer, SetupOrder
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.fakes.stripe.running import RunningStripe, running_stripe

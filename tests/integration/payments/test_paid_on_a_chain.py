@@ -11,8 +11,8 @@ import pytest
 
 from services.billing.invoices import KeyMeansOther
 from services.core.errors import Invalid
-from services.payments.crypto_rates import NoRate
-from services.payments.crypto_watching import BLOCKS_A_TURN, Watcher
+from services.crypto.rates import NoRate
+from services.crypto.watching import BLOCKS_A_TURN, Watcher
 from services.payments.providers import base
 from services.payments.providers.crypto_keys import PrivateKeyGiven, address_of
 from services.payments.providers.values import RefundOrder

@@ -27,17 +27,14 @@ from services.core.errors import Invalid, MatrixError, NotFound
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import refund_rules, refunds, transfers
+from services.payments import transfers
 from services.payments.inbox import Inbox
-from services.payments.refund_rules import (
-    NothingToRefund,
-    PaymentDisputed,
-    RefundStateConflict,
-    SecondPersonNeeded,
-)
-from services.payments.refunding import Refunding
-from services.payments.refunds import Wanted
 from services.payments.rules import PaymentStateConflict
+from services.refunds import refunds
+from services.refunds import rules as refund_rules
+from services.refunds.refunding import Refunding
+from services.refunds.refunds import Wanted
+from services.refunds.rules import NothingToRefund, PaymentDisputed, RefundStateConflict, SecondPersonNeeded
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.fakes.paypal.running import RunningPayPal, running_paypal
 from tests.fakes.stripe.running import RunningStripe, running_stripe

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from models.types import OrganizationKind, Role
-from services.billing import clock_turning, run_records, running, watching
+from services.billing import watching
+from services.billing_runs import clock_turning, run_records, running
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.identity import clocks

@@ -10,8 +10,9 @@ from models.payments import ProviderAccount
 from models.types import OrganizationKind, Role
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
-from services.payments import contests, transfers
-from services.payments.contests import Wanted
+from services.disputes import contests
+from services.disputes.contests import Wanted
+from services.payments import transfers
 from state.governance.disputes import StaffContestsState, StaffDisputesState, StaffDisputeState
 from state.portal.invoices import InvoiceState
 from tests.integration.billing.shop import Shop, line, open_shop

@@ -9,8 +9,9 @@ import pytest
 from models.types import OrganizationKind, Role
 from services.core.work import unit_of_work
 from services.payments import cashier as cashiers
-from services.payments import connections, refunds
-from services.payments.refunding import Refunding
+from services.payments import connections
+from services.refunds import refunds
+from services.refunds.refunding import Refunding
 from state.governance.payments import StaffPaymentsState
 from state.governance.provider_accounts import ProviderAccountsState
 from state.governance.refunds import StaffPaymentState, StaffRefundsState

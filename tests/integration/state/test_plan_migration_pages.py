@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.types import OrganizationKind, Role
-from services.billing import plan_migrations
-from services.billing.plan_migration_queries import Plans
 from services.catalog import plan_queries, plans
 from services.catalog.plans import VersionFields
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.files.stores import FilePlaces, FolderStore
+from services.plan_migrations import migrations as plan_migrations
+from services.plan_migrations.queries import Plans
 from services.tasks import running
 from state.governance.plan_migrations import PlanMigrationState, PlanMoveState
 from tests.integration.billing.shop import open_shop

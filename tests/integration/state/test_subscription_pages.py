@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from models.types import OrganizationKind, Role
-from services.billing import subscriptions
+from services.subscriptions import subscriptions
 from state.governance.subscriptions import StaffSubscriptionsState, StaffSubscriptionState
 from state.portal.billing_profile import BillingProfileState
 from state.portal.choosing import ChoiceState

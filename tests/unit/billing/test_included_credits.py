@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.types import ProrationBehaviour
-from services.billing import included, subscription_rules
+from services.billing import included
 from services.billing.included import Given
-from services.billing.subscribed import Made, Selection, Turn
 from services.core.errors import Conflict
+from services.subscriptions import rules as subscription_rules
+from services.subscriptions.subscribed import Made, Selection, Turn
 from tests.unit.billing.test_subscription_histories import BEGAN, YEAR, Life, charged, selection
 
 B = ProrationBehaviour

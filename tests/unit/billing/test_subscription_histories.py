@@ -19,11 +19,12 @@ from models.money import Money
 from models.plans import ChargeKind, ChargeTiming
 from models.subscriptions import SubscriptionState
 from models.types import BillingInterval, ProrationBehaviour, ProrationPolicy
-from services.billing import subscription_changes, subscription_rules
-from services.billing.subscribed import Choice, Made, Price, Selection, Source, Subscribed, Turn
 from services.catalog.charges import Charge, Flat, PerUnit
 from services.catalog.plan_rules import Length, PlannedCharge
 from services.core.errors import Conflict
+from services.subscriptions import changes as subscription_changes
+from services.subscriptions import rules as subscription_rules
+from services.subscriptions.subscribed import Choice, Made, Price, Selection, Source, Subscribed, Turn
 
 S, B = SubscriptionState, ProrationBehaviour
 BEGAN = datetime(2027, 10, 31, 10, 30, tzinfo=UTC)  # month ends, a leap day and changes of clocks lie ahead

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.money import Money, currency
 from services.core.errors import Invalid
-from services.payments.crypto_amounts import SHOWN_DIGITS_MAX, asked, came, coins, worth
+from services.crypto.amounts import SHOWN_DIGITS_MAX, asked, came, coins, worth
 from services.payments.providers.crypto_keys import address_of, checksummed, read_key
 
 # m/44'/60'/0' of "test test test test test test test test test test test junk", and what every wallet derives of it.

@@ -1,6 +1,6 @@
 import pytest
 
-from services.payments.declines import DECLINES, decline_of
+from services.collection.declines import DECLINES, decline_of
 from services.payments.providers.values import Advice, DeclineKind
 
 # docs.stripe.com/declines/codes, "Card decline codes".

@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 
 from models.disputes import DisputeState as S
+from services.disputes import rules
 from services.ledger.rules import Entry
-from services.payments import dispute_rules as rules
 from services.payments.rules import Applied
 
 DUE = datetime(2026, 3, 20, 12, tzinfo=UTC)

@@ -1,0 +1,237 @@
+"""Putting what a subscription's moments make on invoices. Called by verbs that were allowed what they do.
+
+One draft at a time gathers lines of a subscription. A change that is billed at once finalises it; one that holds usage
+waits for late events as long as the legal entity gives them; one that was told to wait is joined by the next renewal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
+from models.subscriptions import Subscription, SubscriptionState
+from services.billing import finalizing, invoices, plan_credits, policies, redemptions, usage_lines
+from services.billing.changes import Billed
+from services.billing.descriptions import ITEM
+from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
+from services.billing.new_lines import NewLine, charged_line, item_line
+from services.billing.periods import Calendar
+from services.core.events import DomainEvent
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.subscriptions import rows as subscription_rows
+from services.subscriptions.rows import Held
+from services.subscriptions.rules import next_moment, turn
+from services.subscriptions.subscribed import Made, Source, Subscribed, Turn
+
+NOT_PAID = "Its first invoice was not paid in time."
+MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
+
+
+async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, most: int = MOMENTS_MAX) -> int:
+    """Do all that was to be done by now, moment by moment; `row` is locked. Returns how many moments there were.
+
+    Raises what billing raises: the caller parks the subscription, or tells whoever asked.
+    """
+    for done in range(most):
+        held, now = await subscription_rows.load(uow, row)
+        draft, moment = await policies.draft_of(uow, row), next_moment(now)
+        over = draft.collect_until if draft is not None else None
+        # A draft that waits for the renewal is joined by it, and finalised with it.
+        if draft is not None and over is not None and over <= uow.now and (moment is None or over < moment):
+            await finish(uow, row, now, draft, needs)
+            await subscription_rows.keep(uow, held, now, next_at=moment or last_look(now))
+        elif moment is not None and moment <= uow.now:
+            await book(uow, held, now, turn(now, moment), needs, at=moment, waits=True)
+        elif draft is None and row.next_at is not None and (look := last_look(now)) and look <= uow.now:
+            await _look_last(uow, held, now, needs)
+        else:
+            return done
+        if row.next_at is None or row.next_at > uow.now:
+            return done + 1  # what is written down says so: it need not be read again
+    return most
+
+
+async def book(
+    uow: UnitOfWork,
+    held: Held,
+    before: Subscribed,
+    made: Turn,
+    needs: Capability,
+    *,
+    at: datetime,
+    waits: bool = False,
+) -> Invoice | None:
+    """Write what a turn came to: its lines on an invoice, and the subscription as it stands then.
+
+    `waits` lets a document with usage wait for late events. Returns the draft, or what became of it.
+    """
+    row, after = held.row, made.subscribed
+    there = draft = await policies.draft_of(uow, row)
+    rows: list[InvoiceLine] = []
+    if made.lines:
+        draft = there or await _new_draft(uow, row, needs)
+        lines = [await new_line(uow, held, one) for one in made.lines]
+        if (ahead := await plan_credits.follow(uow, row, made.lines)) is not None:
+            lines.append(ahead)
+        rows = await invoices.add_to(uow, draft, lines)
+        held.line_ids |= {one.key: one.id for one in rows}
+        uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
+    ended = after.state is SubscriptionState.ENDED
+    if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
+        lines = rows if there is None else None
+        draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits, lines=lines)
+    if ended and before.state is SubscriptionState.INCOMPLETE:
+        await _void_unpaid(uow, row, needs)
+    for event in told(row, before.state, after.state):
+        uow.record(event)
+    waiting = draft is not None and draft.state == InvoiceState.DRAFT
+    coming = next_moment(after) or last_look(after)
+    moments = [coming, draft.collect_until if draft is not None and waiting else None]
+    next_at = min((one for one in moments if one is not None), default=None)
+    row.invoices += there is None and draft is not None
+    await subscription_rows.keep(uow, held, after, next_at=next_at)
+    return draft
+
+
+async def _void_unpaid(uow: UnitOfWork, row: Subscription, needs: Capability) -> None:
+    """What asked for the first payment is void, and the coupons that it took may be taken by somebody else."""
+    unpaid = await uow.execute(
+        "select id from invoice where subscription_id = :id and state = 'finalized' order by id", id=row.id
+    )
+    for invoice_id in list(unpaid.scalars()):
+        await invoices.void(uow, invoice_id, reason=NOT_PAID, needs=needs)
+    await redemptions.let_go(uow, row)
+
+
+def last_look(now: Subscribed) -> datetime | None:
+    """When what came in late of one that has ended is billed: nothing comes after that would take it along."""
+    metered = any(item.price.charge.meter is not None for item in now.items)
+    return now.ended_at + usage_lines.LATE_MAX if now.ended_at is not None and metered else None
+
+
+async def _look_last(uow: UnitOfWork, held: Held, now: Subscribed, needs: Capability) -> None:
+    """Bill what came in late, if anything did, and be done with it."""
+    ended_at = now.ended_at or uow.now
+    late = await usage_lines.late_lines(uow, held.row, since=ended_at - usage_lines.LATE_MAX)
+    if late:
+        draft = await _new_draft(uow, held.row, needs)
+        await invoices.add_to(uow, draft, late)
+        await finish(uow, held.row, now, draft, needs)
+        held.row.invoices += 1
+        uow.record(SubscriptionBilled(**_named(held.row), invoice_id=draft.id, lines=len(late)))
+    await subscription_rows.keep(uow, held, now, next_at=None)
+
+
+async def _collect(
+    uow: UnitOfWork,
+    row: Subscription,
+    made: Turn,
+    draft: Invoice,
+    needs: Capability,
+    *,
+    at: datetime,
+    waits: bool,
+    lines: list[InvoiceLine] | None,
+) -> Invoice:
+    """Finalise a draft at once, or say until when it waits. `lines` are all that it has, where that is known."""
+    if made.billed is Billed.NEXT_INVOICE:
+        draft.collect_until = made.subscribed.period_end(at)
+    elif waits and any(one.source is Source.USAGE for one in made.lines):
+        entity = await policies.entity_for(uow, draft.legal_entity_id, needs)
+        draft.collect_until = uow.now + timedelta(hours=entity.grace_hours)
+    else:
+        draft.collect_until = uow.now
+    uow.add(draft)
+    if draft.collect_until <= uow.now:
+        return await finish(uow, row, made.subscribed, draft, needs, lines=lines)
+    return draft
+
+
+async def finish(
+    uow: UnitOfWork,
+    row: Subscription,
+    now: Subscribed,
+    draft: Invoice,
+    needs: Capability,
+    *,
+    lines: list[InvoiceLine] | None = None,
+) -> Invoice:
+    """Finalise the draft of a subscription, with usage as it is known by now and its coupons. `lines` are all that it
+    has; they are read where nobody knows them."""
+    lines = lines or await finalizing.lines_of(uow, draft)
+    await usage_lines.count_again(uow, lines)
+    if any(item.price.charge.meter is not None for item in now.items):
+        late = await usage_lines.late_lines(uow, row)
+        if await invoices.add_to(uow, draft, late):
+            lines = await finalizing.lines_of(uow, draft)
+    period = _period(now.calendar(), lines, uow.now)
+    working, given = await redemptions.working(uow, row, lines, period)
+    made = await finalizing.finalize_draft(uow, draft, lines, working, needs)
+    if made.number is not None:
+        await redemptions.keep_uses(uow, made, period, given)
+    return made
+
+
+def _period(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -> datetime:
+    """When the billing period began that a document is for: the latest that it charges anything in."""
+    began = [
+        line.period_start
+        for line in lines
+        if line.period_start and line.amount_minor >= 0 and line.origin == LineOrigin.SUBSCRIPTION
+    ]
+    return calendar.period_at(max(began, default=now)).start
+
+
+async def _new_draft(uow: UnitOfWork, row: Subscription, needs: Capability) -> Invoice:
+    """The caller counts it, where it writes what else has become of the subscription."""
+    return await invoices.create_draft(
+        uow, key=f"{row.id}.{row.invoices + 1}", currency=row.currency, subscription_id=row.id, needs=needs
+    )
+
+
+def told(row: Subscription, before: SubscriptionState, after: SubscriptionState) -> list[DomainEvent]:
+    """Of states that time alone changes; verbs tell of what they do themselves."""
+    if before is not SubscriptionState.ENDED and after is SubscriptionState.ENDED:
+        return [SubscriptionEnded(**_named(row), reason=row.cancel_reason or "")]
+    if (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
+        return [SubscriptionStateChanged(**_named(row), before=before.value, after=after.value)]
+    return []
+
+
+def _named(row: Subscription) -> dict[str, str]:
+    return {"aggregate_id": row.id, "organization_id": row.organization_id}
+
+
+# -- lines
+
+
+async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
+    """What a moment made, as it is put on a draft."""
+    if made.line is None and made.span is not None:
+        return await usage_lines.usage_line(uow, made, made.item.price.charge.name, _more(made))
+    # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
+    source = held.billed.get(made.line.source) if made.line is not None else None
+    return known_line(made, treatment=source.treatment if source is not None else None)
+
+
+def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLine:
+    """What a moment made of time or once, where nothing has to be counted. Pure."""
+    item = made.item
+    name = item.price.charge.name
+    if made.line is not None:
+        return item_line(ITEM[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
+    return charged_line(
+        LineOrigin.ONE_OFF,
+        name,
+        item.price.charge.charge,
+        item.quantity,
+        item.price.charge.currency,
+        **_more(made),
+    )
+
+
+def _more(made: Made) -> dict[str, Any]:
+    return {"key": made.key, "plan": made.item.price.plan_id, "tax_code": made.item.price.tax_code}

@@ -1,0 +1,233 @@
+"""What an act would come to: it is done, looked at, and undone. So what was shown is what will be billed.
+
+Nothing stays: no number is taken, no event is told, and what it locked is let go. Who then agrees to a sum has the act
+done for that sum, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from models.billing import Invoice, InvoiceLine, InvoiceState
+from models.money import Money
+from models.subscriptions import Subscription
+from services.billing import explaining, finalizing, policies
+from services.billing.events import InvoiceFinalized, SubscriptionBilled
+from services.billing.explaining import Step
+from services.billing.numbering import label_date
+from services.billing.totals import Totals
+from services.core.errors import Conflict
+from services.core.events import DomainEvent
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork, undone
+from services.subscriptions import rows as subscription_rows
+from services.subscriptions.rules import next_moment, turn
+from services.subscriptions.subscribed import Source
+from services.wallets.events import WalletGranted, WalletTakenBack
+
+Act = Callable[[UnitOfWork], Awaitable[Subscription]]
+
+
+class PreviewOutdated(Conflict):
+    """What was agreed to is not what the act comes to now: a price, a tax rate or what was due has changed."""
+
+    code = "preview_outdated"
+    title = "It would cost something else by now"
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewLine:
+    """Amounts in minor units. `steps` are the formulas that give `amount_minor`; their inputs are in `facts`."""
+
+    description: str
+    amount_minor: int
+    discount_minor: int
+    net_minor: int
+    tax_minor: int
+    period_start: datetime | None
+    period_end: datetime | None
+    facts: dict[str, Any]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewInvoice:
+    """A document that the act makes, in minor units; `billed_at` is when it is finalised, `waits` whether that is to
+    come. `carried_minor` becomes a credit of the customer."""
+
+    currency: str
+    billed_at: datetime
+    waits: bool
+    lines: tuple[PreviewLine, ...]
+    discount_minor: int
+    net_minor: int
+    tax_minor: int
+    total_minor: int
+    credits_minor: int
+    due_minor: int
+    carried_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """What is billed next, if nothing changes: without usage, coupons and tax."""
+
+    at: datetime
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """`at` is the moment it is for: give it with the act, and it is billed as shown. `effective_at` is when the change
+    counts. `invoices` are in order, the one that waits last. `included_minor` is what comes to the wallet at once of
+    credits that plans include, below zero for what is taken back."""
+
+    at: datetime
+    currency: str
+    state: str
+    effective_at: datetime
+    invoices: tuple[PreviewInvoice, ...]
+    upcoming: Upcoming | None
+    included_minor: int = 0
+
+    @property
+    def total_minor(self) -> int:
+        """Of all documents, with tax: what is agreed to."""
+        return sum(one.total_minor for one in self.invoices)
+
+
+async def preview(uow: UnitOfWork, act: Act) -> Preview:
+    """Raises what the act raises."""
+    async with undone(uow) as events:
+        row = await act(uow)
+        found = await _made(uow, events())
+        included = _included(events())
+        return Preview(
+            at=uow.now.replace(microsecond=0),
+            currency=row.currency,
+            state=row.state,
+            effective_at=row.scheduled_at or row.cancel_at or uow.now.replace(microsecond=0),
+            invoices=tuple(found),
+            upcoming=await upcoming(uow, row),
+            included_minor=included,
+        )
+
+
+async def agreed(uow: UnitOfWork, act: Act, total_minor: int | None) -> Subscription:
+    """Do what was previewed, for the sum that was agreed to; for whatever it comes to if that is None.
+
+    Raises what the act raises, and PreviewOutdated, after which the work must not be committed.
+    """
+    before = len(uow.recorded)
+    row = await act(uow)
+    if total_minor is not None:
+        made = sum(one.total_minor for one in await _made(uow, uow.recorded[before:]))
+        if made != total_minor:
+            raise PreviewOutdated(
+                f"{Money(total_minor, row.currency).text()} was agreed to, and it comes to"
+                f" {Money(made, row.currency).text()} by now. Nothing was done.",
+                next_step="Look at the preview again.",
+                total_minor=made,
+            )
+    return row
+
+
+async def _made(uow: UnitOfWork, events: Sequence[DomainEvent]) -> list[PreviewInvoice]:
+    """The documents that the act touched, by what it recorded."""
+    seen = {
+        event.invoice_id if isinstance(event, SubscriptionBilled) else event.aggregate_id: None
+        for event in events
+        if isinstance(event, SubscriptionBilled | InvoiceFinalized)
+    }
+    return [await _invoice(uow, invoice_id) for invoice_id in seen]
+
+
+def _included(events: Sequence[DomainEvent]) -> int:
+    given = sum(event.minor for event in events if isinstance(event, WalletGranted))
+    return given - sum(event.minor for event in events if isinstance(event, WalletTakenBack))
+
+
+async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.SUBSCRIPTIONS_WRITE, lock=False)
+    lines = await finalizing.lines_of(uow, invoice)
+    if invoice.state == InvoiceState.DRAFT or invoice.number is None:
+        return await _waiting(uow, invoice, lines)
+    return PreviewInvoice(
+        currency=invoice.currency,
+        billed_at=invoice.finalized_at or uow.now,
+        waits=False,
+        lines=tuple(_line(line, line.discount_minor, line.net_minor, line.tax_minor) for line in lines),
+        discount_minor=invoice.discount_minor,
+        net_minor=invoice.net_minor,
+        tax_minor=invoice.tax_minor,
+        total_minor=invoice.total_minor,
+        credits_minor=invoice.paid_minor,
+        due_minor=invoice.due_minor,
+        carried_minor=max(-invoice.total_minor, 0),
+    )
+
+
+async def _waiting(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine]) -> PreviewInvoice:
+    """A draft, with the tax of today and without coupons: those look at all that will be on it."""
+    entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.SUBSCRIPTIONS_WRITE)
+    profile = await finalizing.required_profile(uow)
+    on = label_date(uow.now, entity.timezone)
+    totals: Totals = await finalizing.totals_of(uow, invoice, lines, entity, profile, on, ())
+    by_key = {one.key: one for one in totals.lines}
+    return PreviewInvoice(
+        currency=invoice.currency,
+        billed_at=invoice.collect_until,
+        waits=True,
+        lines=tuple(
+            _line(
+                line,
+                by_key[line.id].discount.minor,
+                by_key[line.id].taxed.net.minor,
+                by_key[line.id].taxed.tax.minor,
+            )
+            for line in lines
+        ),
+        discount_minor=totals.discounted.minor,
+        net_minor=totals.net.minor,
+        tax_minor=totals.tax.minor,
+        total_minor=totals.gross.minor,
+        credits_minor=totals.from_notes.minor + totals.from_prepaid.minor,
+        due_minor=totals.due.minor,
+        carried_minor=totals.carried.minor,
+    )
+
+
+def _line(line: InvoiceLine, discount: int, net: int, tax: int) -> PreviewLine:
+    _, steps = explaining.replay_amount(line.facts)
+    return PreviewLine(
+        line.description,
+        line.amount_minor,
+        discount,
+        net,
+        tax,
+        line.period_start,
+        line.period_end,
+        line.facts,
+        steps,
+    )
+
+
+async def upcoming(uow: UnitOfWork, row: Subscription) -> Upcoming | None:
+    """Of a subscription that the caller was let to."""
+    plain = row.scheduled_at is None and row.cancel_at is None
+    _, now = await subscription_rows.load(uow, row, lines=not plain)
+    moment = next_moment(now)
+    if moment is None:
+        return None
+    due = sum(
+        (
+            one.line.amount
+            for one in turn(now, moment).lines
+            if one.source is Source.ITEM and one.line is not None
+        ),
+        Money(0, row.currency),
+    )
+    return Upcoming(moment, due.minor)
