@@ -48,11 +48,13 @@ def downgrade() -> None:
 
 
 def create_keys() -> None:
-    pass
+    run("grant update (token) on payment_method to matrix_crossing")  # what a rotation re-wraps
+    run("grant update (reference) on provider_customer to matrix_crossing")
 
 
 def drop_keys() -> None:
-    pass
+    run("revoke update (reference) on provider_customer from matrix_crossing")
+    run("revoke update (token) on payment_method from matrix_crossing")
 
 
 # -- evidence: what staff add to a dispute, and what cases propose

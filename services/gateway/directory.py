@@ -14,7 +14,7 @@ from services.budgets.rules import Terms, Throttle
 from services.catalog import queries as catalog
 from services.catalog.rules import PriceBook
 from services.core.crossing import Reason, crossing
-from services.core.crypto import CannotOpen, Place, vault
+from services.core.crypto import PLATFORM, CannotOpen, Place, vault
 from services.core.database import Database
 from services.core.errors import MatrixError, Unavailable
 from services.core.logs import get_logger
@@ -28,7 +28,6 @@ log = get_logger(__name__)
 BUILTIN = "builtin"
 OWNER = "matrix"  # as /v1/models names who runs the models
 LOOKS_PER_MINUTE = 60  # for names that are not known: anyone may invent them
-PLATFORM = "platform"  # the tenant in the place of secrets that belong to the installation
 
 _ROWS = """
 select m.id, m.slug, m.name, m.description, m.upstream_model, m.endpoints, m.context_tokens, m.created_at,
@@ -129,6 +128,9 @@ class Directory:
         self._model_url = model_url.rstrip("/")
         self._allowed = allowed_private
         self._circuits: dict[str, Circuit] = {}
+        self._keys: dict[
+            str, tuple[bytes, str]
+        ] = {}  # what was opened, by upstream, and from which sealed value
         self.routes: dict[str, Route] = {}
         self.prices = PriceBook()
         self.budgets: dict[str, tuple[Terms, ...]] = {}  # those that stop, by organisation
@@ -168,7 +170,7 @@ class Directory:
         routes: dict[str, Route] = {}
         for row in await uow.execute(_ROWS):
             if row.upstream_id not in targets:
-                targets[row.upstream_id] = self._target(row)
+                targets[row.upstream_id] = await self._target(row)
             target = targets[row.upstream_id]
             if target is not None:
                 routes[row.slug] = Route(
@@ -183,7 +185,18 @@ class Directory:
                 )
         return routes
 
-    def _target(self, row: Any) -> Target | None:
+    async def _key(self, upstream_id: str, sealed: bytes | None) -> str:
+        """Opened once, and anew when it was sealed anew: routes are read again and again."""
+        if not sealed:
+            self._keys.pop(upstream_id, None)
+            return ""
+        known = self._keys.get(upstream_id)
+        if known is None or known[0] != sealed:
+            opened = await vault().open(sealed, key_place(upstream_id))
+            known = self._keys[upstream_id] = (sealed, opened.decode())
+        return known[1]
+
+    async def _target(self, row: Any) -> Target | None:
         """None, and a line in the log, when the upstream cannot be called as it stands."""
         builtin = row.kind == BUILTIN
         upstream_id: str = row.upstream_id
@@ -191,8 +204,7 @@ class Directory:
             base_url = (
                 f"{self._model_url}/v1" if builtin else checked_url(row.base_url, allowed=self._allowed)
             )
-            sealed: bytes | None = row.api_key_sealed
-            key = vault().open(sealed, key_place(upstream_id)).decode() if sealed else ""
+            key = await self._key(upstream_id, row.api_key_sealed)
         except (MatrixError, CannotOpen) as error:
             log.error("upstream_unusable", upstream=upstream_id, error=str(error))
             return None

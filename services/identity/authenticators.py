@@ -86,7 +86,7 @@ async def begin(uow: UnitOfWork) -> Enrolment:
         " set seed_sealed = excluded.seed_sealed, created_at = excluded.created_at, last_step = -1"
         " where a.confirmed_at is null",
         id=account_id,
-        sealed=vault().seal(seed, _place(account_id)),
+        sealed=await vault().seal(seed, _place(account_id)),
         now=uow.wall_now,
     )
     if stored.rowcount == 0:
@@ -116,7 +116,7 @@ async def confirm(uow: UnitOfWork, code: str) -> list[str]:
         raise Conflict(
             "No authenticator app waits to be confirmed.", next_step="Set one up first.", code="not_enrolling"
         )
-    step = _step(row, code, uow.wall_now)
+    step = await _step(row, code, uow.wall_now)
     if step is None:
         raise wrong_code()
     row.last_step, row.confirmed_at = step, uow.wall_now
@@ -160,7 +160,7 @@ async def take_code(uow: UnitOfWork, account_id: str, code: str) -> How | None:
     row = await uow.get(Authenticator, account_id, lock=True)
     if row is None or row.confirmed_at is None or len(code) > CODE_CHARACTERS_MAX:
         return None
-    step = _step(row, code, uow.wall_now)
+    step = await _step(row, code, uow.wall_now)
     if step is not None:
         row.last_step = step
         return "code"
@@ -190,8 +190,8 @@ def wrong_code() -> Invalid:
     )
 
 
-def _step(row: Authenticator, code: str, now: datetime) -> int | None:
-    seed = vault().open(row.seed_sealed, _place(row.account_id))
+async def _step(row: Authenticator, code: str, now: datetime) -> int | None:
+    seed = await vault().open(row.seed_sealed, _place(row.account_id))
     return totp.matching_step(seed, code, now=now, after=row.last_step)
 
 

@@ -56,7 +56,7 @@ async def once(
         if not hmac.compare_digest(stored.fingerprint, fingerprint):
             raise _reused(key)
         try:
-            return Answer(stored.status, vault().open(stored.body, place), replayed=True)
+            return Answer(stored.status, await vault().open(stored.body, place), replayed=True)
         except CannotOpen as error:
             raise Conflict(
                 "This request was answered before, and the answer cannot be read again.",
@@ -75,7 +75,7 @@ async def once(
             **named,
             "fingerprint": fingerprint,
             "status": answer.status,
-            "body": vault().seal(answer.body, place),
+            "body": await vault().seal(answer.body, place),
             "now": uow.wall_now,
             "expires_at": uow.wall_now + KEPT_FOR,
         },

@@ -200,12 +200,13 @@ class Cashier:
 
     async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
         """Opened once, and anew when staff has changed it."""
-        there = self._open.get(account.id)
+        if (there := self._open.get(account.id)) is not None and there[0] == account.version:
+            return there[1]
+        secrets = await accounts.secrets_of(account)
+        there = self._open.get(account.id)  # somebody may have opened it meanwhile
         if there is not None and there[0] == account.version:
             return there[1]
-        provider = registry.kind(account.provider).open(
-            account.settings, accounts.secrets_of(account), self._allowed
-        )
+        provider = registry.kind(account.provider).open(account.settings, secrets, self._allowed)
         self._open[account.id] = (account.version, provider)
         if there is not None:
             await there[1].close()

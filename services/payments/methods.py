@@ -24,7 +24,8 @@ async def customer_of(uow: UnitOfWork, account_id: str) -> str:
     row = await policies.customer_of(uow, account_id)
     if row is None:
         return ""
-    return vault().open(row.reference, _customer_place(uow, account_id)).decode()
+    opened = await vault().open(row.reference, _customer_place(uow, account_id))
+    return opened.decode()
 
 
 async def keep_customer(uow: UnitOfWork, account_id: str, reference: str) -> None:
@@ -34,7 +35,7 @@ async def keep_customer(uow: UnitOfWork, account_id: str, reference: str) -> Non
         .values(
             organization_id=uow.organization_id,
             provider_account_id=account_id,
-            reference=vault().seal(reference.encode(), _customer_place(uow, account_id)),
+            reference=await vault().seal(reference.encode(), _customer_place(uow, account_id)),
             created_at=uow.now,
         )
         .on_conflict_do_nothing()
@@ -63,7 +64,7 @@ async def keep(uow: UnitOfWork, account_id: str, said: values.Method) -> Payment
         last4=said.last4,
         expires_month=said.expiry_month or None,
         expires_year=said.expiry_year or None,
-        token=vault().seal(said.reference.encode(), _token_place(uow, method_id)),
+        token=await vault().seal(said.reference.encode(), _token_place(uow, method_id)),
         token_hash=hashed,
         is_default=await _default(uow) is None,
         created_at=uow.now,
@@ -76,7 +77,7 @@ async def keep(uow: UnitOfWork, account_id: str, said: values.Method) -> Payment
 
 async def opened(uow: UnitOfWork, method: PaymentMethod) -> str:
     """The provider's name for a method that the caller was let to. Written down by who opens it, in the audit log."""
-    return vault().open(method.token, _token_place(uow, method.id)).decode()
+    return (await vault().open(method.token, _token_place(uow, method.id))).decode()
 
 
 async def change(uow: UnitOfWork, method_id: str, *, name: str, version: int | None = None) -> PaymentMethod:

@@ -1,0 +1,44 @@
+"""Where new keys are kept, as settings say, and how those are reached that are kept elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from services.core import key_file
+from services.core.key_file import Keys, Remote
+from services.core.key_providers import Reach, lookup_under, nowhere
+from services.core.settings import Settings
+
+FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBy:
+    """`kind` is what keeps the next key that is made, `name` what it is called there."""
+
+    kind: str
+    name: str
+    reach: Reach
+
+    def new_key(self) -> tuple[str, bytes | Remote]:
+        """A key and its id. A remote one is there already, and only named."""
+        if self.kind == FILE:
+            made = key_file.new()
+            return made.current, made.wrapping[made.current]
+        return key_file.new_id(self.kind), Remote(self.kind, self.name)
+
+    async def made(self) -> Keys:
+        """Keys for an installation that has none. Raises KeysUnavailable and Refused."""
+        if self.kind == FILE:
+            return key_file.new()
+        key_id, key = self.new_key()
+        lookup = key_file.new_secret()
+        keys = Keys(key_id, {key_id: key}, lookup)
+        return replace(keys, lookup=await lookup_under(keys, key_id, lookup, self.reach))
+
+
+IN_THE_FILE = KeptBy(FILE, "", nowhere)
+
+
+def kept_by(settings: Settings) -> KeptBy:
+    return IN_THE_FILE
