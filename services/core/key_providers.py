@@ -65,7 +65,7 @@ class LocalKey:
 def nowhere(remote: Remote) -> WrappingKey:
     """Where no key but those in the file can be reached."""
     raise WrongKeys(
-        f"The keys are kept by {remote.kind}, and this process was not told how to reach it: set MATRIX_KEYS."
+        f"The keys are kept by {remote.kind}, and this process was not told how to reach it: see MATRIX_KEYS."
     )
 
 

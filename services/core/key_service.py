@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from services.core import key_file
+from services.core import aws_kms, key_file
+from services.core.aws_kms import Kms, KmsKey
+from services.core.aws_signing import Credentials
 from services.core.key_file import Keys, Remote
-from services.core.key_providers import Reach, lookup_under, nowhere
+from services.core.key_providers import Reach, WrappingKey, lookup_under, nowhere
 from services.core.settings import Settings
 
 FILE = "file"
@@ -41,4 +43,16 @@ IN_THE_FILE = KeptBy(FILE, "", nowhere)
 
 
 def kept_by(settings: Settings) -> KeptBy:
-    return IN_THE_FILE
+    """New keys as settings choose; those that are kept elsewhere are reached wherever settings say how."""
+
+    def reach(remote: Remote) -> WrappingKey:
+        if remote.kind == aws_kms.KIND and settings.kms_secret_key is not None:
+            return KmsKey(_kms(settings, settings.kms_secret_key.get_secret_value()), remote.name)
+        return nowhere(remote)
+
+    return KeptBy(settings.keys, {aws_kms.KIND: settings.kms_key}.get(settings.keys, ""), reach)
+
+
+def _kms(settings: Settings, secret_key: str) -> Kms:
+    endpoint = settings.kms_endpoint or f"https://kms.{settings.kms_region}.amazonaws.com"
+    return Kms(endpoint, Credentials(settings.kms_access_key, secret_key, settings.kms_region))

@@ -45,7 +45,6 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.files.stores import FOLDER, INCOMING, FilePlaces, FolderStore, places
-from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
@@ -154,7 +153,7 @@ def _catalog(v: Victim) -> Iterator[Table]:
         id=v.upstream_id,
         name=v.mark("upstream", C.STAFF_UPSTREAMS_READ),
         base_url=f"https://{v.mark('host', C.STAFF_UPSTREAMS_READ)}.example/v1",
-        api_key_sealed=at_once(vault().seal(v.mark("sk").encode(), key_place(v.upstream_id))),
+        api_key_sealed=_sealed(v, "sk", "platform", "upstream", "api_key_sealed", v.upstream_id),
         created_at=LONG_AGO,
     )
     common: Any = {"upstream_id": v.upstream_id, "context_tokens": 4_096, "created_at": LONG_AGO}
@@ -216,16 +215,17 @@ def _plans(v: Victim) -> Iterator[Table]:
     )
 
 
+def _sealed(v: Victim, word: str, *place: str) -> bytes:
+    return at_once(vault().seal(orjson.dumps({"secret": v.mark(word)}), Place(*place)))
+
+
 def _paid(v: Victim) -> Iterator[Table]:
     """An account with a provider at an address where nobody is, a kept method, a payment that failed and a refund."""
-    owner, account_id = v.organization.id, v.id("pacc")
-    place = Place("platform", "provider_account", "secrets", account_id)
-    secrets = orjson.dumps({"secret": v.mark("opens")})
-    yield account(account_id, account_id, at_once(vault().seal(secrets, place)))
+    owner, pacc = v.organization.id, v.id("pacc")
+    yield account(pacc, pacc, _sealed(v, "opens", "platform", "provider_account", "secrets", pacc))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset")}
-    seal = lambda *row: at_once(vault().seal(v.mark(row[0]).encode(), Place(owner, *row)))  # noqa: E731
-    yield from paid(owner, account_id, ids, said, seal)
+    ids = {name: v.id(name) for name in ["inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset"]}
+    yield from paid(owner, pacc, ids, said, lambda *row: _sealed(v, row[0], owner, *row))
     yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
 
 
@@ -285,8 +285,7 @@ def _personal(v: Victim) -> Iterator[Table]:
     yield SignIn(
         id=v.id("sgn"), account_id=v.owner.id, at=JUST_NOW, outcome="signed_in", address=v.mark("place")
     )
-    place = Place(v.owner.id, "authenticator", "seed_sealed", v.owner.id)
-    seed = at_once(vault().seal(v.mark("seed").encode(), place))
+    seed = _sealed(v, "seed", v.owner.id, "authenticator", "seed_sealed", v.owner.id)
     yield Authenticator(account_id=v.owner.id, seed_sealed=seed, created_at=LONG_AGO)
     yield RecoveryCode(
         id=v.id("rcv"), account_id=v.owner.id, code_hash=vault().lookup_hash(v.owner.id), created_at=LONG_AGO
@@ -398,12 +397,11 @@ def _made(v: Victim) -> Iterator[Table]:
         recorded_at=JUST_NOW,
         **own,
     )
-    place = Place(v.organization.id, "idempotency_record", "body", v.repeat_key)
     yield IdempotencyRecord(
         key=v.repeat_key,
         fingerprint=b"f",
         status=201,
-        body=at_once(vault().seal(v.mark("answer").encode(), place)),
+        body=_sealed(v, "answer", v.organization.id, "idempotency_record", "body", v.repeat_key),
         created_at=JUST_NOW,
         expires_at=SOON,
         **own,
