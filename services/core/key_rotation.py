@@ -18,9 +18,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.core import key_file, sealed_columns
+from services.core import key_file, openings, sealed_columns
 from services.core.crossing import Reason, crossing
-from services.core.crypto import CannotOpen, Vault
+from services.core.crypto import PLATFORM, CannotOpen, Place, Vault
 from services.core.database import Database
 from services.core.key_file import Keys
 from services.core.key_providers import (
@@ -31,6 +31,7 @@ from services.core.key_providers import (
     wrapping_key,
 )
 from services.core.key_service import KeptBy
+from services.core.openings import Purpose
 from services.core.refusal import Refused
 from services.core.sealed_columns import SealedColumn
 
@@ -156,6 +157,9 @@ async def _sweep(on: Database, vault: Vault, swept: _Swept, batch: int) -> Async
         while left:
             async with crossing(Reason.KEYS, on=on) as uow:
                 rows = await sealed_columns.after(uow, where, after, but=head, most=batch)
+                if rows and after is None:
+                    whole = Place(PLATFORM, where.table.name, where.column.name, "*")
+                    await openings.note(uow, whole, Purpose.KEYS_ROTATED)
             if not rows:
                 break
             for start in range(0, len(rows), AT_ONCE):
@@ -230,6 +234,9 @@ async def _alone(on: Database) -> AsyncGenerator[None]:
         found = await (await connection.execute("select pg_try_advisory_lock(%s)", (_LOCK,))).fetchone()
         if found != (True,):
             raise Refused("Another rotation of keys runs.")
-        yield
+        try:
+            yield
+        finally:  # a server lets go of what a closed connection held only by and by
+            await connection.execute("select pg_advisory_unlock(%s)", (_LOCK,))
     finally:
         await connection.close()

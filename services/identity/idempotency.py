@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from services.core.crypto import CannotOpen, Place, vault
 from services.core.errors import Conflict
+from services.core.openings import Purpose, opened
 from services.core.work import UnitOfWork
 
 KEPT_FOR = timedelta(hours=24)
@@ -56,7 +57,9 @@ async def once(
         if not hmac.compare_digest(stored.fingerprint, fingerprint):
             raise _reused(key)
         try:
-            return Answer(stored.status, await vault().open(stored.body, place), replayed=True)
+            return Answer(
+                stored.status, await opened(uow, stored.body, place, Purpose.ANSWERED_AGAIN), replayed=True
+            )
         except CannotOpen as error:
             raise Conflict(
                 "This request was answered before, and the answer cannot be read again.",

@@ -12,6 +12,7 @@ from models.payments import ProviderAccount
 from services.core.crypto import PLATFORM, Place, vault
 from services.core.errors import Conflict, Invalid, StaleVersion
 from services.core.ids import new_id
+from services.core.openings import Purpose, opened
 from services.core.outgoing import checked_url
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -88,7 +89,7 @@ async def change_account(
         raise StaleVersion("Somebody changed this account meanwhile.", next_step="Read it again.")
     if (said.provider, said.is_test) != (row.provider, row.is_test):
         raise Invalid("An account stays with its provider, and stays a test or a real one.", field="provider")
-    known = await secrets_of(row)
+    known = await secrets_of(uow, row, Purpose.PROVIDER_CHANGED)
     name, settings, secrets = _checked(said, allowed, known=known)
     for fixed in sorted(registry.kind(row.provider).fixed):
         if settings.get(fixed) != row.settings.get(fixed):
@@ -109,9 +110,9 @@ async def change_account(
     return row
 
 
-async def secrets_of(row: ProviderAccount) -> dict[str, str]:
+async def secrets_of(uow: UnitOfWork, row: ProviderAccount, purpose: Purpose) -> dict[str, str]:
     """Raises CannotOpen for a value that was moved or sealed under a key this installation does not have."""
-    return orjson.loads(await vault().open(row.secrets, _place(row.id)))
+    return orjson.loads(await opened(uow, row.secrets, _place(row.id), purpose))
 
 
 def _checked(
