@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from models.disputes import Dispute, DisputeState
-from models.payment_cases import CaseKind
+from models.money import Money
+from models.payment_cases import CaseAct, CaseKind
 from models.payments import PaymentState, ProviderAccount
 from services.billing_runs import overdue
 from services.core import clock as clocks
@@ -29,7 +30,7 @@ from services.payments import cases, ending, policies
 from services.payments.cashier import Cashier
 from services.payments.events import DisputeAnswerDue, DisputeConceded
 from services.payments.providers import registry, values
-from services.payments.providers.base import RefusedByProvider
+from services.payments.providers.base import ProviderUnavailable, RefusedByProvider
 
 log = get_logger(__name__)
 
@@ -37,6 +38,7 @@ LISTED_FOR = timedelta(days=180)  # banks decide within four months
 FILES = Purpose("evidence", frozenset({Kind.PDF, Kind.PNG, Kind.JPEG}), 4 * MB, uploaded=False)
 PAGES_MAX = 200  # of one listing
 BATCH = 100
+ANSWER_WITHIN = timedelta(minutes=5)  # longer than handing in takes
 _ACCOUNTS = "select id from provider_account where enabled and id > :after order by id limit :most"
 _PAYMENT = "select id, organization_id from payment where provider_account_id = :id and provider_ref = :ref"
 _DUE = f"""
@@ -53,6 +55,13 @@ class AnswersElsewhere(Conflict):
 
     code = "dispute_answered_elsewhere"
     title = "This dispute is answered at the provider itself"
+
+
+class AnswerUnderWay(Conflict):
+    """Somebody is handing an answer in, or what became of it is not known yet."""
+
+    code = "dispute_answer_under_way"
+    title = "An answer is on its way"
 
 
 class Disputing:
@@ -75,14 +84,16 @@ class Disputing:
     async def warned(self, payment_id: str, organization_id: str) -> None:
         """A bank thinks that a card was stolen: giving the money back now may spare a dispute."""
         async with self._work(organization_id) as uow:
+            payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
             await cases.open_case(
                 uow,
                 CaseKind.FRAUD_WARNING,
                 payment_id,
                 cause="early_fraud_warning",
                 organization_id=organization_id,
+                amount=Money(payment.refunded_minor - payment.minor, payment.currency),
                 detail="The bank thinks that the card was stolen. A refund now may spare a dispute.",
-                proposal={"act": "refund", "payment_id": payment_id},
+                proposal=cases.propose(CaseAct.REFUND, payment_id=payment_id),
             )
 
     async def list_all(self) -> int:
@@ -173,10 +184,12 @@ class Disputing:
         attached: Mapping[str, bytes] | None = None,
     ) -> Dispute:
         """Hand in what we have to say, once and for ever. It is written down first, so that an answer that is lost on
-        the way is known all the same when the dispute is read again. `attached` are files by the provider's fields.
+        the way is known all the same when the dispute is read again, and that nobody hands in another meanwhile.
+        `attached` are files by the provider's fields.
 
-        Raises Forbidden, NotFound, AnswersElsewhere, DisputeStateConflict for one that cannot be answered, and what
-        asking raises; FileRefused for a file that is no PDF, PNG or JPEG, whatever it is called.
+        Raises Forbidden, NotFound, AnswersElsewhere, DisputeStateConflict for one that cannot be answered,
+        AnswerUnderWay while another is on its way, and what asking raises; FileRefused for a file that is no PDF, PNG
+        or JPEG, whatever it is called.
         """
         files = dict(attached or {})
         for name, content in files.items():
@@ -192,24 +205,39 @@ class Disputing:
             dispute_rules.require_answerable(
                 DisputeState(dispute.state), due_at=dispute.due_at, now=uow.wall_now
             )
+            _require_alone(dispute, uow.wall_now)
             dispute.evidence = {
                 "texts": dict(evidence.texts),
                 "files": dict(evidence.files)
                 | {name: sha256(one).hexdigest() for name, one in files.items()},
+                "at": uow.wall_now.isoformat(),
             }
             dispute.submitted_by = by.id
             dispute.version += 1
             uow.add(dispute)
         provider, act = await self._cashier.provider_of(account), f"{dispute_id}.answer.{dispute.version}"
-        kept = {
-            name: await provider.keep_file(name, content, key=f"{act}.{name}")
-            for name, content in files.items()
-        }
-        said = values.Evidence(evidence.texts, {**evidence.files, **kept})
-        picture = await provider.answer_dispute(dispute.provider_ref, said, submit=True, key=act)
+        try:
+            kept = {
+                name: await provider.keep_file(name, content, key=f"{act}.{name}")
+                for name, content in files.items()
+            }
+            said = values.Evidence(evidence.texts, {**evidence.files, **kept})
+            picture = await provider.answer_dispute(dispute.provider_ref, said, submit=True, key=act)
+        except (ProviderUnavailable, RefusedByProvider):
+            await self._forget(dispute_id, organization_id, dispute.version)
+            raise
         await self._keep(account, picture)
         async with self._work(organization_id) as uow:
             return await policies.dispute_for(uow, dispute_id, Capability.PAYMENTS_READ)
+
+    async def _forget(self, dispute_id: str, organization_id: str, version: int) -> None:
+        """Nothing was handed in: it may be tried again at once."""
+        async with self._work(organization_id) as uow:
+            row = await policies.dispute_for(uow, dispute_id, Capability.PAYMENTS_WRITE, lock=True)
+            if row.version == version and row.submitted_at is None:
+                row.evidence, row.submitted_by = None, None
+                row.version += 1
+                uow.add(row)
 
     async def remind(self) -> int:
         """Tell staff of disputes that have to be answered soon, once for each of REMIND_DAYS; returns how many."""
@@ -239,6 +267,16 @@ class Disputing:
         by.require(Capability.STAFF_PAYMENTS_WRITE)
         actor = replace(by, organization_id=organization_id)
         return crossing(Reason.STAFF, actor=actor, on=self._on, clock=self._clock, target=organization_id)
+
+
+def _require_alone(dispute: Dispute, now: datetime) -> None:
+    """Raises AnswerUnderWay while another answer may be on its way."""
+    begun = (dispute.evidence or {}).get("at")
+    if begun is not None and now < datetime.fromisoformat(begun) + ANSWER_WITHIN:
+        raise AnswerUnderWay(
+            "An answer to this dispute is being handed in, or was and nobody knows yet what became of it.",
+            next_step="Read the dispute again in a few minutes.",
+        )
 
 
 async def _remind(uow: UnitOfWork, dispute_id: str) -> bool:

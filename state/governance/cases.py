@@ -37,7 +37,7 @@ class PaymentCasesState(ListedState, rx.State):
 
 
 class PaymentCaseState(PageState, rx.State):
-    """One case, and what accepting it books."""
+    """One case, and what accepting it does."""
 
     case: dict[str, Any] = {}
     entries: list[dict[str, Any]] = []
@@ -50,9 +50,8 @@ class PaymentCaseState(PageState, rx.State):
         async with self._staff_work() as uow:
             found = await queries.case(uow, case_id)
         self.case = reconciliation_view.case_shown(found)
-        self.entries = [
-            reconciliation_view.entry_shown(number, one) for number, one in enumerate(queries.proposed(found))
-        ]
+        entries = found.proposed.entries if found.proposed is not None else ()
+        self.entries = [reconciliation_view.entry_shown(number, one) for number, one in enumerate(entries)]
 
     @page_event(WRITE)
     async def ask(self, what: str) -> None:

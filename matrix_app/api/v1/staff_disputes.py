@@ -24,6 +24,7 @@ from services.disputes import contests, disputing, evidence
 from services.disputes import queries as dispute_queries
 from services.disputes.disputing import Disputing
 from services.payments import policies
+from services.payments.cashier import Cashier
 from services.wallets.wallets import money_of
 
 router = resource("staff", prefix="/staff")
@@ -144,14 +145,19 @@ async def answer_dispute(
     request: Request, who: AnyCaller, dispute_id: str, body: DisputeAnswer, till: Till
 ) -> DisputeShown:
     """Hand in what is known in our favour: once and for ever."""
+    await hand_in(request, who, dispute_id, till, said=body.said)
+    return await get_dispute(who, dispute_id)
+
+
+async def hand_in(request: Request, who: Caller, dispute_id: str, till: Cashier, *, said: str = "") -> None:
+    """Answer with what is known and what is `said` in one's own words. Raises what Disputing.answer raises."""
     async with staff_work(who, WRITE) as uow:
         row = await dispute_queries.dispute(uow, dispute_id)
         pack = await evidence.gather(uow, dispute_id)
         told = evidence.tables_of(pack, uow.wall_now)
-    said = evidence.worded(pack, row.provider, body.said)
-    files = {evidence.FILE: await request.app.state.press.tables(told)} if said.texts else {}
-    await Disputing(till).answer(dispute_id, row.organization_id, said, by=who.actor, attached=files)
-    return await get_dispute(who, dispute_id)
+    worded = evidence.worded(pack, row.provider, said)
+    files = {evidence.FILE: await request.app.state.press.tables(told)} if worded.texts else {}
+    await Disputing(till).answer(dispute_id, row.organization_id, worded, by=who.actor, attached=files)
 
 
 @router.post("/disputes/{dispute_id}/concede", responses=failures(404, 409))
