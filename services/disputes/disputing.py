@@ -3,7 +3,7 @@ the order, doubling and loss of events do not matter. Answers are handed in here
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,27 +18,25 @@ from services.core import clock as clocks
 from services.core.actor import Actor, system
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.core.errors import Conflict, Unavailable
+from services.core.errors import StaleVersion, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
+from services.disputes import evidence_files, taking_back
 from services.disputes import rules as dispute_rules
-from services.disputes import taking_back
 from services.files.content import checked as check_file
-from services.files.rules import MB, Kind, Purpose
+from services.files.rules import MB
 from services.payments import cases, ending, policies
 from services.payments.cashier import Cashier
 from services.payments.events import DisputeAnswerDue, DisputeConceded
-from services.payments.providers import registry, values
+from services.payments.providers import values
 from services.payments.providers.base import ProviderUnavailable, RefusedByProvider
 
 log = get_logger(__name__)
 
 LISTED_FOR = timedelta(days=180)  # banks decide within four months
-FILES = Purpose("evidence", frozenset({Kind.PDF, Kind.PNG, Kind.JPEG}), 4 * MB, uploaded=False)
 PAGES_MAX = 200  # of one listing
 BATCH = 100
-ANSWER_WITHIN = timedelta(minutes=5)  # longer than handing in takes
 _ACCOUNTS = "select id from provider_account where enabled and id > :after order by id limit :most"
 _PAYMENT = "select id, organization_id from payment where provider_account_id = :id and provider_ref = :ref"
 _DUE = f"""
@@ -48,20 +46,6 @@ where state in ('warning_needs_answer', 'needs_answer') and due_at > :now and du
   and coalesce(reminded_days, 99) > {min(dispute_rules.REMIND_DAYS)}
 order by due_at, id limit :most
 """
-
-
-class AnswersElsewhere(Conflict):
-    """The provider takes no evidence from programs."""
-
-    code = "dispute_answered_elsewhere"
-    title = "This dispute is answered at the provider itself"
-
-
-class AnswerUnderWay(Conflict):
-    """Somebody is handing an answer in, or what became of it is not known yet."""
-
-    code = "dispute_answer_under_way"
-    title = "An answer is on its way"
 
 
 class Disputing:
@@ -175,54 +159,38 @@ class Disputing:
     # -- answering
 
     async def answer(
-        self,
-        dispute_id: str,
-        organization_id: str,
-        evidence: values.Evidence,
-        *,
-        by: Actor,
-        attached: Mapping[str, bytes] | None = None,
+        self, dispute_id: str, organization_id: str, evidence: values.Evidence, *, by: Actor
     ) -> Dispute:
-        """Hand in what we have to say, once and for ever. It is written down first, so that an answer that is lost on
-        the way is known all the same when the dispute is read again, and that nobody hands in another meanwhile.
-        `attached` are files by the provider's fields.
+        """Hand in what we have to say, once and for ever, with all files that staff added. It is written down first,
+        so that an answer that is lost on the way is known all the same when the dispute is read again, and that nobody
+        hands in another meanwhile.
 
-        Raises Forbidden, NotFound, AnswersElsewhere, DisputeStateConflict for one that cannot be answered,
-        AnswerUnderWay while another is on its way, and what asking raises; FileRefused for a file that is no PDF, PNG
-        or JPEG, whatever it is called.
+        Raises Forbidden, NotFound, StaleVersion where other files were added meanwhile, what evidence_files.answerable
+        and asking raise, and FileRefused for a file that the provider does not take, whatever it is called.
         """
-        files = dict(attached or {})
-        for name, content in files.items():
-            check_file(content, name, FILES)
         async with self._staff(by, organization_id) as uow:
-            dispute = await policies.dispute_for(uow, dispute_id, Capability.STAFF_PAYMENTS_WRITE, lock=True)
-            account = await policies.any_account(uow, dispute.provider_account_id)
-            if not registry.kind(account.provider).capabilities.answers_disputes:
-                raise AnswersElsewhere(
-                    f"{account.name} takes no evidence from here.",
-                    next_step="Answer it on the provider's own pages.",
+            dispute, terms = await evidence_files.answerable(uow, dispute_id)
+            _check_files(evidence.files, terms)
+            there = {row.id for row in await evidence_files.listed(uow, dispute_id)}
+            if there != {one.file_id for one in evidence.files if one.file_id}:
+                raise StaleVersion(
+                    "Somebody changed the files of this answer.", next_step="Look at it again."
                 )
-            dispute_rules.require_answerable(
-                DisputeState(dispute.state), due_at=dispute.due_at, now=uow.wall_now
-            )
-            _require_alone(dispute, uow.wall_now)
+            account = await policies.any_account(uow, dispute.provider_account_id)
             dispute.evidence = {
                 "texts": dict(evidence.texts),
-                "files": dict(evidence.files)
-                | {name: sha256(one).hexdigest() for name, one in files.items()},
+                "files": {
+                    ".".join(filter(None, (one.field, one.file_id))): sha256(one.content).hexdigest()
+                    for one in evidence.files
+                },
                 "at": uow.wall_now.isoformat(),
             }
             dispute.submitted_by = by.id
             dispute.version += 1
             uow.add(dispute)
-        provider, act = await self._cashier.provider_of(account), f"{dispute_id}.answer.{dispute.version}"
+        provider, key = await self._cashier.provider_of(account), f"{dispute_id}.answer.{dispute.version}"
         try:
-            kept = {
-                name: await provider.keep_file(name, content, key=f"{act}.{name}")
-                for name, content in files.items()
-            }
-            said = values.Evidence(evidence.texts, {**evidence.files, **kept})
-            picture = await provider.answer_dispute(dispute.provider_ref, said, submit=True, key=act)
+            picture = await provider.answer_dispute(dispute.provider_ref, evidence, key=key)
         except (ProviderUnavailable, RefusedByProvider):
             await self._forget(dispute_id, organization_id, dispute.version)
             raise
@@ -269,13 +237,15 @@ class Disputing:
         return crossing(Reason.STAFF, actor=actor, on=self._on, clock=self._clock, target=organization_id)
 
 
-def _require_alone(dispute: Dispute, now: datetime) -> None:
-    """Raises AnswerUnderWay while another answer may be on its way."""
-    begun = (dispute.evidence or {}).get("at")
-    if begun is not None and now < datetime.fromisoformat(begun) + ANSWER_WITHIN:
-        raise AnswerUnderWay(
-            "An answer to this dispute is being handed in, or was and nobody knows yet what became of it.",
-            next_step="Read the dispute again in a few minutes.",
+def _check_files(files: tuple[values.EvidenceFile, ...], terms: values.EvidenceTerms) -> None:
+    """Raises FileRefused, and EvidenceFull for more than the provider takes together."""
+    purpose = evidence_files.purpose_of(terms)
+    for one in files:
+        check_file(one.content, one.name, purpose)
+    if sum(len(one.content) for one in files) > terms.total_bytes_max:
+        raise evidence_files.EvidenceFull(
+            f"With what is recorded here the files are more than {terms.total_bytes_max / MB:.1f} MB together.",
+            next_step="Take one away first.",
         )
 
 

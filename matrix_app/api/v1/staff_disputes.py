@@ -19,12 +19,15 @@ from matrix_app.api.v1.shape import Body, Exact, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
 from models.disputes import Contest, DisputeState
 from services.core.permissions import Capability
+from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.disputes import contests, disputing, evidence
+from services.disputes import contests, disputing, evidence, evidence_files
 from services.disputes import queries as dispute_queries
 from services.disputes.disputing import Disputing
+from services.files.stores import places
 from services.payments import policies
 from services.payments.cashier import Cashier
+from services.payments.providers.values import Evidence
 from services.wallets.wallets import money_of
 
 router = resource("staff", prefix="/staff")
@@ -150,14 +153,18 @@ async def answer_dispute(
 
 
 async def hand_in(request: Request, who: Caller, dispute_id: str, till: Cashier, *, said: str = "") -> None:
-    """Answer with what is known and what is `said` in one's own words. Raises what Disputing.answer raises."""
+    """Answer with what is known, what is `said` in one's own words and what was added as files. Raises what
+    Disputing.answer raises, and ContentMissing."""
     async with staff_work(who, WRITE) as uow:
         row = await dispute_queries.dispute(uow, dispute_id)
         pack = await evidence.gather(uow, dispute_id)
         told = evidence.tables_of(pack, uow.wall_now)
+        added = await evidence_files.listed(uow, dispute_id)
+    pdf = evidence.packed(await request.app.state.press.tables(told), row.provider)
+    files = await evidence_files.contents(places(settings()).store, added)
     worded = evidence.worded(pack, row.provider, said)
-    files = {evidence.FILE: await request.app.state.press.tables(told)} if worded.texts else {}
-    await Disputing(till).answer(dispute_id, row.organization_id, worded, by=who.actor, attached=files)
+    answer = Evidence(worded.texts, files if pdf is None else (pdf, *files))
+    await Disputing(till).answer(dispute_id, row.organization_id, answer, by=who.actor)
 
 
 @router.post("/disputes/{dispute_id}/concede", responses=failures(404, 409))

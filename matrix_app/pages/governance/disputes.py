@@ -23,6 +23,7 @@ from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
 from matrix_app.pages import contest_lists, endpoints, lists
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.governance import dispute_files
 from matrix_app.pages.registry import Console, Drawn, page
 from models.disputes import ContestState, DisputeState
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX
@@ -293,6 +294,7 @@ def dispute() -> Drawn:
         elsewhere,
         _facts(row),
         section(t("disputes.evidence"), rx.el.p(t("disputes.evidence_text"), class_name="muted"), said),
+        dispute_files.files(),
         section(t("disputes.timeline"), data_table(steps, StaffDisputeState.steps, zone=SessionState.zone)),
     )
     title = rx.cond(row["number"], t("disputes.of", number=row["number"].to(str)), t("disputes.one"))
@@ -305,4 +307,5 @@ def dispute() -> Drawn:
             loading=skeleton(lines=10, label=t("disputes.loading")),
             retry=StaffDisputeState.load,
         ),
+        dispute_files.remove(),
     ]

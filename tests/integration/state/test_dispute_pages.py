@@ -62,6 +62,14 @@ async def test_staff_sees_what_banks_take_back(world: World) -> None:
     one, _ = await operator.call(StaffDisputeState, "load")
     assert {"product_description", "customer_name"} <= {part["field"] for part in one.said}
 
+    assert (one.takes_files, one.fields[0], one.about) == (
+        True, {"id": "receipt", "label": "Receipt"}, "receipt",
+    )  # fmt: skip
+    said, _ = await operator.call(StaffDisputeState, "say", "refund_policy")
+    assert said.about == "refund_policy"
+    said, _ = await operator.call(StaffDisputeState, "say", "nonsense")
+    assert said.about == "refund_policy"
+
     for strange in (new_id("dsp"), "dsp_x", "x"):
         staff.at = f"/governance/disputes/{strange}"
         one, _ = await staff.call(StaffDisputeState, "load")
