@@ -111,8 +111,9 @@ class StaffDisputeState(DialogsState, PageState, rx.State):
     async def do(self, file_id: str, act: str) -> Any:
         """Ask whether to take a file away, or have the browser save it; the link is made for this one time."""
         if act != "save":
-            self.chosen = next((row for row in self.rows if row["id"] == file_id), {})
-            self._open(act if self.chosen else "")
+            found = [row for row in self.rows if row["id"] == file_id]
+            self.chosen = found[0] if found else {}
+            self._open(act if found else "")
             return None
         async with self._staff_work() as uow:
             found = await dispute_queries.dispute(uow, str(self.dispute.get("id", "")))

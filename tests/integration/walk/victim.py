@@ -221,9 +221,7 @@ def _paid(v: Victim) -> Iterator[Table]:
     place = Place("platform", "provider_account", "secrets", account_id)
     yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {
-        one: v.id(one) for one in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "file")
-    }
+    ids = {k: v.id(k) for k in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "file")}
     seal = lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))  # noqa: E731
     yield from paid(owner, account_id, ids, said, seal)
     yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
