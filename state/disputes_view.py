@@ -9,7 +9,7 @@ from services.disputes.evidence_files import EvidenceRow
 from services.disputes.queries import ContestRow, DisputeRow, Step
 from state.format import decimal_text, instant_text
 
-FILTERS = ("state", "created_at[gte]", "created_at[lt]")
+DAYS = ("created_at[gte]", "created_at[lt]")  # by which lists of them are narrowed
 
 
 def dispute_shown(row: DisputeRow, home: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ TEXTS: dict[str, str] = {
     "cases.state.open": "Open",
     "cases.state.accepted": "Accepted",
     "cases.state.dismissed": "Dismissed",
+    "cases.show_all": "All of them",
     "cases.kind": "Kind",
     "cases.kind.amount_differs": "Another amount came",
     "cases.kind.refund_failed": "A refund failed",

@@ -23,11 +23,13 @@ class PaymentCasesState(ListedState, rx.State):
     _file_url: ClassVar[str] = "/api/v1/staff/payment-cases"
     _filter_keys: ClassVar[tuple[str, ...]] = (
         "kind",
-        "state",
+        "state[in]",
         "organization_id",
         "created_at[gte]",
         "created_at[lt]",
     )
+
+    _preset: ClassVar[dict[str, str]] = {"state": "open"}
 
     @page_event(READ, reads=True)
     async def load(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
+from models.disputes import ContestState
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.disputes import evidence, evidence_files
@@ -24,11 +25,12 @@ HOME, CONTESTS = "/governance/disputes", "/governance/contests"
 
 
 class StaffDisputesState(ListedState, rx.State):
-    """One page of what banks take back."""
+    """One page of what banks take back, what has to be answered soonest first."""
 
     _listing: ClassVar[Listing[Any]] = dispute_queries.DISPUTES
     _file_url: ClassVar[str] = "/api/v1/staff/disputes"
-    _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", *disputes_view.FILTERS)
+    _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", "state", *disputes_view.DAYS)
+    _sort: ClassVar[str] = "due_at"
 
     @page_event(READ, reads=True)
     async def load(self) -> None:
@@ -38,11 +40,14 @@ class StaffDisputesState(ListedState, rx.State):
 
 
 class StaffContestsState(DialogsState, ListedState, rx.State):
-    """One page of what customers contest, and the answer that is given."""
+    """One page of what customers contest, and the answer that is given: what waits for one unless the address says
+    otherwise, the soonest first."""
 
     _listing: ClassVar[Listing[Any]] = dispute_queries.STAFF_CONTESTS
     _file_url: ClassVar[str] = "/api/v1/staff/contests"
-    _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", *disputes_view.FILTERS)
+    _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", "state[in]", *disputes_view.DAYS)
+    _preset: ClassVar[dict[str, str]] = {"state": ContestState.OPEN.value}
+    _sort: ClassVar[str] = "due_at"
     _dialogs: ClassVar[Mapping[str, Capability]] = {"credit": WRITE, "refuse": WRITE}
 
     @page_event(READ, reads=True)

@@ -67,7 +67,13 @@ class InvoiceState(InvoiceOnScreen, rx.State):
             self.contests = [disputes_view.contest_shown(row, HOME) for row in found]
         stands = self.invoice["state"] in (InvoiceStates.FINALIZED, InvoiceStates.PAID)
         if stands and self._actor.may(Capability.PAYMENTS_WRITE):
-            self.contestable = [{"id": line["id"], "label": line["description"]} for line in self.lines]
+            self.contestable = [
+                {
+                    "id": line["id"],
+                    "label": f"{line['description']} \u00b7 {line['gross']} {self.invoice['currency']}",
+                }
+                for line in self.lines
+            ]
             self.may_contest = True
 
     @page_event(Capability.INVOICES_READ)

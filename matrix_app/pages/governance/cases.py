@@ -91,12 +91,13 @@ def payment_cases() -> Drawn:
     """What somebody has to look at, the newest first."""
     kinds = [(one.value, t(f"cases.kind.{one.value}")) for one in CaseKind]
     states = [(name, t(look.text)) for name, look in STATES.items()]
+    shown = [*states, (",".join(STATES), t("cases.show_all"))]
     content = lists.listing(
         PaymentCasesState,
         CASES,
         [
             Filter("kind", "cases.kind", options=kinds),
-            Filter("state", "cases.state", options=states),
+            Filter("state[in]", "cases.state", options=shown, any_text="cases.state.open"),
             Filter("organization_id", "cases.organization_id", "search"),
             Filter("created_at[gte]", "cases.from", "date"),
             Filter("created_at[lt]", "cases.until", "date"),

@@ -95,10 +95,10 @@ def _tabs(current: str) -> rx.Component:
     )
 
 
-def _filters(states: list[tuple[str, str]]) -> list[Filter]:
+def _filters(state: Filter) -> list[Filter]:
     return [
         Filter("organization_id", "disputes.organization_id", "search"),
-        Filter("state", "disputes.state", options=states),
+        state,
         Filter("created_at[gte]", "disputes.from", "date"),
         Filter("created_at[lt]", "disputes.until", "date"),
     ]
@@ -120,7 +120,7 @@ def disputes() -> Drawn:
     content = lists.listing(
         StaffDisputesState,
         DISPUTES,
-        _filters(states),
+        _filters(Filter("state", "disputes.state", options=states)),
         empty=empty_state(t("disputes.none"), t("disputes.none_text"), icon_name="triangle-alert"),
         names={name: t(text) for name, text in _NAMES.items()},
         values={f"state:{name}": words for name, words in states},
@@ -173,10 +173,12 @@ def _answer(name: str, *fields: rx.Component, danger: bool = False) -> rx.Compon
 def contests() -> Drawn:
     """What customers contest."""
     states = contest_lists.words()
+    shown = [*states, (",".join(ContestState), t("contests.show_all"))]
+    which = Filter("state[in]", "disputes.state", options=shown, any_text="contests.state.open")
     content = lists.listing(
         StaffContestsState,
         STAFF_CONTESTS,
-        _filters(states),
+        _filters(which),
         empty=empty_state(t("contests.none"), t("contests.none_text"), icon_name="triangle-alert"),
         names={name: t(text) for name, text in _NAMES.items()},
         values={f"state:{name}": words for name, words in states},
