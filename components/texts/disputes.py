@@ -84,6 +84,7 @@ TEXTS: dict[str, str] = {
     "contests.state.credited": "Credited",
     "contests.state.refused": "Not credited",
     "contests.state.withdrawn": "Withdrawn",
+    "contests.to_all": "Answer what is contested",
     "contests.show_all": "All of them",
     "contests.amount": "Contested",
     "contests.credited": "Credited",

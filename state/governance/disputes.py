@@ -57,12 +57,12 @@ class StaffContestsState(DialogsState, ListedState, rx.State):
         self.rows = [disputes_view.contest_shown(row, INVOICES) for row in found]
 
 
-class StaffDisputeState(DialogsState, PageState, rx.State):
+class StaffDisputeState(PageState, rx.State):
     """One dispute, what happened to it, what would be said to the bank, and the files that go along as `rows`."""
 
-    _dialogs: ClassVar[Mapping[str, Capability]] = {"remove": WRITE}
-
     dispute: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    removing: str = ""  # the file that is asked about
     steps: list[dict[str, Any]] = []
     said: list[dict[str, str]] = []
     takes_answers: bool = False  # the provider takes them from here
@@ -75,7 +75,7 @@ class StaffDisputeState(DialogsState, PageState, rx.State):
     @page_event(READ, reads=True)
     async def load(self) -> None:
         self.dispute, self.steps, self.said, self.takes_answers = {}, [], [], False
-        self.rows, self.fields, self.about, self.takes_files = [], [], "", False
+        self.rows, self.fields, self.about, self.takes_files, self.removing = [], [], "", False, ""
         dispute_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
         async with self._staff_work() as uow:
             found = await dispute_queries.dispute(uow, dispute_id)
@@ -108,19 +108,21 @@ class StaffDisputeState(DialogsState, PageState, rx.State):
         self.about = str(about) if any(one["id"] == about for one in self.fields) else self.about
 
     @page_event(WRITE)
-    async def added(self, answer: dict[str, Any]) -> Any:
-        """A file was added through the API: read what there is."""
-        return type(self).load
-
-    @page_event(WRITE)
     async def do(self, file_id: str, act: str) -> Any:
         """Ask whether to take a file away, or have the browser save it; the link is made for this one time."""
         if act != "save":
-            found = [row for row in self.rows if row["id"] == file_id]
-            self.chosen = found[0] if found else {}
-            self._open(act if found else "")
+            self.removing = next((file_id for row in self.rows if row["id"] == file_id), "")
             return None
         async with self._staff_work() as uow:
             found = await dispute_queries.dispute(uow, str(self.dispute.get("id", "")))
         async with self._staff_work(within=found.organization_id) as uow:
             return leave_for((await evidence_files.link_to(uow, found.id, file_id)).url)
+
+    @page_event(WRITE)
+    async def leave(self, is_open: bool) -> None:
+        self.removing = self.removing if is_open else ""
+
+    @page_event(READ)
+    async def changed(self) -> Any:
+        """It was answered, or its files were changed, through the API: read it again."""
+        return type(self).load

@@ -62,7 +62,7 @@ def files() -> rx.Component:
             bytes_max=_S.bytes_max,
             hint=t("disputes.add_file_hint"),
             required=False,
-            on_uploaded=_S.added,
+            on_uploaded=_S.changed,
         ),
     )
     pdf = file_link(t("disputes.pdf"), href=f"{home}/evidence/pdf", opens=True)
@@ -88,14 +88,14 @@ def remove() -> rx.Component:
         rest_form(
             "remove-dispute-file",
             dialog_foot(dialog_close(), submit_button(t("disputes.remove"), look="primary danger")),
-            url=f"{home}/{_S.chosen['id'].to(str)}",
+            url=f"{home}/{_S.removing}",
             method="DELETE",
             done_text=t("disputes.removed"),
             on_done=_S.changed,
         ),
         title=t("disputes.remove"),
         description=t("disputes.remove_text"),
-        open=_S.open_dialog == "remove",
-        on_open_change=_S.dismiss,
+        open=_S.removing != "",
+        on_open_change=_S.leave,
         size="small",
     )

@@ -14,6 +14,7 @@ from services.disputes import contests
 from services.disputes.contests import Wanted
 from services.payments import transfers
 from state.governance.disputes import StaffContestsState, StaffDisputesState, StaffDisputeState
+from state.governance.invoices import StaffInvoiceState
 from state.portal.invoices import InvoiceState
 from tests.integration.billing.shop import Shop, line, open_shop
 from tests.integration.state.visitor import sign_in
@@ -43,6 +44,9 @@ async def test_an_invoice_is_contested_and_staff_answers(world: World) -> None:
             uow, Wanted((await shop.invoice(line("7"))).id, "Too much"), answer_days=2
         )
         await contests.refuse(uow, answered.id, answer="As ordered")
+    staff.at = f"/governance/invoices/{invoice.id}"
+    one, _ = await staff.call(StaffInvoiceState, "load")
+    assert [row["id"] for row in one.contests] == [theirs.id]
     staff.at = "/governance/contests"  # what waits for an answer, the soonest first
     listed, _ = await staff.call(StaffContestsState, "load")
     assert [row["id"] for row in listed.rows] == [theirs.id, later.id]

@@ -409,7 +409,7 @@ def _made(v: Victim) -> Iterator[Table]:
     yield StoredFile(
         id=v.id("file"),
         purpose="export",
-        name=v.mark("file", C.FILES_READ, C.TASKS_READ),
+        name=v.mark("file", C.FILES_READ, C.TASKS_READ, C.STAFF_PAYMENTS_READ),
         content_type="text/csv",
         size_bytes=1,
         sha256=b"s",
