@@ -150,7 +150,7 @@ class Settings(BaseSettings):
 
     # Where the next key that wraps data keys is kept: see docs/decisions/0044-keys-of-others.md. What reaches the other
     # places is used as long as the file of keys names one there.
-    keys: Literal["file", "aws-kms", "pkcs11"] = "file"
+    keys: Literal["file", "aws-kms"] = "file"
     kms_key: str = ""  # ARN, id or alias of a symmetric key
     kms_region: str = "us-east-1"
     kms_endpoint: Annotated[str, AfterValidator(_url_or_none)] = ""  # AWS's own in that region

@@ -224,7 +224,7 @@ def _paid(v: Victim) -> Iterator[Table]:
     owner, pacc = v.organization.id, v.id("pacc")
     yield account(pacc, pacc, _sealed(v, "opens", "platform", "provider_account", "secrets", pacc))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {name: v.id(name) for name in ["inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset"]}
+    ids = {k: v.id(k) for k in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "file")}
     yield from paid(owner, pacc, ids, said, lambda *row: _sealed(v, row[0], owner, *row))
     yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
 
@@ -409,7 +409,7 @@ def _made(v: Victim) -> Iterator[Table]:
     yield StoredFile(
         id=v.id("file"),
         purpose="export",
-        name=v.mark("file", C.FILES_READ, C.TASKS_READ),
+        name=v.mark("file", C.FILES_READ, C.TASKS_READ, C.STAFF_PAYMENTS_READ),
         content_type="text/csv",
         size_bytes=1,
         sha256=b"s",
