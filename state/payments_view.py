@@ -64,6 +64,7 @@ def on_chain_shown(asked: Asked) -> dict[str, Any]:
         "needed": asked.confirmations_needed,
         "expires_at": instant_text(asked.expires_at),
         "uri": asked.uri,
+        "test_wallet": asked.test_wallet or "",
         "picture": picture(asked.uri),
     }
 

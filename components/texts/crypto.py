@@ -14,6 +14,7 @@ TEXTS: dict[str, str] = {
     "crypto.expires_text": "What comes later counts at the rate of then.",
     "crypto.received": "Seen so far",
     "crypto.wallet": "Open in wallet",
+    "crypto.test_wallet": "Pay from the test wallet",
     "crypto.came": "What came",
     "crypto.came_at": "When",
     "crypto.came_amount": "Amount",

@@ -10,6 +10,7 @@ from components.feedback.badges import Status
 from components.feedback.figures import copy_field, facts
 from components.feedback.states import banner
 from components.format.values import price, when
+from components.icons import icon
 from components.shell.page import section
 from components.tables.table import Column, Table, data_table
 from components.texts import t
@@ -75,7 +76,22 @@ def _where() -> rx.Component:
             (t("crypto.expires"), rx.fragment(_expiry(row), " ", t("crypto.expires_text"))),
             (t("crypto.received"), row["received"].to(str)),
         ),
-        actions=[rx.el.a(t("crypto.wallet"), href=uri, class_name="button")],
+        actions=[
+            rx.cond(row["test_wallet"], _test_wallet(row["test_wallet"].to(str)), rx.fragment()),
+            rx.el.a(t("crypto.wallet"), href=uri, class_name="button"),
+        ],
+    )
+
+
+def _test_wallet(href: rx.Var[str]) -> rx.Component:
+    """Beside the page, which shows what comes of it."""
+    return rx.el.a(
+        t("crypto.test_wallet"),
+        icon("external-link"),
+        href=href,
+        target="_blank",
+        rel="noopener noreferrer",
+        class_name="button primary",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import segno
 
@@ -92,7 +93,8 @@ class Came:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be paid where, and what came so far. `uri` is what a QR code says (EIP-681)."""
+    """What is to be paid where, and what came so far. `uri` is what a QR code says (EIP-681); `test_wallet` is where a
+    test chain's play money is sent from, with the form filled in."""
 
     payment_id: str
     chain_id: int
@@ -107,6 +109,7 @@ class Asked:
     confirmations_needed: int
     received: str
     uri: str
+    test_wallet: str | None
     came: list[Came]
 
 
@@ -144,6 +147,7 @@ async def asked_for(uow: UnitOfWork, payment_id: str) -> Asked | None:
             sum(int(one.units) for one in found if one.state != "orphaned"), row.decimals
         ),
         uri=_uri(row, units),
+        test_wallet=await _test_wallet(uow, row, units),
         came=[
             Came(
                 one.tx_hash,
@@ -166,3 +170,12 @@ def _uri(row: CryptoRequest, units: int) -> str:
     if row.contract is None:
         return f"ethereum:{row.address}@{row.chain_id}?value={units}"
     return f"ethereum:{row.contract}@{row.chain_id}/transfer?address={row.address}&uint256={units}"
+
+
+async def _test_wallet(uow: UnitOfWork, row: CryptoRequest, units: int) -> str | None:
+    account = await policies.any_account(uow, row.provider_account_id)
+    base = account.settings.get("base")
+    if base is None or not account.is_test:
+        return None
+    asked = {"to": row.address, "amount": crypto_amounts.coins(units, row.decimals), "asset": row.asset}
+    return f"{base}/_control?{urlencode(asked)}"

@@ -67,7 +67,8 @@ def _paypal(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentP
     )
 
 
-_OF_A_CHAIN = frozenset({"confirmations", "locked_minutes", "ignored_over_minor"})
+# `base` is where a test chain has its wallet.
+_OF_A_CHAIN = frozenset({"base", "confirmations", "locked_minutes", "ignored_over_minor"})
 KINDS: dict[str, Kind] = {
     "stripe": Kind(
         _stripe,

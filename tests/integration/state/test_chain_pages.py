@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from services.payments import cashier as cashiers
 from state.portal.invoices import InvoiceState
 from state.portal.payments import PaymentState
@@ -14,11 +12,9 @@ from tests.integration.state.visitor import sent_to, sign_in
 from tests.world import World
 
 
-async def test_a_payment_on_a_chain_shows_where_to_send_what_and_what_came(
-    world: World, tmp_path: Path
-) -> None:
+async def test_a_payment_on_a_chain_shows_where_to_send_what_and_what_came(world: World) -> None:
     shop = await open_shop(world)
-    with running_anvil(tmp_path, at=shop.now) as anvil:
+    with running_anvil(at=shop.now) as anvil:
         async with open_chain_till(shop, anvil) as till:
             cashiers.install(till.cashier)
             invoice = await shop.invoice(line("100"))
