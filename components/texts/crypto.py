@@ -26,7 +26,7 @@ TEXTS: dict[str, str] = {
     "crypto.state.too_small": "Too small to count",
     "crypto.state.orphaned": "Gone again",
     "crypto.waiting": "This payment waits for what you send. The page says so when it is seen.",
-    "crypto.processing": "Your money was seen. It counts when enough blocks are above it.",
+    "crypto.processing": "Your money was seen: {done} of {needed, plural, one {# confirmation} other {# confirmations}}. It counts when it has all.",
     "payments.provider.crypto": "Crypto",
     "provider_accounts.of.crypto": "Crypto",
     "provider_accounts.field.chain_id": "Chain id (1 is Ethereum)",

@@ -11,6 +11,7 @@ from components.feedback.figures import copy_field, facts
 from components.feedback.states import banner
 from components.format.values import price, when
 from components.icons import icon
+from components.live.figures import live_refresh
 from components.shell.page import section
 from components.tables.table import Column, Table, data_table
 from components.texts import t
@@ -42,9 +43,22 @@ def waits(again: rx.Component) -> rx.Component:
     """What we wait for."""
     return rx.cond(
         PaymentState.payment["state"] == States.PROCESSING.value,
-        banner("info", t("crypto.processing"), action=again),
+        rx.el.div(banner("info", _how_deep(), action=again), role="status"),
         banner("warn", t("crypto.waiting"), action=again),
     )
+
+
+def _how_deep() -> str:
+    row = PaymentState.on_chain
+    return t("crypto.processing", done=row["depth"].to(int), needed=row["needed"].to(int))
+
+
+def follows() -> rx.Component:
+    """What was seen is one block deeper: read it again, as long as it is waited for."""
+    follow = live_refresh(
+        "payments.chain", path="depths", since=PaymentState.read_at, on_change=PaymentState.follow
+    )
+    return rx.cond(PaymentState.payment["state"] == States.PROCESSING.value, follow, rx.fragment())
 
 
 def asked() -> rx.Component:

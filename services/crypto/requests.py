@@ -37,6 +37,14 @@ where t.payment_id = :payment_id order by t.created_at desc, t.id desc limit :mo
 """
 
 
+_DEPTHS = """
+select coalesce(sum(w.height - t.block_number + 1), 0) from payment p
+  join crypto_transfer t on t.payment_id = p.id and t.state = 'seen'
+  join crypto_watch w on w.provider_account_id = t.provider_account_id
+where p.organization_id = :organization_id and p.state = 'processing'
+"""
+
+
 async def ask(uow: UnitOfWork, payment: Payment, account: ProviderAccount, symbol: str) -> CryptoRequest:
     """For a payment that was just written. Raises Invalid for an asset that is not taken, and NoRate."""
     terms = crypto.terms(account.settings)
@@ -159,6 +167,13 @@ async def asked_for(uow: UnitOfWork, payment_id: str) -> Asked | None:
             for one in found
         ],
     )
+
+
+async def deepened(uow: UnitOfWork) -> dict[str, int]:
+    """A figure that moves when what was seen is deeper: what pages of payments that wait follow. Raises Forbidden."""
+    uow.actor.require(Capability.PAYMENTS_READ)
+    found = await uow.execute(_DEPTHS, organization_id=uow.organization_id)
+    return {"depths": int(found.scalar_one())}
 
 
 def picture(uri: str) -> str:

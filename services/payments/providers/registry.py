@@ -97,6 +97,12 @@ KINDS: dict[str, Kind] = {
 }
 
 
+def gives_back(provider: str) -> bool:
+    """Whether money can go back to where it came from: through the provider, or by a transfer that staff sends."""
+    known = KINDS.get(provider)
+    return known is None or not known.watched
+
+
 def kind(provider: str) -> Kind:
     """Raises Invalid for a provider that nobody knows."""
     found = KINDS.get(provider)
