@@ -91,7 +91,7 @@ class Visitors:
         opened = await self._browser.new_context(base_url=self.product.address, **given)
         self._open.append(opened)
         if person is not None:
-            token = self._session(person)
+            token = self.session(person)
             cookie = {"name": session_cookie(self.product.address), "value": token, "httpOnly": True}
             await opened.add_cookies([cookie | {"url": self.product.address}])  # pyright: ignore[reportArgumentType]
         return opened
@@ -105,7 +105,8 @@ class Visitors:
             await context.close()
         self._open.clear()
 
-    def _session(self, person: Person) -> str:
+    def session(self, person: Person) -> str:
+        """The token of one that is kept for all windows."""
         if person.email not in self._cookies:
             self._cookies[person.email] = self.product.session(person.email, person.password)
         return self._cookies[person.email]
