@@ -60,6 +60,7 @@ def on_chain_shown(asked: Asked) -> dict[str, Any]:
         "depth": min((one.confirmations for one in asked.came if one.state in _ON_ITS_WAY), default=0),
         "address": asked.address,
         "amount": asked.amount,
+        "missing": asked.missing,
         "asset": asked.asset,
         "named": f"{asked.amount} {asked.asset}",
         "received": f"{asked.received} {asked.asset}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TEXTS: dict[str, str] = {
     "crypto.title": "Send exactly this",
+    "crypto.rest": "Send the rest",
     "crypto.text": "From any wallet, on chain {chain}. It counts after {needed, plural, one {# confirmation} other {# confirmations}}.",
     "crypto.qr": "QR code for your wallet",
     "crypto.amount": "Amount in {asset}",
@@ -27,6 +28,7 @@ TEXTS: dict[str, str] = {
     "crypto.state.orphaned": "Gone again",
     "crypto.waiting": "This payment waits for what you send. The page says so when it is seen.",
     "crypto.processing": "Your money was seen: {done} of {needed, plural, one {# confirmation} other {# confirmations}}. It counts when it has all.",
+    "crypto.part": "A part was seen: {received} of {asked}. Send the rest while the rate stands; else it pays a part of the invoice.",
     "payments.provider.crypto": "Crypto",
     "provider_accounts.of.crypto": "Crypto",
     "provider_accounts.field.chain_id": "Chain id (1 is Ethereum)",

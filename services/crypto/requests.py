@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import segno
 
-from models.crypto import CryptoRequest
+from models.crypto import CryptoRequest, TransferState
 from models.money import Money
 from models.payments import Payment, ProviderAccount
 from services.core.errors import not_found
@@ -101,8 +101,9 @@ class Came:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be paid where, and what came so far. `uri` is what a QR code says (EIP-681); `test_wallet` is where a
-    test chain's play money is sent from, with the form filled in."""
+    """What is to be paid where, what came so far, and what is missing. `uri` is what a QR code says of that (EIP-681),
+    of all when nothing is missing; `test_wallet` is where a test chain's play money is sent from, with the form
+    filled in."""
 
     payment_id: str
     chain_id: int
@@ -116,6 +117,7 @@ class Asked:
     expires_at: datetime
     confirmations_needed: int
     received: str
+    missing: str
     uri: str
     test_wallet: str | None
     came: list[Came]
@@ -139,6 +141,8 @@ async def asked_for(uow: UnitOfWork, payment_id: str) -> Asked | None:
         await uow.execute(_CAME, payment_id=payment.id, needed=row.confirmations, most=TRANSFERS_SHOWN_MAX)
     )
     units = int(row.expected_units)
+    received = sum(int(one.units) for one in found if one.state != TransferState.ORPHANED)
+    missing = max(units - received, 0)
     return Asked(
         payment_id=payment.id,
         chain_id=row.chain_id,
@@ -151,11 +155,10 @@ async def asked_for(uow: UnitOfWork, payment_id: str) -> Asked | None:
         currency=payment.currency,
         expires_at=row.expires_at,
         confirmations_needed=row.confirmations,
-        received=crypto_amounts.coins(
-            sum(int(one.units) for one in found if one.state != "orphaned"), row.decimals
-        ),
-        uri=_uri(row, units),
-        test_wallet=await _test_wallet(uow, row, units),
+        received=crypto_amounts.coins(received, row.decimals),
+        missing=crypto_amounts.coins(missing, row.decimals),
+        uri=_uri(row, missing or units),
+        test_wallet=await _test_wallet(uow, row, missing or units),
         came=[
             Came(
                 one.tx_hash,

@@ -161,7 +161,7 @@ def crypto_rates() -> Drawn:
             Filter("currency", "crypto_rates.currency", "search"),
         ],
         empty=empty,
-        names={"state": t("crypto_rates.state")},
+        names={name: t(f"crypto_rates.{name}") for name in ("state", "asset", "currency")},
         values={f"state:{name}": words for name, words in states},
         actions=_again,
     )

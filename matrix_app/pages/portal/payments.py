@@ -136,21 +136,19 @@ def payment() -> Drawn:
     )
     is_open = (row["state"] == States.REQUIRES_ACTION.value) | (row["state"] == States.SENDING.value)
     return [
-        rx.el.p(link(t("payments.back"), href=HOME), class_name="back-link"),
+        rx.el.p(link(t("payments.back"), href=HOME), class_name="back-link no-print"),
         page_header(title, rx.cond(MAY_PAY & is_open, _cancel(), rx.fragment())),
         in_its_state(
             PaymentState,
             rx.fragment(
                 _waiting(),
-                rx.cond(
-                    PaymentState.on_chain.contains("address"),
-                    rx.fragment(chain_payment.asked(), chain_payment.follows()),
-                    rx.fragment(),
-                ),
+                chain_payment.asked(),
                 rx.cond(
                     PaymentState.receipt.contains("seller"), _receipt(), payment_lists.facts_of(row, INVOICES)
                 ),
+                chain_payment.came(),
                 _given_back(),
+                rx.cond(PaymentState.on_chain.contains("address"), chain_payment.follows(), rx.fragment()),
                 live_refresh(
                     "payments", path="changed", since=PaymentState.read_at, on_change=PaymentState.follow
                 ),

@@ -51,13 +51,21 @@ async def test_a_payment_on_a_chain_shows_where_to_send_what_and_what_came(world
             assert shown["uri"] == f"ethereum:{asked.address}@{CHAIN_ID}?value={asked.expected_units}"
             assert shown["picture"].startswith("data:image/svg+xml")
 
-            anvil.send(asked.address, int(asked.expected_units))
-            await till.watch(2)
+            whole = int(asked.expected_units)
+            anvil.send(asked.address, 2 * whole // 5)
+            await till.watch(1)
+            seen, _ = await owner.call(PaymentState, "follow")
+            assert (seen.payment["state"], seen.on_chain["missing"]) == ("processing", "0.03")
+            assert seen.on_chain["uri"].endswith(f"?value={3 * whole // 5}")
+            anvil.send(asked.address, 3 * whole // 5)
+            await till.watch(1)
             seen, _ = await owner.call(PaymentState, "follow")
             assert (seen.payment["state"], seen.on_chain["received"]) == ("processing", "0.05 ETH")
-            assert [(one["state"], one["confirmations"]) for one in seen.came] == [("seen", "2/3")]
-            assert (seen.on_chain["depth"], seen.receipt) == (2, {})
-            await till.watch(1)
+            assert [(one["state"], one["confirmations"]) for one in seen.came] == [
+                ("seen", "1/3"), ("seen", "2/3"),
+            ]  # fmt: skip
+            assert (seen.on_chain["depth"], seen.on_chain["missing"], seen.receipt) == (1, "0", {})
+            await till.watch(2)
             seen, _ = await owner.call(PaymentState, "follow")
 
             assert (seen.payment["state"], seen.came[0]["confirmations"]) == ("succeeded", "3/3")
