@@ -94,8 +94,8 @@ def theme(request: pytest.FixtureRequest) -> Theme:
     return request.param
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(product: Product, visitors: Visitors, theme: Theme) -> Client:
+async def client_of(product: Product, visitors: Visitors, theme: Theme) -> Client:
+    """With an invoice of their own, in windows of one theme."""
     due = bill(product, visitors)
     context = await visitors.context(OWNER, color_scheme=theme)
     watching, paying = await context.new_page(), await context.new_page()
@@ -105,6 +105,11 @@ async def client(product: Product, visitors: Visitors, theme: Theme) -> Client:
     await watching.evaluate("window.stays = true")
     await expect(state_of(watching)).to_have_text("Open")
     return Client(due, watching, paying, [], theme)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(product: Product, visitors: Visitors, theme: Theme) -> Client:
+    return await client_of(product, visitors, theme)
 
 
 async def test_by_card_on_the_providers_page(client: Client) -> None:
@@ -126,25 +131,38 @@ async def test_by_paypal(client: Client) -> None:
     await client.sees_it_paid()
 
 
-async def test_by_crypto_as_the_page_counts_confirmations(client: Client) -> None:
-    page = client.paying
+async def wallet_of(client: Client) -> Page:
+    """From the invoice's page to the test wallet, beside the payment's page, which is not loaded again."""
     await client.choose("Test chain (ETH)")
-    await expect(page.get_by_role("heading", name="Send exactly this")).to_be_visible()
-    await client.axe(page)
-    await page.evaluate("window.stays = true")
-    async with page.context.expect_page() as opened:
-        await page.get_by_role("link", name="Pay from the test wallet").click()
-    wallet = await opened.value
-    await wallet.get_by_role("button", name="Send it").click()
-    await expect(page.get_by_text("Your money was seen: 1 of 3 confirmations.")).to_be_visible()
-    await wallet.get_by_role("button", name="Make blocks").click()
-    await expect(page.get_by_text("Your money was seen: 2 of 3 confirmations.")).to_be_visible()
-    await client.axe(page)
-    await wallet.get_by_role("button", name="Make blocks").click()
+    await expect(client.paying.get_by_role("heading", name="Send exactly this")).to_be_visible()
+    await client.axe(client.paying)
+    await client.paying.evaluate("window.stays = true")
+    async with client.paying.context.expect_page() as opened:
+        await client.paying.get_by_role("link", name="Pay from the test wallet").click()
+    return await opened.value
 
-    await client.has_receipt()
-    assert await page.evaluate("window.stays") is True
-    await client.sees_it_paid()
+
+async def is_as_deep_as(client: Client, blocks: int) -> None:
+    seen = client.paying.get_by_text(f"Your money was seen: {blocks} of 3 confirmations.")
+    await expect(seen).to_be_visible()
+
+
+async def test_by_crypto_as_the_page_counts_confirmations(product: Product, visitors: Visitors) -> None:
+    """Two at once, since the chain has its blocks for all."""
+    light = await client_of(product, visitors, "light")
+    dark = await client_of(product, visitors, "dark")
+    of_light, of_dark = await wallet_of(light), await wallet_of(dark)
+    await of_light.get_by_role("button", name="Send it").click()
+    await is_as_deep_as(light, 1)
+    await of_dark.get_by_role("button", name="Send it").click()
+    await is_as_deep_as(light, 2)
+    await is_as_deep_as(dark, 1)
+    for client in (light, dark):
+        await client.axe(client.paying)
+        await of_dark.get_by_role("button", name="Make blocks").click()
+        await client.has_receipt()
+        assert await client.paying.evaluate("window.stays") is True
+        await client.sees_it_paid()
 
 
 async def test_by_a_transfer_that_staff_records(client: Client, visitors: Visitors, theme: Theme) -> None:
