@@ -11,6 +11,7 @@ from services.billing import queries
 from services.core.work import UnitOfWork
 from state import addresses, invoices_view
 from state.base import SIGNED_IN, PageState, page_event
+from state.format import instant_text
 
 
 class InvoiceOnScreen(PageState, mixin=True):
@@ -26,6 +27,7 @@ class InvoiceOnScreen(PageState, mixin=True):
     explained: dict[str, Any] = {}
     steps: list[dict[str, Any]] = []
     next_after: str = ""
+    read_at: str = ""
     is_first: bool = True
 
     @page_event(SIGNED_IN)
@@ -48,6 +50,7 @@ class InvoiceOnScreen(PageState, mixin=True):
         self.explained, self.steps = {}, []
         after = invoices_view.after_of(self._query.get("after", ""))
         async with self._work() as uow:
+            self.read_at = instant_text(uow.wall_now)
             found = await queries.invoice(uow, self._invoice_id(), staff=self._staff)
             lines = await queries.lines(uow, found, after=after, limit=invoices_view.LINES_PER_PAGE + 1)
             notes = await queries.notes(uow, found, limit=invoices_view.NOTES_SHOWN_MAX)

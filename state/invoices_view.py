@@ -39,7 +39,6 @@ def row_shown(row: InvoiceRow, home: str) -> dict[str, Any]:
 def invoice_shown(row: Invoice) -> dict[str, Any]:
     """Amounts are decimal text; parties are the lines that stand on the document."""
     amounts = ("charged", "discount", "net", "tax", "total", "credited", "paid", "written_off", "due")
-    seller, buyer = row.seller or {}, row.buyer or {}
     return {
         "id": row.id,
         "organization_id": row.organization_id,
@@ -51,11 +50,19 @@ def invoice_shown(row: Invoice) -> dict[str, Any]:
         "label_date": row.label_date.isoformat() if row.label_date else "",
         "due_date": row.due_date.isoformat() if row.due_date else "",
         "collect_until": instant_text(row.collect_until),
+        **parties_shown(row),
+        **{name: _amount(getattr(row, f"{name}_minor"), row.currency) for name in amounts},
+    }
+
+
+def parties_shown(row: Invoice) -> dict[str, str]:
+    """Seller and buyer, empty where a draft has none yet."""
+    seller, buyer = row.seller or {}, row.buyer or {}
+    return {
         "seller": _party(seller),
         "seller_tax": ", ".join(f"{one['kind']} {one['number']}" for one in seller.get("tax_ids", [])),
         "buyer": _party(buyer),
         "buyer_tax": buyer.get("tax_number") or "",
-        **{name: _amount(getattr(row, f"{name}_minor"), row.currency) for name in amounts},
     }
 
 

@@ -112,4 +112,7 @@ TEXTS: dict[str, str] = {
     "invoices.credit_text": "Takes back an amount including tax, or all that is left if no amount is said. It comes off what is due first.",
     "invoices.credited_done": "Credit note issued",
     "invoices.credit_amount": "Amount with tax",
+    "invoices.transfer": "Record a transfer",
+    "invoices.transfer_text": "Money for it that came to your bank account. What is more than is due becomes a credit of the customer.",
+    "invoices.transfer_done": "Transfer recorded",
 }

@@ -15,6 +15,7 @@ from components.icons import icon
 from components.kit.overlays import dialog, dialog_close, dialog_foot, icon_button
 from components.links import file_link, link
 from components.props import Drawn as Part
+from components.props import Text
 from components.shell.page import card, page_header, section
 from components.tables.filters import Filter
 from components.tables.listed import table_of
@@ -171,7 +172,7 @@ def _if_said(name: str, said: rx.Var[Any], shown: Any) -> rx.Component:
     return rx.cond(said, fact(t(f"invoices.{name}"), shown), rx.fragment())
 
 
-def _party(lines: rx.Var[Any]) -> rx.Component:
+def party(lines: rx.Var[Any]) -> rx.Component:
     return rx.el.span(lines.to(str), class_name="party")
 
 
@@ -189,9 +190,9 @@ def _head(row: Row, *, staff: bool) -> rx.Component:
                 row["state"] == States.DRAFT.value,
                 when(row["collect_until"], zone=SessionState.zone),
             ),
-            _if_said("seller", row["seller"], _party(row["seller"])),
+            _if_said("seller", row["seller"], party(row["seller"])),
             _if_said("tax_number", row["seller_tax"], row["seller_tax"].to(str)),
-            _if_said("buyer", row["buyer"], _party(row["buyer"])),
+            _if_said("buyer", row["buyer"], party(row["buyer"])),
             _if_said("tax_number", row["buyer_tax"], row["buyer_tax"].to(str)),
             _if_said("memo", row["memo"], row["memo"].to(str)),
         )
@@ -269,14 +270,17 @@ def _files(row: Row, *, staff: bool) -> rx.Component:
         rx.cond(row["has_ubl"], _file(f"{url}/ubl", "invoices.ubl"), rx.fragment()),
         _file(f"{url}/html", "invoices.print_view", opens=True),
     )
-    page = rx.el.button(
+    return rx.cond(row["paper"] == PaperState.MADE.value, made, print_button(t("invoices.print")))
+
+
+def print_button(label: Text) -> rx.Component:
+    return rx.el.button(
         icon("file-text"),
-        t("invoices.print"),
+        label,
         type="button",
         on_click=rx.call_script("window.print()"),
         class_name="button no-print",
     )
-    return rx.cond(row["paper"] == PaperState.MADE.value, made, page)
 
 
 def _of_note(staff: bool) -> Callable[[Row], rx.Component]:
