@@ -257,8 +257,7 @@ def _disputed(event: Delivered, facts: Facts) -> Words:
 def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
     def say(event: Delivered, facts: Facts) -> Words:
         days = int(event.payload.get("days", 0))
-        said = {0: "by now: nobody asks for the amount until then", 1: "tomorrow at the latest"}
-        when = said.get(days, f"in {days} days at the latest")
+        when = f"in {days} days at the latest" if days > 1 else ("by now", "tomorrow at the latest")[days]
         href = f"{page}/{event.aggregate_id}" if page == DISPUTES else page
         return Words(title, f"That of {facts.organization} has to be answered {when}.", href)
 

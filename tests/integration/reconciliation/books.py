@@ -21,10 +21,11 @@ from services.ledger.rules import Draft, credit, debit
 from services.payments import methods
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.values import Customer, RefundOrder, SetupOrder
-from services.reconciliation import accepting, queries
+from services.reconciliation import accepting, payout_queries, queries
 from services.reconciliation.matching import Counts, Matcher
+from services.reconciliation.payout_queries import ClearingRow, PayoutRow
 from services.reconciliation.pulling import Puller
-from services.reconciliation.queries import CaseRow, ClearingRow, PayoutRow
+from services.reconciliation.queries import CaseRow
 from tests.fakes.paypal.running import RunningPayPal
 from tests.fakes.stripe.running import RunningFake
 from tests.integration.billing.shop import Shop, line
@@ -115,11 +116,11 @@ class Books:
 
     async def clearing(self) -> dict[str, ClearingRow]:
         async with self.work() as uow:
-            return {row.currency: row for row in await queries.clearing(uow)}
+            return {row.currency: row for row in await payout_queries.clearing(uow)}
 
     async def payouts(self) -> list[PayoutRow]:
         async with self.work() as uow:
-            return list(await listing_sql.select(uow, queries.PAYOUTS, limit=50))
+            return list(await listing_sql.select(uow, payout_queries.PAYOUTS, limit=50))
 
     async def platform(self) -> dict[str, int]:
         """Balances of the platform's own book, debits above zero."""
