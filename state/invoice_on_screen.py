@@ -50,8 +50,8 @@ class InvoiceOnScreen(PageState, mixin=True):
         self.explained, self.steps = {}, []
         after = invoices_view.after_of(self._query.get("after", ""))
         async with self._work() as uow:
-            self.read_at = instant_text(uow.wall_now)
             found = await queries.invoice(uow, self._invoice_id(), staff=self._staff)
+            self.read_at = instant_text(uow.wall_now)
             lines = await queries.lines(uow, found, after=after, limit=invoices_view.LINES_PER_PAGE + 1)
             notes = await queries.notes(uow, found, limit=invoices_view.NOTES_SHOWN_MAX)
             paper, made = await invoices_view.papers_shown(uow, found, notes, staff=self._staff)

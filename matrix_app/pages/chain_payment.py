@@ -72,7 +72,9 @@ def asked() -> rx.Component:
 
 
 def came() -> rx.Component:
-    table = data_table(_CAME, PaymentState.came, status=PaymentState.status, empty=rx.fragment())
+    table = data_table(
+        _CAME, PaymentState.came, status=PaymentState.status, empty=rx.fragment(), zone=SessionState.zone
+    )
     return rx.cond(PaymentState.came.length() > 0, section(t("crypto.came"), table), rx.fragment())
 
 

@@ -97,7 +97,9 @@ def _waiting() -> rx.Component:
 
 
 def _given_back() -> rx.Component:
-    table = data_table(REFUNDS, PaymentState.refunds, status=PaymentState.status, empty=rx.fragment())
+    table = data_table(
+        REFUNDS, PaymentState.refunds, status=PaymentState.status, empty=rx.fragment(), zone=SessionState.zone
+    )
     there = PaymentState.refunds.length() > 0
     return rx.cond(there, section(t("refunds.of_payment"), table), rx.fragment())
 

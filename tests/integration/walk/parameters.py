@@ -99,6 +99,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "service_accounts": _of("svc"),
     "staff.provider_accounts": _of("pacc"),
     "staff.contests": _of("cst"),
+    "staff.crypto_rates": _of("crat"),
     "staff.coupons": _of("cpn"),
     "staff.legal_entities": _of("ent"),
     "staff.refunds": _of("rfnd"),
@@ -366,6 +367,7 @@ ARGUMENTS: dict[str, Maker] = {
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
     "after": _plain(LEAVE_OUT),
+    "asset": _plain(LEAVE_OUT),
     "at[gte]": _plain("2026-01-01T00:00:00Z"),
     "created_at[gte]": _plain("2025-01-01T00:00:00Z"),
     "created_at[lt]": _plain(LEAVE_OUT),
