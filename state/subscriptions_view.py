@@ -15,6 +15,7 @@ from services.subscriptions.queries import (
     SubscriptionRow,
 )
 from services.subscriptions.retention import Offer
+from services.subscriptions.usage_so_far import UsedSoFar
 from state.format import decimal_text, figure_text, instant_text
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")
@@ -88,6 +89,19 @@ def items_shown(items: tuple[ItemRow, ...], currency: str) -> list[dict[str, Any
         }
         for item in items
     ]
+
+
+def used_shown(one: UsedSoFar) -> dict[str, Any]:
+    return {
+        "id": one.key,
+        "name": one.name,
+        "quantity": decimal_text(one.quantity),
+        "currency": one.currency,
+        "amount": _amount(one.amount_minor, one.currency),
+        "since": instant_text(one.since),
+        "bills_at": instant_text(one.bills_at),
+        "formulas": [f"{step.formula} = {step.amount}" for step in one.steps],
+    }
 
 
 def coupon_shown(row: CouponRow, currency: str) -> dict[str, Any]:

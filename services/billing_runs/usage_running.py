@@ -14,8 +14,8 @@ from typing import Any
 from sqlmodel import select
 
 from models.types import OrganizationKind
-from models.usage_billing import UsagePeriod, UsagePeriodState
-from services.billing import policies, usage_billing, usage_unused
+from models.usage_billing import UsagePeriod
+from services.billing import policies, usage_billing, usage_months, usage_unused
 from services.billing.events import UsageParked, UsageRetryAsked
 from services.billing.usage_rules import month_end
 from services.billing_runs import parking
@@ -242,7 +242,6 @@ class PeriodRow:
     retry_at: datetime | None
 
 
-_STATE = "case when p.parked_at is not null then 'parked' else p.state end"
 PERIODS: Listing[PeriodRow] = Listing(
     "staff.usage_periods",
     row=PeriodRow,
@@ -256,7 +255,7 @@ PERIODS: Listing[PeriodRow] = Listing(
         Column("organization_name", "o.name", joined=True),
         Column("starts_at", "p.starts_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("ends_at", "p.ends_at", Kind.INSTANT),
-        Column("state", _STATE, Kind.ENUM, values=(*UsagePeriodState, "parked"), filterable=True),
+        Column("state", usage_months.STATE, Kind.ENUM, values=usage_months.STATES, filterable=True),
         Column("parked_reason", "p.parked_reason", nullable=True),
         Column("attempts", "p.attempts", Kind.INTEGER),
         Column("parked_at", "p.parked_at", Kind.INSTANT, nullable=True),
