@@ -126,6 +126,7 @@ def billed_shown(row: BilledRow, currency: str, home: str) -> dict[str, Any]:
         "href": f"{home}/{row.id}",
         "name": row.number or row.id,
         "state": row.state,
+        "days_overdue": row.days_overdue or 0,
         "currency": currency,
         "label_date": row.label_date or "",
         "total": _amount(row.total_minor, currency),

@@ -18,6 +18,7 @@ from models.payments import Initiator, PaymentState
 from services.billing import contested
 from services.billing import policies as of_billing
 from services.billing.numbering import label_date
+from services.billing.periods import day_begins
 from services.billing_runs import running
 from services.collection import retry_rules
 from services.collection.learned_hours import Habits, Retry, learn
@@ -32,7 +33,6 @@ from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
 from services.dunning import segments
-from services.dunning.rules import day_begins
 from services.payments import cashier as cashiers
 from services.payments import charging, policies
 from services.payments.cashier import Cashier

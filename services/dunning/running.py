@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.billing import due_dates
 from services.billing import policies as of_billing
-from services.billing.numbering import label_date
 from services.billing_runs import running
 from services.core.actor import system
 from services.core.clock import Clock
@@ -20,7 +20,7 @@ from services.core.errors import Busy, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.dunning import cases, policies, rules, segments
+from services.dunning import cases, policies, segments
 
 log = get_logger(__name__)
 
@@ -114,7 +114,7 @@ async def take_up(uow: UnitOfWork, invoice_id: str) -> bool:
     if (
         not cases.is_owed(invoice)
         or invoice.due_date is None
-        or label_date(uow.now, zone) <= invoice.due_date
+        or not due_dates.is_past(invoice.due_date, zone, uow.now)
     ):
         return False
     if await policies.case_of(uow, invoice.id) is not None:
@@ -139,6 +139,6 @@ async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
     shown = await running.shown(uow, clock_id)
     for row in await uow.execute(_FIRST, clock_id=clock_id, yesterday=(shown - DAY).date()):
         # What is overdue already is taken up whenever its clock is turned, and holds up no clock.
-        overdue = rules.day_begins(row.due_date + DAY, row.zone)
+        overdue = due_dates.passes_at(row.due_date, row.zone)
         moments.append(overdue if overdue > shown else None)
     return min((moment for moment in moments if moment is not None), default=None)
