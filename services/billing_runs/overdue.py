@@ -12,7 +12,7 @@ from models.subscriptions import SubscriptionState
 from services.billing import policies
 from services.billing.due_dates import DAY, OVERDUE, UNPAID, passes_at
 from services.billing.events import SubscriptionStateChanged
-from services.billing_runs import running
+from services.billing_runs import due_rows, running
 from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -72,7 +72,7 @@ async def _found(
         after = ""
         while True:
             async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-                now = uow.wall_now if clock_id is None else await running.shown(uow, clock_id)
+                now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
                 named = {"now": now} if clock_id is None else {"clock_id": clock_id}
                 edge = {"today": now.date()} if statement is _LATE else {"yesterday": (now - DAY).date()}
                 rows = await uow.execute(

@@ -11,7 +11,7 @@ from typing import Any
 
 from services.billing import due_dates
 from services.billing import policies as of_billing
-from services.billing_runs import running
+from services.billing_runs import due_rows, running
 from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -92,7 +92,7 @@ async def _found(
     after = ""
     while True:
         async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-            now = uow.wall_now if clock_id is None else await running.shown(uow, clock_id)
+            now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
             named: dict[str, Any] = {} if clock_id is None else {"clock_id": clock_id}
             if clock_id is None or statement is _DUE:
                 named["now"] = now
@@ -136,7 +136,7 @@ async def _later(case_id: str, organization_id: str, on: Database | None, clock:
 async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
     """When something is due on a test clock, in work across tenants."""
     moments: list[datetime | None] = [(await uow.execute(_NEXT, clock_id=clock_id)).scalar_one()]
-    shown = await running.shown(uow, clock_id)
+    shown = await due_rows.shown(uow, clock_id)
     for row in await uow.execute(_FIRST, clock_id=clock_id, yesterday=(shown - DAY).date()):
         # What is overdue already is taken up whenever its clock is turned, and holds up no clock.
         overdue = due_dates.passes_at(row.due_date, row.zone)
