@@ -39,7 +39,7 @@ TEXTS: dict[str, str] = {
     "usage_months.price": "Price",
     "usage_months.amount": "Amount so far",
     "usage_months.late": "Late usage",
-    "usage_months.price_per": "for {units}",
+    "usage_months.price_per": "for",
     "usage_months.meter_of.prompt_tokens": "Input tokens",
     "usage_months.meter_of.completion_tokens": "Output tokens",
     "usage_months.meter_of.requests": "Calls",

@@ -65,7 +65,7 @@ def _used(row: Any) -> rx.Component:
 
 def _price(row: Any) -> rx.Component:
     def one(part: Any) -> rx.Component:
-        per = t("usage_months.price_per", units=part["per_units"].to(str))
+        per = rx.fragment(t("usage_months.price_per"), " ", value(part["per_units"], "number"))
         return rx.el.li(
             money(part["unit_amount"], row["currency"].to(str), exact=True),
             " ",
