@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import queries
+from services.billing import due_dates, queries
 from services.core.work import UnitOfWork
 from state import addresses, invoices_view
 from state.base import SIGNED_IN, PageState, page_event
@@ -53,10 +53,11 @@ class InvoiceOnScreen(PageState, mixin=True):
             found = await queries.invoice(uow, self._invoice_id(), staff=self._staff)
             self.read_at = instant_text(uow.wall_now)
             lines = await queries.lines(uow, found, after=after, limit=invoices_view.LINES_PER_PAGE + 1)
+            days_overdue = await due_dates.days_overdue(uow, found)
             notes = await queries.notes(uow, found, limit=invoices_view.NOTES_SHOWN_MAX)
             paper, made = await invoices_view.papers_shown(uow, found, notes, staff=self._staff)
         shown = lines[: invoices_view.LINES_PER_PAGE]
-        self.invoice = invoices_view.invoice_shown(found) | paper
+        self.invoice = invoices_view.invoice_shown(found, days_overdue) | paper
         self.taxes = invoices_view.taxes_shown(found)
         self.lines = [invoices_view.line_shown(line, found.currency) for line in shown]
         self.notes = [invoices_view.note_shown(note, made) for note in notes]

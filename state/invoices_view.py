@@ -14,7 +14,7 @@ from services.core.work import UnitOfWork
 from services.papers import queries as papers
 from state.format import decimal_text, instant_text
 
-FILTERS = ("state", "number", "created_at[gte]", "created_at[lt]")
+FILTERS = ("state", "overdue", "number", "created_at[gte]", "created_at[lt]")
 LINES_PER_PAGE = 50
 NOTES_SHOWN_MAX = 50
 
@@ -31,12 +31,13 @@ def row_shown(row: InvoiceRow, home: str) -> dict[str, Any]:
         "due": _amount(row.due_minor, row.currency),
         "label_date": row.label_date or "",
         "due_date": row.due_date or "",
+        "days_overdue": row.days_overdue or 0,
         "created_at": instant_text(row.created_at),
         "memo": row.memo,
     }
 
 
-def invoice_shown(row: Invoice) -> dict[str, Any]:
+def invoice_shown(row: Invoice, days_overdue: int | None) -> dict[str, Any]:
     """Amounts are decimal text; parties are the lines that stand on the document."""
     amounts = ("charged", "discount", "net", "tax", "total", "credited", "paid", "written_off", "due")
     return {
@@ -45,6 +46,7 @@ def invoice_shown(row: Invoice) -> dict[str, Any]:
         "name": row.number or row.id,
         "number": row.number or "",
         "state": row.state,
+        "days_overdue": days_overdue or 0,
         "currency": row.currency,
         "memo": row.memo,
         "label_date": row.label_date.isoformat() if row.label_date else "",

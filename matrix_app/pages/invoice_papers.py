@@ -7,7 +7,7 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.badges import Status, status_badge
+from components.feedback.badges import Status, badge, status_badge
 from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, when
@@ -50,13 +50,20 @@ STATES = {
 }
 
 
+def state_of(row: Row) -> rx.Component:
+    """An open invoice whose due date has passed is overdue, with the days since."""
+    days = row["days_overdue"].to(int)
+    late = badge(t("invoices.overdue_by", count=days), "danger")
+    return rx.fragment(rx.cond(days > 0, late, status_badge(row["state"], STATES)))
+
+
 def _invoices(listing: Listing[Any], *more: Column) -> Table:
     return table_of(
         listing,
         "invoices",
         Column("name", "invoices.name", kind="link", href="href", row_header=True),
         *more,
-        Column("state", "invoices.state", kind="badge", statuses=STATES),
+        Column("state", "invoices.state", draw=state_of, brief=True),
         Column("label_date", "invoices.label_date", kind="date"),
         Column("due_date", "invoices.due_date", kind="date"),
         Column("total", "invoices.total", kind="money", currency="currency"),
@@ -142,6 +149,7 @@ STEPS = Table(
 def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
     """All invoices, the latest first."""
     states = [(name, t(look.text)) for name, look in STATES.items() if staff or name != States.DRAFT]
+    overdue = [("true", t("invoices.is_overdue")), ("false", t("invoices.is_not_overdue"))]
     who = [Filter("organization_id", "invoices.organization_id", "search")] if staff else []
     content = lists.listing(
         state,
@@ -149,6 +157,7 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
         [
             *who,
             Filter("state", "invoices.state", options=states),
+            Filter("overdue", "invoices.overdue", options=overdue),
             Filter("number", "invoices.number", "search"),
             Filter("created_at[gte]", "invoices.from", "date"),
             Filter("created_at[lt]", "invoices.until", "date"),
@@ -157,9 +166,12 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
         names={
             "organization_id": t("invoices.organization"),
             "number": t("invoices.number"),
+            "overdue": t("invoices.overdue"),
+            "days_overdue": t("invoices.days_overdue"),
             "created_at": t("invoices.created_at"),
         },
-        values={f"state:{name}": words for name, words in states},
+        values={f"state:{name}": words for name, words in states}
+        | {f"overdue:{name}": words for name, words in overdue},
     )
     text = t("invoices.staff_text" if staff else "invoices.text")
     return [
@@ -182,7 +194,7 @@ def _head(row: Row, *, staff: bool) -> rx.Component:
     return card(
         facts(
             *whose,
-            (t("invoices.state"), rx.fragment(status_badge(row["state"], STATES))),
+            (t("invoices.state"), state_of(row)),
             _if_said("label_date", row["label_date"], when(row["label_date"], "date")),
             _if_said("due_date", row["due_date"], when(row["due_date"], "date")),
             _if_said(

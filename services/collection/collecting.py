@@ -18,7 +18,8 @@ from models.payments import Initiator, PaymentState
 from services.billing import contested
 from services.billing import policies as of_billing
 from services.billing.numbering import label_date
-from services.billing_runs import running
+from services.billing.periods import day_begins
+from services.billing_runs import due_rows, running
 from services.collection import retry_rules
 from services.collection.learned_hours import Habits, Retry, learn
 from services.collection.retry_rules import Method, Next, Tried
@@ -32,7 +33,6 @@ from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
 from services.dunning import segments
-from services.dunning.rules import day_begins
 from services.payments import cashier as cashiers
 from services.payments import charging, policies
 from services.payments.cashier import Cashier
@@ -160,7 +160,7 @@ class Collector:
         after = (date.min, "")
         while True:
             async with crossing(Reason.PAYMENTS, on=self.on, clock=self.clock) as uow:
-                now = uow.wall_now if clock_id is None else await running.shown(uow, clock_id)
+                now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
                 named: dict[str, Any] = {} if clock_id is None else {"clock_id": clock_id}
                 rows = await uow.execute(
                     _DUE.format(whose=whose),

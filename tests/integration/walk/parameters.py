@@ -374,6 +374,7 @@ ADDRESS: dict[str, Maker] = {
     "number": _plain(LEAVE_OUT),
     "period": _plain(LEAVE_OUT),
     "source": _plain(LEAVE_OUT),
+    "overdue": _plain(LEAVE_OUT),
     "state": _plain(LEAVE_OUT),
     "cause_id": _plain(LEAVE_OUT),
     "currency": _plain("USD"),
