@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from models.money import Money
@@ -69,6 +70,21 @@ async def test_a_customer_pays_on_the_providers_page_and_it_is_booked_once(till:
     assert await till.shop.balances() == {"clearing": 11_900, "revenue": 10_000, "tax_owed": 1_900}
     assert (await till.look(waiting)).version == told[0].version
     await assert_invariants(till.shop.world.database, but=MADE_BY_HAND)
+
+
+async def test_who_was_declined_on_the_providers_page_finds_it_again(till: Till) -> None:
+    waiting = await till.pay(await till.shop.invoice(line("100")))
+    assert waiting.action is not None
+    declined = httpx.post(
+        waiting.action["url"], data={"test_card": "visa_chargeDeclined"}, trust_env=False, verify=False
+    )
+    assert declined.status_code == 402
+
+    told = await till.look(waiting)
+
+    assert (told.state, told.action) == ("requires_action", waiting.action)
+    pay_on_page(told)
+    assert (await till.look(told)).state == "succeeded"
 
 
 async def test_a_transfer_is_recorded_while_the_customer_is_on_the_providers_page(till: Till) -> None:
