@@ -272,6 +272,17 @@ class History:
         await self.house.next_pull()
         await Puller(self.house.cashier, clock=self.house.clock).pull_due()
 
+    async def meet(self, which: int) -> None:
+        """All of it at the same time, as workers, doors and the customer do."""
+        together = (
+            self.hears(), self.hears(), self.looks_after(), self.looks_after(), self.collects(), self.reads_books(),
+            self.comes_back(which), self.pays(which, "card"), self.gives_back(which, "part", 40, 2),
+        )  # fmt: skip
+        done = await asyncio.gather(*together, return_exceptions=True)
+        raised = [one for one in done if isinstance(one, BaseException)]
+        if raised:
+            raise BaseExceptionGroup("met", raised)
+
     async def turn(self, hours: int) -> None:
         self.house.turn(timedelta(hours=hours))
 

@@ -195,6 +195,14 @@ class Money(RuleBasedStateMachine):
                 self.do(self.bench.end())
 
 
+class Crowded(Money):
+    """Where everybody may do everything at once, which comes out differently each time."""
+
+    @rule(which=WHICH)
+    def meet(self, which: int) -> None:
+        self.act("meet", which)
+
+
 # One that does a little of everything, and those that once went wrong.
 CASES: list[list[Act]] = [
     [
@@ -219,8 +227,17 @@ CASES: list[list[Act]] = [
 ]  # fmt: skip
 
 
-async def machine(bench: Bench, **how: Any) -> None:
-    random = type("Money", (Money,), {"bench": bench, "loop": asyncio.get_running_loop()})
+# A life of a payment, in which to die anywhere.
+LIFE: list[Act] = [
+    ("is_billed", 0, 10_000), ("pays", 0, "card"), ("gives_back", 0, "part", 40, 1), ("is_billed", 0, 2_000),
+    ("pays", 1, "buyer"), ("agrees", 0, False), ("hears",), ("charges_back", 0, False), ("hears",),
+    ("decides", 0, "won"), ("sends_back", 0), ("hears",), ("turn", 30), ("looks_after",), ("reads_books",),
+    ("gives_back", 1, "all", 100, 1), ("pays_out", "stripe", 0), ("turn", 360), ("collects",), ("reads_books",),
+]  # fmt: skip
+
+
+async def machine(bench: Bench, of: type[Money] = Money, **how: Any) -> None:
+    random = type(of.__name__, (of,), {"bench": bench, "loop": asyncio.get_running_loop()})
     await asyncio.to_thread(run_state_machine_as_test, random, settings=settings(**how))
 
 
@@ -241,4 +258,20 @@ async def test_whatever_happens_our_ledger_is_the_providers(bench: Bench) -> Non
 @pytest.mark.deep
 @pytest.mark.timeout(7_200)
 async def test_whatever_happens_our_ledger_is_the_providers_many_times(bench: Bench) -> None:
-    await machine(bench, max_examples=100, stateful_step_count=40)
+    await machine(bench, Crowded, max_examples=100, stateful_step_count=40)
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(7_200)
+async def test_whoever_dies_before_any_transaction_leaves_nothing_undone_and_nothing_done_twice(
+    bench: Bench,
+) -> None:
+    try:
+        for looks in count(1):
+            history = await bench.begin()
+            await bench.play(history, ("dies", looks), *LIFE)
+            await bench.settle(history)
+            if not history.deaths:
+                break
+    finally:
+        await bench.end()
