@@ -36,11 +36,16 @@ Act = tuple[Any, ...]
 _T = TypeVar("_T")
 CURRENCIES = ("EUR", "JPY", "KWD")  # two digits, none, and three, which PayPal does not take
 ALONE = {"*": 10**12}  # staff gives back whatever it likes
-PAGES = {"page": STRIPE, "buyer": PAYPAL}
 PAGE_TIMEOUT_S = 60
 PATHS = {
-    STRIPE: {"asks": "/v1/*", "pays": "/v1/payment_intents", "page": "/v1/checkout/sessions", "gives": "/v1/refunds"},
-    PAYPAL: {"asks": "/v[12]/*", "pays": "/v2/checkout/orders", "page": "*/capture", "gives": "*/refund"},
+    STRIPE: {
+        "asks": "/v1/*", "pays": "/v1/payment_intents", "page": "/v1/checkout/sessions", "gives": "/v1/refunds",
+        "reads": "/v1/refunds/*",
+    },
+    PAYPAL: {
+        "asks": "/v[12]/*", "pays": "/v2/checkout/orders", "page": "*/capture", "gives": "*/refund",
+        "reads": "/v2/checkout/orders/*",
+    },
 }  # fmt: skip
 
 
