@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -30,7 +31,7 @@ from services.reconciliation.pulling import Puller
 from services.refunds import refunds
 from services.refunds.refunding import Refunding
 from tests.integration.billing.shop import line
-from tests.integration.payments.money_house import PAYPAL, STRIPE, Died, House
+from tests.integration.payments.money_house import CARDS, PAYPAL, STRIPE, Died, House
 
 Act = tuple[Any, ...]
 _T = TypeVar("_T")
@@ -97,7 +98,7 @@ class History:
     async def pays(self, which: int, how: str) -> None:
         """By a kept method, or by going to a provider's page."""
         invoice = pick(await self.invoices(), which)
-        account = self.house.accounts[STRIPE if how in ("card", "empty", "page") else PAYPAL]
+        account = self.house.accounts[STRIPE if how in CARDS or how == "page" else PAYPAL]
         async with self.house.work() as uow:
             wanted = Wanted(
                 invoice.id, account.id, f"p{len(self.script)}", method_id=self.house.methods.get(how)
@@ -105,22 +106,27 @@ class History:
             payment = await charging.start(uow, wanted)
         await self.house.cashier.send(payment.id, payment.organization_id)
 
-    async def agrees(self, which: int, declined: bool) -> None:
+    async def agrees(self, which: int, card: str) -> None:
         """On a page that was opened, perhaps in another tab, perhaps a second time."""
         payment = pick([one for one in await self.payments() if one.action is not None], which)
         assert payment.action is not None
-        if payment.provider == STRIPE:
-            told = {"test_card": "visa_chargeDeclined" if declined else "visa"}
-        else:
-            told = {"act": "no_funds" if declined else "agree"}
+        declined = "no_funds" if card == "visa_chargeDeclined" else "agree"
+        told = {"test_card": card} if payment.provider == STRIPE else {"act": declined}
         await asyncio.to_thread(
-            httpx.post,
-            payment.action["url"],
-            data=told,
-            trust_env=False,
-            verify=False,
-            timeout=PAGE_TIMEOUT_S,
+            partial(
+                httpx.post,
+                payment.action["url"],
+                data=told,
+                trust_env=False,
+                verify=False,
+                timeout=PAGE_TIMEOUT_S,
+            )
         )
+
+    async def authenticates(self, which: int, is_it: bool) -> None:
+        """At the bank, which asked who they are."""
+        asked = [one for one in await self.payments(asked=True) if one.provider == STRIPE]
+        self._tell(STRIPE, "authenticate", intent=pick(asked, which).provider_ref, ok=is_it)
 
     async def comes_back(self, which: int) -> None:
         payment = pick(await self.payments(asked=True), which)

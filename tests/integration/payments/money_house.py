@@ -39,7 +39,11 @@ from tests.integration.payments.till import ADDRESS
 from tests.world import World
 
 STRIPE, PAYPAL = "stripe", "paypal"
-CARDS = {"card": "pm_card_visa", "empty": "pm_card_chargeCustomerFail"}
+CARDS = {
+    "card": "pm_card_visa",
+    "empty": "pm_card_chargeCustomerFail",
+    "asks": "pm_card_authenticationRequired",
+}
 BEHIND = timedelta(seconds=2)  # the clock of this house, so that nothing has happened later than now
 
 

@@ -28,6 +28,9 @@ from tests.integration.payments.money_house import PAYPAL, STRIPE, Providers
 
 WHICH, CODE = st.integers(0, 3), st.sampled_from([0, 0, 1, 2])
 WHO = st.sampled_from([STRIPE, PAYPAL])
+PAGE_CARDS = st.sampled_from(
+    ["visa", "visa", "visa_chargeDeclined", "refundFail", "createDispute", "authenticationRequired"]
+)
 FAULTS = st.sampled_from(
     ["close_before", "close_after", "error_before", "error_after", "in_use", "locked", "limited"]
 )
@@ -103,13 +106,17 @@ class Money(RuleBasedStateMachine):
     def is_billed(self, code: int, minor: int) -> None:
         self.act("is_billed", code, minor)
 
-    @rule(which=WHICH, how=st.sampled_from(["card", "empty", "page", "wallet", "buyer"]))
+    @rule(which=WHICH, how=st.sampled_from(["card", "empty", "asks", "page", "wallet", "buyer"]))
     def pays(self, which: int, how: str) -> None:
         self.act("pays", which, how)
 
-    @rule(which=WHICH, declined=st.sampled_from([False, False, True]))
-    def agrees(self, which: int, declined: bool) -> None:
-        self.act("agrees", which, declined)
+    @rule(which=WHICH, card=PAGE_CARDS)
+    def agrees(self, which: int, card: str) -> None:
+        self.act("agrees", which, card)
+
+    @rule(which=WHICH, is_it=st.booleans())
+    def authenticates(self, which: int, is_it: bool) -> None:
+        self.act("authenticates", which, is_it)
 
     @rule(which=WHICH, what=st.sampled_from(["comes_back", "comes_back", "leaves"]))
     def looks(self, which: int, what: str) -> None:
@@ -207,7 +214,7 @@ class Crowded(Money):
 CASES: list[list[Act]] = [
     [
         ("is_billed", 0, 10_000), ("pays", 0, "card"), ("gives_back", 0, "part", 40, 1), ("charges_back", 0, False),
-        ("hears",), ("decides", 0, "won"), ("is_billed", 1, 5_000), ("pays", 1, "buyer"), ("agrees", 0, False),
+        ("hears",), ("decides", 0, "won"), ("is_billed", 1, 5_000), ("pays", 1, "buyer"), ("agrees", 0, "visa"),
         ("hears",), ("reads_books",), ("turn", 72), ("pays_out", "stripe", 0), ("pays_out", "paypal", 1),
         ("is_billed", 2, 700), ("goes_wrong", "stripe", "close_after", "pays", "POST", 1), ("dies", 5),
         ("pays", 2, "card"), ("looks_after",), ("turn", 1), ("looks_after",), ("transfers", 2, 130, True),
@@ -215,21 +222,22 @@ CASES: list[list[Act]] = [
     # A card was declined on the page, and the address of the page was gone. And answers are lost at both providers,
     # while the customer tries another way at once.
     [
-        ("is_billed", 0, 10_000), ("pays", 0, "page"), ("agrees", 0, True), ("comes_back", 0), ("agrees", 0, False),
-        ("hears",), ("is_billed", 0, 8_000), ("goes_wrong", "paypal", "close_after", "pays", "POST", 1),
+        ("is_billed", 0, 10_000), ("pays", 0, "page"), ("agrees", 0, "visa_chargeDeclined"),
+        ("comes_back", 0), ("agrees", 0, "visa"), ("hears",), ("is_billed", 0, 8_000),
+        ("goes_wrong", "paypal", "close_after", "pays", "POST", 1),
         ("pays", 1, "wallet"), ("pays", 1, "card"), ("is_billed", 1, 9_000),
         ("goes_wrong", "stripe", "error_after", "pays", "POST", 1), ("pays", 2, "card"), ("pays", 2, "wallet"),
         ("turn", 4), ("looks_after",),
     ],
     # Two tabs and a transfer, a second dispute of a payment, and money for what was given up.
     [
-        ("is_billed", 0, 10_000), ("pays", 0, "page"), ("transfers", 0, 100, True), ("agrees", 0, False),
-        ("agrees", 0, False), ("is_billed", 0, 6_000), ("hears",), ("pays", 1, "card"),
+        ("is_billed", 0, 10_000), ("pays", 0, "page"), ("transfers", 0, 100, True), ("agrees", 0, "visa"),
+        ("agrees", 0, "visa"), ("is_billed", 0, 6_000), ("hears",), ("pays", 1, "card"),
         ("gives_back", 2, "part", 40, 2),
         ("charges_back", 1, False), ("hears",), ("decides", 0, "won"), ("hears",), ("charges_back", 1, True),
         ("hears",),
         ("decides", 1, "escalate"), ("hears",), ("is_billed", 0, 30_000), ("pays", 2, "buyer"),
-        ("gives_up", 2, "uncollectible"), ("agrees", 0, False), ("hears",), ("charges_back", 2, False),
+        ("gives_up", 2, "uncollectible"), ("agrees", 0, "visa"), ("hears",), ("charges_back", 2, False),
     ],
     # Nobody told that a refund had come back; staff accepted the case of it, and then it was told.
     [
@@ -244,7 +252,7 @@ CASES: list[list[Act]] = [
 # A life of a payment, in which to die anywhere.
 LIFE: list[Act] = [
     ("is_billed", 0, 10_000), ("pays", 0, "card"), ("gives_back", 0, "part", 40, 1), ("is_billed", 0, 2_000),
-    ("pays", 1, "buyer"), ("agrees", 0, False), ("hears",), ("charges_back", 0, False), ("hears",),
+    ("pays", 1, "buyer"), ("agrees", 0, "visa"), ("hears",), ("charges_back", 0, False), ("hears",),
     ("decides", 0, "won"), ("sends_back", 0), ("hears",), ("turn", 30), ("looks_after",), ("reads_books",),
     ("gives_back", 1, "all", 100, 1), ("pays_out", "stripe", 0), ("turn", 360), ("collects",), ("reads_books",),
 ]  # fmt: skip
