@@ -80,10 +80,11 @@ update provider_movement m set subject_id = about.payment_id from about
 where m.id = about.id and about.payment_id is not null
 """
 # Each with one journal of the organisation's book that moved as much on clearing (with the fee, where that was booked
-# along): first those that have our key for it, then in the order of time.
+# along, and not before by itself): first those that have our key for it, then in the order of time.
 _BACK = """
 with wanted as (
-  select m.id, p.organization_id, coalesce(d.id, m.key) as key, m.currency, m.gross_minor, m.net_minor, m.happened_at
+  select m.id, p.organization_id, coalesce(d.id, m.key) as key, m.currency, m.gross_minor, m.happened_at,
+    case when m.fee_journal_id is null then m.net_minor else m.gross_minor end as net_minor
   from provider_movement m join payment p on p.id = m.subject_id
   left join dispute d on d.provider_account_id = m.provider_account_id and d.provider_ref = m.source
   where {batch} and m.kind in ('refund','refund_failure','dispute','dispute_reversal')
@@ -98,7 +99,7 @@ with wanted as (
       and c.state = 'accepted')
   group by j.id, e.currency
 ), ranked as (
-  select w.id, w.net_minor, o.id as journal_id, o.minor,
+  select w.id, o.id as journal_id, o.minor,
     row_number() over (partition by w.id order by o.at, o.id) as choice,
     row_number() over (partition by o.id order by w.happened_at, w.id) as turn
   from wanted w join offered o on o.organization_id = w.organization_id and o.currency = w.currency
@@ -108,7 +109,7 @@ with wanted as (
     select distinct on (id) * from ranked where choice = turn order by id, choice) one order by journal_id, choice, id
 )
 update provider_movement m set match = 'matched', journal_id = f.journal_id,
-  fee_journal_id = case when f.minor = m.net_minor and m.fee_minor <> 0 then f.journal_id end
+  fee_journal_id = case when f.minor <> m.gross_minor then f.journal_id else m.fee_journal_id end
 from fitting f where m.id = f.id returning m.id
 """
 _BACK_BY_KEY = _BACK.format(batch=_BATCH, besides="o.cause_id = w.key")

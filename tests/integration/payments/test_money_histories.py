@@ -239,9 +239,12 @@ CASES: list[list[Act]] = [
         ("decides", 1, "escalate"), ("hears",), ("is_billed", 0, 30_000), ("pays", 2, "buyer"),
         ("gives_up", 2, "uncollectible"), ("agrees", 0, "visa"), ("hears",), ("charges_back", 2, False),
     ],
-    # Nobody told that a refund had come back; staff accepted the case of it, and then it was told.
+    # The fee of a dispute was booked before anybody had followed it, and then once more. Nobody told that a refund had
+    # come back; staff accepted the case of it, and then it was told.
     [
-        ("is_billed", 0, 10_000), ("pays", 0, "card"), ("gives_back", 0, "part", 40, 1), ("turn", 4), ("reads_books",),
+        ("is_billed", 0, 4_000), ("pays", 0, "card"), ("charges_back", 0, False), ("reads_books",), ("hears",),
+        ("is_billed", 0, 3_000), ("pays", 1, "card"), ("reads_books",), ("decides", 0, "lost"), ("hears",),
+        ("gives_back", 1, "part", 40, 1), ("turn", 4), ("reads_books",),
         ("garbles", "stripe", "drop", 3), ("sends_back", 0), ("turn", 72),
         ("goes_wrong", "stripe", "error_before", "reads", "GET", 2), ("reads_books",), ("turn", 72), ("reads_books",),
         ("accepts", 0), ("reads_books",),

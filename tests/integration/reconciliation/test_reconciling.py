@@ -230,6 +230,26 @@ async def test_a_movement_that_is_booked_later_closes_its_case(books: Books) -> 
     assert (await books.clearing())[EUR].difference_minor == 0
 
 
+async def test_the_fee_of_what_is_matched_later_is_booked_once(books: Books) -> None:
+    paid = await books.paid()
+    dispute = books.fake.act("dispute", payment_intent=paid.provider_ref)["id"]
+    books.later()
+    await books.pull()  # before anybody has followed it here
+    assert (await books.platform())["fees"] > 1_500
+
+    await books.book(paid, JournalKind.DISPUTE, Money(-paid.minor, EUR), dispute)
+    await books.paid("50")
+    books.later()
+    for _ in range(2):
+        await books.pull()
+
+    async with books.work() as uow:
+        kept = (await uow.execute("select sum(fee_minor) from provider_movement")).scalar_one()
+    assert (await books.platform())["fees"] == kept
+    assert (await books.clearing())[EUR].difference_minor == 0
+    assert await books.cases() == []
+
+
 @pytest.mark.parametrize("away", [False, True], ids=["it can be asked", "it is away, and staff books it"])
 async def test_a_refund_that_came_back_unheard_is_asked_about_and_booked_once(
     books: Books, away: bool
