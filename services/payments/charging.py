@@ -89,7 +89,7 @@ async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
     account = await policies.account_for(uow, account_id, Capability.PAYMENTS_WRITE)
     _require_taken(account, owed)
     if wanted.method_id is not None:
-        await policies.method_for(uow, wanted.method_id, Capability.PAYMENTS_WRITE)
+        await _require_kept(uow, wanted.method_id, account)
     payment = await _written(uow, wanted, invoice, account, owed)
     if registry.kind(account.provider).watched:
         await crypto_requests.ask(uow, payment, account, asset)
@@ -124,6 +124,17 @@ def _require_taken(account: ProviderAccount, money: Money) -> None:
             f"{account.name} takes {able.minimum(money.currency).text()} or more.",
             field="provider_account_id",
             next_step="Pay it by bank transfer, or with the next invoice.",
+        )
+
+
+async def _require_kept(uow: UnitOfWork, method_id: str, account: ProviderAccount) -> None:
+    """Its name at one provider says nothing to another, and is told to none."""
+    method = await policies.method_for(uow, method_id, Capability.PAYMENTS_WRITE)
+    if method.provider_account_id != account.id:
+        raise Invalid(
+            f"{account.name} does not keep this method.",
+            field="payment_method_id",
+            next_step="Pay with it where it is kept, or choose another one.",
         )
 
 

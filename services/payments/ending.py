@@ -79,7 +79,7 @@ async def _other_amount(uow: UnitOfWork, payment: Payment, came: Money) -> None:
 
 
 def _wait(uow: UnitOfWork, payment: Payment, state: PaymentState, action: values.Action | None) -> None:
-    if action is not None:
+    if action is not None and action.url:  # who was declined goes on where they were
         payment.action = {"url": action.url}
     if payment.state != state:
         payment.state = state.value

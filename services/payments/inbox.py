@@ -20,6 +20,7 @@ from services.core.work import UnitOfWork
 from services.payments import policies
 from services.payments.cashier import Cashier
 from services.payments.following import Desk, Told, follow
+from services.payments.providers.base import WebhookRefused
 from services.payments.providers.values import EventSubject, ProviderEvent
 
 log = get_logger(__name__)
@@ -30,6 +31,7 @@ ATTEMPTS_MAX = 12  # after which it stays parked, to be looked at
 KEPT_FOR = timedelta(days=180)
 WAITS = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 300, 1_800, 7_200))  # the last goes on
 REASON_CHARACTERS_MAX = 500
+NAME_CHARACTERS_MAX = 255  # several times the longest that a provider gives
 _STORE = """
 insert into provider_event
   (id, provider_account_id, event_id, kind, about, subject, reference, raw, received_at, due_at, attempts)
@@ -76,6 +78,7 @@ class Inbox:
             account = await policies.any_account(uow, account_id)
         provider = await self._cashier.provider_of(account)
         event = await provider.verify_webhook(headers, raw, now=self._clock.now())
+        _require_named(event)
         async with crossing(Reason.PAYMENTS, on=self._on, clock=self._clock) as uow:
             return await _store(uow, account, event, raw)
 
@@ -140,6 +143,13 @@ class Inbox:
 
 def _again(now: datetime, attempts: int) -> datetime | None:
     return None if attempts + 1 >= ATTEMPTS_MAX else now + WAITS[min(attempts, len(WAITS) - 1)]
+
+
+def _require_named(event: ProviderEvent) -> None:
+    """An event is known by its name: without one, the next without one would pass for the same."""
+    names = (event.id, event.type, event.reference, event.payment, event.key)
+    if not event.id or any(len(one) > NAME_CHARACTERS_MAX or not one.isprintable() for one in names):
+        raise WebhookRefused("it names something as no provider does")
 
 
 async def _store(uow: UnitOfWork, account: ProviderAccount, event: ProviderEvent, raw: bytes) -> bool:

@@ -16,6 +16,7 @@ from tests.fakes.stripe.refusals import missing
 from tests.fakes.stripe.store import Store, Thing
 
 DAY_S = 86_400
+_STAYS = frozenset({"_settings", "_signer"})
 
 
 @dataclass
@@ -91,6 +92,12 @@ class World:
             thing = self.store.find(one["about"])
             if thing is not None:
                 self.later[one["act"]](self, thing)
+
+    def forget(self) -> None:
+        """Nothing has ever happened here, and the clock is the wall's again. What signs stays."""
+        self.store.forget(but=_STAYS)
+        self._due.clear()
+        self.settings |= {"ahead_s": 0, "last": 0, "declines": [], "daily_payouts": False}
 
     # Objects
 
