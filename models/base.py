@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from models.types import ID, UTC
+from models.types import BYTES, ID, UTC
 
 # Names that Alembic can find again when a constraint must be dropped.
 SQLModel.metadata.naming_convention = {
@@ -51,6 +52,28 @@ def instant(*, nullable: bool = False) -> Any:
 def personal(**options: Any) -> Any:
     """A column holding personal data: export, erasure, retention and log redaction read this mark."""
     return Field(sa_column_kwargs={"info": {"pii": True}}, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a sealed value of a column is bound to: the row's columns that name its tenant and its row.
+
+    `tenant` is None for what belongs to the installation.
+    """
+
+    tenant: str | None
+    row: str
+
+
+def sealed(*, tenant: str | None, row: str, nullable: bool = False) -> Any:
+    """A column of values sealed by services/core/crypto.py, which seals for no other; a rotation of keys re-wraps
+    every column with this mark. See `Bound` for `tenant` and `row`."""
+    return Field(
+        default=None if nullable else ...,
+        sa_type=BYTES,
+        nullable=nullable,
+        sa_column_kwargs={"info": {"sealed": Bound(tenant, row)}},
+    )
 
 
 def partitioned_by_organization() -> dict[str, Any]:

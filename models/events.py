@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Field
 
-from models.base import Table, instant, personal
+from models.base import Table, instant, personal, sealed
 from models.types import BIG, BYTES, ID
 
 JSONB: Any = postgresql.JSONB()
@@ -65,6 +65,6 @@ class IdempotencyRecord(Table, table=True):
     key: str = Field(primary_key=True, sa_type=ID)
     fingerprint: bytes = Field(sa_type=BYTES)  # of method, path and body
     status: int
-    body: bytes = Field(sa_type=BYTES)
+    body: bytes = sealed(tenant="organization_id", row="key")
     created_at: datetime = instant()
     expires_at: datetime = instant()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Field
 
-from models.base import Table, id_field, instant, partitioned_by_organization, personal, reference
+from models.base import Table, id_field, instant, partitioned_by_organization, personal, reference, sealed
 from models.types import AMOUNT, BYTES, ID, TEXT
 
 TEXTS: Any = postgresql.ARRAY(sa.Text())
@@ -29,7 +29,7 @@ class Upstream(Table, table=True):
     name: str = Field(unique=True)
     kind: str = "openai"
     base_url: str = ""  # empty for the built-in one, whose address the process is told at start
-    api_key_sealed: bytes | None = Field(default=None, sa_type=BYTES, nullable=True)
+    api_key_sealed: bytes | None = sealed(tenant=None, row="id", nullable=True)
     connect_timeout_s: int = 5
     read_timeout_s: int = 120
     # What to do when our caller leaves in the middle: stop the upstream and count what was sent, or read

@@ -8,7 +8,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from sqlmodel import Field
 
-from models.base import Table, id_field, instant, personal, reference
+from models.base import Table, id_field, instant, personal, reference, sealed
 from models.types import BIG, BYTES, ID, BillingMode
 
 
@@ -178,7 +178,7 @@ class Authenticator(Table, table=True):
     __tablename__ = "authenticator"
 
     account_id: str = Field(primary_key=True, sa_type=ID, foreign_key="account.id")
-    seed_sealed: bytes = Field(sa_type=BYTES)
+    seed_sealed: bytes = sealed(tenant="account_id", row="account_id")
     created_at: datetime = instant()
     confirmed_at: datetime | None = instant(nullable=True)
     last_step: int = Field(default=-1, sa_type=BIG)

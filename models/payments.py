@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from models.base import Table, check, id_field, instant, personal, reference
+from models.base import Table, check, id_field, instant, personal, reference, sealed
 from models.types import BIG, BYTES, ID, TEXT
 
 
@@ -52,7 +52,7 @@ class ProviderAccount(Table, table=True):
     name: str
     is_test: bool  # money of its payments is play money
     settings: dict[str, Any] = Field(sa_type=JSONB, nullable=False)
-    secrets: bytes = Field(sa_type=BYTES)
+    secrets: bytes = sealed(tenant=None, row="id")
     enabled: bool = True
     created_at: datetime = instant()
     version: int = 1
@@ -66,7 +66,7 @@ class ProviderCustomer(Table, table=True):
 
     organization_id: str = Field(sa_type=ID, foreign_key="organization.id", primary_key=True)
     provider_account_id: str = Field(sa_type=ID, foreign_key="provider_account.id", primary_key=True)
-    reference: bytes = Field(sa_type=BYTES)
+    reference: bytes = sealed(tenant="organization_id", row="provider_account_id")
     created_at: datetime = instant()
 
 
@@ -107,7 +107,7 @@ class PaymentMethod(Table, table=True):
     expires_month: int | None = None
     expires_year: int | None = None
     name: str = personal(default="")  # what the customer calls it
-    token: bytes = Field(sa_type=BYTES)  # sealed: the provider's name for the method
+    token: bytes = sealed(tenant="organization_id", row="id")  # the provider's name for the method
     token_hash: bytes = Field(sa_type=BYTES)
     is_default: bool = False
     created_at: datetime = instant()

@@ -68,6 +68,7 @@ PREFIXES: dict[str, str] = {
     "rfnd": "refund",
     "ses": "session",
     "sgn": "sign-in",
+    "sopn": "opening of a secret",
     "sub": "subscription",
     "svc": "service account",
     "task": "task",

@@ -22,6 +22,7 @@ from models.billing import (
 from models.crypto import CryptoRate, CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCampaign, DunningCase, DunningStep, InvoiceCollection
+from models.installation import SecretOpening
 from models.method_setups import MethodSetup
 from models.papers import Paper
 from models.payment_cases import PaymentCase
@@ -184,6 +185,10 @@ def paid(
     method, payment = ids.get("paym") or new_id("paym"), ids.get("pay") or new_id("pay")
     return [
         ProviderCustomer(reference=seal("provider_customer", "reference", account_id), **own),
+        SecretOpening(
+            id=new_id("sopn"), opened_at=LONG_AGO, actor_id="system", purpose="method_charged", tenant=organization_id,
+            table_name="payment_method", column_name="token", row_id=method,
+        ),
         PaymentMethod(
             id=method, kind="card", brand="visa", last4="4242", name=text,
             token=seal("payment_method", "token", method), token_hash=method.encode(), **own,

@@ -50,11 +50,43 @@ def downgrade() -> None:
 
 
 def create_keys() -> None:
-    pass
+    run("grant update (token) on payment_method to matrix_crossing")  # what a rotation re-wraps
+    run("grant update (reference) on provider_customer to matrix_crossing")
+    op.create_table(
+        "secret_opening",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("purpose", sa.Text(collation="C"), nullable=False),
+        sa.Column("tenant", sa.Text(collation="C"), nullable=False),
+        sa.Column("table_name", sa.Text(collation="C"), nullable=False),
+        sa.Column("column_name", sa.Text(collation="C"), nullable=False),
+        sa.Column("row_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("trace_id", sa.Text(collation="C"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_secret_opening")),
+    )
+    op.create_index("ix_secret_opening_opened_at", "secret_opening", ["opened_at", "id"])
+    op.create_index("ix_secret_opening_tenant", "secret_opening", ["tenant", "opened_at", "id"])
+    # Who works for a tenant writes of that tenant and reads nothing; nobody changes a row, and none goes in its year.
+    of_scope = "tenant = 'platform' or tenant = any ((select matrix_scope())::text[])"
+    run("alter table secret_opening enable row level security")
+    run("alter table secret_opening force row level security")
+    run(f"create policy tenant on secret_opening for insert to matrix_app with check ({of_scope})")
+    run("create policy crossing on secret_opening for insert to matrix_crossing with check (true)")
+    run("create policy reading on secret_opening for select to matrix_crossing using (true)")
+    run(
+        "create policy old on secret_opening for delete to matrix_crossing"
+        " using (opened_at < now() - interval '365 days')"
+    )
+    run("create policy migration on secret_opening to current_user using (true) with check (true)")
+    run("grant insert on secret_opening to matrix_app")
+    run("grant select, insert, delete on secret_opening to matrix_crossing")
 
 
 def drop_keys() -> None:
-    pass
+    op.drop_table("secret_opening")
+    run("revoke update (reference) on provider_customer from matrix_crossing")
+    run("revoke update (token) on payment_method from matrix_crossing")
 
 
 # -- evidence: what staff add to a dispute, and what cases propose

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from matrix_app.api import strict_json
-from services.core import tracing
+from services.core import cards, tracing
 from services.core.errors import Invalid, InvalidFilter, MatrixError, RateLimited
 from services.core.logs import get_logger
 
@@ -153,7 +153,8 @@ def _methods_at(request: Request) -> str:
 
 async def _on_matrix_error(request: Request, error: MatrixError) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request_not_served", code=error.error_code, path=request.url.path, cause=error.__cause__)
+        path = cards.masked(request.url.path)
+        log.warning("request_not_served", code=error.error_code, path=path, cause=error.__cause__)
     return from_matrix_error(error)
 
 

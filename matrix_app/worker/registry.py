@@ -10,7 +10,7 @@ from matrix_app.worker.schedules import Schedule
 from services.billing_runs import clock_turning, overdue, run_records
 from services.billing_runs import running as billing_run
 from services.collection import collecting
-from services.core import heartbeat
+from services.core import heartbeat, openings
 from services.core import retention as of_jobs
 from services.core.relay import Subscriber
 from services.documents.press import Press
@@ -56,6 +56,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("retention of notices", every_s=3_600, run=notices.forget_old_notices),
     Schedule("retention of billing runs", every_s=3_600, run=run_records.forget_old_runs),
     Schedule("retention of files", every_s=300, run=of_files.sweep_files),
+    Schedule("retention of openings", every_s=3_600, run=openings.forget_old),
     Schedule("retention of the job log", every_s=3_600, run=of_jobs.forget_job_log),
     Schedule("invariants", every_s=check.CHECK_EVERY_S, run=check.check_all),
     Schedule("backup log and files", every_s=30, run=backups.collect_what_is_new),

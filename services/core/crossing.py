@@ -46,6 +46,7 @@ class Reason(StrEnum):
     PAYMENTS = (
         "payments"  # what a provider tells is looked up first, then worked on for each organisation alone
     )
+    KEYS = "keys"  # every sealed value is re-wrapped, whosever it is
     PAPERS = "papers"  # as with tasks: the next document, whosever it is
 
 

@@ -2,10 +2,11 @@
 
 Each value gets a fresh data key (AES-256-GCM), which a `KeyProvider` wraps. The associated data names the
 tenant, table, column and row, so that a sealed value moved elsewhere does not open. Rotation re-wraps
-data keys only. See docs/decisions/0004-envelope-encryption.md.
+data keys only. See docs/decisions/0004-envelope-encryption.md and 0044-keys-of-others.md.
 
-Layout of a sealed value: version (1 byte), length of key id (1), key id, wrapped data key (60), nonce (12),
-ciphertext with tag.
+Layout of a sealed value: version (1 byte), length of key id (1), key id, length of the wrapped data key (2), wrapped
+data key, nonce (12), ciphertext with tag. The wrapped key is bound to key id and place, the ciphertext to the place.
+Version 1 had 60 bytes of wrapped data key without a length, and bound its ciphertext to the key id, too.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlmodel import SQLModel
 
 from services.core import key_file
-from services.core.key_file import Keys
+from services.core.key_providers import CannotUnwrap, KeyRing
 
-VERSION = 1
+VERSION = 2
+PLATFORM = "platform"  # the tenant in the place of what belongs to the installation
+_V1 = 1
 _NONCE = 12
-_WRAPPED = _NONCE + 32 + 16
+_V1_WRAPPED = _NONCE + 32 + 16
 
 
 class CannotOpen(Exception):
@@ -34,16 +38,19 @@ class CannotOpen(Exception):
 
 
 class KeyProvider(Protocol):
+    """What wraps data keys. Remote ones raise KeysUnavailable while they cannot be asked, CannotUnwrap for what is
+    none of theirs, and KeyError for a key id they do not know."""
+
     def current_key_id(self) -> str: ...
-    def wrap(self, key_id: str, data_key: bytes, aad: bytes) -> bytes: ...
-    def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes: ...
+    async def wrap(self, key_id: str, data_key: bytes, aad: bytes) -> bytes: ...
+    async def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes: ...
     def lookup_key(self) -> bytes: ...
     def fingerprint(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sealed value belongs."""
+    """Where a sealed value belongs: in a column that models declare as `sealed`."""
 
     tenant: str
     table: str
@@ -54,30 +61,15 @@ class Place:
         return json.dumps([self.tenant, self.table, self.column, self.row]).encode()
 
 
-class FileKeyProvider:
-    """Key-encryption keys out of one file, held in memory."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A sealed value, taken apart. `body_aad` is what its ciphertext is bound to."""
 
-    def __init__(self, keys: Keys) -> None:
-        self._current = keys.current
-        self._keys = keys.wrapping
-        self._lookup = keys.lookup
-        self._fingerprint = keys.fingerprint
-
-    def current_key_id(self) -> str:
-        return self._current
-
-    def wrap(self, key_id: str, data_key: bytes, aad: bytes) -> bytes:
-        nonce = secrets.token_bytes(_NONCE)
-        return nonce + AESGCM(self._keys[key_id]).encrypt(nonce, data_key, aad)
-
-    def unwrap(self, key_id: str, wrapped: bytes, aad: bytes) -> bytes:
-        return AESGCM(self._keys[key_id]).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], aad)
-
-    def lookup_key(self) -> bytes:
-        return self._lookup
-
-    def fingerprint(self) -> bytes:
-        return self._fingerprint
+    header: bytes
+    key_id: str
+    wrapped: bytes
+    content: bytes
+    body_aad: bytes
 
 
 class Vault:
@@ -86,28 +78,37 @@ class Vault:
     def __init__(self, keys: KeyProvider) -> None:
         self._keys = keys
 
-    def seal(self, plaintext: bytes, place: Place) -> bytes:
-        key_id = self._keys.current_key_id()
-        data_key = secrets.token_bytes(32)
-        nonce = secrets.token_bytes(_NONCE)
-        header = bytes([VERSION, len(key_id)]) + key_id.encode()
-        aad = header + place.aad()
-        wrapped = self._keys.wrap(key_id, data_key, aad)
-        return header + wrapped + nonce + AESGCM(data_key).encrypt(nonce, plaintext, aad)
+    async def seal(self, plaintext: bytes, place: Place) -> bytes:
+        """Raises ValueError for a place that models do not declare: keys are rotated by that declaration."""
+        _require_declared(place)
+        data_key, nonce = secrets.token_bytes(32), secrets.token_bytes(_NONCE)
+        content = nonce + AESGCM(data_key).encrypt(nonce, plaintext, _body_aad(place))
+        return await self._enveloped(data_key, content, place)
 
-    def open(self, sealed: bytes, place: Place) -> bytes:
-        """Raises CannotOpen for anything but what `seal` made for this very place."""
+    async def open(self, sealed: bytes, place: Place) -> bytes:
+        """Raises CannotOpen for anything but what `seal` made for this very place, and KeysUnavailable."""
         try:
-            if sealed[0] != VERSION:
-                raise CannotOpen(f"unknown version {sealed[0]}")
-            end = 2 + sealed[1]
-            header, key_id = sealed[:end], sealed[2:end].decode()
-            aad = header + place.aad()
-            wrapped, rest = sealed[end : end + _WRAPPED], sealed[end + _WRAPPED :]
-            data_key = self._keys.unwrap(key_id, wrapped, aad)
-            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], aad)
-        except (InvalidTag, KeyError, IndexError, ValueError, UnicodeDecodeError) as error:
+            parts = _taken_apart(sealed, place)
+            data_key = await self._keys.unwrap(parts.key_id, parts.wrapped, parts.header + place.aad())
+            nonce, body = parts.content[:_NONCE], parts.content[_NONCE:]
+            return AESGCM(data_key).decrypt(nonce, body, parts.body_aad)
+        except (CannotUnwrap, InvalidTag, KeyError, IndexError, ValueError) as error:
             raise CannotOpen("the value cannot be opened here") from error
+
+    async def rewrap(self, sealed: bytes, place: Place) -> bytes:
+        """The same under the current key. Raises CannotOpen and KeysUnavailable."""
+        if sealed[:1] != bytes([VERSION]):
+            return await self.seal(await self.open(sealed, place), place)
+        try:
+            parts = _taken_apart(sealed, place)
+            data_key = await self._keys.unwrap(parts.key_id, parts.wrapped, parts.header + place.aad())
+        except (CannotUnwrap, InvalidTag, KeyError, IndexError, ValueError) as error:
+            raise CannotOpen("the value cannot be opened here") from error
+        return await self._enveloped(data_key, parts.content, place)
+
+    def current_header(self) -> bytes:
+        """How everything begins that is sealed by now."""
+        return header(self._keys.current_key_id())
 
     def fingerprint(self) -> bytes:
         """What the database knows these keys by."""
@@ -116,6 +117,46 @@ class Vault:
     def lookup_hash(self, secret: str) -> bytes:
         """32 bytes that find a secret again without storing it. For high-entropy secrets, not passwords."""
         return hmac.new(self._keys.lookup_key(), secret.encode(), hashlib.sha256).digest()
+
+    async def _enveloped(self, data_key: bytes, content: bytes, place: Place) -> bytes:
+        key_id = self._keys.current_key_id()
+        begins = header(key_id)
+        wrapped = await self._keys.wrap(key_id, data_key, begins + place.aad())
+        return begins + len(wrapped).to_bytes(2) + wrapped + content
+
+
+def header(key_id: str, version: int = VERSION) -> bytes:
+    """What values under a key begin with."""
+    return bytes([version, len(key_id)]) + key_id.encode()
+
+
+def headers(key_id: str) -> tuple[bytes, ...]:
+    """The same, of every version."""
+    return tuple(header(key_id, version) for version in (_V1, VERSION))
+
+
+def _require_declared(place: Place) -> None:
+    table = SQLModel.metadata.tables.get(place.table)
+    if table is None or place.column not in table.c or "sealed" not in table.c[place.column].info:
+        raise ValueError(f"{place.table}.{place.column} is not declared as sealed: see models.base.sealed")
+
+
+def _body_aad(place: Place) -> bytes:
+    return bytes([VERSION]) + place.aad()
+
+
+def _taken_apart(sealed: bytes, place: Place) -> _Parts:
+    """Raises IndexError or ValueError for what was never sealed."""
+    if sealed[0] not in (VERSION, _V1):
+        raise ValueError(f"unknown version {sealed[0]}")
+    end = 2 + sealed[1]
+    begins, key_id = sealed[:end], sealed[2:end].decode()
+    if sealed[0] == _V1:
+        after = end + _V1_WRAPPED
+        return _Parts(begins, key_id, sealed[end:after], sealed[after:], begins + place.aad())
+    start = end + 2
+    after = start + int.from_bytes(sealed[end:start])
+    return _Parts(begins, key_id, sealed[start:after], sealed[after:], _body_aad(place))
 
 
 _vault: Vault | None = None
@@ -135,4 +176,4 @@ def vault() -> Vault:
 def file_vault(data_dir: Path) -> Vault:
     """A vault with the keys of a data folder, made if there are none. Asks no database: see keyring."""
     path = key_file.path_in(data_dir)
-    return Vault(FileKeyProvider(key_file.read(path) or key_file.make(path)))
+    return Vault(KeyRing.of_file(key_file.read(path) or key_file.make(path), path))

@@ -9,10 +9,12 @@ from sqlalchemy.exc import ProgrammingError
 
 from services.core import key_file
 from services.core.crossing import Reason, crossing
-from services.core.crypto import FileKeyProvider, Vault
+from services.core.crypto import Vault
 from services.core.database import Database
 from services.core.errors import Unavailable
 from services.core.key_file import Keys
+from services.core.key_providers import KeyRing, KeysUnavailable, lookup_of
+from services.core.key_service import IN_THE_FILE, KeptBy
 from services.core.logs import get_logger
 from services.core.refusal import Refused
 
@@ -25,15 +27,18 @@ _NOTE = (
 )
 
 
-async def open_vault(on: Database, data_dir: Path) -> Vault:
-    """The vault of this installation. Keys are made when its database has never known any.
+async def open_vault(on: Database, data_dir: Path, kept: KeptBy = IN_THE_FILE) -> Vault:
+    """The vault of this installation. Keys are made when its database has never known any, as `kept` says.
 
     While the database is away, keys that are there are used as they are: calls are taken, and readiness
-    compares them later. Raises Refused for keys that are lost, damaged or not those of this database.
+    compares them later. Raises Refused for keys that are lost, damaged or not those of this database, and
+    KeysUnavailable while what keeps them does not answer.
     """
     path = key_file.path_in(data_dir)
     try:
-        return Vault(FileKeyProvider(await _known(on, path)))
+        return await _vault(await _known(on, path, kept), path, kept)
+    except KeysUnavailable:
+        raise
     except Unavailable as error:
         keys = key_file.read(path)
         if keys is None:
@@ -42,20 +47,24 @@ async def open_vault(on: Database, data_dir: Path) -> Vault:
                 "it running?"
             ) from error
         log.warning("keys_not_compared", error=error.message)
-        return Vault(FileKeyProvider(keys))
+        return await _vault(keys, path, kept)
     except ProgrammingError as error:
         if not isinstance(error.orig, psycopg.errors.UndefinedTable):
             raise
         raise Refused("The database is not set up: run `matrix migrate`.") from error
 
 
-async def _known(on: Database, path: Path) -> Keys:
+async def _vault(keys: Keys, path: Path, kept: KeptBy) -> Vault:
+    return Vault(KeyRing(keys, await lookup_of(keys, kept.reach), kept.reach, path))
+
+
+async def _known(on: Database, path: Path, kept: KeptBy) -> Keys:
     keys = key_file.read(path)
     async with crossing(Reason.HEALTH, on=on) as uow:
         found = (await uow.execute(_READ, purpose=key_file.LOOKUP)).scalar_one_or_none()
     if found is None:
         # The file first: killed in between, the next start finds it and goes on.
-        keys = keys or key_file.make(path)
+        keys = keys or key_file.make(path, await kept.made())
         found = await _note(on, keys.fingerprint)
     return key_file.require_same(keys, found, path)
 

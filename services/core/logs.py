@@ -102,7 +102,8 @@ def configure(level: str, style: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "aiohttp.access", "asyncio", "pgqueuer"):
+    # Stripe's client would write down whole answers, with what a customer's browser pays with.
+    for noisy in ("httpx", "httpcore", "aiohttp.access", "asyncio", "pgqueuer", "stripe"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)
 

@@ -8,6 +8,7 @@ import pkgutil
 import models
 from services.core import crypto, database, keyring, logs, tracing
 from services.core.database import Database
+from services.core.key_service import kept_by
 from services.core.settings import Settings
 
 
@@ -33,7 +34,7 @@ async def start(settings: Settings, process: str) -> Database:
     tracing.start(process, str(settings.otel_endpoint) if settings.otel_endpoint else None)
     on = database.connect(urls(settings)[1], pool_size=settings.pool_size)
     try:
-        crypto.install(await keyring.open_vault(on, settings.data_dir))
+        crypto.install(await keyring.open_vault(on, settings.data_dir, kept_by(settings)))
     except BaseException:
         await on.close()
         tracing.stop()

@@ -148,6 +148,15 @@ class Settings(BaseSettings):
     # Within so many days staff answers what a customer contests of an invoice.
     contest_answer_days: int = Field(default=14, ge=1, le=90)
 
+    # Where the next key that wraps data keys is kept: see docs/decisions/0044-keys-of-others.md. What reaches the other
+    # places is used as long as the file of keys names one there.
+    keys: Literal["file", "aws-kms"] = "file"
+    kms_key: str = ""  # ARN, id or alias of a symmetric key
+    kms_region: str = "us-east-1"
+    kms_endpoint: Annotated[str, AfterValidator(_url_or_none)] = ""  # AWS's own in that region
+    kms_access_key: str = ""  # may encrypt and decrypt with that key, and nothing else
+    kms_secret_key: SecretStr | None = None
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     otel_endpoint: AnyHttpUrl | None = None  # an OTLP/HTTP collector; none switches tracing off
@@ -173,6 +182,7 @@ class Settings(BaseSettings):
             object.__setattr__(self, "postgres_bin", self.postgres_bin.expanduser().absolute())
         self._require_backup_key()
         self._require_whole_bucket()
+        self._require_reachable_keys()
         return self
 
     def _require_whole_bucket(self) -> None:
@@ -185,6 +195,17 @@ class Settings(BaseSettings):
         missing = [name for name, value in given.items() if not value]
         if 0 < len(missing) < len(given):
             raise ValueError(f"A bucket for files also needs {' and '.join(missing)}.")
+
+    def _require_reachable_keys(self) -> None:
+        needed = {
+            "aws-kms": {
+                "MATRIX_KMS_KEY": self.kms_key,
+                "MATRIX_KMS_ACCESS_KEY": self.kms_access_key,
+                "MATRIX_KMS_SECRET_KEY": self.kms_secret_key,
+            },
+        }.get(self.keys, {})
+        if missing := [name for name, value in needed.items() if not value]:
+            raise ValueError(f"MATRIX_KEYS is {self.keys}, which needs {' and '.join(missing)}.")
 
     def _require_backup_key(self) -> None:
         for name in ("backup_dir", "backup_key_file"):

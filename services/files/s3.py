@@ -17,11 +17,11 @@ from urllib.parse import quote, urlsplit
 from aiohttp import ClientError, ClientResponse, ClientTimeout
 from yarl import URL
 
+from services.core.aws_signing import NOTHING_SHA256, Credentials, signed_headers
 from services.core.clock import Clock
 from services.core.errors import Unavailable
 from services.core.outgoing import inside_session
 from services.files.rules import PIECE_BYTES, ContentMissing
-from services.files.signing import NOTHING_SHA256, Credentials, signed_headers
 
 PUT_BYTES_MAX = 5 * 1024**3  # what S3 takes in one request; PURPOSES stay below
 TRIES_MAX = 4

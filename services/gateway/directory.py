@@ -14,10 +14,11 @@ from services.budgets.rules import Terms, Throttle
 from services.catalog import queries as catalog
 from services.catalog.rules import PriceBook
 from services.core.crossing import Reason, crossing
-from services.core.crypto import CannotOpen, Place, vault
+from services.core.crypto import PLATFORM, CannotOpen, Place
 from services.core.database import Database
 from services.core.errors import MatrixError, Unavailable
 from services.core.logs import get_logger
+from services.core.openings import Purpose, opened
 from services.core.outgoing import checked_url
 from services.core.work import UnitOfWork
 from services.gateway import rules
@@ -28,7 +29,8 @@ log = get_logger(__name__)
 BUILTIN = "builtin"
 OWNER = "matrix"  # as /v1/models names who runs the models
 LOOKS_PER_MINUTE = 60  # for names that are not known: anyone may invent them
-PLATFORM = "platform"  # the tenant in the place of secrets that belong to the installation
+
+_Keys = dict[str, tuple[bytes, str]]  # what was opened, by upstream, and from which sealed value
 
 _ROWS = """
 select m.id, m.slug, m.name, m.description, m.upstream_model, m.endpoints, m.context_tokens, m.created_at,
@@ -129,6 +131,9 @@ class Directory:
         self._model_url = model_url.rstrip("/")
         self._allowed = allowed_private
         self._circuits: dict[str, Circuit] = {}
+        self._keys: dict[
+            str, tuple[bytes, str]
+        ] = {}  # what was opened, by upstream, and from which sealed value
         self.routes: dict[str, Route] = {}
         self.prices = PriceBook()
         self.budgets: dict[str, tuple[Terms, ...]] = {}  # those that stop, by organisation
@@ -138,11 +143,13 @@ class Directory:
 
     async def load(self) -> None:
         """Read everything again. Raises Unavailable; then what was known stays."""
+        keys: _Keys = {}
         async with crossing(Reason.CATALOG, on=self._on) as uow:
-            routes = await self._read(uow)
+            routes = await self._read(uow, keys)
             prices = await catalog.standing_book(uow, at=uow.wall_now)
             budgets, throttles = await spending.stopping(uow), await spending.throttling(uow)
         self.routes, self.prices = routes, prices
+        self._keys = keys  # not before what was opened is on record
         self.budgets, self.throttles = budgets, throttles
         self.loaded_at = time.monotonic()
 
@@ -163,12 +170,12 @@ class Directory:
         self._looks = rules.take(self._looks, now, cost=1, share=share)
         return True
 
-    async def _read(self, uow: UnitOfWork) -> dict[str, Route]:
+    async def _read(self, uow: UnitOfWork, keys: _Keys) -> dict[str, Route]:
         targets: dict[str, Target | None] = {}
         routes: dict[str, Route] = {}
         for row in await uow.execute(_ROWS):
             if row.upstream_id not in targets:
-                targets[row.upstream_id] = self._target(row)
+                targets[row.upstream_id] = await self._target(uow, row, keys)
             target = targets[row.upstream_id]
             if target is not None:
                 routes[row.slug] = Route(
@@ -183,7 +190,18 @@ class Directory:
                 )
         return routes
 
-    def _target(self, row: Any) -> Target | None:
+    async def _key(self, uow: UnitOfWork, upstream_id: str, sealed: bytes | None, keys: _Keys) -> str:
+        """Opened once, and anew when it was sealed anew: routes are read again and again. Noted in `keys`."""
+        if not sealed:
+            return ""
+        known = self._keys.get(upstream_id)
+        if known is None or known[0] != sealed:
+            key = await opened(uow, sealed, key_place(upstream_id), Purpose.CALLS_ROUTED)
+            known = (sealed, key.decode())
+        keys[upstream_id] = known
+        return known[1]
+
+    async def _target(self, uow: UnitOfWork, row: Any, keys: _Keys) -> Target | None:
         """None, and a line in the log, when the upstream cannot be called as it stands."""
         builtin = row.kind == BUILTIN
         upstream_id: str = row.upstream_id
@@ -191,8 +209,7 @@ class Directory:
             base_url = (
                 f"{self._model_url}/v1" if builtin else checked_url(row.base_url, allowed=self._allowed)
             )
-            sealed: bytes | None = row.api_key_sealed
-            key = vault().open(sealed, key_place(upstream_id)).decode() if sealed else ""
+            key = await self._key(uow, upstream_id, row.api_key_sealed, keys)
         except (MatrixError, CannotOpen) as error:
             log.error("upstream_unusable", upstream=upstream_id, error=str(error))
             return None

@@ -75,7 +75,7 @@ async def add_upstream(
     uow.actor.require(Capability.STAFF_UPSTREAMS_WRITE)
     values = _checked_upstream(given, allowed_private)
     row = Upstream(id=new_id("ups"), kind="openai", created_at=uow.wall_now, **values)
-    row.api_key_sealed = _sealed(api_key, row.id)
+    row.api_key_sealed = await _sealed(api_key, row.id)
     await _require_free_name(uow, row.name, row.id)
     uow.add(row)
     await uow.session.flush()
@@ -109,7 +109,7 @@ async def update_upstream(
         await _require_free_name(uow, values["name"], row.id)
     changed = _apply(row, values)
     if api_key is not None:
-        row.api_key_sealed = _sealed(api_key, row.id)
+        row.api_key_sealed = await _sealed(api_key, row.id)
         changed.append("api_key")
     if changed:
         row.version += 1
@@ -273,13 +273,13 @@ def _within(value: int, low: int, high: int, field: str) -> int:
     return value
 
 
-def _sealed(api_key: str, upstream_id: str) -> bytes | None:
+async def _sealed(api_key: str, upstream_id: str) -> bytes | None:
     api_key = api_key.strip()
     if not api_key:
         return None
     if len(api_key) > API_KEY_LENGTH_MAX or not api_key.isascii() or not api_key.isprintable():
         raise Invalid("The API key holds characters that no HTTP header can carry.", field="api_key")
-    return vault().seal(api_key.encode(), key_place(upstream_id))
+    return await vault().seal(api_key.encode(), key_place(upstream_id))
 
 
 def _apply(row: Upstream | AiModel, values: dict[str, Any]) -> list[str]:

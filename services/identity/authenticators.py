@@ -15,6 +15,7 @@ from models.identity import Authenticator, RecoveryCode
 from services.core.crypto import Place, vault
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
+from services.core.openings import Purpose, opened
 from services.core.work import UnitOfWork
 from services.identity import challenges, own_sessions, totp
 from services.identity.events import (
@@ -86,7 +87,7 @@ async def begin(uow: UnitOfWork) -> Enrolment:
         " set seed_sealed = excluded.seed_sealed, created_at = excluded.created_at, last_step = -1"
         " where a.confirmed_at is null",
         id=account_id,
-        sealed=vault().seal(seed, _place(account_id)),
+        sealed=await vault().seal(seed, _place(account_id)),
         now=uow.wall_now,
     )
     if stored.rowcount == 0:
@@ -116,7 +117,7 @@ async def confirm(uow: UnitOfWork, code: str) -> list[str]:
         raise Conflict(
             "No authenticator app waits to be confirmed.", next_step="Set one up first.", code="not_enrolling"
         )
-    step = _step(row, code, uow.wall_now)
+    step = await _step(uow, row, code)
     if step is None:
         raise wrong_code()
     row.last_step, row.confirmed_at = step, uow.wall_now
@@ -160,7 +161,7 @@ async def take_code(uow: UnitOfWork, account_id: str, code: str) -> How | None:
     row = await uow.get(Authenticator, account_id, lock=True)
     if row is None or row.confirmed_at is None or len(code) > CODE_CHARACTERS_MAX:
         return None
-    step = _step(row, code, uow.wall_now)
+    step = await _step(uow, row, code)
     if step is not None:
         row.last_step = step
         return "code"
@@ -190,9 +191,9 @@ def wrong_code() -> Invalid:
     )
 
 
-def _step(row: Authenticator, code: str, now: datetime) -> int | None:
-    seed = vault().open(row.seed_sealed, _place(row.account_id))
-    return totp.matching_step(seed, code, now=now, after=row.last_step)
+async def _step(uow: UnitOfWork, row: Authenticator, code: str) -> int | None:
+    seed = await opened(uow, row.seed_sealed, _place(row.account_id), Purpose.CODE_CHECKED)
+    return totp.matching_step(seed, code, now=uow.wall_now, after=row.last_step)
 
 
 async def _new_recovery_codes(uow: UnitOfWork, account_id: str) -> list[str]:

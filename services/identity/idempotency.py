@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from services.core.crypto import CannotOpen, Place, vault
 from services.core.errors import Conflict
+from services.core.openings import Purpose, opened
 from services.core.work import UnitOfWork
 
 KEPT_FOR = timedelta(hours=24)
@@ -56,7 +57,9 @@ async def once(
         if not hmac.compare_digest(stored.fingerprint, fingerprint):
             raise _reused(key)
         try:
-            return Answer(stored.status, vault().open(stored.body, place), replayed=True)
+            return Answer(
+                stored.status, await opened(uow, stored.body, place, Purpose.ANSWERED_AGAIN), replayed=True
+            )
         except CannotOpen as error:
             raise Conflict(
                 "This request was answered before, and the answer cannot be read again.",
@@ -75,7 +78,7 @@ async def once(
             **named,
             "fingerprint": fingerprint,
             "status": answer.status,
-            "body": vault().seal(answer.body, place),
+            "body": await vault().seal(answer.body, place),
             "now": uow.wall_now,
             "expires_at": uow.wall_now + KEPT_FOR,
         },

@@ -13,6 +13,7 @@ import idna
 
 from models.money import UnknownCurrency, currency
 from models.types import OrganizationKind
+from services.core import cards
 from services.core.errors import Forbidden, Invalid, TooLarge
 from services.identity import password_rules
 
@@ -64,6 +65,13 @@ def clean_text(text: str, *, field: str, what: str, characters_max: int = NAME_C
             f"{what} has {len(cleaned)} characters; the most is {characters_max}.",
             field=field,
             next_step="Shorten it.",
+        )
+    if cards.card_numbers(cleaned):
+        raise Invalid(
+            f"{what} holds what looks like the number of a payment card, which is never kept here.",
+            field=field,
+            next_step="Remove it. Cards are entered on the pages of the payment provider alone.",
+            code="card_number_refused",
         )
     return cleaned
 
@@ -216,8 +224,8 @@ def network_of(address: str) -> str:
 
 
 def shown_user_agent(user_agent: str) -> str:
-    """What a browser says of itself, as it is kept: printable and bounded."""
-    return "".join(c for c in user_agent if c.isprintable())[:USER_AGENT_CHARACTERS_MAX]
+    """What a browser says of itself, as it is kept: printable, bounded, and without numbers of cards."""
+    return cards.masked("".join(c for c in user_agent if c.isprintable())[:USER_AGENT_CHARACTERS_MAX])
 
 
 def shown_address(address: str) -> str:

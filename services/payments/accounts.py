@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 
 from models.payments import ProviderAccount
-from services.core.crypto import Place, vault
+from services.core.crypto import PLATFORM, Place, vault
 from services.core.errors import Conflict, Invalid, StaleVersion
 from services.core.ids import new_id
+from services.core.openings import Purpose, opened
 from services.core.outgoing import checked_url
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -22,7 +23,6 @@ from services.payments.providers import registry
 
 NAME_CHARACTERS_MAX = 100
 VALUE_CHARACTERS_MAX = 4_000
-PLATFORM = "platform"  # the tenant in the place of secrets that belong to the installation
 _CHANGE = Capability.STAFF_PAYMENTS_WRITE
 
 
@@ -60,7 +60,7 @@ async def add_account(
         name=name,
         is_test=said.is_test,
         settings=settings,
-        secrets=_sealed(account_id, secrets),
+        secrets=await _sealed(account_id, secrets),
         enabled=said.enabled,
         created_at=uow.wall_now,
     )
@@ -89,7 +89,8 @@ async def change_account(
         raise StaleVersion("Somebody changed this account meanwhile.", next_step="Read it again.")
     if (said.provider, said.is_test) != (row.provider, row.is_test):
         raise Invalid("An account stays with its provider, and stays a test or a real one.", field="provider")
-    name, settings, secrets = _checked(said, allowed, known=secrets_of(row))
+    known = await secrets_of(uow, row, Purpose.PROVIDER_CHANGED)
+    name, settings, secrets = _checked(said, allowed, known=known)
     for fixed in sorted(registry.kind(row.provider).fixed):
         if settings.get(fixed) != row.settings.get(fixed):
             raise Invalid(f"{fixed} stays as it is: add another account.", field=f"settings.{fixed}")
@@ -98,8 +99,8 @@ async def change_account(
     changed = [field_name for field_name, value in new.items() if getattr(row, field_name) != value]
     for field_name in changed:
         setattr(row, field_name, new[field_name])
-    if secrets != secrets_of(row):
-        row.secrets = _sealed(row.id, secrets)
+    if secrets != known:
+        row.secrets = await _sealed(row.id, secrets)
         changed.append("secrets")
     if changed:
         row.version += 1
@@ -109,9 +110,9 @@ async def change_account(
     return row
 
 
-def secrets_of(row: ProviderAccount) -> dict[str, str]:
+async def secrets_of(uow: UnitOfWork, row: ProviderAccount, purpose: Purpose) -> dict[str, str]:
     """Raises CannotOpen for a value that was moved or sealed under a key this installation does not have."""
-    return orjson.loads(vault().open(row.secrets, _place(row.id)))
+    return orjson.loads(await opened(uow, row.secrets, _place(row.id), purpose))
 
 
 def _checked(
@@ -151,8 +152,8 @@ async def _require_free(uow: UnitOfWork, name: str, *, but: str) -> None:
         raise AccountNameTaken(f"Another account is called {name!r}.", next_step="Choose another name.")
 
 
-def _sealed(account_id: str, secrets: Mapping[str, str]) -> bytes:
-    return vault().seal(orjson.dumps(dict(secrets)), _place(account_id))
+async def _sealed(account_id: str, secrets: Mapping[str, str]) -> bytes:
+    return await vault().seal(orjson.dumps(dict(secrets)), _place(account_id))
 
 
 def _place(account_id: str) -> Place:

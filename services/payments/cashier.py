@@ -20,6 +20,7 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Unavailable
 from services.core.logs import get_logger
+from services.core.openings import Purpose
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.payments import accounts, ending, links, methods, policies, rules
@@ -164,7 +165,7 @@ class Cashier:
         async with self._work("", by) as uow:
             method = await policies.method_for(uow, method_id, Capability.PAYMENTS_WRITE)
             account = await policies.account_for(uow, method.provider_account_id, Capability.PAYMENTS_WRITE)
-            token = await methods.opened(uow, method)
+            token = await methods.token_of(uow, method, Purpose.METHOD_FORGOTTEN)
         provider = await self.provider_of(account)
         await provider.detach(token, key=f"{method_id}.detach")
         async with self._work("", by) as uow:
@@ -200,12 +201,14 @@ class Cashier:
 
     async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
         """Opened once, and anew when staff has changed it."""
-        there = self._open.get(account.id)
+        if (there := self._open.get(account.id)) is not None and there[0] == account.version:
+            return there[1]
+        async with self.across(Reason.PAYMENTS) as uow:
+            secrets = await accounts.secrets_of(uow, account, Purpose.PROVIDER_CONNECTED)
+        there = self._open.get(account.id)  # somebody may have opened it meanwhile
         if there is not None and there[0] == account.version:
             return there[1]
-        provider = registry.kind(account.provider).open(
-            account.settings, accounts.secrets_of(account), self._allowed
-        )
+        provider = registry.kind(account.provider).open(account.settings, secrets, self._allowed)
         self._open[account.id] = (account.version, provider)
         if there is not None:
             await there[1].close()
@@ -219,7 +222,7 @@ class Cashier:
             token = ""
             if payment.method_id is not None:
                 method = await policies.method_for(uow, payment.method_id, Capability.PAYMENTS_READ)
-                token = await methods.opened(uow, method)
+                token = await methods.token_of(uow, method, Purpose.METHOD_CHARGED)
             number = await uow.execute("select number from invoice where id = :id", id=payment.invoice_id)
             back = await _way_back(uow, payment)
             return values.Order(

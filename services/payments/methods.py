@@ -8,6 +8,7 @@ from models.payments import PaymentMethod, ProviderCustomer
 from services.core.crypto import Place, vault
 from services.core.errors import StaleVersion
 from services.core.ids import new_id
+from services.core.openings import Purpose, opened
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
@@ -24,7 +25,8 @@ async def customer_of(uow: UnitOfWork, account_id: str) -> str:
     row = await policies.customer_of(uow, account_id)
     if row is None:
         return ""
-    return vault().open(row.reference, _customer_place(uow, account_id)).decode()
+    place = _customer_place(uow, account_id)
+    return (await opened(uow, row.reference, place, Purpose.CUSTOMER_NAMED)).decode()
 
 
 async def keep_customer(uow: UnitOfWork, account_id: str, reference: str) -> None:
@@ -34,7 +36,7 @@ async def keep_customer(uow: UnitOfWork, account_id: str, reference: str) -> Non
         .values(
             organization_id=uow.organization_id,
             provider_account_id=account_id,
-            reference=vault().seal(reference.encode(), _customer_place(uow, account_id)),
+            reference=await vault().seal(reference.encode(), _customer_place(uow, account_id)),
             created_at=uow.now,
         )
         .on_conflict_do_nothing()
@@ -63,7 +65,7 @@ async def keep(uow: UnitOfWork, account_id: str, said: values.Method) -> Payment
         last4=said.last4,
         expires_month=said.expiry_month or None,
         expires_year=said.expiry_year or None,
-        token=vault().seal(said.reference.encode(), _token_place(uow, method_id)),
+        token=await vault().seal(said.reference.encode(), _token_place(uow, method_id)),
         token_hash=hashed,
         is_default=await _default(uow) is None,
         created_at=uow.now,
@@ -74,9 +76,9 @@ async def keep(uow: UnitOfWork, account_id: str, said: values.Method) -> Payment
     return row
 
 
-async def opened(uow: UnitOfWork, method: PaymentMethod) -> str:
-    """The provider's name for a method that the caller was let to. Written down by who opens it, in the audit log."""
-    return vault().open(method.token, _token_place(uow, method.id)).decode()
+async def token_of(uow: UnitOfWork, method: PaymentMethod, purpose: Purpose) -> str:
+    """The provider's name for a method that the caller was let to."""
+    return (await opened(uow, method.token, _token_place(uow, method.id), purpose)).decode()
 
 
 async def change(uow: UnitOfWork, method_id: str, *, name: str, version: int | None = None) -> PaymentMethod:

@@ -119,6 +119,18 @@ async def test_keys_are_made_once_and_serve_every_later_start(begun: Installatio
     assert schema.is_furnished(begun.settings)
 
 
+async def test_rotated_keys_serve_the_database_that_was_begun_with_the_old_ones(begun: Installation) -> None:
+    old = json.loads(begun.keys.read_text())
+
+    assert await begun.matrix("keys", "rotate") == (0, "")
+
+    new = json.loads(begun.keys.read_text())
+    assert (new["lookup"], len(new["keys"])) == (old["lookup"], 1)
+    assert new["current"] != old["current"]
+    assert schema.is_furnished(begun.settings)
+    assert await begun.matrix("keys") == (0, "")
+
+
 @pytest.mark.parametrize("command", PROCESSES)
 async def test_lost_keys_are_not_replaced(begun: Installation, command: str) -> None:
     begun.keys.unlink()
@@ -233,5 +245,6 @@ def test_the_sentence_names_no_secret(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         key_file.require_same(keys, bytes(32), tmp_path / "master.json")
 
+    assert isinstance(keys.lookup, bytes)
     assert keys.lookup.hex() not in str(refused.value)
     assert keys.fingerprint != keys.lookup

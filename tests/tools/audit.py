@@ -13,7 +13,13 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-model.txt", "requirements-uv.txt")
+LOCKS = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-model.txt",
+    "requirements-uv.txt",
+    "tests/fakes/kms/requirements.txt",
+)
 OFFLINE = (
     "ConnectionError",
     "Max retries exceeded",

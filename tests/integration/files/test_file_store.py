@@ -14,6 +14,7 @@ import pytest
 
 from models.identity import Organization
 from models.types import Role
+from services.core.aws_signing import NOTHING_SHA256, Credentials, signature
 from services.core.clock import FixedClock, SystemClock
 from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden, NotFound
@@ -24,7 +25,6 @@ from services.files.retention import sweep
 from services.files.rules import HELD_BYTES_MIN, MB, PURPOSES, ContentMissing, FilesFull, FileTooLarge, Kind
 from services.files.s3 import PUT_BYTES_MAX, Bucket, S3Store, StoreUnavailable
 from services.files.service import Arrived
-from services.files.signing import NOTHING_SHA256, Credentials, signature
 from services.files.stores import FilePlaces, FolderStore
 from tests.fakes.s3 import SECRET, FakeS3, s3_server
 from tests.world import World

@@ -45,11 +45,11 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.files.stores import FOLDER, INCOMING, FilePlaces, FolderStore, places
-from services.gateway.directory import key_place
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
 from tests.papers import account, campaign, entity, paid, papers, reminded, subscribed
+from tests.sealing import at_once
 from tests.world import LONG_AGO, World
 
 C = Capability
@@ -153,7 +153,7 @@ def _catalog(v: Victim) -> Iterator[Table]:
         id=v.upstream_id,
         name=v.mark("upstream", C.STAFF_UPSTREAMS_READ),
         base_url=f"https://{v.mark('host', C.STAFF_UPSTREAMS_READ)}.example/v1",
-        api_key_sealed=vault().seal(v.mark("sk").encode(), key_place(v.upstream_id)),
+        api_key_sealed=_sealed(v, "sk", "platform", "upstream", "api_key_sealed", v.upstream_id),
         created_at=LONG_AGO,
     )
     common: Any = {"upstream_id": v.upstream_id, "context_tokens": 4_096, "created_at": LONG_AGO}
@@ -215,15 +215,17 @@ def _plans(v: Victim) -> Iterator[Table]:
     )
 
 
+def _sealed(v: Victim, word: str, *place: str) -> bytes:
+    return at_once(vault().seal(orjson.dumps({"secret": v.mark(word)}), Place(*place)))
+
+
 def _paid(v: Victim) -> Iterator[Table]:
     """An account with a provider at an address where nobody is, a kept method, a payment that failed and a refund."""
-    owner, account_id = v.organization.id, v.id("pacc")
-    place = Place("platform", "provider_account", "secrets", account_id)
-    yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
+    owner, pacc = v.organization.id, v.id("pacc")
+    yield account(pacc, pacc, _sealed(v, "opens", "platform", "provider_account", "secrets", pacc))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
     ids = {k: v.id(k) for k in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "file")}
-    seal = lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))  # noqa: E731
-    yield from paid(owner, account_id, ids, said, seal)
+    yield from paid(owner, pacc, ids, said, lambda *row: _sealed(v, row[0], owner, *row))
     yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
 
 
@@ -283,7 +285,8 @@ def _personal(v: Victim) -> Iterator[Table]:
     yield SignIn(
         id=v.id("sgn"), account_id=v.owner.id, at=JUST_NOW, outcome="signed_in", address=v.mark("place")
     )
-    yield Authenticator(account_id=v.owner.id, seed_sealed=v.mark("seed").encode(), created_at=LONG_AGO)
+    seed = _sealed(v, "seed", v.owner.id, "authenticator", "seed_sealed", v.owner.id)
+    yield Authenticator(account_id=v.owner.id, seed_sealed=seed, created_at=LONG_AGO)
     yield RecoveryCode(
         id=v.id("rcv"), account_id=v.owner.id, code_hash=vault().lookup_hash(v.owner.id), created_at=LONG_AGO
     )
@@ -398,10 +401,7 @@ def _made(v: Victim) -> Iterator[Table]:
         key=v.repeat_key,
         fingerprint=b"f",
         status=201,
-        body=vault().seal(
-            v.mark("answer").encode(),
-            Place(v.organization.id, "idempotency_record", "body", v.repeat_key),
-        ),
+        body=_sealed(v, "answer", v.organization.id, "idempotency_record", "body", v.repeat_key),
         created_at=JUST_NOW,
         expires_at=SOON,
         **own,

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, for requests to an S3 server whose whole content is known before it is sent."""
+"""AWS Signature Version 4, for requests whose whole content is known before it is sent."""
 
 from __future__ import annotations
 
@@ -53,19 +53,34 @@ def signature(
 
 
 def signed_headers(
-    credentials: Credentials, *, method: str, host: str, path: str, content_sha256: str, at: datetime
+    credentials: Credentials,
+    *,
+    method: str,
+    host: str,
+    path: str,
+    content_sha256: str,
+    at: datetime,
+    service: str = "s3",
+    more: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """What a request must carry besides what its client adds by itself."""
+    """What a request must carry besides what its client adds by itself; `more` is signed, too."""
     headers = {
+        **(more or {}),
         "Host": host,
         "x-amz-content-sha256": content_sha256,
         "x-amz-date": f"{at:%Y%m%dT%H%M%SZ}",
     }
     made = signature(
-        credentials, method=method, path=path, headers=headers, content_sha256=content_sha256, at=at
+        credentials,
+        method=method,
+        path=path,
+        headers=headers,
+        content_sha256=content_sha256,
+        at=at,
+        service=service,
     )
     headers["Authorization"] = (
-        f"{ALGORITHM} Credential={credentials.access_key}/{_scope(credentials, at, 's3')},"
+        f"{ALGORITHM} Credential={credentials.access_key}/{_scope(credentials, at, service)},"
         f" SignedHeaders={_names(headers)}, Signature={made}"
     )
     return headers
