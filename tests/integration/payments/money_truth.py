@@ -10,7 +10,7 @@ from models.money import Money
 from models.payments import Payment
 from services.payments.providers.values import Dispute, MovementKind
 from services.payments.rules import CHECK_WAITS
-from services.reconciliation import queries
+from services.reconciliation import payout_queries
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.payments.money_history import CURRENCIES, History
 from tests.integration.payments.money_house import PAYPAL, STRIPE
@@ -146,7 +146,7 @@ def _is_gone(dispute: Dispute) -> bool:
 async def _books_are_equal(history: History) -> None:
     """By currency what each provider says we have there is what our ledger says; else a case says why."""
     async with history.house.staff_work(None) as uow:
-        rows = {(row.provider_account_id, row.currency): row for row in await queries.clearing(uow)}
+        rows = {(row.provider_account_id, row.currency): row for row in await payout_queries.clearing(uow)}
     for who, account in history.house.accounts.items():
         for currency in CURRENCIES:
             there, row = _balance(history, who, currency), rows.get((account.id, currency))
