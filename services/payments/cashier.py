@@ -50,6 +50,15 @@ class Case:
     now: datetime  # on the wall
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An account as it was when its provider was opened."""
+
+    id: str
+    version: int
+    provider: PaymentProvider
+
+
 class Cashier:
     """Holds connections to providers; `close` ends them. `public_url` is where customers come back to, and `allowed`
     are the `host:port` pairs of providers that may be private."""
@@ -66,11 +75,11 @@ class Cashier:
         self._allowed = frozenset(allowed)
         self._on = on
         self._clock = clock or clocks.SystemClock()
-        self._open: dict[str, tuple[int, PaymentProvider]] = {}
+        self._open: dict[str, Opened] = {}
 
     async def close(self) -> None:
-        for _, provider in self._open.values():
-            await provider.close()
+        for there in self._open.values():
+            await there.provider.close()
         self._open.clear()
 
     async def send(self, payment_id: str, organization_id: str) -> Payment:
@@ -200,16 +209,20 @@ class Cashier:
 
     async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
         """Opened once, and anew when staff has changed it."""
-        there = self._open.get(account.id)
-        if there is not None and there[0] == account.version:
-            return there[1]
+        there = self.opened(account.id)
+        if there is not None and there.version == account.version:
+            return there.provider
         provider = registry.kind(account.provider).open(
             account.settings, accounts.secrets_of(account), self._allowed
         )
-        self._open[account.id] = (account.version, provider)
+        self._open[account.id] = Opened(account.id, account.version, provider)
         if there is not None:
-            await there[1].close()
+            await there.provider.close()
         return provider
+
+    def opened(self, account_id: str) -> Opened | None:
+        """What is open of an account already; staff may have changed it since."""
+        return self._open.get(account_id)
 
     async def _order(self, case: Case) -> values.Order:
         """What the provider is asked, the same however often it is asked."""

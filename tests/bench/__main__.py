@@ -42,6 +42,7 @@ BENCHMARKS = (
     "billing",
     "billing_run",
     "reconciliation",
+    "webhooks",
 )
 SAVED = Path(__file__).resolve().parents[2] / "build" / "bench"
 

@@ -29,6 +29,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.payments import transfers
 from services.payments.inbox import Inbox
+from services.payments.intake import Intake
 from services.payments.rules import PaymentStateConflict
 from services.refunds import refunds
 from services.refunds import rules as refund_rules
@@ -261,8 +262,8 @@ async def take_event(desk: Desk, kind: str, thing: dict[str, Any]) -> bool:
     }  # fmt: skip
     raw = json.dumps(told)
     header = sdk.WebhookSignature.generate_signature_header(raw, SECRET)
-    inbox = Inbox(desk.till.cashier, clock=desk.till.clock)
-    return await inbox.take(desk.till.account.id, {"stripe-signature": header}, raw.encode())
+    intake = Intake(desk.till.cashier, clock=desk.till.clock)
+    return await intake.take(desk.till.account.id, {"stripe-signature": header}, raw.encode())
 
 
 async def test_a_payment_that_the_bank_takes_back_is_not_given_back_too(desk: Desk) -> None:
