@@ -23,13 +23,14 @@ async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) ->
     """Book a payment and have it pay. Both rows are locked. Raises PaymentStateConflict for one that succeeded."""
     rules.require_transition(PaymentState(payment.state), PaymentState.SUCCEEDED)
     applied = divided(payment.minor, invoice)
+    journal_id = await _book(uow, payment, applied)
     payment.state, payment.succeeded_at = PaymentState.SUCCEEDED.value, uow.now
     payment.ended_at, payment.check_at = uow.wall_now, None
     payment.decline_code = payment.decline_hard = payment.action = None
     payment.message = ""
     payment.applied_minor = applied.to_invoice
     payment.version += 1
-    payment.journal_id = await _book(uow, payment, applied)
+    payment.journal_id = journal_id
     uow.add(payment)
     over = Money(applied.over, payment.currency)
     customer_credits.open_credit(uow, payment.organization_id, payment.id, over)

@@ -27,9 +27,12 @@ _STATES = {
 }
 
 
-async def locked(uow: UnitOfWork, payment_id: str) -> tuple[Payment, Invoice | None]:
-    """The invoice is locked first, as everywhere. Raises NotFound."""
-    payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE)
+async def locked(
+    uow: UnitOfWork, payment_id: str, *, known: Payment | None = None
+) -> tuple[Payment, Invoice | None]:
+    """The invoice is locked first, as everywhere: it stays the one that a payment `known` from before names. Raises
+    NotFound."""
+    payment = known or await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE)
     invoice = await policies.invoice_of(uow, payment)
     return await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE, lock=True), invoice
 
