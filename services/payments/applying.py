@@ -19,8 +19,11 @@ from services.payments import rules
 from services.payments.events import PaymentSucceeded, PaymentTakenBack
 
 
-async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> None:
-    """Book a payment and have it pay. Both rows are locked. Raises PaymentStateConflict for one that succeeded."""
+async def succeed(
+    uow: UnitOfWork, payment: Payment, invoice: Invoice | None, *, provider_ref: str | None = None
+) -> None:
+    """Book a payment and have it pay; a provider may know it by another name by now. Both rows are locked. Raises
+    PaymentStateConflict for one that succeeded."""
     rules.require_transition(PaymentState(payment.state), PaymentState.SUCCEEDED)
     applied = divided(payment.minor, invoice)
     journal_id = await _book(uow, payment, applied)
@@ -31,6 +34,7 @@ async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) ->
     payment.applied_minor = applied.to_invoice
     payment.version += 1
     payment.journal_id = journal_id
+    payment.provider_ref = provider_ref or payment.provider_ref
     uow.add(payment)
     over = Money(applied.over, payment.currency)
     customer_credits.open_credit(uow, payment.organization_id, payment.id, over)

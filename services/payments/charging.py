@@ -180,6 +180,7 @@ async def _written(
         check_at=None if watched else uow.wall_now + ANSWER_WITHIN,
     )
     uow.add(payment)
+    uow.owned.add(payment.id)
     await uow.session.flush()
     started(uow, payment)
     return payment
