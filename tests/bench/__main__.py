@@ -43,6 +43,7 @@ BENCHMARKS = (
     "billing_run",
     "reconciliation",
     "webhooks",
+    "collection",
 )
 SAVED = Path(__file__).resolve().parents[2] / "build" / "bench"
 
