@@ -85,7 +85,7 @@ class Dispute(Table, table=True):
     returned_at: datetime | None = instant(nullable=True)
     evidence: dict[str, Any] | None = Field(
         default=None, sa_type=JSONB, nullable=True
-    )  # what was handed in: texts and files by the provider's names
+    )  # what was handed in: texts by the provider's names, and hashes of files
     submitted_at: datetime | None = instant(nullable=True)
     submitted_by: str | None = Field(default=None, sa_type=ID, nullable=True)
     conceded_at: datetime | None = instant(nullable=True)  # we decided not to answer
@@ -93,6 +93,22 @@ class Dispute(Table, table=True):
     ended_at: datetime | None = instant(nullable=True)
     created_at: datetime = instant()
     version: int = 1
+
+
+class DisputeFile(Table, table=True):
+    """A file that staff adds to the answer of a dispute; what it is and who brought it, the file says.
+
+    `field` is what it shows, in the provider's word. The row stays when the file is taken away again.
+    """
+
+    __tablename__ = "dispute_file"
+    tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (sa.Index("ix_dispute_file_dispute_id", "dispute_id", "file_id"),)
+
+    file_id: str = Field(sa_type=ID, foreign_key="stored_file.id", primary_key=True)
+    organization_id: str = reference("organization.id")
+    dispute_id: str = reference("dispute.id")
+    field: str = Field(sa_type=ID)
 
 
 class Contest(Table, table=True):

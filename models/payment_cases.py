@@ -25,11 +25,24 @@ class CaseKind(StrEnum):
     UNMATCHED = "unmatched"  # money on a bank statement that nobody knows the reason of
 
 
+class CaseAct(StrEnum):
+    """What a case may propose; accepting it does that, by services/reconciliation/acts.py."""
+
+    BOOK = "book"  # entries in the platform's own book
+    PAYMENT = "payment"  # the payment, of the amount that came
+    TRANSFER = "transfer"  # a line of a bank as the transfer for an invoice
+    BOOK_REFUND = "book_refund"  # a refund that was given after all
+    REFUND = "refund"  # give a payment back before its bank takes it back
+    REFUND_AGAIN = "refund_again"  # give back what did not arrive, or leave it as the credit that it is
+    ANSWER_DISPUTE = "answer_dispute"  # say to the bank what speaks for us
+
+
 class PaymentCase(Table, table=True):
     """One for each thing (`subject`, the id of it) that goes wrong in one way.
 
     `minor` is what is at stake, signed as seen from us, in minor units of `currency`. `cause` is the code of what
-    probably happened, and `proposal` the booking that would put it right, as the kind's own code reads it.
+    probably happened, and `proposal` what would put it right: its `act` is a CaseAct. It is None where there is
+    nothing to do but to look.
     """
 
     __tablename__ = "payment_case"

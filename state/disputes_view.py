@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
+from services.disputes.evidence_files import EvidenceRow
 from services.disputes.queries import ContestRow, DisputeRow, Step
 from state.format import decimal_text, instant_text
 
-FILTERS = ("state", "created_at[gte]", "created_at[lt]")
+DAYS = ("created_at[gte]", "created_at[lt]")  # by which lists of them are narrowed
 
 
 def dispute_shown(row: DisputeRow, home: str) -> dict[str, Any]:
@@ -36,6 +37,23 @@ def dispute_shown(row: DisputeRow, home: str) -> dict[str, Any]:
         "conceded_at": instant_text(row.conceded_at),
         "ended_at": instant_text(row.ended_at),
     }
+
+
+def file_shown(row: EvidenceRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "shows": field_words(row.field),
+        "kind": row.content_type,
+        "size": row.size_bytes,
+        "added_by": row.added_by,
+        "created_at": instant_text(row.created_at),
+    }
+
+
+def field_words(field: str) -> str:
+    """A provider's word as people write it."""
+    return field.replace("_", " ").capitalize()
 
 
 def step_shown(step: Step) -> dict[str, Any]:

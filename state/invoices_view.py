@@ -99,6 +99,7 @@ def line_shown(row: InvoiceLine, currency: str) -> dict[str, Any]:
         "discount": _amount(row.discount_minor, currency) if row.discount_minor else "",
         "net": _amount(row.net_minor, currency),
         "tax": _amount(row.tax_minor, currency),
+        "gross": _amount(row.gross_minor, currency),
         "period_start": instant_text(row.period_start),
         "period_end": instant_text(row.period_end),
     }

@@ -30,13 +30,15 @@ class ListedState(PageState, mixin=True):
     """One page of a declared list. A page class names the list and reads its rows with `_read`.
 
     Changing filters, sorting or the page only changes the address; the page then reads as after any navigation. What
-    the list does not know is passed over. `_preset` holds for columns that the address says nothing about.
+    the list does not know is passed over. `_preset` holds for columns that the address says nothing about, and `_sort`
+    where it names no order, instead of the list's own.
     """
 
     _listing: ClassVar[Listing[Any]]
     _file_url: ClassVar[str] = ""
     _filter_keys: ClassVar[tuple[str, ...]] = ()  # those with a control on the page
     _preset: ClassVar[dict[str, str]] = {}
+    _sort: ClassVar[str] = ""
 
     rows: list[dict[str, Any]] = []
     filters: dict[str, str] = {}
@@ -74,9 +76,9 @@ class ListedState(PageState, mixin=True):
         if key not in self._listing.sorts:
             return None
         chosen = self._from_address()
-        now = chosen.get(SORT, self._listing.sort)
+        now = chosen.get(SORT, self._usual_sort)
         wanted = f"-{key}" if now == key else key
-        return self._go(chosen | {SORT: "" if wanted == self._listing.sort else wanted})
+        return self._go(chosen | {SORT: "" if wanted == self._usual_sort else wanted})
 
     @page_event(SIGNED_IN)
     async def next_page(self) -> Any:
@@ -89,8 +91,12 @@ class ListedState(PageState, mixin=True):
     def _from_address(self) -> dict[str, str]:
         """The filters and the sorting that the address names and the list knows."""
         query = understood(self._listing, self._query.items())
-        sort = {} if query.sorted_by == self._listing.sort else {SORT: query.sorted_by}
-        return query.chosen | sort
+        is_named = SORT in self._query and query.sorted_by != self._usual_sort
+        return query.chosen | ({SORT: query.sorted_by} if is_named else {})
+
+    @property
+    def _usual_sort(self) -> str:
+        return self._sort or self._listing.sort
 
     def _asked(self) -> Query[Any]:
         chosen = self._from_address()
@@ -100,7 +106,7 @@ class ListedState(PageState, mixin=True):
             for name, value in self._preset.items()
             if self._listing.filters[name][0].name not in spoken_of
         }
-        return understood(self._listing, (usual | chosen).items())
+        return understood(self._listing, ({SORT: self._usual_sort} | usual | chosen).items())
 
     async def _read(self, uow: UnitOfWork, listing: Listing[R]) -> tuple[R, ...]:
         """The rows that the address asks of the page's list, and everything said about them. Raises Invalid for a

@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
+from services.reconciliation.proposals import ProposedEntry
 from services.reconciliation.queries import (
     CaseRow,
     ClearingRow,
     MovementRow,
     PayoutRow,
-    ProposedEntry,
 )
 from services.reconciliation.statement_queries import LineRow, StatementRow
 from state.format import decimal_text, instant_text
 
 CASES, PAYOUTS, STATEMENTS = "/governance/cases", "/governance/payouts", "/governance/bank-statements"
 JOURNALS = "/governance/ledger/journals"
+_HOMES = {"pay": "/governance/payments", "dsp": "/governance/disputes"}
 
 
 def case_shown(row: CaseRow) -> dict[str, Any]:
+    proposed = row.proposed
     return {
         "id": row.id,
         "href": f"{CASES}/{row.id}",
@@ -33,12 +35,21 @@ def case_shown(row: CaseRow) -> dict[str, Any]:
         "state": row.state,
         "note": row.note,
         "journal_href": f"{JOURNALS}/{row.journal_id}" if row.journal_id else "",
-        "act": str((row.proposal or {}).get("act", "")),
+        "act": proposed.act.value if proposed is not None else "",
+        "moves": proposed.amount.text() if proposed is not None and proposed.amount is not None else "",
         "number": str((row.proposal or {}).get("number", "")),
+        "about_href": _about(row),
         "created_at": instant_text(row.created_at),
         "resolved_at": instant_text(row.resolved_at),
         "version": row.version,
     }
+
+
+def _about(row: CaseRow) -> str:
+    """The page of what a case is about, where there is one."""
+    told = str((row.proposal or {}).get("payment_id", "")) or row.subject
+    home = _HOMES.get(told.partition("_")[0])
+    return f"{home}/{told.partition(':')[0]}" if home else ""
 
 
 def entry_shown(number: int, one: ProposedEntry) -> dict[str, Any]:

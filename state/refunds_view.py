@@ -27,13 +27,14 @@ def row_shown(row: RefundRow) -> dict[str, Any]:
     }
 
 
-def staff_row_shown(row: StaffRefundRow, payments: str) -> dict[str, Any]:
-    """As a row that leads to its payment, below `payments`."""
+def staff_row_shown(row: StaffRefundRow, payments: str, *, who: str) -> dict[str, Any]:
+    """As a row that leads to its payment, below `payments`. Whoever asked for it, `who`, does not approve it."""
     return row_shown(row) | {
         "href": f"{payments}/{row.payment_id}",
         "organization": row.organization_name,
         "organization_id": row.organization_id,
         "by_transfer": row.by_transfer,
+        "is_mine": row.requested_by == who,
         "asked_by": row.asked_by,
         "approver": row.approver or "",
         "why": row.refusal or row.failure or row.reference,

@@ -20,7 +20,7 @@ from models.billing import (
     LegalEntity,
 )
 from models.crypto import CryptoRate, CryptoRequest, CryptoTransfer
-from models.disputes import Contest, Dispute
+from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCampaign, DunningCase, DunningStep, InvoiceCollection
 from models.method_setups import MethodSetup
 from models.papers import Paper
@@ -203,6 +203,15 @@ def paid(
             id=ids.get("dsp") or new_id("dsp"), organization_id=organization_id, payment_id=payment,
             provider_account_id=account_id, provider_ref=method, state="needs_answer", reason=text, currency="USD",
             minor=4, fee_currency="USD", opened_at=LONG_AGO, created_at=LONG_AGO,
+        ),
+        *(
+            [
+                DisputeFile(
+                    file_id=ids["file"], organization_id=organization_id, dispute_id=ids["dsp"], field="receipt"
+                )
+            ]
+            if "file" in ids
+            else []
         ),
         Contest(
             id=ids.get("cst") or new_id("cst"), organization_id=organization_id, invoice_id=ids["inv"], currency="USD",

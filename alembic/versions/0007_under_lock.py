@@ -5,6 +5,8 @@ Each field has a function that makes what it needs and one that takes it away ag
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from alembic import op
 
 revision = "0007"
@@ -59,11 +61,26 @@ def drop_keys() -> None:
 
 
 def create_evidence() -> None:
-    pass
+    op.create_table(
+        "dispute_file",
+        sa.Column("file_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("dispute_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("field", sa.Text(collation="C"), nullable=False),
+        sa.PrimaryKeyConstraint("file_id", name=op.f("pk_dispute_file")),
+        *(
+            sa.ForeignKeyConstraint([column], [f"{table}.id"], name=op.f(f"fk_dispute_file_{column}"))
+            for column, table in (
+                ("file_id", "stored_file"), ("organization_id", "organization"), ("dispute_id", "dispute"),
+            )
+        ),
+    )  # fmt: skip
+    op.create_index("ix_dispute_file_dispute_id", "dispute_file", ["dispute_id", "file_id"])
+    secure("dispute_file", application="select, insert", crossing="select, insert")
 
 
 def drop_evidence() -> None:
-    pass
+    op.drop_table("dispute_file")
 
 
 # -- billing

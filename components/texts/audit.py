@@ -116,6 +116,8 @@ TEXTS: dict[str, str] = {
     "audit.event.dispute.answered": "Answered a dispute",
     "audit.event.dispute.changed": "A dispute moved on",
     "audit.event.dispute.conceded": "Decided not to answer a dispute",
+    "audit.event.dispute.evidence_added": "Added a file to the answer of a dispute",
+    "audit.event.dispute.evidence_removed": "Took a file away from the answer of a dispute",
     "audit.event.dispute.money_returned": "A bank gave back what it had taken",
     "audit.event.dispute.money_taken": "A bank took a payment back",
     "audit.event.dispute.opened": "A bank disputes a payment",

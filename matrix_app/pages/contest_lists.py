@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import reflex as rx
 
 from components.feedback.badges import Status
 from components.props import Row
-from components.tables.table import Column
+from components.shell.page import section
+from components.tables.table import Column, Table, data_table
 from components.texts import t
 from models.disputes import ContestState as States
+from state.session import SessionState
 
 _LOOKS = {
     States.OPEN: ("warn", None),
@@ -41,3 +46,16 @@ def columns() -> list[Column]:
         Column("due_at", "contests.due_at", kind="datetime"),
         Column("answer", "contests.answer"),
     ]
+
+
+def of_invoice(
+    rows: rx.Var[list[dict[str, Any]]], *, actions: Callable[[Row], rx.Component] | None = None
+) -> rx.Component:
+    """What was contested of an invoice; nothing where nothing was."""
+    table = Table(
+        "contests",
+        "contests.of_invoice",
+        columns=(Column("created_at", "contests.created_at", kind="datetime", row_header=True), *columns()),
+    )
+    seen = data_table(table, rows, actions=actions, zone=SessionState.zone)
+    return rx.cond(rows.length() > 0, section(t("contests.of_invoice"), seen), rx.fragment())

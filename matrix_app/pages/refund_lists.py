@@ -85,11 +85,12 @@ def acts(state: type[DialogsState]) -> Any:
                 on_action=lambda act: state.ask(row["id"].to(str), act),
             )
 
-        decide = (("approve", "check", False), ("reject", "ban", True))
-        give_up = ("cancel", "x", True)
-        waiting = rx.cond(
-            MAY_APPROVE, entries(*decide, give_up), rx.cond(MAY_WRITE, entries(give_up), rx.fragment())
-        )
+        reject, give_up = ("reject", "ban", True), ("cancel", "x", True)
+        decide = (("approve", "check", False), reject)
+        # Whoever asked for it may take that back, but not agree to it.
+        asked = rx.cond(MAY_WRITE, entries(give_up), rx.cond(MAY_APPROVE, entries(reject), rx.fragment()))
+        others = rx.cond(MAY_WRITE, entries(*decide, give_up), entries(*decide))
+        waiting = rx.cond(MAY_APPROVE & ~row["is_mine"].to(bool), others, asked)
         transfer = row["by_transfer"].to(bool) & (row["destination"] == RefundTo.SOURCE.value) & MAY_WRITE
         return rx.match(
             row["state"],

@@ -44,10 +44,11 @@ _OTHERS = """
 select coalesce(sum(minor), 0)::bigint from contest
 where invoice_id = :invoice_id and state = 'open'
 """
+LATE = 0  # days of the reminder that comes when the time to answer is over
 _DUE = f"""
 select id, organization_id, due_at from contest
-where state = 'open' and due_at > :now and due_at <= :until and (due_at, id) > (:after_at, :after_id)
-  and coalesce(reminded_days, 99) > {min(dispute_rules.REMIND_DAYS)}
+where state = 'open' and due_at <= :until and (due_at, id) > (:after_at, :after_id)
+  and coalesce(reminded_days, 99) > case when due_at <= :now then {LATE} else {min(dispute_rules.REMIND_DAYS)} end
 order by due_at, id limit :most
 """
 
@@ -194,7 +195,8 @@ def _named(contest: Contest) -> dict[str, str]:
 
 
 async def remind(on: Database | None = None, *, clock: clocks.Clock | None = None) -> int:
-    """Tell staff of contests that have to be answered soon, once for each of REMIND_DAYS; returns how many."""
+    """Tell staff of contests that have to be answered soon, once for each of REMIND_DAYS, and once when that is late;
+    returns how many."""
     told, after = 0, (datetime.min.replace(tzinfo=(clock or clocks.SystemClock()).now().tzinfo), "")
     while True:
         async with crossing(Reason.PAYMENTS, on=on, clock=clock) as uow:
@@ -214,6 +216,8 @@ async def remind(on: Database | None = None, *, clock: clocks.Clock | None = Non
 async def _remind(uow: UnitOfWork, contest_id: str) -> bool:
     contest = await policies.contest_for(uow, contest_id, Capability.PAYMENTS_WRITE, lock=True)
     days = dispute_rules.reminder(contest.due_at, uow.wall_now, reminded=contest.reminded_days)
+    if contest.due_at <= uow.wall_now and contest.reminded_days != LATE:
+        days = LATE
     if contest.state != S.OPEN or days is None:
         return False
     contest.reminded_days = days

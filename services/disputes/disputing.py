@@ -3,38 +3,38 @@ the order, doubling and loss of events do not matter. Answers are handed in here
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from models.disputes import Dispute, DisputeState
-from models.payment_cases import CaseKind
+from models.money import Money
+from models.payment_cases import CaseAct, CaseKind
 from models.payments import PaymentState, ProviderAccount
 from services.billing_runs import overdue
 from services.core import clock as clocks
 from services.core.actor import Actor, system
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.core.errors import Conflict, Unavailable
+from services.core.errors import StaleVersion, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
+from services.disputes import evidence_files, taking_back
 from services.disputes import rules as dispute_rules
-from services.disputes import taking_back
 from services.files.content import checked as check_file
-from services.files.rules import MB, Kind, Purpose
+from services.files.rules import MB
 from services.payments import cases, ending, policies
 from services.payments.cashier import Cashier
 from services.payments.events import DisputeAnswerDue, DisputeConceded
-from services.payments.providers import registry, values
-from services.payments.providers.base import RefusedByProvider
+from services.payments.providers import values
+from services.payments.providers.base import ProviderUnavailable, RefusedByProvider
 
 log = get_logger(__name__)
 
 LISTED_FOR = timedelta(days=180)  # banks decide within four months
-FILES = Purpose("evidence", frozenset({Kind.PDF, Kind.PNG, Kind.JPEG}), 4 * MB, uploaded=False)
 PAGES_MAX = 200  # of one listing
 BATCH = 100
 _ACCOUNTS = "select id from provider_account where enabled and id > :after order by id limit :most"
@@ -46,13 +46,6 @@ where state in ('warning_needs_answer', 'needs_answer') and due_at > :now and du
   and coalesce(reminded_days, 99) > {min(dispute_rules.REMIND_DAYS)}
 order by due_at, id limit :most
 """
-
-
-class AnswersElsewhere(Conflict):
-    """The provider takes no evidence from programs."""
-
-    code = "dispute_answered_elsewhere"
-    title = "This dispute is answered at the provider itself"
 
 
 class Disputing:
@@ -75,14 +68,16 @@ class Disputing:
     async def warned(self, payment_id: str, organization_id: str) -> None:
         """A bank thinks that a card was stolen: giving the money back now may spare a dispute."""
         async with self._work(organization_id) as uow:
+            payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
             await cases.open_case(
                 uow,
                 CaseKind.FRAUD_WARNING,
                 payment_id,
                 cause="early_fraud_warning",
                 organization_id=organization_id,
+                amount=Money(payment.refunded_minor - payment.minor, payment.currency),
                 detail="The bank thinks that the card was stolen. A refund now may spare a dispute.",
-                proposal={"act": "refund", "payment_id": payment_id},
+                proposal=cases.propose(CaseAct.REFUND, payment_id=payment_id),
             )
 
     async def list_all(self) -> int:
@@ -164,52 +159,53 @@ class Disputing:
     # -- answering
 
     async def answer(
-        self,
-        dispute_id: str,
-        organization_id: str,
-        evidence: values.Evidence,
-        *,
-        by: Actor,
-        attached: Mapping[str, bytes] | None = None,
+        self, dispute_id: str, organization_id: str, evidence: values.Evidence, *, by: Actor
     ) -> Dispute:
-        """Hand in what we have to say, once and for ever. It is written down first, so that an answer that is lost on
-        the way is known all the same when the dispute is read again. `attached` are files by the provider's fields.
+        """Hand in what we have to say, once and for ever, with all files that staff added. It is written down first,
+        so that an answer that is lost on the way is known all the same when the dispute is read again, and that nobody
+        hands in another meanwhile.
 
-        Raises Forbidden, NotFound, AnswersElsewhere, DisputeStateConflict for one that cannot be answered, and what
-        asking raises; FileRefused for a file that is no PDF, PNG or JPEG, whatever it is called.
+        Raises Forbidden, NotFound, StaleVersion where other files were added meanwhile, what evidence_files.answerable
+        and asking raise, and FileRefused for a file that the provider does not take, whatever it is called.
         """
-        files = dict(attached or {})
-        for name, content in files.items():
-            check_file(content, name, FILES)
         async with self._staff(by, organization_id) as uow:
-            dispute = await policies.dispute_for(uow, dispute_id, Capability.STAFF_PAYMENTS_WRITE, lock=True)
-            account = await policies.any_account(uow, dispute.provider_account_id)
-            if not registry.kind(account.provider).capabilities.answers_disputes:
-                raise AnswersElsewhere(
-                    f"{account.name} takes no evidence from here.",
-                    next_step="Answer it on the provider's own pages.",
+            dispute, terms = await evidence_files.answerable(uow, dispute_id)
+            _check_files(evidence.files, terms)
+            there = {row.id for row in await evidence_files.listed(uow, dispute_id)}
+            if there != {one.file_id for one in evidence.files if one.file_id}:
+                raise StaleVersion(
+                    "Somebody changed the files of this answer.", next_step="Look at it again."
                 )
-            dispute_rules.require_answerable(
-                DisputeState(dispute.state), due_at=dispute.due_at, now=uow.wall_now
-            )
+            account = await policies.any_account(uow, dispute.provider_account_id)
             dispute.evidence = {
                 "texts": dict(evidence.texts),
-                "files": dict(evidence.files)
-                | {name: sha256(one).hexdigest() for name, one in files.items()},
+                "files": {
+                    ".".join(filter(None, (one.field, one.file_id))): sha256(one.content).hexdigest()
+                    for one in evidence.files
+                },
+                "at": uow.wall_now.isoformat(),
             }
             dispute.submitted_by = by.id
             dispute.version += 1
             uow.add(dispute)
-        provider, act = await self._cashier.provider_of(account), f"{dispute_id}.answer.{dispute.version}"
-        kept = {
-            name: await provider.keep_file(name, content, key=f"{act}.{name}")
-            for name, content in files.items()
-        }
-        said = values.Evidence(evidence.texts, {**evidence.files, **kept})
-        picture = await provider.answer_dispute(dispute.provider_ref, said, submit=True, key=act)
+        provider, key = await self._cashier.provider_of(account), f"{dispute_id}.answer.{dispute.version}"
+        try:
+            picture = await provider.answer_dispute(dispute.provider_ref, evidence, key=key)
+        except (ProviderUnavailable, RefusedByProvider):
+            await self._forget(dispute_id, organization_id, dispute.version)
+            raise
         await self._keep(account, picture)
         async with self._work(organization_id) as uow:
             return await policies.dispute_for(uow, dispute_id, Capability.PAYMENTS_READ)
+
+    async def _forget(self, dispute_id: str, organization_id: str, version: int) -> None:
+        """Nothing was handed in: it may be tried again at once."""
+        async with self._work(organization_id) as uow:
+            row = await policies.dispute_for(uow, dispute_id, Capability.PAYMENTS_WRITE, lock=True)
+            if row.version == version and row.submitted_at is None:
+                row.evidence, row.submitted_by = None, None
+                row.version += 1
+                uow.add(row)
 
     async def remind(self) -> int:
         """Tell staff of disputes that have to be answered soon, once for each of REMIND_DAYS; returns how many."""
@@ -239,6 +235,18 @@ class Disputing:
         by.require(Capability.STAFF_PAYMENTS_WRITE)
         actor = replace(by, organization_id=organization_id)
         return crossing(Reason.STAFF, actor=actor, on=self._on, clock=self._clock, target=organization_id)
+
+
+def _check_files(files: tuple[values.EvidenceFile, ...], terms: values.EvidenceTerms) -> None:
+    """Raises FileRefused, and EvidenceFull for more than the provider takes together."""
+    purpose = evidence_files.purpose_of(terms)
+    for one in files:
+        check_file(one.content, one.name, purpose)
+    if sum(len(one.content) for one in files) > terms.total_bytes_max:
+        raise evidence_files.EvidenceFull(
+            f"With what is recorded here the files are more than {terms.total_bytes_max / MB:.1f} MB together.",
+            next_step="Take one away first.",
+        )
 
 
 async def _remind(uow: UnitOfWork, dispute_id: str) -> bool:

@@ -16,14 +16,15 @@ from models.money import Money
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.documents import tables
+from services.files.rules import Kind
 from services.payments import policies
-from services.payments.providers.values import Evidence
+from services.payments.providers import registry
+from services.payments.providers.values import NOTES, Evidence, EvidenceFile
 
 ROWS_MAX = 60  # of each section
 BEFORE = timedelta(days=90)  # the payment
 TEXT_CHARACTERS_MAX = 20_000  # of one field
-CARDS = "stripe"
-FILE = "uncategorized_file"  # where the PDF of all of it goes
+PACK_NAME = "evidence.pdf"
 
 _PAYMENT = """
 select p.minor, p.currency, p.succeeded_at, coalesce(m.brand, '') as brand, coalesce(m.last4, '') as last4,
@@ -160,6 +161,12 @@ def tables_of(pack: Pack, at: datetime) -> bytes:
     )
 
 
+def packed(pdf: bytes, provider: str) -> EvidenceFile | None:
+    """The PDF of all of it as it goes along; None where the provider takes none."""
+    terms = registry.kind(provider).capabilities.evidence
+    return None if terms is None else EvidenceFile(terms.pack_field, PACK_NAME, Kind.PDF.value, pdf)
+
+
 def _of_payment(dispute: Dispute, paid: Row[Any], at: datetime) -> Section:
     return Section(
         "Payment",
@@ -175,10 +182,15 @@ def _of_payment(dispute: Dispute, paid: Row[Any], at: datetime) -> Section:
 
 
 def worded(pack: Pack, provider: str, said: str = "") -> Evidence:
-    """By the provider's fields; what is not known has none. `said` is what staff adds. A provider that has no fields
-    for programs gets nothing."""
-    if provider != CARDS:
+    """By the provider's fields; what is not known has none. `said` is what staff adds. Where there are no fields for
+    texts it is the notes, with what was paid and the PDF told of."""
+    terms = registry.kind(provider).capabilities.evidence
+    if terms is None:
         return Evidence({})
+    if terms.notes_max:
+        payment = next(section for section in pack.sections if section.title == "Payment")
+        notes = "\n\n".join(filter(None, (said.strip(), _text(payment), "All of it is in the PDF.")))
+        return Evidence({NOTES: notes[: terms.notes_max]})
     by_title = {section.title: section for section in pack.sections}
     texts = {
         "customer_name": pack.customer,

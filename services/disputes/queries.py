@@ -16,6 +16,7 @@ from services.core.work import UnitOfWork
 
 _EXACTLY = (Operator.EQ, Operator.IN)
 TIMELINE_MAX = 100
+OF_INVOICE_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +211,11 @@ async def contest(uow: UnitOfWork, contest_id: str, *, staff: bool = False) -> C
     return row
 
 
-async def contests_of(uow: UnitOfWork, invoice_id: str, *, most: int) -> list[ContestRow]:
+async def contests_of(uow: UnitOfWork, invoice_id: str) -> list[ContestRow]:
     """Of an invoice of one's own organisation, the latest first. Raises Forbidden."""
-    uow.actor.require(Capability.PAYMENTS_READ)
-    found = await uow.execute(
-        "select id from contest where invoice_id = :id and organization_id = :organization_id"
-        " order by created_at desc, id limit :most",
-        id=invoice_id,
-        organization_id=uow.organization_id,
-        most=most,
-    )
-    return [await contest(uow, one) for one in found.scalars().all()]
+    return await listing_sql.select(uow, CONTESTS, ("invoice_id", invoice_id), limit=OF_INVOICE_MAX)
+
+
+async def staff_contests_of(uow: UnitOfWork, invoice_id: str) -> list[ContestRow]:
+    """Of anybody's invoice, the latest first, in work across tenants. Raises Forbidden."""
+    return await listing_sql.select(uow, STAFF_CONTESTS, ("invoice_id", invoice_id), limit=OF_INVOICE_MAX)

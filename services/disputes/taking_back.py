@@ -215,7 +215,6 @@ async def _case(uow: UnitOfWork, dispute: Dispute, cause: str, detail: str) -> N
         organization_id=dispute.organization_id,
         amount=Money(-dispute.minor, dispute.currency),
         detail=detail,
-        proposal={"act": "look_at_dispute", "dispute_id": dispute.id},
     )
 
 

@@ -68,6 +68,8 @@ PURPOSES: dict[str, Purpose] = {
         Purpose("attachment", frozenset(Kind) - {Kind.SVG, Kind.XML}, 10 * MB),
         Purpose("picture", _PICTURES | {Kind.SVG}, 2 * MB),
         Purpose("import", frozenset({Kind.CSV, Kind.JSON}), 10 * MB, kept=timedelta(days=30)),
+        # What each provider takes of it is less: see EvidenceTerms in services/payments/providers/values.py.
+        Purpose("evidence", frozenset({Kind.PDF, Kind.PNG, Kind.JPEG, Kind.GIF}), 9 * MB, uploaded=False),
         Purpose("export", frozenset({Kind.CSV}), 4 * 1024 * MB, kept=timedelta(days=7), uploaded=False),
     )
 }

@@ -263,9 +263,10 @@ def _disputed(event: Delivered, facts: Facts) -> Words:
 def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
     def say(event: Delivered, facts: Facts) -> Words:
         days = int(event.payload.get("days", 0))
-        when = "tomorrow" if days == 1 else f"in {days} days"
+        said = {0: "by now: nobody asks for the amount until then", 1: "tomorrow at the latest"}
+        when = said.get(days, f"in {days} days at the latest")
         href = f"{page}/{event.aggregate_id}" if page == DISPUTES else page
-        return Words(title, f"That of {facts.organization} has to be answered {when} at the latest.", href)
+        return Words(title, f"That of {facts.organization} has to be answered {when}.", href)
 
     return say
 

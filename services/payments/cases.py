@@ -7,10 +7,15 @@ from typing import Any
 from sqlalchemy.dialects.postgresql import insert
 
 from models.money import Money
-from models.payment_cases import CaseKind, PaymentCase
+from models.payment_cases import CaseAct, CaseKind, PaymentCase
 from services.core.ids import new_id
 from services.core.work import UnitOfWork
 from services.payments.events import PaymentCaseOpened
+
+
+def propose(act: CaseAct, **told: Any) -> dict[str, Any]:
+    """What accepting a case does, as data."""
+    return {"act": act.value, **told}
 
 
 async def open_case(

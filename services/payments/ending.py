@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from models.billing import Invoice
 from models.money import Money
-from models.payment_cases import CaseKind
+from models.payment_cases import CaseAct, CaseKind
 from models.payments import Payment, PaymentState
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -77,7 +77,9 @@ async def _other_amount(uow: UnitOfWork, payment: Payment, came: Money) -> None:
         organization_id=payment.organization_id,
         amount=came - asked if is_bookable else came,
         detail=f"{came.text()} came, {asked.text()} was asked for",
-        proposal={"act": "payment", "payment_id": payment.id, "minor": came.minor} if is_bookable else None,
+        proposal=cases.propose(CaseAct.PAYMENT, payment_id=payment.id, minor=came.minor)
+        if is_bookable
+        else None,
     )
 
 

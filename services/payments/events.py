@@ -205,6 +205,21 @@ class DisputeAnswered(DomainEvent):
     fields: list[str]
 
 
+class DisputeEvidenceAdded(DomainEvent):
+    """A file that goes along with the answer. Never with its name."""
+
+    type: ClassVar[str] = "dispute.evidence_added"
+    payment_id: str
+    file_id: str
+    field: str
+
+
+class DisputeEvidenceRemoved(DomainEvent):
+    type: ClassVar[str] = "dispute.evidence_removed"
+    payment_id: str
+    file_id: str
+
+
 class DisputeConceded(DomainEvent):
     """We will not answer it."""
 

@@ -1,43 +1,23 @@
-"""Closing cases: by booking what is proposed, or by saying why nothing is booked.
+"""Closing cases: by doing what is proposed, or by saying why nothing is done.
 
-How a proposal is booked is told by its `act`, one line each in ACTS. A case without one can only be dismissed.
+How a proposal is done is told by its `act`, one function each in acts.py. A case without one can only be dismissed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-from models.ledger import JournalKind, Purpose
-from models.money import Money
-from models.payment_cases import CaseKind, PaymentCase
-from models.payments import PaymentState
+from models.payment_cases import CaseAct, CaseKind, PaymentCase
 from services.core.errors import Conflict, StaleVersion
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.disputes import rules as dispute_rules
 from services.identity.rules import clean_text
-from services.ledger import service as ledger
-from services.ledger.rules import Draft, Entry, credit, debit
-from services.payments import applying, ending, transfers
-from services.payments import rules as of_payments
-from services.reconciliation import policies
+from services.payments import ending
+from services.payments import policies as of_payments
+from services.reconciliation import acts, policies, proposals
+from services.reconciliation.acts import NOTE_CHARACTERS_MAX, Done, Terms
 from services.reconciliation.events import PaymentCaseAccepted, PaymentCaseDismissed
 
-NOTE_CHARACTERS_MAX = 1_000
 _WRITE = Capability.STAFF_PAYMENTS_WRITE
-_SETTLE_MOVEMENT = """
-update provider_movement set match = 'settled', journal_id = coalesce(journal_id, :journal_id) where id = :id
-"""
-_REFUND = """
-select r.minor, r.currency, p.provider_account_id from refund r join payment p on p.id = r.payment_id where r.id = :id
-"""
-_SETTLE_FEE = (
-    "update provider_movement set fee_journal_id = :journal_id where id = :id and fee_journal_id is null"
-)
-_SETTLE_LINE = """
-update bank_line set match = 'settled', subject_id = coalesce(:subject_id, subject_id), journal_id = :journal_id
-where id = :id
-"""
 
 
 class CaseClosed(Conflict):
@@ -48,28 +28,31 @@ class CaseClosed(Conflict):
 
 
 class NothingProposed(Conflict):
-    """The case has no booking to accept."""
+    """There is nothing to do but to look."""
 
     code = "payment_case_proposes_nothing"
     title = "There is nothing to accept"
 
 
-async def accept(uow: UnitOfWork, case_id: str, *, version: int | None = None) -> PaymentCase:
-    """Book what the case proposes. Asked again it is the booking that is there.
+async def accept(
+    uow: UnitOfWork, case_id: str, *, version: int | None = None, terms: Terms | None = None
+) -> Done:
+    """Do what the case proposes, once: asked again nothing is done.
 
     In work across tenants, within the case's organisation where it has one. Raises Forbidden, NotFound, StaleVersion,
-    CaseClosed for one that was dismissed, NothingProposed, and what the booking raises.
+    CaseClosed for one that was dismissed, NothingProposed, and what doing it raises.
     """
     case = await policies.case_for(uow, case_id, _WRITE, lock=True)
     if case.state == "accepted":
-        return case
+        return Done(case.journal_id)
     _require_open(case, version)
-    act = ACTS.get(str((case.proposal or {}).get("act")))
-    if act is None or case.proposal is None:
+    proposed = proposals.read(case.proposal, case.currency, case.minor)
+    if proposed is None:
         raise NothingProposed(
             "Nothing is proposed for this case.", next_step="Dismiss it, and say what was done about it."
         )
-    case.journal_id = await act(uow, case, case.proposal)
+    done = await acts.ACTS[proposed.act](uow, case, proposed.told, terms or Terms())
+    case.journal_id = done.journal_id
     _close(uow, case, "accepted")
     uow.record(
         PaymentCaseAccepted(
@@ -79,11 +62,28 @@ async def accept(uow: UnitOfWork, case_id: str, *, version: int | None = None) -
             journal_id=case.journal_id,
         )
     )
-    return case
+    return done
+
+
+async def to_answer(uow: UnitOfWork, case_id: str) -> str | None:
+    """The dispute that has to be answered before the case can be accepted; None where there is none.
+
+    Raises Forbidden and NotFound.
+    """
+    case = await policies.case_for(uow, case_id, _WRITE)
+    proposed = proposals.read(case.proposal, case.currency, case.minor)
+    if case.state != "open" or proposed is None or proposed.act is not CaseAct.ANSWER_DISPUTE:
+        return None
+    payment = await of_payments.payment_for(uow, proposed.told["payment_id"], _WRITE)
+    dispute_id = await of_payments.open_dispute_of(uow, payment)
+    if dispute_id is None:
+        return None
+    dispute = await of_payments.dispute_for(uow, dispute_id, _WRITE)
+    return None if dispute.state not in dispute_rules.ASKS or dispute.submitted_at else dispute.id
 
 
 async def dismiss(uow: UnitOfWork, case_id: str, note: str, *, version: int | None = None) -> PaymentCase:
-    """Close a case and book nothing, for the reason in `note`.
+    """Close a case and do nothing, for the reason in `note`.
 
     Raises Forbidden, NotFound, StaleVersion, CaseClosed, and Invalid for no reason or too long a one.
     """
@@ -119,93 +119,8 @@ async def _leave(uow: UnitOfWork, case: PaymentCase) -> None:
             payment, _ = await ending.locked(uow, case.subject)
             ending.give_up(uow, payment)
         case CaseKind.DIFFERENCE, "mvt" if not case.subject.endswith(".fee"):
-            await uow.execute(_SETTLE_MOVEMENT, id=case.subject, journal_id=None)
+            await acts.settle_movement(uow, case.subject, None)
         case CaseKind.UNMATCHED, _:
-            await uow.execute(_SETTLE_LINE, id=case.subject, subject_id=None, journal_id=None)
+            await acts.settle_line(uow, case.subject, None)
         case _:
             pass
-
-
-async def _book(uow: UnitOfWork, case: PaymentCase, proposal: dict[str, Any]) -> str:
-    """Between accounts of the platform's own book; the account with the provider is its cause."""
-    entries = tuple(
-        Entry(Purpose(one["purpose"]), int(one["minor"]), one["currency"]) for one in proposal["entries"]
-    )
-    journal_id = await _post(uow, case, proposal["account"], entries)
-    await _settle(uow, case, proposal.get("matches") or journal_id)
-    return journal_id
-
-
-async def _refund(uow: UnitOfWork, case: PaymentCase, proposal: dict[str, Any]) -> str:
-    """A refund that was given after all: its money is gone, and its credit, which may be used up, stays. What it comes
-    to waits on suspense."""
-    found = await uow.execute(_REFUND, id=proposal["refund_id"])
-    refund = found.one()
-    money = Money(refund.minor, refund.currency)
-    left = Purpose.CASH if refund.provider_account_id is None else Purpose.CLEARING
-    entries = debit(Purpose.SUSPENSE, money), credit(left, money)
-    return await _post(uow, case, refund.provider_account_id or "", entries)
-
-
-async def _post(uow: UnitOfWork, case: PaymentCase, account_id: str, entries: tuple[Entry, ...]) -> str:
-    posted = await ledger.post(
-        uow,
-        Draft(
-            None,
-            key=f"case:{case.id}",
-            kind=JournalKind.ADJUSTMENT,
-            cause_id=account_id or case.id,
-            entries=entries,
-            at=uow.wall_now,
-            note=f"{case.cause}: {case.detail}"[:NOTE_CHARACTERS_MAX],
-        ),
-    )
-    return posted.id
-
-
-async def _settle(uow: UnitOfWork, case: PaymentCase, journal_id: str) -> None:
-    if case.subject.endswith(".fee"):
-        await uow.execute(_SETTLE_FEE, id=case.subject.removesuffix(".fee"), journal_id=journal_id)
-    elif case.kind == CaseKind.UNMATCHED:
-        await uow.execute(_SETTLE_LINE, id=case.subject, subject_id=None, journal_id=journal_id)
-    else:
-        await uow.execute(_SETTLE_MOVEMENT, id=case.subject, journal_id=journal_id)
-
-
-async def _payment(uow: UnitOfWork, case: PaymentCase, proposal: dict[str, Any]) -> str:
-    """A payment that came, of the amount that came: it pays what it can, and the rest is a credit."""
-    payment, invoice = await ending.locked(uow, proposal["payment_id"])
-    if payment.state == PaymentState.SUCCEEDED:
-        raise of_payments.PaymentStateConflict(
-            "This payment has succeeded meanwhile.", next_step="Dismiss the case.", state=payment.state
-        )
-    payment.minor = int(proposal["minor"])
-    await applying.succeed(uow, payment, invoice)
-    await uow.session.flush()
-    if case.kind == CaseKind.DIFFERENCE:
-        await _settle(uow, case, payment.journal_id or "")
-    return payment.journal_id or ""
-
-
-async def _transfer(uow: UnitOfWork, case: PaymentCase, proposal: dict[str, Any]) -> str:
-    """A line of a bank statement as a transfer for the invoice that is proposed."""
-    line = await policies.line_of(uow, case.subject)
-    payment = await transfers.record(
-        uow,
-        money=Money(line.minor, line.currency),
-        key=line.bank_ref,
-        reference=line.remittance[: transfers.REFERENCE_CHARACTERS_MAX],
-        invoice_id=proposal["invoice_id"],
-    )
-    await uow.session.flush()
-    await uow.execute(_SETTLE_LINE, id=line.id, subject_id=payment.id, journal_id=payment.journal_id)
-    return payment.journal_id or ""
-
-
-Act = Callable[[UnitOfWork, PaymentCase, dict[str, Any]], Awaitable[str]]
-ACTS: dict[str, Act] = {
-    "book": _book,
-    "book_refund": _refund,
-    "payment": _payment,
-    "transfer": _transfer,
-}

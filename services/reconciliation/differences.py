@@ -1,6 +1,6 @@
 """Where a provider's book and ours do not agree: one case for each, with what probably happened and what to book.
 
-A proposal is data that services/reconciliation/accepting.py knows how to book. `book` moves money between accounts of
+A proposal is data that services/reconciliation/acts.py knows how to do. `book` moves money between accounts of
 the platform's book: what nobody knows the reason of goes to suspense, from where it is cleared by hand.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from models.ledger import Purpose
 from models.money import Money
-from models.payment_cases import CaseKind
+from models.payment_cases import CaseAct, CaseKind
 from services.core.work import UnitOfWork
 from services.ledger.rules import Entry, credit, debit
 from services.payments import cases
@@ -112,7 +112,9 @@ def _explained(row: Any) -> tuple[str, dict[str, Any]]:
     if row.kind != "charge" or row.payment_state is None:
         return f"unknown_{row.kind}", to_suspense
     if row.payment_state != "succeeded":
-        return "payment_not_booked", {"act": "payment", "payment_id": row.subject_id, "minor": gross.minor}
+        return "payment_not_booked", cases.propose(
+            CaseAct.PAYMENT, payment_id=row.subject_id, minor=gross.minor
+        )
     if row.taken:
         return "charged_twice", to_suspense
     booked = Money(row.payment_minor, row.payment_currency)
@@ -130,14 +132,8 @@ def _suspended(money: Money) -> tuple[Entry, Entry]:
 
 def book(account_id: str, *entries: Entry, matches: str | None = None) -> dict[str, Any]:
     """A booking in the platform's own book. `matches` is the journal that the movement then belongs to."""
-    return {
-        "act": "book",
-        "account": account_id,
-        "matches": matches,
-        "entries": [
-            {"purpose": one.purpose.value, "minor": one.minor, "currency": one.currency} for one in entries
-        ],
-    }
+    told = [{"purpose": one.purpose.value, "minor": one.minor, "currency": one.currency} for one in entries]
+    return cases.propose(CaseAct.BOOK, account=account_id, matches=matches, entries=told)
 
 
 async def _case(

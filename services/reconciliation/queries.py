@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from models.ledger import Purpose
 from models.payment_cases import CaseKind
 from models.reconciliation import Match
 from services.core import listing_sql
@@ -15,7 +14,8 @@ from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.payments.providers.values import MovementKind, PayoutState
-from services.reconciliation import policies
+from services.reconciliation import policies, proposals
+from services.reconciliation.proposals import Proposal
 
 READ = Capability.STAFF_PAYMENTS_READ
 _EXACTLY = (Operator.EQ, Operator.IN)
@@ -43,6 +43,15 @@ class CaseRow:
     created_at: datetime
     resolved_at: datetime | None
     version: int
+
+    @property
+    def proposed(self) -> Proposal | None:
+        return proposals.read(self.proposal, self.currency, self.minor)
+
+    @property
+    def accepting(self) -> str | None:
+        """What accepting it does, in words; None where it can only be dismissed."""
+        return None if self.proposed is None else self.proposed.words
 
 
 CASES: Listing[CaseRow] = Listing(
@@ -83,37 +92,6 @@ async def case(uow: UnitOfWork, case_id: str) -> CaseRow:
     if found is None:
         raise not_found("case", case_id)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedEntry:
-    """One entry of what would be booked: `debit_minor` or `credit_minor` is nothing."""
-
-    purpose: str
-    currency: str
-    debit_minor: int
-    credit_minor: int
-
-
-def proposed(row: CaseRow) -> tuple[ProposedEntry, ...]:
-    """What accepting a case books, as entries; none where it proposes nothing. Of a payment or transfer it is what the
-    money comes to and goes against; what an invoice is not owed any more becomes a credit instead."""
-    told = row.proposal or {}
-    if told.get("act") == "book":
-        return tuple(
-            _entry(one["purpose"], int(one["minor"]), one["currency"])
-            for one in told["entries"]
-            if one["minor"]
-        )
-    minor, currency = told.get("minor"), row.currency
-    if minor is None or currency is None:
-        return ()
-    arrived = Purpose.CASH if told["act"] == "transfer" else Purpose.CLEARING
-    return _entry(arrived, int(minor), currency), _entry(Purpose.RECEIVABLE, -int(minor), currency)
-
-
-def _entry(purpose: str, minor: int, currency: str) -> ProposedEntry:
-    return ProposedEntry(str(purpose), currency, max(minor, 0), max(-minor, 0))
 
 
 # -- payouts

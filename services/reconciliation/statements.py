@@ -17,7 +17,7 @@ import orjson
 
 from models.ledger import Purpose
 from models.money import Money
-from models.payment_cases import CaseKind
+from models.payment_cases import CaseAct, CaseKind
 from services.core.errors import MatrixError, Unavailable
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -232,12 +232,9 @@ async def _open_case(uow: UnitOfWork, row: Any) -> None:
         near = await uow.execute(_NEAREST, currency=row.currency, minor=row.minor)
         if (invoice := near.one_or_none()) is not None:
             organization_id = invoice.organization_id
-            proposal = {
-                "act": "transfer",
-                "invoice_id": invoice.id,
-                "number": invoice.number,
-                "minor": row.minor,
-            }
+            proposal = cases.propose(
+                CaseAct.TRANSFER, invoice_id=invoice.id, number=invoice.number, minor=row.minor
+            )
     if proposal is None:
         proposal = differences.book("", debit(Purpose.CASH, money), credit(Purpose.SUSPENSE, money))
     await cases.open_case(

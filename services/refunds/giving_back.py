@@ -13,7 +13,7 @@ from datetime import timedelta
 from models.billing import Invoice
 from models.ledger import JournalKind, Purpose
 from models.money import Money
-from models.payment_cases import CaseKind
+from models.payment_cases import CaseAct, CaseKind
 from models.payments import Payment
 from models.refunds import Refund, RefundState, RefundTo
 from services.billing import customer_credits
@@ -136,7 +136,11 @@ async def fail(uow: UnitOfWork, what: Locked, failure: str) -> None:
         organization_id=refund.organization_id,
         amount=what.money,
         detail=f"{what.money.text()} did not reach the customer ({failure}), and are a credit again.",
-        proposal={"act": "answer_dispute" if disputed else "refund_again", "payment_id": refund.payment_id},
+        proposal=cases.propose(
+            CaseAct.ANSWER_DISPUTE if disputed else CaseAct.REFUND_AGAIN,
+            payment_id=refund.payment_id,
+            refund_id=refund.id,
+        ),
     )
 
 
@@ -207,7 +211,7 @@ async def _given_after_all(uow: UnitOfWork, what: Locked) -> None:
         organization_id=what.refund.organization_id,
         amount=-what.money,
         detail=f"The provider gave back {what.money.text()} after it had said that it did not.",
-        proposal={"act": "book_refund", "refund_id": what.refund.id},
+        proposal=cases.propose(CaseAct.BOOK_REFUND, refund_id=what.refund.id),
     )
 
 

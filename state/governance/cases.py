@@ -23,11 +23,13 @@ class PaymentCasesState(ListedState, rx.State):
     _file_url: ClassVar[str] = "/api/v1/staff/payment-cases"
     _filter_keys: ClassVar[tuple[str, ...]] = (
         "kind",
-        "state",
+        "state[in]",
         "organization_id",
         "created_at[gte]",
         "created_at[lt]",
     )
+
+    _preset: ClassVar[dict[str, str]] = {"state": "open"}
 
     @page_event(READ, reads=True)
     async def load(self) -> None:
@@ -37,7 +39,7 @@ class PaymentCasesState(ListedState, rx.State):
 
 
 class PaymentCaseState(PageState, rx.State):
-    """One case, and what accepting it books."""
+    """One case, and what accepting it does."""
 
     case: dict[str, Any] = {}
     entries: list[dict[str, Any]] = []
@@ -50,9 +52,8 @@ class PaymentCaseState(PageState, rx.State):
         async with self._staff_work() as uow:
             found = await queries.case(uow, case_id)
         self.case = reconciliation_view.case_shown(found)
-        self.entries = [
-            reconciliation_view.entry_shown(number, one) for number, one in enumerate(queries.proposed(found))
-        ]
+        entries = found.proposed.entries if found.proposed is not None else ()
+        self.entries = [reconciliation_view.entry_shown(number, one) for number, one in enumerate(entries)]
 
     @page_event(WRITE)
     async def ask(self, what: str) -> None:

@@ -9,7 +9,8 @@ import reflex as rx
 from services.billing import queries
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from state import addresses, invoices_view
+from services.disputes import queries as dispute_queries
+from state import addresses, disputes_view, invoices_view
 from state.base import page_event
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
@@ -43,11 +44,17 @@ class StaffInvoiceState(InvoiceOnScreen, rx.State):
 
     asking: str = ""
     removing: str = ""  # the line that is asked about
+    contests: list[dict[str, Any]] = []  # what the customer says is wrong, for who sees payments
 
     @page_event(Capability.STAFF_INVOICES_READ, reads=True)
     async def load(self) -> None:
         self.asking = self.removing = ""
+        self.contests = []
         await self._look()
+        if self._actor.may(Capability.STAFF_PAYMENTS_READ):
+            async with self._staff_work() as uow:
+                found = await dispute_queries.staff_contests_of(uow, self.invoice["id"])
+            self.contests = [disputes_view.contest_shown(row, HOME) for row in found]
 
     @page_event(Capability.STAFF_INVOICES_READ)
     async def explain(self, line_id: str) -> None:

@@ -43,7 +43,7 @@ class StaffRefundsState(DialogsState, ListedState, rx.State):
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, refund_queries.STAFF_REFUNDS)
-        self.rows = [refunds_view.staff_row_shown(row, PAYMENTS) for row in found]
+        self.rows = [refunds_view.staff_row_shown(row, PAYMENTS, who=self._actor.id) for row in found]
 
 
 class StaffPaymentState(DialogsState, PageState, rx.State):
@@ -65,7 +65,7 @@ class StaffPaymentState(DialogsState, PageState, rx.State):
             found = (await queries.payment(uow, payment_id, staff=True)).payment
             given = await refund_queries.staff_of_payment(uow, found.id)
             lines = await refund_queries.lines_of(uow, found.invoice_id) if found.invoice_id else []
-        self.rows = [refunds_view.staff_row_shown(row, PAYMENTS) for row in given]
+        self.rows = [refunds_view.staff_row_shown(row, PAYMENTS, who=self._actor.id) for row in given]
         self.lines = [refunds_view.line_shown(line) for line in lines]
         if found.state == PaymentState.SUCCEEDED and self._actor.may(WRITE):
             await self._look(found)

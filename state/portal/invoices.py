@@ -19,7 +19,6 @@ from state.listed import ListedState
 from state.portal.payments import HOME as PAYMENTS
 
 HOME = "/portal/invoices"
-CONTESTS_SHOWN_MAX = 50
 
 
 class InvoicesState(ListedState, rx.State):
@@ -63,11 +62,17 @@ class InvoiceState(InvoiceOnScreen, rx.State):
     async def _look_at_contests(self) -> None:
         if self._actor.may(Capability.PAYMENTS_READ):
             async with self._unit_of_work() as uow:
-                found = await dispute_queries.contests_of(uow, self.invoice["id"], most=CONTESTS_SHOWN_MAX)
+                found = await dispute_queries.contests_of(uow, self.invoice["id"])
             self.contests = [disputes_view.contest_shown(row, HOME) for row in found]
         stands = self.invoice["state"] in (InvoiceStates.FINALIZED, InvoiceStates.PAID)
         if stands and self._actor.may(Capability.PAYMENTS_WRITE):
-            self.contestable = [{"id": line["id"], "label": line["description"]} for line in self.lines]
+            self.contestable = [
+                {
+                    "id": line["id"],
+                    "label": f"{line['description']} \u00b7 {line['gross']} {self.invoice['currency']}",
+                }
+                for line in self.lines
+            ]
             self.may_contest = True
 
     @page_event(Capability.INVOICES_READ)

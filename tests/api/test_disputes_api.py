@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import httpx
+
 from models.disputes import Dispute
 from models.payments import ProviderAccount
 from models.types import OrganizationKind, Role
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
-from tests.api.conftest import Api
+from tests.api.conftest import Api, problem
 from tests.integration.billing.shop import line, open_shop
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -87,6 +89,65 @@ async def test_staff_sees_a_dispute_with_what_is_known_and_may_decide_not_to_ans
     conceded = (await staff.post(f"staff/disputes/{dispute_id}/concede", json={})).json()
     assert conceded["conceded_at"]
     assert (await staff.get("staff/disputes/dsp_x")).status_code == 404
+
+
+PDF = b"%PDF-1.7\n1 0 obj <<>> endobj\n%%EOF\n"
+SCRIPT = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+# What is sent, as what -> how it is refused.
+NO_EVIDENCE: list[tuple[bytes, str, int, str]] = [
+    (b"MZ\x90\x00", "receipt", 422, "file_refused"),
+    (SCRIPT, "receipt", 422, "file_refused"),
+    (b"", "receipt", 422, "file_refused"),
+    (PDF + b" " * 5_000_000 + b"%%EOF", "receipt", 413, "file_too_large"),
+    (PDF, "nonsense", 422, "invalid_input"),
+]
+
+
+async def test_staff_adds_files_to_an_answer_and_takes_them_away(api: Api) -> None:
+    shop = await open_shop(api.world)
+    invoice = await shop.invoice(line("1000"))
+    staff = await api.browser(await api.world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    customer = await api.browser(shop.customer, Role.OWNER)
+    said = {
+        "organization_id": shop.customer.id, "currency": "EUR", "amount": "1190.00", "transfer_key": "f",
+        "invoice_id": invoice.id,
+    }  # fmt: skip
+    payment = (await staff.post("staff/transfers", json=said)).json()
+    home = f"staff/disputes/{await _disputed(shop.customer.id, payment['id'])}/files"
+
+    async def send(
+        content: bytes = PDF, about: str = "receipt", who: httpx.AsyncClient = staff, key: str = ""
+    ):
+        file = {"file": ("receipt.pdf", content, "application/pdf")}
+        headers = {"Idempotency-Key": key} if key else {}
+        return await who.post(home, params={"about": about}, files=file, headers=headers)
+
+    for content, about, status, code in NO_EVIDENCE:
+        assert problem(await send(content, about), status, code)
+    assert problem(await send(who=customer), 403, "not_allowed")
+    made = await send(key="once")
+    assert (made.status_code, made.json()["name"], made.json()["size_bytes"]) == (
+        201,
+        "receipt.pdf",
+        len(PDF),
+    )
+    assert (await send(key="once")).json() == made.json()
+    assert problem(await send(), 409, "dispute_evidence_full")
+    (row,) = (await staff.get(home)).json()["data"]
+    assert (row["field"], row["content_type"], row["added_by"] != "") == ("receipt", "application/pdf", True)
+
+    link = (await staff.post(f"{home}/{row['id']}/link", json={})).json()["url"]
+    assert (await staff.get(link.removeprefix("/api/v1/"))).content == PDF
+    # It is the customer's file in whose books it lies, and nobody of theirs sees it.
+    assert (await customer.get("files")).json()["data"] == []
+    assert (await customer.get(f"files/{row['id']}")).status_code in (403, 404)
+    assert (await customer.delete(f"files/{row['id']}")).status_code in (403, 404)
+    for path in ("file_x", "x"):
+        assert problem(await staff.delete(f"{home}/{path}"), 404, "not_found")
+    assert (await staff.delete(f"{home}/{row['id']}")).status_code == 204
+    assert (await staff.get(home)).json()["data"] == []
+    assert (await staff.get(link.removeprefix("/api/v1/"))).status_code == 404
+    assert (await send(about="refund_policy")).status_code == 201
 
 
 async def _disputed(organization_id: str, payment_id: str) -> str:

@@ -72,3 +72,42 @@ async def test_a_refund_goes_from_one_of_staff_to_another_and_to_the_customer(ap
     stranger = await api.browser(await api.world.organization(), Role.OWNER)
     assert (await stranger.get(f"refunds/{back['id']}")).status_code == 404
     assert (await stranger.get("refunds")).json()["data"] == []
+
+
+async def test_a_refund_that_came_back_is_given_again_by_its_case(api: Api) -> None:
+    shop = await open_shop(api.world)
+    invoice = await shop.invoice(line("100"))
+    operators = await api.world.organization(OrganizationKind.OPERATOR)
+    ada, support = await api.browser(operators, Role.OPERATOR), await api.browser(operators, Role.SUPPORT)
+    said = {
+        "organization_id": shop.customer.id, "currency": "EUR", "amount": "119.00", "transfer_key": "r",
+        "invoice_id": invoice.id,
+    }  # fmt: skip
+    payment = (await ada.post("staff/transfers", json=said)).json()
+    of_payment = f"staff/payments/{payment['id']}"
+
+    async def came_back() -> str:
+        refund = (await ada.post(f"{of_payment}/refunds", json={"reason": "Agreed"})).json()["id"]
+        await ada.post(f"staff/refunds/{refund}/sent", json={})
+        assert (await ada.post(f"staff/refunds/{refund}/returned", json={})).json()["state"] == "failed"
+        (case,) = (await ada.get("staff/payment-cases?state=open")).json()["data"]
+        assert (case["cause"], case["subject"]) == ("returned_by_bank", refund)
+        assert case["accepting"].startswith("Gives EUR 119.00 back again")
+        return f"staff/payment-cases/{case['id']}"
+
+    home = await came_back()
+    assert (await support.post(f"{home}/accept", json={})).status_code == 403
+    accepted = [(await ada.post(f"{home}/accept", json={})).json() for _ in range(2)]
+    assert [one["state"] for one in accepted] == ["accepted"] * 2
+    refunds = (await ada.get("staff/refunds", params={"payment_id": payment["id"]})).json()["data"]
+    assert [(one["state"], one["minor"]) for one in refunds] == [("sending", 11_900), ("failed", 11_900)]
+    assert refunds[0]["credit_note_number"] is None  # it is owed already
+    await ada.post(f"staff/refunds/{refunds[0]['id']}/cancel", json={})
+
+    home = await came_back()
+    bad = await ada.post(f"{home}/accept", json={"to": "elsewhere"})
+    assert bad.status_code == 422
+    assert (await ada.post(f"{home}/accept", json={"to": "credit"})).json()["state"] == "accepted"
+    refunds = (await ada.get("staff/refunds", params={"payment_id": payment["id"]})).json()["data"]
+    assert [one["state"] for one in refunds] == ["failed", "canceled", "failed"]
+    assert (await shop.balances())["customer_credit"] == 11_900

@@ -84,12 +84,17 @@ class Visitors:
         self._browser = browser
         self._cookies: dict[str, str] = {}
         self._open: list[BrowserContext] = []
+        self._kept: dict[Person, BrowserContext] = {}
 
     async def context(self, person: Person | None = None, **options: Any) -> BrowserContext:
         """A window of its own, signed in as `person` or not at all. Closed at the end of the test."""
+        opened = await self._window(person, **options)
+        self._open.append(opened)
+        return opened
+
+    async def _window(self, person: Person | None, **options: Any) -> BrowserContext:
         given = {"viewport": DESK, "color_scheme": "light", "reduced_motion": "reduce"} | options
         opened = await self._browser.new_context(base_url=self.product.address, **given)
-        self._open.append(opened)
         if person is not None:
             token = self._session(person)
             cookie = {"name": session_cookie(self.product.address), "value": token, "httpOnly": True}
@@ -100,10 +105,25 @@ class Visitors:
         """One page in a window of its own."""
         return await (await self.context(person, **options)).new_page()
 
+    async def tab(self, person: Person, *, viewport: Any = DESK, color_scheme: Any = "light") -> Page:
+        """One page in the window that `person` keeps from test to test, where no program is fetched a second time.
+
+        For tests that change nothing there: who signs out, say, wants a window of their own.
+        """
+        if person not in self._kept:
+            self._kept[person] = await self._window(person)
+        page = await self._kept[person].new_page()
+        await page.set_viewport_size(viewport)
+        await page.emulate_media(color_scheme=color_scheme)
+        return page
+
     async def close(self) -> None:
         for context in self._open:
             await context.close()
         self._open.clear()
+        for context in self._kept.values():
+            for page in context.pages:
+                await page.close()
 
     def _session(self, person: Person) -> str:
         if person.email not in self._cookies:

@@ -236,10 +236,18 @@ def _full(person: Person | None, route: str) -> bool:
     return person is AT_HOME.get(_console_of(route)) or (person is STAFF and route == GALLERY)
 
 
-@pytest.mark.parametrize("role", ["anonymous", "owner", "viewer", "staff"])
+@pytest.mark.parametrize(
+    "role",
+    [
+        "anonymous",
+        "owner",
+        "staff",
+        pytest.param("viewer", marks=pytest.mark.deep),
+    ],  # who sees less of the same
+)
 async def test_every_page_is_sound(role: str, visitors: Visitors, addresses: dict[str, str]) -> None:
     person: Person | None = ROLES[role]
-    page = await visitors.page(person)
+    page = await (visitors.tab(person) if person else visitors.page())
     faults = Faults()
     faults.listen(page)
     problems: list[str] = []

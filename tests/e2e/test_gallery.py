@@ -31,7 +31,7 @@ GALLERY = "/developer/gallery"
 async def gallery(
     visitors: Visitors, *, size: dict[str, int] = DESK, theme: str = "light", **look: str
 ) -> Page:
-    page = await visitors.page(OWNER, viewport=size, color_scheme=theme)
+    page = await visitors.tab(OWNER, viewport=size, color_scheme=theme)
     await page.goto(f"{GALLERY}?{urlencode(look)}")
     await settled(page, loading=DRAWING)
     await expect(page.locator("html")).to_have_attribute("dir", look.get("dir", "ltr"))

@@ -54,7 +54,7 @@ class LinkShown(Shown):
     expires_at: AwareDatetime
 
 
-_FORM: dict[str, Any] = {
+FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -101,7 +101,7 @@ async def list_files(
     )
 
 
-@router.post("", status_code=201, response_model=FileShown, openapi_extra=_FORM)
+@router.post("", status_code=201, response_model=FileShown, openapi_extra=FORM)
 async def upload_file(request: Request, who: Member, purpose: PurposeName, key: RepeatKey = None) -> Response:
     """Send one file, as the part `file` of a form. It is checked by its content."""
     who.actor.require(Capability.FILES_WRITE)

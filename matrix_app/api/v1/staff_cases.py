@@ -14,19 +14,25 @@ from pydantic import AwareDatetime, Field
 from matrix_app.api.deps import AnyCaller, Caller, staff_work
 from matrix_app.api.v1.etag import IfMatch
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.payments import Till
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
+from matrix_app.api.v1.staff_disputes import hand_in
 from matrix_app.api.v1.staff_invoices import within
+from models.refunds import RefundTo
 from services.core.permissions import Capability
+from services.core.settings import settings
 from services.core.work import UnitOfWork
+from services.payments import policies as refund_policies
 from services.reconciliation import (
     accepting,
     policies,
     pulling,
     queries,
 )
-from services.reconciliation.accepting import NOTE_CHARACTERS_MAX
+from services.reconciliation.acts import NOTE_CHARACTERS_MAX, Terms
+from services.refunds.refunding import Refunding
 
 router = resource("staff", prefix="/staff")
 
@@ -47,8 +53,9 @@ class CaseShown(Shown):
     minor: int | None = Field(description="What is at stake, signed as seen from us")
     state: str
     note: str
-    proposal: dict[str, Any] | None = Field(
-        description="What accepting it books; null if nothing is proposed"
+    proposal: dict[str, Any] | None = Field(description="What is proposed; null if nothing is")
+    accepting: str | None = Field(
+        description="What accepting it does, in words with amounts; null if it can only be dismissed"
     )
     journal_id: str | None
     resolved_by: str | None
@@ -58,11 +65,16 @@ class CaseShown(Shown):
 
 
 class Accepting(Body):
+    to: RefundTo = Field(
+        RefundTo.SOURCE, description="Where a refund that failed goes now: again, or it stays a credit"
+    )
     version: int | None = Field(None, description="Refuse if somebody changed it since this version")
 
 
 class Dismissing(Body):
-    note: str = Field(description="Why nothing is booked", max_length=NOTE_CHARACTERS_MAX)
+    note: str = Field(
+        description="Why nothing is done, or what was done about it", max_length=NOTE_CHARACTERS_MAX
+    )
     version: int | None = Field(None, description="Refuse if somebody changed it since this version")
 
 
@@ -162,15 +174,37 @@ async def get_payment_case(who: AnyCaller, case_id: str) -> CaseShown:
     "/payment-cases/{case_id}/accept", status_code=200, response_model=CaseShown, responses=failures(404, 409)
 )
 async def accept_payment_case(
-    who: AnyCaller, case_id: str, body: Accepting, expected: IfMatch, repeat: RepeatOnce
+    request: Request,
+    who: AnyCaller,
+    case_id: str,
+    body: Accepting,
+    expected: IfMatch,
+    repeat: RepeatOnce,
+    till: Till,
 ) -> Response:
-    """Book what the case proposes, once."""
+    """Do what the case proposes, once: `accepting` says what that is. A dispute is answered first, and the case is
+    closed when the answer is handed in; a refund that is more than one may give back alone waits for somebody else."""
+    async with staff_work(who, WRITE) as uow:
+        dispute_id = await accepting.to_answer(uow, case_id)
+    if dispute_id is not None:
+        await hand_in(request, who, dispute_id, till)
+    refund_id, version, terms = (
+        None,
+        expected.version(body.version),
+        Terms(settings().refund_approval_above, body.to),
+    )
 
     async def accept(uow: UnitOfWork) -> CaseShown:
-        await accepting.accept(uow, case_id, version=expected.version(body.version))
+        nonlocal refund_id
+        refund_id = (await accepting.accept(uow, case_id, version=version, terms=terms)).refund_id
         return await _case(uow, case_id)
 
-    return await repeat.once(_at(who, case_id), accept, owner=who.actor.id, status=200)
+    told = await repeat.once(_at(who, case_id), accept, owner=who.actor.id, status=200)
+    if refund_id is not None:
+        async with staff_work(who, WRITE) as uow:
+            organization_id = (await refund_policies.refund_for(uow, refund_id, WRITE)).organization_id
+        await Refunding(till).send(refund_id, organization_id)
+    return told
 
 
 @router.post(
@@ -182,7 +216,7 @@ async def accept_payment_case(
 async def dismiss_payment_case(
     who: AnyCaller, case_id: str, body: Dismissing, expected: IfMatch, repeat: RepeatOnce
 ) -> Response:
-    """Close a case without a booking, and say why."""
+    """Close a case and do nothing, and say why."""
 
     async def dismiss(uow: UnitOfWork) -> CaseShown:
         await accepting.dismiss(uow, case_id, body.note, version=expected.version(body.version))

@@ -19,11 +19,15 @@ from matrix_app.api.v1.shape import Body, Exact, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
 from models.disputes import Contest, DisputeState
 from services.core.permissions import Capability
+from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.disputes import contests, disputing, evidence
+from services.disputes import contests, disputing, evidence, evidence_files
 from services.disputes import queries as dispute_queries
 from services.disputes.disputing import Disputing
+from services.files.stores import places
 from services.payments import policies
+from services.payments.cashier import Cashier
+from services.payments.providers.values import Evidence
 from services.wallets.wallets import money_of
 
 router = resource("staff", prefix="/staff")
@@ -144,14 +148,23 @@ async def answer_dispute(
     request: Request, who: AnyCaller, dispute_id: str, body: DisputeAnswer, till: Till
 ) -> DisputeShown:
     """Hand in what is known in our favour: once and for ever."""
+    await hand_in(request, who, dispute_id, till, said=body.said)
+    return await get_dispute(who, dispute_id)
+
+
+async def hand_in(request: Request, who: Caller, dispute_id: str, till: Cashier, *, said: str = "") -> None:
+    """Answer with what is known, what is `said` in one's own words and what was added as files. Raises what
+    Disputing.answer raises, and ContentMissing."""
     async with staff_work(who, WRITE) as uow:
         row = await dispute_queries.dispute(uow, dispute_id)
         pack = await evidence.gather(uow, dispute_id)
         told = evidence.tables_of(pack, uow.wall_now)
-    said = evidence.worded(pack, row.provider, body.said)
-    files = {evidence.FILE: await request.app.state.press.tables(told)} if said.texts else {}
-    await Disputing(till).answer(dispute_id, row.organization_id, said, by=who.actor, attached=files)
-    return await get_dispute(who, dispute_id)
+        added = await evidence_files.listed(uow, dispute_id)
+    pdf = evidence.packed(await request.app.state.press.tables(told), row.provider)
+    files = await evidence_files.contents(places(settings()).store, added)
+    worded = evidence.worded(pack, row.provider, said)
+    answer = Evidence(worded.texts, files if pdf is None else (pdf, *files))
+    await Disputing(till).answer(dispute_id, row.organization_id, answer, by=who.actor)
 
 
 @router.post("/disputes/{dispute_id}/concede", responses=failures(404, 409))

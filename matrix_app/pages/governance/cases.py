@@ -10,7 +10,7 @@ from components.feedback.badges import Status, status_badge
 from components.feedback.figures import fact, facts
 from components.feedback.states import empty_state, skeleton
 from components.format.values import money, when
-from components.forms.fields import text_area
+from components.forms.fields import Option, radios, text_area
 from components.forms.form import action_button, rest_form, submit_button
 from components.kit.overlays import dialog, dialog_close, dialog_foot
 from components.links import link
@@ -22,10 +22,11 @@ from components.texts import t, texts_under
 from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
-from models.payment_cases import CaseKind
+from models.payment_cases import CaseAct, CaseKind
+from models.refunds import RefundTo
 from services.core.permissions import Capability
 from services.reconciliation import queries
-from services.reconciliation.accepting import ACTS, NOTE_CHARACTERS_MAX
+from services.reconciliation.acts import NOTE_CHARACTERS_MAX
 from state.governance.cases import PaymentCasesState, PaymentCaseState
 from state.session import SessionState
 
@@ -90,12 +91,13 @@ def payment_cases() -> Drawn:
     """What somebody has to look at, the newest first."""
     kinds = [(one.value, t(f"cases.kind.{one.value}")) for one in CaseKind]
     states = [(name, t(look.text)) for name, look in STATES.items()]
+    shown = [*states, (",".join(STATES), t("cases.show_all"))]
     content = lists.listing(
         PaymentCasesState,
         CASES,
         [
             Filter("kind", "cases.kind", options=kinds),
-            Filter("state", "cases.state", options=states),
+            Filter("state[in]", "cases.state", options=shown, any_text="cases.state.open"),
             Filter("organization_id", "cases.organization_id", "search"),
             Filter("created_at[gte]", "cases.from", "date"),
             Filter("created_at[lt]", "cases.until", "date"),
@@ -111,12 +113,29 @@ def payment_cases() -> Drawn:
     ]
 
 
+def _does() -> rx.Component:
+    """What accepting it does, with the amount."""
+    told = {"amount": _ROW["moves"].to(str), "number": _ROW["number"].to(str)}
+    sentences = [(one.value, rx.el.p(t(f"cases.act.{one.value}", **told))) for one in CaseAct]
+    return rx.fragment(rx.match(_ROW["act"], *sentences, rx.fragment()))
+
+
 def _accept() -> rx.Component:
+    """Asks first. Of a refund that failed it asks where it goes now, too."""
     ask = action_button(t("cases.accept"), on_press=_S.ask("accept"), look="primary", icon="check")
+    where = radios(
+        "to",
+        t("cases.to"),
+        [Option(one.value, t(f"cases.to.{one.value}", amount=_ROW["moves"].to(str))) for one in RefundTo],
+        value=RefundTo.SOURCE.value,
+    )
+    verbs = [(one.value, t(f"cases.verb.{one.value}", amount=_ROW["moves"].to(str))) for one in CaseAct]
     asked = dialog(
         rest_form(
             "accept-case",
-            dialog_foot(dialog_close(), submit_button(t("cases.accept_verb"))),
+            _does(),
+            rx.cond(_ROW["act"] == CaseAct.REFUND_AGAIN.value, where, rx.fragment()),
+            dialog_foot(dialog_close(), submit_button(rx.match(_ROW["act"], *verbs, t("cases.accept")))),
             url=f"{endpoints.STAFF_CASES}/{_ROW['id'].to(str)}/accept",
             extra={"version": _ROW["version"].to(int)},
             done_text=t("cases.accepted"),
@@ -127,7 +146,7 @@ def _accept() -> rx.Component:
         open=_S.asking == "accept",
         on_open_change=_S.leave,
     )
-    return rx.cond(rx.Var.create(sorted(ACTS)).contains(_ROW["act"]), rx.fragment(ask, asked), rx.fragment())
+    return rx.cond(_ROW["act"] != "", rx.fragment(ask, asked), rx.fragment())
 
 
 def _dismiss() -> rx.Component:
@@ -154,15 +173,8 @@ def _dismiss() -> rx.Component:
 
 def _proposal() -> rx.Component:
     nothing = empty_state(t("cases.nothing"), t("cases.nothing_text"), icon_name="info", level=3)
-    number = rx.cond(
-        _ROW["number"] != "", rx.el.p(t("cases.for_invoice", number=_ROW["number"].to(str))), rx.fragment()
-    )
-    return section(
-        t("cases.proposal"),
-        rx.el.p(_words(_ROW["act"], "cases.act")),
-        number,
-        data_table(ENTRIES, _S.entries, empty=nothing),
-    )
+    entries = rx.cond(_S.entries.length() > 0, data_table(ENTRIES, _S.entries), rx.fragment())
+    return section(t("cases.proposal"), rx.cond(_ROW["act"] != "", rx.fragment(_does(), entries), nothing))
 
 
 @page(
@@ -173,7 +185,7 @@ def _proposal() -> rx.Component:
     on_load=PaymentCaseState.load,
 )
 def payment_case() -> Drawn:
-    """One case, what is proposed as entries, and the two ways to close it."""
+    """One case, what accepting it does, and the two ways to close it."""
     closed = rx.fragment(
         fact(t("cases.resolved_at"), when(_ROW["resolved_at"], zone=SessionState.zone)),
         rx.cond(_ROW["note"], fact(t("cases.note"), _ROW["note"].to(str)), rx.fragment()),
@@ -194,6 +206,14 @@ def payment_case() -> Drawn:
             (t("cases.amount"), money(_ROW["amount"], _ROW["currency"].to(str))),
             (t("cases.detail"), _ROW["detail"].to(str)),
             (t("cases.subject"), rx.fragment(rx.el.code(_ROW["subject"].to(str)))),
+            rx.cond(
+                _ROW["about_href"],
+                fact(
+                    t("cases.about"),
+                    rx.fragment(link(t("cases.about_link"), href=_ROW["about_href"].to(str))),
+                ),
+                rx.fragment(),
+            ),
             rx.cond(
                 _ROW["organization"],
                 fact(t("cases.organization"), _ROW["organization"].to(str)),

@@ -23,6 +23,7 @@ from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
 from matrix_app.pages import contest_lists, endpoints, lists
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.governance import dispute_files
 from matrix_app.pages.registry import Console, Drawn, page
 from models.disputes import ContestState, DisputeState
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX
@@ -94,10 +95,10 @@ def _tabs(current: str) -> rx.Component:
     )
 
 
-def _filters(states: list[tuple[str, str]]) -> list[Filter]:
+def _filters(state: Filter) -> list[Filter]:
     return [
         Filter("organization_id", "disputes.organization_id", "search"),
-        Filter("state", "disputes.state", options=states),
+        state,
         Filter("created_at[gte]", "disputes.from", "date"),
         Filter("created_at[lt]", "disputes.until", "date"),
     ]
@@ -119,7 +120,7 @@ def disputes() -> Drawn:
     content = lists.listing(
         StaffDisputesState,
         DISPUTES,
-        _filters(states),
+        _filters(Filter("state", "disputes.state", options=states)),
         empty=empty_state(t("disputes.none"), t("disputes.none_text"), icon_name="triangle-alert"),
         names={name: t(text) for name, text in _NAMES.items()},
         values={f"state:{name}": words for name, words in states},
@@ -172,10 +173,12 @@ def _answer(name: str, *fields: rx.Component, danger: bool = False) -> rx.Compon
 def contests() -> Drawn:
     """What customers contest."""
     states = contest_lists.words()
+    shown = [*states, (",".join(ContestState), t("contests.show_all"))]
+    which = Filter("state[in]", "disputes.state", options=shown, any_text="contests.state.open")
     content = lists.listing(
         StaffContestsState,
         STAFF_CONTESTS,
-        _filters(states),
+        _filters(which),
         empty=empty_state(t("contests.none"), t("contests.none_text"), icon_name="triangle-alert"),
         names={name: t(text) for name, text in _NAMES.items()},
         values={f"state:{name}": words for name, words in states},
@@ -293,6 +296,7 @@ def dispute() -> Drawn:
         elsewhere,
         _facts(row),
         section(t("disputes.evidence"), rx.el.p(t("disputes.evidence_text"), class_name="muted"), said),
+        dispute_files.files(),
         section(t("disputes.timeline"), data_table(steps, StaffDisputeState.steps, zone=SessionState.zone)),
     )
     title = rx.cond(row["number"], t("disputes.of", number=row["number"].to(str)), t("disputes.one"))
@@ -305,4 +309,5 @@ def dispute() -> Drawn:
             loading=skeleton(lines=10, label=t("disputes.loading")),
             retry=StaffDisputeState.load,
         ),
+        dispute_files.remove(),
     ]

@@ -17,14 +17,16 @@ from components.kit.overlays import (
     icon_button,
     menu,
 )
+from components.links import link as to_page
 from components.props import Drawn as Part
 from components.texts import t
-from matrix_app.pages import endpoints, invoice_papers
+from matrix_app.pages import contest_lists, endpoints, invoice_papers
 from matrix_app.pages.payment_link_acts import payment_link
 from matrix_app.pages.registry import Console, Drawn, page
 from models.billing import InvoiceState as States
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, MEMO_CHARACTERS_MAX
 from services.core.permissions import Capability
+from state.governance.disputes import CONTESTS
 from state.governance.invoices import HOME, StaffInvoicesState, StaffInvoiceState
 from state.session import SessionState
 
@@ -209,6 +211,16 @@ def staff_invoice() -> Drawn:
     may_link = SessionState.capabilities.contains(Capability.STAFF_PAYMENTS_WRITE.value)
     link = payment_link(_ROW, endpoints.STAFF_INVOICES, may=may_link, on_done=_S.changed)
     acts = rx.fragment(_acts(), link)
+    # What is contested is answered in the list of all.
+    answer = rx.cond(
+        _S.contests.length() > 0, rx.el.p(to_page(t("contests.to_all"), href=CONTESTS)), rx.fragment()
+    )
     return invoice_papers.invoice(
-        StaffInvoiceState, HOME, staff=True, acts=acts, of_line=_of_line, again=_again()
+        StaffInvoiceState,
+        HOME,
+        staff=True,
+        acts=acts,
+        of_line=_of_line,
+        again=_again(),
+        below=rx.fragment(contest_lists.of_invoice(_S.contests), answer),
     )

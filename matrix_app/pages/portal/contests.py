@@ -10,25 +10,14 @@ from components.forms.fields import money_field, select, text_area
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.props import Row
-from components.shell.page import section
-from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import contest_lists, endpoints
 from matrix_app.pages.portal.payments import MAY_PAY
 from models.disputes import ContestState as States
 from services.disputes.contests import TEXT_CHARACTERS_MAX
 from state.portal.invoices import InvoiceState
-from state.session import SessionState
 
 _S = InvoiceState
-CONTESTS = Table(
-    "contests",
-    "contests.of_invoice",
-    columns=(
-        Column("created_at", "contests.created_at", kind="datetime", row_header=True),
-        *contest_lists.columns(),
-    ),
-)
 
 
 def contest_invoice() -> rx.Component:
@@ -81,5 +70,4 @@ def _withdraw(row: Row) -> rx.Component:
 
 def contests_of_invoice() -> rx.Component:
     """What was contested of it; nothing where nothing was."""
-    seen = data_table(CONTESTS, _S.contests, actions=_withdraw, zone=SessionState.zone)
-    return rx.cond(_S.contests.length() > 0, section(t("contests.of_invoice"), seen), rx.fragment())
+    return contest_lists.of_invoice(_S.contests, actions=_withdraw)

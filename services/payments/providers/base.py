@@ -200,10 +200,6 @@ class PaymentProvider(Protocol):
 
     async def disputes(self, *, since: datetime, cursor: str = "") -> Page[Dispute]: ...
 
-    async def keep_file(self, name: str, content: bytes, *, key: str) -> str:
-        """Hands over a file of evidence (PDF, PNG, JPEG) and gives its reference."""
-        ...
-
-    async def answer_dispute(self, reference: str, evidence: Evidence, *, submit: bool, key: str) -> Dispute:
-        """Keeps the evidence and, with `submit`, hands it in: once and for ever."""
+    async def answer_dispute(self, reference: str, evidence: Evidence, *, key: str) -> Dispute:
+        """Hands the evidence in, with its files: once and for ever."""
         ...

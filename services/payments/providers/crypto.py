@@ -50,7 +50,6 @@ CAPABILITIES = Capabilities(
     keys_last=timedelta(0),
     keeps_methods=False,
     captures_later=False,
-    answers_disputes=False,
     lists_payouts=False,
 )
 
@@ -213,10 +212,7 @@ class CryptoProvider:
     async def disputes(self, *, since: datetime, cursor: str = "") -> Page[Dispute]:
         return Page(())
 
-    async def keep_file(self, name: str, content: bytes, *, key: str) -> str:
-        _refuse("knows no disputes")
-
-    async def answer_dispute(self, reference: str, evidence: Evidence, *, submit: bool, key: str) -> Dispute:
+    async def answer_dispute(self, reference: str, evidence: Evidence, *, key: str) -> Dispute:
         _refuse("knows no disputes")
 
 

@@ -7,7 +7,7 @@ What differs from others, and follows from PayPal:
 - Only our key goes along (`custom_id`, and `invoice_id`, which PayPal takes once); `metadata` does not.
 - There is no list of orders. `read_back` looks through the transaction search, which knows of nothing younger than
   three hours: it raises UnknownOutcome until then. Repeating the call with its key says so at once.
-- Whether a payment is disputed is told by `disputes` alone. They are answered at PayPal itself.
+- Whether a payment is disputed is told by `disputes` alone. Their answer is one form with notes and files.
 - Movements come oldest first. Withdrawals are movements; there are no payouts that say what they consist of.
 """
 
@@ -24,6 +24,7 @@ from models.money import Money
 from services.payments.providers import paypal_reading as reading
 from services.payments.providers.base import RefusedByProvider, UnknownOutcome
 from services.payments.providers.paypal_events import Verifier
+from services.payments.providers.paypal_evidence import evidence_form
 from services.payments.providers.paypal_terms import CAPABILITIES, written
 from services.payments.providers.paypal_wire import PayPalAccount, PayPalWire, Thing
 from services.payments.providers.values import (
@@ -261,11 +262,10 @@ class PayPalProvider:
         told = await self._wire.ask("GET", f"/v1/customer/disputes/{reference}")
         return reading.dispute(told, payment=await self._order_of(reading.disputed_capture(told)))
 
-    async def keep_file(self, name: str, content: bytes, *, key: str) -> str:
-        raise _unable("evidence")
-
-    async def answer_dispute(self, reference: str, evidence: Evidence, *, submit: bool, key: str) -> Dispute:
-        raise _unable("evidence")
+    async def answer_dispute(self, reference: str, evidence: Evidence, *, key: str) -> Dispute:
+        path = f"/v1/customer/disputes/{reference}/provide-evidence"
+        await self._wire.ask("POST", path, form=evidence_form(evidence, key=key), key=key)
+        return await self.read_dispute(reference)
 
 
 def _page(order: Order) -> Thing:

@@ -226,7 +226,7 @@ def dispute(told: Thing, *, payment: str) -> Dispute:
         due=at(due)
         if due and state in (DisputeState.NEEDS_ANSWER, DisputeState.WARNING_NEEDS_ANSWER)
         else None,
-        submissions=0,
+        submissions=sum(one.get("source") == "SUBMITTED_BY_SELLER" for one in told.get("evidences") or ()),
         created=at(told["create_time"]),
     )
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from models.money import Money, NotRepresentable, Provider, from_provider, to_provider
 from services.payments.providers.base import RefusedByProvider
-from services.payments.providers.values import Capabilities, Flow
+from services.payments.providers.values import Capabilities, EvidenceTerms, Flow
 
 # PayPal tells no figure, only that it refuses what it finds too much.
 CALLS_AT_ONCE = 10
@@ -22,8 +22,17 @@ CAPABILITIES = Capabilities(
     keys_last=timedelta(hours=6),
     keeps_methods=True,
     captures_later=True,
-    answers_disputes=False,
     lists_payouts=False,
+    # developer.paypal.com/api/customer-disputes/v1: 10 MB each, 50 MB for a case; notes of 2,000 characters.
+    evidence=EvidenceTerms(
+        fields=("OTHER", "PROOF_OF_FULFILLMENT", "PROOF_OF_REFUND"),
+        pack_field="OTHER",
+        kinds=frozenset({"application/pdf", "image/png", "image/jpeg", "image/gif"}),
+        files_max=10,
+        bytes_max=9 * 1024 * 1024,
+        total_bytes_max=48 * 1024 * 1024,
+        notes_max=2_000,
+    ),
 )
 
 

@@ -92,15 +92,20 @@ class PayPalWire:
         *,
         key: str = "",
         query: Mapping[str, str] | None = None,
+        form: tuple[str, bytes] | None = None,
     ) -> Thing:
-        """What PayPal answers. Only a GET has no unknown outcome. See base.py for what is raised."""
+        """What PayPal answers. `form` is sent instead of a `body`, by its content type. Only a GET has no unknown
+        outcome. See base.py for what is raised."""
         if not _PATH.fullmatch(path):
             raise RefusedByProvider("This is no identifier of PayPal's.", reason="invalid_reference")
         changes = method != "GET"
         headers = {"Prefer": "return=representation", **({"PayPal-Request-Id": key} if key else {})}
         for token in (await self._bearer(), ""):
             bearer = {"Authorization": f"Bearer {token or await self._bearer()}"}
-            status, told, answered = await self._sent(method, path, body, headers | bearer, query, changes)
+            sent: Thing | bytes | None = body
+            if form is not None:
+                headers["Content-Type"], sent = form
+            status, told, answered = await self._sent(method, path, sent, headers | bearer, query, changes)
             if status != 401:
                 return self._read(status, told, answered, changes)
             self._token = ""  # it has run out: nothing was done, so it is asked once more

@@ -28,6 +28,7 @@ from services.payments.providers.values import (
     Customer,
     Dispute,
     Evidence,
+    EvidenceFile,
     Flow,
     Method,
     Movement,
@@ -359,20 +360,19 @@ class StripeProvider:
         with stripe_errors(changes=False):
             return reading.dispute((await self._api.disputes.retrieve_async(reference)).to_dict())
 
-    async def keep_file(self, name: str, content: bytes, *, key: str) -> str:
-        file = io.BytesIO(content)
-        file.name = name
+    async def _keep_file(self, one: EvidenceFile, *, key: str) -> str:
+        file = io.BytesIO(one.content)
+        file.name = one.name
         params: Any = {"purpose": "dispute_evidence", "file": file}
         with stripe_errors():
             return (await self._api.files.create_async(params, {"idempotency_key": key})).id
 
-    async def answer_dispute(self, reference: str, evidence: Evidence, *, submit: bool, key: str) -> Dispute:
+    async def answer_dispute(self, reference: str, evidence: Evidence, *, key: str) -> Dispute:
         if (length := sum(map(len, evidence.texts.values()))) > EVIDENCE_TEXT_MAX:
-            raise RefusedByProvider(
-                f"The texts have {length} characters together; at most {EVIDENCE_TEXT_MAX} may be sent.",
-                reason="evidence_too_long",
-            )
-        params: Any = {"evidence": {**evidence.texts, **evidence.files}, "submit": submit}
+            said = f"The texts have {length} characters together; at most {EVIDENCE_TEXT_MAX} may be sent."
+            raise RefusedByProvider(said, reason="evidence_too_long")
+        kept = {one.field: await self._keep_file(one, key=f"{key}.{one.field}") for one in evidence.files}
+        params: Any = {"evidence": {**evidence.texts, **kept}, "submit": True}
         with stripe_errors():
             made = await self._api.disputes.update_async(reference, params, {"idempotency_key": key})
         return reading.dispute(made.to_dict())

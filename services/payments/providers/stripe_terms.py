@@ -7,7 +7,7 @@ from datetime import timedelta
 from models.currencies import CURRENCIES
 from models.money import Money, NotRepresentable, Provider, to_provider
 from services.payments.providers.base import RefusedByProvider
-from services.payments.providers.values import Capabilities, Flow
+from services.payments.providers.values import Capabilities, EvidenceTerms, Flow
 
 # docs.stripe.com/rate-limits: 25 requests a second of one kind, and a limit that is not told on those under way. A
 # charge takes about a second there, and what runs by itself leaves room for customers.
@@ -35,8 +35,26 @@ CAPABILITIES = Capabilities(
     keys_last=timedelta(hours=24),
     keeps_methods=True,
     captures_later=True,
-    answers_disputes=True,
     lists_payouts=True,
+    # docs.stripe.com/disputes/api and /file-upload: one file for each, 4.5 MB together.
+    evidence=EvidenceTerms(
+        fields=(
+            "receipt",
+            "customer_communication",
+            "service_documentation",
+            "refund_policy",
+            "cancellation_policy",
+            "customer_signature",
+            "duplicate_charge_documentation",
+            "shipping_documentation",
+        ),
+        pack_field="uncategorized_file",
+        kinds=frozenset({"application/pdf", "image/png", "image/jpeg"}),
+        files_max=8,
+        bytes_max=4 * 1024 * 1024,
+        total_bytes_max=4_500_000,
+        is_one_each=True,
+    ),
 )
 
 

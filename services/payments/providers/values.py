@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 KEY_LENGTH_MAX = 100
 PAGE_ITEMS_MAX = 100  # of movements, payouts and disputes asked for at once
+NOTES = "notes"  # the text that goes along where a provider has no fields for them
 EVIDENCE_TEXT_MAX = 150_000  # characters of all texts together
 
 
@@ -145,6 +146,25 @@ class Decline:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceTerms:
+    """Which files a provider takes with an answer to a dispute: of the media types `kinds`, named by what they show
+    (`fields`, the provider's words; `is_one_each` where each of them holds one), within sizes in bytes.
+
+    `pack_field` is where the PDF of all that is recorded goes. `notes_max` is how many characters of one's own words
+    go along where there are no fields for texts.
+    """
+
+    fields: tuple[str, ...]
+    pack_field: str
+    kinds: frozenset[str]
+    files_max: int
+    bytes_max: int
+    total_bytes_max: int  # of all files, that PDF among them
+    is_one_each: bool = False
+    notes_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an adapter can do. `minimums` are the smallest payments, by currency; 1 minor unit where none is named.
 
@@ -158,8 +178,8 @@ class Capabilities:
     keys_last: timedelta
     keeps_methods: bool
     captures_later: bool
-    answers_disputes: bool
     lists_payouts: bool
+    evidence: EvidenceTerms | None = None  # None: it takes no answers to disputes from programs
 
     def minimum(self, currency: str) -> Money:
         return self.minimums.get(currency, Money(1, currency))
@@ -346,14 +366,25 @@ class Dispute:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """A file that goes along. `kind` is its media type, `file_id` ours of one that staff added."""
+
+    field: str
+    name: str
+    kind: str
+    content: bytes
+    file_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """What we answer to a dispute. `texts` and `files` are by the provider's names; files come from `keep_file`.
+    """What we answer to a dispute. `texts` are by the provider's names, as are the fields of `files`.
 
     All texts together have at most `EVIDENCE_TEXT_MAX` characters.
     """
 
     texts: Mapping[str, str]
-    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: tuple[EvidenceFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

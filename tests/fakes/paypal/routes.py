@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.fakes.paypal import orders
+from tests.fakes.paypal import evidence, orders
 from tests.fakes.paypal.amounts import money
 from tests.fakes.paypal.errors import Issue
 from tests.fakes.paypal.orders import Body
@@ -205,6 +205,15 @@ def disputes(world: PayPalWorld, body: Body, names: Names) -> tuple[int, Any]:
             for one in found[::-1]
         ],
         "links": [],
+    }
+
+
+@serves("POST", "/v1/customer/disputes/{id}/provide-evidence")
+def provide_evidence(world: PayPalWorld, body: Body, names: Names) -> tuple[int, Any]:
+    made = world.named("dispute", names["id"])
+    evidence.provide(world, made, body)
+    return 200, {
+        "links": [{"href": f"{world.base}/v1/customer/disputes/{made['id']}", "rel": "self", "method": "GET"}]
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.paypal import control, orders, pages
+from tests.fakes.paypal import control, forms, orders, pages
 from tests.fakes.paypal.errors import Issue
 from tests.fakes.paypal.routes import ROUTES, Handler
 from tests.fakes.paypal.signing import Signer
@@ -36,7 +36,7 @@ class Server:
         self.deliveries = Deliveries(world, self.signer.sign)
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app = web.Application(client_max_size=64 * 1024 * 1024)
         control.add_to(app, self.world, self.faults, self.deliveries)
         pages.add_to(app, self.world, self.deliveries)
         app.router.add_post("/v1/oauth2/token", self.token)
@@ -101,7 +101,7 @@ class Server:
     def _do(self, request: web.Request, raw: bytes) -> tuple[int, Any]:
         handler, names = _route(request)
         try:
-            body: dict[str, Any] = json.loads(raw) if raw else {}
+            body = forms.read(request.headers.get("Content-Type", ""), raw)
         except ValueError as error:
             raise Issue("MALFORMED_REQUEST_JSON", status=400) from error
         if not isinstance(body, dict):

@@ -29,7 +29,7 @@ from models.billing import (
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.crypto import CryptoRequest, CryptoTransfer
-from models.disputes import Contest, Dispute
+from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCase, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
@@ -75,6 +75,8 @@ PAYMENTS = (
     Payment,
     Refund,
     Dispute,
+    StoredFile,
+    DisputeFile,
     Contest,
     CryptoRequest,
     CryptoTransfer,
@@ -146,7 +148,7 @@ def rows_of(tenant: Tenant) -> list[Table]:
         ServiceAccount(id=new_id("svc"), name="s", name_key=key, role="viewer", **made),
         Project(id=new_id("proj"), name="p", name_key=key, **made),
         StoredFile(
-            id=new_id("file"), purpose="p", name="n", content_type="t", size_bytes=1, sha256=b"h", **made
+            id=(file := new_id("file")), purpose="p", name="n", content_type="t", size_bytes=1, sha256=b"h", **made
         ),
         Task(id=new_id("task"), asked_by=tenant.account.id, kind="k", dedupe_key=key, due_at=LONG_AGO, **made),
         LedgerAccount(id=f"lacc_{key}", currency="USD", purpose=key, kind="asset", **made),
@@ -165,7 +167,11 @@ def rows_of(tenant: Tenant) -> list[Table]:
         ),
         *papers(tenant.organization.id, _entity_of(tenant), ids={"inv": (invoice := new_id("inv"))}),
         *subscribed(tenant.organization.id, _sold_of(tenant) | {"inv": invoice}),
-        *paid(tenant.organization.id, f"pacc_{tenant.organization.id}", {"inv": invoice}),
+        *paid(
+            tenant.organization.id,
+            f"pacc_{tenant.organization.id}",
+            {"inv": invoice, "dsp": new_id("dsp"), "file": file},
+        ),
         *reminded(tenant.organization.id, f"dcmp_{tenant.organization.id}", invoice),
         *wallet_rows(made),
         *budget_rows(made),

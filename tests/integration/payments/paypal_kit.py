@@ -14,8 +14,8 @@ from services.payments.providers.paypal import PayPalProvider
 from services.payments.providers.paypal_terms import read
 from services.payments.providers.paypal_wire import PayPalAccount
 from services.payments.providers.values import Customer, SetupOrder
-from tests.fakes.paypal.running import RunningPayPal
 from tests.fakes.paypal.signing import NAME
+from tests.fakes.stripe.running import RunningFake
 from tests.integration.payments.stripe_kit import TIMEOUT_S, Inbox, Sent
 
 _CREATE = "/v2/checkout/orders"
@@ -26,7 +26,7 @@ class PayPalKit:
     not_taken = ("limited",)
     wrong = "WH-OTHER"
 
-    def __init__(self, fake: RunningPayPal) -> None:
+    def __init__(self, fake: RunningFake) -> None:
         self.fake = fake
         self._listeners: list[str] = []
 

@@ -18,7 +18,7 @@ from models.money import Money
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.stripe import API_VERSION, StripeAccount, StripeProvider
 from services.payments.providers.values import SetupOrder
-from tests.fakes.stripe.running import RunningStripe
+from tests.fakes.stripe.running import RunningFake
 
 TIMEOUT_S = 120  # a busy machine is not what is tested
 _CREATE = "/v1/payment_intents"
@@ -63,7 +63,7 @@ async def inbox() -> AsyncIterator[Inbox]:
 
 
 def sdk(
-    fake: RunningStripe, *, key: str = "", http_client: stripe.HTTPClient | None = None
+    fake: RunningFake, *, key: str = "", http_client: stripe.HTTPClient | None = None
 ) -> stripe.StripeClient:
     """The official client, as anybody would make it."""
     return stripe.StripeClient(
@@ -93,7 +93,7 @@ class StripeKit:
         ("pm_card_radarBlock", "fraudulent", "fraud", True),
     )
 
-    def __init__(self, fake: RunningStripe) -> None:
+    def __init__(self, fake: RunningFake) -> None:
         self.fake = fake
         self._secret = ""
         self._listeners: list[str] = []

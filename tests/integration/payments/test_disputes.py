@@ -16,14 +16,15 @@ from models.disputes import Dispute
 from models.payments import Payment
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
-from services.disputes.disputing import AnswersElsewhere, Disputing
-from services.disputes.evidence import FILE
+from services.disputes import evidence as evidence_of
+from services.disputes.disputing import Disputing
+from services.disputes.evidence_files import AnswerUnderWay
 from services.documents.tables import set_pdf, told
 from services.files.rules import FileRefused
 from services.payments import following
 from services.payments.following import Told
 from services.payments.providers.base import UnknownOutcome
-from services.payments.providers.values import EventSubject, Evidence
+from services.payments.providers.values import EventSubject, Evidence, EvidenceFile
 from services.refunds import refunds
 from services.refunds.rules import PaymentDisputed
 from tests.checks import MADE_BY_HAND, assert_invariants
@@ -82,6 +83,12 @@ async def read(till: Till, payment: Payment) -> Dispute:
     async with till.shop.work() as uow:
         found = await uow.execute("select * from dispute where payment_id = :id", id=payment.id)
         return Dispute(**found.mappings().one())
+
+
+def packed(pdf: bytes, provider: str) -> EvidenceFile:
+    made = evidence_of.packed(pdf, provider)
+    assert made is not None
+    return made
 
 
 async def cases(kind: str) -> list[str]:
@@ -187,23 +194,23 @@ async def test_a_dispute_is_answered_once_whatever_is_lost_on_the_way(till: Till
     evidence = Evidence({"product_description": "Tokens", "uncategorized_text": "They used it."})
     till.stripe.act("fault", kind="close_after", path=f"/v1/disputes/{reference}", method="POST")
 
+    program = replace(evidence, files=(packed(b"MZ\x90\x00", "stripe"),))
     with pytest.raises(FileRefused):  # a program is no evidence, whatever it is called
-        await desk(till).answer(
-            opened.id, opened.organization_id, evidence, by=system(), attached={"log.pdf": b"MZ\x90\x00"}
-        )
+        await desk(till).answer(opened.id, opened.organization_id, program, by=system())
     pack = set_pdf(
         told("Evidence", "", [("Use", ("Day",), [("1",)])], at=till.clock.at + timedelta(microseconds=1))
     )
+    evidence = replace(evidence, files=(packed(pack, "stripe"),))
     with pytest.raises(UnknownOutcome):
-        await desk(till).answer(
-            opened.id, opened.organization_id, evidence, by=system(), attached={FILE: pack}
-        )
+        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
+    with pytest.raises(AnswerUnderWay):
+        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
     await follow(till, reference)
 
     answered = await read(till, payment)
     assert answered.evidence is not None
     assert (answered.state, answered.evidence["texts"]) == ("under_review", dict(evidence.texts))
-    assert answered.evidence["files"] == {FILE: sha256(pack).hexdigest()}
+    assert answered.evidence["files"] == {"uncategorized_file": sha256(pack).hexdigest()}
     assert answered.submitted_at is not None
     with pytest.raises(Exception, match="cannot be answered"):
         await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
@@ -255,9 +262,7 @@ async def test_an_event_leads_to_what_it_tells_of(till: Till) -> None:
     assert await cases("fraud_warning") == ["early_fraud_warning"]
 
 
-async def test_paypal_is_followed_by_its_list_and_answered_at_paypal(
-    world: World, paypal: RunningPayPal
-) -> None:
+async def test_paypal_is_followed_by_its_list(world: World, paypal: RunningPayPal) -> None:
     async with open_paypal_till(await open_shop(world), paypal) as till:
         kit, invoice = PayPalKit(paypal), await till.shop.invoice(line("100"))
         waiting = await till.pay(invoice)
@@ -272,9 +277,6 @@ async def test_paypal_is_followed_by_its_list_and_answered_at_paypal(
 
         # What PayPal keeps for it, only its movements tell.
         assert await till.shop.balances() == {k: v for k, v in TAKEN.items() if v}
-        opened = await read(till, payment)
-        with pytest.raises(AnswersElsewhere):
-            await desk(till).answer(opened.id, opened.organization_id, Evidence({}), by=system())
         kit.decide(reference, won=True)
         await desk(till).list_all()
         assert ((await read(till, payment)).state, await till.shop.balances()) == ("won", PAID)

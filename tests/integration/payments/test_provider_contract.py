@@ -24,10 +24,12 @@ from services.payments.providers.paypal import PayPalProvider
 from services.payments.providers.paypal_wire import PayPalAccount
 from services.payments.providers.stripe import StripeAccount, StripeProvider
 from services.payments.providers.values import (
+    NOTES,
     Customer,
     DeclineKind,
     DisputeState,
     Evidence,
+    EvidenceFile,
     Flow,
     MovementKind,
     Order,
@@ -522,23 +524,31 @@ async def test_a_dispute_is_listed_and_blocks_refunds(kit: Kit, provider: Paymen
     assert (await provider.refund(RefundOrder(key(), paid.reference))).state is RefundState.DONE
 
 
-@CARDS
-async def test_a_dispute_is_answered_once(kit: StripeKit, provider: PaymentProvider) -> None:
-    paid = await provider.create_or_confirm(order(method=kit.good))
+async def test_a_dispute_is_answered_once_with_files(kit: Kit, provider: PaymentProvider) -> None:
+    paid = await provider.create_or_confirm(order(**await kit.ready(provider)))
     reference = kit.dispute(paid.reference)
-    assert (await provider.read(paid.reference)).disputed
+    terms = provider.capabilities.evidence
+    assert terms is not None
+
+    def file(name: str, content: bytes, field: str = "") -> EvidenceFile:
+        return EvidenceFile(field or terms.pack_field, name, "application/pdf", content)
 
     with pytest.raises(RefusedByProvider):  # a program is no evidence
-        await provider.keep_file("x.pdf", b"MZ\x90\x00", key=key())
-    file = await provider.keep_file("log.pdf", b"%PDF-1.7\r\nlog", key=key())
-    draft = Evidence({"product_description": "Tokens"}, {"service_documentation": file})
-    kept = await provider.answer_dispute(reference, draft, submit=False, key=key())
-    assert (kept.state, kept.submissions) == (DisputeState.NEEDS_ANSWER, 0)
+        await provider.answer_dispute(reference, Evidence({}, (file("x.pdf", b"MZ\x90\x00"),)), key=key())
+    long = "uncategorized_text" if not terms.notes_max else NOTES
     with pytest.raises(RefusedByProvider):
-        await provider.answer_dispute(
-            reference, Evidence({"uncategorized_text": "x" * 150_001}), submit=True, key=key()
-        )
-    handed_in = await provider.answer_dispute(reference, draft, submit=True, key=key())
-    assert (handed_in.state, handed_in.submissions, handed_in.due) == (DisputeState.UNDER_REVIEW, 1, None)
+        await provider.answer_dispute(reference, Evidence({long: "x" * 150_001}), key=key())
+    said = Evidence(
+        {"product_description" if not terms.notes_max else NOTES: "Tokens"},
+        (file("log.pdf", b"%PDF-1.7\r\nlog"), file('a "b".pdf', b"%PDF-1.7\r\n--x", terms.fields[1])),
+    )
+    once = key()
+    handed_in = await provider.answer_dispute(reference, said, key=once)
+    assert (handed_in.state, handed_in.submissions > 0, handed_in.due) == (
+        DisputeState.UNDER_REVIEW,
+        True,
+        None,
+    )
+    assert await provider.answer_dispute(reference, said, key=once) == handed_in
     with pytest.raises(RefusedByProvider):
-        await provider.answer_dispute(reference, draft, submit=True, key=key())
+        await provider.answer_dispute(reference, said, key=key())

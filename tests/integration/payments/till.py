@@ -20,8 +20,7 @@ from services.payments import accounts, charging
 from services.payments.accounts import AccountFields
 from services.payments.cashier import Cashier
 from services.payments.charging import Wanted
-from tests.fakes.paypal.running import RunningPayPal
-from tests.fakes.stripe.running import RunningFake, RunningStripe
+from tests.fakes.stripe.running import RunningFake
 from tests.integration.billing.shop import Shop
 
 ADDRESS = "http://shop.example"
@@ -65,7 +64,7 @@ def pay_on_page(payment: Payment, card: str = "visa") -> str:
 
 @asynccontextmanager
 async def open_till(
-    shop: Shop, stripe: RunningStripe, *, secret: str = "whsec_of_the_till"
+    shop: Shop, stripe: RunningFake, *, secret: str = "whsec_of_the_till"
 ) -> AsyncIterator[Till]:
     said = AccountFields(
         "stripe",
@@ -79,7 +78,7 @@ async def open_till(
 
 
 @asynccontextmanager
-async def open_paypal_till(shop: Shop, paypal: RunningPayPal) -> AsyncIterator[Till]:
+async def open_paypal_till(shop: Shop, paypal: RunningFake) -> AsyncIterator[Till]:
     """Without its certificate: this one takes no events."""
     client, _, secret = paypal.key.partition(":")
     settings = {"client": client, "webhook_id": "WH-1", "base": paypal.url}

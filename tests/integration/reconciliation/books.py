@@ -12,15 +12,13 @@ from models.ledger import JournalKind, Purpose
 from models.money import Money
 from models.payments import Payment
 from services.core import listing_sql
-from services.core.actor import Actor, system
+from services.core.actor import Actor
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.permissions import ROLE_CAPABILITIES, Role
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
-from services.payments import accounts, methods
-from services.payments.accounts import AccountFields
-from services.payments.cashier import Cashier
+from services.payments import methods
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.values import Customer, RefundOrder, SetupOrder
 from services.reconciliation import accepting, queries
@@ -30,7 +28,7 @@ from services.reconciliation.queries import CaseRow, ClearingRow, PayoutRow
 from tests.fakes.paypal.running import RunningPayPal
 from tests.fakes.stripe.running import RunningFake
 from tests.integration.billing.shop import Shop, line
-from tests.integration.payments.till import ADDRESS, Till, open_till
+from tests.integration.payments.till import Till, open_paypal_till, open_till
 
 DAY = timedelta(days=1)
 
@@ -145,7 +143,7 @@ class Books:
 
 @asynccontextmanager
 async def open_books(shop: Shop, fake: RunningFake) -> AsyncIterator[Books]:
-    opened = paypal_till(shop, fake) if isinstance(fake, RunningPayPal) else open_till(shop, fake)  # type: ignore[arg-type]
+    opened = open_paypal_till(shop, fake) if isinstance(fake, RunningPayPal) else open_till(shop, fake)
     async with opened as till:
         books = Books(till, fake)
         books.later(3 * DAY)
@@ -157,30 +155,3 @@ async def open_books(shop: Shop, fake: RunningFake) -> AsyncIterator[Books]:
                 now=books.clock.at - timedelta(seconds=2),
             )
         yield books
-
-
-@asynccontextmanager
-async def paypal_till(shop: Shop, fake: RunningPayPal) -> AsyncIterator[Till]:
-    clock, allowed = FixedClock(shop.now), [fake.place]
-    client, _, secret = fake.key.partition(":")
-    async with crossing(Reason.PAYMENTS, actor=system(), clock=clock) as uow:
-        account = await accounts.add_account(
-            uow,
-            AccountFields(
-                "paypal",
-                "PayPal",
-                is_test=True,
-                settings={
-                    "client": client,
-                    "webhook_id": "WH-1",
-                    "base": fake.url,
-                },
-                secrets={"secret": secret},
-            ),
-            allowed=allowed,
-        )
-    cashier = Cashier(public_url=ADDRESS, allowed=allowed, clock=clock)
-    try:
-        yield Till(shop, fake, account, cashier, clock)  # type: ignore[arg-type]
-    finally:
-        await cashier.close()

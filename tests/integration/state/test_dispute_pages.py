@@ -14,6 +14,7 @@ from services.disputes import contests
 from services.disputes.contests import Wanted
 from services.payments import transfers
 from state.governance.disputes import StaffContestsState, StaffDisputesState, StaffDisputeState
+from state.governance.invoices import StaffInvoiceState
 from state.portal.invoices import InvoiceState
 from tests.integration.billing.shop import Shop, line, open_shop
 from tests.integration.state.visitor import sign_in
@@ -27,7 +28,7 @@ async def test_an_invoice_is_contested_and_staff_answers(world: World) -> None:
     owner.at = f"/portal/invoices/{invoice.id}"
     seen, _ = await owner.call(InvoiceState, "load")
     assert (seen.may_contest, [one["label"] for one in seen.contestable], seen.contests) == (
-        True, ["Consulting"], [],
+        True, ["Consulting \u00b7 119 EUR"], [],
     )  # fmt: skip
     async with shop.work() as uow:
         theirs = await contests.open_contest(uow, Wanted(invoice.id, "Not ordered"))
@@ -35,9 +36,32 @@ async def test_an_invoice_is_contested_and_staff_answers(world: World) -> None:
     assert [(row["state"], row["amount"]) for row in seen.contests] == [("open", "119")]
 
     staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
-    staff.at = "/governance/contests?state=open"
+    async with shop.work() as uow:
+        later = await contests.open_contest(
+            uow, Wanted((await shop.invoice(line("5"))).id, "Too dear"), answer_days=20
+        )
+        answered = await contests.open_contest(
+            uow, Wanted((await shop.invoice(line("7"))).id, "Too much"), answer_days=2
+        )
+        await contests.refuse(uow, answered.id, answer="As ordered")
+    staff.at = f"/governance/invoices/{invoice.id}"
+    one, _ = await staff.call(StaffInvoiceState, "load")
+    assert [row["id"] for row in one.contests] == [theirs.id]
+    staff.at = "/governance/contests"  # what waits for an answer, the soonest first
     listed, _ = await staff.call(StaffContestsState, "load")
-    assert [row["id"] for row in listed.rows] == [theirs.id]
+    assert [row["id"] for row in listed.rows] == [theirs.id, later.id]
+    staff.at = "/governance/contests?state[in]=open,credited,refused,withdrawn"
+    listed, _ = await staff.call(StaffContestsState, "load")
+    assert [row["id"] for row in listed.rows] == [answered.id, theirs.id, later.id]
+    _, gone = await staff.call(StaffContestsState, "order", "due_at")
+    assert "sort=-due_at" in str(gone)
+    staff.at = "/governance/contests?state=open&sort=-created_at"
+    listed, _ = await staff.call(StaffContestsState, "load")
+    assert listed.sort == "-created_at"
+    staff.at = "/governance/contests?state=open&sort=-due_at"
+    listed, _ = await staff.call(StaffContestsState, "load")
+    assert [row["id"] for row in listed.rows] == [later.id, theirs.id]
+    listed, _ = await staff.call(StaffContestsState, "load")
     asked, _ = await staff.call(StaffContestsState, "ask", theirs.id, "credit")
     assert (asked.open_dialog, asked.chosen["amount"]) == ("credit", "119")
 
@@ -61,6 +85,14 @@ async def test_staff_sees_what_banks_take_back(world: World) -> None:
     operator.at = staff.at
     one, _ = await operator.call(StaffDisputeState, "load")
     assert {"product_description", "customer_name"} <= {part["field"] for part in one.said}
+
+    assert (one.takes_files, one.fields[0], one.about) == (
+        True, {"id": "receipt", "label": "Receipt"}, "receipt",
+    )  # fmt: skip
+    said, _ = await operator.call(StaffDisputeState, "say", "refund_policy")
+    assert said.about == "refund_policy"
+    said, _ = await operator.call(StaffDisputeState, "say", "nonsense")
+    assert said.about == "refund_policy"
 
     for strange in (new_id("dsp"), "dsp_x", "x"):
         staff.at = f"/governance/disputes/{strange}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -104,7 +105,7 @@ async def test_a_payment_is_given_back_from_its_page_and_the_customer_sees_it(
     pay_on_page(waiting)
     await till.look(waiting)
     operators = await world.organization(OrganizationKind.OPERATOR)
-    asker, _ = await sign_in(world, operators, Role.OPERATOR)
+    asker, person = await sign_in(world, operators, Role.OPERATOR)
     asker.at = f"/governance/payments/{waiting.id}"
     seen, _ = await asker.call(StaffPaymentState, "load")
     assert (seen.preview["amount"], seen.preview["waits"], len(seen.lines)) == ("EUR 119.00", False, 2)
@@ -116,6 +117,13 @@ async def test_a_payment_is_given_back_from_its_page_and_the_customer_sees_it(
     seen, _ = await asker.call(StaffRefundsState, "load")
     assert [(row["id"], row["amount"]) for row in seen.rows] == [(asked.id, "19")]
     await asker.call(StaffRefundsState, "ask", asked.id, "approve")
+    own = world.actor(till.shop.customer, Role.OPERATOR)
+    async with unit_of_work(replace(own, id=person.id)) as uow:
+        mine = await refunds.start(uow, refunds.Wanted(waiting.id, "mine", "Agreed", amount=100), above={})
+    seen, _ = await asker.call(StaffRefundsState, "load")
+    assert {row["id"]: row["is_mine"] for row in seen.rows} == {asked.id: False, mine.id: True}
+    async with unit_of_work(own) as uow:
+        await refunds.reject(uow, mine.id, reason="Not agreed")
     owner, _ = await sign_in(world, till.shop.customer)
     owner.at = f"/portal/payments/{waiting.id}"
     seen, _ = await owner.call(PaymentState, "load")
@@ -132,7 +140,7 @@ async def test_a_payment_is_given_back_from_its_page_and_the_customer_sees_it(
     looking, _ = await sign_in(world, operators, Role.SUPPORT)
     looking.at = f"/governance/payments/{waiting.id}"
     seen, _ = await looking.call(StaffPaymentState, "load")
-    assert (seen.status, seen.preview, [row["why"] for row in seen.rows]) == ("ready", {}, [""])
+    assert (seen.status, seen.preview, [row["why"] for row in seen.rows]) == ("ready", {}, ["Not agreed", ""])
     _, answer = await looking.call(StaffPaymentState, "ask", asked.id, "approve")
     assert "staff.refunds.approve" in said(answer)
 

@@ -149,6 +149,7 @@ QUERY: dict[str, Maker] = {
     "project": _of("proj"),
     "property": _plain("page:x"),
     "purpose": _plain("attachment"),
+    "about": _plain("refund_policy"),
     "search": _plain("name-canary"),
     "signature": _plain("A" * 32),
     "sort": _plain(LEAVE_OUT),
@@ -333,6 +334,7 @@ BODY: dict[str, Maker] = {
 
 # Arguments of page handlers, beside ids.
 ARGUMENTS: dict[str, Maker] = {
+    "about": _plain("refund_policy"),
     "act": _plain("revoke"),
     "address": _plain("/api/v1/keys?format=csv"),
     "charge_id": _of("pchg"),

@@ -221,7 +221,7 @@ def _paid(v: Victim) -> Iterator[Table]:
     place = Place("platform", "provider_account", "secrets", account_id)
     yield account(account_id, account_id, vault().seal(orjson.dumps({"secret": v.mark("opens")}), place))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {name: v.id(name) for name in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset")}
+    ids = {k: v.id(k) for k in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "file")}
     seal = lambda *row: vault().seal(v.mark(row[0]).encode(), Place(owner, *row))  # noqa: E731
     yield from paid(owner, account_id, ids, said, seal)
     yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
@@ -409,7 +409,7 @@ def _made(v: Victim) -> Iterator[Table]:
     yield StoredFile(
         id=v.id("file"),
         purpose="export",
-        name=v.mark("file", C.FILES_READ, C.TASKS_READ),
+        name=v.mark("file", C.FILES_READ, C.TASKS_READ, C.STAFF_PAYMENTS_READ),
         content_type="text/csv",
         size_bytes=1,
         sha256=b"s",
