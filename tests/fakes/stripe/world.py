@@ -30,6 +30,8 @@ class Terms:
     dispute_answer_s: int = 7 * DAY_S
     payout_arrives_s: int = 2 * DAY_S
     hold_ends_s: int = 7 * DAY_S
+    calls_at_once: int = 0  # more of them are refused as too many; 0 for as many as come
+    bank_takes_ms: int = 0  # before a call that changes something is answered
 
 
 @dataclass

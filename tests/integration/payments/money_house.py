@@ -26,6 +26,7 @@ from services.payments import accounts, methods
 from services.payments.accounts import AccountFields
 from services.payments.cashier import Cashier
 from services.payments.inbox import Inbox
+from services.payments.intake import Intake
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.values import SetupOrder
 from tests.conftest import TEMPLATE
@@ -141,9 +142,9 @@ class House:
 
     async def take(self, request: web.Request) -> web.Response:
         """An event of a provider. Signatures are of the time on the wall, whatever the clocks show."""
-        inbox, raw = Inbox(self.cashier), await request.read()
+        intake, raw = Intake(self.cashier), await request.read()
         try:
-            await inbox.take(self.accounts[request.match_info["who"]].id, request.headers, raw)
+            await intake.take(self.accounts[request.match_info["who"]].id, request.headers, raw)
         except MatrixError as error:
             return web.Response(status=error.status)
         return web.Response()

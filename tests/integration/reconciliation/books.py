@@ -19,6 +19,7 @@ from services.core.permissions import ROLE_CAPABILITIES, Role
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import methods
+from services.payments.cashier import Opened
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.values import Customer, RefundOrder, SetupOrder
 from services.reconciliation import accepting, payout_queries, queries
@@ -112,7 +113,8 @@ class Books:
     def tell(self, provider: Any) -> None:
         """Have the cashier ask that one from now on."""
         account = self.till.account
-        self.till.cashier._open[account.id] = (account.version, provider)  # pyright: ignore[reportPrivateUsage]
+        opened = Opened(account.id, account.version, provider)
+        self.till.cashier._open[account.id] = opened  # pyright: ignore[reportPrivateUsage]
 
     async def clearing(self) -> dict[str, ClearingRow]:
         async with self.work() as uow:
