@@ -152,10 +152,10 @@ def render_css() -> str:
             # Reflex sets color-scheme inline on <html>; ours wins, so that one attribute decides the theme.
             ":root { color-scheme: light !important; }",
             'html[data-theme="dark"] { color-scheme: dark !important; }',
-            _block('html[data-theme="dark"]', _colours("dark")),
-            "@media (prefers-contrast: more) {\n"
-            + _block(":root", _contrast("light"), indent="  ")
-            + "\n"
+            # Paper is light in any theme.
+            "@media screen {\n" + _block('html[data-theme="dark"]', _colours("dark"), indent="  ") + "\n}",
+            "@media (prefers-contrast: more) {\n" + _block(":root", _contrast("light"), indent="  ") + "\n}",
+            "@media screen and (prefers-contrast: more) {\n"
             + _block('html[data-theme="dark"]', _contrast("dark"), indent="  ")
             + "\n}",
             "@media (prefers-reduced-motion: reduce) {\n"

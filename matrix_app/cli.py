@@ -288,8 +288,8 @@ def _held_job(text: str) -> str:
 def _test_provider(text: str) -> tuple[str, str]:
     """A name of one and its address. Raises ArgumentTypeError."""
     name, _, base = text.partition("=")
-    if name not in ("stripe", "paypal") or not base.startswith("http://127.0.0.1:"):
-        raise argparse.ArgumentTypeError("say stripe or paypal, and where it runs on this machine")
+    if name not in ("stripe", "paypal", "crypto") or not base.startswith("http://127.0.0.1:"):
+        raise argparse.ArgumentTypeError("say stripe, paypal or crypto, and where it runs on this machine")
     return name, base
 
 

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import queries
+from services.billing import due_dates, queries
 from services.core.work import UnitOfWork
 from state import addresses, invoices_view
 from state.base import SIGNED_IN, PageState, page_event
+from state.format import instant_text
 
 
 class InvoiceOnScreen(PageState, mixin=True):
@@ -26,6 +27,7 @@ class InvoiceOnScreen(PageState, mixin=True):
     explained: dict[str, Any] = {}
     steps: list[dict[str, Any]] = []
     next_after: str = ""
+    read_at: str = ""
     is_first: bool = True
 
     @page_event(SIGNED_IN)
@@ -49,11 +51,13 @@ class InvoiceOnScreen(PageState, mixin=True):
         after = invoices_view.after_of(self._query.get("after", ""))
         async with self._work() as uow:
             found = await queries.invoice(uow, self._invoice_id(), staff=self._staff)
+            self.read_at = instant_text(uow.wall_now)
             lines = await queries.lines(uow, found, after=after, limit=invoices_view.LINES_PER_PAGE + 1)
+            days_overdue = await due_dates.days_overdue(uow, found)
             notes = await queries.notes(uow, found, limit=invoices_view.NOTES_SHOWN_MAX)
             paper, made = await invoices_view.papers_shown(uow, found, notes, staff=self._staff)
         shown = lines[: invoices_view.LINES_PER_PAGE]
-        self.invoice = invoices_view.invoice_shown(found) | paper
+        self.invoice = invoices_view.invoice_shown(found, days_overdue) | paper
         self.taxes = invoices_view.taxes_shown(found)
         self.lines = [invoices_view.line_shown(line, found.currency) for line in shown]
         self.notes = [invoices_view.note_shown(note, made) for note in notes]

@@ -14,7 +14,7 @@ from services.core.work import UnitOfWork
 from services.papers import queries as papers
 from state.format import decimal_text, instant_text
 
-FILTERS = ("state", "number", "created_at[gte]", "created_at[lt]")
+FILTERS = ("state", "overdue", "number", "created_at[gte]", "created_at[lt]")
 LINES_PER_PAGE = 50
 NOTES_SHOWN_MAX = 50
 
@@ -31,31 +31,40 @@ def row_shown(row: InvoiceRow, home: str) -> dict[str, Any]:
         "due": _amount(row.due_minor, row.currency),
         "label_date": row.label_date or "",
         "due_date": row.due_date or "",
+        "days_overdue": row.days_overdue or 0,
         "created_at": instant_text(row.created_at),
         "memo": row.memo,
     }
 
 
-def invoice_shown(row: Invoice) -> dict[str, Any]:
+def invoice_shown(row: Invoice, days_overdue: int | None) -> dict[str, Any]:
     """Amounts are decimal text; parties are the lines that stand on the document."""
     amounts = ("charged", "discount", "net", "tax", "total", "credited", "paid", "written_off", "due")
-    seller, buyer = row.seller or {}, row.buyer or {}
     return {
         "id": row.id,
         "organization_id": row.organization_id,
         "name": row.number or row.id,
         "number": row.number or "",
         "state": row.state,
+        "days_overdue": days_overdue or 0,
         "currency": row.currency,
         "memo": row.memo,
         "label_date": row.label_date.isoformat() if row.label_date else "",
         "due_date": row.due_date.isoformat() if row.due_date else "",
         "collect_until": instant_text(row.collect_until),
+        **parties_shown(row),
+        **{name: _amount(getattr(row, f"{name}_minor"), row.currency) for name in amounts},
+    }
+
+
+def parties_shown(row: Invoice) -> dict[str, str]:
+    """Seller and buyer, empty where a draft has none yet."""
+    seller, buyer = row.seller or {}, row.buyer or {}
+    return {
         "seller": _party(seller),
         "seller_tax": ", ".join(f"{one['kind']} {one['number']}" for one in seller.get("tax_ids", [])),
         "buyer": _party(buyer),
         "buyer_tax": buyer.get("tax_number") or "",
-        **{name: _amount(getattr(row, f"{name}_minor"), row.currency) for name in amounts},
     }
 
 

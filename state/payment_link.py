@@ -9,6 +9,7 @@ import reflex as rx
 
 from models.billing import InvoiceState
 from models.payments import PaymentState
+from services.billing import due_dates
 from services.core.crossing import Reason, crossing
 from services.core.errors import NotFound, Unavailable
 from services.identity import throttle
@@ -106,7 +107,8 @@ class PaymentLinkState(PageState, rx.State):
     async def _show(self, link: Opened, seen: Seen) -> None:
         async with links.work(link) as uow:
             paper, _ = await invoices_view.papers_shown(uow, seen.invoice, [])
-        shown = invoices_view.invoice_shown(seen.invoice)
+            days_overdue = await due_dates.days_overdue(uow, seen.invoice)
+        shown = invoices_view.invoice_shown(seen.invoice, days_overdue)
         self.invoice = {name: shown[name] for name in shown if name not in ("id", "organization_id")}
         self.lines = [invoices_view.line_shown(line, seen.invoice.currency) for line in seen.lines]
         self.has_more, self.has_pdf = seen.has_more, paper["paper"] == "made"

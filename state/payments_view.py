@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.crypto import TransferState
 from models.money import Money
 from services.crypto.requests import Asked, Came, picture
 from services.payments.queries import PaymentDetail, PaymentRow, Way
@@ -46,14 +47,20 @@ def way_shown(way: Way) -> dict[str, Any]:
     return {"id": way.id, "label": way.name}
 
 
+_ON_ITS_WAY = (TransferState.SEEN, TransferState.CONFIRMED)
+
+
 def _amount(minor: int, currency: str) -> str:
     return decimal_text(Money(minor, currency).amount)
 
 
 def on_chain_shown(asked: Asked) -> dict[str, Any]:
+    """`depth` is that of what counts last."""
     return {
+        "depth": min((one.confirmations for one in asked.came if one.state in _ON_ITS_WAY), default=0),
         "address": asked.address,
         "amount": asked.amount,
+        "missing": asked.missing,
         "asset": asked.asset,
         "named": f"{asked.amount} {asked.asset}",
         "received": f"{asked.received} {asked.asset}",
@@ -64,6 +71,7 @@ def on_chain_shown(asked: Asked) -> dict[str, Any]:
         "needed": asked.confirmations_needed,
         "expires_at": instant_text(asked.expires_at),
         "uri": asked.uri,
+        "test_wallet": asked.test_wallet or "",
         "picture": picture(asked.uri),
     }
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
+from services.reconciliation.payout_queries import ClearingRow, MovementRow, PayoutRow
 from services.reconciliation.proposals import ProposedEntry
-from services.reconciliation.queries import (
-    CaseRow,
-    ClearingRow,
-    MovementRow,
-    PayoutRow,
-)
+from services.reconciliation.queries import CaseRow
 from services.reconciliation.statement_queries import LineRow, StatementRow
 from state.format import decimal_text, instant_text
 

@@ -15,6 +15,7 @@ from services.subscriptions.queries import (
     SubscriptionRow,
 )
 from services.subscriptions.retention import Offer
+from services.subscriptions.usage_so_far import UsedSoFar
 from state.format import decimal_text, figure_text, instant_text
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")
@@ -90,6 +91,19 @@ def items_shown(items: tuple[ItemRow, ...], currency: str) -> list[dict[str, Any
     ]
 
 
+def used_shown(one: UsedSoFar) -> dict[str, Any]:
+    return {
+        "id": one.key,
+        "name": one.name,
+        "quantity": decimal_text(one.quantity),
+        "currency": one.currency,
+        "amount": _amount(one.amount_minor, one.currency),
+        "since": instant_text(one.since),
+        "bills_at": instant_text(one.bills_at),
+        "formulas": [f"{step.formula} = {step.amount}" for step in one.steps],
+    }
+
+
 def coupon_shown(row: CouponRow, currency: str) -> dict[str, Any]:
     """`takes` says how much of what, `share` and `amount` one of both."""
     return {
@@ -112,6 +126,7 @@ def billed_shown(row: BilledRow, currency: str, home: str) -> dict[str, Any]:
         "href": f"{home}/{row.id}",
         "name": row.number or row.id,
         "state": row.state,
+        "days_overdue": row.days_overdue or 0,
         "currency": currency,
         "label_date": row.label_date or "",
         "total": _amount(row.total_minor, currency),

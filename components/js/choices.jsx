@@ -12,7 +12,7 @@ export function Tick({ kind, value, onChange, ...shared }) {
   );
 }
 
-export function Choices({ kind, name, options, value, onChange, required }) {
+export function Choices({ kind, name, options, value, onChange, required, "data-label": label }) {
   const type = kind === "radios" ? "radio" : "checkbox";
   const initial = Array.isArray(value) ? value : [value];
   return (
@@ -24,6 +24,7 @@ export function Choices({ kind, name, options, value, onChange, required }) {
             name={name}
             value={option.id}
             className={type}
+            data-label={label}
             data-many={type === "checkbox" ? "true" : undefined}
             required={type === "radio" && required}
             defaultChecked={initial.includes(option.id)}

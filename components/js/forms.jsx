@@ -30,7 +30,7 @@ function complaint(control, texts) {
   if (validity.valid && !isMissing) return "";
   if (validity.valueMissing || isMissing) {
     if (control.type === "checkbox") return fillMessage(texts.tick, { label });
-    const isChosen = control.tagName === "SELECT" || (isMissing && control.dataset.typed !== "true");
+    const isChosen = control.tagName === "SELECT" || control.type === "radio" || (isMissing && control.dataset.typed !== "true");
     const text = isChosen ? texts.choose : texts.enter;
     return fillMessage(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
   }

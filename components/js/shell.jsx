@@ -3,6 +3,7 @@ import { useContext, useEffect, useRef, useState } from "react";
 import { useLocation, useNavigate, useNavigationType } from "react-router";
 import { ColorModeContext, EventLoopContext } from "$/utils/context-registry";
 import { refs } from "$/utils/state";
+import { FocusKeeper } from "./focus_keeper.jsx";
 import { Icon } from "./icon.jsx";
 import { Announcer } from "./live.jsx";
 import { locale } from "./matrix_format.js";
@@ -24,6 +25,7 @@ export function Runtime({ texts }) {
       <Toasts texts={texts} />
       <Announcer />
       <RouteFocus />
+      <FocusKeeper />
       <ThemeKeeper />
     </>
   );

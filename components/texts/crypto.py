@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TEXTS: dict[str, str] = {
     "crypto.title": "Send exactly this",
+    "crypto.rest": "Send the rest",
     "crypto.text": "From any wallet, on chain {chain}. It counts after {needed, plural, one {# confirmation} other {# confirmations}}.",
     "crypto.qr": "QR code for your wallet",
     "crypto.amount": "Amount in {asset}",
@@ -14,6 +15,7 @@ TEXTS: dict[str, str] = {
     "crypto.expires_text": "What comes later counts at the rate of then.",
     "crypto.received": "Seen so far",
     "crypto.wallet": "Open in wallet",
+    "crypto.test_wallet": "Pay from the test wallet",
     "crypto.came": "What came",
     "crypto.came_at": "When",
     "crypto.came_amount": "Amount",
@@ -25,7 +27,8 @@ TEXTS: dict[str, str] = {
     "crypto.state.too_small": "Too small to count",
     "crypto.state.orphaned": "Gone again",
     "crypto.waiting": "This payment waits for what you send. The page says so when it is seen.",
-    "crypto.processing": "Your money was seen. It counts when enough blocks are above it.",
+    "crypto.processing": "Your money was seen: {done} of {needed, plural, one {# confirmation} other {# confirmations}}. It counts when it has all.",
+    "crypto.part": "A part was seen: {received} of {asked}. Send the rest while the rate stands; else it pays a part of the invoice.",
     "payments.provider.crypto": "Crypto",
     "provider_accounts.of.crypto": "Crypto",
     "provider_accounts.field.chain_id": "Chain id (1 is Ethereum)",

@@ -66,5 +66,10 @@ TEXTS: dict[str, str] = {
     "payments.transfer_key_hint": "From the statement. The same one is recorded once, for good.",
     "payments.invoice_id": "Invoice id",
     "payments.invoice_hint": "What it pays; on account if you leave it out.",
+    "payments.receipt": "Receipt",
+    "payments.print_receipt": "Print receipt",
+    "payments.paid_by": "Paid by",
+    "payments.paid_to": "Paid to",
+    "payments.number": "Payment id",
     "payments.reference_hint": "What the statement says.",
 }

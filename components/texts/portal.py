@@ -31,6 +31,8 @@ TEXTS: dict[str, str] = {
     "overview.by_hour": "By hour of today",
     "overview.overdue": "An invoice is overdue",
     "overview.overdue_invoice": "Invoice {invoice} asks for",
+    "overview.overdue_days": "{count, plural, one {# day} other {# days}} overdue.",
+    "overview.overdue_more": "{count, plural, one {# more invoice} other {# more invoices}}",
     "overview.overdue_text": "Pay it to keep everything running.",
     "overview.overdue_restricts": "Until it is paid, API calls are refused.",
     "overview.pay": "See and pay",

@@ -35,6 +35,7 @@ TEXTS: dict[str, str] = {
     "refunds.asked_by": "Asked by",
     "refunds.approver": "Approved by",
     "refunds.why": "What happened",
+    "refunds.stays_on_chain": "What came on a chain cannot be sent back from here.",
     "refunds.give": "Give money back",
     "refunds.give_text": "Revenue and tax are taken back by a credit note; what is owed already goes first.",
     "refunds.given": "Written down; the list says how it stands",

@@ -72,6 +72,7 @@ from services.core.settings import settings
 from services.documents.press import Press
 from services.payments import cashier as cashiers
 from services.payments.cashier import Cashier
+from services.payments.intake import Intake
 
 API = "/api/v1"
 GATEWAY = "/v1"
@@ -113,9 +114,9 @@ def create_app() -> FastAPI:
         on = await runtime.start(settings(), "web")
         try:
             await gateway.start(on, settings())
-            cashiers.install(
-                Cashier(public_url=settings().public_url, allowed=settings().allow_private_upstreams)
-            )
+            till = Cashier(public_url=settings().public_url, allowed=settings().allow_private_upstreams)
+            cashiers.install(till)
+            rest.state.intake = Intake(till)
             yield
         finally:
             await cashiers.close()

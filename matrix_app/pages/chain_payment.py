@@ -10,6 +10,8 @@ from components.feedback.badges import Status
 from components.feedback.figures import copy_field, facts
 from components.feedback.states import banner
 from components.format.values import price, when
+from components.icons import icon
+from components.live.figures import live_refresh
 from components.shell.page import section
 from components.tables.table import Column, Table, data_table
 from components.texts import t
@@ -31,7 +33,7 @@ _CAME = Table(
         Column("amount", "crypto.came_amount", row_header=True),
         Column("state", "crypto.came_state", kind="badge", statuses=_STATES),
         Column("confirmations", "crypto.confirmations"),
-        Column("at", "crypto.came_at", kind="date"),
+        Column("at", "crypto.came_at", kind="datetime"),
         Column("id", "crypto.transaction", draw=lambda row: rx.el.code(row["id"].to(str))),
     ),
 )
@@ -41,41 +43,84 @@ def waits(again: rx.Component) -> rx.Component:
     """What we wait for."""
     return rx.cond(
         PaymentState.payment["state"] == States.PROCESSING.value,
-        banner("info", t("crypto.processing"), action=again),
+        rx.el.div(banner("info", _how_deep(), action=again), role="status"),
         banner("warn", t("crypto.waiting"), action=again),
     )
 
 
+def _how_deep() -> rx.Var[str]:
+    row = PaymentState.on_chain
+    all_of_it = t("crypto.processing", done=row["depth"].to(int), needed=row["needed"].to(int))
+    part = t("crypto.part", received=row["received"].to(str), asked=row["named"].to(str))
+    return rx.cond(row["missing"] == "0", all_of_it, part)
+
+
+def follows() -> rx.Component:
+    """What was seen is one block deeper: read it again, as long as it is waited for."""
+    follow = live_refresh(
+        "payments.chain", path="depths", since=PaymentState.read_at, on_change=PaymentState.follow
+    )
+    return rx.cond(PaymentState.payment["state"] == States.PROCESSING.value, follow, rx.fragment())
+
+
 def asked() -> rx.Component:
-    """Where to send how much, as long as that is asked for, and what came."""
-    state = PaymentState.payment["state"]
+    """Where to send how much, as long as something is missing: nobody should pay twice."""
+    state, row = PaymentState.payment["state"], PaymentState.on_chain
     is_open = (state == States.REQUIRES_ACTION.value) | (state == States.PROCESSING.value)
-    table = data_table(_CAME, PaymentState.came, status=PaymentState.status, empty=rx.fragment())
-    came = rx.cond(PaymentState.came.length() > 0, section(t("crypto.came"), table), rx.fragment())
-    return rx.fragment(rx.cond(is_open, _where(), rx.fragment()), came)
+    is_asked = row.contains("address") & is_open & (row["missing"] != "0")
+    return rx.cond(is_asked, _where(), rx.fragment())
+
+
+def came() -> rx.Component:
+    table = data_table(
+        _CAME, PaymentState.came, status=PaymentState.status, empty=rx.fragment(), zone=SessionState.zone
+    )
+    return rx.cond(PaymentState.came.length() > 0, section(t("crypto.came"), table), rx.fragment())
 
 
 def _where() -> rx.Component:
     row = PaymentState.on_chain
     uri = row["uri"].to(str)
     needed = row["needed"].to(int)
-    return section(
-        t("crypto.title"),
-        rx.el.p(t("crypto.text", chain=row["chain"].to(str), needed=needed)),
-        rx.el.img(src=row["picture"].to(str), alt=t("crypto.qr"), class_name="qr-code"),
-        copy_field("chain-amount", t("crypto.amount", asset=row["asset"].to(str)), row["amount"].to(str)),
+    fields = rx.el.div(
+        copy_field("chain-amount", t("crypto.amount", asset=row["asset"].to(str)), row["missing"].to(str)),
         copy_field("chain-address", t("crypto.address"), row["address"].to(str)),
         rx.cond(
             row["contract"],
             copy_field("chain-contract", t("crypto.contract"), row["contract"].to(str)),
             rx.fragment(),
         ),
+        class_name="stack",
+    )
+    return section(
+        rx.cond(PaymentState.came.length() > 0, t("crypto.rest"), t("crypto.title")),
+        rx.el.p(t("crypto.text", chain=row["chain"].to(str), needed=needed)),
+        rx.el.div(
+            rx.el.img(src=row["picture"].to(str), alt=t("crypto.qr"), class_name="qr-code"),
+            fields,
+            class_name="beside-code",
+        ),
         facts(
             (t("crypto.price"), price(row["price"], row["currency"].to(str))),
             (t("crypto.expires"), rx.fragment(_expiry(row), " ", t("crypto.expires_text"))),
             (t("crypto.received"), row["received"].to(str)),
         ),
-        actions=[rx.el.a(t("crypto.wallet"), href=uri, class_name="button")],
+        actions=[
+            rx.cond(row["test_wallet"], _test_wallet(row["test_wallet"].to(str)), rx.fragment()),
+            rx.el.a(t("crypto.wallet"), href=uri, class_name="button"),
+        ],
+    )
+
+
+def _test_wallet(href: rx.Var[str]) -> rx.Component:
+    """Beside the page, which shows what comes of it."""
+    return rx.el.a(
+        t("crypto.test_wallet"),
+        icon("external-link"),
+        href=href,
+        target="_blank",
+        rel="noopener noreferrer",
+        class_name="button primary",
     )
 
 

@@ -81,6 +81,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.refunds", "/governance/refunds", "rotate-ccw"),
             NavItem("nav.disputes", "/governance/disputes", "triangle-alert"),
             NavItem("nav.provider_accounts", "/governance/provider-accounts", "webhook"),
+            NavItem("nav.crypto_rates", "/governance/crypto-rates", "tags"),
             NavItem("nav.cases", "/governance/cases", "inbox"),
             NavItem("nav.payouts", "/governance/payouts", "wallet"),
             NavItem("nav.bank_statements", "/governance/bank-statements", "table"),

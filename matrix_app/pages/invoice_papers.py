@@ -7,7 +7,7 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.badges import Status, status_badge
+from components.feedback.badges import Status, badge, status_badge
 from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, when
@@ -15,6 +15,7 @@ from components.icons import icon
 from components.kit.overlays import dialog, dialog_close, dialog_foot, icon_button
 from components.links import file_link, link
 from components.props import Drawn as Part
+from components.props import Text
 from components.shell.page import card, page_header, section
 from components.tables.filters import Filter
 from components.tables.listed import table_of
@@ -49,13 +50,20 @@ STATES = {
 }
 
 
+def state_of(row: Row) -> rx.Component:
+    """An open invoice whose due date has passed is overdue, with the days since."""
+    days = row["days_overdue"].to(int)
+    late = badge(t("invoices.overdue_by", count=days), "danger")
+    return rx.fragment(rx.cond(days > 0, late, status_badge(row["state"], STATES)))
+
+
 def _invoices(listing: Listing[Any], *more: Column) -> Table:
     return table_of(
         listing,
         "invoices",
         Column("name", "invoices.name", kind="link", href="href", row_header=True),
         *more,
-        Column("state", "invoices.state", kind="badge", statuses=STATES),
+        Column("state", "invoices.state", draw=state_of, brief=True),
         Column("label_date", "invoices.label_date", kind="date"),
         Column("due_date", "invoices.due_date", kind="date"),
         Column("total", "invoices.total", kind="money", currency="currency"),
@@ -141,6 +149,7 @@ STEPS = Table(
 def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
     """All invoices, the latest first."""
     states = [(name, t(look.text)) for name, look in STATES.items() if staff or name != States.DRAFT]
+    overdue = [("true", t("invoices.is_overdue")), ("false", t("invoices.is_not_overdue"))]
     who = [Filter("organization_id", "invoices.organization_id", "search")] if staff else []
     content = lists.listing(
         state,
@@ -148,6 +157,7 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
         [
             *who,
             Filter("state", "invoices.state", options=states),
+            Filter("overdue", "invoices.overdue", options=overdue),
             Filter("number", "invoices.number", "search"),
             Filter("created_at[gte]", "invoices.from", "date"),
             Filter("created_at[lt]", "invoices.until", "date"),
@@ -156,9 +166,12 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
         names={
             "organization_id": t("invoices.organization"),
             "number": t("invoices.number"),
+            "overdue": t("invoices.overdue"),
+            "days_overdue": t("invoices.days_overdue"),
             "created_at": t("invoices.created_at"),
         },
-        values={f"state:{name}": words for name, words in states},
+        values={f"state:{name}": words for name, words in states}
+        | {f"overdue:{name}": words for name, words in overdue},
     )
     text = t("invoices.staff_text" if staff else "invoices.text")
     return [
@@ -171,7 +184,7 @@ def _if_said(name: str, said: rx.Var[Any], shown: Any) -> rx.Component:
     return rx.cond(said, fact(t(f"invoices.{name}"), shown), rx.fragment())
 
 
-def _party(lines: rx.Var[Any]) -> rx.Component:
+def party(lines: rx.Var[Any]) -> rx.Component:
     return rx.el.span(lines.to(str), class_name="party")
 
 
@@ -181,7 +194,7 @@ def _head(row: Row, *, staff: bool) -> rx.Component:
     return card(
         facts(
             *whose,
-            (t("invoices.state"), rx.fragment(status_badge(row["state"], STATES))),
+            (t("invoices.state"), state_of(row)),
             _if_said("label_date", row["label_date"], when(row["label_date"], "date")),
             _if_said("due_date", row["due_date"], when(row["due_date"], "date")),
             _if_said(
@@ -189,9 +202,9 @@ def _head(row: Row, *, staff: bool) -> rx.Component:
                 row["state"] == States.DRAFT.value,
                 when(row["collect_until"], zone=SessionState.zone),
             ),
-            _if_said("seller", row["seller"], _party(row["seller"])),
+            _if_said("seller", row["seller"], party(row["seller"])),
             _if_said("tax_number", row["seller_tax"], row["seller_tax"].to(str)),
-            _if_said("buyer", row["buyer"], _party(row["buyer"])),
+            _if_said("buyer", row["buyer"], party(row["buyer"])),
             _if_said("tax_number", row["buyer_tax"], row["buyer_tax"].to(str)),
             _if_said("memo", row["memo"], row["memo"].to(str)),
         )
@@ -269,14 +282,17 @@ def _files(row: Row, *, staff: bool) -> rx.Component:
         rx.cond(row["has_ubl"], _file(f"{url}/ubl", "invoices.ubl"), rx.fragment()),
         _file(f"{url}/html", "invoices.print_view", opens=True),
     )
-    page = rx.el.button(
+    return rx.cond(row["paper"] == PaperState.MADE.value, made, print_button(t("invoices.print")))
+
+
+def print_button(label: Text) -> rx.Component:
+    return rx.el.button(
         icon("file-text"),
-        t("invoices.print"),
+        label,
         type="button",
         on_click=rx.call_script("window.print()"),
         class_name="button no-print",
     )
-    return rx.cond(row["paper"] == PaperState.MADE.value, made, page)
 
 
 def _of_note(staff: bool) -> Callable[[Row], rx.Component]:

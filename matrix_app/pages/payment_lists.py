@@ -10,6 +10,7 @@ from components.feedback.badges import Status, status_badge
 from components.feedback.figures import fact, facts
 from components.format.values import money, when
 from components.links import link
+from components.props import Drawn
 from components.shell.page import card
 from components.tables.filters import Filter
 from components.tables.table import Column
@@ -63,8 +64,8 @@ def filters() -> list[Filter]:
     ]
 
 
-def facts_of(row: Row, invoices: str) -> rx.Component:
-    """What is known of one payment; its invoice is below `invoices`."""
+def facts_of(row: Row, invoices: str, *more: Drawn) -> rx.Component:
+    """What is known of one payment, and `more`; its invoice is below `invoices`."""
 
     def if_said(name: str) -> rx.Component:
         return rx.cond(row[name], fact(t(f"payments.{name}"), row[name].to(str)), rx.fragment())
@@ -89,5 +90,6 @@ def facts_of(row: Row, invoices: str) -> rx.Component:
             rx.cond(row["refunded"] != "0", refunded, rx.fragment()),
             if_said("message"),
             if_said("reference"),
+            *more,
         )
     )

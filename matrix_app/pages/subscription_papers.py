@@ -131,7 +131,7 @@ INVOICES = Table(
     "subscription.invoices",
     columns=(
         Column("name", "invoices.name", kind="link", href="href", row_header=True),
-        Column("state", "invoices.state", kind="badge", statuses=invoice_papers.STATES),
+        Column("state", "invoices.state", draw=invoice_papers.state_of, brief=True),
         Column("label_date", "invoices.label_date", kind="date"),
         Column("total", "invoices.total", kind="money", currency="currency"),
         Column("due", "invoices.due", kind="money", currency="currency"),

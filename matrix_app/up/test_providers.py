@@ -1,10 +1,13 @@
-"""The test providers that run beside the demo: a Stripe and a PayPal that take play money.
+"""The test providers that run beside the demo: a Stripe and a PayPal that take play money, and a chain of play coins.
 
 They are a part of the tests and so of a checkout; an installed package has none, and the demo does without.
 """
 
 import json
+import os
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +16,12 @@ from matrix_app.up.preflight import free_loopback_port
 from matrix_app.up.reflex_environment import ROOT
 from matrix_app.up.supervisor import Child
 from services.core.settings import Settings
+from services.core.tether import tied
 from services.demo.test_providers import FOLDER, KEYS, NAMES
 
 PORTS = "ports.json"
+PROGRAMS = {"stripe": "tests.fakes.stripe", "paypal": "tests.fakes.paypal", "crypto": "tests.fakes.anvil"}
+INSTALL_CHAIN_TIMEOUT_S = 120
 
 
 def addresses(settings: Settings) -> dict[str, str]:
@@ -32,6 +38,25 @@ def addresses(settings: Settings) -> dict[str, str]:
     return {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
 
 
+def cannot_have_chain() -> str:
+    """Installs the node that the test chain is, where that has not been done. Empty, or why there is none."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.tools.anvil"],
+            cwd=ROOT,
+            env=os.environ | {"NPM_CONFIG_FETCH_RETRIES": "0"},  # whoever is off line does not wait for long
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_CHAIN_TIMEOUT_S,
+            preexec_fn=tied(signal.SIGTERM),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it was not installed within {INSTALL_CHAIN_TIMEOUT_S} s."
+    return "" if done.returncode == 0 else (done.stdout + done.stderr).strip()
+
+
 def places(providers: dict[str, str]) -> list[str]:
     """The `host:port` pairs that may be private."""
     return [base.removeprefix("http://") for base in providers.values()]
@@ -42,28 +67,20 @@ def children(settings: Settings, providers: dict[str, str]) -> Iterator[Child]:
         state = settings.data_dir / FOLDER / name
         state.mkdir(parents=True, exist_ok=True)
         port = base.rpartition(":")[2]
-        command = [
-            sys.executable,
-            "-m",
-            f"tests.fakes.{name}",
-            "--port",
-            port,
-            "--state",
-            state,
-            "--key",
-            KEYS[name],
-        ]
+        command = [sys.executable, "-m", PROGRAMS[name], "--port", port, "--state", state]
+        if name in KEYS:
+            command += ["--key", KEYS[name]]
         yield Child(f"test-{name}", command, settings.data_dir / "logs" / f"test-{name}.log")
 
 
 def announced(providers: dict[str, str]) -> str:
     """A line for whoever starts it."""
-    where = " and ".join(f"{base}/_control ({NAMES[name]})" for name, base in providers.items())
+    where = ", ".join(f"{base}/_control ({NAMES[name]})" for name, base in providers.items())
     return f"Invoices are paid with play money. Play bank at {where}.\n"
 
 
 def _program(name: str) -> Path:
-    return ROOT / "tests" / "fakes" / name / "__main__.py"
+    return ROOT.joinpath(*PROGRAMS[name].split("."), "__main__.py")
 
 
 def _read(kept: Path) -> dict[str, int]:

@@ -125,6 +125,11 @@ class Up:
         self._test_providers = test_providers.addresses(self._settings)
         if not self._test_providers:
             return
+        with self._progress.step("test providers found"):
+            missing = test_providers.cannot_have_chain()
+        if missing:
+            del self._test_providers["crypto"]
+            self._progress.say(f"  The demo goes without crypto payments: {missing}")
         allowed = [*self._settings.allow_private_upstreams, *test_providers.places(self._test_providers)]
         self._environment["MATRIX_ALLOW_PRIVATE_UPSTREAMS"] = ",".join(allowed)
         for child in test_providers.children(self._settings, self._test_providers):

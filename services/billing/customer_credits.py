@@ -189,10 +189,10 @@ async def pay_by_wallet(uow: UnitOfWork, invoice_id: str) -> Invoice:
 async def settle(uow: UnitOfWork, invoice: Invoice) -> None:
     """Write the invoice, as paid if nothing of it is due, and nothing that was given up is missing still."""
     uow.add(invoice)
-    await uow.session.flush()
     state = InvoiceState(invoice.state)
     recovered = state is InvoiceState.UNCOLLECTIBLE and not invoice.written_off_minor
     if invoice.due_minor or not (state is InvoiceState.FINALIZED or recovered):
+        await uow.session.flush()
         return
     states.require_transition(state, InvoiceState.PAID)
     invoice.state, invoice.paid_at = InvoiceState.PAID.value, uow.now

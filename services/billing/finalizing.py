@@ -120,6 +120,7 @@ async def finalize_draft(
             due_minor=invoice.due_minor,
         )
     )
+    await uow.session.flush()  # the database lets no draft be paid at once
     await customer_credits.settle(uow, invoice)
     uow.read.append(invoice)
     return invoice

@@ -231,3 +231,8 @@ def zone_named(name: str) -> ZoneInfo:
 
 def _too_far(name: str = "number") -> Invalid:
     return Invalid(f"Billing periods are kept for the years {YEAR_MIN} to {YEAR_MAX}.", field=name)
+
+
+def day_begins(day: date, timezone: str, *, hour: int = 0) -> datetime:
+    """In UTC, when a day (or an hour of it) begins somewhere."""
+    return datetime(day.year, day.month, day.day, hour, tzinfo=ZoneInfo(timezone)).astimezone(UTC)

@@ -135,7 +135,7 @@ async def any_subscription(uow: UnitOfWork, subscription_id: str, *, lock: bool 
 async def usage_period_for(uow: UnitOfWork, usage_period_id: str, needs: Capability) -> UsagePeriod:
     """Raises Forbidden, and NotFound also for another organisation's."""
     uow.actor.require(needs)
-    row = await uow.get(UsagePeriod, usage_period_id)
+    row = await uow.get(UsagePeriod, usage_period_id) if is_id(str(usage_period_id), "uper") else None
     if row is None or row.organization_id != uow.organization_id:
         raise not_found("period of usage", usage_period_id)
     return row

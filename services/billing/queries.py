@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from models.billing import BillingProfile, CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
 from services.billing import explaining, policies
+from services.billing.due_dates import DAYS_OVERDUE, OVERDUE
 from services.billing.explaining import Explanation
 from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
@@ -19,7 +20,8 @@ _EXACTLY = (Operator.EQ, Operator.IN)
 
 @dataclass(frozen=True, slots=True)
 class InvoiceRow:
-    """Amounts in minor units. A draft has neither number nor dates, and its sums are 0 until it is finalised."""
+    """Amounts in minor units. A draft has neither number nor dates, and its sums are 0 until it is finalised. When one
+    is overdue services/billing/due_dates.py says."""
 
     id: str
     organization_id: str
@@ -33,6 +35,8 @@ class InvoiceRow:
     due_minor: int
     label_date: str | None
     due_date: str | None
+    overdue: bool
+    days_overdue: int | None
     lines: int
     memo: str
     created_at: datetime
@@ -65,6 +69,20 @@ def _invoices(name: str, needs: Capability, where: str, *organization: Operator)
             _amount("due_minor"),
             Column("label_date", "cast(i.label_date as text)", nullable=True),
             Column("due_date", "cast(i.due_date as text)", nullable=True),
+            Column(
+                "overdue",
+                f"({OVERDUE} is true)",
+                Kind.FLAG,
+                text="Due, uncontested, and its due date has passed",
+                filterable=True,
+            ),
+            Column(
+                "days_overdue",
+                DAYS_OVERDUE,
+                Kind.INTEGER,
+                nullable=True,
+                operators=(Operator.GTE, Operator.LTE),
+            ),
             Column("lines", "i.lines", Kind.INTEGER),
             Column("memo", "i.memo"),
             Column(

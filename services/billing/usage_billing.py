@@ -110,11 +110,11 @@ async def _end(uow: UnitOfWork, row: UsagePeriod) -> None:
     organization = await policies.organization_of(uow)
     uow.add(next_period(row, organization.timezone))
     waits: list[datetime] = []
-    for currency, lines in sorted((await _lines(uow, row)).items()):
+    for currency, lines in sorted((await lines_of(uow, row)).items()):
         draft = await invoices.create_draft(uow, key=f"{row.id}.{currency}", currency=currency, needs=NEEDS)
         await invoices.add_lines(uow, draft.id, list(lines.values()), needs=NEEDS)
         waits.append(draft.collect_until)
-    if not waits and await _late(uow, row):
+    if not waits and await late_lines(uow, row):
         waits.append(uow.now)
     row.state = (UsagePeriodState.COLLECTING if waits else UsagePeriodState.CLOSED).value
     row.next_at = max(waits, default=None)
@@ -123,7 +123,7 @@ async def _end(uow: UnitOfWork, row: UsagePeriod) -> None:
 async def _finish(uow: UnitOfWork, row: UsagePeriod) -> None:
     """Count again what is on the drafts, add what came late of earlier months, and make invoices of them. A draft that
     staff finalised or gave up meanwhile stays what it is."""
-    own, late = await _lines(uow, row), await _late(uow, row)
+    own, late = await lines_of(uow, row), await late_lines(uow, row)
     known = await uow.execute(_KNOWN, organization_id=row.organization_id, prefix=f"{row.id}.")
     made = set(known.scalars())
     for currency in sorted({*own, *late, *(key.rpartition(".")[2] for key in made)}):
@@ -181,9 +181,9 @@ def _nothing_left(row: UsagePeriod, line: InvoiceLine, currency: str) -> NewLine
 # -- lines
 
 
-async def _lines(uow: UnitOfWork, row: UsagePeriod) -> dict[str, dict[str, NewLine]]:
+async def lines_of(uow: UnitOfWork, row: UsagePeriod) -> dict[str, dict[str, NewLine]]:
     """What was used in a period by the price list, by currency and key: a line for each model."""
-    spans = await _spans(uow, row)
+    spans = await spans_of(uow, row)
     parts: dict[tuple[str, str], list[Part]] = {}
     for meter in PRICEABLE:
         for one in await metered.priced(uow, meter, [(span.start, span.end) for span in spans[meter]]):
@@ -198,7 +198,7 @@ async def _lines(uow: UnitOfWork, row: UsagePeriod) -> dict[str, dict[str, NewLi
     return made
 
 
-async def _spans(uow: UnitOfWork, row: UsagePeriod) -> dict[str, tuple[Span, ...]]:
+async def spans_of(uow: UnitOfWork, row: UsagePeriod) -> dict[str, tuple[Span, ...]]:
     """The times of a period in which no plan metered it, for each meter: whole minutes, as plans are billed by."""
     covered: dict[str, list[Span]] = {meter: [] for meter in PRICEABLE}
     found = await uow.execute(
@@ -235,7 +235,9 @@ def _line(
     return priced_line(name, model, parts, currency, spans=spans, **more)
 
 
-async def _late(uow: UnitOfWork, row: UsagePeriod) -> dict[str, list[NewLine]]:
+async def late_lines(
+    uow: UnitOfWork, row: UsagePeriod, *, needs: Capability = NEEDS
+) -> dict[str, list[NewLine]]:
     """What has changed of earlier months since they were billed, by currency. Each difference is billed once: a line
     says the whole of its month again, and the next look compares with it."""
     found = await uow.execute(
@@ -248,7 +250,7 @@ async def _late(uow: UnitOfWork, row: UsagePeriod) -> dict[str, list[NewLine]]:
     )
     made: dict[str, list[NewLine]] = {}
     for period_id in reversed(list(found.scalars())):
-        earlier = await policies.usage_period_for(uow, period_id, NEEDS)
+        earlier = await policies.usage_period_for(uow, period_id, needs)
         for line in await _late_of(uow, earlier):
             made.setdefault(line.amount.currency, []).append(line)
     return made
@@ -259,7 +261,7 @@ async def _late_of(uow: UnitOfWork, row: UsagePeriod) -> list[NewLine]:
     standing = await _standing(uow, row)
     fresh = {
         (currency, line.facts["model"]): line
-        for currency, lines in (await _lines(uow, row)).items()
+        for currency, lines in (await lines_of(uow, row)).items()
         for line in lines.values()
     }
     made: list[NewLine] = []
@@ -268,7 +270,7 @@ async def _late_of(uow: UnitOfWork, row: UsagePeriod) -> list[NewLine]:
         line = fresh.get((currency, model))
         parts = usage_rules.parts_from(line.facts) if line is not None else ()
         if not before.void and usage_rules.amount_of(parts, currency) != before.amount:
-            spans = await _spans(uow, row)
+            spans = await spans_of(uow, row)
             made.append(_line(row, model, currency, parts, spans, late=before))
     return made
 

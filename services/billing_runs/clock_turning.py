@@ -19,7 +19,7 @@ from models.clock import TestClock
 from models.types import BillingInterval
 from services.billing import policies
 from services.billing.periods import Calendar
-from services.billing_runs import overdue, running, usage_running
+from services.billing_runs import due_rows, overdue, running, usage_running
 from services.collection import collecting
 from services.core.actor import system
 from services.core.clock import Clock
@@ -209,7 +209,9 @@ async def _next_stop(uow: UnitOfWork, clock_id: str) -> Stop | None:
 
 async def _moments(uow: UnitOfWork, clock_id: str) -> list[tuple[Kind, datetime]]:
     """When something of each kind happens next."""
-    found = [(Kind.BILLING, moment) for moment in await running.moments_on(uow, clock_id)]
+    found = [
+        (Kind.BILLING, moment) for moment in await due_rows.moments_on(running.SUBSCRIPTIONS, uow, clock_id)
+    ]
     found += [(Kind.BILLING, moment) for moment in await usage_running.moments_on(uow, clock_id)]
     found.append((Kind.EXPIRY, await expiry.next_on(uow, clock_id)))
     found.append((Kind.OVERDUE, await overdue.next_on(uow, clock_id)))

@@ -1,21 +1,18 @@
 """Subscriptions with an invoice that is overdue are past due, and active again once nothing is.
 
-An invoice is overdue when the day after its due date has begun where it was issued, unless all that is due of it is
-contested. Nothing of what is billed depends on it.
+services/billing/due_dates.py says when one is. Nothing of what is billed depends on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from models.subscriptions import SubscriptionState
 from services.billing import policies
-from services.billing.contested import CONTESTED
+from services.billing.due_dates import DAY, OVERDUE, UNPAID, passes_at
 from services.billing.events import SubscriptionStateChanged
-from services.billing.numbering import label_date
-from services.billing_runs import running
+from services.billing_runs import due_rows, running
 from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -26,31 +23,25 @@ from services.subscriptions import states as subscription_states
 
 EVERY_S = 300
 BATCH = 500
-UNPAID_MAX = 100  # of one subscription: the oldest decide
-DAY = timedelta(days=1)
 S = SubscriptionState
 
-_UNPAID = f"i.state = 'finalized' and i.due_minor > 0 and i.due_minor > {CONTESTED}"
 # A day more or less than it may be somewhere on earth: whoever is found is looked at by the day of its documents.
 _LATE = f"""
 select distinct s.id, s.organization_id from invoice i join subscription s on s.id = i.subscription_id
-where {_UNPAID} and i.due_date <= :today and s.state = 'active' and s.id > :after and {{whose}}
+where {UNPAID} and i.due_date <= :today and s.state = 'active' and s.id > :after and {{whose}}
 order by s.id limit :most
 """
 _PAID = f"""
 select s.id, s.organization_id from subscription s
 where s.state = 'past_due' and s.id > :after and {{whose}}
-  and not exists (select from invoice i where i.subscription_id = s.id and {_UNPAID} and i.due_date < :yesterday)
+  and not exists (select from invoice i where i.subscription_id = s.id and {UNPAID} and i.due_date < :yesterday)
 order by s.id limit :most
 """
-_DATES = f"""
-select i.due_date, i.policy->>'timezone' as zone from invoice i
-where i.subscription_id = :id and {_UNPAID} order by i.due_date limit :most
-"""
+_IS_LATE = f"select exists(select from invoice i where i.subscription_id = :id and {OVERDUE})"
 _FIRST = f"""
 select min(i.due_date) as due_date, i.policy->>'timezone' as zone
 from subscription s join invoice i on i.subscription_id = s.id
-where s.state = 'active' and {_UNPAID} and {running.ON_A_CLOCK} group by zone
+where s.state = 'active' and {UNPAID} and {running.ON_A_CLOCK} group by zone
 """
 
 
@@ -81,7 +72,7 @@ async def _found(
         after = ""
         while True:
             async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-                now = uow.wall_now if clock_id is None else await running.shown(uow, clock_id)
+                now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
                 named = {"now": now} if clock_id is None else {"clock_id": clock_id}
                 edge = {"today": now.date()} if statement is _LATE else {"yesterday": (now - DAY).date()}
                 rows = await uow.execute(
@@ -98,9 +89,8 @@ async def _found(
 async def mark(uow: UnitOfWork, subscription_id: str) -> bool:
     """Have the state of one say whether it is past due. Returns whether it changed."""
     row = await policies.subscription_for(uow, subscription_id, Capability.SUBSCRIPTIONS_WRITE)
-    found = await uow.execute(_DATES, id=row.id, most=UNPAID_MAX)
-    late = any(label_date(uow.now, one.zone) > one.due_date for one in found)
-    before, after = S(row.state), S.PAST_DUE if late else S.ACTIVE
+    late = await uow.execute(_IS_LATE, id=row.id, now=uow.wall_now)
+    before, after = S(row.state), S.PAST_DUE if late.scalar_one() else S.ACTIVE
     if before not in (S.ACTIVE, S.PAST_DUE) or before is after:
         return False
     subscription_states.require_transition(before, after)
@@ -118,9 +108,4 @@ async def mark(uow: UnitOfWork, subscription_id: str) -> bool:
 async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
     """When the next subscription on a test clock becomes past due."""
     found = await uow.execute(_FIRST, clock_id=clock_id)
-    return min((_overdue_at(row.due_date, row.zone) for row in found), default=None)
-
-
-def _overdue_at(due_date: date, zone: str) -> datetime:
-    day = due_date + DAY
-    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    return min((passes_at(row.due_date, row.zone) for row in found), default=None)

@@ -14,11 +14,11 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceState
 from models.dunning import InvoiceCollection
-from models.payments import Initiator, PaymentState
-from services.billing import contested
+from models.payments import Initiator, Payment, PaymentState
 from services.billing import policies as of_billing
 from services.billing.numbering import label_date
-from services.billing_runs import running
+from services.billing.periods import day_begins
+from services.billing_runs import due_rows, running
 from services.collection import retry_rules
 from services.collection.learned_hours import Habits, Retry, learn
 from services.collection.retry_rules import Method, Next, Tried
@@ -32,7 +32,6 @@ from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
 from services.dunning import segments
-from services.dunning.rules import day_begins
 from services.payments import cashier as cashiers
 from services.payments import charging, policies
 from services.payments.cashier import Cashier
@@ -81,9 +80,6 @@ _TRIED = """
 select method_id, created_at, decline_code, decline_hard, initiator from payment
 where invoice_id = :id and state = 'failed' and decline_code is not null and method_id is not null
 order by created_at, id limit :most
-"""
-_UNDER_WAY = """
-select exists (select from payment where invoice_id = :id and state in ('sending','requires_action','processing'))
 """
 _LATER = """
 insert into invoice_collection (invoice_id, organization_id, attempts, next_at, reason, decided_at)
@@ -160,7 +156,7 @@ class Collector:
         after = (date.min, "")
         while True:
             async with crossing(Reason.PAYMENTS, on=self.on, clock=self.clock) as uow:
-                now = uow.wall_now if clock_id is None else await running.shown(uow, clock_id)
+                now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
                 named: dict[str, Any] = {} if clock_id is None else {"clock_id": clock_id}
                 rows = await uow.execute(
                     _DUE.format(whose=whose),
@@ -187,11 +183,12 @@ class Collector:
         try:
             for _ in range(METHODS_MAX):
                 async with self._work(due) as uow:
-                    payment_id = await begin(uow, due.id, habits)
-                if payment_id is None:
+                    begun = await begin(uow, due.id, habits)
+                    prepared = None if begun is None else await self.cashier.prepare(uow, begun)
+                if prepared is None:
                     break
                 tried = True
-                payment = await self.cashier.send(payment_id, due.organization_id)
+                payment = await self.cashier.send_prepared(prepared)
                 if payment.state != PaymentState.FAILED:
                     break
                 async with self._work(due) as uow:
@@ -239,7 +236,7 @@ async def retries_made(uow: UnitOfWork, *, since: datetime) -> list[Retry]:
     ]
 
 
-async def begin(uow: UnitOfWork, invoice_id: str, habits: Habits | None = None) -> str | None:
+async def begin(uow: UnitOfWork, invoice_id: str, habits: Habits | None = None) -> Payment | None:
     """Decide about one. Returns the payment that was written down, to be sent once this is committed; None where
     nothing is to be charged now, or somebody else has decided meanwhile."""
     invoice = await of_billing.invoice_for(uow, invoice_id, _WRITE)
@@ -247,30 +244,47 @@ async def begin(uow: UnitOfWork, invoice_id: str, habits: Habits | None = None) 
     if not _is_owed(invoice, uow.now) or not await _is_due(uow, row):
         return None
     row = row or InvoiceCollection(
-        invoice_id=invoice.id, organization_id=invoice.organization_id, decided_at=uow.now
+        invoice_id=invoice.id, organization_id=invoice.organization_id, attempts=0, decided_at=uow.now
     )
+    payment, row.next_at, row.reason = await _decide(uow, invoice, row.attempts + 1, habits)
+    row.attempts += payment is not None
     row.decided_at = uow.now
     uow.add(row)
-    if (await uow.execute(_UNDER_WAY, id=invoice.id)).scalar_one():
-        row.next_at, row.reason = uow.now + LOOK_AGAIN, "under_way"
-        return None
-    if not await contested.collectable(uow, invoice):
-        row.next_at, row.reason = uow.now + CONTESTED_WAIT, "contested"
-        return None
+    return payment
+
+
+_Decision = tuple[Payment | None, datetime | None, str]  # what was begun, when to look again, and why
+
+
+async def _decide(uow: UnitOfWork, invoice: Invoice, attempt: int, habits: Habits | None) -> _Decision:
+    stands = await charging.standing(uow, invoice)
+    if stands.under_way is not None:
+        return None, uow.now + LOOK_AGAIN, "under_way"
+    if not stands.collectable_minor:
+        return None, uow.now + CONTESTED_WAIT, "contested"
     methods, accounts = await _methods(uow)
     tried = await _tried(uow, invoice.id)
     campaign = await segments.campaign_of(uow, invoice)
     days = campaign.retry_days if campaign is not None else retry_rules.RETRY_DAYS
     decided = retry_rules.next_attempt(methods, tried, days, now=uow.now)
     if not isinstance(decided, Next):
-        row.next_at, row.reason = None, decided.value
-        return None
+        return None, None, decided.value
     if decided.at > uow.now:
+        at = decided.at
         if habits is not None and campaign is not None and campaign.learned_hours and tried:
-            decided = Next(habits.best(retry_rules.kind_of(tried[-1]), decided.at), decided.method_id)
-        row.next_at, row.reason = decided.at, "retry"
-        return None
-    return await _start(uow, invoice, row, Next(decided.at, decided.method_id), accounts)
+            at = habits.best(retry_rules.kind_of(tried[-1]), at)
+        return None, at, "retry"
+    wanted = Wanted(
+        invoice.id,
+        accounts[decided.method_id],
+        key=f"collect.{invoice.id}.{attempt}",
+        method_id=decided.method_id,
+        initiator=Initiator.SCHEDULE,
+    )
+    try:
+        return await charging.start(uow, wanted, locked=invoice), uow.now + LOOK_AGAIN, "under_way"
+    except (Invalid, charging.AccountDisabled) as error:
+        return None, None, error.error_code
 
 
 async def look_now(uow: UnitOfWork, invoice_id: str) -> None:
@@ -280,26 +294,6 @@ async def look_now(uow: UnitOfWork, invoice_id: str) -> None:
     if row is not None:
         row.next_at = uow.now
         uow.add(row)
-
-
-async def _start(
-    uow: UnitOfWork, invoice: Invoice, row: InvoiceCollection, chosen: Next, accounts: dict[str, str]
-) -> str | None:
-    row.attempts += 1
-    wanted = Wanted(
-        invoice.id,
-        accounts[chosen.method_id],
-        key=f"collect.{invoice.id}.{row.attempts}",
-        method_id=chosen.method_id,
-        initiator=Initiator.SCHEDULE,
-    )
-    try:
-        payment = await charging.start(uow, wanted)
-    except (Invalid, charging.AccountDisabled) as error:
-        row.next_at, row.reason = None, error.error_code
-        return None
-    row.next_at, row.reason = uow.now + LOOK_AGAIN, "under_way"
-    return payment.id
 
 
 def _is_owed(invoice: Invoice, now: datetime) -> bool:

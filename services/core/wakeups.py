@@ -22,6 +22,7 @@ EVENTS_COMMITTED = "matrix_events_committed"  # the relay has rows to stamp
 EVENTS_POSITIONED = "matrix_events_positioned"  # subscribers have events to read
 USAGE_CHANGED = "matrix_usage_changed"  # payload: organisations whose figures moved, comma-separated
 TASKS_CHANGED = "matrix_tasks_changed"  # payload: organisations whose tasks moved on
+CHAINS_READ = "matrix_chains_read"  # payload: organisations with money on its way that is one block deeper
 NOTICES_CHANGED = "matrix_notices_changed"  # payload: accounts that were told something, or have read it
 KEYS_CHANGED = "matrix_keys_changed"  # payload: keys, models or upstreams that caches must forget
 

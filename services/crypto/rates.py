@@ -125,6 +125,8 @@ def _require(said: RateFields) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RateRow:
+    """`state` is one of RATE_STATES: of those that stand, the newest is the one that counts. `author` is a name."""
+
     id: str
     provider_account_id: str
     account: str
@@ -135,9 +137,16 @@ class RateRow:
     valid_from: datetime
     valid_until: datetime
     entered_by: str
+    author: str
     created_at: datetime
+    state: str
 
 
+RATE_STATES = ("counts", "replaced", "ended")
+_STATE = """case when r.valid_until <= :now then 'ended' when exists (
+  select from crypto_rate n where n.provider_account_id = r.provider_account_id and n.asset = r.asset
+    and n.currency = r.currency and n.valid_from <= :now and n.valid_until > :now
+    and (n.valid_from, n.id) > (r.valid_from, r.id)) then 'replaced' else 'counts' end"""
 _EXACTLY = (Operator.EQ, Operator.IN)
 STAFF_RATES: Listing[RateRow] = Listing(
     "staff.crypto_rates",
@@ -145,7 +154,7 @@ STAFF_RATES: Listing[RateRow] = Listing(
     needs=Capability.STAFF_PAYMENTS_READ,
     source="crypto_rate r",
     alias="r",
-    joins="join provider_account a on a.id = r.provider_account_id",
+    joins="join provider_account a on a.id = r.provider_account_id left join account p on p.id = r.entered_by",
     where="true",
     columns=(
         Column("id", "r.id", Kind.ID, filterable=True),
@@ -158,7 +167,9 @@ STAFF_RATES: Listing[RateRow] = Listing(
         Column("valid_from", "r.valid_from", Kind.INSTANT),
         Column("valid_until", "r.valid_until", Kind.INSTANT),
         Column("entered_by", "r.entered_by", Kind.ID),
+        Column("author", "coalesce(p.name, r.entered_by)", joined=True),
         Column("created_at", "r.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
+        Column("state", _STATE, Kind.ENUM, values=RATE_STATES, filterable=True),
     ),
     sort="-created_at",
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import segno
 
-from models.crypto import CryptoRequest
+from models.crypto import CryptoRequest, TransferState
 from models.money import Money
 from models.payments import Payment, ProviderAccount
 from services.core.errors import not_found
@@ -33,6 +34,14 @@ select t.tx_hash, t.log_index, t.block_number, t.units, t.state, t.block_at,
     else least(greatest(w.height - t.block_number + 1, 0), :needed) end as confirmations
 from crypto_transfer t left join crypto_watch w on w.provider_account_id = t.provider_account_id
 where t.payment_id = :payment_id order by t.created_at desc, t.id desc limit :most
+"""
+
+
+_DEPTHS = """
+select coalesce(sum(w.height - t.block_number + 1), 0) from payment p
+  join crypto_transfer t on t.payment_id = p.id and t.state = 'seen'
+  join crypto_watch w on w.provider_account_id = t.provider_account_id
+where p.organization_id = :organization_id and p.state = 'processing'
 """
 
 
@@ -92,7 +101,9 @@ class Came:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be paid where, and what came so far. `uri` is what a QR code says (EIP-681)."""
+    """What is to be paid where, what came so far, and what is missing. `uri` is what a QR code says of that (EIP-681),
+    of all when nothing is missing; `test_wallet` is where a test chain's play money is sent from, with the form
+    filled in."""
 
     payment_id: str
     chain_id: int
@@ -106,7 +117,9 @@ class Asked:
     expires_at: datetime
     confirmations_needed: int
     received: str
+    missing: str
     uri: str
+    test_wallet: str | None
     came: list[Came]
 
 
@@ -128,6 +141,8 @@ async def asked_for(uow: UnitOfWork, payment_id: str) -> Asked | None:
         await uow.execute(_CAME, payment_id=payment.id, needed=row.confirmations, most=TRANSFERS_SHOWN_MAX)
     )
     units = int(row.expected_units)
+    received = sum(int(one.units) for one in found if one.state != TransferState.ORPHANED)
+    missing = max(units - received, 0)
     return Asked(
         payment_id=payment.id,
         chain_id=row.chain_id,
@@ -140,10 +155,10 @@ async def asked_for(uow: UnitOfWork, payment_id: str) -> Asked | None:
         currency=payment.currency,
         expires_at=row.expires_at,
         confirmations_needed=row.confirmations,
-        received=crypto_amounts.coins(
-            sum(int(one.units) for one in found if one.state != "orphaned"), row.decimals
-        ),
-        uri=_uri(row, units),
+        received=crypto_amounts.coins(received, row.decimals),
+        missing=crypto_amounts.coins(missing, row.decimals),
+        uri=_uri(row, missing or units),
+        test_wallet=await _test_wallet(uow, row, missing or units),
         came=[
             Came(
                 one.tx_hash,
@@ -157,6 +172,13 @@ async def asked_for(uow: UnitOfWork, payment_id: str) -> Asked | None:
     )
 
 
+async def deepened(uow: UnitOfWork) -> dict[str, int]:
+    """A figure that moves when what was seen is deeper: what pages of payments that wait follow. Raises Forbidden."""
+    uow.actor.require(Capability.PAYMENTS_READ)
+    found = await uow.execute(_DEPTHS, organization_id=uow.organization_id)
+    return {"depths": int(found.scalar_one())}
+
+
 def picture(uri: str) -> str:
     """The QR code of it on white, as a `data:` URL, which cameras read in any theme."""
     return segno.make(uri, error="m", micro=False).svg_data_uri(scale=4, light="white", omitsize=True)
@@ -166,3 +188,12 @@ def _uri(row: CryptoRequest, units: int) -> str:
     if row.contract is None:
         return f"ethereum:{row.address}@{row.chain_id}?value={units}"
     return f"ethereum:{row.contract}@{row.chain_id}/transfer?address={row.address}&uint256={units}"
+
+
+async def _test_wallet(uow: UnitOfWork, row: CryptoRequest, units: int) -> str | None:
+    account = await policies.any_account(uow, row.provider_account_id)
+    base = account.settings.get("base")
+    if base is None or not account.is_test:
+        return None
+    asked = {"to": row.address, "amount": crypto_amounts.coins(units, row.decimals), "asset": row.asset}
+    return f"{base}/_control?{urlencode(asked)}"

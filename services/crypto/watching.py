@@ -20,10 +20,11 @@ from models.payments import ProviderAccount
 from services.core import clock as clocks
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
-from services.core.database import Database
+from services.core.database import Database, database
 from services.core.errors import MatrixError, not_found
 from services.core.ids import new_id
 from services.core.logs import get_logger
+from services.core.wakeups import CHAINS_READ
 from services.core.work import UnitOfWork, unit_of_work
 from services.crypto import settling as crypto_settling
 from services.crypto.reading import Place, Stretch, Watched, block_at, stretch
@@ -75,6 +76,9 @@ where r.provider_account_id = :id and r.payment_id > :after and (
     or (p.state = 'processing') <> exists (
       select from crypto_transfer t where t.payment_id = r.payment_id and t.state in ('seen', 'confirmed'))))
 ) order by r.payment_id limit :most
+"""
+_WAITING = """
+select distinct organization_id from crypto_transfer where provider_account_id = :id and state = 'seen' limit :most
 """
 
 
@@ -245,6 +249,9 @@ class Watcher:
                 )
             await _move_to(uow, account_id, read.blocks[-1])
             await _keep_hashes(uow, account_id, read.blocks)
+            waiting = list((await uow.execute(_WAITING, id=account_id, most=BATCH)).scalars())
+        for organization_id in waiting:  # whose pages show how deep it is
+            (self._on or database()).wakeups.poke(CHAINS_READ, organization_id)
         return True
 
     # -- what follows

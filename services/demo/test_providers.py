@@ -27,6 +27,7 @@ from services.core.outgoing import inside_session
 from services.core.refusal import Refused
 from services.core.settings import Settings
 from services.core.work import UnitOfWork
+from services.demo import test_chain
 from services.payments import accounts, policies
 from services.payments.accounts import AccountFields
 
@@ -34,7 +35,7 @@ log = get_logger(__name__)
 
 FOLDER = "test-providers"  # in the data folder
 CONNECTED = "connected.json"
-NAMES = {"stripe": "Stripe (test)", "paypal": "PayPal (test)"}
+NAMES = {"stripe": "Stripe (test)", "paypal": "PayPal (test)", "crypto": "Test chain"}
 # What opens them, published: they listen on this machine only and hold nothing of worth.
 KEYS = {"stripe": "sk_test_matrix", "paypal": "client:secret"}
 READY_TIMEOUT_S = 30.0
@@ -72,44 +73,47 @@ async def connect(on: Database, settings: Settings, providers: Mapping[str, str]
 
 
 async def _connect(on: Database, note: Path, name: str, base: str, own: str) -> None:
+    known = _read(note)
     async with inside_session() as http:
-        await _until_it_answers(http, name, base)
-        known = _read(note)
-        account = await _account(on, name, base, known.get("account", ""))
+        state = await _state_of(http, name, base)
+        first = test_chain.fields(NAMES[name], base, state) if name == "crypto" else _first_words(name, base)
+        account = await _account(on, first, known.get("account", ""))
         now = {"account": account.id, "base": base, "own": own}
-        if known == now:
-            return
-        told = await _told(http, name, base, f"{own}/api/v1/provider-accounts/{account.id}/events")
-    async with crossing(Reason.DEMO, actor=system(), on=on) as uow:
-        await _change(uow, account.id, told, base)
-    _write(note, now)
-    log.info("test_provider_connected", provider=name, base=base)
+        if name == "crypto":  # whose prices have to be said again from time to time
+            await test_chain.connect(on, account, first, allowed=[_place(base)])
+        elif known != now:
+            told = await _told(http, name, base, f"{own}/api/v1/provider-accounts/{account.id}/events")
+            async with crossing(Reason.DEMO, actor=system(), on=on) as uow:
+                await _change(uow, account.id, told, base)
+    if known != now:
+        _write(note, now)
+        log.info("test_provider_connected", provider=name, base=base)
 
 
-async def _until_it_answers(http: ClientSession, name: str, base: str) -> None:
+async def _state_of(http: ClientSession, name: str, base: str) -> dict[str, Any]:
+    """What it tells of itself as soon as it answers."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         try:
-            async with http.get(f"{base}/_control/state", timeout=ANSWER_TIMEOUT):
-                return
+            async with http.get(f"{base}/_control/state", timeout=ANSWER_TIMEOUT) as answer:
+                return json.loads(await answer.read())
         except (ClientError, TimeoutError) as error:
             if time.monotonic() > deadline:
                 raise Refused(f"The test provider {NAMES[name]} does not answer at {base}.") from error
             await asyncio.sleep(0.1)
 
 
-async def _account(on: Database, name: str, base: str, account_id: str) -> ProviderAccount:
+async def _account(on: Database, first: AccountFields, account_id: str) -> ProviderAccount:
     """The one that is known, else the one that is called so, else a new one that takes no event yet."""
     async with crossing(Reason.DEMO, actor=system(), on=on) as uow:
         try:
             return await policies.any_account(uow, account_id)
         except NotFound:
             pass
-        found = await uow.execute("select id from provider_account where name = :name", name=NAMES[name])
+        found = await uow.execute("select id from provider_account where name = :name", name=first.name)
         if (there := found.scalar_one_or_none()) is not None:
             return await policies.any_account(uow, there)
-        said = _first_words(name, base)
-        return await accounts.add_account(uow, said, allowed=[_place(base)])
+        return await accounts.add_account(uow, first, allowed=[_place(first.settings["base"])])
 
 
 def _first_words(name: str, base: str) -> AccountFields:

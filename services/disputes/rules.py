@@ -45,8 +45,14 @@ def may_become(now: DisputeState, wanted: DisputeState) -> bool:
 
 
 def require_answerable(state: DisputeState, *, due_at: datetime | None, now: datetime) -> None:
-    """Raises DisputeStateConflict for one that asks for nothing any more."""
-    if state not in ASKS or due_at is None or due_at <= now:
+    """Raises DisputeStateConflict for one that asks for nothing any more, and where the time to answer is over."""
+    if state in ASKS and due_at is not None and due_at <= now:
+        raise DisputeStateConflict(
+            f"The time to answer this dispute ended on {due_at:%Y-%m-%d at %H:%M} UTC.",
+            next_step="Wait for what the bank decides.",
+            state=state.value,
+        )
+    if state not in ASKS or due_at is None:
         raise DisputeStateConflict(
             f"This dispute is {state.value.replace('_', ' ')} and cannot be answered.",
             next_step="Wait for what the bank decides."

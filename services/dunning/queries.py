@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from models.dunning import CaseState, Outcome
+from services.billing.due_dates import DAYS_OVERDUE, OVERDUE
 from services.collection import collecting
 from services.collection.learned_hours import learn
 from services.core import listing_sql
@@ -198,28 +199,33 @@ async def tried_on_last_quarter(
     return simulate(failures, steps, retry_days, learn(await collecting.retries_made(uow, since=since)))
 
 
-_OVERDUE = """
-select i.id, i.number, i.currency, i.due_minor, i.due_date, c.restricts from dunning_case c
-join invoice i on i.id = c.invoice_id
-where c.organization_id = :organization_id and i.state = 'finalized' and i.due_minor > 0
-  and (c.state <> 'ended' or c.restricts) order by c.restricts desc, i.due_date, i.id limit 1
+_OVERDUE = f"""
+select i.id, i.number, i.currency, i.due_minor, i.due_date, {DAYS_OVERDUE} as days, coalesce(c.restricts, false),
+  count(*) over ()
+from invoice i left join dunning_case c on c.invoice_id = i.id
+where i.organization_id = :organization_id and i.state = 'finalized' and i.due_minor > 0
+  and ({OVERDUE} or c.restricts) order by coalesce(c.restricts, false) desc, i.due_date, i.id limit 1
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """The invoice that is to be paid first; `restricts` while calls are not answered because of it."""
+    """The invoice that is to be paid first; `restricts` while calls are not answered because of it. `days` is None
+    where it is contested by now. `invoices` are overdue, or restrict, in all."""
 
     invoice_id: str
     number: str
     currency: str
     due_minor: int
     due_date: date
+    days: int | None
     restricts: bool
+    invoices: int
 
 
 async def overdue(uow: UnitOfWork) -> Overdue | None:
-    """Of one's own organisation, what a campaign is at work on. Raises Forbidden."""
+    """Of one's own organisation, whether or not a campaign is at work on it. Raises Forbidden."""
     uow.actor.require(Capability.PAYMENTS_READ)
-    row = (await uow.execute(_OVERDUE, organization_id=uow.organization_id)).one_or_none()
+    found = await uow.execute(_OVERDUE, organization_id=uow.organization_id, now=uow.wall_now)
+    row = found.one_or_none()
     return None if row is None else Overdue(*row)

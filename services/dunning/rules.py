@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from models.dunning import StepAction
+from services.billing.periods import day_begins
 from services.core.errors import Invalid
 
 STEPS_MAX = 20
@@ -64,8 +64,3 @@ def base_date(due: date, today: date, steps: Sequence[Step]) -> date:
 
 def step_at(base: date, step: Step, timezone: str) -> datetime:
     return day_begins(base + timedelta(days=step.after_days), timezone, hour=FIRST_HOUR)
-
-
-def day_begins(day: date, timezone: str, *, hour: int = 0) -> datetime:
-    """In UTC, when a day (or an hour of it) begins somewhere."""
-    return datetime(day.year, day.month, day.day, hour, tzinfo=ZoneInfo(timezone)).astimezone(UTC)

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.billing import due_dates
 from services.billing import policies as of_billing
-from services.billing.numbering import label_date
-from services.billing_runs import running
+from services.billing_runs import due_rows, running
 from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -20,7 +20,7 @@ from services.core.errors import Busy, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.dunning import cases, policies, rules, segments
+from services.dunning import cases, policies, segments
 
 log = get_logger(__name__)
 
@@ -92,7 +92,7 @@ async def _found(
     after = ""
     while True:
         async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-            now = uow.wall_now if clock_id is None else await running.shown(uow, clock_id)
+            now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
             named: dict[str, Any] = {} if clock_id is None else {"clock_id": clock_id}
             if clock_id is None or statement is _DUE:
                 named["now"] = now
@@ -114,7 +114,7 @@ async def take_up(uow: UnitOfWork, invoice_id: str) -> bool:
     if (
         not cases.is_owed(invoice)
         or invoice.due_date is None
-        or label_date(uow.now, zone) <= invoice.due_date
+        or not due_dates.is_past(invoice.due_date, zone, uow.now)
     ):
         return False
     if await policies.case_of(uow, invoice.id) is not None:
@@ -136,9 +136,9 @@ async def _later(case_id: str, organization_id: str, on: Database | None, clock:
 async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
     """When something is due on a test clock, in work across tenants."""
     moments: list[datetime | None] = [(await uow.execute(_NEXT, clock_id=clock_id)).scalar_one()]
-    shown = await running.shown(uow, clock_id)
+    shown = await due_rows.shown(uow, clock_id)
     for row in await uow.execute(_FIRST, clock_id=clock_id, yesterday=(shown - DAY).date()):
         # What is overdue already is taken up whenever its clock is turned, and holds up no clock.
-        overdue = rules.day_begins(row.due_date + DAY, row.zone)
+        overdue = due_dates.passes_at(row.due_date, row.zone)
         moments.append(overdue if overdue > shown else None)
     return min((moment for moment in moments if moment is not None), default=None)

@@ -120,6 +120,7 @@ async def post_all(uow: UnitOfWork, drafts: Sequence[Draft]) -> list[Posted]:
     new = [(ids[number], draft) for number, draft in enumerate(sound) if number in ids]
     await _insert_entries(uow, new, accounts)
     for journal_id, draft in new:
+        uow.owned.add(journal_id)
         uow.record(
             JournalPosted(
                 aggregate_id=journal_id,

@@ -26,6 +26,7 @@ from services.core.errors import Forbidden, NotFound, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.wakeups import (
+    CHAINS_READ,
     EVENTS_POSITIONED,
     NOTICES_CHANGED,
     TASKS_CHANGED,
@@ -106,9 +107,9 @@ class Hub:
     async def run(self) -> None:
         """Until cancelled: hear what changed, in this process or another, and refresh what is watched."""
         url = libpq_url(self._database.url)
-        channels = (USAGE_CHANGED, TASKS_CHANGED, NOTICES_CHANGED, EVENTS_POSITIONED)
+        channels = (USAGE_CHANGED, TASKS_CHANGED, CHAINS_READ, NOTICES_CHANGED, EVENTS_POSITIONED)
         async for channel, payload in listen(url, *channels, poll_s=POLL_S):
-            if channel in (USAGE_CHANGED, TASKS_CHANGED):
+            if channel in (USAGE_CHANGED, TASKS_CHANGED, CHAINS_READ):
                 self._changed(payload.split(","))
                 continue
             if channel == NOTICES_CHANGED:

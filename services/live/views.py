@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from services.billing import watching
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.crypto import requests as crypto
 from services.metering import queries as metering
 from services.notify import notices
 from services.payments import watching as payments
@@ -41,6 +42,7 @@ VIEWS: dict[str, View] = {
             metering.overview,
             frozenset({Capability.COST_READ, Capability.KEYS_READ}),
         ),
+        View("payments.chain", Capability.PAYMENTS_READ, crypto.deepened),
         View("payments", Capability.PAYMENTS_READ, payments.changed),
         View("tasks", Capability.TASKS_READ, tasks.latest),
         View("subscriptions", Capability.SUBSCRIPTIONS_READ, watching.subscriptions_changed),

@@ -17,7 +17,7 @@ from models.types import Aggregation
 from services.core.errors import not_found
 from services.core.work import UnitOfWork
 from services.metering import calendar, stored, sums
-from services.metering.rules import MeterRule
+from services.metering.rules import GATEWAY_TYPE, MeterRule
 
 EVENTS_PER_READ = 10_000
 _METER = """
@@ -48,6 +48,20 @@ from (
 ) seen join price on price.meter = :meter and price.id = any(seen.price_ids)
 where {counts} group by 1, 2, 3, 4, 5 having sum(seen.value) > 0 order by 1, 2, 3
 """
+_WALLET = """
+select event.currency, count(*) as calls, sum(event.cost) as cost from usage_event event
+where event.organization_id = :organization_id and event.type = :event_type and event.paid_ahead
+  and event.time >= :start and event.time < :end group by 1 order by 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidAhead:
+    """What wallets paid of calls when they were booked, exact, in major units."""
+
+    currency: str
+    calls: int
+    cost: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,18 @@ async def priced(uow: UnitOfWork, meter: str, spans: Sequence[tuple[datetime, da
     return [
         Priced(row.model, row.currency, row.id, row.unit_amount, row.per_units, row.quantity) for row in found
     ]
+
+
+async def paid_ahead(uow: UnitOfWork, start: datetime, end: datetime) -> list[PaidAhead]:
+    """Of the organisation that the work is bound to, by currency."""
+    found = await uow.execute(
+        _WALLET,
+        organization_id=uow.organization_id,
+        event_type=GATEWAY_TYPE,
+        start=calendar.minute_floor(start),
+        end=calendar.minute_floor(end),
+    )
+    return [PaidAhead(**row) for row in found.mappings()]
 
 
 async def quantity(uow: UnitOfWork, meter: str, start: datetime, end: datetime) -> Decimal:

@@ -18,7 +18,8 @@ from services.core.wakeups import NOTICES_CHANGED
 from services.core.work import UnitOfWork
 from services.notify.letters import letter
 from services.notify.sending import Sender, deliver
-from services.notify.topics import TELLINGS, TOPICS, Channel, Facts, Telling, Words
+from services.notify.topics import TELLINGS, TOPICS, Channel, Telling
+from services.notify.words import Facts, Words
 
 TOLD_MAX = 200  # people of one event
 NEWS = timedelta(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlencode
 
@@ -17,6 +16,7 @@ from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
 from services.notify.list_names import LISTS
+from services.notify.words import Facts, Words
 
 
 class Channel(StrEnum):
@@ -49,30 +49,13 @@ TOPICS: dict[str, Topic] = {
         Topic("documents", in_app=True, mail=True),
         # What is owed is said in any case; its mails are written by services/dunning/mails.py.
         Topic("payments", in_app=True, mail=True, locked=True),
+        Topic("receipts", in_app=True, mail=True),
         Topic("disputes", in_app=True, mail=True),
         Topic("refunds", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What an event itself does not hold: when it was recorded, and names as they are now. `person` is whom it is
-    about."""
-
-    at: datetime
-    organization: str
-    actor: str
-    person: str
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    title: str
-    body: str
-    href: str  # a path on this site
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +195,17 @@ def _money(event: Delivered) -> str:
     return Money(int(event.payload["minor"]), str(event.payload["currency"])).text()
 
 
+def _paid(event: Delivered, facts: Facts) -> Words:
+    over = int(event.payload["over_minor"])
+    kept = Money(over, str(event.payload["currency"])).text()
+    rest = f" {kept} of it is kept as a credit, and pays the next invoice." if over else ""
+    return Words(
+        "A payment came",
+        f"{_money(event)} of {facts.organization} came. The page of the payment is your receipt.{rest}",
+        f"/portal/payments/{event.aggregate_id}",
+    )
+
+
 def _refunded(event: Delivered, facts: Facts) -> Words:
     to = "It goes back to where it came from, which takes banks some days."
     if event.payload.get("destination") == RefundTo.CREDIT:
@@ -263,8 +257,7 @@ def _disputed(event: Delivered, facts: Facts) -> Words:
 def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
     def say(event: Delivered, facts: Facts) -> Words:
         days = int(event.payload.get("days", 0))
-        said = {0: "by now: nobody asks for the amount until then", 1: "tomorrow at the latest"}
-        when = said.get(days, f"in {days} days at the latest")
+        when = f"in {days} days at the latest" if days > 1 else ("by now", "tomorrow at the latest")[days]
         href = f"{page}/{event.aggregate_id}" if page == DISPUTES else page
         return Words(title, f"That of {facts.organization} has to be answered {when}.", href)
 
@@ -309,6 +302,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
     "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
+    "payment.succeeded": (Telling("receipts", _paid, holders=Capability.PAYMENTS_READ),),
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
     "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
     "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),

@@ -19,17 +19,22 @@ from services.payments import rules
 from services.payments.events import PaymentSucceeded, PaymentTakenBack
 
 
-async def succeed(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> None:
-    """Book a payment and have it pay. Both rows are locked. Raises PaymentStateConflict for one that succeeded."""
+async def succeed(
+    uow: UnitOfWork, payment: Payment, invoice: Invoice | None, *, provider_ref: str | None = None
+) -> None:
+    """Book a payment and have it pay; a provider may know it by another name by now. Both rows are locked. Raises
+    PaymentStateConflict for one that succeeded."""
     rules.require_transition(PaymentState(payment.state), PaymentState.SUCCEEDED)
     applied = divided(payment.minor, invoice)
+    journal_id = await _book(uow, payment, applied)
     payment.state, payment.succeeded_at = PaymentState.SUCCEEDED.value, uow.now
     payment.ended_at, payment.check_at = uow.wall_now, None
     payment.decline_code = payment.decline_hard = payment.action = None
     payment.message = ""
     payment.applied_minor = applied.to_invoice
     payment.version += 1
-    payment.journal_id = await _book(uow, payment, applied)
+    payment.journal_id = journal_id
+    payment.provider_ref = provider_ref or payment.provider_ref
     uow.add(payment)
     over = Money(applied.over, payment.currency)
     customer_credits.open_credit(uow, payment.organization_id, payment.id, over)

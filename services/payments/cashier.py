@@ -51,6 +51,24 @@ class Case:
     now: datetime  # on the wall
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A payment that was written down, and what its provider is to be asked. There is no order yet where the provider
+    does not know the customer."""
+
+    case: Case
+    order: values.Order | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An account as it was when its provider was opened."""
+
+    id: str
+    version: int
+    provider: PaymentProvider
+
+
 class Cashier:
     """Holds connections to providers; `close` ends them. `public_url` is where customers come back to, and `allowed`
     are the `host:port` pairs of providers that may be private."""
@@ -67,11 +85,11 @@ class Cashier:
         self._allowed = frozenset(allowed)
         self._on = on
         self._clock = clock or clocks.SystemClock()
-        self._open: dict[str, tuple[int, PaymentProvider]] = {}
+        self._open: dict[str, Opened] = {}
 
     async def close(self) -> None:
-        for _, provider in self._open.values():
-            await provider.close()
+        for there in self._open.values():
+            await there.provider.close()
         self._open.clear()
 
     async def send(self, payment_id: str, organization_id: str) -> Payment:
@@ -79,14 +97,29 @@ class Cashier:
 
         Raises NotFound.
         """
-        case = await self._case(payment_id, organization_id)
-        if case is None or case.payment.state != S.SENDING:
-            return await self.read(payment_id, organization_id)
+        async with self._work(organization_id) as uow:
+            payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
+            prepared = await self.prepare(uow, payment)
+        return payment if prepared is None else await self.send_prepared(prepared)
+
+    async def prepare(self, uow: UnitOfWork, payment: Payment) -> Prepared | None:
+        """What the provider is to be asked about a payment that the caller was let to, once this work is committed.
+        None where it is asked nothing."""
+        if payment.state != S.SENDING or not _is_asked_for(payment):
+            return None
+        case = await self._opened_case(uow, payment)
+        customer = await methods.customer_of(uow, case.account.id) if _needs_customer(payment) else ""
+        is_known = bool(customer) or not _needs_customer(payment)
+        return Prepared(case, await self._order(uow, case, customer) if is_known else None)
+
+    async def send_prepared(self, prepared: Prepared) -> Payment:
+        """As `send`, of a payment whose intent is committed."""
+        case = prepared.case
         try:
-            order = await self._order(case)
+            order = prepared.order or await self._ordered(case)
             return await self._keep(case, lambda: case.provider.create_or_confirm(order))
         except base.UnknownOutcome as error:
-            log.warning("payment_outcome_unknown", payment_id=payment_id, error=error.message)
+            log.warning("payment_outcome_unknown", payment_id=case.payment.id, error=error.message)
             return case.payment
         except (base.ProviderUnavailable, base.RefusedByProvider) as error:
             return await self._not_done(case, error)
@@ -194,56 +227,69 @@ class Cashier:
             payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
             state = S(payment.state)
             over = state is S.SUCCEEDED if ended else state not in rules.UNDER_WAY
-            if over or payment.provider_account_id is None or registry.kind(payment.provider).watched:
-                return None
-            account = await policies.account_for(uow, payment.provider_account_id, Capability.PAYMENTS_READ)
-            return Case(payment, account, await self.provider_of(account), uow.wall_now)
+            return None if over or not _is_asked_for(payment) else await self._opened_case(uow, payment)
+
+    async def _opened_case(self, uow: UnitOfWork, payment: Payment) -> Case:
+        account_id = payment.provider_account_id or ""
+        account = await policies.account_for(uow, account_id, Capability.PAYMENTS_READ)
+        return Case(payment, account, await self.provider_of(account), uow.wall_now)
 
     async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
         """Opened once, and anew when staff has changed it."""
-        if (there := self._open.get(account.id)) is not None and there[0] == account.version:
-            return there[1]
+        there = self.opened(account.id)
+        if there is not None and there.version == account.version:
+            return there.provider
         async with self.across(Reason.PAYMENTS) as uow:
             secrets = await accounts.secrets_of(uow, account, Purpose.PROVIDER_CONNECTED)
-        there = self._open.get(account.id)  # somebody may have opened it meanwhile
-        if there is not None and there[0] == account.version:
-            return there[1]
+        there = self.opened(account.id)  # somebody may have opened it meanwhile
+        if there is not None and there.version == account.version:
+            return there.provider
         provider = registry.kind(account.provider).open(account.settings, secrets, self._allowed)
-        self._open[account.id] = (account.version, provider)
+        self._open[account.id] = Opened(account.id, account.version, provider)
         if there is not None:
-            await there[1].close()
+            await there.provider.close()
         return provider
 
-    async def _order(self, case: Case) -> values.Order:
-        """What the provider is asked, the same however often it is asked."""
-        payment, keeps = case.payment, case.payment.keep_method or case.payment.method_id
-        customer = await self.customer_at(case.account, payment.organization_id) if keeps else ""
+    def opened(self, account_id: str) -> Opened | None:
+        """What is open of an account already; staff may have changed it since."""
+        return self._open.get(account_id)
+
+    async def _ordered(self, case: Case) -> values.Order:
+        """Where the provider may not know the customer yet. Raises what asking raises."""
+        payment = case.payment
+        needed = _needs_customer(payment)
+        customer = await self.customer_at(case.account, payment.organization_id) if needed else ""
         async with self._work(payment.organization_id) as uow:
-            token = ""
-            if payment.method_id is not None:
-                method = await policies.method_for(uow, payment.method_id, Capability.PAYMENTS_READ)
-                token = await methods.token_of(uow, method, Purpose.METHOD_CHARGED)
-            number = await uow.execute("select number from invoice where id = :id", id=payment.invoice_id)
-            back = await _way_back(uow, payment)
-            return values.Order(
-                key=payment.id,
-                amount=Money(payment.minor, payment.currency),
-                description=f"Invoice {number.scalar_one()}",
-                customer=customer,
-                method=token,
-                flow=values.Flow.REDIRECT,
-                off_session=bool(token) and payment.initiator != Initiator.CUSTOMER,
-                keep_method=payment.keep_method,
-                return_url=f"{self.public_url}{back}",
-                metadata={"account": case.account.id, "organization": payment.organization_id},
-            )
+            return await self._order(uow, case, customer)
+
+    async def _order(self, uow: UnitOfWork, case: Case, customer: str) -> values.Order:
+        """What the provider is asked, the same however often it is asked."""
+        payment, token = case.payment, ""
+        if payment.method_id is not None:
+            method = await policies.method_for(uow, payment.method_id, Capability.PAYMENTS_READ)
+            token = await methods.token_of(uow, method, Purpose.METHOD_CHARGED)
+        invoice = await of_billing.invoice_for(
+            uow, payment.invoice_id or "", Capability.PAYMENTS_READ, lock=False
+        )
+        return values.Order(
+            key=payment.id,
+            amount=Money(payment.minor, payment.currency),
+            description=f"Invoice {invoice.number}",
+            customer=customer,
+            method=token,
+            flow=values.Flow.REDIRECT,
+            off_session=bool(token) and payment.initiator != Initiator.CUSTOMER,
+            keep_method=payment.keep_method,
+            return_url=f"{self.public_url}{await links.way_back(uow, payment)}",
+            metadata={"account": case.account.id, "organization": payment.organization_id},
+        )
 
     async def _picture(self, case: Case) -> values.Payment | None:
         """What the customer has approved is taken at once."""
         picture = await _picture(case)
         if picture is None or picture.state is not values.PaymentState.APPROVED:
             return picture
-        order = replace(await self._order(case), reference=picture.reference)
+        order = replace(await self._ordered(case), reference=picture.reference)
         return await case.provider.create_or_confirm(order)
 
     async def customer_at(self, account: ProviderAccount, organization_id: str) -> str:
@@ -286,7 +332,7 @@ class Cashier:
         except base.Declined as error:
             declined = error
         async with self._work(organization_id, by) as uow:
-            row, invoice = await ending.locked(uow, payment.id)
+            row, invoice = await ending.locked(uow, payment.id, known=payment)
             if declined is not None:
                 ending.fail(uow, row, declined.decline, reference=declined.reference)
             elif picture is not None:
@@ -305,10 +351,14 @@ async def _picture(case: Case) -> values.Payment | None:
     return await case.provider.read_back(case.payment.id, since=case.payment.asked_at)
 
 
-async def _way_back(uow: UnitOfWork, payment: Payment) -> str:
-    """Where the customer comes back to: who paid by a link knows no other page."""
-    link = None if payment.link_id is None else await policies.any_link(uow, payment.link_id)
-    return f"/portal/payments/{payment.id}" if link is None else links.path_of(links.token_of(link))
+def _is_asked_for(payment: Payment) -> bool:
+    """Whether there is a provider to be asked about it: money comes to a chain by itself."""
+    return payment.provider_account_id is not None and not registry.kind(payment.provider).watched
+
+
+def _needs_customer(payment: Payment) -> bool:
+    """Methods are kept under a customer whom the provider knows."""
+    return payment.keep_method or payment.method_id is not None
 
 
 async def _canceled(case: Case) -> values.Payment | None:

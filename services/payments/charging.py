@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from models.billing import Invoice, InvoiceState
 from models.money import Money
-from models.payments import Initiator, Payment, PaymentState, ProviderAccount
+from models.payments import Initiator, Payment, PaymentMethod, PaymentState, ProviderAccount
 from services.billing import contested, states
 from services.billing import policies as of_billing
 from services.billing.invoices import KeyMeansOther, require_key
@@ -30,8 +30,10 @@ from services.payments.providers import registry
 
 ANSWER_WITHIN = timedelta(seconds=90)  # longer than any call to a provider takes
 
-_UNDER_WAY = """
-select id from payment where invoice_id = :id and state in ('sending', 'requires_action', 'processing')
+_STANDING = f"""
+select (select id from payment where invoice_id = i.id and state in ('sending', 'requires_action', 'processing'))
+  as under_way, {contested.CONTESTED} as contested_minor
+from invoice i where i.id = :id
 """
 
 
@@ -68,15 +70,31 @@ class Wanted:
     link_id: str | None = None  # where somebody pays by a link
 
 
-async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
-    """Write down that an invoice is to be paid. The same key is the payment that is there.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which payment of an invoice is under way, and what of it may be asked for, in minor units."""
+
+    under_way: str | None
+    collectable_minor: int
+
+
+async def standing(uow: UnitOfWork, invoice: Invoice) -> Standing:
+    """Of an invoice that the caller was let to."""
+    found = (await uow.execute(_STANDING, id=invoice.id)).one()
+    return Standing(found.under_way, contested.collectable_minor(invoice.due_minor, found.contested_minor))
+
+
+async def start(uow: UnitOfWork, wanted: Wanted, *, locked: Invoice | None = None) -> Payment:
+    """Write down that an invoice is to be paid, which the caller may have `locked`. The same key is the payment that is
+    there.
 
     Raises Forbidden, NotFound, InvoiceStateConflict for what asks for nothing, AllContested, AccountDisabled,
     PaymentUnderWay, KeyMeansOther, and Invalid for what the provider does not take.
     """
     require_key(wanted.key)
     account_id, _, asset = wanted.account_id.partition(":")
-    invoice = await of_billing.invoice_for(uow, wanted.invoice_id, Capability.PAYMENTS_WRITE)
+    invoice = locked or await of_billing.invoice_for(uow, wanted.invoice_id, Capability.PAYMENTS_WRITE)
+    uow.read.append(invoice)
     if (there := await known(uow, wanted.key)) is not None:
         if (there.invoice_id, there.provider_account_id, there.method_id) != (
             wanted.invoice_id, account_id, wanted.method_id,
@@ -85,11 +103,14 @@ async def start(uow: UnitOfWork, wanted: Wanted) -> Payment:
                 f"{wanted.key!r} is the key of another payment.", next_step="Give another act another key."
             )
         return there
-    owed = await _require_owed(uow, invoice)
+    stands = await standing(uow, invoice)
+    owed = _require_owed(invoice, stands)
     account = await policies.account_for(uow, account_id, Capability.PAYMENTS_WRITE)
     _require_taken(account, owed)
+    uow.read.append(account)
     if wanted.method_id is not None:
-        await policies.method_for(uow, wanted.method_id, Capability.PAYMENTS_WRITE)
+        uow.read.append(await _kept_method(uow, wanted.method_id, account))
+    _require_no_other(stands)
     payment = await _written(uow, wanted, invoice, account, owed)
     if registry.kind(account.provider).watched:
         await crypto_requests.ask(uow, payment, account, asset)
@@ -100,17 +121,26 @@ def is_owed(invoice: Invoice) -> bool:
     return invoice.state == InvoiceState.FINALIZED and invoice.due_minor > 0
 
 
-async def _require_owed(uow: UnitOfWork, invoice: Invoice) -> Money:
+def _require_owed(invoice: Invoice, stands: Standing) -> Money:
     """What is due and not contested."""
     if not is_owed(invoice):
         raise states.refused(InvoiceState(invoice.state), "asks for no payment")
-    owed = await contested.collectable(uow, invoice)
-    if not owed:
+    if not stands.collectable_minor:
         raise AllContested(
             "All that is due of this invoice is contested, so nobody asks for it.",
             next_step="Wait for the answer, or withdraw the contest to pay.",
         )
-    return Money(owed, invoice.currency)
+    return Money(stands.collectable_minor, invoice.currency)
+
+
+def _require_no_other(stands: Standing) -> None:
+    """The invoice is locked: nobody else writes one meanwhile."""
+    if stands.under_way is not None:
+        raise PaymentUnderWay(
+            "Another payment of this invoice has not ended yet.",
+            next_step="Finish it, or cancel it first.",
+            payment_id=stands.under_way,
+        )
 
 
 def _require_taken(account: ProviderAccount, money: Money) -> None:
@@ -127,17 +157,21 @@ def _require_taken(account: ProviderAccount, money: Money) -> None:
         )
 
 
+async def _kept_method(uow: UnitOfWork, method_id: str, account: ProviderAccount) -> PaymentMethod:
+    """Its name at one provider says nothing to another, and is told to none."""
+    method = await policies.method_for(uow, method_id, Capability.PAYMENTS_WRITE)
+    if method.provider_account_id != account.id:
+        raise Invalid(
+            f"{account.name} does not keep this method.",
+            field="payment_method_id",
+            next_step="Pay with it where it is kept, or choose another one.",
+        )
+    return method
+
+
 async def _written(
     uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: ProviderAccount, owed: Money
 ) -> Payment:
-    """The invoice is locked: nobody else writes one meanwhile."""
-    under_way = await uow.execute(_UNDER_WAY, id=invoice.id)
-    if (other := under_way.scalar_one_or_none()) is not None:
-        raise PaymentUnderWay(
-            "Another payment of this invoice has not ended yet.",
-            next_step="Finish it, or cancel it first.",
-            payment_id=other,
-        )
     watched = registry.kind(account.provider).watched  # then nobody is asked, and money comes by itself
     payment = Payment(
         id=new_id("pay"),
@@ -158,6 +192,7 @@ async def _written(
         check_at=None if watched else uow.wall_now + ANSWER_WITHIN,
     )
     uow.add(payment)
+    uow.owned.add(payment.id)
     await uow.session.flush()
     started(uow, payment)
     return payment

@@ -27,28 +27,33 @@ _STATES = {
 }
 
 
-async def locked(uow: UnitOfWork, payment_id: str) -> tuple[Payment, Invoice | None]:
-    """The invoice is locked first, as everywhere. Raises NotFound."""
-    payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE)
+async def locked(
+    uow: UnitOfWork, payment_id: str, *, known: Payment | None = None
+) -> tuple[Payment, Invoice | None]:
+    """The invoice is locked first, as everywhere: it stays the one that a payment `known` from before names. Raises
+    NotFound."""
+    payment = known or await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE)
     invoice = await policies.invoice_of(uow, payment)
+    uow.owned.update(one.id for one in (payment, invoice) if one is not None)
     return await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE, lock=True), invoice
 
 
 async def learn(uow: UnitOfWork, payment: Payment, invoice: Invoice | None, picture: values.Payment) -> None:
     """Write down what the provider says. A picture that changes nothing leaves nothing but the next look."""
+    wanted = _STATES[picture.state]
+    came = wanted is S.SUCCEEDED and payment.state != S.SUCCEEDED
+    if came and picture.captured == Money(payment.minor, payment.currency):
+        if payment.keep_method and picture.method is not None:
+            await methods.keep(uow, payment.provider_account_id or "", picture.method)
+        await applying.succeed(uow, payment, invoice, provider_ref=picture.reference)
+        return
     # A page of the provider stands for the payment until somebody begins to pay there.
     payment.provider_ref = picture.reference
-    wanted = _STATES[picture.state]
     if picture.decline is not None and wanted is S.REQUIRES_ACTION and payment.method_id is not None:
         fail(uow, payment, picture.decline)  # its one method was declined: it waits for nobody
         return
-    if wanted is S.SUCCEEDED and payment.state != S.SUCCEEDED:
-        if picture.captured != Money(payment.minor, payment.currency):
-            await _other_amount(uow, payment, picture.captured)
-            return
-        if payment.keep_method and picture.method is not None:
-            await methods.keep(uow, payment.provider_account_id or "", picture.method)
-        await applying.succeed(uow, payment, invoice)
+    if came:
+        await _other_amount(uow, payment, picture.captured)
         return
     if wanted is S.CANCELED and rules.may_become(S(payment.state), S.CANCELED):
         give_up(uow, payment)
@@ -79,7 +84,7 @@ async def _other_amount(uow: UnitOfWork, payment: Payment, came: Money) -> None:
 
 
 def _wait(uow: UnitOfWork, payment: Payment, state: PaymentState, action: values.Action | None) -> None:
-    if action is not None:
+    if action is not None and action.url:  # who was declined goes on where they were
         payment.action = {"url": action.url}
     if payment.state != state:
         payment.state = state.value

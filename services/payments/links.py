@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 from models.billing import Invoice, InvoiceState
 from models.payment_links import PaymentLink
+from models.payments import Payment
 from services.billing import queries as billing
 from services.billing import states
 from services.core import clock as clocks
@@ -166,3 +167,9 @@ def token_of(row: PaymentLink) -> str:
 
 def _named(row: PaymentLink) -> dict[str, str]:
     return {"aggregate_id": row.id, "organization_id": row.organization_id, "invoice_id": row.invoice_id}
+
+
+async def way_back(uow: UnitOfWork, payment: Payment) -> str:
+    """Where a customer comes back to from a provider's page: who paid by a link knows no other page of ours."""
+    link = None if payment.link_id is None else await policies.any_link(uow, payment.link_id)
+    return f"/portal/payments/{payment.id}" if link is None else path_of(token_of(link))

@@ -16,6 +16,7 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.ledger import service as ledger
 from services.reconciliation import booking, closing, differences
 
 READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
@@ -79,10 +80,11 @@ update provider_movement m set subject_id = about.payment_id from about
 where m.id = about.id and about.payment_id is not null
 """
 # Each with one journal of the organisation's book that moved as much on clearing (with the fee, where that was booked
-# along): first those that have our key for it, then in the order of time.
+# along, and not before by itself): first those that have our key for it, then in the order of time.
 _BACK = """
 with wanted as (
-  select m.id, p.organization_id, coalesce(d.id, m.key) as key, m.currency, m.gross_minor, m.net_minor, m.happened_at
+  select m.id, p.organization_id, coalesce(d.id, m.key) as key, m.currency, m.gross_minor, m.happened_at,
+    case when m.fee_journal_id is null then m.net_minor else m.gross_minor end as net_minor
   from provider_movement m join payment p on p.id = m.subject_id
   left join dispute d on d.provider_account_id = m.provider_account_id and d.provider_ref = m.source
   where {batch} and m.kind in ('refund','refund_failure','dispute','dispute_reversal')
@@ -97,7 +99,7 @@ with wanted as (
       and c.state = 'accepted')
   group by j.id, e.currency
 ), ranked as (
-  select w.id, w.net_minor, o.id as journal_id, o.minor,
+  select w.id, o.id as journal_id, o.minor,
     row_number() over (partition by w.id order by o.at, o.id) as choice,
     row_number() over (partition by o.id order by w.happened_at, w.id) as turn
   from wanted w join offered o on o.organization_id = w.organization_id and o.currency = w.currency
@@ -107,11 +109,26 @@ with wanted as (
     select distinct on (id) * from ranked where choice = turn order by id, choice) one order by journal_id, choice, id
 )
 update provider_movement m set match = 'matched', journal_id = f.journal_id,
-  fee_journal_id = case when f.minor = m.net_minor and m.fee_minor <> 0 then f.journal_id end
+  fee_journal_id = case when f.minor <> m.gross_minor then f.journal_id else m.fee_journal_id end
 from fitting f where m.id = f.id returning m.id
 """
 _BACK_BY_KEY = _BACK.format(batch=_BATCH, besides="o.cause_id = w.key")
 _BACK_BY_AMOUNT = _BACK.format(batch=_BATCH, besides="true")
+
+# What was booked for a movement by an accepted case, and the journal of what it was, which came later.
+_FOUND_AFTER_ALL = """
+select m.id, c.id as case_id, c.journal_id, min(j.id) as found_id from payment_case c
+join provider_movement m on m.id = c.subject and m.journal_id = c.journal_id and m.match = 'settled'
+left join dispute d on d.provider_account_id = m.provider_account_id and d.provider_ref = m.source
+join ledger_journal j on j.cause_id = coalesce(d.id, m.key) and j.recorded_at >= c.resolved_at
+  and j.kind in ('payment','refund','dispute','reversal')
+where c.kind = 'difference' and c.state = 'accepted' and c.resolved_at >= :since
+  and not exists (select 1 from provider_movement x where x.journal_id = j.id and x.kind <> 'fee')
+  and m.gross_minor = (select sum(e.minor) from ledger_entry e join ledger_account a on a.id = e.account_id
+    where e.journal_id = j.id and a.purpose = 'clearing' and e.currency = m.currency)
+group by m.id, c.id, c.journal_id order by m.id limit :most
+"""
+FOUND_LATER_FOR = timedelta(days=60)  # after a case was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +161,7 @@ class Matcher:
                 opened += await differences.open_for(uow, batch)
             after = last
         async with self._work() as uow:
+            matched += await _found_after_all(uow)
             opened += await differences.open_for_missing(uow)
         return Counts(looked_at, matched, opened)
 
@@ -170,3 +188,22 @@ async def _match(uow: UnitOfWork, batch: dict[str, Any]) -> int:
     fees = await booking.book_fees(uow, batch)
     await closing.close_what_was_found(uow, found)
     return len(found) + moved + fees
+
+
+async def _found_after_all(uow: UnitOfWork) -> int:
+    """Undo what accepted cases booked in place of what was booked as itself since. Returns how many."""
+    found = await uow.execute(_FOUND_AFTER_ALL, since=uow.wall_now - FOUND_LATER_FOR, most=BATCH)
+    rows = found.all()
+    for row in rows:
+        await ledger.reverse(uow, row.journal_id, at=uow.wall_now, note=closing.FOUND_LATER)
+        await uow.execute(
+            "update provider_movement set match = 'matched', journal_id = :found_id where id = :id",
+            id=row.id,
+            found_id=row.found_id,
+        )
+        await uow.execute(
+            "update payment_case set note = :note, version = version + 1 where id = :id",
+            id=row.case_id,
+            note=closing.FOUND_LATER,
+        )
+    return len(rows)

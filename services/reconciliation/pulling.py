@@ -26,7 +26,7 @@ from services.payments import policies as of_payments
 from services.payments.cashier import Cashier
 from services.payments.providers.base import PaymentProvider, RefusedByProvider
 from services.payments.providers.values import Movement, Page, Payout
-from services.reconciliation import matching, statements
+from services.reconciliation import asking, matching, statements
 
 log = get_logger(__name__)
 
@@ -131,6 +131,7 @@ class Puller:
         while (taken := await self._take()) is not None:
             done += await self._pull_one(taken)
         if done:
+            await asking.ask_again(self._cashier, self._on, self._clock)
             await matching.Matcher(self._on, self._clock).match_all()
             async with self._work() as uow:
                 await statements.match_payouts(uow)

@@ -29,6 +29,7 @@ from services.core.work import UnitOfWork, undone
 from services.identity.rules import clean_text
 from services.payments import policies
 from services.payments.events import RefundApproved, RefundRejected, RefundRequested
+from services.payments.providers import registry
 from services.payments.rules import PaymentStateConflict
 from services.payments.transfers import REFERENCE_CHARACTERS_MAX
 from services.refunds import giving_back
@@ -281,6 +282,12 @@ async def _plan(uow: UnitOfWork, wanted: Wanted, payment: Payment, invoice: Invo
             state=payment.state,
         )
     await require_undisputed(uow, payment)
+    if wanted.to is RefundTo.SOURCE and not registry.gives_back(payment.provider):
+        raise Invalid(
+            "What came on a chain cannot be given back from here: this installation holds no key that could.",
+            field="to",
+            next_step="Keep it as a credit, or send it from your wallet and keep that in your books.",
+        )
     owed: list[Credit] = []
     if wanted.to is RefundTo.SOURCE:
         owed = await customer_credits.owed_back(

@@ -11,6 +11,7 @@ from models.money import Money
 from models.plans import ChargeKind, ChargeTiming
 from models.subscriptions import Subscription, SubscriptionState
 from services.billing import policies
+from services.billing.due_dates import DAYS_OVERDUE
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -148,13 +149,14 @@ class CouponRow:
 
 @dataclass(frozen=True, slots=True)
 class BilledRow:
-    """An invoice of a subscription; a draft, which waits, has no number."""
+    """An invoice of a subscription; `days_overdue` is None for one that is not overdue."""
 
     id: str
     number: str | None
     state: str
     total_minor: int
     due_minor: int
+    days_overdue: int | None
     label_date: str | None
     created_at: datetime
 
@@ -234,10 +236,12 @@ async def shown(uow: UnitOfWork, row: Subscription) -> SubscriptionDetail:
 async def billed(uow: UnitOfWork, of: SubscriptionDetail, *, limit: int = 20) -> list[BilledRow]:
     """The latest invoices of a subscription that was found by `detail`, without drafts."""
     found = await uow.execute(
-        "select id, number, state, total_minor, due_minor, cast(label_date as text) as label_date, created_at"
-        " from invoice where subscription_id = :id and number is not null"
-        " order by created_at desc, id desc limit :limit",
+        "select i.id, i.number, i.state, i.total_minor, i.due_minor, cast(i.label_date as text) as label_date,"
+        f" {DAYS_OVERDUE} as days_overdue, i.created_at"
+        " from invoice i where i.subscription_id = :id and i.number is not null"
+        " order by i.created_at desc, i.id desc limit :limit",
         id=of.id,
+        now=uow.wall_now,
         limit=limit,
     )
     return [BilledRow(**one) for one in found.mappings()]

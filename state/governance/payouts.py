@@ -9,7 +9,7 @@ import reflex as rx
 from services.core.listing import Listing
 from services.core.listing_grammar import Query, understood
 from services.core.permissions import Capability
-from services.reconciliation import pulling, queries
+from services.reconciliation import payout_queries, pulling
 from state import reconciliation_view
 from state.base import page_event
 from state.listed import ListedState
@@ -20,7 +20,7 @@ READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
 class PayoutsState(ListedState, rx.State):
     """One page of payouts, and what providers hold beside our books."""
 
-    _listing: ClassVar[Listing[Any]] = queries.PAYOUTS
+    _listing: ClassVar[Listing[Any]] = payout_queries.PAYOUTS
     _file_url: ClassVar[str] = "/api/v1/staff/payouts"
     _filter_keys: ClassVar[tuple[str, ...]] = ("state", "happened_at[gte]", "happened_at[lt]")
 
@@ -29,8 +29,8 @@ class PayoutsState(ListedState, rx.State):
     @page_event(READ, reads=True)
     async def load(self) -> None:
         async with self._staff_work() as uow:
-            found = await self._read(uow, queries.PAYOUTS)
-            balances = await queries.clearing(uow)
+            found = await self._read(uow, payout_queries.PAYOUTS)
+            balances = await payout_queries.clearing(uow)
         self.rows = [reconciliation_view.payout_shown(row) for row in found]
         self.clearing = [reconciliation_view.clearing_shown(row) for row in balances]
 
@@ -45,7 +45,7 @@ class PayoutsState(ListedState, rx.State):
 class PayoutState(ListedState, rx.State):
     """One payout, and a page of the movements that it consists of."""
 
-    _listing: ClassVar[Listing[Any]] = queries.MOVEMENTS
+    _listing: ClassVar[Listing[Any]] = payout_queries.MOVEMENTS
     _file_url: ClassVar[str] = "/api/v1/staff/provider-movements"
     _filter_keys: ClassVar[tuple[str, ...]] = ("kind", "match")
 
@@ -55,8 +55,8 @@ class PayoutState(ListedState, rx.State):
     async def load(self) -> None:
         self.payout = {}
         async with self._staff_work() as uow:
-            payout = await queries.payout(uow, self._payout_id())
-            found = await self._read(uow, queries.MOVEMENTS)
+            payout = await payout_queries.payout(uow, self._payout_id())
+            found = await self._read(uow, payout_queries.MOVEMENTS)
         self.payout = reconciliation_view.payout_shown(payout)
         self.rows = [reconciliation_view.movement_shown(row) for row in found]
 

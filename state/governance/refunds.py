@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from models.payments import PaymentState
+from models.refunds import RefundTo
 from services.core.errors import MatrixError
 from services.core.ids import new_id
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.payments import queries
+from services.payments.providers import registry
 from services.payments.queries import PaymentRow
 from services.refunds import queries as refund_queries
 from services.refunds import refunds
@@ -55,6 +57,7 @@ class StaffPaymentState(DialogsState, PageState, rx.State):
     payment: dict[str, Any] = {}
     lines: list[dict[str, str]] = []
     preview: dict[str, Any] = {}
+    goes_back: bool = True  # whether it can go to where it came from
     refusal: str = ""  # why nothing can be given back
 
     @page_event(READ, reads=True)
@@ -72,7 +75,9 @@ class StaffPaymentState(DialogsState, PageState, rx.State):
         self.payment = payments_view.row_shown(found, PAYMENTS)
 
     async def _look(self, payment: PaymentRow) -> None:
-        wanted = Wanted(payment.id, new_id("rfnd"), "Preview")
+        self.goes_back = registry.gives_back(payment.provider)
+        to = RefundTo.SOURCE if self.goes_back else RefundTo.CREDIT
+        wanted = Wanted(payment.id, new_id("rfnd"), "Preview", to)
         try:
             async with self._staff_work(within=payment.organization_id) as uow:
                 seen = await refunds.preview(uow, wanted, above=settings().refund_approval_above)

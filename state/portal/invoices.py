@@ -47,6 +47,16 @@ class InvoiceState(InvoiceOnScreen, rx.State):
 
     @page_event(Capability.INVOICES_READ, reads=True)
     async def load(self) -> None:
+        await self._read_again()
+
+    @page_event(Capability.INVOICES_READ, reads=True)
+    async def follow(self) -> None:
+        """Something about payments changed while the page is open: this may be paid now."""
+        explained, steps = self.explained, self.steps
+        await self._read_again()
+        self.explained, self.steps = explained, steps  # somebody may be reading it
+
+    async def _read_again(self) -> None:
         self.ways, self.may_pay = [], False
         self.contests, self.contestable, self.may_contest = [], [], False
         await self._look()

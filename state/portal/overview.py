@@ -33,7 +33,7 @@ class OverviewState(PageState, rx.State):
     models: list[dict[str, str]] = []
     expiries: list[str] = ["", "", ""]
     example: str = ""
-    overdue: dict[str, Any] = {}  # the invoice that is to be paid first, if one is reminded of
+    overdue: dict[str, Any] = {}  # the invoice that is to be paid first, if one is overdue
 
     @page_event(Capability.USAGE_READ, reads=True)
     async def load(self) -> None:
@@ -70,5 +70,7 @@ def _overdue_shown(late: dunning.Overdue) -> dict[str, Any]:
         "due": f"{Money(late.due_minor, late.currency).amount:f}",
         "currency": late.currency,
         "due_date": late.due_date.isoformat(),
+        "days": late.days or 0,
         "restricts": late.restricts,
+        "more": late.invoices - 1,
     }

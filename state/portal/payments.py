@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
+from services.billing import queries as invoices
 from services.core.errors import Unavailable
 from services.core.listing import Listing
 from services.core.permissions import Capability
@@ -15,7 +16,7 @@ from services.payments.cashier import cashier
 from services.payments.providers.base import RefusedByProvider
 from services.payments.rules import UNDER_WAY
 from services.refunds import queries as refund_queries
-from state import payments_view, refunds_view
+from state import invoices_view, payments_view, refunds_view
 from state.base import PageState, page_event
 from state.format import instant_text
 from state.listed import ListedState
@@ -44,12 +45,13 @@ class PaymentState(PageState, rx.State):
     refunds: list[dict[str, Any]] = []
     on_chain: dict[str, Any] = {}  # what is asked for there; empty for other payments
     came: list[dict[str, Any]] = []
+    receipt: dict[str, str] = {}  # who paid whom, of a payment that came for an invoice
     read_at: str = ""
 
     @page_event(Capability.PAYMENTS_READ, reads=True)
     async def load(self) -> None:
         self.payment, self.refunds = {}, []
-        self.on_chain, self.came = {}, []
+        self.on_chain, self.came, self.receipt = {}, [], {}
         await self._read_again()
 
     @page_event(Capability.PAYMENTS_READ, reads=True)
@@ -66,10 +68,17 @@ class PaymentState(PageState, rx.State):
         if found.payment.state in UNDER_WAY:
             found = await self._looked_up(found)
         self.payment = payments_view.payment_shown(found, HOME)
+        self.receipt = await self._receipt_of(found.payment)
         self.refunds = [refunds_view.row_shown(row) for row in given]
         if asked is not None:
             self.on_chain = payments_view.on_chain_shown(asked)
             self.came = [payments_view.came_shown(one, asked) for one in asked.came]
+
+    async def _receipt_of(self, payment: queries.PaymentRow) -> dict[str, str]:
+        if payment.succeeded_at is None or payment.invoice_id is None:
+            return {}
+        async with self._unit_of_work() as uow:
+            return invoices_view.parties_shown(await invoices.invoice(uow, payment.invoice_id))
 
     @page_event(Capability.PAYMENTS_WRITE)
     async def changed(self) -> Any:

@@ -11,6 +11,7 @@ from services.core.permissions import Capability
 from services.subscriptions import previewing, retention, subscriptions
 from services.subscriptions import queries as subscription_queries
 from services.subscriptions.previewing import Act
+from services.subscriptions.usage_so_far import used_so_far
 from state import subscriptions_view
 from state.base import PageState, page_event
 from state.format import instant_text
@@ -47,6 +48,7 @@ class SubscriptionState(PageState, rx.State):
     items: list[dict[str, Any]] = []
     coupons: list[dict[str, Any]] = []
     invoices: list[dict[str, Any]] = []
+    used: list[dict[str, Any]] = []
     asking: str = ""
     coupon_id: str = ""
     coupon_code: str = ""
@@ -59,6 +61,7 @@ class SubscriptionState(PageState, rx.State):
     @page_event(Capability.SUBSCRIPTIONS_READ, reads=True)
     async def load(self) -> None:
         self.subscription, self.items, self.coupons, self.invoices = {}, [], [], []
+        self.used = []
         self._forget()
         self.just_done = self._query.get("done", "") == "1"
         await self._look()
@@ -73,9 +76,11 @@ class SubscriptionState(PageState, rx.State):
         async with self._unit_of_work() as uow:
             found = await subscription_queries.detail(uow, self._subscription_id())
             billed = await subscription_queries.billed(uow, found)
+            used = await used_so_far(uow, found.id)
         self.read_at = instant_text(uow.wall_now)
         self.subscription = subscriptions_view.detail_shown(found)
         self.items = subscriptions_view.items_shown(found.items, found.currency)
+        self.used = [subscriptions_view.used_shown(one) for one in used]
         self.coupons = [subscriptions_view.coupon_shown(one, found.currency) for one in found.coupons]
         self.invoices = [subscriptions_view.billed_shown(one, found.currency, INVOICES) for one in billed]
 

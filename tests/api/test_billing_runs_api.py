@@ -8,8 +8,10 @@ from typing import Any
 
 from models.identity import Organization
 from models.types import Role
-from services.billing_runs import clock_turning, running
+from services.billing_runs import clock_turning, running, usage_running
 from services.core.clock import FixedClock
+from services.core.crossing import Reason, crossing
+from services.metering.service import ensure_platform_meters
 from tests.api.conftest import Api, problem
 from tests.integration.billing.shop import open_shop
 from tests.integration.billing.subscribers import Subscribers, price
@@ -78,3 +80,24 @@ async def test_staff_puts_an_organisation_on_a_clock_and_turns_it(api: Api, oper
     made = (await staff.get("staff/invoices", params={"organization_id": acme.id})).json()["data"]
     assert 3 <= len(made) <= 4  # of this month and the next ones
     assert {Decimal(one["total_minor"]) for one in made} == {Decimal(7_140)}
+
+
+async def test_an_organisation_reads_its_months_of_usage_over_http(api: Api) -> None:
+    world = api.world
+    acme, other = await world.organization(), await world.organization()
+    async with crossing(Reason.BILLING) as uow:
+        await ensure_platform_meters(uow)
+        await usage_running.begin_all(uow, None)
+    builder, viewer = await api.browser(acme, Role.DEVELOPER), await api.browser(acme, Role.VIEWER)
+    stranger = await api.browser(other, Role.OWNER)
+
+    (month,) = (await builder.get("usage-periods", params={"state": "open"})).json()["data"]
+    assert month["invoices"] is None  # who builds sees no invoices
+    path = f"usage-periods/{month['id']}"
+    so_far = (await builder.get(path)).json()
+    assert (so_far["state"], so_far["lines"], so_far["totals"], so_far["bills_at"]) == ("open", [], [], None)
+    assert (await stranger.get("usage-periods")).json()["data"][0]["invoices"] == []
+    assert problem(await stranger.get(path), 404, "not_found")
+    assert problem(await viewer.get(path), 403, "not_allowed")
+    assert problem(await viewer.get("usage-periods"), 403, "not_allowed")
+    assert problem(await builder.get("usage-periods", params={"state": "over"}), 422, "invalid_filter")

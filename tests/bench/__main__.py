@@ -42,6 +42,8 @@ BENCHMARKS = (
     "billing",
     "billing_run",
     "reconciliation",
+    "webhooks",
+    "collection",
 )
 SAVED = Path(__file__).resolve().parents[2] / "build" / "bench"
 

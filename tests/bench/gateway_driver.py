@@ -1,27 +1,34 @@
 """Callers that each send the next call when the last was answered: what a server can do, and how long one waits.
 
-    python -m tests.bench.gateway_driver PORT KEY CALLERS SECONDS [stream | get=PATH]
+    python -m tests.bench.gateway_driver PORT KEY CALLERS SECONDS [stream | get=PATH | requests=FILE]
 
-prints one line of JSON: calls, seconds, and the milliseconds each call took. A raw protocol on uvloop, so that
-the load takes little of the machine that the measured server shares.
+A file has requests as `packed` makes it, each sent once; no seconds are as long as there are any. It prints one line
+of JSON: calls, seconds, and the milliseconds each call took. A raw protocol on uvloop, so that the load takes little of
+the machine that the measured server shares.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import struct
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from pathlib import Path
 from typing import cast
 
 import orjson
 import uvloop
 
 MODEL = "stub"
+_LENGTH = struct.Struct(">I")
 
 
 class Caller(asyncio.Protocol):
-    def __init__(self, request: bytes, ends: list[float]) -> None:
-        self._request = request
+    def __init__(self, requests: Iterator[bytes], ends: list[float]) -> None:
+        self._requests = requests
         self._taken = ends
         self._answer = b""
         self._began = 0.0
@@ -36,14 +43,18 @@ class Caller(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
+        request = next(self._requests, None)
         self._began = time.perf_counter()
-        self._transport.write(self._request)
+        if request is not None:
+            self._transport.write(request)
+        elif not self.done.done():
+            self.done.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         self._answer += data
         if not _complete(self._answer):
             return
-        if not self._answer.startswith(b"HTTP/1.1 200"):
+        if not self._answer.startswith(b"HTTP/1.1 20"):
             self.done.set_exception(RuntimeError(f"The server answered: {self._answer[:400]!r}"))
             return
         now = time.perf_counter()
@@ -63,6 +74,8 @@ def _complete(answer: bytes) -> bool:
     head, found, body = answer.partition(b"\r\n\r\n")
     if not found:
         return False
+    if head.startswith(b"HTTP/1.1 204"):
+        return True
     head = head.lower()
     at = head.find(b"content-length:")
     if at < 0:
@@ -95,18 +108,43 @@ def read(port: int, key: str, path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
 
 
+def packed(requests: Iterable[bytes]) -> bytes:
+    """Each after its length."""
+    return b"".join(_LENGTH.pack(len(one)) + one for one in requests)
+
+
+def _unpacked(content: bytes) -> list[bytes]:
+    found: list[bytes] = []
+    at = 0
+    while at < len(content):
+        (length,) = _LENGTH.unpack_from(content, at)
+        at += _LENGTH.size + length
+        found.append(content[at - length : at])
+    return found
+
+
+def _requests(port: int, key: str, how: str) -> Iterator[bytes]:
+    what, _, given = how.partition("=")
+    match what:
+        case "requests":
+            return iter(_unpacked(Path(given).read_bytes()))
+        case "get":
+            return repeat(read(port, key, given))
+        case _:
+            return repeat(request(port, key, stream=what == "stream"))
+
+
 async def drive(port: int, key: str, callers: int, seconds: float, how: str) -> None:
     loop = asyncio.get_running_loop()
-    reads = how.startswith("get=")
-    message = read(port, key, how[4:]) if reads else request(port, key, stream=how == "stream")
+    requests = _requests(port, key, how)
     taken: list[float] = []
     connected: list[Caller] = []
     for _ in range(callers):
-        _, caller = await loop.create_connection(lambda: Caller(message, taken), "127.0.0.1", port)
+        _, caller = await loop.create_connection(lambda: Caller(requests, taken), "127.0.0.1", port)
         connected.append(caller)
     began = time.perf_counter()
     for caller in connected:
-        caller.call_until(began + seconds)
+        caller.call_until(began + seconds if seconds else math.inf)
     await asyncio.gather(*(caller.done for caller in connected))
     elapsed = time.perf_counter() - began
     report = {"calls": len(taken), "seconds": elapsed, "ms": [round(one, 4) for one in taken]}

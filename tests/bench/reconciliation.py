@@ -39,7 +39,7 @@ from services.payments.cashier import Cashier
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.stripe_terms import CAPABILITIES
 from services.payments.providers.values import PAGE_ITEMS_MAX, Movement, MovementKind, Page, Payout
-from services.reconciliation import queries
+from services.reconciliation import payout_queries
 from services.reconciliation.pulling import Puller
 from tests.bench.figures import Figure, Result
 from tests.bench.servers import postgres
@@ -149,7 +149,7 @@ async def reconcile(url: str, count: int) -> None:
     await Puller(cast(Cashier, cashier), on, clock).pull_due()
     took = time.perf_counter() - began
     async with crossing(Reason.INVARIANTS, on=on, actor=system()) as uow:
-        (clearing,) = (await uow.execute(queries.CLEARING, most=2)).all()
+        (clearing,) = (await uow.execute(payout_queries.CLEARING, most=2)).all()
     await on.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
     difference = clearing.provider_minor - clearing.books_minor

@@ -96,7 +96,7 @@ class Visitors:
         given = {"viewport": DESK, "color_scheme": "light", "reduced_motion": "reduce"} | options
         opened = await self._browser.new_context(base_url=self.product.address, **given)
         if person is not None:
-            token = self._session(person)
+            token = self.session(person)
             cookie = {"name": session_cookie(self.product.address), "value": token, "httpOnly": True}
             await opened.add_cookies([cookie | {"url": self.product.address}])  # pyright: ignore[reportArgumentType]
         return opened
@@ -125,7 +125,8 @@ class Visitors:
             for page in context.pages:
                 await page.close()
 
-    def _session(self, person: Person) -> str:
+    def session(self, person: Person) -> str:
+        """The token of one that is kept for all windows."""
         if person.email not in self._cookies:
             self._cookies[person.email] = self.product.session(person.email, person.password)
         return self._cookies[person.email]

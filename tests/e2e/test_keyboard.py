@@ -77,7 +77,21 @@ async def test_a_key_is_made_by_keyboard_alone(visitors: Visitors) -> None:
     await page.keyboard.press("Enter")
     await expect(shown).to_have_count(0)
     await expect(page.get_by_role("button", name="Create key")).to_be_focused()
-    await expect(page.get_by_role("row").filter(has_text="Made without a mouse")).to_be_visible()
+    made = page.get_by_role("row").filter(has_text="Made without a mouse")
+    await expect(made).to_be_visible()
+
+    # What is done with it takes its button away: the focus stays on the page, not nowhere.
+    acts = page.get_by_role("button", name="Actions for Made without a mouse")
+    await acts.press("ArrowDown")
+    await page.keyboard.press("End")
+    await page.keyboard.press("Enter")
+    await (
+        page.get_by_role("dialog", name="Revoke Made without a mouse")
+        .get_by_role("button", name="Revoke key")
+        .press("Enter")
+    )
+    await expect(acts).to_have_count(0)
+    await expect(page.locator("main :focus")).to_have_count(1)
 
 
 async def test_a_dialog_holds_the_focus_and_gives_it_back(visitors: Visitors) -> None:

@@ -1,4 +1,5 @@
-"""Install anvil, a real node of Ethereum's kind that crypto payments are tested on, from its locked npm package."""
+"""Install anvil, a real node of Ethereum's kind that crypto payments are tested and shown on, from its locked npm
+package."""
 
 import fcntl
 import hashlib
@@ -59,21 +60,25 @@ def _install() -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotInstall(
-            f"The tests of crypto payments need anvil, and npm could not be run: {error}."
+            f"anvil, the test chain, is not there, and npm could not be run: {error}."
         ) from error
     if done.returncode != 0:
         raise CannotInstall(
-            "The tests of crypto payments need anvil, and npm could not install it. Is the npm registry reachable?\n"
+            "anvil, the test chain, is not there, and npm could not install it. Is the npm registry reachable?\n"
             + done.stderr.strip()
         )
 
 
 def main() -> int:
-    """0 when it is there now."""
+    """0 when it is there now, and runs on this machine."""
     try:
-        program()
+        found = program()
+        subprocess.run([found, "--version"], stdout=subprocess.DEVNULL, check=True)
     except CannotInstall as error:
         print(error)
+        return 1
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"anvil, the test chain, does not run on this machine: {error}.")
         return 1
     return 0
 

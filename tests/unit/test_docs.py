@@ -13,7 +13,7 @@ from services.gateway.refusals import STATUS_AND_TYPE
 from services.metering.service import PLATFORM_METERS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "tests/README.md"]
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 PICTURES = {"docs/images/overview-light.png"}
 
@@ -22,7 +22,7 @@ def text(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
 

@@ -39,7 +39,8 @@ class OnChainShown(Shown):
     expires_at: AwareDatetime = Field(description="What comes later counts at the rate of then")
     confirmations_needed: int
     received: str = Field(description="In whole coins, also what is not deep enough yet")
-    uri: str = Field(description="For a wallet (EIP-681)")
+    missing: str = Field(description="In whole coins, what is still to be sent")
+    uri: str = Field(description="For a wallet (EIP-681), of what is missing")
     came: list[CameShown]
 
 

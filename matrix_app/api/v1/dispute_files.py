@@ -71,9 +71,9 @@ async def add_dispute_file(
     """Add a file to the answer, as the part `file` of a form. It is checked by its content, and goes along when the
     dispute is answered."""
     organization_id = await _organization_of(who, dispute_id)
+    where, part = places(settings()), await file_part(request)
     async with within(who, organization_id, WRITE) as uow:
         _, terms = await evidence_files.answerable(uow, dispute_id)
-    where, part = places(settings()), await file_part(request)
     purpose = evidence_files.purpose_of(terms)
     arrived = await files.arrive(part.pieces, name=part.name, purpose=purpose, incoming=where.incoming)
     try:

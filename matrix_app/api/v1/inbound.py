@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, Request, Response
 
 from matrix_app.api.deps import count_guess, require_few_guesses
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import resource
-from services.payments.cashier import Cashier, cashier
-from services.payments.inbox import Inbox
+from services.payments.intake import Intake
 from services.payments.providers.base import WebhookRefused
 
 router = resource("payments")
@@ -29,12 +28,11 @@ _ANY_OBJECT: dict[str, Any] = {
     responses=failures(400, 404),
     dependencies=[Depends(require_few_guesses)],
 )
-async def take_event(
-    provider_account_id: str, request: Request, till: Annotated[Cashier, Depends(cashier)]
-) -> Response:
+async def take_event(provider_account_id: str, request: Request) -> Response:
     """For the provider, which signs what it sends. An event that was stored before is taken and changes nothing."""
+    intake: Intake = request.app.state.intake
     try:
-        await Inbox(till).take(provider_account_id, request.headers, await request.body())
+        await intake.take(provider_account_id, request.headers, await request.body())
     except WebhookRefused:
         count_guess(request)
         raise

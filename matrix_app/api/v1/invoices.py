@@ -24,7 +24,7 @@ from matrix_app.api.v1.shape import (
     resource,
 )
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
-from services.billing import queries
+from services.billing import due_dates, queries
 from services.billing.queries import NoteDetail
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
@@ -33,6 +33,12 @@ router = resource("invoices")
 
 Minor = Annotated[int, Field(description="In minor units of the currency")]
 _LINES, _NOTES = "invoice.lines", "invoice.credit_notes"  # what cursors are bound to
+
+
+Overdue = Field(
+    description="Something is due that is not contested, and the day after its due date has begun"
+)
+DaysOverdue = Field(description="Since its due date, where it was issued; null for one that is not overdue")
 
 
 class InvoiceListed(Shown):
@@ -50,6 +56,8 @@ class InvoiceListed(Shown):
     due_minor: Minor
     label_date: date | None = Field(description="The day that stands on it, in the issuer's timezone")
     due_date: date | None
+    overdue: bool = Overdue
+    days_overdue: int | None = DaysOverdue
     lines: int
     memo: str
     created_at: AwareDatetime
@@ -104,6 +112,8 @@ class InvoiceShown(Shown):
     lines: int
     label_date: date | None
     due_date: date | None
+    overdue: bool = Overdue
+    days_overdue: int | None = DaysOverdue
     seller: SellerShown | None = Field(description="Null for a draft")
     buyer: BuyerShown | None = Field(description="Null for a draft")
     taxes: list[TaxTotalShown]
@@ -213,8 +223,10 @@ class CreditNoteShown(Shown):
     lines: list[NoteLineShown]
 
 
-def shown(row: Invoice) -> InvoiceShown:
-    return InvoiceShown.model_validate(row.model_dump() | {"taxes": row.taxes or []})
+async def shown(uow: UnitOfWork, row: Invoice) -> InvoiceShown:
+    days = await due_dates.days_overdue(uow, row)
+    late = {"overdue": days is not None, "days_overdue": days}
+    return InvoiceShown.model_validate(row.model_dump() | {"taxes": row.taxes or []} | late)
 
 
 def line_shown(row: InvoiceLine) -> InvoiceLineShown:
@@ -250,7 +262,7 @@ _Sight = type[_Own] | type[_All]
 
 async def _one(who: Caller, sight: _Sight, invoice_id: str) -> InvoiceShown:
     async with sight.work(who) as uow:
-        return shown(await queries.invoice(uow, invoice_id, staff=sight.staff))
+        return await shown(uow, await queries.invoice(uow, invoice_id, staff=sight.staff))
 
 
 async def _lines(

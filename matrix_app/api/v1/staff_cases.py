@@ -27,6 +27,7 @@ from services.core.work import UnitOfWork
 from services.payments import policies as refund_policies
 from services.reconciliation import (
     accepting,
+    payout_queries,
     policies,
     pulling,
     queries,
@@ -225,30 +226,32 @@ async def dismiss_payment_case(
     return await repeat.once(_at(who, case_id), dismiss, owner=who.actor.id, status=200)
 
 
-@router.get("/payouts", **listed(queries.PAYOUTS, PayoutShown))
+@router.get("/payouts", **listed(payout_queries.PAYOUTS, PayoutShown))
 async def list_payouts(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """Payouts of providers with what they consist of, the newest first."""
-    return await answer(request, queries.PAYOUTS, PayoutShown, asked, partial(staff_work, who, READ))
+    return await answer(request, payout_queries.PAYOUTS, PayoutShown, asked, partial(staff_work, who, READ))
 
 
 @router.get("/payouts/{payout_id}")
 async def get_payout(who: AnyCaller, payout_id: str) -> PayoutShown:
     """One payout."""
     async with staff_work(who, READ) as uow:
-        return PayoutShown.model_validate(await queries.payout(uow, payout_id))
+        return PayoutShown.model_validate(await payout_queries.payout(uow, payout_id))
 
 
-@router.get("/provider-movements", **listed(queries.MOVEMENTS, MovementShown))
+@router.get("/provider-movements", **listed(payout_queries.MOVEMENTS, MovementShown))
 async def list_provider_movements(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """What changed our balances at providers, the newest first; `payout_id` narrows it to one payout."""
-    return await answer(request, queries.MOVEMENTS, MovementShown, asked, partial(staff_work, who, READ))
+    return await answer(
+        request, payout_queries.MOVEMENTS, MovementShown, asked, partial(staff_work, who, READ)
+    )
 
 
 @router.get("/clearing")
 async def get_clearing(who: AnyCaller) -> Clearing:
     """What providers hold of ours, by account and currency, beside our books."""
     async with staff_work(who, READ) as uow:
-        rows = await queries.clearing(uow)
+        rows = await payout_queries.clearing(uow)
     return Clearing(
         data=[
             ClearingShown.model_validate(asdict(row) | {"difference_minor": row.difference_minor})

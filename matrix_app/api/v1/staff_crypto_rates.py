@@ -32,7 +32,9 @@ class RateShown(Shown):
     valid_from: AwareDatetime
     valid_until: AwareDatetime
     entered_by: str
+    author: str = Field(description="The name of who entered it")
     created_at: AwareDatetime
+    state: str = Field(description="counts, replaced by a newer one, or ended")
 
 
 class NewRate(Body):

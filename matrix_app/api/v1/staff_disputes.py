@@ -157,6 +157,7 @@ async def hand_in(request: Request, who: Caller, dispute_id: str, till: Cashier,
     Disputing.answer raises, and ContentMissing."""
     async with staff_work(who, WRITE) as uow:
         row = await dispute_queries.dispute(uow, dispute_id)
+        await evidence_files.answerable(uow, dispute_id)  # before anything is made for it
         pack = await evidence.gather(uow, dispute_id)
         told = evidence.tables_of(pack, uow.wall_now)
         added = await evidence_files.listed(uow, dispute_id)

@@ -117,7 +117,7 @@ async def at(who: Caller, invoice_id: str) -> AsyncIterator[UnitOfWork]:
 
 def _to(act: Callable[[UnitOfWork], Awaitable[Invoice]]) -> Callable[[UnitOfWork], Awaitable[BaseModel]]:
     async def acted(uow: UnitOfWork) -> InvoiceShown:
-        return shown(await act(uow))
+        return await shown(uow, await act(uow))
 
     return acted
 
@@ -179,7 +179,7 @@ async def remove_invoice_line(who: AnyCaller, invoice_id: str, line_id: str) -> 
     """Take a line off a draft."""
     async with at(who, invoice_id) as uow:
         await invoices.remove_line(uow, invoice_id, line_id)
-        return shown(await policies.invoice_for(uow, invoice_id, WRITE))
+        return await shown(uow, await policies.invoice_for(uow, invoice_id, WRITE))
 
 
 @router.post("/invoices/{invoice_id}/finalize", response_model=InvoiceShown)

@@ -149,6 +149,25 @@ class PreviewStepShown(Shown):
     amount: str = Field(description="Before rounding; a fraction where decimals do not end")
 
 
+class UsedSoFarShown(Shown):
+    """What a metered price comes to in [since, until), before coupons and tax."""
+
+    key: str
+    name: str
+    meter: str
+    currency: str
+    since: AwareDatetime
+    until: AwareDatetime
+    bills_at: AwareDatetime | None
+    quantity: Exact
+    amount_minor: int = Field(description="Rounded once")
+    steps: list[PreviewStepShown]
+
+
+class UsedListShown(Shown):
+    data: list[UsedSoFarShown]
+
+
 class PreviewLineShown(Shown):
     description: str
     amount_minor: int = Field(description="Of the whole line, rounded once, half away from zero")

@@ -28,6 +28,8 @@ from matrix_app.api.v1.subscription_shapes import (
     StartPreviewed,
     SubscriptionListed,
     SubscriptionShown,
+    UsedListShown,
+    UsedSoFarShown,
     canceling,
     changing,
     done,
@@ -44,6 +46,7 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.subscriptions import entitlements, retention, subscriptions
 from services.subscriptions import queries as subscription_queries
 from services.subscriptions.previewing import Act
+from services.subscriptions.usage_so_far import used_so_far
 
 router = resource("subscriptions")
 
@@ -87,6 +90,14 @@ async def get_subscription(who: Member, subscription_id: str) -> SubscriptionSho
     """One subscription with its items, coupons and what comes next."""
     async with unit_of_work(who.actor) as uow:
         return SubscriptionShown.model_validate(await subscription_queries.detail(uow, subscription_id))
+
+
+@router.get("/subscriptions/{subscription_id}/usage")
+async def get_subscription_usage(who: Member, subscription_id: str) -> UsedListShown:
+    """What its metered prices come to so far in the period that is passing, as its end will bill them."""
+    async with unit_of_work(who.actor) as uow:
+        found = await used_so_far(uow, subscription_id)
+    return UsedListShown(data=[UsedSoFarShown.model_validate(one) for one in found])
 
 
 @router.post("/subscriptions/{subscription_id}/change", response_model=SubscriptionShown)

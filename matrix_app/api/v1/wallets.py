@@ -195,6 +195,6 @@ async def pay_invoice_from_wallet(
     """Use the wallet for what an invoice is still owed, as far as it goes."""
 
     async def pay(uow: UnitOfWork) -> InvoiceShown:
-        return shown(await customer_credits.pay_by_wallet(uow, invoice_id))
+        return await shown(uow, await customer_credits.pay_by_wallet(uow, invoice_id))
 
     return await repeat.once(unit_of_work(who.actor), pay, owner=who.actor.id, status=200)

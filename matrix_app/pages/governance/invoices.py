@@ -21,6 +21,7 @@ from components.links import link as to_page
 from components.props import Drawn as Part
 from components.texts import t
 from matrix_app.pages import contest_lists, endpoints, invoice_papers
+from matrix_app.pages.governance.payments import on_the_statement
 from matrix_app.pages.payment_link_acts import payment_link
 from matrix_app.pages.registry import Console, Drawn, page
 from models.billing import InvoiceState as States
@@ -31,6 +32,7 @@ from state.governance.invoices import HOME, StaffInvoicesState, StaffInvoiceStat
 from state.session import SessionState
 
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.value)
+MAY_RECORD = SessionState.capabilities.contains(Capability.STAFF_PAYMENTS_WRITE.value)
 _S = StaffInvoiceState
 _ROW = StaffInvoiceState.invoice
 _URL = f"{endpoints.STAFF_INVOICES}/{_ROW['id'].to(str)}"
@@ -65,7 +67,15 @@ def _begin() -> rx.Component:
     return rx.cond(MAY_WRITE, begin, rx.fragment())
 
 
-def _act(name: str, url: Any, done: str, *fields: Part, danger: bool = False, text: str = "") -> rx.Component:
+def _act(
+    name: str,
+    url: Any,
+    done: str,
+    *fields: Part,
+    danger: bool = False,
+    text: str = "",
+    extra: dict[str, Any] | None = None,
+) -> rx.Component:
     """The dialog that asks about one act, and sends it."""
     verb = submit_button(t(f"invoices.{name}"), look="primary danger" if danger else "primary")
     return dialog(
@@ -76,6 +86,7 @@ def _act(name: str, url: Any, done: str, *fields: Part, danger: bool = False, te
             url=url,
             done_text=t(f"invoices.{done}"),
             on_done=_S.changed,
+            extra=extra,
         ),
         title=t(f"invoices.{name}"),
         description=t(f"invoices.{text}") if text else None,
@@ -105,6 +116,19 @@ def _dialogs() -> list[rx.Component]:
             _reason(),
             money_field("amount", t("invoices.credit_amount"), currency=currency, required=False),
             text="credit_text",
+        ),
+        _act(
+            "transfer",
+            endpoints.STAFF_TRANSFERS,
+            "transfer_done",
+            money_field("amount", t("payments.amount"), currency=currency, value=_ROW["due"]),
+            *on_the_statement(),
+            text="transfer_text",
+            extra={
+                "organization_id": _ROW["organization_id"],
+                "invoice_id": _ROW["id"],
+                "currency": currency,
+            },
         ),
     ]
 
@@ -151,6 +175,8 @@ def _acts() -> rx.Component:
         return menu(t("invoices.acts"), entries, on_action=_S.ask, show_label=True, look="")
 
     credit = ("credit", "rotate-ccw", False)
+    give_up = (("void", "ban", True), ("uncollectible", "circle-alert", True))
+    transfer = ("transfer", "wallet", False)
     offered = rx.match(
         _ROW["state"],
         (
@@ -159,7 +185,7 @@ def _acts() -> rx.Component:
         ),
         (
             States.FINALIZED.value,
-            acts(credit, ("void", "ban", True), ("uncollectible", "circle-alert", True)),
+            rx.cond(MAY_RECORD, acts(transfer, credit, *give_up), acts(credit, *give_up)),
         ),
         (States.PAID.value, acts(credit)),
         rx.fragment(),

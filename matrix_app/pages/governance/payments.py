@@ -34,6 +34,26 @@ PAYMENTS = table_of(
 )
 
 
+def on_the_statement() -> list[rx.Component]:
+    """By what the bank has it."""
+    return [
+        text_field(
+            "transfer_key",
+            t("payments.transfer_key"),
+            hint=t("payments.transfer_key_hint"),
+            autocomplete="off",
+        ),
+        text_field(
+            "reference",
+            t("payments.reference"),
+            hint=t("payments.reference_hint"),
+            required=False,
+            max_length=REFERENCE_CHARACTERS_MAX,
+            autocomplete="off",
+        ),
+    ]
+
+
 def _record() -> rx.Component:
     """Money that was seen on a statement."""
     recorded = dialog(
@@ -49,20 +69,7 @@ def _record() -> rx.Component:
             ),
             text_field("amount", t("payments.amount"), hint=t("payments.amount_hint"), autocomplete="off"),
             text_field("currency", t("payments.currency"), max_length=3, autocomplete="off"),
-            text_field(
-                "transfer_key",
-                t("payments.transfer_key"),
-                hint=t("payments.transfer_key_hint"),
-                autocomplete="off",
-            ),
-            text_field(
-                "reference",
-                t("payments.reference"),
-                hint=t("payments.reference_hint"),
-                required=False,
-                max_length=REFERENCE_CHARACTERS_MAX,
-                autocomplete="off",
-            ),
+            *on_the_statement(),
             dialog_foot(dialog_close(), submit_button(t("payments.record"))),
             url=endpoints.STAFF_TRANSFERS,
             done_text=t("payments.recorded"),

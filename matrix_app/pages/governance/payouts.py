@@ -22,7 +22,7 @@ from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from services.payments.providers.values import MovementKind
-from services.reconciliation import queries
+from services.reconciliation import payout_queries
 from state.governance.payouts import PayoutsState, PayoutState
 from state.session import SessionState
 
@@ -65,7 +65,7 @@ CLEARING = Table(
     ),
 )
 PAYOUTS = table_of(
-    queries.PAYOUTS,
+    payout_queries.PAYOUTS,
     "payouts",
     Column("name", "payouts.payout", kind="link", href="href", row_header=True),
     Column("account", "payouts.account"),
@@ -77,7 +77,7 @@ PAYOUTS = table_of(
     texts="payouts",
 )
 MOVEMENTS = table_of(
-    queries.MOVEMENTS,
+    payout_queries.MOVEMENTS,
     "movements",
     Column("name", "payouts.movement", kind="link", href="href", row_header=True),
     Column("kind", "payouts.kind", draw=_kind, brief=True),

@@ -90,12 +90,24 @@ def _give() -> rx.Component:
         tax=seen["tax"].to(str),
     )
     options = [Option(name, said) for name, said in refund_lists.destinations()]
+    as_credit = [one for one in options if one.id == RefundTo.CREDIT.value]
+    where = rx.cond(
+        _P.goes_back,
+        radios("to", t("refunds.destination"), options, value=RefundTo.SOURCE.value),
+        radios(
+            "to",
+            t("refunds.destination"),
+            as_credit,
+            value=RefundTo.CREDIT.value,
+            hint=t("refunds.stays_on_chain"),
+        ),
+    )
     lines = checkboxes("line_ids", t("refunds.lines"), _P.lines)
     form = rest_form(
         "give-back",
         rx.el.p(outlook),
         rx.cond(seen["waits"].to(bool), banner("warn", t("refunds.will_wait")), rx.fragment()),
-        radios("to", t("refunds.destination"), options, value=RefundTo.SOURCE.value),
+        where,
         money_field(
             "amount",
             t("refunds.amount"),

@@ -143,13 +143,17 @@ def _guide() -> rx.Component:
 
 
 def _overdue() -> rx.Component:
-    """What is reminded of, and the way to pay it."""
+    """What is overdue, and the way to pay it."""
     late = OverviewState.overdue
+    days, more = late["days"].to(int), late["more"].to(int)
+    others = link(t("overview.overdue_more", count=more), href="/portal/invoices?overdue=true")
     text = rx.fragment(
         t("overview.overdue_invoice", invoice=late["number"]),
         " ",
         money(late["due"], late["currency"]),
         ". ",
+        rx.cond(days > 0, rx.fragment(t("overview.overdue_days", count=days), " "), rx.fragment()),
+        rx.cond(more > 0, rx.fragment(others, " "), rx.fragment()),
         rx.cond(late["restricts"], t("overview.overdue_restricts"), t("overview.overdue_text")),
     )
     pay = button_link(t("overview.pay"), href=late["href"].to(str), look="primary")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
+from components.feedback.figures import fact
 from components.feedback.states import banner, empty_state, skeleton
 from components.forms.fields import checkbox, radios
 from components.forms.form import rest_form, submit_button
@@ -14,7 +15,7 @@ from components.shell.page import page_header, section
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t
-from matrix_app.pages import chain_payment, endpoints, lists, payment_lists, refund_lists
+from matrix_app.pages import chain_payment, endpoints, invoice_papers, lists, payment_lists, refund_lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.payments import PaymentState as States
@@ -96,9 +97,30 @@ def _waiting() -> rx.Component:
 
 
 def _given_back() -> rx.Component:
-    table = data_table(REFUNDS, PaymentState.refunds, status=PaymentState.status, empty=rx.fragment())
+    table = data_table(
+        REFUNDS, PaymentState.refunds, status=PaymentState.status, empty=rx.fragment(), zone=SessionState.zone
+    )
     there = PaymentState.refunds.length() > 0
     return rx.cond(there, section(t("refunds.of_payment"), table), rx.fragment())
+
+
+def _receipt() -> rx.Component:
+    """What a customer keeps of a payment that came: also on paper."""
+    parties = PaymentState.receipt
+    return section(
+        t("payments.receipt"),
+        payment_lists.facts_of(
+            PaymentState.payment,
+            INVOICES,
+            fact(t("payments.paid_by"), invoice_papers.party(parties["buyer"])),
+            fact(t("payments.paid_to"), invoice_papers.party(parties["seller"])),
+            rx.cond(
+                parties["seller_tax"], fact(t("invoices.tax_number"), parties["seller_tax"]), rx.fragment()
+            ),
+            fact(t("payments.number"), rx.el.code(PaymentState.payment["id"].to(str))),
+        ),
+        actions=[invoice_papers.print_button(t("payments.print_receipt"))],
+    )
 
 
 @page(
@@ -116,15 +138,19 @@ def payment() -> Drawn:
     )
     is_open = (row["state"] == States.REQUIRES_ACTION.value) | (row["state"] == States.SENDING.value)
     return [
-        rx.el.p(link(t("payments.back"), href=HOME), class_name="back-link"),
+        rx.el.p(link(t("payments.back"), href=HOME), class_name="back-link no-print"),
         page_header(title, rx.cond(MAY_PAY & is_open, _cancel(), rx.fragment())),
         in_its_state(
             PaymentState,
             rx.fragment(
                 _waiting(),
-                rx.cond(PaymentState.on_chain.contains("address"), chain_payment.asked(), rx.fragment()),
-                payment_lists.facts_of(row, INVOICES),
+                chain_payment.asked(),
+                rx.cond(
+                    PaymentState.receipt.contains("seller"), _receipt(), payment_lists.facts_of(row, INVOICES)
+                ),
+                chain_payment.came(),
                 _given_back(),
+                rx.cond(PaymentState.on_chain.contains("address"), chain_payment.follows(), rx.fragment()),
                 live_refresh(
                     "payments", path="changed", since=PaymentState.read_at, on_change=PaymentState.follow
                 ),

@@ -12,8 +12,10 @@ from components.forms.fields import Option, radios, select, text_area, text_fiel
 from components.forms.form import action_button, rest_form, submit_button
 from components.kit.overlays import MenuEntry, dialog, dialog_close, dialog_foot, icon_button, menu
 from components.links import button_link, link
+from components.live.figures import live_refresh
 from components.props import Drawn as Part
-from components.shell.page import page_header
+from components.shell.page import page_header, section
+from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, subscription_papers
 from matrix_app.pages.frame import in_its_state
@@ -28,6 +30,7 @@ from state.portal.subscriptions import SubscriptionsState, SubscriptionState
 from state.session import SessionState
 
 MAY_WRITE = SessionState.capabilities.contains(Capability.SUBSCRIPTIONS_WRITE.value)
+USED_FOLLOWED_MS = 10_000  # between two readings while it is used without end: each counts the period again
 _S = SubscriptionState
 _ROW = SubscriptionState.subscription
 _URL = f"{endpoints.SUBSCRIPTIONS}/{_ROW['id'].to(str)}"
@@ -267,6 +270,37 @@ def _unpaid() -> rx.Component:
     return rx.cond(_ROW["state"] == States.INCOMPLETE.value, shown, rx.fragment())
 
 
+def _formulas(row: Any) -> rx.Component:
+    return rx.el.ul(
+        rx.foreach(row["formulas"].to(list[str]), lambda one: rx.el.li(one)), class_name="plain-list"
+    )
+
+
+USED = Table(
+    "used",
+    "subscription.used",
+    columns=(
+        Column("name", "subscription.item", row_header=True),
+        Column("since", "subscription.used_since", kind="date"),
+        Column("quantity", "subscription.quantity", kind="number"),
+        Column("formulas", "subscription.used_formula", draw=_formulas),
+        Column("amount", "subscription.used_amount", kind="money", currency="currency", brief=True),
+        Column("bills_at", "subscription.used_bills_at", kind="date"),
+    ),
+)
+
+
+def _used() -> rx.Component:
+    """What metered prices come to so far; it grows while it is looked at."""
+    shown = rx.fragment(
+        section(t("subscription.used"), data_table(USED, _S.used, zone=SessionState.zone)),
+        live_refresh(
+            "overview", path="month", since=_S.read_at, on_change=_S.follow, longest_wait_ms=USED_FOLLOWED_MS
+        ),
+    )
+    return rx.cond(_S.used.length() > 0, shown, rx.fragment())
+
+
 def _of_coupon(row: Any) -> rx.Component:
     name = t("subscription.remove_coupon", code=row["code"].to(str))
     remove = icon_button(name, "x", on_press=_S.ask_off(row["id"].to(str)))
@@ -298,6 +332,7 @@ def subscription() -> Drawn:
         _unpaid(),
         _scheduled(),
         subscription_papers.head(_ROW, staff=False),
+        _used(),
         subscription_papers.tables(_S, add=add, of_coupon=_of_coupon),
         rx.cond(MAY_WRITE, rx.fragment(*_dialogs()), rx.fragment()),
     )

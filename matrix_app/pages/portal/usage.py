@@ -11,7 +11,7 @@ from components.charts.chart import chart
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import ValueKind, value
 from components.forms.form import action_button
-from components.links import link
+from components.links import button_link, link
 from components.live.figures import live_refresh
 from components.shell.page import page_header, section
 from components.tables.filters import Filter, filter_bar
@@ -185,6 +185,11 @@ def usage() -> Drawn:
         page_header(
             t("usage.title"),
             newer_chip(UsageState.newer, t("usage.newer"), UsageState.load),
+            rx.cond(
+                MAY_SEE_COST,
+                button_link(t("usage_months.to"), href="/portal/usage/months", icon_name="receipt"),
+                rx.fragment(),
+            ),
             text=t("usage.text"),
         ),
         in_its_state(

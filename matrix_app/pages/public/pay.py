@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import reflex as rx
 
-from components.feedback.badges import status_badge
 from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, when
@@ -30,7 +29,7 @@ def _document() -> rx.Component:
     return rx.fragment(
         card(
             facts(
-                (t("invoices.state"), rx.fragment(status_badge(_ROW["state"], invoice_papers.STATES))),
+                (t("invoices.state"), invoice_papers.state_of(_ROW)),
                 (t("payment_link.from"), rx.el.span(_ROW["seller"].to(str), class_name="party")),
                 (t("payment_link.to"), rx.el.span(_ROW["buyer"].to(str), class_name="party")),
                 (t("invoices.label_date"), when(_ROW["label_date"], "date")),

@@ -259,7 +259,7 @@ def event(told: Thing) -> ProviderEvent:
         reference = order = order or reference
     return ProviderEvent(
         provider=Provider.PAYPAL,
-        id=str(told["id"]),
+        id=str(told["id"] or ""),
         type=kind,
         subject=subject,
         reference=reference,

@@ -9,6 +9,8 @@ from models.money import Money, NotRepresentable, Provider, from_provider, to_pr
 from services.payments.providers.base import RefusedByProvider
 from services.payments.providers.values import Capabilities, EvidenceTerms, Flow
 
+# PayPal tells no figure, only that it refuses what it finds too much.
+CALLS_AT_ONCE = 10
 # developer.paypal.com/api/rest/reference/currency-codes; those of one country only (BRL, CNY, MYR) are left out.
 _CODES = "AUD CAD CZK DKK EUR HKD HUF ILS JPY MXN TWD NZD NOK PHP PLN GBP SGD SEK CHF THB USD"
 _WITHOUT_DECIMALS = frozenset({"HUF", "JPY", "TWD"})

@@ -31,6 +31,8 @@ from services.payments.providers.base import (
     UnknownOutcome,
 )
 from services.payments.providers.paypal_declines import DECLINES
+from services.payments.providers.paypal_terms import CALLS_AT_ONCE
+from services.payments.providers.turns import Turns
 
 CERTIFICATE_NAME = "messageverificationcerts.paypal.com"  # whom certificates of events are made out to
 LIVE, SANDBOX = "https://api-m.paypal.com", "https://api-m.sandbox.paypal.com"
@@ -75,6 +77,7 @@ class PayPalWire:
         self._session: ClientSession | None = None
         self._token = ""
         self._asking = asyncio.Lock()
+        self._turns = Turns(CALLS_AT_ONCE)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -134,17 +137,18 @@ class PayPalWire:
             self._session = guarded_session(self._account.allowed)
         data = body if isinstance(body, bytes) else orjson.dumps(body) if body is not None else None
         kind = {} if isinstance(body, bytes) else {"Content-Type": "application/json"}
-        try:
-            with outgoing_call("paypal", method=method, path=path):
-                async with self._session.request(
-                    method, URL(self._base + path), headers={**kind, **headers}, data=data,
-                    params=dict(query or {}), timeout=_TIMEOUT, allow_redirects=False,
-                ) as answer:  # fmt: skip
-                    return answer.status, await answer.read(), answer.headers
-        except (ClientError, TimeoutError, OSError) as error:
-            if changes and not isinstance(error, _NEVER_SENT):
-                raise UnknownOutcome(f"PayPal's answer was lost ({type(error).__name__}).") from error
-            raise ProviderUnavailable("PayPal cannot be reached.") from error
+        async with self._turns.one():
+            try:
+                with outgoing_call("paypal", method=method, path=path):
+                    async with self._session.request(
+                        method, URL(self._base + path), headers={**kind, **headers}, data=data,
+                        params=dict(query or {}), timeout=_TIMEOUT, allow_redirects=False,
+                    ) as answer:  # fmt: skip
+                        return answer.status, await answer.read(), answer.headers
+            except (ClientError, TimeoutError, OSError) as error:
+                if changes and not isinstance(error, _NEVER_SENT):
+                    raise UnknownOutcome(f"PayPal's answer was lost ({type(error).__name__}).") from error
+                raise ProviderUnavailable("PayPal cannot be reached.") from error
 
     def _read(self, status: int, raw: bytes, headers: Mapping[str, str], changes: bool) -> Thing:
         told = _parsed(raw)

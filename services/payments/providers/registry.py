@@ -67,7 +67,8 @@ def _paypal(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentP
     )
 
 
-_OF_A_CHAIN = frozenset({"confirmations", "locked_minutes", "ignored_over_minor"})
+# `base` is where a test chain has its wallet.
+_OF_A_CHAIN = frozenset({"base", "confirmations", "locked_minutes", "ignored_over_minor"})
 KINDS: dict[str, Kind] = {
     "stripe": Kind(
         _stripe,
@@ -94,6 +95,12 @@ KINDS: dict[str, Kind] = {
         watched=True,
     ),
 }
+
+
+def gives_back(provider: str) -> bool:
+    """Whether money can go back to where it came from: through the provider, or by a transfer that staff sends."""
+    known = KINDS.get(provider)
+    return known is None or not known.watched
 
 
 def kind(provider: str) -> Kind:

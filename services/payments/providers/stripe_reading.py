@@ -315,7 +315,7 @@ def event(told: Thing) -> ProviderEvent:
         reference = about = about or reference
     return ProviderEvent(
         provider=Provider.STRIPE,
-        id=str(told["id"]),
+        id=str(told["id"] or ""),
         type=str(kind),
         subject=subject,
         reference=reference,

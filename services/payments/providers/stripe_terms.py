@@ -9,6 +9,9 @@ from models.money import Money, NotRepresentable, Provider, to_provider
 from services.payments.providers.base import RefusedByProvider
 from services.payments.providers.values import Capabilities, EvidenceTerms, Flow
 
+# docs.stripe.com/rate-limits: 25 requests a second of one kind, and a limit that is not told on those under way. A
+# charge takes about a second there, and what runs by itself leaves room for customers.
+CALLS_AT_ONCE = 20
 # docs.stripe.com/currencies: what cards may be charged in.
 _CODES = """
 USD AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF

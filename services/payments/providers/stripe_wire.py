@@ -24,6 +24,8 @@ from services.payments.providers.base import (
     RefusedByProvider,
     UnknownOutcome,
 )
+from services.payments.providers.stripe_terms import CALLS_AT_ONCE
+from services.payments.providers.turns import Turns
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30  # a bank may take its time; Stripe itself gives up sooner
@@ -42,6 +44,7 @@ class StripeWire(stripe.HTTPClient):
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._allowed = allowed
         self._session: ClientSession | None = None
+        self._turns = Turns(CALLS_AT_ONCE)
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
@@ -49,19 +52,20 @@ class StripeWire(stripe.HTTPClient):
         if self._session is None:
             self._session = guarded_session(self._allowed)
         path = urlsplit(url).path
-        try:
-            with outgoing_call("stripe", method=method.upper(), path=path):
-                async with self._session.request(
-                    method,
-                    url,
-                    headers=headers,
-                    data=post_data or None,
-                    timeout=_TIMEOUT,
-                    allow_redirects=False,
-                ) as answer:
-                    return await answer.read(), answer.status, answer.headers
-        except (ClientError, TimeoutError, OSError) as error:
-            raise stripe.APIConnectionError(type(error).__name__, should_retry=False) from error
+        async with self._turns.one():
+            try:
+                with outgoing_call("stripe", method=method.upper(), path=path):
+                    async with self._session.request(
+                        method,
+                        url,
+                        headers=headers,
+                        data=post_data or None,
+                        timeout=_TIMEOUT,
+                        allow_redirects=False,
+                    ) as answer:
+                        return await answer.read(), answer.status, answer.headers
+            except (ClientError, TimeoutError, OSError) as error:
+                raise stripe.APIConnectionError(type(error).__name__, should_retry=False) from error
 
     async def close_async(self) -> None:
         if self._session is not None:

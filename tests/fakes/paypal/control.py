@@ -26,7 +26,7 @@ class PayPalControl(Control):
 
     def acts(self) -> dict[str, Callable[[Told], Any]]:
         kept = (
-            "advance", "clear", "declines", "fault", "pause", "release", "resend", "spoil",
+            "advance", "clear", "declines", "fault", "forget", "pause", "release", "resend", "spoil",
         )  # fmt: skip
         return {
             **{name: act for name, act in super().acts().items() if name in kept},

@@ -40,6 +40,7 @@ class Control:
             "fail_payout": lambda told: balance.fail(self.world, self._named("payout", told)),
             "fail_refund": lambda told: refunds.fail(self.world, self._named("refund", told)),
             "fault": self.fault,
+            "forget": self.forget,
             "pause": self.pause,
             "payout": self.payout,
             "release": lambda told: {"released": self.faults.release()},
@@ -109,6 +110,12 @@ class Control:
                 int(told.get("times", 1)),
             )
         )
+
+    def forget(self, told: Told) -> None:
+        """As if it had just been started for the first time."""
+        self.clear(told)
+        self.deliveries.paused = False
+        self.world.forget()
 
     def pause(self, told: Told) -> None:
         """Webhooks wait until they are let go on, or until `deliver`."""

@@ -70,12 +70,16 @@ class RunningFake:
 
     def act(self, name: str, **told: Any) -> dict[str, Any]:
         """An act of /_control; see control.py for their names."""
-        answer = httpx.post(f"{self.url}/_control/{name}", json=told, timeout=ACT_TIMEOUT_S, trust_env=False)
+        answer = httpx.post(
+            f"{self.url}/_control/{name}", json=told, timeout=ACT_TIMEOUT_S, trust_env=False, verify=False
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def state(self) -> dict[str, Any]:
-        return httpx.get(f"{self.url}/_control/state", timeout=ACT_TIMEOUT_S, trust_env=False).json()
+        return httpx.get(
+            f"{self.url}/_control/state", timeout=ACT_TIMEOUT_S, trust_env=False, verify=False
+        ).json()
 
 
 class RunningStripe(RunningFake):

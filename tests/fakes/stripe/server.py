@@ -58,6 +58,7 @@ class Server:
         self.faults = Faults()
         self.deliveries = Deliveries(world)
         self._under_way: set[str] = set()
+        self._calls = 0  # that are being answered
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=16 * 1024 * 1024)
@@ -78,7 +79,10 @@ class Server:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         fault = self.faults.take(request.method, request.path)
+        self._calls += 1
         try:
+            if 0 < self.world.terms.calls_at_once < self._calls:
+                raise refusal("limited")
             return await self._answer(request, fault)
         except Refusal as refused:
             return self._response(refused.status, {"error": refused.error})
@@ -86,6 +90,8 @@ class Server:
             return self._response(
                 400, {"error": {"message": "Invalid UTF-8.", "type": "invalid_request_error"}}
             )
+        finally:
+            self._calls -= 1
 
     async def _answer(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         self._authenticate(request)
@@ -108,6 +114,8 @@ class Server:
         try:
             if fault and kind == "hold":
                 await self.faults.hold(fault)
+            if request.method == "POST" and self.world.terms.bank_takes_ms:
+                await asyncio.sleep(self.world.terms.bank_takes_ms / 1_000)
             status, answer = await self._do(request, body, key)
         finally:
             self._under_way -= {key}

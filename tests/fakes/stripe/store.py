@@ -65,6 +65,14 @@ class Store:
             self._inner[thing["object"]].pop(identifier, None)
             self._changed[identifier] = None
 
+    def forget(self, *, but: frozenset[str]) -> None:
+        """All is gone, but what has these identifiers."""
+        for identifier in self._things.keys() - but:
+            self.drop(identifier)
+        for kind in self._order:
+            self._order[kind] = []
+        self._place.clear()
+
     def find(self, identifier: str) -> Thing | None:
         return self._things.get(identifier)
 

@@ -16,6 +16,7 @@ from tests.fakes.stripe.refusals import missing
 from tests.fakes.stripe.store import Store, Thing
 
 DAY_S = 86_400
+_STAYS = frozenset({"_settings", "_signer"})
 
 
 @dataclass
@@ -29,6 +30,8 @@ class Terms:
     dispute_answer_s: int = 7 * DAY_S
     payout_arrives_s: int = 2 * DAY_S
     hold_ends_s: int = 7 * DAY_S
+    calls_at_once: int = 0  # more of them are refused as too many; 0 for as many as come
+    bank_takes_ms: int = 0  # before a call that changes something is answered
 
 
 @dataclass
@@ -91,6 +94,12 @@ class World:
             thing = self.store.find(one["about"])
             if thing is not None:
                 self.later[one["act"]](self, thing)
+
+    def forget(self) -> None:
+        """Nothing has ever happened here, and the clock is the wall's again. What signs stays."""
+        self.store.forget(but=_STAYS)
+        self._due.clear()
+        self.settings |= {"ahead_s": 0, "last": 0, "declines": [], "daily_payouts": False}
 
     # Objects
 

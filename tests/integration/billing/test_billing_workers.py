@@ -37,7 +37,7 @@ NOT_HERE = (*MADE_BY_HAND, RevenueIsEarnedInTime)
 PROGRAM = """
 import asyncio, sys
 from datetime import datetime
-from services.billing import running
+from services.billing_runs import running
 from services.core import database, runtime
 from services.core.clock import FixedClock
 

@@ -18,6 +18,7 @@ from services.demo import test_providers
 from services.demo.test_providers import KEYS, NAMES
 from services.payments import connections
 from services.payments.cashier import Cashier
+from tests.fakes.anvil.running import RunningChain, running_chain
 from tests.fakes.paypal.running import running_paypal
 from tests.fakes.stripe.running import running_stripe
 from tests.integration.payments.stripe_kit import sdk
@@ -28,14 +29,22 @@ def fakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     with (
         running_stripe(tmp_path_factory.mktemp("stripe"), key=KEYS["stripe"]) as stripe,
         running_paypal(tmp_path_factory.mktemp("paypal"), key=KEYS["paypal"]) as paypal,
+        running_chain(tmp_path_factory.mktemp("chain")) as chain,
     ):
-        yield {"stripe": stripe, "paypal": paypal}
+        yield {"stripe": stripe, "paypal": paypal, "crypto": chain}
 
 
 async def kept() -> dict[str, ProviderAccount]:
     async with crossing(Reason.INVARIANTS) as uow:
         found = await uow.execute("select * from provider_account order by provider")
         return {row["provider"]: ProviderAccount(**row) for row in found.mappings()}
+
+
+async def rates() -> dict[tuple[str, str], int]:
+    """How often it was said what a coin costs."""
+    async with crossing(Reason.INVARIANTS) as uow:
+        found = await uow.execute("select asset, currency, count(*) as said from crypto_rate group by 1, 2")
+        return {(row.asset, row.currency): row.said for row in found}
 
 
 async def test_they_are_connected_once_and_again_when_this_installation_moves(
@@ -51,6 +60,8 @@ async def test_they_are_connected_once_and_again_when_this_installation_moves(
     assert {name: row.name for name, row in first.items()} == NAMES
     assert all(row.is_test and row.settings["base"] == where[name] for name, row in first.items())
     assert await kept() == first
+    said = await rates()
+    assert said["ETH", "EUR"] == said["USDX", "USD"] == 1  # once, though they were connected twice
     till = Cashier(public_url="http://localhost", allowed=beside.places(where))
     for row in first.values():
         assert (await connections.check(till, row)).is_well
@@ -70,9 +81,11 @@ def test_they_stay_where_they_are_and_are_never_there_in_production(
     demo = Settings(data_dir=tmp_path)
     where = beside.addresses(demo)
 
-    assert set(where) == {"stripe", "paypal"}
+    assert set(where) == {"stripe", "paypal", "crypto"}
     assert beside.addresses(demo) == where
-    assert len(list(beside.children(demo, where))) == 2
+    assert len(list(beside.children(demo, where))) == 3
+    monkeypatch.setattr(beside, "INSTALL_CHAIN_TIMEOUT_S", 0)
+    assert "not installed" in beside.cannot_have_chain()  # which is said, and the rest goes on
     serious = Settings(
         mode="production",
         data_dir=tmp_path,
@@ -82,3 +95,35 @@ def test_they_stay_where_they_are_and_are_never_there_in_production(
     assert beside.addresses(serious) == {}
     monkeypatch.setattr(beside, "ROOT", tmp_path)  # as where it is installed without its tests
     assert beside.addresses(demo) == {}
+
+
+def test_the_wallet_sends_parts_and_what_was_taken_back_goes_again_also_after_an_accident(
+    fakes: dict[str, Any],
+) -> None:
+    chain: RunningChain = fakes["crypto"]
+    to = "0x8C8d35429F74ec245F8Ef2f4Fd1e551cFF97d650"
+    begun = chain.state()["height"]
+
+    for asset, share in (("ETH", "all"), ("USDX", "part"), ("ETH", "over")):
+        chain.act("send", to=to, amount="0.05", asset=asset, share=share)
+    chain.act("mine", blocks=2)
+
+    def sent() -> list[tuple[str, str, int]]:
+        return [(one["asset"], one["amount"], one["depth"]) for one in chain.state()["sent"]]
+
+    assert sent() == [("ETH", "0.055", 3), ("USDX", "0.025", 4), ("ETH", "0.05", 5)]
+    assert chain.state()["height"] == begun + 5
+    chain.act("take_back", blocks=3)
+    assert sent() == [("ETH", "0.055", 0), ("USDX", "0.025", 4), ("ETH", "0.05", 5)]
+    chain.act("send_again", hash=chain.state()["sent"][0]["hash"])
+    assert sent()[0] == ("ETH", "0.055", 1)
+    chain.stop()
+    chain.start()
+    assert sent() == [("ETH", "0.055", 1), ("USDX", "0.025", 5), ("ETH", "0.05", 6)]
+    for name, wrong in (
+        ("send", {"to": to, "amount": "NaN"}), ("send", {"to": "0x", "amount": "1"}), ("mine", {"blocks": "0"}),
+        ("take_back", {"blocks": "64"}), ("take_back", {"blocks": "3"}), ("send_again", {"hash": "0x"}),
+    ):  # fmt: skip
+        with pytest.raises(AssertionError, match="error"):
+            chain.act(name, **wrong)
+    assert chain.state()["height"] == begun + 6

@@ -21,7 +21,7 @@ from services.core.clock import FixedClock
 from services.core.ids import new_id
 from services.core.work import UnitOfWork, unit_of_work
 from services.payments import transfers
-from services.payments.inbox import Inbox
+from services.payments.intake import Intake
 from services.refunds import refunds
 from services.refunds.refunding import Refunding
 from services.refunds.refunds import Wanted
@@ -103,5 +103,5 @@ async def take_event(desk: Desk, kind: str, thing: dict[str, Any]) -> bool:
     }  # fmt: skip
     raw = json.dumps(told)
     header = sdk.WebhookSignature.generate_signature_header(raw, SECRET)
-    inbox = Inbox(desk.till.cashier, clock=desk.till.clock)
-    return await inbox.take(desk.till.account.id, {"stripe-signature": header}, raw.encode())
+    intake = Intake(desk.till.cashier, clock=desk.till.clock)
+    return await intake.take(desk.till.account.id, {"stripe-signature": header}, raw.encode())

@@ -122,7 +122,7 @@ class StripeKit:
         self.fake.act("authenticate", intent=payment, ok=ok)
 
     def pay_on_page(self, url: str) -> None:
-        answer = httpx.post(url, data={"test_card": "visa"}, trust_env=False, timeout=TIMEOUT_S)
+        answer = httpx.post(url, data={"test_card": "visa"}, trust_env=False, verify=False, timeout=TIMEOUT_S)
         assert answer.status_code == 303, answer.text
 
     def lose_answer(self, *, done: bool) -> None:
@@ -156,11 +156,9 @@ class StripeKit:
     def now(self) -> int:
         return self.fake.state()["now"]
 
-    def listen(self, url: str) -> str:
-        """The secret of a new endpoint there."""
-        made = sdk(self.fake).v1.webhook_endpoints.create(
-            {"url": url, "enabled_events": ["payment_intent.succeeded"]}
-        )
+    def listen(self, url: str, event: Any = "payment_intent.succeeded") -> str:
+        """The secret of a new endpoint there; `*` is any event."""
+        made = sdk(self.fake).v1.webhook_endpoints.create({"url": url, "enabled_events": [event]})
         assert made.secret
         self._secret = made.secret
         self._listeners.append(made.id)

@@ -14,7 +14,8 @@ from models.payments import Payment
 from services.billing.invoices import KeyMeansOther
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
-from services.core.errors import Conflict, Invalid, MatrixError
+from services.core.errors import Conflict, Invalid, MatrixError, NotFound
+from services.core.ids import new_id
 from services.payments import accounts, methods, transfers
 from services.payments.accounts import AccountFields
 from services.payments.cashier import NEVER_ARRIVED_AFTER
@@ -24,7 +25,7 @@ from services.payments.rules import PaymentStateConflict
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
-from tests.integration.payments.till import Till, open_till, pay_on_page
+from tests.integration.payments.till import Till, open_till, pay_on_page, try_on_page
 from tests.world import World
 
 PAGES, INTENTS = "/v1/checkout/sessions", "/v1/payment_intents"
@@ -69,6 +70,17 @@ async def test_a_customer_pays_on_the_providers_page_and_it_is_booked_once(till:
     assert await till.shop.balances() == {"clearing": 11_900, "revenue": 10_000, "tax_owed": 1_900}
     assert (await till.look(waiting)).version == told[0].version
     await assert_invariants(till.shop.world.database, but=MADE_BY_HAND)
+
+
+async def test_who_was_declined_on_the_providers_page_finds_it_again(till: Till) -> None:
+    waiting = await till.pay(await till.shop.invoice(line("100")))
+    assert try_on_page(waiting, "visa_chargeDeclined").status_code == 402
+
+    told = await till.look(waiting)
+
+    assert (told.state, told.action) == ("requires_action", waiting.action)
+    pay_on_page(told)
+    assert (await till.look(told)).state == "succeeded"
 
 
 async def test_a_transfer_is_recorded_while_the_customer_is_on_the_providers_page(till: Till) -> None:
@@ -206,6 +218,26 @@ async def test_what_a_provider_does_not_take_is_refused_before_it_is_asked(till:
     paid = await till.shop.invoice(line("0"))
     with pytest.raises(Conflict):
         await till.start(paid)
+    elsewhere = await till.shop.invoice(line("100", currency="KPW"), currency="KPW")
+    with pytest.raises(Invalid, match="does not take KPW"):
+        await till.start(elsewhere)
+
+
+async def test_a_method_pays_for_its_owner_where_it_is_kept_and_nowhere_else(till: Till) -> None:
+    card = await kept(till)
+    async with crossing(Reason.PAYMENTS, actor=system()) as uow:
+        said = AccountFields("stripe", "Others", is_test=True, settings={"base": till.stripe.url})
+        secrets = {"secret_key": "sk_test_of_another", "webhook_secret": "whsec_of_another"}
+        other = await accounts.add_account(uow, replace(said, secrets=secrets), allowed=[till.stripe.place])
+    with pytest.raises(Invalid) as refused:  # it would be told to somebody who does not keep it
+        await replace(till, account=other).start(await till.shop.invoice(line("100")), method_id=card)
+    assert refused.value.field == "payment_method_id"
+    await till.shop.new_customer()
+    theirs = await till.shop.invoice(line("100"))
+    for stranger in (card, new_id("paym"), "paym_", "x"):
+        with pytest.raises(NotFound):
+            await till.start(theirs, method_id=stranger)
+    assert await till.cashier.check_due() == 0
 
 
 async def test_a_read_that_is_refused_ends_no_payment_whose_page_is_open(till: Till) -> None:

@@ -188,5 +188,5 @@ async def test_too_many_too_late_and_what_is_anothers_is_refused(answering: Answ
             await evidence_files.listed(uow, answering.dispute.id)
     assert answering.dispute.due_at is not None
     answering.till.clock.at = answering.dispute.due_at + timedelta(seconds=1)
-    with pytest.raises(DisputeStateConflict):
+    with pytest.raises(DisputeStateConflict, match="time to answer"):
         await answering.add(PDF)

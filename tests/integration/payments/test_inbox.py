@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import stripe as sdk
 
+from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.errors import NotFound
 from services.core.ids import new_id
-from services.payments.inbox import KEPT_FOR, RAW_BYTES_MAX, EventTooLarge, Inbox
+from services.payments import accounts
+from services.payments.accounts import AccountFields
+from services.payments.inbox import KEPT_FOR, Inbox
+from services.payments.intake import RAW_BYTES_MAX, EventTooLarge, Intake
 from services.payments.providers.base import WebhookRefused
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
@@ -35,6 +42,8 @@ class Listening:
     kit: StripeKit
     box: stripe_kit.Inbox
     inbox: Inbox
+    intake: Intake
+    secret: str
 
     async def told(self) -> Sent:
         """An invoice is paid on the provider's page, and nobody comes back from there."""
@@ -43,8 +52,18 @@ class Listening:
         await self.kit.deliver()
         return self.box.taken[-1]
 
+    def signed(self, event_id: str, *, kind: str = "charge.updated", secret: str = "") -> Sent:
+        """As the provider would, of now."""
+        told = {
+            "id": event_id, "type": kind, "livemode": False, "created": int(self.till.clock.at.timestamp()),
+            "data": {"object": {"id": "ch_1", "object": "charge"}},
+        }  # fmt: skip
+        raw = json.dumps(told)
+        header = sdk.WebhookSignature.generate_signature_header(raw, secret or self.secret)
+        return Sent({"stripe-signature": header}, raw.encode())
+
     async def take(self, sent: Sent, account_id: str = "") -> bool:
-        return await self.inbox.take(account_id or self.till.account.id, sent.headers, sent.raw)
+        return await self.intake.take(account_id or self.till.account.id, sent.headers, sent.raw)
 
     async def stored(self) -> list[tuple[bool, int, str | None]]:
         """Of each event whether it is due, how often it was tried, and why in vain."""
@@ -66,7 +85,8 @@ async def listening(world: World, stripe: RunningStripe) -> AsyncIterator[Listen
         secret = kit.listen(box.url)
         async with open_till(await open_shop(world), stripe, secret=secret) as till:
             till.clock.at = datetime.now(UTC)  # as signatures say
-            yield Listening(till, kit, box, Inbox(till.cashier, clock=till.clock))
+            inbox, intake = Inbox(till.cashier, clock=till.clock), Intake(till.cashier, clock=till.clock)
+            yield Listening(till, kit, box, inbox, intake, secret)
         kit.stop_listening()
 
 
@@ -82,6 +102,44 @@ async def test_a_payment_is_known_from_the_provider_alone(listening: Listening) 
     assert await listening.due() == 0
     assert await listening.stored() == [(False, 1, None)]
     assert await listening.inbox.follow_due() == 0
+
+
+async def test_events_that_come_together_are_stored_once_each(listening: Listening) -> None:
+    one, other, unwritable = (
+        listening.signed("evt_1"), listening.signed("evt_2"), listening.signed("evt_3", kind="charge.\0"),
+    )  # fmt: skip
+
+    taken = await asyncio.gather(
+        *(listening.take(sent) for sent in (one, other, unwritable, one, other, one)), return_exceptions=True
+    )
+
+    assert sorted(new for new in taken if isinstance(new, bool)) == [False] * 3 + [True] * 2
+    assert sum(isinstance(error, Exception) for error in taken) == 1  # which kept nobody else from it
+    assert len(await listening.stored()) == 2
+    assert await asyncio.gather(listening.take(one), listening.take(listening.signed("evt_4"))) == [
+        False,
+        True,
+    ]
+
+
+async def test_what_an_account_was_before_counts_no_more(listening: Listening) -> None:
+    await listening.take(listening.signed("evt_1"))
+    async with crossing(Reason.PAYMENTS, actor=system(), clock=listening.till.clock) as uow:
+        said = AccountFields(
+            "stripe",
+            "Cards",
+            True,
+            settings=listening.till.account.settings,
+            secrets={"webhook_secret": "whsec_new"},
+        )
+        await accounts.change_account(
+            uow, listening.till.account.id, said, allowed=[listening.till.stripe.place]
+        )
+
+    with pytest.raises(WebhookRefused):
+        await listening.take(listening.signed("evt_2"))
+    assert await listening.take(listening.signed("evt_2", secret="whsec_new")) is True
+    assert len(await listening.stored()) == 2
 
 
 async def test_what_cannot_be_looked_up_now_is_looked_up_later(listening: Listening) -> None:

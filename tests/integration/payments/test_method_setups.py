@@ -54,7 +54,7 @@ class House:
     def give(self, row: MethodSetup) -> str:
         """Give a method on the page; where it leads back to."""
         assert row.action is not None
-        answer = httpx.post(row.action["url"], data=self.given, trust_env=False, timeout=60)
+        answer = httpx.post(row.action["url"], data=self.given, trust_env=False, verify=False, timeout=60)
         assert answer.status_code == 303, answer.text
         return answer.headers["location"].partition("?")[0]
 

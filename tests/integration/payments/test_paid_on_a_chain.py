@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -27,9 +26,9 @@ OWED = 5 * COIN // 100  # 119 at 2,380 for a coin
 
 
 @pytest.fixture
-async def till(world: World, tmp_path: Path) -> AsyncIterator[ChainTill]:
+async def till(world: World) -> AsyncIterator[ChainTill]:
     shop = await open_shop(world)
-    with running_anvil(tmp_path, at=shop.now) as anvil:
+    with running_anvil(at=shop.now) as anvil:
         async with open_chain_till(shop, anvil) as till:
             yield till
 

@@ -19,12 +19,14 @@ from services.core.permissions import ROLE_CAPABILITIES, Role
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import methods
+from services.payments.cashier import Opened
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.values import Customer, RefundOrder, SetupOrder
-from services.reconciliation import accepting, queries
+from services.reconciliation import accepting, payout_queries, queries
 from services.reconciliation.matching import Counts, Matcher
+from services.reconciliation.payout_queries import ClearingRow, PayoutRow
 from services.reconciliation.pulling import Puller
-from services.reconciliation.queries import CaseRow, ClearingRow, PayoutRow
+from services.reconciliation.queries import CaseRow
 from tests.fakes.paypal.running import RunningPayPal
 from tests.fakes.stripe.running import RunningFake
 from tests.integration.billing.shop import Shop, line
@@ -111,15 +113,16 @@ class Books:
     def tell(self, provider: Any) -> None:
         """Have the cashier ask that one from now on."""
         account = self.till.account
-        self.till.cashier._open[account.id] = (account.version, provider)  # pyright: ignore[reportPrivateUsage]
+        opened = Opened(account.id, account.version, provider)
+        self.till.cashier._open[account.id] = opened  # pyright: ignore[reportPrivateUsage]
 
     async def clearing(self) -> dict[str, ClearingRow]:
         async with self.work() as uow:
-            return {row.currency: row for row in await queries.clearing(uow)}
+            return {row.currency: row for row in await payout_queries.clearing(uow)}
 
     async def payouts(self) -> list[PayoutRow]:
         async with self.work() as uow:
-            return list(await listing_sql.select(uow, queries.PAYOUTS, limit=50))
+            return list(await listing_sql.select(uow, payout_queries.PAYOUTS, limit=50))
 
     async def platform(self) -> dict[str, int]:
         """Balances of the platform's own book, debits above zero."""

@@ -19,6 +19,8 @@ from services.reconciliation import accepting
 from services.reconciliation.accepting import CaseClosed
 from services.reconciliation.closing import FOUND_LATER
 from services.reconciliation.pulling import Puller
+from services.refunds import refunds
+from services.refunds.refunding import Refunding
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.fakes.paypal.running import running_paypal
 from tests.fakes.stripe.running import RunningFake, running_stripe
@@ -227,6 +229,60 @@ async def test_a_movement_that_is_booked_later_closes_its_case(books: Books) -> 
     (closed,) = await books.cases("dismissed")
     assert (closed.id, closed.note, await books.cases()) == (case.id, FOUND_LATER, [])
     assert (await books.clearing())[EUR].difference_minor == 0
+
+
+async def test_the_fee_of_what_is_matched_later_is_booked_once(books: Books) -> None:
+    paid = await books.paid()
+    dispute = books.fake.act("dispute", payment_intent=paid.provider_ref)["id"]
+    books.later()
+    await books.pull()  # before anybody has followed it here
+    assert (await books.platform())["fees"] > 1_500
+
+    await books.book(paid, JournalKind.DISPUTE, Money(-paid.minor, EUR), dispute)
+    await books.paid("50")
+    books.later()
+    for _ in range(2):
+        await books.pull()
+
+    async with books.work() as uow:
+        kept = (await uow.execute("select sum(fee_minor) from provider_movement")).scalar_one()
+    assert (await books.platform())["fees"] == kept
+    assert (await books.clearing())[EUR].difference_minor == 0
+    assert await books.cases() == []
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["it can be asked", "it is away, and staff books it"])
+async def test_a_refund_that_came_back_unheard_is_asked_about_and_booked_once(
+    books: Books, away: bool
+) -> None:
+    paid, asking = await books.paid(), Refunding(books.till.cashier, clock=books.clock)
+    async with books.staff_work(paid.organization_id) as uow:
+        started = await refunds.start(
+            uow, refunds.Wanted(paid.id, "k", "Agreed", amount=1_900), above={"*": 10**9}
+        )
+    given = await asking.send(started.id, started.organization_id)
+    books.later(DAY)
+    await books.pull()
+    books.fake.act("fail_refund", refund=given.provider_ref)  # and nobody tells
+    books.later(2 * DAY)
+    if away:
+        books.fake.act("fault", kind="error_before", path="/v1/refunds/*", method="GET")
+
+    await books.pull()
+
+    if away:
+        (case,) = await books.cases()
+        assert case.cause == "unknown_refund_failure"
+        await books.accept(case)
+        assert (await books.platform())["suspense"] == -1_900
+        await asking.look(given.id, given.organization_id)
+        await books.pull()
+        assert (await books.cases("accepted"))[0].note == FOUND_LATER
+    assert (await asking.look(given.id, given.organization_id)).state == "failed"
+    assert [one.kind for one in await books.cases()] == ["refund_failed"]
+    assert (await books.clearing())[EUR].difference_minor == 0
+    assert "suspense" not in await books.platform()
+    assert (await books.till.shop.balances())["customer_credit"] == 1_900
 
 
 @pytest.mark.parametrize("does", ["accept", "dismiss"])

@@ -1,0 +1,36 @@
+"""English texts of what coins cost."""
+
+from __future__ import annotations
+
+TEXTS: dict[str, str] = {
+    "nav.crypto_rates": "Crypto rates",
+    "crypto_rates.title": "Crypto rates",
+    "crypto_rates.text": "At which rate is who pays in crypto asked to pay, and until when?",
+    "crypto_rates.none": "No rate yet",
+    "crypto_rates.none_text": "Nobody is asked to pay at a rate that nobody said. Say what a whole coin costs, and for how long.",
+    "crypto_rates.no_account": "No account on a chain yet",
+    "crypto_rates.no_account_text": "A rate is for the assets of an account on a chain. Add one first.",
+    "crypto_rates.to_accounts": "Payment providers",
+    "crypto_rates.name": "For",
+    "crypto_rates.account": "Account",
+    "crypto_rates.asset": "Asset",
+    "crypto_rates.currency": "Currency",
+    "crypto_rates.currency_hint": "Such as EUR.",
+    "crypto_rates.price": "One whole coin costs",
+    "crypto_rates.price_hint": "As 2380.00",
+    "crypto_rates.state": "State",
+    "crypto_rates.state_of.counts": "Counts now",
+    "crypto_rates.state_of.replaced": "Replaced",
+    "crypto_rates.state_of.ended": "Ended",
+    "crypto_rates.valid_minutes": "For how many minutes",
+    "crypto_rates.valid_minutes_hint": "From now, for a week (10080) at most. Nobody is asked to pay by it afterwards.",
+    "crypto_rates.valid_until": "Stands until",
+    "crypto_rates.source": "Source",
+    "crypto_rates.source_hint": "Where you have it from, such as your exchange.",
+    "crypto_rates.author": "Entered by",
+    "crypto_rates.created_at": "Entered",
+    "crypto_rates.say": "Enter a rate",
+    "crypto_rates.say_text": "The newest rate counts. What customers were promised already stays.",
+    "crypto_rates.said": "Rate entered",
+    "crypto_rates.again": "Enter a new rate for {name}",
+}

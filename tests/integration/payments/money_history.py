@@ -1,0 +1,333 @@
+"""What may happen to money between a customer, two providers, their banks and us.
+
+Each act is a method with plain arguments, so that a history is a list that can be printed and played again. `which`
+chooses among what is there, wherever it points.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import httpx
+
+from models.billing import Invoice
+from models.money import Money
+from models.payments import Payment
+from models.refunds import RefundTo
+from services.billing import invoices, notes
+from services.billing.notes import Asked
+from services.collection.collecting import Collector
+from services.core.errors import MatrixError
+from services.disputes.disputing import Disputing
+from services.payments import charging, transfers
+from services.payments.charging import Wanted
+from services.reconciliation import accepting
+from services.reconciliation.pulling import Puller
+from services.refunds import refunds
+from services.refunds.refunding import Refunding
+from tests.integration.billing.shop import line
+from tests.integration.payments.money_house import CARDS, PAYPAL, STRIPE, Died, House
+
+Act = tuple[Any, ...]
+_T = TypeVar("_T")
+CURRENCIES = ("EUR", "JPY", "KWD")  # two digits, none, and three, which PayPal does not take
+WORK = frozenset({"hears", "looks_after", "collects", "reads_books"})  # what workers do, whoever is away
+ALONE = {"*": 10**12}  # staff gives back whatever it likes
+PAGE_TIMEOUT_S = 60
+PATHS = {
+    STRIPE: {
+        "asks": "/v1/*", "pays": "/v1/payment_intents", "page": "/v1/checkout/sessions", "gives": "/v1/refunds",
+        "reads": "/v1/refunds/*",
+    },
+    PAYPAL: {
+        "asks": "/v[12]/*", "pays": "/v2/checkout/orders", "page": "*/capture", "gives": "*/refund",
+        "reads": "/v2/checkout/orders/*",
+    },
+}  # fmt: skip
+
+
+def pick(of: Sequence[_T], which: int) -> _T:
+    """Raises Nothing where there is none."""
+    if not of:
+        raise Nothing
+    return of[which % len(of)]
+
+
+class Nothing(Exception):
+    """There is nothing yet to which this could happen."""
+
+
+class History:
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.script: list[Act] = []
+        self.refused = Counter[str]()
+        self.deaths = 0
+        self.disputes: list[tuple[str, str]] = []  # by whom, and its name there
+        self.payouts: list[str] = []  # of Stripe
+        self.unheard = False  # an event was lost for good
+
+    async def play(self, *acts: Act) -> None:
+        """Do it. What is refused in words, or by a provider, changes nothing; whoever dies is started again."""
+        for name, *given in acts:
+            self.script.append((name, *given))
+            self.house.turn(timedelta(0))  # time has gone on meanwhile
+            try:
+                await getattr(self, name)(*given)
+            except* Died:
+                self.deaths += 1
+                await self.house.restart()
+            except* (MatrixError, Nothing):
+                assert name not in WORK, f"{name} is refused nothing"
+                self.refused[name] += 1
+
+    # What the customer does
+
+    async def is_billed(self, code: int, minor: int) -> None:
+        currency = CURRENCIES[code % len(CURRENCIES)]
+        step = 1 if currency != "KWD" else 10  # Stripe's last digit is nothing
+        amounts = [Money(one * step, currency).amount for one in (minor, minor // 3 + 1)]
+        await self.house.shop.invoice(
+            *(line(f"{one:f}", currency=currency) for one in amounts),
+            currency=currency,
+        )
+
+    async def pays(self, which: int, how: str) -> None:
+        """By a kept method, or by going to a provider's page."""
+        invoice = pick(await self.invoices(), which)
+        account = self.house.accounts[STRIPE if how in CARDS or how == "page" else PAYPAL]
+        async with self.house.work() as uow:
+            wanted = Wanted(
+                invoice.id, account.id, f"p{len(self.script)}", method_id=self.house.methods.get(how)
+            )
+            payment = await charging.start(uow, wanted)
+        await self.house.cashier.send(payment.id, payment.organization_id)
+
+    async def agrees(self, which: int, card: str) -> None:
+        """On a page that was opened, perhaps in another tab, perhaps a second time."""
+        payment = pick([one for one in await self.payments() if one.action is not None], which)
+        assert payment.action is not None
+        declined = "no_funds" if card == "visa_chargeDeclined" else "agree"
+        told = {"test_card": card} if payment.provider == STRIPE else {"act": declined}
+        await asyncio.to_thread(
+            partial(
+                httpx.post,
+                payment.action["url"],
+                data=told,
+                trust_env=False,
+                verify=False,
+                timeout=PAGE_TIMEOUT_S,
+            )
+        )
+
+    async def authenticates(self, which: int, is_it: bool) -> None:
+        """At the bank, which asked who they are."""
+        asked = [one for one in await self.payments(asked=True) if one.provider == STRIPE]
+        self._tell(STRIPE, "authenticate", intent=pick(asked, which).provider_ref, ok=is_it)
+
+    async def comes_back(self, which: int) -> None:
+        payment = pick(await self.payments(asked=True), which)
+        await self.house.cashier.look(payment.id, payment.organization_id)
+
+    async def leaves(self, which: int) -> None:
+        payment = pick(await self.payments(asked=True), which)
+        await self.house.cashier.cancel(payment.id, payment.organization_id)
+
+    async def transfers(self, which: int, percent: int, known: bool) -> None:
+        """Part of what is due, all, or more; recorded twice."""
+        invoice = pick(await self.invoices(), which)
+        minor = max(1, invoice.due_minor * percent // 100)
+        for _ in range(2):
+            async with self.house.work() as uow:
+                await transfers.record(
+                    uow,
+                    money=Money(minor, invoice.currency),
+                    key=f"t{len(self.script)}",
+                    invoice_id=invoice.id if known else None,
+                )
+
+    # What banks do
+
+    async def charges_back(self, which: int, inquiry: bool) -> None:
+        payment = pick(await self.payments(asked=True), which)
+        named = "payment_intent" if payment.provider == STRIPE else "order"
+        how = {"inquiry": inquiry} if payment.provider == STRIPE else {}
+        made = self._tell(payment.provider, "dispute", **{named: payment.provider_ref}, **how)
+        self.disputes.append((payment.provider, made["id"]))
+
+    async def decides(self, which: int, what: str) -> None:
+        who, reference = pick(self.disputes, which)
+        if what == "escalate":
+            self._tell(STRIPE, "escalate", dispute=reference)
+        else:
+            self._tell(who, "close_dispute", dispute=reference, won=what == "won")
+
+    async def warns(self, which: int) -> None:
+        payment = pick([one for one in await self.payments(asked=True) if one.provider == STRIPE], which)
+        self._tell(STRIPE, "warn", payment_intent=payment.provider_ref)
+
+    async def sends_back(self, which: int) -> None:
+        """A refund did not reach its account."""
+        found = await self.house.rows(
+            "select provider_ref from refund where provider_ref like 're\\_%' order by id"
+        )
+        self._tell(STRIPE, "fail_refund", refund=pick(found, which).provider_ref)
+
+    async def pays_out(self, who: str, code: int) -> None:
+        currency = CURRENCIES[code % len(CURRENCIES)]
+        made = self._tell(who, "payout" if who == STRIPE else "withdraw", currency=currency)
+        if who == STRIPE and made.get("id"):
+            self.payouts.append(made["id"])
+
+    async def pays_back(self, which: int) -> None:
+        """A payout did not reach our bank."""
+        self._tell(STRIPE, "fail_payout", payout=pick(self.payouts, which))
+
+    # What goes wrong
+
+    async def goes_wrong(self, who: str, kind: str, what: str, method: str, times: int) -> None:
+        self._tell(who, "fault", kind=kind, path=PATHS[who][what], method=method, times=times)
+
+    async def declines(self, who: str) -> None:
+        code = "insufficient_funds" if who == STRIPE else "INSTRUMENT_DECLINED"
+        self._tell(who, "declines", codes=[code])
+
+    async def garbles(self, who: str, kind: str, times: int) -> None:
+        self._tell(who, "spoil", kind=kind, times=times, seconds=3 * 3_600 if kind == "delay" else 0)
+        self.unheard |= kind == "drop"
+
+    async def dies(self, looks: int) -> None:
+        """Before the transaction that is so many from now."""
+        self.house.clock.dying = looks
+
+    # What we do
+
+    async def gives_back(self, which: int, how: str, percent: int, at_once: int) -> None:
+        """A part, all, by line, or as a credit; perhaps several of staff at once."""
+        payment = pick(await self.payments(), which)
+        wanted: dict[str, Any] = {}
+        if how == "part":
+            wanted["amount"] = max(1, payment.minor * percent // 100)
+        elif how == "line":
+            lines = await self.house.rows(
+                "select id from invoice_line where invoice_id = :id order by id", id=payment.invoice_id
+            )
+            wanted["lines"] = {pick(lines, percent).id: None}
+        elif how == "credit":
+            wanted |= {"amount": max(1, payment.minor * percent // 100), "to": RefundTo.CREDIT}
+
+        async def one(number: int) -> None:
+            async with self.house.work() as uow:
+                asked = refunds.Wanted(payment.id, f"r{len(self.script)}.{number}", "Agreed", **wanted)
+                refund = await refunds.start(uow, asked, above=ALONE)
+            await self.refunding.send(refund.id, refund.organization_id)
+
+        done = await asyncio.gather(*(one(number) for number in range(at_once)), return_exceptions=True)
+        for each in done:
+            if isinstance(each, BaseException):
+                raise each
+
+    async def sends(self) -> None:
+        """Staff makes the transfers back that wait."""
+        for row in await self.house.rows(
+            "select r.id from refund r join payment p on p.id = r.payment_id"
+            " where r.state = 'sending' and p.provider_account_id is null order by r.id"
+        ):
+            async with self.house.work() as uow:
+                await refunds.record_sent(uow, row.id)
+
+    async def credits(self, which: int, percent: int) -> None:
+        invoice = pick(await self.invoices(), which)
+        minor = (invoice.total_minor - invoice.credited_minor) * percent // 100
+        async with self.house.work() as uow:
+            await notes.issue(
+                uow, invoice.id, key=f"n{len(self.script)}", reason="Agreed", asked=Asked(minor or None)
+            )
+
+    async def gives_up(self, which: int, how: str) -> None:
+        invoice = pick(await self.invoices(), which)
+        async with self.house.work() as uow:
+            if how == "void":
+                await invoices.void(uow, invoice.id, reason="Agreed")
+            else:
+                await invoices.mark_uncollectible(uow, invoice.id)
+
+    async def accepts(self, which: int) -> None:
+        """Staff books what a case proposes."""
+        cases = await self.house.rows(
+            "select id, organization_id from payment_case where state = 'open' order by id"
+        )
+        case = pick(cases, which)
+        async with self.house.staff_work(case.organization_id) as uow:
+            await accepting.accept(uow, case.id)
+
+    async def hears(self) -> None:
+        """Events that are due come, and are followed."""
+        await self.house.deliver()
+        await self.house.inbox.follow_due()
+
+    async def looks_after(self) -> None:
+        """The janitor's round."""
+        await self.house.cashier.check_due()
+        await self.refunding.check_due()
+        await self.disputing.list_all()
+
+    async def collects(self) -> None:
+        await Collector(self.house.cashier, 1, clock=self.house.clock).collect_due()
+
+    async def reads_books(self) -> None:
+        """As on the next day: the providers' books are read and compared."""
+        await self.house.next_pull()
+        await Puller(self.house.cashier, clock=self.house.clock).pull_due()
+
+    async def meet(self, which: int) -> None:
+        """All of it at the same time, as workers, doors and the customer do."""
+        together = (
+            self.hears(), self.hears(), self.looks_after(), self.looks_after(), self.collects(), self.reads_books(),
+            self.comes_back(which), self.pays(which, "card"), self.gives_back(which, "part", 40, 2),
+        )  # fmt: skip
+        done = await asyncio.gather(*together, return_exceptions=True)
+        raised = [one for one in done if isinstance(one, BaseException)]
+        if raised:
+            raise BaseExceptionGroup("met", raised)
+
+    async def turn(self, hours: int) -> None:
+        self.house.turn(timedelta(hours=hours))
+
+    # What is there
+
+    @property
+    def refunding(self) -> Refunding:
+        return Refunding(self.house.cashier, clock=self.house.clock)
+
+    @property
+    def disputing(self) -> Disputing:
+        return Disputing(self.house.cashier, clock=self.house.clock)
+
+    async def invoices(self) -> list[Invoice]:
+        found = await self.house.rows("select * from invoice order by id")
+        return [Invoice(**row._mapping) for row in found]
+
+    async def payments(self, *, asked: bool = False) -> list[Payment]:
+        """All, or those that a provider knows."""
+        found = await self.house.rows("select * from payment order by id")
+        made = [Payment(**row._mapping) for row in found]
+        return [one for one in made if one.provider_ref] if asked else made
+
+    def _tell(self, who: str, act: str, **told: Any) -> dict[str, Any]:
+        """Raises Nothing for what the provider does not do now."""
+        answer = httpx.post(
+            f"{self.house.kits[who].fake.url}/_control/{act}",
+            json=told,
+            trust_env=False,
+            verify=False,
+            timeout=PAGE_TIMEOUT_S,
+        )
+        if answer.status_code != 200:
+            raise Nothing
+        return answer.json()

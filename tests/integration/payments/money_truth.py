@@ -1,0 +1,201 @@
+"""What must be true of money after every act, and what when all has come to rest."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from models.money import Money
+from models.payments import Payment
+from services.payments.providers.values import Dispute, MovementKind
+from services.payments.rules import CHECK_WAITS
+from services.reconciliation import payout_queries
+from tests.checks import MADE_BY_HAND, assert_invariants
+from tests.integration.payments.money_history import CURRENCIES, History
+from tests.integration.payments.money_house import PAYPAL, STRIPE
+from tests.integration.payments.stripe_kit import sdk
+
+ROUNDS = (
+    5  # in which all that was begun ends: a page is closed after a day, a movement is looked for on the next
+)
+ROUND_HOURS = 26
+ALWAYS = """
+select 'unbalanced' as what, organization_id as id, sum(minor) as ours, 0 as theirs
+  from ledger_entry group by organization_id, currency having sum(minor) <> 0
+union all
+select 'receivable', coalesce(b.currency, d.currency), coalesce(b.minor, 0), coalesce(d.minor, 0) from (
+    select e.currency, sum(e.minor) as minor from ledger_entry e join ledger_account a on a.id = e.account_id
+    where a.purpose = 'receivable' group by e.currency) b
+  full join (select currency, sum(due_minor) as minor from invoice where number is not null group by currency) d
+    on d.currency = b.currency
+  where coalesce(b.minor, 0) <> coalesce(d.minor, 0)
+union all
+select 'credit', coalesce(b.currency, d.currency), coalesce(b.minor, 0), coalesce(d.minor, 0) from (
+    select e.currency, -sum(e.minor) as minor from ledger_entry e join ledger_account a on a.id = e.account_id
+    where a.purpose = 'customer_credit' group by e.currency) b
+  full join (select currency, sum(minor) as minor from (
+      select currency, left_minor as minor from customer_credit
+      union all select currency, minor from refund where state = 'sending') one group by currency) d
+    on d.currency = b.currency
+  where coalesce(b.minor, 0) <> coalesce(d.minor, 0)
+union all
+select 'state', id, due_minor, total_minor from invoice
+  where state = 'paid' and due_minor + written_off_minor <> 0 or state = 'finalized' and due_minor = 0
+union all
+select 'refunded', p.id, p.refunded_minor, coalesce(sum(r.minor), 0) from payment p
+  left join refund r on r.payment_id = p.id and r.destination = 'source'
+    and r.state in ('sending', 'processing', 'succeeded')
+  group by p.id having p.refunded_minor <> coalesce(sum(r.minor), 0) or p.refunded_minor > p.minor
+union all
+select 'twice under way', invoice_id, count(*), 1 from payment
+  where state in ('sending', 'requires_action', 'processing') group by invoice_id having count(*) > 1
+union all
+select 'nobody will ask', id, 0, 0 from (
+    select id, check_at from payment
+      where provider_account_id is not null and state in ('sending', 'requires_action', 'processing')
+    union all select r.id, r.check_at from refund r join payment p on p.id = r.payment_id
+      where p.provider_account_id is not null and r.state in ('sending', 'processing')) one
+  where check_at is null or check_at > cast(:now as timestamptz) + cast(:bound as interval)
+"""
+
+
+async def holds(history: History) -> None:
+    """After every act."""
+    wrong = await history.house.rows(ALWAYS, now=history.house.clock.at, bound=CHECK_WAITS[-1])
+    assert not wrong, "\n".join(str(tuple(row)) for row in wrong)
+
+
+async def come_to_rest(history: History) -> None:
+    """Nothing goes wrong any more; what was told is heard, and everybody does what they do every day."""
+    house = history.house
+    house.clock.dying = 0
+    for kit in house.kits.values():
+        kit.fake.act("clear")
+    for _ in range(ROUNDS):
+        await history.turn(ROUND_HOURS)
+        await house.deliver(even_later=True)
+        await house.inbox.follow_due()
+        await history.looks_after()
+        await history.sends()
+        await history.reads_books()
+
+
+async def agrees(history: History) -> None:
+    """Once all has come to rest."""
+    await holds(history)
+    await _nothing_is_left_open(history)
+    for who in (STRIPE, PAYPAL):
+        await _payments_are_those_of(who, history)
+        await _disputes_are_those_of(who, history)
+    await _books_are_equal(history)
+    await _nobody_paid_twice(history)
+    await assert_invariants(but=MADE_BY_HAND)
+
+
+async def _nothing_is_left_open(history: History) -> None:
+    left = await history.house.rows(
+        "select 'payment' as what, id, state from payment where state in ('sending', 'requires_action', 'processing')"
+        " union all select 'refund', id, state from refund where state in ('sending', 'processing')"
+        " union all select 'event', id, coalesce(reason, kind) from provider_event where due_at is not null"
+        " union all select 'pull', provider_account_id, reason from provider_pull where reason is not null"
+    )
+    assert not left, "\n".join(str(tuple(row)) for row in left)
+
+
+async def _payments_are_those_of(who: str, history: History) -> None:
+    house = history.house
+    account, provider = house.accounts[who], await house.provider(who)
+    ours = {one.id: one for one in await history.payments() if one.provider_account_id == account.id}
+    taken = Counter[str]()
+    for moved in (await provider.movements(since=_begin(history), until=house.clock.at)).items:
+        if moved.kind is MovementKind.CHARGE:
+            assert moved.key in ours, f"{who} took money for {moved.key!r}, which nobody asked for"
+            taken[moved.key] += moved.gross.minor
+    for one in ours.values():
+        booked = one.minor if one.state == "succeeded" else 0
+        assert taken[one.id] == booked, f"{who} took {taken[one.id]} for {_told(one)}"
+        if booked and one.provider_ref is not None:
+            picture = await provider.read(one.provider_ref)
+            assert picture.captured == Money(one.minor, one.currency), _told(one)
+            assert picture.refunded == Money(one.refunded_minor, one.currency), _told(one)
+
+
+async def _disputes_are_those_of(who: str, history: History) -> None:
+    provider = await history.house.provider(who)
+    theirs = {one.reference: one for one in (await provider.disputes(since=_begin(history))).items}
+    ours = await history.house.rows(
+        "select provider_ref, state, currency, minor, taken_at is not null and returned_at is null as gone,"
+        " taken_invoice_minor + taken_credit_minor + taken_unknown_minor as taken_minor from dispute"
+        " where provider_account_id = :id",
+        id=history.house.accounts[who].id,
+    )
+    assert {row.provider_ref: (row.state, Money(row.minor, row.currency)) for row in ours} == {
+        name: (one.state.value, one.amount) for name, one in theirs.items()
+    }
+    for row in ours:
+        assert row.gone == _is_gone(theirs[row.provider_ref]), tuple(row)
+        assert not row.gone or row.taken_minor == row.minor, tuple(row)
+
+
+def _is_gone(dispute: Dispute) -> bool:
+    """Whether the bank has the money now."""
+    return not dispute.state.value.startswith("warning") and dispute.state.value != "won"
+
+
+async def _books_are_equal(history: History) -> None:
+    """By currency what each provider says we have there is what our ledger says; else a case says why."""
+    async with history.house.staff_work(None) as uow:
+        rows = {(row.provider_account_id, row.currency): row for row in await payout_queries.clearing(uow)}
+    for who, account in history.house.accounts.items():
+        for currency in CURRENCIES:
+            there, row = _balance(history, who, currency), rows.get((account.id, currency))
+            if row is None:
+                assert there == 0, f"{who} has {there} {currency}, and our ledger has none"
+                continue
+            assert row.provider_minor == there, (who, row)
+            assert row.difference_minor == row.explained_minor, (who, row)
+    cases = await history.house.rows(
+        "select cause, detail, minor from payment_case where kind = 'difference' and state = 'open'"
+    )
+    assert history.unheard or not cases, cases
+
+
+def _balance(history: History, who: str, currency: str) -> int:
+    kit = history.house.kits[who]
+    if who == PAYPAL and currency == "KWD":
+        return 0
+    if who == STRIPE:
+        told = sdk(kit.fake).v1.balance.retrieve()  # pyright: ignore[reportArgumentType]
+        if not any(one.currency == currency.lower() for one in [*told.available, *told.pending]):
+            return 0
+    try:
+        return kit.balance(currency).minor
+    except StopIteration:
+        return 0
+
+
+async def _nobody_paid_twice(history: History) -> None:
+    """Providers were asked for more than an invoice comes to only where something was taken back of it, or came by
+    other ways meanwhile."""
+    by_invoice = defaultdict[str, list[Payment]](list)
+    for one in await history.payments():
+        if one.invoice_id is not None and one.state == "succeeded":
+            by_invoice[one.invoice_id].append(one)
+    freed = await history.house.rows(
+        "select p.invoice_id as id from dispute d join payment p on p.id = d.payment_id"
+        " union select invoice_id from credit_note union select invoice_id from payment where provider = 'bank'"
+    )
+    for invoice in await history.invoices():
+        taken = sum(one.minor for one in by_invoice[invoice.id])
+        if invoice.id not in {row.id for row in freed}:
+            assert taken <= invoice.total_minor, [_told(one) for one in by_invoice[invoice.id]]
+
+
+def _begin(history: History) -> datetime:
+    return datetime.now(UTC) - timedelta(days=1)
+
+
+def _told(payment: Payment) -> dict[str, Any]:
+    shown = ("id", "state", "provider", "provider_ref", "currency", "minor", "refunded_minor", "decline_code")
+    return {name: getattr(payment, name) for name in shown}
