@@ -103,14 +103,13 @@ class Cashier:
         return payment if prepared is None else await self.send_prepared(prepared)
 
     async def prepare(self, uow: UnitOfWork, payment: Payment) -> Prepared | None:
-        """What the provider is to be asked about a payment that the caller was let to, once this work is committed.
-        None where it is asked nothing."""
+        """What the provider is to be asked once this work is committed; None where that is nothing."""
         if payment.state != S.SENDING or not _is_asked_for(payment):
             return None
         case = await self._opened_case(uow, payment)
         customer = await methods.customer_of(uow, case.account.id) if _needs_customer(payment) else ""
-        is_known = bool(customer) or not _needs_customer(payment)
-        return Prepared(case, await self._order(uow, case, customer) if is_known else None)
+        is_stranger = _needs_customer(payment) and not customer
+        return Prepared(case, None if is_stranger else await self._order(uow, case, customer))
 
     async def send_prepared(self, prepared: Prepared) -> Payment:
         """As `send`, of a payment whose intent is committed."""
@@ -230,8 +229,7 @@ class Cashier:
             return None if over or not _is_asked_for(payment) else await self._opened_case(uow, payment)
 
     async def _opened_case(self, uow: UnitOfWork, payment: Payment) -> Case:
-        account_id = payment.provider_account_id or ""
-        account = await policies.account_for(uow, account_id, Capability.PAYMENTS_READ)
+        account = await policies.account_for(uow, payment.provider_account_id or "", Capability.PAYMENTS_READ)
         return Case(payment, account, await self.provider_of(account), uow.wall_now)
 
     async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
@@ -256,10 +254,10 @@ class Cashier:
 
     async def _ordered(self, case: Case) -> values.Order:
         """Where the provider may not know the customer yet. Raises what asking raises."""
-        payment = case.payment
-        needed = _needs_customer(payment)
-        customer = await self.customer_at(case.account, payment.organization_id) if needed else ""
-        async with self._work(payment.organization_id) as uow:
+        owner, customer = case.payment.organization_id, ""
+        if _needs_customer(case.payment):
+            customer = await self.customer_at(case.account, owner)
+        async with self._work(owner) as uow:
             return await self._order(uow, case, customer)
 
     async def _order(self, uow: UnitOfWork, case: Case, customer: str) -> values.Order:
