@@ -13,13 +13,16 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-LOCKS = (
-    "requirements.txt",
-    "requirements-dev.txt",
-    "requirements-model.txt",
-    "requirements-uv.txt",
-    "requirements-pkcs11.txt",
-    "tests/fakes/kms/requirements.txt",
+# Each set is installed into a folder of its own, and may lock another version of a package than another set does.
+SETS = (
+    (
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-model.txt",
+        "requirements-uv.txt",
+        "requirements-pkcs11.txt",
+    ),
+    ("tests/fakes/kms/requirements.txt",),
 )
 OFFLINE = (
     "ConnectionError",
@@ -45,21 +48,32 @@ class Finding:
 
 def main(*, strict: bool) -> int:
     """0 when there is nothing to be done, or nobody could be asked."""
-    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps", "--progress-spinner", "off"]
-    command += ["--format", "json", *(part for lock in LOCKS for part in ("-r", lock))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.stdout.startswith("{"):
-        return judge(done.stdout, strict=strict)
-    if any(sign in done.stderr for sign in OFFLINE):
-        print("Not checked for known vulnerabilities: the advisory service cannot be reached from here.")
-        return 0
-    print(done.stdout, done.stderr, sep="\n")
-    return 1
+    packages: list[dict[str, Any]] = []
+    for locks in SETS:
+        command = [
+            sys.executable,
+            "-m",
+            "pip_audit",
+            "--disable-pip",
+            "--no-deps",
+            "--progress-spinner",
+            "off",
+        ]
+        command += ["--format", "json", *(part for lock in locks for part in ("-r", lock))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.stdout.startswith("{"):
+            packages += json.loads(done.stdout)["dependencies"]
+        elif any(sign in done.stderr for sign in OFFLINE):
+            print("Not checked for known vulnerabilities: the advisory service cannot be reached from here.")
+            return 0
+        else:
+            print(done.stdout, done.stderr, sep="\n")
+            return 1
+    return judge(packages, strict=strict)
 
 
-def judge(report: str, *, strict: bool) -> int:
-    """Tell what pip-audit's JSON says; 1 if `strict` and something can be done about it."""
-    packages: list[dict[str, Any]] = json.loads(report)["dependencies"]
+def judge(packages: list[dict[str, Any]], *, strict: bool) -> int:
+    """Tell what pip-audit says of each package; 1 if `strict` and something can be done about it."""
     # An index that hands on packages and no advisories makes pip-audit skip them all, and find nothing.
     asked = [package for package in packages if "skip_reason" not in package]
     if len(asked) < len(packages):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.tools import audit
@@ -17,13 +15,12 @@ FIXABLE = {
 UNFIXED = {"id": "PYSEC-2", "fix_versions": [], "aliases": [], "description": "Nobody knows."}
 
 
-def report(*found: dict[str, object]) -> str:
-    dependencies = [
+def report(*found: dict[str, object]) -> list[dict[str, object]]:
+    return [
         {"name": "calm", "version": "1.0", "vulns": []},
         {"name": "leaky", "version": "1.1", "vulns": list(found)},
         {"name": "unheard-of", "skip_reason": "Dependency not found on PyPI and could not be audited"},
     ]
-    return json.dumps({"dependencies": dependencies, "fixes": []})
 
 
 @pytest.mark.parametrize(

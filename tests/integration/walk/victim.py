@@ -216,13 +216,18 @@ def _plans(v: Victim) -> Iterator[Table]:
 
 
 def _sealed(v: Victim, word: str, *place: str) -> bytes:
-    return at_once(vault().seal(orjson.dumps({"secret": v.mark(word)}), Place(*place)))
+    return _sealed_text(v.mark(word), *place)
+
+
+def _sealed_text(text: str, *place: str) -> bytes:
+    return at_once(vault().seal(text.encode(), Place(*place)))
 
 
 def _paid(v: Victim) -> Iterator[Table]:
     """An account with a provider at an address where nobody is, a kept method, a payment that failed and a refund."""
     owner, pacc = v.organization.id, v.id("pacc")
-    yield account(pacc, pacc, _sealed(v, "opens", "platform", "provider_account", "secrets", pacc))
+    secrets = orjson.dumps({"secret": v.mark("opens")}).decode()
+    yield account(pacc, pacc, _sealed_text(secrets, "platform", "provider_account", "secrets", pacc))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
     ids = {k: v.id(k) for k in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "file")}
     yield from paid(owner, pacc, ids, said, lambda *row: _sealed(v, row[0], owner, *row))
