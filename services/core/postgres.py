@@ -237,7 +237,10 @@ class EmbeddedPostgres:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
             if probe.connect_ex(str(self.socket_dir / _SOCKET_NAME)) != 0:
                 return
-        pid = int((self.cluster / "postmaster.pid").read_text().split()[0])
+        try:
+            pid = int((self.cluster / "postmaster.pid").read_text().split()[0])
+        except FileNotFoundError:
+            return  # it was ending by itself, and this file goes last
         for how in (signal.SIGINT, signal.SIGQUIT):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, how)

@@ -82,8 +82,10 @@ async def test_a_key_is_made_by_keyboard_alone(visitors: Visitors) -> None:
 
     # What is done with it takes its button away: the focus stays on the page, not nowhere.
     acts = page.get_by_role("button", name="Actions for Made without a mouse")
-    await acts.press("ArrowDown")
+    await acts.press("Enter")
+    await expect(page.get_by_role("menuitem").first).to_be_focused()
     await page.keyboard.press("End")
+    await expect(page.get_by_role("menuitem", name="Revoke key")).to_be_focused()
     await page.keyboard.press("Enter")
     await (
         page.get_by_role("dialog", name="Revoke Made without a mouse")

@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -131,6 +133,16 @@ def test_a_killed_server_is_started_again_by_its_owner(server: EmbeddedPostgres)
     server.start()
 
     assert query(server, "select text from note") == [("kept",)]
+
+
+def test_a_server_that_ends_by_itself_meanwhile_is_no_leftover(data_dir: Path) -> None:
+    left = EmbeddedPostgres(data_dir, durable=False)
+    left.socket_dir.mkdir(parents=True)
+    with closing(socket.socket(socket.AF_UNIX)) as ending:  # it still listens, and has taken its file away
+        ending.bind(str(left.socket_dir / ".s.PGSQL.5432"))
+        ending.listen()
+
+        left.stop_leftover()
 
 
 def test_the_server_of_a_killed_owner_gives_way_to_the_next(data_dir: Path) -> None:
