@@ -43,11 +43,10 @@ where check_at <= :now and (check_at, id) > (:after_at, :after_id) order by chec
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A payment that has not ended, as it was read, and its provider."""
+    """A payment that has not ended, as it was read. Opening its provider takes a transaction: none is held meanwhile."""
 
     payment: Payment
     account: ProviderAccount
-    provider: PaymentProvider
     now: datetime  # on the wall
 
 
@@ -106,7 +105,7 @@ class Cashier:
         """What the provider is to be asked once this work is committed; None where that is nothing."""
         if payment.state != S.SENDING or not _is_asked_for(payment):
             return None
-        case = await self._opened_case(uow, payment)
+        case = await _case_of(uow, payment)
         customer = await methods.customer_of(uow, case.account.id) if _needs_customer(payment) else ""
         is_stranger = _needs_customer(payment) and not customer
         return Prepared(case, None if is_stranger else await self._order(uow, case, customer))
@@ -116,7 +115,8 @@ class Cashier:
         case = prepared.case
         try:
             order = prepared.order or await self._ordered(case)
-            return await self._keep(case, lambda: case.provider.create_or_confirm(order))
+            provider = await self.provider_of(case.account)
+            return await self._keep(case, lambda: provider.create_or_confirm(order))
         except base.UnknownOutcome as error:
             log.warning("payment_outcome_unknown", payment_id=case.payment.id, error=error.message)
             return case.payment
@@ -149,7 +149,8 @@ class Cashier:
                 rules.require_transition(S(payment.state), S.CANCELED)
                 ending.give_up(uow, payment)
                 return payment
-        return await self._keep(case, lambda: _canceled(case), by=by)
+        provider = await self.provider_of(case.account)
+        return await self._keep(case, lambda: _canceled(case, provider), by=by)
 
     async def read(self, payment_id: str, organization_id: str) -> Payment:
         """Raises NotFound."""
@@ -226,11 +227,7 @@ class Cashier:
             payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_READ)
             state = S(payment.state)
             over = state is S.SUCCEEDED if ended else state not in rules.UNDER_WAY
-            return None if over or not _is_asked_for(payment) else await self._opened_case(uow, payment)
-
-    async def _opened_case(self, uow: UnitOfWork, payment: Payment) -> Case:
-        account = await policies.account_for(uow, payment.provider_account_id or "", Capability.PAYMENTS_READ)
-        return Case(payment, account, await self.provider_of(account), uow.wall_now)
+            return None if over or not _is_asked_for(payment) else await _case_of(uow, payment)
 
     async def provider_of(self, account: ProviderAccount) -> PaymentProvider:
         """Opened once, and anew when staff has changed it."""
@@ -284,11 +281,12 @@ class Cashier:
 
     async def _picture(self, case: Case) -> values.Payment | None:
         """What the customer has approved is taken at once."""
-        picture = await _picture(case)
+        provider = await self.provider_of(case.account)
+        picture = await _picture(case, provider)
         if picture is None or picture.state is not values.PaymentState.APPROVED:
             return picture
         order = replace(await self._ordered(case), reference=picture.reference)
-        return await case.provider.create_or_confirm(order)
+        return await provider.create_or_confirm(order)
 
     async def customer_at(self, account: ProviderAccount, organization_id: str) -> str:
         """Under which name the provider knows who pays, made if it does not know them. Raises what asking raises."""
@@ -342,11 +340,16 @@ class Cashier:
             return row
 
 
-async def _picture(case: Case) -> values.Payment | None:
+async def _case_of(uow: UnitOfWork, payment: Payment) -> Case:
+    account = await policies.account_for(uow, payment.provider_account_id or "", Capability.PAYMENTS_READ)
+    return Case(payment, account, uow.wall_now)
+
+
+async def _picture(case: Case, provider: PaymentProvider) -> values.Payment | None:
     """By the provider's name for it if we know that, else by our key."""
     if case.payment.provider_ref is not None:
-        return await case.provider.read(case.payment.provider_ref)
-    return await case.provider.read_back(case.payment.id, since=case.payment.asked_at)
+        return await provider.read(case.payment.provider_ref)
+    return await provider.read_back(case.payment.id, since=case.payment.asked_at)
 
 
 def _is_asked_for(payment: Payment) -> bool:
@@ -359,14 +362,14 @@ def _needs_customer(payment: Payment) -> bool:
     return payment.keep_method or payment.method_id is not None
 
 
-async def _canceled(case: Case) -> values.Payment | None:
-    picture = await _picture(case)
+async def _canceled(case: Case, provider: PaymentProvider) -> values.Payment | None:
+    picture = await _picture(case, provider)
     if picture is None or picture.state in (values.PaymentState.PAID, values.PaymentState.CANCELED):
         return picture
     try:
-        return await case.provider.cancel(picture.reference, key=f"{case.payment.id}.cancel")
+        return await provider.cancel(picture.reference, key=f"{case.payment.id}.cancel")
     except base.RefusedByProvider:
-        return await case.provider.read(picture.reference)  # it was paid meanwhile
+        return await provider.read(picture.reference)  # it was paid meanwhile
 
 
 _cashier: Cashier | None = None

@@ -12,13 +12,15 @@ import pytest
 from models.money import Money
 from models.payments import Payment
 from services.billing.invoices import KeyMeansOther
+from services.core import database as databases
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
+from services.core.database import Database
 from services.core.errors import Conflict, Invalid, MatrixError, NotFound
 from services.core.ids import new_id
 from services.payments import accounts, methods, transfers
 from services.payments.accounts import AccountFields
-from services.payments.cashier import NEVER_ARRIVED_AFTER
+from services.payments.cashier import NEVER_ARRIVED_AFTER, Cashier
 from services.payments.charging import PaymentUnderWay
 from services.payments.providers.values import Customer, SetupOrder
 from services.payments.rules import PaymentStateConflict
@@ -180,6 +182,20 @@ async def test_a_page_that_nobody_comes_back_from_is_closed_after_a_day(till: Ti
     await till.cashier.check_due()
 
     assert (await till.cashier.read(left.id, left.organization_id)).state == "canceled"
+
+
+async def test_asking_takes_one_connection_at_a_time(till: Till, database: Database) -> None:
+    """Else as many as there are connections, each with one and in want of another, would wait for each other."""
+    payment = await till.start(await till.shop.invoice(line("100")))
+    narrow = databases.connect(database.url, pool_size=1)
+    allowed = [till.stripe.place]
+    cashier = Cashier(public_url="http://shop.example", allowed=allowed, on=narrow, clock=till.clock)
+
+    sent = await cashier.send(payment.id, payment.organization_id)
+
+    assert sent.state == "requires_action"
+    await cashier.close()
+    await narrow.close()
 
 
 async def test_of_many_who_pay_one_invoice_one_does(till: Till) -> None:
