@@ -43,7 +43,7 @@ where check_at <= :now and (check_at, id) > (:after_at, :after_id) order by chec
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A payment that has not ended, as it was read. Opening its provider takes a transaction: none is held meanwhile."""
+    """A payment that has not ended, as it was read. Opening its provider takes a transaction: hold none meanwhile."""
 
     payment: Payment
     account: ProviderAccount
