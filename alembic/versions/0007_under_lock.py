@@ -1,4 +1,4 @@
-"""Keys of others and what is opened with them, evidence that staff add, and what the rest of payments needs.
+"""What secrets were opened, and the files that staff add to a dispute.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -35,13 +35,9 @@ def secure(table: str, *, application: str, crossing: str) -> None:
 def upgrade() -> None:
     create_keys()
     create_evidence()
-    create_billing()
-    create_paying()
 
 
 def downgrade() -> None:
-    drop_paying()
-    drop_billing()
     drop_evidence()
     drop_keys()
 
@@ -113,25 +109,3 @@ def create_evidence() -> None:
 
 def drop_evidence() -> None:
     op.drop_table("dispute_file")
-
-
-# -- billing
-
-
-def create_billing() -> None:
-    pass
-
-
-def drop_billing() -> None:
-    pass
-
-
-# -- paying
-
-
-def create_paying() -> None:
-    pass
-
-
-def drop_paying() -> None:
-    pass

@@ -173,7 +173,8 @@ class Puller:
     async def _opened(self, taken: Any) -> Pull:
         async with self._work() as uow:
             account = await of_payments.any_account(uow, taken.provider_account_id)
-            provider = await self._cashier.provider_of(account)
+        provider = await self._cashier.provider_of(account)  # which takes a transaction of its own
+        async with self._work() as uow:
             if taken.page_until is not None:
                 return Pull(account, provider, taken.since, taken.page_since, taken.page_until, taken.cursor)
             since = max(taken.since, taken.read_until - OVERLAP)
