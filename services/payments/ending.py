@@ -44,7 +44,9 @@ async def learn(uow: UnitOfWork, payment: Payment, invoice: Invoice | None, pict
     came = wanted is S.SUCCEEDED and payment.state != S.SUCCEEDED
     if came and picture.captured == Money(payment.minor, payment.currency):
         if payment.keep_method and picture.method is not None:
-            await methods.keep(uow, payment.provider_account_id or "", picture.method)
+            payment.method_id = (
+                await methods.keep(uow, payment.provider_account_id or "", picture.method)
+            ).id
         await applying.succeed(uow, payment, invoice, provider_ref=picture.reference)
         return
     # A page of the provider stands for the payment until somebody begins to pay there.

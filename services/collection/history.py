@@ -1,0 +1,92 @@
+"""What the schedule goes by: the methods an organisation keeps, what was tried of an invoice, and how retries of all
+went. Reads, for rules that are pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from models.payments import Initiator, PaymentState
+from services.collection import retry_rules
+from services.collection.learned_hours import Retry
+from services.collection.retry_rules import Method, Tried
+from services.core.work import UnitOfWork
+from services.disputes import disputed
+
+METHODS_MAX = 20  # of one organisation, the default first
+TRIED_MAX = 500
+HABITS_MAX = 100_000  # retries that are learned from
+
+_METHODS = f"""
+select m.id, m.brand, m.provider_account_id, {disputed.METHOD} as is_disputed from payment_method m
+join provider_account a on a.id = m.provider_account_id
+where m.organization_id = :organization_id and m.removed_at is null and a.enabled
+order by m.is_default desc, m.created_at desc, m.id limit :most
+"""
+_DECLINED = """
+select method_id, created_at, decline_hard from payment
+where organization_id = :organization_id and method_id = any(:ids) and state = 'failed'
+  and decline_code <> all(:not_tried) and (decline_hard or created_at > :since)
+order by created_at desc limit :most
+"""
+_TRIED = """
+select method_id, created_at, decline_code, decline_hard, initiator from payment
+where invoice_id = :id and state = 'failed' and decline_code is not null and method_id is not null
+order by created_at, id limit :most
+"""
+_HABITS = """
+select before as code, at, state from (
+  select lag(decline_code) over (partition by invoice_id order by created_at, id) as before, created_at as at, state
+  from payment where initiator = 'schedule' and created_at > :since and state in ('failed', 'succeeded')
+) one where before is not null order by at desc limit :most
+"""
+
+
+async def retries_made(uow: UnitOfWork, *, since: datetime) -> list[Retry]:
+    """Retries of the schedule, the newest first, in work across tenants."""
+    found = await uow.execute(_HABITS, since=since, most=HABITS_MAX)
+    return [
+        Retry(
+            retry_rules.kind_of(Tried(None, row.at, row.code, hard=False)),
+            row.at,
+            row.state == PaymentState.SUCCEEDED.value,
+        )
+        for row in found
+    ]
+
+
+async def methods_of(uow: UnitOfWork) -> tuple[list[Method], dict[str, str]]:
+    """What the organisation keeps, the default first, and with which account each is kept."""
+    kept = (await uow.execute(_METHODS, organization_id=uow.organization_id, most=METHODS_MAX)).all()
+    declined = await uow.execute(
+        _DECLINED,
+        organization_id=uow.organization_id,
+        ids=[one.id for one in kept],
+        not_tried=sorted(retry_rules.NOT_TRIED),
+        since=uow.now - 30 * retry_rules.DAY,
+        most=TRIED_MAX,
+    )
+    rows = declined.all()
+    methods = [
+        Method(
+            one.id,
+            one.brand.casefold(),
+            tuple(row.created_at for row in rows if row.method_id == one.id),
+            hard=one.is_disputed or any(row.decline_hard for row in rows if row.method_id == one.id),
+        )
+        for one in kept
+    ]
+    return methods, {one.id: one.provider_account_id for one in kept}
+
+
+async def tried_of(uow: UnitOfWork, invoice_id: str) -> list[Tried]:
+    found = await uow.execute(_TRIED, id=invoice_id, most=TRIED_MAX)
+    return [
+        Tried(
+            row.method_id,
+            row.created_at,
+            row.decline_code,
+            bool(row.decline_hard),
+            row.initiator == Initiator.SCHEDULE,
+        )
+        for row in found
+    ]
