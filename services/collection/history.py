@@ -11,6 +11,7 @@ from services.collection.learned_hours import Retry
 from services.collection.retry_rules import Method, Tried
 from services.core.work import UnitOfWork
 from services.disputes import disputed
+from services.payments.providers.values import Advice, DeclineKind
 
 METHODS_MAX = 20  # of one organisation, the default first
 TRIED_MAX = 500
@@ -29,15 +30,17 @@ where organization_id = :organization_id and method_id = any(:ids) and state = '
 order by created_at desc limit :most
 """
 _TRIED = """
-select method_id, created_at, decline_code, decline_hard, initiator from payment
+select method_id, created_at, decline_code, decline_hard, decline_kind, decline_advice, initiator from payment
 where invoice_id = :id and state = 'failed' and decline_code is not null and method_id is not null
 order by created_at, id limit :most
 """
 _HABITS = """
-select before as code, at, state from (
-  select lag(decline_code) over (partition by invoice_id order by created_at, id) as before, created_at as at, state
+select code, kind, advice, at, state from (
+  select lag(decline_code) over before as code, lag(decline_kind) over before as kind,
+    lag(decline_advice) over before as advice, created_at as at, state
   from payment where initiator = 'schedule' and created_at > :since and state in ('failed', 'succeeded')
-) one where before is not null order by at desc limit :most
+  window before as (partition by invoice_id order by created_at, id)
+) one where code is not null order by at desc limit :most
 """
 
 
@@ -46,7 +49,9 @@ async def retries_made(uow: UnitOfWork, *, since: datetime) -> list[Retry]:
     found = await uow.execute(_HABITS, since=since, most=HABITS_MAX)
     return [
         Retry(
-            retry_rules.kind_of(Tried(None, row.at, row.code, hard=False)),
+            retry_rules.kind_of(
+                Tried(None, row.at, row.code, hard=False, kind=kind(row.kind), advice=advice(row.advice))
+            ),
             row.at,
             row.state == PaymentState.SUCCEEDED.value,
         )
@@ -87,6 +92,18 @@ async def tried_of(uow: UnitOfWork, invoice_id: str) -> list[Tried]:
             row.decline_code,
             bool(row.decline_hard),
             row.initiator == Initiator.SCHEDULE,
+            kind(row.decline_kind),
+            advice(row.decline_advice),
         )
         for row in found
     ]
+
+
+def kind(written: str | None) -> DeclineKind | None:
+    """As it stands in a row."""
+    return DeclineKind(written) if written else None
+
+
+def advice(written: str | None) -> Advice | None:
+    """As it stands in a row."""
+    return Advice(written) if written else None

@@ -37,12 +37,17 @@ class PaymentSucceeded(DomainEvent):
 
 
 class PaymentFailed(DomainEvent):
-    """`hard`: the same method cannot work again."""
+    """`hard`: the same method cannot work again. `kind` as customers may hear of it, `advice` what helps."""
 
     type: ClassVar[str] = "payment.failed"
     invoice_id: str | None
     code: str
     hard: bool
+    kind: str
+    advice: str
+    initiator: str
+    currency: str
+    minor: int
 
 
 class PaymentCanceled(DomainEvent):
