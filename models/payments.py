@@ -116,6 +116,7 @@ class PaymentMethod(Table, table=True):
         default=None, sa_type=DAY, nullable=True
     )  # the end that was told of before
     created_at: datetime = instant()
+    renewed_at: datetime | None = instant(nullable=True)  # when it last got another number or date
     removed_at: datetime | None = instant(nullable=True)
     version: int = 1
 

@@ -54,7 +54,7 @@ exists (select from payment_method m where m.organization_id = s.organization_id
 """
 _NEWER = """
 exists (select from payment_method m where m.organization_id = s.organization_id and m.removed_at is null
-  and m.created_at > c.decided_at)
+  and coalesce(m.renewed_at, m.created_at) > c.decided_at)
 """
 _DUE = f"""
 select s.id, s.organization_id, s.due_date from invoice s left join invoice_collection c on c.invoice_id = s.id
@@ -272,7 +272,7 @@ async def _is_due(uow: UnitOfWork, row: InvoiceCollection | None) -> bool:
         return True
     newer = await uow.execute(
         "select exists (select from payment_method where organization_id = :organization_id"
-        " and removed_at is null and created_at > :since)",
+        " and removed_at is null and coalesce(renewed_at, created_at) > :since)",
         organization_id=uow.organization_id,
         since=row.decided_at,
     )

@@ -24,15 +24,20 @@ where m.organization_id = :organization_id and m.removed_at is null and a.enable
 order by m.is_default desc, m.created_at desc, m.id limit :most
 """
 _DECLINED = """
-select method_id, created_at, decline_hard from payment
-where organization_id = :organization_id and method_id = any(:ids) and state = 'failed'
-  and decline_code <> all(:not_tried) and (decline_hard or created_at > :since)
-order by created_at desc limit :most
+select p.method_id, p.created_at,
+  p.decline_hard and p.created_at > coalesce(m.renewed_at, '-infinity') as decline_hard
+from payment p join payment_method m on m.id = p.method_id
+where p.organization_id = :organization_id and p.method_id = any(:ids) and p.state = 'failed'
+  and p.decline_code <> all(:not_tried) and (p.decline_hard or p.created_at > :since)
+order by p.created_at desc limit :most
 """
+# What was declined before a card got another number or date says nothing of it.
 _TRIED = """
-select method_id, created_at, decline_code, decline_hard, decline_kind, decline_advice, initiator from payment
-where invoice_id = :id and state = 'failed' and decline_code is not null and method_id is not null
-order by created_at, id limit :most
+select p.method_id, p.created_at, p.decline_code, p.decline_hard, p.decline_kind, p.decline_advice, p.initiator
+from payment p join payment_method m on m.id = p.method_id
+where p.invoice_id = :id and p.state = 'failed' and p.decline_code is not null
+  and p.created_at > coalesce(m.renewed_at, '-infinity')
+order by p.created_at, p.id limit :most
 """
 _HABITS = """
 select code, kind, advice, at, state from (
