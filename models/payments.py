@@ -114,7 +114,7 @@ class PaymentMethod(Table, table=True):
     is_default: bool = False
     expiry_told: date | None = Field(
         default=None, sa_type=DAY, nullable=True
-    )  # the end that was told of before
+    )  # first of the month of expiry that was told of
     created_at: datetime = instant()
     renewed_at: datetime | None = instant(nullable=True)  # when it last got another number or date
     removed_at: datetime | None = instant(nullable=True)

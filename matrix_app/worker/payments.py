@@ -8,7 +8,7 @@ from services.core.database import Database
 from services.crypto.watching import Watcher
 from services.disputes import contests
 from services.disputes.disputing import Disputing
-from services.payments import setups
+from services.payments import expiring, setups
 from services.payments.cashier import cashier
 from services.payments.inbox import Inbox
 from services.reconciliation.pulling import Puller
@@ -53,6 +53,10 @@ async def list_disputes(on: Database) -> int:
 
 async def remind_of_disputes(on: Database) -> int:
     return await Disputing(cashier(), on).remind() + await contests.remind(on)
+
+
+async def tell_of_expiring(on: Database) -> int:
+    return await expiring.tell(on)
 
 
 async def reconcile(on: Database) -> int:

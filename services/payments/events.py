@@ -96,6 +96,16 @@ class PaymentMethodChanged(DomainEvent):
     changed: list[str]
 
 
+class PaymentMethodExpiring(DomainEvent):
+    """What is charged by itself works no more after this month of this year."""
+
+    type: ClassVar[str] = "payment_method.expiring"
+    brand: str
+    last4: str
+    month: int
+    year: int
+
+
 class PaymentMethodRemoved(DomainEvent):
     type: ClassVar[str] = "payment_method.removed"
     kind: str
