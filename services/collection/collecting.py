@@ -42,7 +42,6 @@ log = get_logger(__name__)
 
 EVERY_S = 30
 BATCH = 200  # invoices that are looked up at once
-HABITS_OF = timedelta(days=365)
 LOOK_AGAIN = timedelta(hours=1)  # at one whose payment is under way, or which could not be worked on
 CONTESTED_WAIT = timedelta(days=1)
 _AHEAD = timedelta(hours=14)  # somewhere on earth it is a day later already
@@ -187,7 +186,7 @@ class Collector:
         async with crossing(Reason.PAYMENTS, on=self.on, clock=self.clock) as uow:
             if not (await uow.execute(_LEARNS)).scalar_one():
                 return None
-            return learn(await history.retries_made(uow, since=uow.wall_now - HABITS_OF))
+            return learn(await history.retries_made(uow, since=uow.wall_now - history.HABITS_OF))
 
 
 def collector(on: Database | None = None, clock: Clock | None = None) -> Collector | None:

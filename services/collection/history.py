@@ -3,12 +3,13 @@ went. Reads, for rules that are pure."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from models.payments import Initiator, PaymentState
 from services.collection import retry_rules
-from services.collection.learned_hours import Retry
+from services.collection.learned_hours import Judged, Retry, judge
 from services.collection.retry_rules import Method, Tried
+from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.disputes import disputed
 from services.payments.providers.values import Advice, DeclineKind
@@ -16,6 +17,8 @@ from services.payments.providers.values import Advice, DeclineKind
 METHODS_MAX = 20  # of one organisation, the default first
 TRIED_MAX = 500
 HABITS_MAX = 100_000  # retries that are learned from
+HABITS_OF = timedelta(days=365)
+JUDGED_MAX = 20_000  # while a person waits
 
 _METHODS = f"""
 select m.id, m.brand, m.provider_account_id, {disputed.METHOD} as is_disputed from payment_method m
@@ -49,9 +52,9 @@ select code, kind, advice, at, state from (
 """
 
 
-async def retries_made(uow: UnitOfWork, *, since: datetime) -> list[Retry]:
+async def retries_made(uow: UnitOfWork, *, since: datetime, most: int = HABITS_MAX) -> list[Retry]:
     """Retries of the schedule, the newest first, in work across tenants."""
-    found = await uow.execute(_HABITS, since=since, most=HABITS_MAX)
+    found = await uow.execute(_HABITS, since=since, most=most)
     return [
         Retry(
             retry_rules.kind_of(
@@ -62,6 +65,12 @@ async def retries_made(uow: UnitOfWork, *, since: datetime) -> list[Retry]:
         )
         for row in found
     ]
+
+
+async def learned_hours_judged(uow: UnitOfWork) -> Judged:
+    """What learned hours would have been worth against the fixed schedule, in work across tenants. Raises Forbidden."""
+    uow.actor.require(Capability.STAFF_PAYMENTS_READ)
+    return judge(await retries_made(uow, since=uow.wall_now - HABITS_OF, most=JUDGED_MAX))
 
 
 async def methods_of(uow: UnitOfWork) -> tuple[list[Method], dict[str, str]]:
