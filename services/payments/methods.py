@@ -160,7 +160,8 @@ async def learn(uow: UnitOfWork, method_id: str, said: values.Method | None) -> 
         return
     for name in changed:
         setattr(row, name, now[name])
-    row.renewed_at = uow.now
+    if changed != ["brand"]:
+        row.renewed_at = uow.now
     await _write(uow, row, changed)
 
 
