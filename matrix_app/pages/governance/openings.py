@@ -22,13 +22,15 @@ from services.core.permissions import Capability
 from state.governance.openings import PAGE, OpeningsState
 
 Row = rx.Var[dict[str, Any]]
-PURPOSES = texts_under("openings.purpose_of")
-PLACES = texts_under("openings.place_of")
 
 
-def _place(row: Row) -> rx.Var[str]:
+def _place(row: Row) -> rx.Component:
     """What lies there; a column that is no longer sealed is shown by its name."""
-    return rx.match(row["place"], *PLACES.items(), row["place"].to(str))
+    return rx.match(row["place"], *texts_under("openings.place_of").items(), row["place"].to(str))
+
+
+def _purpose(row: Row) -> rx.Component:
+    return rx.match(row["purpose"], *texts_under("openings.purpose_of").items(), row["purpose"].to(str))
 
 
 def _whose(row: Row) -> rx.Component:
@@ -49,11 +51,7 @@ OPENINGS = table_of(
     "openings",
     Column("opened_at", "openings.opened_at", kind="datetime", row_header=True),
     Column("place", "openings.place", draw=_place),
-    Column(
-        "purpose",
-        "openings.purpose",
-        draw=lambda row: rx.match(row["purpose"], *PURPOSES.items(), row["purpose"].to(str)),
-    ),
+    Column("purpose", "openings.purpose", draw=_purpose),
     Column("actor", "openings.actor", draw=audit_log.who),
     Column("tenant", "openings.tenant", draw=_whose),
     Column("row_id", "openings.row_id", draw=_row),
@@ -70,20 +68,21 @@ OPENINGS = table_of(
 )
 def openings() -> Drawn:
     """All openings, the latest first."""
+    places, purposes = texts_under("openings.place_of"), texts_under("openings.purpose_of")
     content = lists.listing(
         OpeningsState,
         OPENINGS,
         [
-            Filter("place", "openings.place", options=list(PLACES.items())),
-            Filter("purpose", "openings.purpose", options=list(PURPOSES.items())),
+            Filter("place", "openings.place", options=list(places.items())),
+            Filter("purpose", "openings.purpose", options=list(purposes.items())),
             Filter("actor", "openings.filter.actor", "search"),
             Filter("tenant", "openings.filter.tenant", "search"),
             Filter("opened_at[gte]", "openings.filter.from", "date"),
             Filter("opened_at[lt]", "openings.filter.to", "date"),
         ],
         empty=empty_state(t("openings.none"), t("openings.none_text"), icon_name="activity"),
-        values={f"purpose:{name}": words for name, words in PURPOSES.items()}
-        | {f"place:{name}": words for name, words in PLACES.items()},
+        values={f"purpose:{name}": words for name, words in purposes.items()}
+        | {f"place:{name}": words for name, words in places.items()},
     )
     return [
         rx.el.p(link(t("openings.back"), href="/governance/audit"), class_name="back-link"),
