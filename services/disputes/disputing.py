@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 
 from models.disputes import Dispute, DisputeState
@@ -26,7 +26,7 @@ from services.disputes import evidence_files, taking_back
 from services.disputes import rules as dispute_rules
 from services.files.content import checked as check_file
 from services.files.rules import MB
-from services.payments import cases, ending, policies
+from services.payments import cases, checking, ending, policies
 from services.payments.cashier import Cashier
 from services.payments.events import DisputeAnswerDue, DisputeConceded
 from services.payments.providers import values
@@ -40,7 +40,7 @@ BATCH = 100
 _ACCOUNTS = "select id from provider_account where enabled and id > :after order by id limit :most"
 _PAYMENT = "select id, organization_id from payment where provider_account_id = :id and provider_ref = :ref"
 _DUE = f"""
-select id, organization_id, due_at from dispute
+select id, organization_id, due_at as at from dispute
 where state in ('warning_needs_answer', 'needs_answer') and due_at > :now and due_at <= :until
   and conceded_at is null and (due_at, id) > (:after_at, :after_id)
   and coalesce(reminded_days, 99) > {min(dispute_rules.REMIND_DAYS)}
@@ -209,20 +209,11 @@ class Disputing:
 
     async def remind(self) -> int:
         """Tell staff of disputes that have to be answered soon, once for each of REMIND_DAYS; returns how many."""
-        told, after = 0, (datetime.min.replace(tzinfo=self._clock.now().tzinfo), "")
-        while True:
-            async with self._crossing() as uow:
-                until = uow.wall_now + timedelta(days=max(dispute_rules.REMIND_DAYS))
-                found = await uow.execute(
-                    _DUE, now=uow.wall_now, until=until, after_at=after[0], after_id=after[1], most=BATCH
-                )
-                batch = found.all()
-            for row in batch:
-                async with self._work(row.organization_id) as uow:
-                    told += await _remind(uow, row.id)
-            if len(batch) < BATCH:
-                return told
-            after = (batch[-1].due_at, batch[-1].id)
+        told, until = 0, self._clock.now() + timedelta(days=max(dispute_rules.REMIND_DAYS))
+        async for row in checking.due(self._crossing, _DUE, until=until):
+            async with self._work(row.organization_id) as uow:
+                told += await _remind(uow, row.id)
+        return told
 
     def _crossing(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return crossing(Reason.PAYMENTS, on=self._on, clock=self._clock)
