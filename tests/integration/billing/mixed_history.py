@@ -37,7 +37,7 @@ from services.refunds import refunds
 from services.subscriptions import subscriptions
 from services.subscriptions.selecting import Wanted
 from services.wallets import wallets
-from tests.integration.billing.mixed_market import TOKENS, WALL, Market
+from tests.integration.billing.mixed_market import WALL, Market
 from tests.integration.billing.shop import line
 from tests.integration.payments.refund_ways import way
 
@@ -51,6 +51,14 @@ WAITS = {
     "rejects": "awaiting_approval",
     "gives_up": "sending",
 }
+# Of which the trial is not over when one looks, or was not at the look before.
+_TRIALS = """
+select s.id, s.trial_end, exists (
+  select from subscription_item t join plan_charge c on c.id = t.price_id
+  where t.subscription_id = s.id and t.ended_at is null and c.meter = 'completion_tokens') as metered
+from subscription s join organization o on o.id = s.organization_id join test_clock k on k.id = o.test_clock_id
+where s.organization_id = :id and s.trial_end > k.now_at
+"""
 Act = tuple[Any, ...]
 _numbers = count()
 
@@ -61,8 +69,10 @@ class History:
     def __init__(self, market: Market, code: str, zone: str) -> None:
         self.market, self.code, self.zone = market, code, zone
         self.script: list[Act] = []
-        self.stated = {True: Counter[str](), False: Counter[str]()}  # tokens, by whether they were paid ahead
         self.told: list[tuple[list[Call], bool]] = []  # calls, and whether they were paid ahead
+        self.tried: dict[
+            str, list[list[datetime]]
+        ] = {}  # when output was metered by a trial, by subscription
         self.cash = 0  # what is on our bank account of theirs, in minor units
         self.paid = self.asked_back = self.voided = False
         self.refused = Counter[str]()
@@ -91,6 +101,17 @@ class History:
                 if error.status >= 500:
                     raise
                 self.refused[name] += 1
+            await self._see_trials()
+
+    async def _see_trials(self) -> None:
+        """A plan is changed in a trial by acts only, so its meters are free from one act until another."""
+        for row in await self.rows(_TRIALS):
+            seen = self.tried.setdefault(row["id"], [])
+            is_open = bool(seen) and seen[-1][1] == row["trial_end"]
+            if row["metered"] and not is_open:
+                seen.append([self.shows, row["trial_end"]])
+            elif is_open and not row["metered"] and self.shows < row["trial_end"]:
+                seen[-1][1] = self.shows
 
     # What may happen
 
@@ -116,7 +137,6 @@ class History:
             one.status, one.prompt_tokens, one.completion_tokens = 200, prompt, completion
             one.reserved = "0" if ahead else ""
             made.append(one)
-            self.stated[ahead].update(dict(zip(TOKENS, (prompt, completion), strict=True)))
         self.told.append((made, ahead))
         for _ in range(2 if twice else 1):
             await self._tell(made, ahead, doubled=twice)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from models.billing import Invoice
@@ -121,4 +122,20 @@ async def _each_token_is_billed_once(history: History, made: Sequence[Invoice]) 
     billed = {
         meter: sum((one.get(meter, Decimal(0)) for one in last.values()), Decimal(0)) for meter in TOKENS
     }
-    assert billed == {meter: history.stated[False][meter] for meter in TOKENS}
+    assert billed == _asked_for(history)
+
+
+def _asked_for(history: History) -> dict[str, int]:
+    """What nobody paid ahead, and no trial gave free. Plans are billed by whole minutes."""
+    tried = [(_minute(start), _minute(end)) for spans in history.tried.values() for start, end in spans]
+    asked: dict[str, int] = dict.fromkeys(TOKENS, 0)
+    for made, ahead in history.told:
+        for one in made:
+            free = any(start <= one.started_at < end for start, end in tried)
+            asked["prompt_tokens"] += 0 if ahead else one.prompt_tokens
+            asked["completion_tokens"] += 0 if ahead or free else one.completion_tokens
+    return asked
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)

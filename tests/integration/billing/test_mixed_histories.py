@@ -194,6 +194,27 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("turn", 1),
         ],
     ),
+    (
+        "JPY",
+        "UTC",
+        [
+            ("starts", 2, 2, 0, "FIFTH"), ("changes", 0, 0, 1, None), ("calls_are_made", [(0, 246, 13)], False, False),
+            ("turn", 537),
+        ],
+    ),
+    (
+        "EUR",
+        "Asia/Kathmandu",
+        [
+            ("starts", 2, 2, 0, ""), ("calls_are_made", [(0, 1, 11)], False, False), ("turn", 1),
+            ("changes", 0, 0, 1, "invoice_now"), ("calls_are_made", [(0, 2, 12)], False, False), ("turn", 30),
+            ("changes", 0, 1, 1, "invoice_now"), ("calls_are_made", [(0, 3, 13)], False, False), ("turn", 30),
+            ("changes", 0, 0, 1, "invoice_now"), ("calls_are_made", [(0, 4, 14)], False, False), ("turn", 30),
+            ("pauses", 0, None), ("calls_are_made", [(0, 5, 15)], False, False), ("turn", 30), ("resumes", 0),
+            ("calls_are_made", [(0, 6, 16)], False, False), ("turn", 240),
+            ("calls_are_made", [(0, 7, 17)], False, False), ("turn", 240),
+        ],
+    ),
 ]  # fmt: skip
 
 
