@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from models.catalog import Price
 from models.gateway import AiModel, Upstream
+from models.money import Money
 from models.plans import Plan
 from models.types import Role
 from services.catalog.plan_rules import ChargeFields
@@ -88,6 +89,6 @@ class Market:
         await market.sold.coupon("FIFTH", rate=Decimal("0.2"), duration="forever")
         for code in CURRENCIES:
             await market.sold.coupon(
-                f"LESS-{code}", amount_minor=1_234, currency=code, duration="periods", periods=2
+                f"LESS-{code}", amount=Money(1_234, code).amount, currency=code, duration="periods", periods=2
             )
         return market

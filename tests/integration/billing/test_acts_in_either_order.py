@@ -124,8 +124,8 @@ COUPON_AND_UPGRADE: list[tuple[dict[str, Any], list[int], list[int]]] = [
     ({"rate": Decimal("0.2"), "duration": "forever"}, [-5_000, 6_000, 12_000], [-5_000, 7_500, 12_000]),
     ({"rate": Decimal("0.2"), "duration": "once"}, [-5_000, 6_000, 15_000], [-5_000, 7_500, 12_000]),
     ({"rate": Decimal(1), "duration": "once"}, [-5_000, 0, 15_000], [-5_000, 7_500, 0]),
-    ({"amount_minor": 1_000, "currency": "EUR", "duration": "once"}, [-5_000, 6_500, 15_000], [-5_000, 7_500, 14_000]),
-    ({"amount_minor": 9_000, "currency": "EUR", "duration": "forever"}, [-5_000, 0, 6_000], [-5_000, 7_500, 6_000]),
+    ({"amount": Decimal(10), "currency": "EUR", "duration": "once"}, [-5_000, 6_500, 15_000], [-5_000, 7_500, 14_000]),
+    ({"amount": Decimal(90), "currency": "EUR", "duration": "forever"}, [-5_000, 0, 6_000], [-5_000, 7_500, 6_000]),
 ]  # fmt: skip
 
 

@@ -183,7 +183,8 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("calls_are_told_again", 0), ("transfers", 1, 100, True), ("gives_back", 1, "credit", 40, True),
             ("gives_back", 1, "part", 101, True), ("gives_back", 1, "all", 1, True), ("gives_back", 1, "all", 1, True),
             ("refund_goes_on", 0, "gives_up"), ("transfers", 0, 100, False), ("gives_back", 2, "all", 1, False),
-            ("refund_goes_on", 0, "rejects"), ("takes_coupon", 0, "LESS"), ("is_given_up", 1), ("turn", 24 * 31),
+            ("gives_back", 0, "all", 1, True), ("refund_goes_on", 0, "rejects"), ("takes_coupon", 0, "LESS"),
+            ("is_given_up", 1), ("turn", 24 * 31),
         ],
     ),
     (
