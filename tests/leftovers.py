@@ -1,0 +1,199 @@
+"""What tests leave behind is looked through for numbers of payment cards where it is thrown away: every row of every
+database before it is dropped, every file of a folder before it is deleted, all that was captured of a test's output,
+and what a fake collector was sent. What counts as one, the product's own rule says: `services/core/cards.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from services.core.cards import card_numbers, masked
+from services.core.postgres import SUPERUSER, EmbeddedPostgres
+
+# What the rule finds has this in it, and a regular expression alone asks for it in a tenth of the time.
+_LONG = re.compile(r"\d(?:[ -]?\d){12}")
+_LONG_IN_HEX = re.compile(r"(?:3\d(?:2[0d])?){12}3\d")
+_BYTES = re.compile(r"\\\\x((?:[0-9a-f]{2})+)")
+_ESCAPED = re.compile(r"\\(.)")
+_MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_FILE_BYTES_MAX = 50_000_000
+_ENDED_WITHIN_MS = 10_000
+_FIRST_NUMBER_OF_OTHERS = 16_384
+
+# By the size of their files, since to look into each of the many empty ones would take ten times as long.
+_TABLES = """
+    select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'm') and n.nspname not in ('pg_catalog', 'pg_toast', 'information_schema')
+    and (pg_stat_file(pg_relation_filepath(c.oid), true)).size > 0
+"""
+# A process that was killed while it held a lock would have the look wait.
+_END_USERS = """
+    select pg_terminate_backend(pid, %s) from pg_stat_activity
+    where datname = %s and backend_type = 'client backend'
+"""
+
+
+class CardNumberKept(AssertionError):
+    """A number of a card is where none may be. Says where, and never the number."""
+
+    def __init__(self, places: list[str]) -> None:
+        test = os.environ.get("PYTEST_CURRENT_TEST", "these tests")
+        super().__init__(f"Numbers of cards stay behind {masked(test)}:\n" + "\n".join(places))
+
+
+def require_none(place: str, text: str) -> None:
+    """Raises CardNumberKept when a card's number is in `text`, which was found at `place`."""
+    if found := _numbers(text):
+        raise CardNumberKept([f"{place}: {number}" for number in found])
+
+
+def look_through_report(report: pytest.TestReport) -> None:
+    """Have a test fail in its end when anything that was captured of its output shows a card's number."""
+    if report.when != "teardown" or report.failed:
+        return
+    try:
+        require_none("output", "\n".join(text for _, text in report.sections))
+    except CardNumberKept as error:
+        report.outcome, report.longrepr, report.sections = "failed", str(error), []
+
+
+def look_through(server: EmbeddedPostgres, database: str) -> None:
+    """Every value of every row of a database.
+
+    Raises CardNumberKept with table, column and the row's first value.
+    """
+    with server.superuser(database) as connection:
+        tables = connection.execute(_TABLES).fetchall()
+        if found := [place for table in tables for place in _places(connection, table)]:
+            raise CardNumberKept(found)
+
+
+def look_through_folder(folder: Path) -> None:
+    """Every file of text below, and the databases of every PostgreSQL cluster, which is started for it.
+
+    Raises CardNumberKept with the file.
+    """
+    found: list[str] = []
+    clusters: list[Path] = []
+    for path, below, names in os.walk(folder):
+        if {"PG_VERSION", "base"} <= {*below, *names}:
+            clusters.append(Path(path))
+            below.clear()
+            continue
+        files = [Path(path, name) for name in names]
+        found += [
+            f"{file.relative_to(folder)}: {number}" for file in files for number in _numbers(_text(file))
+        ]
+    if found:
+        raise CardNumberKept(found)
+    for cluster in clusters:
+        if cluster.name == "postgres" and _has_tables(cluster):
+            _look_through_cluster(cluster.parent)
+
+
+class LookedThrough(EmbeddedPostgres):
+    """A server whose databases are looked through before they are dropped.
+
+    One connection stays open to make and drop databases by, which saves what looking through them costs.
+    """
+
+    _standing: _Standing | None = None
+
+    def drop_database(self, name: str) -> None:
+        try:
+            with self.superuser() as standing:
+                standing.execute(_END_USERS, [_ENDED_WITHIN_MS, name])
+            look_through(self, name)
+        finally:
+            super().drop_database(name)
+
+    def superuser(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        if database != "postgres":
+            return super().superuser(database)
+        if self._standing is None or self._standing.closed:
+            self._standing = _Standing.connect(
+                host=str(self.socket_dir), user=SUPERUSER, dbname=database, autocommit=True, connect_timeout=5
+            )
+        return self._standing
+
+    def stop(self) -> None:
+        if self._standing is not None:
+            self._standing.close()
+        super().stop()
+
+
+class _Standing(psycopg.Connection[Any]):
+    """Stays open at the end of a block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+def _numbers(text: str) -> list[str]:
+    """Those in `text`, without all but their last four digits."""
+    if _LONG.search(text) is None:
+        return []
+    return ["*" * (len(number) - 4) + number[-4:] for number in card_numbers(text)]
+
+
+def _places(connection: psycopg.Connection[Any], table: tuple[str, str]) -> Iterator[str]:
+    # To copy a table out opens nothing but the table, where a query would be planned with each of its indexes.
+    statement = sql.SQL("copy {} to stdout with (header)").format(sql.Identifier(*table))
+    with connection.cursor().copy(statement) as copy:
+        text = b"".join(copy).decode()
+    if _LONG.search(text) is None and _LONG_IN_HEX.search(text) is None:
+        return
+    names, *rows = (row.split("\t") for row in text.removesuffix("\n").split("\n"))
+    for row in rows:
+        for name, value in zip(names, row, strict=True):
+            for number in _numbers(_meant(value)):
+                yield f"{table[1]}.{name} of {masked(_meant(row[0]))}: {number}"
+
+
+def _meant(value: str) -> str:
+    """A value as it was before it was written for `copy`; bytes as text, and what JSON escapes as it was meant."""
+    if content := _BYTES.fullmatch(value):
+        return bytes.fromhex(content[1]).decode("latin-1")
+    for _ in range(2 if "\\" in value else 0):
+        value = _ESCAPED.sub(lambda escaped: _MEANT.get(escaped[1], escaped[1]), value)
+    return value
+
+
+def _text(path: Path) -> str:
+    """Of a file that holds text; nothing of others."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _FILE_BYTES_MAX:
+        return ""
+    content = path.read_bytes()
+    return "" if b"\0" in content else content.decode("utf-8", "replace")
+
+
+def _has_tables(cluster: Path) -> bool:
+    """Whether any were made since the cluster was: their files have the numbers above those that initdb gives."""
+    names = (path.name for path in (cluster / "base").glob("*/*"))
+    return any(name.isdecimal() and int(name) >= _FIRST_NUMBER_OF_OTHERS for name in names)
+
+
+def _look_through_cluster(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir, durable=False)
+    server.start()
+    try:
+        with server.superuser() as connection:
+            listed = connection.execute("select datname from pg_database where datallowconn").fetchall()
+        for (name,) in listed:
+            look_through(server, name)
+    finally:
+        server.stop()
