@@ -15,6 +15,7 @@ from tests.folders import short_folder
 from tests.leftovers import CardNumberKept
 
 VISA, GROUPED, AMEX, ARABIC = "4242424242424242", "4242 4242-4242 4242", "378282246310005", "٤٢" * 8
+UUID = "42424242-4242-4242-8a42-424242424242"
 NAME = "leaves_numbers"
 PLANTED = f"""
     create table card (id text, said text, told jsonb, raw bytea, number bigint, many text[]);
@@ -23,6 +24,7 @@ PLANTED = f"""
     insert into card (id, raw) values ('crd_4', 'x {GROUPED}');
     insert into card (id, number, many) values ('crd_5', {AMEX}, '{{"a", "{AMEX}, or so"}}');
     insert into card (id, said, raw) values ('crd_6', 'inv_{VISA} {VISA}.50 4242424242424241', '\\x{VISA}');
+    insert into card (id, said) values ('crd_7', '{UUID} 00-0af7651916cd43dd8448eb211c80319c-{VISA}-01');
 """
 FOUND = {
     "said of crd_1", "said of crd_2", "id of [card number]", "told of crd_3", "raw of crd_4", "number of crd_5",
