@@ -34,8 +34,7 @@ _DRAWN = re.compile(
 )
 _BYTES = re.compile(r"\\\\x((?:[0-9a-f]{2})+)")
 _PARTITION = re.compile(r"_p\d+$")
-_ESCAPED = re.compile(r"\\(.)")
-_MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPED = re.compile(r"\\+[bfnrtv]")
 _FILE_BYTES_MAX = 50_000_000
 _ENDED_WITHIN_MS = 10_000
 _FIRST_NUMBER_OF_OTHERS = 16_384
@@ -156,9 +155,19 @@ class _Standing(psycopg.Connection[Any]):
 
 def _numbers(text: str) -> list[str]:
     """Those in `text`, by their last four digits. Within a UUID or a `traceparent` there are none."""
-    if _LONG.search(text) is None:
-        return []
-    return ["*" * (len(number) - 4) + number[-4:] for number in card_numbers(_DRAWN.sub("-", text))]
+    return [
+        "*" * (len(number) - 4) + number[-4:]
+        for line in _lines_with(text, _LONG)
+        for number in card_numbers(_DRAWN.sub("-", _ESCAPED.sub("\n", line)))
+    ]
+
+
+def _lines_with(text: str, *looks_for: re.Pattern[str]) -> Iterator[str]:
+    """Those that the rule has to be asked about: there are many lines, and these are few."""
+    starts = {text.rfind("\n", 0, found.start()) + 1 for one in looks_for for found in one.finditer(text)}
+    for start in sorted(starts):
+        end = text.find("\n", start)
+        yield text[start : end if end >= 0 else len(text)]
 
 
 def _places(connection: psycopg.Connection[Any], table: tuple[str, str]) -> Iterator[str]:
@@ -169,18 +178,12 @@ def _places(connection: psycopg.Connection[Any], table: tuple[str, str]) -> Iter
     names = text[: text.index("\n")].split("\t")
     declared = _PARTITION.sub("", table[1])
     read = [at for at, name in enumerate(names) if (declared, name) not in _sums()]
-    for row in _suspected(text):
+    bytes_too = [_LONG_IN_HEX] if r"\\x" in text else []
+    for row in _lines_with(text, _LONG, *bytes_too):
+        values = [_meant(value) for value in row.split("\t")]
         for at in read:
-            for number in _numbers(_meant(row[at])):
-                yield f"{table[1]}.{names[at]} of {masked(_meant(row[0]))}: {number}"
-
-
-def _suspected(text: str) -> Iterator[list[str]]:
-    """Rows of a copied table that the rule has to be asked about, since there are many rows, and these are few."""
-    looks_for = [_LONG, _LONG_IN_HEX] if r"\\x" in text else [_LONG]
-    starts = {text.rfind("\n", 0, found.start()) + 1 for one in looks_for for found in one.finditer(text)}
-    for start in sorted(starts):
-        yield text[start : text.index("\n", start)].split("\t")
+            for number in _numbers(values[at]):
+                yield f"{table[1]}.{names[at]} of {masked(values[0])}: {number}"
 
 
 @cache
@@ -198,12 +201,9 @@ def _sums() -> frozenset[tuple[str, str]]:
 
 
 def _meant(value: str) -> str:
-    """A value as it was before it was written for `copy`; bytes as text, and what JSON escapes as it was meant."""
-    if content := _BYTES.fullmatch(value):
-        return bytes.fromhex(content[1]).decode("latin-1")
-    for _ in range(2 if "\\" in value else 0):
-        value = _ESCAPED.sub(lambda escaped: _MEANT.get(escaped[1], escaped[1]), value)
-    return value
+    """Bytes, which `copy` writes in hexadecimal digits, as the text that they may be."""
+    content = _BYTES.fullmatch(value)
+    return value if content is None else bytes.fromhex(content[1]).decode("latin-1")
 
 
 def _text(path: Path) -> str:

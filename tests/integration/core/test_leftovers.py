@@ -81,7 +81,7 @@ def test_a_file_is_looked_through_when_its_folder_is_deleted() -> None:
         with short_folder() as folder:
             folders.append(folder)
             (folder / "logs").mkdir()
-            (folder / "logs" / "web.log").write_text(f'{{"event": "paid with {GROUPED}"}}\n')
+            (folder / "logs" / "web.log").write_text(f'{{"event": "paid with\\n{GROUPED}"}}\n')
             (folder / "picture").write_bytes(f"\0{VISA} ".encode())
 
     with pytest.raises(CardNumberKept) as caught:
