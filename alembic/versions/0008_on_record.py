@@ -1,4 +1,4 @@
-"""What a trial gave free.
+"""What a trial gave free, what a decline means, and when a card was renewed.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -23,9 +23,11 @@ def run(statement: str) -> None:
 
 def upgrade() -> None:
     create_trials()
+    create_collecting()
 
 
 def downgrade() -> None:
+    drop_collecting()
     drop_trials()
 
 
@@ -51,3 +53,25 @@ def create_trials() -> None:
 
 def drop_trials() -> None:
     op.drop_column("subscription", "tried")
+
+
+# -- collecting: what a decline means, by which method a payment was kept, and who was told that a card expires
+
+
+def create_collecting() -> None:
+    for column in ("decline_kind", "decline_advice"):
+        op.add_column("payment", sa.Column(column, sa.Text(collation="C"), nullable=True))
+    op.add_column("payment_method", sa.Column("expiry_told", sa.Date(), nullable=True))
+    op.add_column("payment_method", sa.Column("renewed_at", sa.DateTime(timezone=True), nullable=True))
+    for role in ("matrix_app", "matrix_crossing"):
+        run(f"grant update (method_id, decline_kind, decline_advice) on payment to {role}")
+        run(f"grant update (expiry_told, renewed_at) on payment_method to {role}")
+
+
+def drop_collecting() -> None:
+    for role in ("matrix_app", "matrix_crossing"):
+        run(f"revoke update (method_id) on payment from {role}")
+    for column in ("renewed_at", "expiry_told"):
+        op.drop_column("payment_method", column)
+    for column in ("decline_advice", "decline_kind"):
+        op.drop_column("payment", column)
