@@ -163,7 +163,9 @@ async def pay_invoice(
 
 
 async def _account_of(uow: UnitOfWork, body: NewPayment) -> str:
-    """Where the payment is asked for. Raises NotFound for another organisation's method, and Invalid for neither."""
+    """Where the payment is asked for. Raises Forbidden, NotFound for another organisation's method, and Invalid for
+    neither."""
+    uow.actor.require(Capability.PAYMENTS_WRITE)
     if body.provider_account_id is not None:
         return body.provider_account_id
     if body.payment_method_id is None:
