@@ -226,11 +226,6 @@ def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
     return say
 
 
-def _answer_failed(event: Delivered, facts: Facts) -> Words:
-    body = f"That of {facts.organization}: {event.payload['reason']} A case says what is left to do."
-    return Words("An answer to a dispute was not taken", body, f"{DISPUTES}/{event.aggregate_id}")
-
-
 def _contested(event: Delivered, facts: Facts) -> Words:
     money = Money(int(event.payload["minor"]), str(event.payload["currency"])).text()
     return Words("An invoice is contested", f"{facts.organization} contests {money}.", CONTESTS)
@@ -283,7 +278,6 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
             staff=Capability.STAFF_PAYMENTS_WRITE,
         ),
     ),
-    "dispute.answer_failed": (Telling("disputes", _answer_failed, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "contest.opened": (Telling("disputes", _contested, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "contest.answer_due": (
         Telling(
