@@ -239,6 +239,7 @@ class Invoice(Table, table=True):
     collect_until: datetime = instant()  # until then a draft waits for late usage
     finalized_at: datetime | None = instant(nullable=True)
     paid_at: datetime | None = instant(nullable=True)
+    reopened_at: datetime | None = instant(nullable=True)  # money that had paid it was taken back
     voided_at: datetime | None = instant(nullable=True)
     uncollectible_at: datetime | None = instant(nullable=True)
 

@@ -23,6 +23,7 @@ TEXTS: dict[str, str] = {
     "dunning.outcome.written_off": "Written off",
     "dunning.outcome.all_done": "All steps done",
     "dunning.outcome.skipped": "Skipped",
+    "dunning.outcome.canceled": "Cancelled",
     "dunning.done": "Steps done",
     "dunning.next": "Next step",
     "dunning.next_at": "When",

@@ -199,12 +199,13 @@ async def tried_on_last_quarter(
     return simulate(failures, steps, retry_days, learn(await collecting.retries_made(uow, since=since)))
 
 
+_RESTRICTS = "coalesce(c.restricts and not c.lifted, false)"
 _OVERDUE = f"""
-select i.id, i.number, i.currency, i.due_minor, i.due_date, {DAYS_OVERDUE} as days, coalesce(c.restricts, false),
+select i.id, i.number, i.currency, i.due_minor, i.due_date, {DAYS_OVERDUE} as days, {_RESTRICTS},
   count(*) over ()
-from invoice i left join dunning_case c on c.invoice_id = i.id
+from invoice i left join dunning_case c on c.invoice_id = i.id and c.reopened_at is null
 where i.organization_id = :organization_id and i.state = 'finalized' and i.due_minor > 0
-  and ({OVERDUE} or c.restricts) order by coalesce(c.restricts, false) desc, i.due_date, i.id limit 1
+  and ({OVERDUE} or {_RESTRICTS}) order by {_RESTRICTS} desc, i.due_date, i.id limit 1
 """
 
 

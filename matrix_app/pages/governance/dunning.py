@@ -38,6 +38,7 @@ STATES = {
     "written_off": Status("dunning.outcome.written_off", "danger"),
     "all_done": Status("dunning.outcome.all_done", "danger"),
     "skipped": Status("dunning.outcome.skipped", "neutral", "ban"),
+    "canceled": Status("dunning.outcome.canceled", "neutral", "ban"),
 }
 SWITCHED = {"on": Status("campaigns.on", "ok"), "off": Status("campaigns.off", "neutral", "ban")}
 
