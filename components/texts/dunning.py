@@ -81,6 +81,7 @@ TEXTS: dict[str, str] = {
     "campaigns.sim.retries": "Retries",
     "campaigns.sim.mails": "Reminders by mail",
     "campaigns.sim.restricted": "Restricted",
+    "campaigns.sim.suspended": "Subscriptions paused",
     "campaigns.sim.cancelled": "Subscriptions ended",
     "campaigns.sim.written_off": "Written off",
     "campaigns.sim.failed": "Failed",

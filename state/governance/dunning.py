@@ -91,7 +91,9 @@ class CampaignsState(ListedState, rx.State):
         """Try one on the failures of the last quarter."""
         async with self._staff_work() as uow:
             row = await queries.campaign(uow, campaign_id)
-            made = await queries.tried_on_last_quarter(uow, rules.steps_from(row.steps), row.retry_days)
+            made = await queries.tried_on_last_quarter(
+                uow, rules.steps_from(row.steps), row.retry_days, row.segment()
+            )
         self.simulated = _simulated_shown(row.name, made)
 
 
@@ -145,6 +147,7 @@ def _simulated_shown(name: str, made: Simulated) -> dict[str, Any]:
         "retries": made.retries,
         "mails": made.mails,
         "restricted": made.restricted,
+        "suspended": made.suspended,
         "cancelled": made.cancelled,
         "written_off": made.written_off,
         "failed": _sums({code: one.failed for code, one in made.sums.items()}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from models.identity import Organization
 from models.types import Role
@@ -10,6 +11,7 @@ from services.core.clock import FixedClock
 from services.dunning import running
 from tests.api.conftest import Api, problem
 from tests.integration.billing.shop import line, open_shop
+from tests.integration.payments.failures import fail
 
 CAMPAIGNS, CASES = "staff/dunning-campaigns", "staff/dunning"
 
@@ -57,5 +59,34 @@ async def test_staff_makes_a_campaign_and_decides_about_the_customers_in_it(
     (listed,) = (await support.get(CAMPAIGNS)).json()["data"]
     assert (listed["open_cases"], listed["recovered"]) == (0, {})
 
-    tried = (await support.post(f"{CAMPAIGNS}/simulate", json={"steps": "3 mail"})).json()
-    assert (tried["invoices"], tried["sums"]) == (0, [])
+
+async def test_a_campaign_is_tried_on_what_was_declined_in_its_segment(
+    api: Api, operators: Organization
+) -> None:
+    shop = await open_shop(api.world, payment_days=0)
+    support = await api.browser(operators, Role.SUPPORT)
+    small, large = await shop.invoice(line("100")), await shop.invoice(line("1000"))
+    for one in (small, large):
+        await fail(shop, one, "provider_unavailable", days_ago=12)  # nobody was asked
+        await fail(shop, one, "insufficient_funds", days_ago=11)
+        await fail(shop, one, "insufficient_funds", days_ago=10)
+    for code in ("provider_unavailable", "never_arrived", "expired", "paid_in_part"):
+        await fail(shop, await shop.invoice(line("70")), code)
+    await fail(shop, await shop.invoice(line("80")), "lost_card", days_ago=99)
+
+    async def tried(**segment: object) -> Any:
+        body = {"steps": "3 mail\n4 suspend", "retry_days": "1, 3", **segment}
+        return (await support.post(f"{CAMPAIGNS}/simulate", json=body)).json()
+
+    everybody = await tried()
+    assert [everybody[name] for name in ("invoices", "retries", "mails", "suspended", "restricted")] == [
+        2, 4, 2, 2, 0,
+    ]  # fmt: skip
+    assert everybody["sums"] == [{"currency": "EUR", "failed": 1_309_00, "came": 0, "expected": 609_50}]
+    for segment, invoices in (
+        ({"currency": "EUR"}, 2), ({"currency": "USD"}, 0), ({"country": "DE"}, 2), ({"country": "FR"}, 0),
+        ({"currency": "EUR", "maximum_minor": 119_00}, 1), ({"currency": "EUR", "minimum_minor": 119_01}, 1),
+    ):  # fmt: skip
+        assert (await tried(**segment))["invoices"] == invoices, segment
+    assert (await tried(plan_id="plan_x"))["code"] == "not_found"
+    assert (await tried(minimum_minor=1))["code"] == "invalid_input"

@@ -23,6 +23,7 @@ from services.core.work import UnitOfWork
 from services.dunning import campaigns, cases, queries
 from services.dunning.campaigns import CampaignFields
 from services.dunning.rules import AFTER_DAYS_MAX, STEPS_MAX, Step
+from services.dunning.segments import Segment
 from services.dunning.simulating import MAIL_WORKS
 
 router = resource("staff", prefix="/staff")
@@ -65,17 +66,23 @@ Steps = Annotated[list[StepGiven], BeforeValidator(_lines)]
 Days = Annotated[list[int], BeforeValidator(_days)]
 
 
-class NewCampaign(Body):
+class SegmentGiven(Body):
     """What is left out of the segment fits all. Amounts are minor units of the currency."""
 
-    name: str
-    rank: int = Field(0, description="Of the campaigns that fit an invoice, the one with the lowest counts")
-    enabled: bool = False
     plan_id: Annotated[str | None, _OrNone] = None
     currency: Annotated[str | None, _OrNone] = None
     country: Annotated[str | None, _OrNone] = Field(None, examples=["DE"])
     minimum_minor: int = 0
     maximum_minor: int | None = None
+
+    def segment(self) -> Segment:
+        return Segment(self.plan_id, self.currency, self.country, self.minimum_minor, self.maximum_minor)
+
+
+class NewCampaign(SegmentGiven):
+    name: str
+    rank: int = Field(0, description="Of the campaigns that fit an invoice, the one with the lowest counts")
+    enabled: bool = False
     retry_days: Days = Field(
         list(RETRY_DAYS), max_length=RETRIES_MAX, description="After the first attempt that failed"
     )
@@ -84,7 +91,11 @@ class NewCampaign(Body):
 
     def fields(self) -> CampaignFields:
         return CampaignFields(
-            **self.model_dump(exclude={"steps", "retry_days", "version"}),
+            self.name,
+            rank=self.rank,
+            enabled=self.enabled,
+            learned_hours=self.learned_hours,
+            segment=self.segment(),
             retry_days=tuple(self.retry_days),
             steps=tuple(Step(one.after_days, one.action) for one in self.steps),
         )
@@ -138,7 +149,7 @@ class CaseShown(Shown):
     version: int
 
 
-class Tried(Body):
+class Tried(SegmentGiven):
     retry_days: Days = Field(list(RETRY_DAYS), max_length=RETRIES_MAX)
     steps: Steps = Field(max_length=STEPS_MAX)
 
@@ -185,12 +196,16 @@ async def create_dunning_campaign(who: AnyCaller, body: NewCampaign, repeat: Rep
     return await repeat.once(staff_work(who, WRITE), create, owner=who.actor.id)
 
 
-@router.post("/dunning-campaigns/simulate", response_model=SimulatedShown)
+@router.post("/dunning-campaigns/simulate", response_model=SimulatedShown, responses=failures(404))
 async def simulate_dunning_campaign(who: AnyCaller, body: Tried) -> SimulatedShown:
-    """Try steps and retries on the failures of the last quarter, before a campaign is switched on."""
+    """Try steps and retries on the failures of the last quarter that are in a segment, before a campaign is switched
+    on."""
     async with staff_work(who, READ) as uow:
         made = await queries.tried_on_last_quarter(
-            uow, [Step(one.after_days, one.action) for one in body.steps], body.retry_days
+            uow,
+            [Step(one.after_days, one.action) for one in body.steps],
+            body.retry_days,
+            body.segment(),
         )
     return SimulatedShown(
         invoices=made.invoices,

@@ -222,6 +222,7 @@ def _simulated() -> rx.Component:
         "retries",
         "mails",
         "restricted",
+        "suspended",
         "cancelled",
         "written_off",
         "failed",

@@ -14,6 +14,7 @@ from services.dunning.rules import Step, StepAction
 from state.governance.dunning import CampaignsState, DunningState
 from state.portal.overview import OverviewState
 from tests.integration.billing.shop import line, open_shop
+from tests.integration.payments.failures import fail
 from tests.integration.state.visitor import sign_in
 from tests.world import World
 
@@ -50,9 +51,12 @@ async def test_staff_pauses_and_skips_a_customer_and_tries_a_campaign(world: Wor
     seen, _ = await staff.call(DunningState, "load")
     assert seen.rows[0]["state"] == "skipped"
 
+    await fail(shop, invoice, "insufficient_funds")
     staff.at = "/governance/dunning/campaigns"
     await staff.call(CampaignsState, "load")
     seen, _ = await staff.call(CampaignsState, "ask", made.id)
     assert (seen.chosen["steps"], seen.open_dialog) == ("2 mail\n9 cancel", "edit")
     seen, _ = await staff.call(CampaignsState, "simulate", made.id)
-    assert (seen.simulated["name"], seen.simulated["invoices"]) == ("Usual", 0)
+    assert [seen.simulated[name] for name in ("name", "invoices", "mails", "suspended", "failed")] == [
+        "Usual", 1, 1, 0, "EUR 119.00",
+    ]  # fmt: skip
