@@ -9,7 +9,7 @@ import reflex as rx
 from models.money import Money
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from services.dunning import cases, queries, rules
+from services.dunning import cases, queries, rules, trying
 from services.dunning.queries import CampaignRow, CaseRow
 from services.dunning.simulating import Simulated
 from state.base import page_event
@@ -91,7 +91,7 @@ class CampaignsState(ListedState, rx.State):
         """Try one on the failures of the last quarter."""
         async with self._staff_work() as uow:
             row = await queries.campaign(uow, campaign_id)
-            made = await queries.tried_on_last_quarter(
+            made = await trying.tried_on_last_quarter(
                 uow, rules.steps_from(row.steps), row.retry_days, row.segment()
             )
         self.simulated = _simulated_shown(row.name, made)

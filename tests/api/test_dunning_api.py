@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from models.identity import Organization
+from models.money import Money
 from models.types import Role
 from services.core.clock import FixedClock
 from services.dunning import running
+from services.payments import transfers
 from tests.api.conftest import Api, problem
 from tests.integration.billing.shop import line, open_shop
 from tests.integration.payments.failures import fail
@@ -54,10 +56,48 @@ async def test_staff_makes_a_campaign_and_decides_about_the_customers_in_it(
     assert (await staff.post(f"{at}/pause")).json()["state"] == "paused"
     assert problem(await staff.post(f"{at}/pause"), 409, "dunning_state")
     assert (await staff.post(f"{at}/resume")).json()["state"] == "active"
+    shown = (await support.get(at)).json()["each_step"]
+    assert [(one["action"], one["done_at"] is not None, one["recovered_minor"]) for one in shown] == [
+        ("in_app", True, 0), ("restrict", False, 0), ("write_off", False, 0),
+    ]  # fmt: skip
+    shop.now += timedelta(days=4)
+    async with shop.work() as uow:
+        await transfers.record(uow, money=Money(19_00, "EUR"), key="part", invoice_id=invoice.id)
+    assert (await support.get(at)).json()["each_step"][0]["recovered_minor"] == 19_00
     assert (await staff.post(f"{at}/skip")).json()["outcome"] == "skipped"
     assert problem(await staff.get(f"{CASES}/dcas_x"), 404, "not_found")
     (listed,) = (await support.get(CAMPAIGNS)).json()["data"]
-    assert (listed["open_cases"], listed["recovered"]) == (0, {})
+    assert (listed["open_cases"], listed["recovered"], listed["lost"]) == (0, {"EUR": 19_00}, {})
+    assert listed["by_step"] == [
+        {"position": 0, "action": "in_app", "currency": "EUR", "done": 1, "recovered_minor": 19_00}
+    ]
+
+
+async def test_staff_leaves_a_customer_alone_for_a_while(api: Api, operators: Organization) -> None:
+    shop = await open_shop(api.world)
+    staff, support = [await api.browser(operators, role) for role in (Role.OPERATOR, Role.SUPPORT)]
+    home, said = f"staff/organizations/{shop.customer.id}/dunning-holds", {"reason": "We talk", "days": 3}
+
+    assert problem(await support.post(home, json=said), 403, "not_allowed")
+    for wrong in (
+        {"reason": ""},
+        {"days": 0},
+        {"days": 400},
+        {"until": "2020-01-01T00:00:00Z", "days": None},
+    ):
+        assert problem(await staff.post(home, json=said | wrong), 422, "invalid_input"), wrong
+    assert problem(await staff.post("staff/organizations/org_x/dunning-holds", json=said), 404, "not_found")
+    made = await staff.post(home, json=said)
+    assert (made.status_code, made.json()["state"], made.json()["lifts"]) == (201, "open", False)
+    assert problem(await staff.post(home, json=said), 409, "customer_held")
+
+    at = f"staff/dunning-holds/{made.json()['id']}"
+    assert problem(await support.post(f"{at}/release"), 403, "not_allowed")
+    for _ in range(2):
+        assert (await staff.post(f"{at}/release")).json()["state"] == "ended"
+    (listed,) = (await support.get("staff/dunning-holds", params={"state": "ended"})).json()["data"]
+    assert listed == (await support.get(at)).json()
+    assert problem(await staff.get("staff/dunning-holds/dhld_x"), 404, "not_found")
 
 
 async def test_a_campaign_is_tried_on_what_was_declined_in_its_segment(

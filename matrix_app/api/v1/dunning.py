@@ -20,7 +20,7 @@ from models.dunning import DunningCase, StepAction
 from services.collection.retry_rules import RETRIES_MAX, RETRY_DAYS
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.dunning import campaigns, cases, queries
+from services.dunning import campaigns, cases, queries, trying
 from services.dunning.campaigns import CampaignFields
 from services.dunning.rules import AFTER_DAYS_MAX, STEPS_MAX, Step
 from services.dunning.segments import Segment
@@ -105,6 +105,16 @@ class ChangedCampaign(NewCampaign):
     version: int | None = Field(None, description="Refuse if somebody changed it since this version")
 
 
+class StepSum(Shown):
+    """Of one step, by its number from 0, and one currency."""
+
+    position: int
+    action: str
+    currency: str
+    done: int = Field(description="How often it was done")
+    recovered_minor: int
+
+
 class CampaignShown(Shown):
     id: str
     name: str
@@ -120,6 +130,8 @@ class CampaignShown(Shown):
     steps: list[dict[str, Any]]
     open_cases: int
     recovered: dict[str, int] = Field(description="Minor units by currency")
+    lost: dict[str, int] = Field(description="Of that, what was taken back since")
+    by_step: list[StepSum] = Field(description="What each step brought in")
     created_at: AwareDatetime
     version: int
 
@@ -141,12 +153,29 @@ class CaseShown(Shown):
     next_action: str | None
     next_at: AwareDatetime | None
     restricts: bool
+    lifted: bool = Field(description="It restricts nobody for now: all is contested, or a hold says so")
     currency: str
     due_minor: int
     recovered_minor: int
+    lost_minor: int = Field(description="Of that, what was taken back since")
     created_at: AwareDatetime
     ended_at: AwareDatetime | None
+    reopened_at: AwareDatetime | None = Field(description="Since then another case is about the invoice")
     version: int
+
+
+class StepShown(Shown):
+    """A step of a case. `recovered_minor` came after it and before the next one."""
+
+    position: int
+    after_days: int
+    action: str
+    done_at: AwareDatetime | None
+    recovered_minor: int
+
+
+class CaseWithSteps(CaseShown):
+    each_step: list[StepShown]
 
 
 class Tried(SegmentGiven):
@@ -201,7 +230,7 @@ async def simulate_dunning_campaign(who: AnyCaller, body: Tried) -> SimulatedSho
     """Try steps and retries on the failures of the last quarter that are in a segment, before a campaign is switched
     on."""
     async with staff_work(who, READ) as uow:
-        made = await queries.tried_on_last_quarter(
+        made = await trying.tried_on_last_quarter(
             uow,
             [Step(one.after_days, one.action) for one in body.steps],
             body.retry_days,
@@ -251,10 +280,12 @@ async def list_dunning(request: Request, who: AnyCaller, asked: Asked) -> Answer
 
 
 @router.get("/dunning/{dunning_case_id}")
-async def get_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
-    """One of them."""
+async def get_dunning(who: AnyCaller, dunning_case_id: str) -> CaseWithSteps:
+    """One of them, with its steps and what each brought in."""
     async with staff_work(who, READ) as uow:
-        return await _case(uow, dunning_case_id)
+        shown = await _case(uow, dunning_case_id)
+        steps = await queries.steps_of(uow, dunning_case_id)
+    return CaseWithSteps(**shown.model_dump(), each_step=[StepShown.model_validate(step) for step in steps])
 
 
 @router.post("/dunning/{dunning_case_id}/pause", responses=failures(409))
