@@ -122,6 +122,23 @@ async def _found(
         after = batch[-1][0]
 
 
+async def look_at(organization_id: str, on: Database | None = None, *, clock: Clock | None = None) -> int:
+    """Bring the cases of one organisation in line at once: something happened that may change them. Returns how many
+    were changed; what is held by somebody else meanwhile, or is more than BATCH, waits for the schedule."""
+    async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
+        named = {"organization_id": organization_id, "now": uow.now, "after": "", "most": BATCH}
+        rows = await uow.execute(_CHANGED.format(whose="s.organization_id = :organization_id"), named)
+        ids = [row.id for row in rows]
+    done = 0
+    for case_id in ids:
+        try:
+            async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
+                done += await looking.look(uow, case_id)
+        except Busy:
+            continue
+    return done
+
+
 async def take_up(uow: UnitOfWork, invoice_id: str) -> bool:
     """Have a campaign take up an invoice that is overdue where it was issued. Returns whether one did."""
     invoice = await of_billing.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)

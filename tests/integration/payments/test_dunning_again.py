@@ -17,7 +17,7 @@ from services.core.errors import Invalid
 from services.core.permissions import Capability
 from services.disputes import contests
 from services.disputes.disputing import Disputing
-from services.dunning import cases, holds
+from services.dunning import cases, holds, running
 from services.payments import applying, policies, transfers
 from services.subscriptions import subscriptions
 from tests.checks import MADE_BY_HAND, assert_invariants
@@ -145,11 +145,12 @@ async def test_a_customer_who_cancels_is_not_asked_again_and_works(debt: Debt) -
 
     async with debt.till.shop.work() as uow:
         await subscriptions.cancel(uow, subscription.id, now_at_once=True)
+    await running.look_at(subscription.organization_id, clock=debt.till.clock)
+    assert not (await debt.all(restricts))[0].restricts
     await debt.turn(BEGAN + 20 * DAY)
 
     assert await attempts(debt) == 2
     assert (await history(debt))[0][0] == "canceled"
-    assert not (await debt.all(restricts))[0].restricts
     invoice = (await debt.sold.invoices())[0]
     assert (invoice.state, invoice.due_minor > 0) == ("finalized", True)
     await assert_invariants(debt.till.shop.world.database, but=MADE_BY_HAND)
