@@ -192,8 +192,7 @@ class Invoice(Table, table=True):
         sa.Index("ix_invoice_subscription_id", "subscription_id", "created_at", "id"),
         # The one that gathers lines of a subscription.
         sa.Index("uq_invoice_subscription_draft", "subscription_id", unique=True, postgresql_where=_DRAFT),
-        # What makes a subscription past due.
-        sa.Index("ix_invoice_overdue", "due_date", "id", postgresql_where=_UNPAID),
+        sa.Index("ix_invoice_overdue", "due_date", "id", postgresql_where=_UNPAID),  # what makes it past due
         sa.Index(
             "ix_invoice_open",
             "organization_id",

@@ -85,6 +85,11 @@ def create_dunning_again() -> None:
     )
     op.alter_column("dunning_case", "lost_minor", server_default=None)
     op.add_column("dunning_case", sa.Column("reopened_at", sa.DateTime(timezone=True), nullable=True))
+    # What had been recovered and is owed again already, waits for another case.
+    run(
+        "update dunning_case c set reopened_at = c.ended_at from invoice i where i.id = c.invoice_id"
+        " and c.outcome in ('recovered', 'not_owed') and i.state = 'finalized' and i.due_minor > 0"
+    )
     for name, condition in (
         ("lost", "lost_minor between 0 and recovered_minor"),
         ("reopened", "reopened_at is null or state = 'ended'"),
