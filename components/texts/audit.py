@@ -114,6 +114,7 @@ TEXTS: dict[str, str] = {
     "audit.event.contest.ended": "Ended the contest of an invoice",
     "audit.event.contest.opened": "Contested an invoice",
     "audit.event.dispute.answer_due": "A dispute has to be answered soon",
+    "audit.event.dispute.answer_failed": "An answer to a dispute was not taken",
     "audit.event.dispute.answered": "Answered a dispute",
     "audit.event.dispute.changed": "A dispute moved on",
     "audit.event.dispute.conceded": "Decided not to answer a dispute",

@@ -48,6 +48,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("chains", every_s=payments.CHAINS_EVERY_S, run=payments.watch_chains),
     Schedule("retention of events of providers", every_s=3_600, run=payments.forget_old_events),
     Schedule("disputes", every_s=payments.DISPUTES_EVERY_S, run=payments.list_disputes),
+    Schedule("answers to disputes", every_s=payments.ANSWERS_EVERY_S, run=payments.repeat_answers),
     Schedule("reminders of disputes", every_s=payments.REMINDERS_EVERY_S, run=payments.remind_of_disputes),
     Schedule("reconciliation", every_s=payments.RECONCILIATION_EVERY_S, run=payments.reconcile),
     Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),

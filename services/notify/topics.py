@@ -247,11 +247,8 @@ def _disputed(event: Delivered, facts: Facts) -> Words:
     said = event.payload
     money = Money(int(said["minor"]), str(said["currency"])).text()
     verb = "asks about" if str(said["state"]).startswith("warning") else "takes back"
-    return Words(
-        "A payment is disputed",
-        f"The bank {verb} {money} of {facts.organization}: {said['reason']}.",
-        f"/governance/disputes/{event.aggregate_id}",
-    )
+    body = f"The bank {verb} {money} of {facts.organization}: {said['reason']}."
+    return Words("A payment is disputed", body, f"{DISPUTES}/{event.aggregate_id}")
 
 
 def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
@@ -262,6 +259,11 @@ def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
         return Words(title, f"That of {facts.organization} has to be answered {when}.", href)
 
     return say
+
+
+def _answer_failed(event: Delivered, facts: Facts) -> Words:
+    body = f"That of {facts.organization}: {event.payload['reason']} A case says what is left to do."
+    return Words("An answer to a dispute was not taken", body, f"{DISPUTES}/{event.aggregate_id}")
 
 
 def _contested(event: Delivered, facts: Facts) -> Words:
@@ -315,6 +317,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
             staff=Capability.STAFF_PAYMENTS_WRITE,
         ),
     ),
+    "dispute.answer_failed": (Telling("disputes", _answer_failed, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "contest.opened": (Telling("disputes", _contested, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "contest.answer_due": (
         Telling(

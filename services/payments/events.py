@@ -205,6 +205,14 @@ class DisputeAnswered(DomainEvent):
     fields: list[str]
 
 
+class DisputeAnswerFailed(DomainEvent):
+    """What was written down to be handed in was not, and is not any more."""
+
+    type: ClassVar[str] = "dispute.answer_failed"
+    payment_id: str
+    reason: str
+
+
 class DisputeEvidenceAdded(DomainEvent):
     """A file that goes along with the answer. Never with its name."""
 

@@ -9,6 +9,7 @@ import reflex as rx
 from components.feedback.badges import Status
 from components.feedback.figures import facts
 from components.feedback.states import empty_state
+from components.format.values import value
 from components.forms.fields import checkbox, number_field, text_area, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot, icon_button
@@ -46,7 +47,7 @@ SWITCHED = {"on": Status("campaigns.on", "ok"), "off": Status("campaigns.off", "
 
 def action_words(action: rx.Var[Any]) -> rx.Component:
     words = [(one.value, t(f"dunning.action.{one.value}")) for one in StepAction]
-    return rx.fragment(rx.match(action, *words, ""))
+    return value(rx.match(action, *words, ""))
 
 
 CASES = table_of(

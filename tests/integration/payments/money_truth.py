@@ -9,9 +9,8 @@ from typing import Any
 from models.money import Money
 from models.payments import Payment
 from services.payments.providers.values import Dispute, MovementKind
-from services.payments.rules import CHECK_WAITS
 from services.reconciliation import payout_queries
-from tests.checks import MADE_BY_HAND, assert_invariants
+from tests.checks import MADE_BY_HAND, assert_invariants, assert_money_agrees
 from tests.integration.payments.money_history import CURRENCIES, History
 from tests.integration.payments.money_house import PAYPAL, STRIPE
 from tests.integration.payments.stripe_kit import sdk
@@ -20,50 +19,11 @@ ROUNDS = (
     5  # in which all that was begun ends: a page is closed after a day, a movement is looked for on the next
 )
 ROUND_HOURS = 26
-ALWAYS = """
-select 'unbalanced' as what, organization_id as id, sum(minor) as ours, 0 as theirs
-  from ledger_entry group by organization_id, currency having sum(minor) <> 0
-union all
-select 'receivable', coalesce(b.currency, d.currency), coalesce(b.minor, 0), coalesce(d.minor, 0) from (
-    select e.currency, sum(e.minor) as minor from ledger_entry e join ledger_account a on a.id = e.account_id
-    where a.purpose = 'receivable' group by e.currency) b
-  full join (select currency, sum(due_minor) as minor from invoice where number is not null group by currency) d
-    on d.currency = b.currency
-  where coalesce(b.minor, 0) <> coalesce(d.minor, 0)
-union all
-select 'credit', coalesce(b.currency, d.currency), coalesce(b.minor, 0), coalesce(d.minor, 0) from (
-    select e.currency, -sum(e.minor) as minor from ledger_entry e join ledger_account a on a.id = e.account_id
-    where a.purpose = 'customer_credit' group by e.currency) b
-  full join (select currency, sum(minor) as minor from (
-      select currency, left_minor as minor from customer_credit
-      union all select currency, minor from refund where state = 'sending') one group by currency) d
-    on d.currency = b.currency
-  where coalesce(b.minor, 0) <> coalesce(d.minor, 0)
-union all
-select 'state', id, due_minor, total_minor from invoice
-  where state = 'paid' and due_minor + written_off_minor <> 0 or state = 'finalized' and due_minor = 0
-union all
-select 'refunded', p.id, p.refunded_minor, coalesce(sum(r.minor), 0) from payment p
-  left join refund r on r.payment_id = p.id and r.destination = 'source'
-    and r.state in ('sending', 'processing', 'succeeded')
-  group by p.id having p.refunded_minor <> coalesce(sum(r.minor), 0) or p.refunded_minor > p.minor
-union all
-select 'twice under way', invoice_id, count(*), 1 from payment
-  where state in ('sending', 'requires_action', 'processing') group by invoice_id having count(*) > 1
-union all
-select 'nobody will ask', id, 0, 0 from (
-    select id, check_at from payment
-      where provider_account_id is not null and state in ('sending', 'requires_action', 'processing')
-    union all select r.id, r.check_at from refund r join payment p on p.id = r.payment_id
-      where p.provider_account_id is not null and r.state in ('sending', 'processing')) one
-  where check_at is null or check_at > cast(:now as timestamptz) + cast(:bound as interval)
-"""
 
 
 async def holds(history: History) -> None:
     """After every act."""
-    wrong = await history.house.rows(ALWAYS, now=history.house.clock.at, bound=CHECK_WAITS[-1])
-    assert not wrong, "\n".join(str(tuple(row)) for row in wrong)
+    await assert_money_agrees(now=history.house.clock.at)
 
 
 async def come_to_rest(history: History) -> None:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -14,17 +13,11 @@ import pytest
 from models.billing import Invoice
 from models.disputes import Dispute
 from models.payments import Payment
-from services.core.actor import system
 from services.core.crossing import Reason, crossing
-from services.disputes import evidence as evidence_of
 from services.disputes.disputing import Disputing
-from services.disputes.evidence_files import AnswerUnderWay
-from services.documents.tables import set_pdf, told
-from services.files.rules import FileRefused
 from services.payments import following
 from services.payments.following import Told
-from services.payments.providers.base import UnknownOutcome
-from services.payments.providers.values import EventSubject, Evidence, EvidenceFile
+from services.payments.providers.values import EventSubject
 from services.refunds import refunds
 from services.refunds.rules import PaymentDisputed
 from tests.checks import MADE_BY_HAND, assert_invariants
@@ -83,12 +76,6 @@ async def read(till: Till, payment: Payment) -> Dispute:
     async with till.shop.work() as uow:
         found = await uow.execute("select * from dispute where payment_id = :id", id=payment.id)
         return Dispute(**found.mappings().one())
-
-
-def packed(pdf: bytes, provider: str) -> EvidenceFile:
-    made = evidence_of.packed(pdf, provider)
-    assert made is not None
-    return made
 
 
 async def cases(kind: str) -> list[str]:
@@ -183,37 +170,6 @@ async def test_a_warning_takes_nothing_until_it_is_more(till: Till) -> None:
 
     assert ((await read(till, payment)).state, await till.shop.balances()) == ("needs_answer", TAKEN)
     assert (await till.shop.read(invoice)).due_minor == 119_00
-
-
-async def test_a_dispute_is_answered_once_whatever_is_lost_on_the_way(till: Till) -> None:
-    _, payment = await paid(till)
-    reference = dispute(till, payment)
-    await follow(till, reference)
-    opened = await read(till, payment)
-    till.clock.at = stripe_now(till)
-    evidence = Evidence({"product_description": "Tokens", "uncategorized_text": "They used it."})
-    till.stripe.act("fault", kind="close_after", path=f"/v1/disputes/{reference}", method="POST")
-
-    program = replace(evidence, files=(packed(b"MZ\x90\x00", "stripe"),))
-    with pytest.raises(FileRefused):  # a program is no evidence, whatever it is called
-        await desk(till).answer(opened.id, opened.organization_id, program, by=system())
-    pack = set_pdf(
-        told("Evidence", "", [("Use", ("Day",), [("1",)])], at=till.clock.at + timedelta(microseconds=1))
-    )
-    evidence = replace(evidence, files=(packed(pack, "stripe"),))
-    with pytest.raises(UnknownOutcome):
-        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
-    with pytest.raises(AnswerUnderWay):
-        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
-    await follow(till, reference)
-
-    answered = await read(till, payment)
-    assert answered.evidence is not None
-    assert (answered.state, answered.evidence["texts"]) == ("under_review", dict(evidence.texts))
-    assert answered.evidence["files"] == {"uncategorized_file": sha256(pack).hexdigest()}
-    assert answered.submitted_at is not None
-    with pytest.raises(Exception, match="cannot be answered"):
-        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
 
 
 async def test_staff_is_reminded_of_the_end_of_the_time_to_answer(till: Till) -> None:
