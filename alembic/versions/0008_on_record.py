@@ -1,4 +1,4 @@
-"""What a trial gave free; and what stops dunning.
+"""What a trial gave free, what a decline means, and when a card was renewed; and what stops dunning.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -36,9 +36,11 @@ def secure(table: str, *, application: str, crossing: str) -> None:
 def upgrade() -> None:
     create_trials()
     create_dunning_again()
+    create_collecting()
 
 
 def downgrade() -> None:
+    drop_collecting()
     drop_dunning_again()
     drop_trials()
 
@@ -65,6 +67,28 @@ def create_trials() -> None:
 
 def drop_trials() -> None:
     op.drop_column("subscription", "tried")
+
+
+# -- collecting: what a decline means, by which method a payment was kept, and who was told that a card expires
+
+
+def create_collecting() -> None:
+    for column in ("decline_kind", "decline_advice"):
+        op.add_column("payment", sa.Column(column, sa.Text(collation="C"), nullable=True))
+    op.add_column("payment_method", sa.Column("expiry_told", sa.Date(), nullable=True))
+    op.add_column("payment_method", sa.Column("renewed_at", sa.DateTime(timezone=True), nullable=True))
+    for role in ("matrix_app", "matrix_crossing"):
+        run(f"grant update (method_id, decline_kind, decline_advice) on payment to {role}")
+        run(f"grant update (expiry_told, renewed_at) on payment_method to {role}")
+
+
+def drop_collecting() -> None:
+    for role in ("matrix_app", "matrix_crossing"):
+        run(f"revoke update (method_id) on payment from {role}")
+    for column in ("renewed_at", "expiry_told"):
+        op.drop_column("payment_method", column)
+    for column in ("decline_advice", "decline_kind"):
+        op.drop_column("payment", column)
 
 
 # -- dunning again: debts that come back, and customers that are held

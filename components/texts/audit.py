@@ -131,6 +131,7 @@ TEXTS: dict[str, str] = {
     "audit.event.payment.taken_back": "A payment was taken away again",
     "audit.event.payment.waits": "A payment waits for the customer or the provider",
     "audit.event.payment_method.changed": "Changed a payment method",
+    "audit.event.payment_method.expiring": "Said that a payment method expires soon",
     "audit.event.payment_method.removed": "Removed a payment method",
     "audit.event.payment_method.saved": "Kept a payment method",
     "audit.event.personal_data.read": "Staff looked at personal data",

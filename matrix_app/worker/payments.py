@@ -12,7 +12,7 @@ from services.disputes.answering import Answering
 from services.disputes.disputing import Disputing
 from services.documents.press import Press
 from services.files.stores import places
-from services.payments import setups
+from services.payments import expiring, setups
 from services.payments.cashier import cashier
 from services.payments.inbox import Inbox
 from services.reconciliation.pulling import Puller
@@ -66,6 +66,10 @@ async def repeat_answers(on: Database) -> int:
 
 async def remind_of_disputes(on: Database) -> int:
     return await Disputing(cashier(), on).remind() + await contests.remind(on)
+
+
+async def tell_of_expiring(on: Database) -> int:
+    return await expiring.tell(on)
 
 
 async def reconcile(on: Database) -> int:

@@ -50,6 +50,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("disputes", every_s=payments.DISPUTES_EVERY_S, run=payments.list_disputes),
     Schedule("answers to disputes", every_s=payments.ANSWERS_EVERY_S, run=payments.repeat_answers),
     Schedule("reminders of disputes", every_s=payments.REMINDERS_EVERY_S, run=payments.remind_of_disputes),
+    Schedule("cards that expire", every_s=payments.REMINDERS_EVERY_S, run=payments.tell_of_expiring),
     Schedule("reconciliation", every_s=payments.RECONCILIATION_EVERY_S, run=payments.reconcile),
     Schedule("expiry of credit", every_s=expiry.EVERY_S, run=expiry.expire_all),
     Schedule("retention", every_s=3_600, run=of_identity.forget_expired),

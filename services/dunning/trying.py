@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 
-from services.collection import collecting
+from services.collection import history
 from services.collection.learned_hours import learn
 from services.collection.retry_rules import NOT_TRIED
 from services.core.permissions import Capability
@@ -25,6 +25,7 @@ FAILURES_MAX = 20_000
 # was left, or something came that was not enough.
 _FAILURES = f"""
 select distinct on (p.invoice_id) p.currency, p.minor, p.created_at, p.decline_code, p.decline_hard,
+  p.decline_kind, p.decline_advice,
   case when i.state = 'paid' then greatest(0, extract(day from i.paid_at - p.created_at)::int) end as open_days
 from payment p join invoice i on i.id = p.invoice_id
 where p.state = 'failed' and p.created_at > :since and p.decline_code <> all(:not_declined) and {segments.FITS_SEGMENT}
@@ -48,8 +49,15 @@ async def tried_on_last_quarter(
     )
     failures = [
         Failure(
-            row.currency, row.minor, row.created_at, row.decline_code, bool(row.decline_hard), row.open_days
+            row.currency,
+            row.minor,
+            row.created_at,
+            row.decline_code,
+            bool(row.decline_hard),
+            row.open_days,
+            history.kind(row.decline_kind),
+            history.advice(row.decline_advice),
         )
         for row in found
     ]
-    return simulate(failures, steps, retry_days, learn(await collecting.retries_made(uow, since=since)))
+    return simulate(failures, steps, retry_days, learn(await history.retries_made(uow, since=since)))

@@ -191,7 +191,7 @@ class Cashier:
         provider = await self.provider_of(account)
         await provider.detach(token, key=f"{method_id}.detach")
         async with self._work("", by) as uow:
-            await methods.remove(uow, method_id)
+            await methods.remove_if_there(uow, method_id)  # who was told of it may have been quicker
 
     def within(self, organization_id: str) -> AbstractAsyncContextManager[UnitOfWork]:
         """The product's own work within an organisation, for what providers are asked besides payments."""

@@ -171,6 +171,17 @@ def dunning() -> Drawn:
     ]
 
 
+def _learned() -> Any:
+    """What the switch is worth, and on which history."""
+    told = CampaignsState.learned
+    named = {name: told[name].to(str) for name in ("fixed", "learned", "retries", "agreeing", "known")}
+    return rx.cond(
+        told["is_synthetic"],
+        t("campaigns.learned_synthetic", **named),
+        t("campaigns.learned_real", **named),
+    )
+
+
 def _fields(row: Row | None = None) -> list[rx.Component]:
     """What a campaign says; `row` is the one that is edited."""
 
@@ -191,7 +202,9 @@ def _fields(row: Row | None = None) -> list[rx.Component]:
             "retry_days", words("retry_days"), hint=hint("retry_days"), value=said("retry_days", "1, 3, 5, 7"),
             required=False, autocomplete="off",
         ),
-        checkbox("learned_hours", words("learned_hours"), value=said("learned_hours", otherwise=False)),
+        checkbox(
+            "learned_hours", words("learned_hours"), hint=_learned(), value=said("learned_hours", otherwise=False)
+        ),
         number_field("rank", words("rank"), hint=hint("rank"), value=said("rank", 0), min=0, max=RANK_MAX, step=1),
         text_field("plan_id", words("plan_id"), value=said("plan_id"), required=False, autocomplete="off"),
         text_field("currency", words("currency"), value=said("currency"), required=False, max_length=3),

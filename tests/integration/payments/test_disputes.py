@@ -41,9 +41,16 @@ def stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStripe]:
 
 
 @pytest.fixture(scope="module")
-def paypal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPayPal]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPayPal]:
     with running_paypal(tmp_path_factory.mktemp("paypal")) as fake:
         yield fake
+
+
+@pytest.fixture
+def paypal(running: RunningPayPal) -> RunningPayPal:
+    """To whom nothing has happened yet."""
+    running.act("forget")
+    return running
 
 
 @pytest.fixture
@@ -220,14 +227,9 @@ async def test_an_event_leads_to_what_it_tells_of(till: Till) -> None:
 
 async def test_paypal_is_followed_by_its_list(world: World, paypal: RunningPayPal) -> None:
     async with open_paypal_till(await open_shop(world), paypal) as till:
-        kit, invoice = PayPalKit(paypal), await till.shop.invoice(line("100"))
-        waiting = await till.pay(invoice)
-        assert waiting.action is not None
-        kit.pay_on_page(waiting.action["url"])
-        payment = await till.look(waiting)
-        assert payment.provider_ref is not None
+        kit, payment = await paid_by_wallet(till)
         till.clock.at = datetime.fromtimestamp(kit.now(), UTC)
-        reference = kit.dispute(payment.provider_ref)
+        reference = kit.dispute(str(payment.provider_ref))
 
         assert await desk(till).list_all() == 1
 
@@ -236,6 +238,39 @@ async def test_paypal_is_followed_by_its_list(world: World, paypal: RunningPayPa
         kit.decide(reference, won=True)
         await desk(till).list_all()
         assert ((await read(till, payment)).state, await till.shop.balances()) == ("won", PAID)
+
+
+async def test_an_inquiry_at_paypal_moves_nothing_until_it_is_escalated(
+    world: World, paypal: RunningPayPal
+) -> None:
+    async with open_paypal_till(await open_shop(world), paypal) as till:
+        _, payment = await paid_by_wallet(till)
+        reference = paypal.act("dispute", order=payment.provider_ref, inquiry=True)["id"]
+
+        async def told() -> tuple[str, bool, dict[str, int]]:
+            await follow(till, reference, times=2)
+            found = await read(till, payment)
+            return found.state, found.due_at is not None, await till.shop.balances()
+
+        assert await told() == ("warning_needs_answer", True, PAID)
+        paypal.act("escalate", dispute=reference)
+        assert await told() == ("needs_answer", True, TAKEN)
+        paypal.act("close_dispute", dispute=reference, won=True)
+        assert await told() == ("won", False, PAID)
+
+        _, payment = await paid_by_wallet(till)
+        reference = paypal.act("dispute", order=payment.provider_ref, inquiry=True)["id"]
+        paypal.act("close_dispute", dispute=reference, won=False)
+        assert (await told())[:2] == ("warning_closed", False)
+        assert (await read(till, payment)).taken_at is None
+
+
+async def paid_by_wallet(till: Till) -> tuple[PayPalKit, Payment]:
+    kit = PayPalKit(till.stripe)
+    waiting = await till.pay(await till.shop.invoice(line("100")))
+    assert waiting.action is not None
+    kit.pay_on_page(waiting.action["url"])
+    return kit, await till.look(waiting)
 
 
 def stripe_now(till: Till) -> datetime:

@@ -62,7 +62,8 @@ async def test_staff_pauses_and_skips_a_customer_and_tries_a_campaign(world: Wor
     await _hold_and_release(staff, support, shop)
 
     staff.at = "/governance/dunning/campaigns"
-    await staff.call(CampaignsState, "load")
+    seen, _ = await staff.call(CampaignsState, "load")
+    assert (seen.learned["is_synthetic"], seen.learned["retries"], seen.learned["known"]) == (True, 10_000, 0)
     seen, _ = await staff.call(CampaignsState, "ask", made.id)
     assert (seen.chosen["steps"], seen.open_dialog) == ("2 mail\n9 cancel", "edit")
     seen, _ = await staff.call(CampaignsState, "simulate", made.id)
