@@ -63,7 +63,7 @@ select s.id as session_id, s.last_seen_at, s.expires_at, s.organization_id, s.pr
       'id', o.id, 'kind', o.kind, 'name', o.name, 'timezone', o.timezone, 'currency', o.currency,
       'billing_mode', o.billing_mode, 'suspended', o.suspended_at is not null, 'role', m.role,
       'member_suspended', m.suspended_at is not null,
-      'restricted', exists (select from dunning_case d where d.organization_id = o.id and d.restricts)
+      'restricted', exists (select from dunning_case d where d.organization_id = o.id and d.restricts and not d.lifted)
     ) order by o.name_key, o.id), '[]')
    from membership m join organization o on o.id = m.organization_id
    where m.account_id = a.id) as organizations

@@ -51,6 +51,7 @@ THEIRS: dict[str, Maker] = {
     "campaign_id": _of("dcmp"),
     "dunning_campaign_id": _of("dcmp"),
     "dunning_case_id": _of("dcas"),
+    "dunning_hold_id": _of("dhld"),
     "payment_id": _of("pay"),
     "payment_method_id": _of("paym"),
     "project_id": _of("proj"),

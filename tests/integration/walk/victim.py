@@ -231,7 +231,10 @@ def _paid(v: Victim) -> Iterator[Table]:
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
     ids = {k: v.id(k) for k in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "file")}
     yield from paid(owner, pacc, ids, said, lambda *row: _sealed(v, row[0], owner, *row))
-    yield from (campaign(v.id("dcmp"), "Usual"), *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas")))
+    yield from (
+        campaign(v.id("dcmp"), "Usual"),
+        *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas"), v.id("dhld")),
+    )
 
 
 def _prepaid(v: Victim) -> Iterator[Table]:
