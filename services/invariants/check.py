@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 from sqlalchemy.exc import DBAPIError
 
-from services.core import metrics
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
@@ -74,7 +73,6 @@ async def _check(rule: type[Invariant], on: Database | None, clock: Clock | None
             evidence=orjson.dumps(evidence).decode(),
             duration_ms=round((time.perf_counter() - started) * 1_000),
         )
-    metrics.INVARIANT_BROKEN.labels(rule.name).set(bool(evidence))
     if evidence:
         log.error("invariant_broken", invariant=rule.name, means=rule.means, evidence=evidence)
     return bool(evidence)
