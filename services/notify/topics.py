@@ -52,6 +52,7 @@ TOPICS: dict[str, Topic] = {
         Topic("receipts", in_app=True, mail=True),
         Topic("disputes", in_app=True, mail=True),
         Topic("refunds", in_app=True, mail=True),
+        Topic("installation", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
@@ -281,6 +282,14 @@ def _contest_ended(event: Delivered, facts: Facts) -> Words:
     return Words(title, body, f"/portal/invoices/{event.payload['invoice_id']}")
 
 
+def _broken(event: Delivered, _facts: Facts) -> Words:
+    return Words(
+        "Something that must always be true is not",
+        f"{event.aggregate_id}: {event.payload['means']}",
+        "/governance/health",
+    )
+
+
 def _security(title: str, body: str) -> Callable[[Delivered, Facts], Words]:
     return lambda _event, _facts: Words(title, body, "/account")
 
@@ -305,6 +314,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "payment.succeeded": (Telling("receipts", _paid, holders=Capability.PAYMENTS_READ),),
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
     "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
+    "invariant.broken": (Telling("installation", _broken, staff=Capability.STAFF_HEALTH_READ),),
     "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
     "dunning.reminded": (Telling("payments", _overdue, holders=Capability.PAYMENTS_WRITE, mailed=False),),
     "dispute.opened": (Telling("disputes", _disputed, staff=Capability.STAFF_PAYMENTS_WRITE),),
