@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import urlencode
 
 from models.money import Money
 from models.refunds import RefundTo
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
+from services.notify import house_words
 from services.notify.list_names import LISTS
 from services.notify.words import Facts, Words
 
@@ -226,15 +226,6 @@ def _to_approve(event: Delivered, facts: Facts) -> Words:
     )
 
 
-def _parked(event: Delivered, facts: Facts) -> Words:
-    number = str(event.payload.get("number", ""))
-    return Words(
-        "The files of a document could not be made",
-        f"{number} of {facts.organization}: {event.payload.get('error')}",
-        f"/governance/papers?{urlencode({'number': number})}",
-    )
-
-
 def _overdue(event: Delivered, facts: Facts) -> Words:
     number = str(event.payload.get("number", ""))
     return Words(
@@ -282,14 +273,6 @@ def _contest_ended(event: Delivered, facts: Facts) -> Words:
     return Words(title, body, f"/portal/invoices/{event.payload['invoice_id']}")
 
 
-def _broken(event: Delivered, _facts: Facts) -> Words:
-    return Words(
-        "Something that must always be true is not",
-        f"{event.aggregate_id}: {event.payload['means']}",
-        "/governance/health",
-    )
-
-
 def _security(title: str, body: str) -> Callable[[Delivered, Facts], Words]:
     return lambda _event, _facts: Words(title, body, "/account")
 
@@ -314,8 +297,10 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "payment.succeeded": (Telling("receipts", _paid, holders=Capability.PAYMENTS_READ),),
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
     "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
-    "invariant.broken": (Telling("installation", _broken, staff=Capability.STAFF_HEALTH_READ),),
-    "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
+    "invariant.broken": (Telling("installation", house_words.broken, staff=Capability.STAFF_HEALTH_READ),),
+    "paper.parked": (
+        Telling("documents", house_words.parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),
+    ),
     "dunning.reminded": (Telling("payments", _overdue, holders=Capability.PAYMENTS_WRITE, mailed=False),),
     "dispute.opened": (Telling("disputes", _disputed, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "dispute.answer_due": (

@@ -67,6 +67,7 @@ THEIRS: dict[str, Maker] = {
 
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
+    "job_id": _plain("1"),
     "payout_id": _of("ppo"),
     "statement_id": _of("bst"),
     "provider_account_id": _of("pacc"),
@@ -97,6 +98,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "payment_methods": _of("paym"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.held_jobs": _plain("1"),
     "staff.provider_accounts": _of("pacc"),
     "staff.contests": _of("cst"),
     "staff.crypto_rates": _of("crat"),
