@@ -392,6 +392,7 @@ ADDRESS: dict[str, Maker] = {
     "kind": _plain("client"),  # in lists of other kinds none
     "measure": _plain("cost"),
     "model": lambda victim: victim.offered,
+    "name": _plain(LEAVE_OUT),
     "name[contains]": _plain("name-canary"),
     "object_id": _of("apikey"),
     "outcome": _plain("ok"),
