@@ -1,4 +1,4 @@
-"""What a trial gave free, what a decline means, and when a card was renewed; and what stops dunning.
+"""What a trial gave free, what a decline means, when a card was renewed, what stops dunning, and held jobs.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -37,9 +37,11 @@ def upgrade() -> None:
     create_trials()
     create_dunning_again()
     create_collecting()
+    create_held_jobs()
 
 
 def downgrade() -> None:
+    drop_held_jobs()
     drop_collecting()
     drop_dunning_again()
     drop_trials()
@@ -206,3 +208,14 @@ def drop_dunning_again() -> None:
         op.drop_column("dunning_case", name)
     fix_invoices()
     op.drop_column("invoice", "reopened_at")
+
+
+# -- held jobs: staff reads them as it reads everything else, in work that crosses tenants
+
+
+def create_held_jobs() -> None:
+    run("grant select on pgqueuer, pgqueuer_log to matrix_crossing")
+
+
+def drop_held_jobs() -> None:
+    run("revoke select on pgqueuer, pgqueuer_log from matrix_crossing")

@@ -107,6 +107,8 @@ TEXTS: dict[str, str] = {
     "audit.event.organization.resumed": "Resumed the organisation",
     "audit.event.organization.suspended": "Suspended the organisation",
     "audit.event.organization.updated": "Changed the organisation",
+    "audit.event.invariant.broken": "Found broken what must always be true",
+    "audit.event.job.retried": "Sent a held job again",
     "audit.event.paper.made": "Made the files of a document",
     "audit.event.paper.parked": "Could not make the files of a document",
     "audit.event.paper.retried": "Had the files of a document tried again",

@@ -24,6 +24,7 @@ from services.core.work import UnitOfWork
 from services.gateway.directory import BUILTIN, key_place
 from services.gateway.events import ModelAdded, ModelChanged, UpstreamAdded, UpstreamChanged
 from services.gateway.orders import Endpoint
+from services.identity.proof import require_recent_proof
 
 TEXT_LENGTH_MAX = 120
 DESCRIPTION_LENGTH_MAX = 2_000
@@ -95,7 +96,8 @@ async def update_upstream(
 ) -> Upstream:
     """Replace what is said of an upstream; `api_key` None keeps the key, "" removes it.
 
-    Of the built-in one only timeouts, `on_hangup` and `enabled` can be changed. Raises StaleVersion too.
+    Of the built-in one only timeouts, `on_hangup` and `enabled` can be changed. Another key, and another address, to
+    which the kept one would go, need a recent proof. Raises StaleVersion and ProofNeeded, too.
     """
     row = await _upstream_for(uow, upstream_id, version)
     if row.kind == BUILTIN:
@@ -107,6 +109,8 @@ async def update_upstream(
     else:
         values = _checked_upstream(given, allowed_private)
         await _require_free_name(uow, values["name"], row.id)
+    if api_key is not None or values["base_url"] != row.base_url:
+        require_recent_proof(uow)
     changed = _apply(row, values)
     if api_key is not None:
         row.api_key_sealed = await _sealed(api_key, row.id)

@@ -262,7 +262,7 @@ async def pay_with_by_default(who: Member, payment_method_id: str, body: Nothing
 
 @router.delete("/payment-methods/{payment_method_id}", status_code=204, responses=failures(404, 409))
 async def remove_payment_method(who: Member, payment_method_id: str, till: Till) -> Response:
-    """Have the provider forget it, and pay with it no more."""
+    """Have the provider forget it, and pay with it no more. Needs a recent proof."""
     await till.forget(payment_method_id, by=who.actor)
     return Response(status_code=204)
 

@@ -142,7 +142,7 @@ async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganiz
 
 @router.post("/organizations/{organization_id}/suspend")
 async def suspend(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
-    """Stop an organisation's keys and changes at once. Its people can still read."""
+    """Stop an organisation's keys and changes at once. Its people can still read. Needs a recent proof."""
     async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
         await organizations.suspend_organization(uow, organization_id)
         return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
@@ -203,7 +203,7 @@ async def _upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamShown:
 async def change_upstream(
     who: AnyCaller, upstream_id: str, body: ChangedUpstream, expected: IfMatch
 ) -> UpstreamShown:
-    """Replace what is said of an upstream."""
+    """Replace what is said of an upstream. Another key or address needs a recent proof."""
     expected.version(body.version)
     async with (
         staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow,

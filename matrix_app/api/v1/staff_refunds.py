@@ -128,7 +128,7 @@ async def refund_payment(
 
 @router.post("/refunds/{refund_id}/approve", responses=failures(404, 409))
 async def approve_refund(who: AnyCaller, refund_id: str, body: Nothing, till: Till) -> StaffRefundShown:
-    """Agree to a refund that somebody else asked for. It is given back at once."""
+    """Agree to a refund that somebody else asked for. It is given back at once. Needs a recent proof."""
     return await _sent(who, till, await _done(who, refund_id, APPROVE, refunds.approve))
 
 

@@ -68,6 +68,7 @@ THEIRS: dict[str, Maker] = {
 
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
+    "job_id": _plain("1"),
     "payout_id": _of("ppo"),
     "statement_id": _of("bst"),
     "provider_account_id": _of("pacc"),
@@ -98,6 +99,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "payment_methods": _of("paym"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.held_jobs": _plain("1"),
     "staff.provider_accounts": _of("pacc"),
     "staff.contests": _of("cst"),
     "staff.crypto_rates": _of("crat"),
@@ -391,6 +393,7 @@ ADDRESS: dict[str, Maker] = {
     "kind": _plain("client"),  # in lists of other kinds none
     "measure": _plain("cost"),
     "model": lambda victim: victim.offered,
+    "name": _plain(LEAVE_OUT),
     "name[contains]": _plain("name-canary"),
     "object_id": _of("apikey"),
     "outcome": _plain("ok"),
