@@ -90,7 +90,7 @@ async def create_budget(who: Member, body: NewBudget, repeat: RepeatOnce) -> Res
         made = await budgets.create_budget(uow, budgets.NewBudget(**body.model_dump()))
         return BudgetShown.model_validate(await queries.budget(uow, made.id))
 
-    return await repeat.once(unit_of_work(who.actor), create, owner=who.actor.id)
+    return await repeat.once(unit_of_work(who.actor), create, owner=who.actor.organization_id or "")
 
 
 @router.get("/{budget_id}")
@@ -108,9 +108,12 @@ async def change_budget(who: Member, budget_id: str, body: BudgetChange) -> Budg
         return BudgetShown.model_validate(await queries.budget(uow, budget_id))
 
 
-@router.post("/{budget_id}/archive", responses=failures(409))
-async def archive_budget(who: Member, budget_id: str) -> BudgetShown:
+@router.post("/{budget_id}/archive", responses=failures(409), response_model=BudgetShown)
+async def archive_budget(who: Member, budget_id: str, repeat: RepeatOnce) -> Response:
     """Count and stop nothing by it any more."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> BudgetShown:
         await budgets.archive_budget(uow, budget_id)
         return BudgetShown.model_validate(await queries.budget(uow, budget_id))
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)

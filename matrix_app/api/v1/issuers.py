@@ -260,11 +260,14 @@ def _rate_shown(row: TaxRate) -> TaxRateShown:
     return TaxRateShown.model_validate(row.model_dump() | {"rate": f"{row.rate.normalize():f}"})
 
 
-@router.post("/tax-rates/{tax_rate_id}/end")
-async def end_tax_rate(who: AnyCaller, tax_rate_id: str, body: EndedTaxRate) -> TaxRateShown:
+@router.post("/tax-rates/{tax_rate_id}/end", response_model=TaxRateShown)
+async def end_tax_rate(who: AnyCaller, tax_rate_id: str, body: EndedTaxRate, repeat: RepeatOnce) -> Response:
     """End a rate that no other follows. Documents of days before keep it."""
-    async with staff_work(who, WRITE) as uow:
+
+    async def act(uow: UnitOfWork) -> TaxRateShown:
         return _rate_shown(await taxation.end_tax_rate(uow, tax_rate_id, on=body.valid_until))
+
+    return await repeat.once(staff_work(who, WRITE), act, owner=who.actor.id, status=200)
 
 
 @router.get("/organizations/{organization_id}/billing-profile")

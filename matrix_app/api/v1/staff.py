@@ -140,20 +140,30 @@ async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganiz
         )
 
 
-@router.post("/organizations/{organization_id}/suspend")
-async def suspend(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+@router.post("/organizations/{organization_id}/suspend", response_model=StaffOrganizationShown)
+async def suspend(who: AnyCaller, organization_id: str, repeat: RepeatOnce) -> Response:
     """Stop an organisation's keys and changes at once. Its people can still read."""
-    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
+
+    async def act(uow: UnitOfWork) -> StaffOrganizationShown:
         await organizations.suspend_organization(uow, organization_id)
         return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
 
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE), act, owner=who.actor.id, status=200
+    )
 
-@router.post("/organizations/{organization_id}/resume")
-async def resume(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+
+@router.post("/organizations/{organization_id}/resume", response_model=StaffOrganizationShown)
+async def resume(who: AnyCaller, organization_id: str, repeat: RepeatOnce) -> Response:
     """Undo a suspension."""
-    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
+
+    async def act(uow: UnitOfWork) -> StaffOrganizationShown:
         await organizations.resume_organization(uow, organization_id)
         return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE), act, owner=who.actor.id, status=200
+    )
 
 
 @router.put("/organizations/{organization_id}/billing-mode")

@@ -309,26 +309,40 @@ def _charge(given: ChargeGiven) -> ChargeFields:
     return ChargeFields(**fields, definition=definition)
 
 
-@router.post("/plan-versions/{plan_version_id}/publish", responses=failures(409))
-async def publish_version(who: AnyCaller, plan_version_id: str, expected: IfMatch) -> PlanVersionShown:
+@router.post(
+    "/plan-versions/{plan_version_id}/publish", responses=failures(409), response_model=PlanVersionShown
+)
+async def publish_version(
+    who: AnyCaller, plan_version_id: str, expected: IfMatch, repeat: RepeatOnce
+) -> Response:
     """Sell a draft from now on, in place of the version that was sold until then. It can never be changed again."""
-    async with (
-        staff_work(who, Capability.STAFF_PLANS_WRITE) as uow,
-        showing_current(lambda: _version(uow, plan_version_id)),
-    ):
-        await plans.publish_version(uow, plan_version_id, version=expected.version())
-        return await _version(uow, plan_version_id)
+
+    async def act(uow: UnitOfWork) -> PlanVersionShown:
+        async with showing_current(lambda: _version(uow, plan_version_id)):
+            await plans.publish_version(uow, plan_version_id, version=expected.version())
+            return await _version(uow, plan_version_id)
+
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_PLANS_WRITE), act, owner=who.actor.id, status=200
+    )
 
 
-@router.post("/plan-versions/{plan_version_id}/retire", responses=failures(409))
-async def retire_version(who: AnyCaller, plan_version_id: str, expected: IfMatch) -> PlanVersionShown:
+@router.post(
+    "/plan-versions/{plan_version_id}/retire", responses=failures(409), response_model=PlanVersionShown
+)
+async def retire_version(
+    who: AnyCaller, plan_version_id: str, expected: IfMatch, repeat: RepeatOnce
+) -> Response:
     """Stop selling a version. Who has it keeps it."""
-    async with (
-        staff_work(who, Capability.STAFF_PLANS_WRITE) as uow,
-        showing_current(lambda: _version(uow, plan_version_id)),
-    ):
-        await plans.retire_version(uow, plan_version_id, version=expected.version())
-        return await _version(uow, plan_version_id)
+
+    async def act(uow: UnitOfWork) -> PlanVersionShown:
+        async with showing_current(lambda: _version(uow, plan_version_id)):
+            await plans.retire_version(uow, plan_version_id, version=expected.version())
+            return await _version(uow, plan_version_id)
+
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_PLANS_WRITE), act, owner=who.actor.id, status=200
+    )
 
 
 @router.post("/plan-versions/{plan_version_id}/estimate")

@@ -197,4 +197,4 @@ async def pay_invoice_from_wallet(
     async def pay(uow: UnitOfWork) -> InvoiceShown:
         return await shown(uow, await customer_credits.pay_by_wallet(uow, invoice_id))
 
-    return await repeat.once(unit_of_work(who.actor), pay, owner=who.actor.id, status=200)
+    return await repeat.once(unit_of_work(who.actor), pay, owner=who.actor.organization_id or "", status=200)
