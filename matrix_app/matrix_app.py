@@ -49,7 +49,7 @@ app = MatrixApp(
 pages.load_all()
 for declared in PAGES.values():
     app.add_page(
-        declared.component(),
+        declared.component,
         route=declared.route,
         title=f"{t(declared.title)} \u00b7 {t('product.name')}",
         on_load=list(declared.on_load),

@@ -95,9 +95,13 @@ def t(key: str, **values: object) -> str:
 
 def texts_under(prefix: str) -> dict[str, str]:
     """The texts below `prefix.`, keyed by the rest of their key: what a client component needs as one prop."""
-    found = {
-        key.removeprefix(f"{prefix}."): _text(key) for key in catalogue() if key.startswith(f"{prefix}.")
-    }
+    return {key.removeprefix(f"{prefix}."): _text(key) for key in _keys_under(prefix)}
+
+
+@cache
+def _keys_under(prefix: str) -> tuple[str, ...]:
+    """Raises UnknownText where there is none. Kept, because each page asks for the same few."""
+    found = tuple(key for key in catalogue() if key.startswith(f"{prefix}."))
     if not found:
         raise UnknownText(f"{prefix}.*")
     return found

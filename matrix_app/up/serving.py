@@ -26,11 +26,6 @@ from services.core.settings import Settings
 
 DRAIN_TIMEOUT_S = 15.0  # how long answers under way may take once we were asked to stop
 BACKLOG = 1024
-GARBAGE_THRESHOLDS = (
-    20_000,
-    20,
-    50,
-)  # new objects before the young are looked at, then the older, the oldest
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -138,7 +133,6 @@ def _leave_alone_what_stays() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 async def _serve(app: _Requests, settings: Settings) -> None:
