@@ -52,6 +52,7 @@ class CustomerTaxState(PageState, rx.State):
                 valid=_text(values, "valid") == "true",
                 source=_text(values, "source"),
                 reference=_text(values, "reference"),
+                version=self._version(),
             )
 
         await self._save(save)
@@ -69,14 +70,14 @@ class CustomerTaxState(PageState, rx.State):
                 begins,
                 _day(values, "valid_until"),
             )
-            return await profiles.set_exemption(uow, given)
+            return await profiles.set_exemption(uow, given, version=self._version())
 
         await self._save(save)
 
     @page_event(WRITE)
     async def end_exemption(self) -> None:
         """Charge tax again, on the next document on."""
-        await self._save(lambda uow: profiles.set_exemption(uow, None))
+        await self._save(lambda uow: profiles.set_exemption(uow, None, version=self._version()))
 
     async def _save(self, verb: Callable[[UnitOfWork], Awaitable[BillingProfile]]) -> None:
         try:
@@ -87,6 +88,10 @@ class CustomerTaxState(PageState, rx.State):
             return
         self.profile = _shown(row)
         self._open("")
+
+    def _version(self) -> int:
+        """Of the profile as it is on screen."""
+        return int(self.profile.get("version", 0))
 
     def _open(self, name: str) -> None:
         self.open_dialog, self.errors = name, {}
@@ -115,6 +120,7 @@ def _shown(row: BillingProfile) -> dict[str, Any]:
         "address": row.address,
         "country": row.country,
         "language": row.language,
+        "version": row.version,
         "number": number.get("number", ""),
         "valid": "true" if number.get("valid", True) else "false",
         "checked_at": number.get("checked_at", ""),

@@ -112,7 +112,9 @@ async def test_risky_acts_ask_for_a_proof_and_go_on_after_it(api: Api) -> None:
     problem(await owner.post("session/proof", json={"password": PASSWORD}), 422, "code_needed")
 
 
-async def test_recovery_codes_are_told_again_only_to_whoever_proves_again_to_be_their_person(api: Api) -> None:
+async def test_recovery_codes_are_told_again_only_to_whoever_proves_again_to_be_their_person(
+    api: Api,
+) -> None:
     owner = await api.browser(email="ana@example.com")
     _, first = await enrol(owner)
     once = {"Idempotency-Key": "a-lost-answer"}

@@ -74,6 +74,15 @@ TOLD_FIRST = {
     "/staff/bank-statements": "invalid_input",  # a file whose columns nobody has named
 }
 
+WITHOUT_VERSION = {
+    "/account": "one's own name, which nobody else changes",
+    "/account/password": "one's own, by a proof",
+    "/notifications/preferences": "one's own, one switch at a time",
+    "/invoices/{invoice_id}/payment-link": "gives the link that is there",
+    "/staff/invoices/{invoice_id}/payment-link": "gives the link that is there",
+}
+OF_NOBODY = 999  # a version that no row is at
+
 
 @pytest.fixture
 async def callers(world: World, victim: Victim) -> list[Caller]:
@@ -124,3 +133,22 @@ async def test_a_post_that_acts_refuses_the_key_of_another_request(
 
     assert not wrong, "\n".join(wrong)
     assert seen >= WITHOUT_KEY.keys(), "no longer there"
+
+
+async def test_a_change_on_top_of_a_version_that_is_gone_is_refused_and_told_what_stands_there(
+    walk: Walk, callers: list[Caller], victim: Victim
+) -> None:
+    wrong, seen = list[str](), set[str]()
+
+    for operation, caller in tried(walk, callers, "PUT", "PATCH"):
+        path = operation.path.removeprefix("/api/v1")
+        seen.add(path)
+        if path in WITHOUT_VERSION:
+            continue
+        answer = await walk.attempt(caller, operation, victim, version=OF_NOBODY)
+        said = answer.json()
+        if said.get("code") != "stale_version" or not said["details"].get("current", {}).get("version"):
+            wrong.append(f"{operation}: {answer.status_code} {answer.text[:200]}")
+
+    assert not wrong, "\n".join(wrong)
+    assert seen >= WITHOUT_VERSION.keys(), "no longer there"

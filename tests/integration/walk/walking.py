@@ -48,10 +48,21 @@ class Walk:
     needs: dict[str, Capability | str]
 
     async def attempt(
-        self, caller: Caller, operation: Operation, victim: Victim, how: How = How.BARE
+        self,
+        caller: Caller,
+        operation: Operation,
+        victim: Victim,
+        how: How = How.BARE,
+        *,
+        version: int | None = None,
     ) -> httpx.Response:
+        """`version` is what the row is expected to be at."""
         shown = await caller.present()
         given = operation.attempt(victim, how)
+        if version is not None:
+            given["headers"]["if-match"] = f'"{version}"'
+            if "version" in given.get("json", {}):
+                given["json"]["version"] = version
         given["headers"]["x-matrix-csrf"] = "1"
         if shown.session:
             given["headers"] |= {"cookie": f"{self.cookie}={shown.session}"}
