@@ -1,4 +1,4 @@
-"""Versions of what staff edit.
+"""Versions of what staff edit, and looking into the log by the address somebody came from.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -17,9 +17,11 @@ depends_on = None
 
 def upgrade() -> None:
     create_versions()
+    create_reads()
 
 
 def downgrade() -> None:
+    drop_reads()
     drop_versions()
 
 
@@ -36,3 +38,14 @@ def create_versions() -> None:
 def drop_versions() -> None:
     for table in reversed(_EDITED):
         op.drop_column(table, "version")
+
+
+# -- reads: the log by where somebody came from; what nobody at a door caused has no address
+
+
+def create_reads() -> None:
+    op.create_index("ix_event_address", "event", ["address", "id"], postgresql_where=sa.text("address <> ''"))
+
+
+def drop_reads() -> None:
+    op.drop_index("ix_event_address", table_name="event", postgresql_where=sa.text("address <> ''"))

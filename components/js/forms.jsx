@@ -63,10 +63,9 @@ function valuesOf(form) {
 }
 
 /**
- * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`.
- * `errors` ({field: message}) and `error` (a sentence about the whole) come from the server. `goOn` ({url, field}) is
- * what is posted next, with the answer's id as its field, before anybody is told. `names` says what a field of the form
- * is called in what is read, where it is called something else. After the last key `onSettled` has the values, unchecked.
+ * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`. `errors` ({field: message}) and
+ * `error` (about the whole) come from the server. `goOn` ({url, field}) is what is posted next, with the answer's id as its
+ * field, before anybody is told. `names` says what fields are called in what is read. `onSettled` gets values unchecked.
  */
 export function Form({ formId, url, method = "POST", extra, version, names, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
   const [conflict, setConflict] = useState(null);

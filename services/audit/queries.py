@@ -83,7 +83,7 @@ def _log(name: str, needs: Capability, where: str, *organization: Operator) -> L
                 shown=False,
                 text="Id of the actor, or the address an account signs in with",
             ),
-            Column("address", "e.address"),
+            Column("address", "e.address", operators=_EXACTLY),
             Column("details", "e.payload", Kind.OBJECT),
             Column("trace_id", "e.trace_id"),
         ),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
 import reflex as rx
 
 from models.billing import BillingProfile
-from services.billing import policies, profiles
-from services.core.errors import Invalid
+from services.billing import policies, profiles, queries
+from services.core.errors import Invalid, NotFound
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tax.engine import Exemption
@@ -33,8 +34,8 @@ class CustomerTaxState(PageState, rx.State):
         self._open("")
         async with self._staff_work(within=self._organization_id()) as uow:
             await policies.any_organization(uow, self._organization_id())
-            row = await policies.profile_of(uow)
-        self.profile = _shown(row) if row is not None else {}
+            with suppress(NotFound):  # who has none yet
+                self.profile = _shown(await queries.profile(uow))
 
     @page_event(WRITE)
     async def turn(self, name: str, is_open: bool) -> None:
