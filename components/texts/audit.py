@@ -20,6 +20,7 @@ TEXTS: dict[str, str] = {
     "audit.filter.type": "What",
     "audit.filter.actor": "Who: id or email",
     "audit.filter.object": "Object id",
+    "audit.filter.address": "From which address",
     "audit.filter.organization": "Organisation id",
     "audit.filter.from": "From",
     "audit.filter.to": "Until",

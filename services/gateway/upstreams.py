@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from models.gateway import AiModel, Upstream
 from services.core.crypto import vault
 from services.core.database import database
-from services.core.errors import Conflict, Invalid, StaleVersion, not_found
+from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id
 from services.core.outgoing import checked_url
 from services.core.permissions import Capability
@@ -25,6 +25,7 @@ from services.gateway.directory import BUILTIN, key_place
 from services.gateway.events import ModelAdded, ModelChanged, UpstreamAdded, UpstreamChanged
 from services.gateway.orders import Endpoint
 from services.identity.proof import require_recent_proof
+from services.identity.queries import changed_meanwhile
 
 TEXT_LENGTH_MAX = 120
 DESCRIPTION_LENGTH_MAX = 2_000
@@ -150,7 +151,8 @@ async def update_model(uow: UnitOfWork, model_id: str, given: ModelFields, *, ve
     row = await uow.get(AiModel, model_id, lock=True)
     if row is None:
         raise not_found("model", model_id)
-    _require_version(row.version, version)
+    if row.version != version:
+        raise await changed_meanwhile(uow, row.id, ModelChanged.type, what="model")
     changed = _apply(row, await _checked_model(uow, given))
     if changed:
         row.version += 1
@@ -216,15 +218,9 @@ async def _upstream_for(uow: UnitOfWork, upstream_id: str, version: int) -> Upst
     row = await uow.get(Upstream, upstream_id, lock=True)
     if row is None:
         raise not_found("upstream", upstream_id)
-    _require_version(row.version, version)
+    if row.version != version:
+        raise await changed_meanwhile(uow, row.id, UpstreamChanged.type, what="upstream")
     return row
-
-
-def _require_version(current: int, expected: int) -> None:
-    if current != expected:
-        raise StaleVersion(
-            "Somebody changed this meanwhile.", next_step="Load it again and repeat your change."
-        )
 
 
 def _checked_upstream(given: UpstreamFields, allowed_private: Collection[str]) -> dict[str, Any]:

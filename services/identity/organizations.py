@@ -169,12 +169,16 @@ async def resume_organization(uow: UnitOfWork, organization_id: str) -> None:
         await forget_keys(uow, row.id)
 
 
-async def set_billing_mode(uow: UnitOfWork, organization_id: str, mode: BillingMode) -> None:
+async def set_billing_mode(
+    uow: UnitOfWork, organization_id: str, mode: BillingMode, *, version: int | None = None
+) -> None:
     """Let calls be paid by invoice or ahead, from the wallet, from now on. For staff, across tenants.
 
-    Setting what is set changes nothing. Raises NotFound.
+    Setting what is set changes nothing. Raises NotFound and StaleVersion.
     """
     row = await _for_staff(uow, organization_id)
+    if version is not None and version != row.version:
+        raise await queries.changed_meanwhile(uow, row.id, OrganizationUpdated.type, what="organisation")
     if row.billing_mode != mode:
         row.billing_mode = mode
         row.version += 1

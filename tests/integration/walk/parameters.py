@@ -368,6 +368,7 @@ ARGUMENTS: dict[str, Maker] = {
 # What pages read from their address, beside ids.
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
+    "address": _plain("203.0.113.9"),
     "after": _plain(LEAVE_OUT),
     "asset": _plain(LEAVE_OUT),
     "at[gte]": _plain("2026-01-01T00:00:00Z"),
