@@ -14,8 +14,9 @@ from services.core.crossing import Reason, crossing
 from tests.integration.walk import operations
 from tests.integration.walk.callers import Cast
 from tests.integration.walk.operations import How
-from tests.integration.walk.victim import Victim, Watch, state_of, tenant_tables
+from tests.integration.walk.victim import Victim
 from tests.integration.walk.walking import PUBLIC, Walk
+from tests.integration.walk.watching import Watch, state_of, tenant_tables
 from tests.world import World
 
 FOR_ANY_CALLER = {"GET /api/v1/me"}

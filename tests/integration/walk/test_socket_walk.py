@@ -33,7 +33,8 @@ from tests.handlers import handlers, our_states
 from tests.integration.gateway.house import free_port
 from tests.integration.walk.callers import Caller, Cast
 from tests.integration.walk.test_page_walk import address_of, arguments_of
-from tests.integration.walk.victim import Victim, furnish, state_of
+from tests.integration.walk.victim import Victim, furnish
+from tests.integration.walk.watching import state_of
 from tests.world import World
 
 pytestmark = pytest.mark.xdist_group("sockets")  # the pages are served once for all tests here
