@@ -34,6 +34,7 @@ from services.identity.rules import clean_text, require_currency
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import changes as subscription_changes
 from services.subscriptions import first_payments, rules, selecting, states
+from services.subscriptions import policies as subscription_policies
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
 from services.subscriptions.selecting import Wanted
@@ -130,10 +131,10 @@ async def change(
     at: datetime | None = None,
 ) -> Subscription:
     """Have it consist of other prices, quantities or add-ons: more at once and less from the next period on, unless
-    asked otherwise. `at` is the moment that a preview was for, within PREVIEW_HOLDS.
-
-    Raises Forbidden, NotFound, Invalid, SubscriptionStateConflict, and what an invoice raises.
+    asked otherwise. `at` is the moment that a preview was for, within PREVIEW_HOLDS. What is had before it is billed
+    is for staff to give. Raises Forbidden, NotFound, Invalid, SubscriptionStateConflict, and what an invoice raises.
     """
+    subscription_policies.require_behaviour(uow.actor, behaviour)
     row, held, now = await standing(uow, subscription_id)
     selection = await selecting.select(uow, wanted, standing=now)
     moment = agreed_moment(uow, at)

@@ -230,6 +230,34 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
         problem(await stranger.post(f"subscriptions/{running}/{path}", json=house.team()), 404, "not_found")
 
 
+async def test_no_customer_chooses_a_change_that_lets_time_be_had_before_it_is_paid(house: House) -> None:
+    """Only staff may have a change count now and be billed later, or begin a whole new period."""
+    small = {"plan_id": house.plans["solo"], "currency": "EUR"}
+    one = (await house.client.post("subscriptions", json=small)).json()["id"]
+    path, before = f"subscriptions/{one}/change", (await house.client.get(f"subscriptions/{one}")).json()
+    for behaviour in ("none", "next_invoice", "reset_cycle"):
+        for door in (path, f"{path}/preview"):
+            said = problem(
+                await house.client.post(door, json=house.team(behaviour=behaviour)), 422, "invalid_input"
+            )
+            assert said["errors"][0]["pointer"] == "#/behaviour"
+            problem(
+                await house.client.post(f"staff/{door}", json=house.team(behaviour=behaviour)),
+                403,
+                "not_allowed",
+            )
+    assert (await house.client.get(f"subscriptions/{one}")).json() == before
+    assert len((await house.client.get("invoices")).json()["data"]) == 1
+
+    shown = (await house.staff.post(f"staff/{path}/preview", json=house.team(behaviour="none"))).json()
+    (document,) = shown["invoices"]  # of what is new; what it had moves without being billed
+    assert [one["description"] for one in document["lines"]] == ["Seats"]
+    agreed = {"at": shown["at"], "agreed_minor": shown["total_minor"]}
+    moved = await house.staff.post(f"staff/{path}", json=house.team(behaviour="none") | agreed)
+    assert (moved.status_code, moved.json()["plan_name"]) == (200, "Team"), moved.text
+    assert (await house.client.get(f"subscriptions/{one}")).json() == moved.json()
+
+
 async def test_nobody_is_billed_who_did_not_say_to_whom(api: Api, house: House) -> None:
     new = await api.browser(await api.world.organization(), Role.OWNER)
     problem(await new.get("billing-profile"), 404, "not_found")

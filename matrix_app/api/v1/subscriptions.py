@@ -6,13 +6,13 @@ from fastapi import Request, Response
 
 from matrix_app.api.deps import Member
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.preview_shapes import CancelPreviewShown, OfferShown, PreviewShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import resource
 from matrix_app.api.v1.subscription_shapes import (
     Cancellation,
     CancelPreviewed,
-    CancelPreviewShown,
     Change,
     ChangePreviewed,
     CouponGiven,
@@ -20,10 +20,8 @@ from matrix_app.api.v1.subscription_shapes import (
     EntitlementsShown,
     NewSubscription,
     Nothing,
-    OfferShown,
     Pause,
     PausePreviewed,
-    PreviewShown,
     Resume,
     StartPreviewed,
     SubscriptionListed,
