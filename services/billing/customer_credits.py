@@ -40,20 +40,23 @@ where invoice_id = :id and given_back_at is null order by credit_id, id
 """
 
 
-def open_credit(uow: UnitOfWork, organization_id: str, source_id: str, amount: Money) -> None:
+def open_credit(
+    uow: UnitOfWork, organization_id: str, source_id: str, amount: Money
+) -> CustomerCredit | None:
     """Owe `amount` to the customer; the caller books it. Nothing is opened for nothing."""
-    if amount.minor > 0:
-        uow.add(
-            CustomerCredit(
-                id=new_id("crd"),
-                organization_id=organization_id,
-                source_id=source_id,
-                currency=amount.currency,
-                minor=amount.minor,
-                left_minor=amount.minor,
-                created_at=uow.now,
-            )
-        )
+    if amount.minor <= 0:
+        return None
+    made = CustomerCredit(
+        id=new_id("crd"),
+        organization_id=organization_id,
+        source_id=source_id,
+        currency=amount.currency,
+        minor=amount.minor,
+        left_minor=amount.minor,
+        created_at=uow.now,
+    )
+    uow.add(made)
+    return made
 
 
 async def withdraw(uow: UnitOfWork, source_id: str) -> bool:

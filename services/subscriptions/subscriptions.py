@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from models.subscriptions import CancelReason, CouponRedemption, Subscription, SubscriptionState
+from models.subscriptions import CancelReason, Subscription, SubscriptionState
 from models.types import ProrationBehaviour
 from services.billing import invoices, policies, redemptions
 from services.billing.changes import Billed
@@ -283,12 +283,13 @@ async def resume(uow: UnitOfWork, subscription_id: str, *, at: datetime | None =
     return row
 
 
-async def take_coupon(uow: UnitOfWork, subscription_id: str, code: str) -> CouponRedemption:
+async def take_coupon(uow: UnitOfWork, subscription_id: str, code: str) -> Subscription:
     """Have a coupon work from the next invoice on. Raises Forbidden, NotFound, Invalid, CouponTakenAlready, and
     SubscriptionStateConflict."""
     row, _, now = await standing(uow, subscription_id)
     states.require_changes(now.state)
-    return await redemptions.take(uow, row, code)
+    await redemptions.take(uow, row, code)
+    return row
 
 
 async def take_coupon_off(uow: UnitOfWork, subscription_id: str, redemption_id: str) -> None:

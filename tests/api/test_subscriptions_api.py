@@ -123,6 +123,10 @@ async def test_a_subscription_is_previewed_started_changed_and_ended_for_what_wa
     billed = (await client.get("invoices")).json()["data"]
     assert [one["total_minor"] for one in billed] == [shown["total_minor"], 14_875]
 
+    seen = await post(f"{path}/change/preview", plan_id=house.plans["solo"])
+    first = seen["first_invoice"]
+    assert (seen["invoices"], first["billed_at"]) == ([], seen["effective_at"])
+    assert (first["net_minor"], first["tax_minor"], first["total_minor"]) == (1_000, 190, 1_190)
     less = await post(f"{path}/change", plan_id=house.plans["solo"])
     assert (less["scheduled"]["plan_name"], less["scheduled"]["at"]) == ("Solo", less["upcoming"]["at"])
     assert less["upcoming"]["amount_minor"] == 1_000
@@ -178,7 +182,10 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
     ):
         offered = {"code": code, "name": code, "expires_at": soon, **more}
         assert (await staff.post("staff/coupons", json=offered)).status_code == 201
-    running = (await house.started(coupon="half"))["id"]
+    running = (await house.started())["id"]
+    halved = await house.post(f"{running}/coupons/preview", coupon="HALF")
+    assert halved["first_invoice"]["discount_minor"] == 6_000
+    assert (await house.post(f"{running}/coupons", coupon="half"))["coupons"][0]["code"] == "HALF"
     ended = (await house.started())["id"]
     await house.post(f"{ended}/cancel", at_once=True)
     canceled = (await house.started())["id"]
@@ -213,6 +220,9 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
         (f"{ended}/reactivate", {}, 409, "subscription_state", ""),
         (f"{canceled}/change", house.team(), 409, "subscription_state", ""),
         (f"{canceled}/coupons", {"coupon": "HALF"}, 409, "subscription_state", ""),
+        (f"{canceled}/coupons/preview", {"coupon": "HALF"}, 409, "subscription_state", ""),
+        (f"{running}/coupons/preview", {"coupon": "HALF"}, 409, "coupon_taken", ""),
+        (f"{running}/coupons/preview", {"coupon": "NONE"}, 422, "coupon_unknown", "coupon"),
         (f"{running}/resume", {}, 409, "subscription_state", ""),
         (f"{running}/pause", {"resume_at": late}, 422, "invalid_input", "resume_at"),
         (f"{running}/cancel", {"cancel_at": late}, 422, "invalid_input", "cancel_at"),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
+from matrix_app.api.v1.invoices import UNIT
 from matrix_app.api.v1.shape import Exact, Shown
 from models.subscriptions import SubscriptionState
 from services.billing.discounts import Duration
@@ -24,6 +25,7 @@ class PreviewStepShown(Shown):
     name: str
     formula: str = Field(description="Of exact numbers in major units", examples=["60 × 15 / 30"])
     amount: str = Field(description="Before rounding; a fraction where decimals do not end")
+    unit: str = Field("", description=UNIT)
 
 
 class PreviewLineShown(Shown):
@@ -39,7 +41,8 @@ class PreviewLineShown(Shown):
 
 
 class PreviewInvoiceShown(Shown):
-    """net + tax = total; due = total - what credits pay. Below zero `carried_minor` becomes a credit."""
+    """net + tax = total; due = total - what credits pay. Below zero `carried_minor` becomes a credit, which first pays
+    what is open."""
 
     currency: str
     billed_at: AwareDatetime = Field(description="When it is finalised")
@@ -52,6 +55,7 @@ class PreviewInvoiceShown(Shown):
     credits_minor: Minor
     due_minor: Minor
     carried_minor: Minor
+    settled_minor: int = Field(description="What of `carried_minor` pays other open invoices at once")
 
 
 class PreviewShown(Shown):
@@ -64,6 +68,10 @@ class PreviewShown(Shown):
     total_minor: int = Field(description="Of all invoices, with tax")
     invoices: list[PreviewInvoiceShown]
     upcoming: UpcomingShown | None
+    first_invoice: PreviewInvoiceShown | None = Field(
+        description="Where the act makes no invoice: the first on which it counts, with coupons and the tax of today,"
+        " without what will be used",
+    )
     included_minor: int = Field(
         description="Credits that plans include: what comes to the wallet at once; below zero it is taken back"
     )

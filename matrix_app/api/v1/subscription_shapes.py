@@ -314,6 +314,10 @@ def resuming(subscription_id: str, *, at: Any = None) -> Act:
     return lambda uow: subscriptions.resume(uow, subscription_id, at=at)
 
 
+def taking(subscription_id: str, given: CouponGiven) -> Act:
+    return lambda uow: subscriptions.take_coupon(uow, subscription_id, given.coupon)
+
+
 async def looked_at(uow: UnitOfWork, act: Act) -> PreviewShown:
     return PreviewShown.model_validate(await previewing.preview(uow, act))
 
