@@ -132,7 +132,10 @@ def account_shown(row: AccountRow, place: Place) -> dict[str, Any]:
 def statement_shown(found: Statement, place: Place) -> dict[str, Any]:
     """The facts of the account, beside its lines."""
     currency = found.account.currency
-    return account_shown(found.account, place) | {"closing": _amount(found.closing_minor, currency)}
+    return account_shown(found.account, place) | {
+        "opening": _amount(found.opening_minor, currency),
+        "closing": _amount(found.closing_minor, currency),
+    }
 
 
 def statement_lines(found: Statement, place: Place) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import NotFound, Unavailable
 from services.identity import throttle
 from services.identity.rules import network_of
-from services.papers import templates
 from services.payments import link_paying, links
 from services.payments.cashier import cashier
 from services.payments.link_paying import Latest, Seen
@@ -118,16 +117,8 @@ class PaymentLinkState(PageState, rx.State):
         self.payment = _payment_shown(seen.latest)
         self.stage = _stage(seen)
         self.expires_at = instant_text(link.expires_at)
-        self.bank = await self._bank(seen) if self.stage == "pay" else {}
-
-    async def _bank(self, seen: Seen) -> dict[str, str]:
-        """Where a transfer goes to, as the document says; empty where the seller has said nothing."""
-        async with crossing(Reason.PAYMENTS) as uow:
-            look = await templates.in_force(uow, seen.invoice.legal_entity_id)
-        design = look.design
-        if not design.account:
-            return {}
-        return {"account": design.account, "name": design.account_name, "code": design.bank_code}
+        is_payable = self.stage == "pay"
+        self.bank = await payments_view.bank_shown(seen.invoice.legal_entity_id) if is_payable else {}
 
 
 def _stage(seen: Seen) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 from models.crypto import TransferState
 from models.money import Money
+from services.core.crossing import Reason, crossing
 from services.crypto.requests import Asked, Came, picture
-from services.payments.queries import PaymentDetail, PaymentRow, Way
+from services.papers import templates
+from services.payments.queries import MethodRow, PaymentDetail, PaymentRow, Way
 from state.format import decimal_text, instant_text
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")
@@ -45,6 +47,27 @@ def payment_shown(found: PaymentDetail, home: str) -> dict[str, Any]:
 
 def way_shown(way: Way) -> dict[str, Any]:
     return {"id": way.id, "label": way.name}
+
+
+def method_label(row: MethodRow) -> str:
+    """What its owner calls it, else what it is: Visa •••• 4242."""
+    return row.name or method_told(row)
+
+
+def method_told(row: MethodRow) -> str:
+    return " ".join(
+        part for part in (row.brand or row.kind, f"•••• {row.last4}" if row.last4 else "") if part
+    )
+
+
+async def bank_shown(legal_entity_id: str) -> dict[str, str]:
+    """Where a transfer goes to, as the document says; empty where the seller has said nothing."""
+    async with crossing(Reason.PAYMENTS) as uow:
+        look = await templates.in_force(uow, legal_entity_id)
+    design = look.design
+    if not design.account:
+        return {}
+    return {"account": design.account, "name": design.account_name, "code": design.bank_code}
 
 
 _ON_ITS_WAY = (TransferState.SEEN, TransferState.CONFIRMED)

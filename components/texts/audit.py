@@ -40,6 +40,7 @@ TEXTS: dict[str, str] = {
     "audit.event.authenticator.enabled": "Turned two-step verification on",
     "audit.event.billing_profile.changed": "Changed to whom documents are addressed",
     "audit.event.credit_note.issued": "Issued a credit note",
+    "audit.event.billing_run.ended": "Ended a billing run",
     "audit.event.coupon.archived": "Archived a coupon",
     "audit.event.coupon.created": "Created a coupon",
     "audit.event.demo.step_made": "Made a step of the demo",

@@ -9,6 +9,8 @@ import reflex as rx
 from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, when
+from components.forms.dates import date_range
+from components.forms.form import action_button
 from components.links import button_link, link
 from components.shell.page import card, page_header, section
 from components.tables.filters import Filter
@@ -233,8 +235,21 @@ def statement(state: State, place: Place, *, staff: bool) -> Drawn:
             *book,
             (t("ledger.purpose"), rx.fragment(_words(row["purpose"], "purpose"))),
             (t("ledger.account_kind"), _account_kind(row)),
-            (t("ledger.balance_minor"), money(row["closing"], row["currency"].to(str))),
+            (t("ledger.opening"), money(row["opening"], row["currency"].to(str))),
+            (t("ledger.closing"), money(row["closing"], row["currency"].to(str))),
         )
+    )
+    days = date_range(
+        t("ledger.days"),
+        zone=SessionState.zone,
+        start=state.from_day,
+        end=state.until_day,
+        on_change=state.choose_days,
+    )
+    everything = rx.cond(
+        state.from_day + state.until_day,
+        action_button(t("ledger.all_days"), on_press=state.all_days),
+        rx.fragment(),
     )
     lines = data_table(
         STATEMENT,
@@ -249,7 +264,7 @@ def statement(state: State, place: Place, *, staff: bool) -> Drawn:
         page_header(t("ledger.statement"), text=t("ledger.statement_text")),
         in_its_state(
             state,
-            rx.fragment(known, lines),
+            rx.fragment(known, rx.el.div(days, everything, class_name="filter-bar"), lines),
             loading=skeleton(lines=10, label=t("ledger.statement_loading")),
             retry=state.load,
         ),

@@ -12,6 +12,7 @@ from services.identity import clocks
 
 LOOKED_BACK_MAX = 1_000  # events; what changed before them was read with the page
 CLOCKS_WATCHED_MAX = 1_000
+RUNS_WATCHED_MAX = 20
 _ABOUT = ["subscription", "invoice", "credit_note", "test_clock"]
 _CHANGED = """
 select coalesce(max(position), 0) from (
@@ -69,3 +70,14 @@ async def clocks_turning(uow: UnitOfWork) -> dict[str, dict[str, Turned]]:
         since = datetime.fromisoformat(row.since) if row.since else shows
         turning[row.id] = turned(since=since, shows=shows, to=row.target_at)
     return {"turning": turning}
+
+
+async def runs_at_work(uow: UnitOfWork) -> dict[str, dict[str, list[object]]]:
+    """How far the newest billing runs are, by id: due, billed, parked, and whether it ended. For staff."""
+    uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
+    rows = await uow.execute(
+        "select id, due, billed, parked, ended_at is not null as ended from billing_run"
+        " order by started_at desc, id desc limit :most",
+        most=RUNS_WATCHED_MAX,
+    )
+    return {"runs": {row.id: [row.due, row.billed, row.parked, row.ended] for row in rows}}

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.billing_runs.events import BillingRunEnded
 from services.core import retention
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -51,11 +52,13 @@ async def note(
 
 async def end(on: Database | None, clock: Clock | None, run_id: str) -> None:
     async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-        await uow.execute(
-            "update billing_run set ended_at = :now, seen_at = :now where id = :id",
+        found = await uow.execute(
+            "update billing_run set ended_at = :now, seen_at = :now where id = :id returning due, billed, parked",
             id=run_id,
             now=uow.wall_now,
         )
+        counts = found.mappings().one()
+        uow.record(BillingRunEnded(aggregate_id=run_id, organization_id=None, **counts))
 
 
 async def forget_old_runs(on: Database | None = None, *, clock: Clock | None = None) -> int:

@@ -12,6 +12,7 @@ from models.money import currency as currency_of
 from models.plans import CouponOffer
 from services.billing.discounts import Coupon, Duration
 from services.catalog import plan_queries, plan_rules, policies
+from services.catalog.charges import check_amount
 from services.catalog.events import CouponArchived, CouponCreated
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
@@ -22,7 +23,7 @@ from services.metering.queries import platform_meters
 
 @dataclass(frozen=True, slots=True)
 class CouponFields:
-    """What staff says of a coupon: a `rate` (0.25 is 25 %) or an amount in minor units of `currency`.
+    """What staff says of a coupon: a `rate` (0.25 is 25 %) or an `amount` in major units of `currency`.
 
     Limited to `meters` (slugs) or to `plans` (ids), or to neither. The rest is as in services/billing/discounts.py.
     """
@@ -30,7 +31,7 @@ class CouponFields:
     code: str
     name: str
     rate: Decimal | None = None
-    amount_minor: int | None = None
+    amount: Decimal | None = None
     currency: str | None = None
     duration: str = Duration.ONCE
     periods: int | None = None
@@ -97,7 +98,7 @@ async def archive_coupon(uow: UnitOfWork, coupon_id: str) -> CouponOffer:
 
 
 def _checked(given: CouponFields, now: datetime) -> Coupon:
-    if (given.amount_minor is None) != (given.currency is None):
+    if (given.amount is None) != (given.currency is None):
         raise Invalid("An amount and its currency go together.", field="currency")
     if given.currency is not None:
         plan_rules.require_currency(given.currency)
@@ -108,8 +109,8 @@ def _checked(given: CouponFields, now: datetime) -> Coupon:
     if given.expires_at is not None and given.expires_at.tzinfo is not None and given.expires_at <= now:
         raise Invalid(f"{given.expires_at.isoformat()} has passed.", field="expires_at")
     amount = None
-    if given.amount_minor is not None and given.currency is not None:
-        amount = Money(given.amount_minor, given.currency)
+    if given.amount is not None and given.currency is not None:
+        amount = _money(given.amount, given.currency)
     return Coupon(
         code=given.code,
         rate=given.rate,
@@ -121,6 +122,15 @@ def _checked(given: CouponFields, now: datetime) -> Coupon:
         expires_at=given.expires_at,
         redemptions_max=given.redemptions_max,
     )
+
+
+def _money(amount: Decimal, code: str) -> Money:
+    """Never rounded. Raises Invalid for what is no amount of that currency."""
+    check_amount(amount, "amount")
+    money = Money.of(amount, code)
+    if money.amount != amount:
+        raise Invalid(f"{amount:f} is no amount of {code}.", field="amount")
+    return money
 
 
 async def _require_known(uow: UnitOfWork, terms: Coupon) -> None:

@@ -296,6 +296,12 @@ async def known_plans(uow: UnitOfWork, ids: Collection[str], *, hosts_only: bool
     return set(found.scalars())
 
 
+async def plan_names(uow: UnitOfWork, ids: Collection[str]) -> dict[str, str]:
+    """What those of `ids` that are plans are called. For staff, which has been asked whether it may."""
+    found = await uow.execute("select id, name from plan where id = any(:ids)", ids=list(ids))
+    return {row.id: row.name for row in found}
+
+
 async def charges_of(uow: UnitOfWork, version_ids: Sequence[str]) -> dict[str, tuple[ChargeRow, ...]]:
     """The prices of each version, in their order."""
     found = await uow.execute(

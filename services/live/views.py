@@ -53,6 +53,9 @@ VIEWS: dict[str, View] = {
             everywhere=True,
         ),
         View("staff.clocks", Capability.STAFF_ORGANIZATIONS_READ, watching.clocks_turning, everywhere=True),
+        View(
+            "staff.billing_runs", Capability.STAFF_SUBSCRIPTIONS_READ, watching.runs_at_work, everywhere=True
+        ),
         View("notices", Capability.ORGANIZATION_READ, notices.live_unread, personal=True),
     )
 }

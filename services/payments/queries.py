@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from models.money import Money
 from models.payments import Initiator, PaymentState
 from services.core import listing_sql
 from services.core.errors import not_found
@@ -208,6 +209,11 @@ class Way:
     @property
     def is_on_a_chain(self) -> bool:
         return registry.kind(self.provider).watched
+
+    def takes(self, money: Money) -> bool:
+        """Whether the provider takes so much of that currency."""
+        able = registry.kind(self.provider).capabilities
+        return money.currency in able.currencies and money >= able.minimum(money.currency)
 
     @property
     def keeps_methods(self) -> bool:

@@ -25,6 +25,7 @@ class BillingRunsState(ListedState, rx.State):
     _file_url: ClassVar[str] = "/api/v1/staff/billing-runs"
 
     parked: int = 0
+    read_at: str = ""
 
     @page_event(READ, reads=True)
     async def load(self) -> None:
@@ -32,6 +33,7 @@ class BillingRunsState(ListedState, rx.State):
             found = await self._read(uow, run_records.RUNS)
             self.parked = await run_records.parked(uow)
             now = uow.wall_now
+        self.read_at = instant_text(now)
         self.rows = [_run_shown(row, now) for row in found]
 
 

@@ -9,10 +9,11 @@ import reflex as rx
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.ledger import queries
-from state import addresses, ledger_view
+from state import ledger_view
 from state.base import PageState, page_event
 from state.ledger_view import Place
 from state.listed import ListedState
+from state.statements import StatementOfState
 
 PLACE = Place("/governance/ledger")
 
@@ -70,31 +71,11 @@ class StaffLedgerAccountsState(ListedState, rx.State):
         self.rows = [ledger_view.account_shown(row, PLACE) for row in found]
 
 
-class StaffStatementState(PageState, rx.State):
+class StaffStatementState(StatementOfState, rx.State):
     """One page of what moved on an account."""
-
-    account: dict[str, Any] = {}
-    rows: list[dict[str, Any]] = []
-    next_place: str = ""
-    is_first: bool = True
 
     @page_event(Capability.STAFF_LEDGER_READ, reads=True)
     async def load(self) -> None:
-        self.account, self.rows, self.next_place = {}, [], ""
-        account_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
-        after = ledger_view.place_of_statement(self._query.get("after", ""))
+        asked = self._asked_time()
         async with self._staff_work() as uow:
-            found = await queries.staff_statement(
-                uow, account_id, after=after, limit=ledger_view.LINES_PER_PAGE
-            )
-        self.account = ledger_view.statement_shown(found, PLACE)
-        self.rows = ledger_view.statement_lines(found, PLACE)
-        self.next_place, self.is_first = ledger_view.next_of_statement(found), after is None
-
-    @page_event(Capability.STAFF_LEDGER_READ)
-    async def next_page(self) -> Any:
-        return rx.redirect(addresses.with_query(self.router.url.path, {"after": self.next_place}))
-
-    @page_event(Capability.STAFF_LEDGER_READ)
-    async def first_page(self) -> Any:
-        return rx.redirect(self.router.url.path)
+            self._show(await queries.staff_statement(uow, self._account_id, **asked), PLACE)

@@ -21,9 +21,9 @@ MODEL_FIELDS: dict[str, tuple[str, ...]] = {
     "one_off": ("unit_amount",),
     "per_unit": ("unit_amount",),
     "package": ("amount", "size"),
-    "graduated": ("tiers",),
-    "volume": ("tiers",),
-    "percentage": ("rate", "fixed_fee"),
+    "graduated": ("tiers", "first_flat_at_zero"),
+    "volume": ("tiers", "first_flat_at_zero"),
+    "percentage": ("rate", "fixed_fee", "free_events", "event_minimum", "event_maximum"),
 }
 MODELS: dict[str, tuple[str, ...]] = {
     "flat": ("flat",),
@@ -33,8 +33,9 @@ MODELS: dict[str, tuple[str, ...]] = {
 }
 FIELDS = (
     "key", "name", "kind", "model", "currency", "interval", "interval_count", "proration", "meter", "unit_amount",
-    "amount", "size", "tiers", "rate", "fixed_fee", "free_units", "minimum", "maximum", "quantity_min",
-    "quantity_max", "timing", "included_credits",
+    "amount", "size", "tiers", "first_flat_at_zero", "rate", "fixed_fee", "free_events", "event_minimum",
+    "event_maximum", "free_units", "minimum", "maximum", "quantity_min", "quantity_max", "timing",
+    "included_credits",
 )  # fmt: skip
 BLANK: dict[str, str] = dict.fromkeys(FIELDS, "") | {
     "kind": "flat",
@@ -45,6 +46,7 @@ BLANK: dict[str, str] = dict.fromkeys(FIELDS, "") | {
     "proration": "second",
 }
 OPEN_END = "*"
+_TICKED = "true"  # what is not is empty
 _NUMBER = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?")
 _PLACE = re.compile(r"^(charges\.[0-9]+\.?)?(definition\.?)?")
 
@@ -67,12 +69,19 @@ def form_of(row: ChargeRow) -> dict[str, str]:
         "quantity_max": decimal_text(row.quantity_max),
         "included_credits": decimal_text(row.included_credits) if row.included_credits else "",
     }
-    for name in ("unit_amount", "amount", "size", "rate", "fixed_fee", "free_units", "minimum", "maximum"):
-        if said.get(name) not in (None, "0") or name in MODEL_FIELDS[said["model"]]:
-            given[name] = said.get(name) or ""
-    if said.get("tiers"):
-        given["tiers"] = "\n".join(_tier_text(tier) for tier in said["tiers"])
+    for name in (*MODEL_FIELDS[said["model"]], "minimum", "maximum"):
+        given[name] = _said_text(name, said.get(name))
+    if said.get("free_units") != "0":
+        given["free_units"] = said.get("free_units") or ""
     return given
+
+
+def _said_text(name: str, value: Any) -> str:
+    if name == "tiers":
+        return "\n".join(_tier_text(tier) for tier in value)
+    if isinstance(value, bool):
+        return _TICKED if value else ""
+    return "" if value is None else str(value)
 
 
 def charge_of(values: Mapping[str, Any]) -> ChargeFields:
@@ -112,6 +121,10 @@ def _definition(text: Mapping[str, str]) -> dict[str, Any]:
         made["tiers"] = [
             _tier(line, number) for number, line in enumerate(text["tiers"].splitlines(), 1) if line.strip()
         ]
+    if "first_flat_at_zero" in made:
+        made["first_flat_at_zero"] = True
+    if "free_events" in made:
+        made["free_events"] = _count(text["free_events"], "free_events")
     return {"model": model, **made}
 
 
@@ -130,6 +143,14 @@ def _tier(line: str, at: int) -> dict[str, Any]:
 def _tier_text(tier: Mapping[str, Any]) -> str:
     flat = f" {tier['flat_amount']}" if tier.get("flat_amount") not in (None, "0") else ""
     return f"{tier['up_to'] or OPEN_END} {tier['unit_amount']}{flat}"
+
+
+def _count(text: str, field: str) -> int:
+    """Raises Invalid at `field` for what is no whole number."""
+    amount = number(text, field)
+    if amount != amount.to_integral_value():
+        raise Invalid(f"{text[:40]!r} is no whole number.", field=field, next_step="Write it like 25.")
+    return int(amount)
 
 
 def number(text: str, field: str) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import reflex as rx
 from services.catalog import estimates, plan_queries, plan_rules, plans
 from services.catalog.plan_queries import PlanRow, VersionDetail, VersionRow
 from services.catalog.plan_rules import EntitlementFields
-from services.catalog.plans import VersionFields
+from services.catalog.plans import ADDON_TO_MAX, VersionFields
 from services.catalog.rating import Step
 from services.core import listing_sql
 from services.core.errors import Invalid, not_found
@@ -38,6 +38,7 @@ class PlansState(ListedState, rx.State):
     _filter_keys: ClassVar[tuple[str, ...]] = ("product_id", "name[contains]")
 
     products: list[dict[str, str]] = []
+    hosts: list[dict[str, str]] = []  # the plans that a new one could be added to
     product_rows: list[dict[str, Any]] = []
     open_dialog: str = ""
     renaming: dict[str, Any] = {}  # the product or the plan that is renamed, and where it is sent
@@ -47,7 +48,10 @@ class PlansState(ListedState, rx.State):
         async with self._staff_work() as uow:
             found = await self._read(uow, plan_queries.PLANS)
             products = await listing_sql.select(uow, plan_queries.PRODUCTS, limit=PRODUCTS_OFFERED_MAX)
-        self.rows = [_plan_shown(row) for row in found]
+            plans = await listing_sql.select(uow, plan_queries.PLANS, limit=ADDON_TO_MAX)
+            hosts = await plan_queries.plan_names(uow, {one for row in found for one in row.addon_to})
+        self.rows = [_plan_shown(row, hosts) for row in found]
+        self.hosts = [{"id": row.id, "label": row.name} for row in plans if not row.addon_to]
         self.products = [{"id": row.id, "label": row.name} for row in products]
         self.product_rows = [
             {
@@ -118,7 +122,8 @@ class PlanState(PageState, rx.State):
             asked = [row for row in versions if str(row.number) == self._query.get("version", "")]
             shown = await plan_queries.version_detail(uow, (asked or versions)[0].id)
             meters = await platform_meters(uow)
-        self.plan = _plan_shown(plan)
+            hosts = await plan_queries.plan_names(uow, plan.addon_to)
+        self.plan = _plan_shown(plan, hosts)
         self.versions = [_version_shown(row) for row in versions]
         self.meters = [{"id": slug, "label": slug} for slug in sorted(meters)]
         self._show(shown)
@@ -346,7 +351,8 @@ def _given(shown: VersionDetail) -> VersionFields:
     )
 
 
-def _plan_shown(row: PlanRow) -> dict[str, Any]:
+def _plan_shown(row: PlanRow, hosts: Mapping[str, str]) -> dict[str, Any]:
+    """`hosts` names the plans that it can be added to."""
     state = "published" if row.published else "draft" if row.draft else "retired"
     return asdict(row) | {
         "created_at": instant_text(row.created_at),
@@ -355,6 +361,7 @@ def _plan_shown(row: PlanRow) -> dict[str, Any]:
         "published": row.published or "",
         "draft": row.draft or "",
         "retention_coupon": row.retention_coupon or "",
+        "addon_to": ", ".join(hosts.get(one, one) for one in row.addon_to),
     }
 
 

@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from models.money import Money
-from services.catalog import coupon_queries
+from services.billing.discounts import LIMITED_TO_MAX
+from services.catalog import coupon_queries, plan_queries
 from services.catalog.coupon_queries import CouponRow
+from services.core import listing_sql
 from services.core.listing import Listing
 from services.core.permissions import Capability
+from services.metering.queries import platform_meters
 from services.subscriptions import queries as subscription_queries
 from state import subscriptions_view
 from state.base import PageState, page_event
@@ -101,14 +104,22 @@ class CouponsState(DialogsState, ListedState, rx.State):
         ("new", "archive"), Capability.STAFF_PLANS_WRITE
     )
 
+    plans: list[dict[str, str]] = []  # what a new one can be limited to
+    meters: list[dict[str, str]] = []
+
     @page_event(Capability.STAFF_PLANS_READ, reads=True)
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, coupon_queries.COUPONS)
-        self.rows = [_coupon(row) for row in found]
+            plans = await listing_sql.select(uow, plan_queries.PLANS, limit=LIMITED_TO_MAX)
+            named = await plan_queries.plan_names(uow, {one for row in found for one in row.plans})
+            meters = await platform_meters(uow)
+        self.rows = [_coupon(row, named) for row in found]
+        self.plans = [{"id": row.id, "label": row.name} for row in plans]
+        self.meters = [{"id": slug, "label": slug} for slug in sorted(meters)]
 
 
-def _coupon(row: CouponRow) -> dict[str, Any]:
+def _coupon(row: CouponRow, plans: Mapping[str, str]) -> dict[str, Any]:
     amount = (
         "" if row.amount_minor is None else decimal_text(Money(row.amount_minor, row.currency or "").amount)
     )
@@ -120,6 +131,7 @@ def _coupon(row: CouponRow) -> dict[str, Any]:
         "amount": amount,
         "currency": row.currency or "",
         "duration": row.duration,
+        "plans": ", ".join([*(plans.get(one, one) for one in row.plans), *row.meters]),
         "redeemed": row.redeemed,
         "most": str(row.redemptions_max or ""),
         "expires_at": instant_text(row.expires_at),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import reflex as rx
 
 from models.billing import InvoiceState as InvoiceStates
-from services.billing import queries
+from models.money import Money
+from services.billing import policies, queries
+from services.core import listing_sql
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.disputes import queries as dispute_queries
@@ -19,6 +22,7 @@ from state.listed import ListedState
 from state.portal.payments import HOME as PAYMENTS
 
 HOME = "/portal/invoices"
+METHODS_SHOWN_MAX = 50
 
 
 class InvoicesState(ListedState, rx.State):
@@ -39,6 +43,8 @@ class InvoiceState(InvoiceOnScreen, rx.State):
     """One invoice of the organisation, and how it can be paid."""
 
     ways: list[dict[str, Any]] = []
+    kept: list[dict[str, str]] = []  # methods that it can be paid with at once, the usual one first
+    bank: dict[str, str] = {}  # where a transfer goes to
     takes_play_money: bool = False  # one of the ways is a test provider's
     may_pay: bool = False  # something is due, and whoever looks may pay it
     contests: list[dict[str, Any]] = []
@@ -57,17 +63,33 @@ class InvoiceState(InvoiceOnScreen, rx.State):
         self.explained, self.steps = explained, steps  # somebody may be reading it
 
     async def _read_again(self) -> None:
-        self.ways, self.may_pay = [], False
+        self.ways, self.kept, self.bank, self.may_pay = [], [], {}, False
         self.contests, self.contestable, self.may_contest = [], [], False
         await self._look()
         await self._look_at_contests()
         due = self.invoice["state"] == InvoiceStates.FINALIZED.value and self.invoice["due"] != "0"
         if due and self._actor.may(Capability.PAYMENTS_WRITE):
-            async with self._unit_of_work() as uow:
-                ways = await payments.ways(uow)
-            self.ways = [payments_view.way_shown(way) for way in ways]
-            self.takes_play_money = any(way.is_test for way in ways)
-            self.may_pay = True
+            await self._look_at_ways()
+
+    async def _look_at_ways(self) -> None:
+        due = Money.of(Decimal(self.invoice["due"]), self.invoice["currency"])
+        async with self._unit_of_work() as uow:
+            ways = [way for way in await payments.ways(uow) if way.takes(due)]
+            kept = await listing_sql.select(uow, payments.METHODS, limit=METHODS_SHOWN_MAX)
+            entity_id = (
+                await policies.invoice_for(uow, self.invoice["id"], Capability.INVOICES_READ, lock=False)
+            ).legal_entity_id
+        there = {way.id for way in ways}
+        usual_first = sorted(kept, key=lambda one: not one.is_default)
+        self.kept = [
+            {"id": one.id, "label": payments_view.method_label(one)}
+            for one in usual_first
+            if one.provider_account_id in there
+        ]
+        self.ways = [payments_view.way_shown(way) for way in ways]
+        self.takes_play_money = any(way.is_test for way in ways)
+        self.bank = await payments_view.bank_shown(entity_id)
+        self.may_pay = True
 
     async def _look_at_contests(self) -> None:
         if self._actor.may(Capability.PAYMENTS_READ):

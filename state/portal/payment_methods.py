@@ -88,13 +88,10 @@ def _waiting(row: MethodSetup, account: str) -> dict[str, Any]:
 
 def _shown(row: MethodRow, today: date) -> dict[str, Any]:
     ends = _ends(row)
-    told = " ".join(
-        part for part in (row.brand or row.kind, f"•••• {row.last4}" if row.last4 else "") if part
-    )
     return {
         "id": row.id,
-        "label": row.name or told,
-        "method": told,
+        "label": payments_view.method_label(row),
+        "method": payments_view.method_told(row),
         "name": row.name,
         "account": row.account,
         "expires": ends.isoformat()[:7] if ends else "",

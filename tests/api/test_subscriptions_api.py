@@ -176,7 +176,7 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
     client, staff = house.client, house.staff
     soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     for code, more in (
-        ("DOLLARS", {"amount_minor": 500, "currency": "USD"}),
+        ("DOLLARS", {"amount": "5.00", "currency": "USD"}),
         ("SOLO", {"rate": "0.5", "plans": [house.plans["solo"]]}),
         ("HALF", {"rate": "0.5"}),
     ):

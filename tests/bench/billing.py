@@ -47,9 +47,11 @@ _TIERS = [
 ]
 _FILL = """
 insert into invoice (id, organization_id, legal_entity_id, key, state, currency, memo, lines, next_position,
+  number, series_brand, series_period, sequence, finalized_at, label_date, due_date,
   charged_minor, discount_minor, net_minor, tax_minor, total_minor, credited_minor, offset_minor, paid_minor,
   written_off_minor, due_minor, created_at, collect_until)
-select 'inv_bench' || lpad(n::text, 8, '0'), :organization, :entity, 'bench-' || n, 'draft', 'EUR', '', 0, 1,
+select 'inv_bench' || lpad(n::text, 8, '0'), :organization, :entity, 'bench-' || n, 'paid', 'EUR', '', 0, 1,
+  'B-' || n, 'bench', '', n, :since, cast(:since as timestamptz)::date, cast(:since as timestamptz)::date,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(:since as timestamptz) + n * interval '1 minute', :since
 from generate_series(1, :many) n
 """
@@ -164,6 +166,8 @@ async def _pages(organization: str) -> Figure:
     for _ in range(PAGES):
         async with unit_of_work(system(organization)) as uow:
             began = time.perf_counter()
-            await listing_sql.page(uow, read(queries.INVOICES, []), limit=50)
+            shown = await listing_sql.page(uow, read(queries.INVOICES, []), limit=50)
             took.append((time.perf_counter() - began) * 1_000)
+        if len(shown.rows) != 50:
+            raise RuntimeError(f"The first page had {len(shown.rows)} rows, so this measures nothing.")
     return Figure(f"first page of {INVOICES:,} invoices, p95", percentile(took, 95), "ms", goal=PAGE_MS_MAX)

@@ -53,7 +53,7 @@ class NewCoupon(Body):
     code: str
     name: str
     rate: OrEmpty = Field(None, description='"0.25" is 25 %')
-    amount_minor: int | None = Field(None, description="In minor units of the currency")
+    amount: OrEmpty = Field(None, description="In major units of the currency", examples=["5.00"])
     currency: Annotated[str | None, BeforeValidator(lambda given: given or None)] = None
     duration: Duration = Duration.ONCE
     periods: int | None = Field(None, description="How many, with the duration 'periods'")

@@ -17,6 +17,7 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from models.method_setups import MethodSetup, SetupState
 from models.payments import Initiator, PaymentState
+from services.core.errors import Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
@@ -90,7 +91,7 @@ class WaysShown(Shown):
 
 
 class NewPayment(Body):
-    provider_account_id: str = Field(description="Of the way to pay")
+    provider_account_id: str | None = Field(None, description="Of the way to pay; a kept method has its own")
     payment_method_id: str | None = Field(
         None, description="A kept method; else one is given on the provider's page"
     )
@@ -151,7 +152,7 @@ async def pay_invoice(
             uow,
             Wanted(
                 invoice_id,
-                body.provider_account_id,
+                await _account_of(uow, body),
                 hashlib.sha256(key.encode()).hexdigest() if key else new_id("pay"),
                 method_id=body.payment_method_id,
                 keep_method=body.keep_method,
@@ -159,6 +160,17 @@ async def pay_invoice(
         )
     await till.send(payment.id, payment.organization_id)
     return await _detail(who, payment.id)
+
+
+async def _account_of(uow: UnitOfWork, body: NewPayment) -> str:
+    """Where the payment is asked for. Raises NotFound for another organisation's method, and Invalid for neither."""
+    if body.provider_account_id is not None:
+        return body.provider_account_id
+    if body.payment_method_id is None:
+        raise Invalid(
+            "Say how to pay.", field="provider_account_id", next_step="GET /ways-to-pay lists the ways."
+        )
+    return (await queries.method(uow, body.payment_method_id)).provider_account_id
 
 
 @router.post("/payments/{payment_id}/refresh", responses=failures(404, 409))

@@ -10,6 +10,7 @@ from components.feedback.badges import Status
 from components.feedback.states import banner, empty_state
 from components.kit.overlays import icon_button
 from components.links import link
+from components.live.figures import live_refresh
 from components.shell.page import page_header
 from components.tables.filters import Filter
 from components.tables.listed import table_of
@@ -80,6 +81,9 @@ def billing_runs() -> Drawn:
             BillingRunsState,
             rx.fragment(verdict, lists.listing(BillingRunsState, RUNS, empty=none)),
             retry=BillingRunsState.load,
+        ),
+        live_refresh(
+            "staff.billing_runs", path="runs", since=BillingRunsState.read_at, on_change=BillingRunsState.load
         ),
     ]
 

@@ -9,7 +9,7 @@ import reflex as rx
 from components.feedback.badges import Status
 from components.feedback.states import empty_state
 from components.format.values import money, value
-from components.forms.fields import Option, number_field, select, text_field
+from components.forms.fields import Option, checkboxes, number_field, select, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot, icon_button
 from components.shell.page import page_header
@@ -62,12 +62,19 @@ COUPONS = table_of(
     "name",
     Column("share", "coupons.takes", draw=_takes),
     Column("duration", "coupons.duration", draw=_lasts),
+    Column("plans", "coupons.only"),
     Column("redeemed", "coupons.redeemed", draw=_used),
     Column("expires_at", "coupons.expires_at", kind="date"),
     Column("state", "coupons.state", kind="badge", statuses=STATES),
     Column("created_at", "coupons.created_at", kind="date"),
     texts="coupons",
 )
+
+
+def _limit(name: str, options: Any) -> rx.Component:
+    """What the coupon is limited to; nothing to choose from is not shown."""
+    chosen = checkboxes(name, t(f"coupons.{name}"), options, hint=t(f"coupons.{name}_hint"))
+    return rx.cond(options.length() > 0, chosen, rx.fragment())
 
 
 def _create() -> rx.Component:
@@ -77,8 +84,9 @@ def _create() -> rx.Component:
             text_field("code", t("coupons.code"), hint=t("coupons.code_hint"), max_length=64, autocomplete="off"),
             text_field("name", t("coupons.name"), max_length=100, autocomplete="off"),
             text_field("rate", t("coupons.rate"), hint=t("coupons.rate_hint"), required=False, autocomplete="off"),
-            number_field(
-                "amount_minor", t("coupons.amount_minor"), hint=t("coupons.amount_hint"), required=False, min=1, step=1
+            text_field(
+                "amount", t("coupons.amount"), hint=t("coupons.amount_hint"), required=False, autocomplete="off",
+                pattern=r"\d{1,13}(\.\d{1,4})?",
             ),
             text_field(
                 "currency", t("coupons.currency"), required=False, max_length=3, pattern="[A-Z]{3}", autocomplete="off"
@@ -97,6 +105,8 @@ def _create() -> rx.Component:
             number_field(
                 "redemptions_max", t("coupons.redemptions_max"), required=False, min=1, max=REDEMPTIONS_MAX, step=1
             ),
+            _limit("plans", CouponsState.plans),
+            _limit("meters", CouponsState.meters),
             dialog_foot(dialog_close(), submit_button(t("coupons.create"))),
             url=endpoints.STAFF_COUPONS,
             done_text=t("coupons.created"),

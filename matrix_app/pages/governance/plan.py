@@ -205,6 +205,11 @@ def plan() -> Drawn:
     return [
         rx.el.p(link(t("plans.back"), href="/governance/plans"), class_name="back-link"),
         page_header(rx.cond(PlanState.plan["name"], named, t("plan.title"))),
+        rx.cond(
+            PlanState.plan["addon_to"],
+            rx.el.p(t("plan.addon_to", plans=PlanState.plan["addon_to"].to(str)), class_name="muted"),
+            rx.fragment(),
+        ),
         in_its_state(
             PlanState, content, loading=skeleton(lines=8, label=t("plan.loading")), retry=PlanState.load
         ),

@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.figures import facts
 from components.format.values import money
-from components.forms.fields import Option, number_field, select, text_area, text_field
+from components.forms.fields import Option, checkbox, number_field, select, text_area, text_field
 from components.forms.form import form, form_foot, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.props import Flag
@@ -70,8 +70,13 @@ def _pair(*fields: rx.Component) -> rx.Component:
 
 def _model_fields() -> rx.Component:
     """What the chosen model asks for."""
-    tiers = text_area(
-        "tiers", t("plan.tiers"), hint=t("plan.tiers_hint"), value=PlanState.form["tiers"], rows=4
+    tiers = rx.fragment(
+        text_area("tiers", t("plan.tiers"), hint=t("plan.tiers_hint"), value=PlanState.form["tiers"], rows=4),
+        checkbox(
+            "first_flat_at_zero",
+            t("plan.first_flat_at_zero"),
+            value=PlanState.form["first_flat_at_zero"] != "",
+        ),
     )
     return rx.match(
         MODEL,
@@ -81,7 +86,11 @@ def _model_fields() -> rx.Component:
         ("volume", tiers),
         (
             "percentage",
-            _pair(_amount("rate", hint="plan.rate_hint"), _amount("fixed_fee", required=False)),
+            rx.fragment(
+                _pair(_amount("rate", hint="plan.rate_hint"), _amount("fixed_fee", required=False)),
+                _pair(_amount("event_minimum", required=False), _amount("event_maximum", required=False)),
+                _amount("free_events", required=False, hint="plan.free_events_hint"),
+            ),
         ),
         _amount("unit_amount"),
     )

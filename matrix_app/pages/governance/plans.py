@@ -9,7 +9,7 @@ import reflex as rx
 
 from components.feedback.badges import Status
 from components.feedback.states import empty_state
-from components.forms.fields import select, text_area, text_field
+from components.forms.fields import checkboxes, select, text_area, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot, icon_button
 from components.shell.page import page_header, section
@@ -39,6 +39,7 @@ PLANS = table_of(
     Column("name", "plans.name", kind="link", href="href", row_header=True),
     Column("slug", "plans.slug", kind="code"),
     Column("product_name", "plans.product"),
+    Column("addon_to", "plans.adds_to"),
     Column("state", "plans.state", kind="badge", statuses=STATES),
     Column("published", "plans.published", kind="number"),
     Column("draft", "plans.draft", kind="number"),
@@ -95,11 +96,13 @@ def _new_product() -> rx.Component:
 
 
 def _new_plan() -> rx.Component:
+    hosts = checkboxes("addon_to", t("plans.addon_to"), PlansState.hosts, hint=t("plans.addon_to_hint"))
     return dialog(
         rest_form(
             "new-plan",
             select("product_id", t("plans.product"), PlansState.products),
             *_named(),
+            rx.cond(PlansState.hosts.length() > 0, hosts, rx.fragment()),
             dialog_foot(dialog_close(), submit_button(t("plans.new"))),
             url=endpoints.STAFF_PLANS,
             done_text=t("plans.created"),

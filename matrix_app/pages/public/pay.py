@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
-from components.feedback.figures import copyable, fact, facts
+from components.feedback.figures import facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, when
 from components.forms.fields import radios
@@ -14,6 +14,7 @@ from components.shell.page import card, page_header, section
 from components.tables.table import data_table
 from components.texts import t
 from matrix_app.pages import endpoints, invoice_papers
+from matrix_app.pages.bank_details import transfer_facts
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.payments import PaymentState as States
@@ -54,22 +55,7 @@ def _pay() -> rx.Component:
         extra={"token": _S.token},
         on_done=_S.go_on,
     )
-    bank = card(
-        rx.el.p(t("payment_link.bank_text")),
-        facts(
-            (
-                t("payment_link.bank_reference"),
-                copyable(_ROW["number"].to(str), label=t("payment_link.bank_reference")),
-            ),
-            (
-                t("payment_link.bank_account"),
-                copyable(_S.bank["account"], label=t("payment_link.bank_account")),
-            ),
-            (t("payment_link.bank_name"), _S.bank["name"]),
-            rx.cond(_S.bank["code"] != "", fact(t("payment_link.bank_code"), _S.bank["code"]), rx.fragment()),
-        ),
-        title=t("payment_link.bank"),
-    )
+    bank = card(transfer_facts(_S.bank, _ROW["number"]), title=t("payment_link.bank"))
     has_ways, has_bank = _S.ways.length() > 0, _S.bank.contains("account")
     nothing = empty_state(
         t("payment_link.nothing"), t("payment_link.nothing_text"), icon_name="receipt", level=2

@@ -88,7 +88,7 @@ async def test_a_coupon_of_an_amount_is_given_back_with_the_time_it_was_for(sold
         await sold.plan(price("base", "flat", "100")),
         await sold.plan(price("base", "flat", "150")),
     )
-    await sold.coupon("TEN", amount_minor=1_000, currency="EUR", duration="forever")
+    await sold.coupon("TEN", amount=Decimal(10), currency="EUR", duration="forever")
     one = await sold.start(small, coupon="ten")
     assert [line.net_minor for line in await sold.lines()] == [9_000]
 
@@ -215,7 +215,7 @@ async def test_bad_wishes_are_refused_in_words_and_leave_nothing(sold: Subscribe
         price("seats", "seat", "33", "USD", quantity_min=Decimal(1)),
     )
     await sold.coupon("OLD", rate=Decimal("0.1"), expires_at=datetime(2026, 4, 2, tzinfo=UTC))
-    await sold.coupon("DOLLARS", amount_minor=500, currency="USD")
+    await sold.coupon("DOLLARS", amount=Decimal(5), currency="USD")
     sold.at(2026, 4, 3)
     for wish, words in [
         ({"quantities": {"seats": Decimal(-1)}}, "negative"),

@@ -302,7 +302,7 @@ async def test_a_coupon_keeps_its_terms_and_its_code_for_ever(shop: Shop) -> Non
     )  # fmt: skip
     fixed = await shop.do(
         coupons.create_coupon,
-        CouponFields("TEN", "Ten", amount_minor=1_000, currency="USD", meters=["requests"]),
+        CouponFields("TEN", "Ten", amount=Decimal(10), currency="USD", meters=["requests"]),
     )
 
     async with unit_of_work(shop.world.actor(shop.client, Role.OWNER)) as uow:
@@ -337,14 +337,16 @@ async def test_a_coupon_keeps_its_terms_and_its_code_for_ever(shop: Shop) -> Non
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        ({"rate": Decimal("0.1"), "amount_minor": 5, "currency": "USD"}, "amount"),
+        ({"rate": Decimal("0.1"), "amount": Decimal(5), "currency": "USD"}, "amount"),
         ({}, "amount"),
         ({"rate": Decimal("1.01")}, "rate"),
         ({"rate": Decimal("0.123456789012345")}, "rate"),
-        ({"amount_minor": 5}, "currency"),
-        ({"amount_minor": 5, "currency": "XXQ"}, "currency"),
-        ({"amount_minor": 5, "currency": "HRK"}, "currency"),
-        ({"amount_minor": 0, "currency": "USD"}, "amount"),
+        ({"amount": Decimal(5)}, "currency"),
+        ({"amount": Decimal(5), "currency": "XXQ"}, "currency"),
+        ({"amount": Decimal(5), "currency": "HRK"}, "currency"),
+        ({"amount": Decimal(0), "currency": "USD"}, "amount"),
+        ({"amount": Decimal("5.001"), "currency": "USD"}, "amount"),
+        ({"amount": Decimal("1E+40"), "currency": "USD"}, "amount"),
         ({"rate": Decimal(1), "duration": "twice"}, "duration"),
         ({"rate": Decimal(1), "duration": "periods"}, "periods"),
         ({"rate": Decimal(1), "periods": 2}, "periods"),

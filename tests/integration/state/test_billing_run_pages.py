@@ -43,6 +43,9 @@ async def test_staff_reads_why_one_is_parked_and_has_it_tried_again(world: World
         ("cut_off", 0, 0),
     ]
     assert seen.parked == 1
+    async with crossing(Reason.STAFF, actor=world.actor(operator, Role.SUPPORT)) as uow:
+        at_work = (await watching.runs_at_work(uow))["runs"]
+    assert [at_work[row["id"]] for row in seen.rows] == [[1, 0, 1, True], [0, 0, 0, False]]
 
     support.at = "/governance/billing-runs/parked"
     seen, _ = await support.call(ParkedState, "load")

@@ -101,6 +101,17 @@ async def test_a_book_is_followed_from_its_balance_to_an_entry(
         False,
     )
 
+    _, answer = await visitor.call(statement, "choose_days", {"from": "2026-03-02", "to": "2026-03-03"})
+    assert sent_to(answer) == f"{account['href']}?from=2026-03-02&until=2026-03-03"
+    visitor.at = sent_to(answer)
+    seen, _ = await visitor.call(statement, "load")
+    assert [line["balance"] for line in seen.rows] == ["37.5", "25"]
+    assert (seen.account["opening"], seen.account["closing"], seen.from_day) == ("12.5", "37.5", "2026-03-02")
+    visitor.at = f"{account['href']}?from=32.13.&until=2026-03-01&after=2026-03-03T00:00:00%2B00:00%209"
+    seen, _ = await visitor.call(statement, "load")
+    assert [(line["balance"]) for line in seen.rows] == ["12.5"]
+    assert (seen.account["opening"], seen.account["closing"], seen.from_day) == ("0", "12.5", "")
+
 
 async def test_staff_sees_all_books_together_and_others_their_own_or_nothing(world: World) -> None:
     acme, other = await world.organization(name="Acme"), await world.organization(name="Other")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from models.types import OrganizationKind, Role
+from services.core.crossing import Reason, crossing
 from services.core.work import unit_of_work
 from services.payments import cashier as cashiers
 from services.payments import connections
@@ -165,3 +166,22 @@ async def test_staff_keeps_accounts_with_providers_and_never_sees_a_secret(till:
     support, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
     _, answer = await support.call(ProviderAccountsState, "add", "paypal")
     assert "staff.payments.write" in said(answer)
+
+
+async def test_what_is_kept_is_offered_first_and_a_transfer_always(till: Till, world: World) -> None:
+    first = await till.shop.invoice(line("100"))
+    pay_on_page(waiting := await till.pay(first, keep_method=True))
+    await till.look(waiting)
+    second = await till.shop.invoice(line("50"))
+    owner, _ = await sign_in(world, till.shop.customer)
+    owner.at = f"/portal/invoices/{second.id}"
+
+    seen, _ = await owner.call(InvoiceState, "load")
+    (kept,) = seen.kept
+    assert kept["label"].endswith("•••• 4242")
+    assert seen.bank == {}  # the seller has said nothing of an account
+
+    async with crossing(Reason.PAYMENTS) as uow:
+        await uow.execute("update provider_account set enabled = false where id = :id", id=till.account.id)
+    seen, _ = await owner.call(InvoiceState, "load")
+    assert (seen.kept, seen.ways) == ([], [])

@@ -196,7 +196,6 @@ BODY: dict[str, Maker] = {
     "resume_at": _plain(LEAVE_OUT),
     "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),
-    "amount_minor": _plain(LEAVE_OUT),  # a rate
     "api_key": _plain("sk-of-the-intruder"),
     "base_url": _plain("https://models.example/v1"),
     "charge_id": _of("pchg"),
