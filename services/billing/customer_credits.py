@@ -109,8 +109,11 @@ async def release(uow: UnitOfWork, held: Mapping[str, int]) -> None:
         await _move(uow, credit_id, minor)
 
 
-async def use(uow: UnitOfWork, invoice: Invoice, taken: list[Credit]) -> None:
-    """Pay an invoice with what was `available`, and book it. Adds to `paid_minor` only; the caller settles."""
+async def use(
+    uow: UnitOfWork, invoice: Invoice, taken: list[Credit], *, pays: Purpose = Purpose.RECEIVABLE
+) -> None:
+    """Pay an invoice with what was `available`, and book it. Adds to `paid_minor` only; the caller settles. `pays` says
+    whether that is due, or was given up."""
     if not taken:
         return
     for one in taken:
@@ -122,7 +125,7 @@ async def use(uow: UnitOfWork, invoice: Invoice, taken: list[Credit]) -> None:
                 key=f"credit_use:{use_id}",
                 kind=JournalKind.CONSUMPTION,
                 cause_id=invoice.id,
-                entries=(debit(Purpose.CUSTOMER_CREDIT, one.left), credit(Purpose.RECEIVABLE, one.left)),
+                entries=(debit(Purpose.CUSTOMER_CREDIT, one.left), credit(pays, one.left)),
                 at=uow.now,
             ),
         )

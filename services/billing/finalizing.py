@@ -100,7 +100,7 @@ async def finalize_draft(
     profile = await required_profile(uow)
     on = label_date(uow.now, entity.timezone)
     if any(line.amount_minor < line.billed_before_minor for line in lines):
-        await offsetting.lock_owed(uow, invoice.currency)
+        await offsetting.lock_owed(uow, invoice.currency, invoice.subscription_id)
     totals = await totals_of(uow, invoice, lines, entity, profile, on, redemptions)
     await _fix_lines(uow, totals)
     journal_id = await _book(uow, invoice, lines, totals)

@@ -11,7 +11,7 @@ from models.billing import Invoice
 from models.disputes import Contest, Dispute
 from models.money import Money
 from models.payments import Payment, ProviderAccount
-from services.billing import queries
+from services.billing import invoices, queries
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.work import UnitOfWork
@@ -63,6 +63,24 @@ async def test_time_that_was_never_paid_is_taken_off_its_debt_and_pays_nothing_e
     await sold.start(plan)
     again = (await sold.invoices())[2]
     assert (again.paid_minor, again.due_minor) == (0, 714_000)
+    await shop.earn(until=datetime(2027, 1, 1, tzinfo=UTC))
+    await assert_invariants(but=MADE_BY_HAND)
+
+
+async def test_time_whose_debt_was_given_up_gives_no_credit(shop: Shop) -> None:
+    sold = Subscribers(shop)
+    one = await sold.start(await sold.plan(price("base", "flat", "6000", proration="fixed_30")))
+    (first,) = await sold.invoices()
+    other = await shop.invoice(line("50"))
+    async with shop.work() as uow:
+        for each in (first, other):
+            await invoices.mark_uncollectible(uow, each.id)
+    await sold.do(subscriptions.cancel, one, now_at_once=True)  # in the moment it began: all of it
+    told = await shop.read(first)
+    assert (told.state, told.paid_minor, told.written_off_minor) == ("paid", 714_000, 0)
+    assert (await shop.read(other)).written_off_minor == 5_950  # which is of something else
+    assert await sold.credits() == 0
+    assert (await shop.balances())["write_offs"] == 5_950
     await shop.earn(until=datetime(2027, 1, 1, tzinfo=UTC))
     await assert_invariants(but=MADE_BY_HAND)
 
