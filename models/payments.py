@@ -6,7 +6,7 @@ integer minor units of the currency beside them.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -16,6 +16,8 @@ from sqlmodel import Field
 
 from models.base import Table, check, id_field, instant, personal, reference, sealed
 from models.types import BIG, BYTES, ID, TEXT
+
+DAY: Any = sa.Date()
 
 
 class PaymentState(StrEnum):
@@ -110,7 +112,11 @@ class PaymentMethod(Table, table=True):
     token: bytes = sealed(tenant="organization_id", row="id")  # the provider's name for the method
     token_hash: bytes = Field(sa_type=BYTES)
     is_default: bool = False
+    expiry_told: date | None = Field(
+        default=None, sa_type=DAY, nullable=True
+    )  # first of the month of expiry that was told of
     created_at: datetime = instant()
+    renewed_at: datetime | None = instant(nullable=True)  # when it last got another number or date
     removed_at: datetime | None = instant(nullable=True)
     version: int = 1
 
@@ -163,6 +169,9 @@ class Payment(Table, table=True):
     )  # what the customer does next
     decline_code: str | None = Field(default=None, sa_type=ID, nullable=True)
     decline_hard: bool | None = None
+    # DeclineKind and Advice of services/payments/providers/values.py; None of declines before they were kept
+    decline_kind: str | None = Field(default=None, sa_type=ID, nullable=True)
+    decline_advice: str | None = Field(default=None, sa_type=ID, nullable=True)
     message: str = Field(default="", sa_type=TEXT)  # why it failed, to be told to the customer
     reference: str = personal(default="", sa_type=TEXT)  # what a bank statement says of it
     journal_id: str | None = Field(default=None, sa_type=ID, nullable=True)

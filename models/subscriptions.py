@@ -44,8 +44,9 @@ class Subscription(Table, table=True):
     """One plan of one organisation, with its add-ons.
 
     Periods are counted from `anchor` on the clocks of `timezone`. `next_at` is when something is to be done next: a
-    period is billed, a trial ends, a change or the end comes; null when nothing ever will. `scheduled` is the change
-    that comes at `scheduled_at`. An account in an impossible state is parked: with `parked_reason`, to be tried again
+    period is billed, a trial ends, a change or the end comes; null when nothing ever will. `tried` says what the trial
+    gave free: a meter, `since` when, and `until` when, null for its end. `scheduled` is the change that comes at
+    `scheduled_at`. An account in an impossible state is parked: with `parked_reason`, to be tried again
     at `retry_at`.
     """
 
@@ -89,6 +90,7 @@ class Subscription(Table, table=True):
     anchor: datetime = instant()
     started_at: datetime = instant()
     trial_end: datetime | None = instant(nullable=True)
+    tried: list[dict[str, Any]] = Field(default=[], sa_type=JSONB)
     next_at: datetime | None = instant(nullable=True)
     scheduled: dict[str, Any] | None = Field(default=None, sa_type=_JSON_OR_NULL, nullable=True)
     scheduled_at: datetime | None = instant(nullable=True)

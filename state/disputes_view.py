@@ -24,7 +24,7 @@ def dispute_shown(row: DisputeRow, home: str) -> dict[str, Any]:
         "organization_id": row.organization_id,
         "account": row.account,
         "state": row.state,
-        "asks": row.asks and row.conceded_at is None,
+        "asks": row.asks and row.conceded_at is None and row.answering_at is None,
         "reason": row.reason,
         "currency": row.currency,
         "amount": _amount(row.minor, row.currency),
@@ -34,6 +34,7 @@ def dispute_shown(row: DisputeRow, home: str) -> dict[str, Any]:
         "due_at": instant_text(row.due_at),
         "opened_at": instant_text(row.opened_at),
         "submitted_at": instant_text(row.submitted_at),
+        "answering_at": instant_text(row.answering_at),
         "conceded_at": instant_text(row.conceded_at),
         "ended_at": instant_text(row.ended_at),
     }

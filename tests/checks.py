@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.invariants.book import BOOK, EveryEventIsPositioned, EveryOrganizationHasAnOwner
 from services.invariants.check import evidence_against
 from services.invariants.rule import Invariant
+from services.payments.rules import CHECK_WAITS
 
 EVIDENCE_MAX = 10
 
@@ -55,6 +57,46 @@ _COARSER = """
     from usage_minute group by 1, 2, 3, 4, 5
 """
 
+# What invoices, credits, payments and refunds say against the ledger and each other; anything found is wrong.
+_MONEY = """
+select 'unbalanced' as what, organization_id as id, sum(minor) as ours, 0 as theirs
+  from ledger_entry group by organization_id, currency having sum(minor) <> 0
+union all
+select 'receivable', coalesce(b.currency, d.currency), coalesce(b.minor, 0), coalesce(d.minor, 0) from (
+    select e.currency, sum(e.minor) as minor from ledger_entry e join ledger_account a on a.id = e.account_id
+    where a.purpose = 'receivable' group by e.currency) b
+  full join (select currency, sum(due_minor) as minor from invoice where number is not null group by currency) d
+    on d.currency = b.currency
+  where coalesce(b.minor, 0) <> coalesce(d.minor, 0)
+union all
+select 'credit', coalesce(b.currency, d.currency), coalesce(b.minor, 0), coalesce(d.minor, 0) from (
+    select e.currency, -sum(e.minor) as minor from ledger_entry e join ledger_account a on a.id = e.account_id
+    where a.purpose = 'customer_credit' group by e.currency) b
+  full join (select currency, sum(minor) as minor from (
+      select currency, left_minor as minor from customer_credit
+      union all select currency, minor from refund where state = 'sending') one group by currency) d
+    on d.currency = b.currency
+  where coalesce(b.minor, 0) <> coalesce(d.minor, 0)
+union all
+select 'state', id, due_minor, total_minor from invoice
+  where state = 'paid' and due_minor + written_off_minor <> 0 or state = 'finalized' and due_minor = 0
+union all
+select 'refunded', p.id, p.refunded_minor, coalesce(sum(r.minor), 0) from payment p
+  left join refund r on r.payment_id = p.id and r.destination = 'source'
+    and r.state in ('sending', 'processing', 'succeeded')
+  group by p.id having p.refunded_minor <> coalesce(sum(r.minor), 0) or p.refunded_minor > p.minor
+union all
+select 'twice under way', invoice_id, count(*), 1 from payment
+  where state in ('sending', 'requires_action', 'processing') group by invoice_id having count(*) > 1
+union all
+select 'nobody will ask', id, 0, 0 from (
+    select id, check_at from payment
+      where provider_account_id is not null and state in ('sending', 'requires_action', 'processing')
+    union all select r.id, r.check_at from refund r join payment p on p.id = r.payment_id
+      where p.provider_account_id is not null and r.state in ('sending', 'processing')) one
+  where check_at is null or check_at > cast(:now as timestamptz) + cast(:bound as interval)
+"""
+
 
 async def assert_rollups_equal_raw(on: Database | None = None) -> None:
     """Minutes and waiting deltas equal the raw events, hours and days equal the minutes, costs add up."""
@@ -96,3 +138,11 @@ async def assert_invariants(on: Database | None = None, *, but: Iterable[type[In
                 found = await evidence_against(rule, uow)
             broken += [f"{rule.name}: {row}" for row in found]
     assert not broken, "\n".join(broken)
+
+
+async def assert_money_agrees(on: Database | None = None, *, now: datetime) -> None:
+    """What is due, owed, paid and given back agrees with the ledger, whoever's it is; and of what is with a provider
+    `now`, by the wall, somebody will ask."""
+    async with crossing(Reason.INVARIANTS, on=on) as uow:
+        found = [tuple(row) for row in await uow.execute(_MONEY, now=now, bound=CHECK_WAITS[-1])]
+    assert not found, "\n".join(map(str, found))

@@ -6,7 +6,7 @@ import gc
 import io
 import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -17,7 +17,9 @@ from services.core import database as databases
 from services.core.database import Database
 from services.core.postgres import EmbeddedPostgres
 from services.core.settings import settings
+from tests import leftovers
 from tests.folders import short_folder
+from tests.leftovers import LookedThrough
 from tests.world import World
 
 # How fast it must be, benchmarks say. Where CI is set, Hypothesis itself takes the same examples each time.
@@ -37,14 +39,29 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    leftovers.look_through_report(report)
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Those that tests made in `tmp_path` are looked through when all are over."""
+    yield
+    leftovers.look_through_folder(tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     with short_folder() as folder:  # not pytest's own: root's is closed to the server's user
-        server = EmbeddedPostgres(folder / "data", durable=False)
+        server = LookedThrough(folder / "data", durable=False)
         server.start()
         server.ensure_database(TEMPLATE)
         migrations.migrate(server.owner_url(TEMPLATE))
         yield server
+        server.drop_database(TEMPLATE)
         server.stop()
 
 

@@ -9,13 +9,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import leftovers
+
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 4 * 2**30
 
 
 @contextmanager
 def short_folder(*, in_memory: bool = True) -> Generator[Path, None, None]:
-    """A folder with a path short enough for a socket, open to the database's own system user; deleted at the end.
+    """A folder with a path short enough for a socket, open to the database's own system user; looked through and
+    deleted at the end.
 
     What measures wants the disk that an installation has: `in_memory=False`.
     """
@@ -23,6 +26,7 @@ def short_folder(*, in_memory: bool = True) -> Generator[Path, None, None]:
     folder.chmod(0o755)
     try:
         yield folder
+        leftovers.look_through_folder(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -70,6 +70,10 @@ TEXTS: dict[str, str] = {
     "campaigns.retry_days": "Retries",
     "campaigns.retry_days_hint": "Days after the first attempt that failed",
     "campaigns.learned_hours": "Retry in the hours that worked best before",
+    "campaigns.learned_real": "Of your last {retries} retries that nothing was learned from, {fixed} % worked at any hour,"
+    " and {learned} % of the {agreeing} in hours that it would choose.",
+    "campaigns.learned_synthetic": "Synthetic: you have {known} retries, too few to tell. On made-up history {fixed} % of"
+    " {retries} worked at any hour, and {learned} % of the {agreeing} in hours that it would choose.",
     "campaigns.open_cases": "At work on",
     "campaigns.recovered": "Recovered",
     "campaigns.created_at": "Created",

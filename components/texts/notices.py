@@ -37,6 +37,8 @@ TEXTS: dict[str, str] = {
     "preferences.topic.spending": "Budgets that are nearly used up, wallets to top up, and new prices of what you have",
     "preferences.topic.payments": "Invoices that are overdue",
     "preferences.topic.disputes": "What is contested and what banks take back, before it has to be answered (told to staff), and our answers",
+    "preferences.topic.charges": "Payments by kept methods that failed or want your confirmation, and cards that expire soon",
+    "preferences.topic.cases": "Cases about money that somebody has to look at (told to staff)",
     "preferences.topic.receipts": "Payments that came, with their receipts",
     "preferences.topic.refunds": "Money that was given back, and refunds that wait for approval (told to staff)",
     "preferences.topic.documents": "Documents whose files could not be made (told to staff)",

@@ -57,6 +57,8 @@ TEXTS: dict[str, str] = {
     "cases.cause.early_fraud_warning": "The bank thinks that the card was stolen",
     "cases.cause.no_such_payment": "The dispute is of a payment that is not known here",
     "cases.cause.dispute_without_place": "Some of what was taken back is found nowhere",
+    "cases.cause.dispute_answer_failed": "An answer to a dispute was not taken",
+    "cases.cause.dispute_answer_unknown": "Nobody says whether an answer to a dispute arrived in time",
     "cases.cause.dispute_amount_changed": "A dispute is about another amount than before",
     "cases.cause.dispute_decided_again": "A dispute that was decided is said to be decided otherwise",
     "cases.cause.returned_by_bank": "A transfer back came back",

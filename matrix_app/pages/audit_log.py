@@ -40,7 +40,8 @@ def _what(row: Any) -> rx.Component:
     return rx.match(row["type"], *texts_under("audit.event").items(), row["type"].to(str))
 
 
-def _who(row: Any) -> rx.Component:
+def who(row: Any) -> rx.Component:
+    """By name, where there is one that the reader may see; leads to all that they did."""
     nameless = [(kind, t(f"audit.actor.{kind}")) for kind in _ACTORS]
     return link(rx.match(row["actor_kind"], *nameless, row["actor"].to(str)), href=row["actor_href"].to(str))
 
@@ -52,7 +53,7 @@ def _table(log: Listing[Any], *more: Column) -> Table:
         # Events are told apart, and follow each other, by their ids.
         Column("recorded_at", "audit.time", kind="datetime", row_header=True, sort="id"),
         Column("type", "audit.what", draw=_what),
-        Column("actor", "audit.who", draw=_who),
+        Column("actor", "audit.who", draw=who),
         *more,
         Column("object", "audit.object", kind="code", href="object_href"),
         Column("detail", "audit.detail"),

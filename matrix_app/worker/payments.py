@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from services.collection import collecting
 from services.core.database import Database
+from services.core.settings import settings
 from services.crypto.watching import Watcher
 from services.disputes import contests
+from services.disputes.answering import Answering
 from services.disputes.disputing import Disputing
-from services.payments import setups
+from services.documents.press import Press
+from services.files.stores import places
+from services.payments import expiring, setups
 from services.payments.cashier import cashier
 from services.payments.inbox import Inbox
 from services.reconciliation.pulling import Puller
@@ -18,6 +22,7 @@ EVERY_S = 30
 EVENTS_EVERY_S = 1
 CHAINS_EVERY_S = 5
 DISPUTES_EVERY_S = 6 * 3_600  # events tell of them sooner
+ANSWERS_EVERY_S = 300
 REMINDERS_EVERY_S = 900
 RECONCILIATION_EVERY_S = 60  # looks which account is due; each is read once a day
 
@@ -51,8 +56,20 @@ async def list_disputes(on: Database) -> int:
     return await Disputing(cashier(), on).list_all()
 
 
+async def repeat_answers(on: Database) -> int:
+    press = Press()  # its process begins with the first document
+    try:
+        return await Answering(cashier(), press, places(settings()).store, on).check_due()
+    finally:
+        await press.close()
+
+
 async def remind_of_disputes(on: Database) -> int:
     return await Disputing(cashier(), on).remind() + await contests.remind(on)
+
+
+async def tell_of_expiring(on: Database) -> int:
+    return await expiring.tell(on)
 
 
 async def reconcile(on: Database) -> int:

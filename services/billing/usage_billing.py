@@ -48,9 +48,9 @@ select w.meter, w.starts_at, least(w.ends_at, :end) as ends_at from (
   from subscription s join subscription_item t on t.subscription_id = s.id join plan_charge c on c.id = t.price_id
   where s.organization_id = :organization_id and t.ended_at is null and t.billed_until is not null
   union all
-  select c.meter, s.started_at, least(s.trial_end, s.ended_at)
-  from subscription s join subscription_item t on t.subscription_id = s.id join plan_charge c on c.id = t.price_id
-  where s.organization_id = :organization_id and s.trial_end is not null
+  select f.meter, f.since, greatest(f.since, least(f.until, s.trial_end, s.ended_at))
+  from subscription s cross join jsonb_to_recordset(s.tried) as f(meter text, since timestamptz, until timestamptz)
+  where s.organization_id = :organization_id
 ) w
 where w.meter = any(:meters) and w.ends_at > :start and w.starts_at < :end order by w.meter, w.starts_at, w.ends_at
 """

@@ -19,9 +19,9 @@ from services.billing import policies as of_billing
 from services.billing.numbering import label_date
 from services.billing.periods import day_begins
 from services.billing_runs import due_rows, running
-from services.collection import retry_rules
-from services.collection.learned_hours import Habits, Retry, learn
-from services.collection.retry_rules import Method, Next, Tried
+from services.collection import history, retry_rules
+from services.collection.learned_hours import Habits, learn
+from services.collection.retry_rules import Next
 from services.core.actor import system
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -31,6 +31,7 @@ from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
+from services.disputes import disputed
 from services.dunning import segments
 from services.payments import cashier as cashiers
 from services.payments import charging, policies
@@ -41,22 +42,18 @@ log = get_logger(__name__)
 
 EVERY_S = 30
 BATCH = 200  # invoices that are looked up at once
-METHODS_MAX = 20  # of one organisation, the default first
-TRIED_MAX = 500
-HABITS_OF = timedelta(days=365)
-HABITS_MAX = 100_000  # retries that are learned from
 LOOK_AGAIN = timedelta(hours=1)  # at one whose payment is under way, or which could not be worked on
 CONTESTED_WAIT = timedelta(days=1)
 _AHEAD = timedelta(hours=14)  # somewhere on earth it is a day later already
 _WRITE = Capability.PAYMENTS_WRITE
 
-_OWED = "s.state = 'finalized' and s.due_minor > 0"
+_OWED = f"s.state = 'finalized' and s.due_minor > 0 and not {disputed.INVOICE}"
 _KEEPS = """
 exists (select from payment_method m where m.organization_id = s.organization_id and m.is_default)
 """
 _NEWER = """
 exists (select from payment_method m where m.organization_id = s.organization_id and m.removed_at is null
-  and m.created_at > c.decided_at)
+  and coalesce(m.renewed_at, m.created_at) > c.decided_at)
 """
 _DUE = f"""
 select s.id, s.organization_id, s.due_date from invoice s left join invoice_collection c on c.invoice_id = s.id
@@ -64,33 +61,10 @@ where {_OWED} and s.due_date <= :until and (s.due_date, s.id) > (:after_date, :a
   and (c.invoice_id is null or c.next_at <= :now or {_NEWER}) and {{whose}}
 order by s.due_date, s.id limit :most
 """
-_METHODS = """
-select m.id, m.brand, m.provider_account_id from payment_method m
-join provider_account a on a.id = m.provider_account_id
-where m.organization_id = :organization_id and m.removed_at is null and a.enabled
-order by m.is_default desc, m.created_at desc, m.id limit :most
-"""
-_DECLINED = """
-select method_id, created_at, decline_hard from payment
-where organization_id = :organization_id and method_id = any(:ids) and state = 'failed'
-  and decline_code <> all(:not_tried) and (decline_hard or created_at > :since)
-order by created_at desc limit :most
-"""
-_TRIED = """
-select method_id, created_at, decline_code, decline_hard, initiator from payment
-where invoice_id = :id and state = 'failed' and decline_code is not null and method_id is not null
-order by created_at, id limit :most
-"""
 _LATER = """
 insert into invoice_collection (invoice_id, organization_id, attempts, next_at, reason, decided_at)
 values (:id, :organization_id, 0, :at, 'failed', :now)
 on conflict (invoice_id) do update set next_at = :at, reason = 'failed', decided_at = :now
-"""
-_HABITS = """
-select before as code, at, state from (
-  select lag(decline_code) over (partition by invoice_id order by created_at, id) as before, created_at as at, state
-  from payment where initiator = 'schedule' and created_at > :since and state in ('failed', 'succeeded')
-) one where before is not null order by at desc limit :most
 """
 _LEARNS = "select exists (select from dunning_campaign where enabled and learned_hours)"
 _FIRST = f"""
@@ -181,7 +155,7 @@ class Collector:
         Unavailable: a database that is away says nothing about an invoice."""
         tried = False
         try:
-            for _ in range(METHODS_MAX):
+            for _ in range(history.METHODS_MAX):
                 async with self._work(due) as uow:
                     begun = await begin(uow, due.id, habits)
                     prepared = None if begun is None else await self.cashier.prepare(uow, begun)
@@ -212,7 +186,7 @@ class Collector:
         async with crossing(Reason.PAYMENTS, on=self.on, clock=self.clock) as uow:
             if not (await uow.execute(_LEARNS)).scalar_one():
                 return None
-            return learn(await retries_made(uow, since=uow.wall_now - HABITS_OF))
+            return learn(await history.retries_made(uow, since=uow.wall_now - history.HABITS_OF))
 
 
 def collector(on: Database | None = None, clock: Clock | None = None) -> Collector | None:
@@ -221,19 +195,6 @@ def collector(on: Database | None = None, clock: Clock | None = None) -> Collect
     if there is None:
         return None
     return Collector(there, settings().collection_concurrency, on, clock)
-
-
-async def retries_made(uow: UnitOfWork, *, since: datetime) -> list[Retry]:
-    """Retries of the schedule, the newest first, in work across tenants."""
-    found = await uow.execute(_HABITS, since=since, most=HABITS_MAX)
-    return [
-        Retry(
-            retry_rules.kind_of(Tried(None, row.at, row.code, hard=False)),
-            row.at,
-            row.state == PaymentState.SUCCEEDED.value,
-        )
-        for row in found
-    ]
 
 
 async def begin(uow: UnitOfWork, invoice_id: str, habits: Habits | None = None) -> Payment | None:
@@ -262,8 +223,10 @@ async def _decide(uow: UnitOfWork, invoice: Invoice, attempt: int, habits: Habit
         return None, uow.now + LOOK_AGAIN, "under_way"
     if not stands.collectable_minor:
         return None, uow.now + CONTESTED_WAIT, "contested"
-    methods, accounts = await _methods(uow)
-    tried = await _tried(uow, invoice.id)
+    if await disputed.is_disputed(uow, invoice.id):  # since it was found
+        return None, uow.now + CONTESTED_WAIT, "disputed"
+    methods, accounts = await history.methods_of(uow)
+    tried = await history.tried_of(uow, invoice.id)
     campaign = await segments.campaign_of(uow, invoice)
     days = campaign.retry_days if campaign is not None else retry_rules.RETRY_DAYS
     decided = retry_rules.next_attempt(methods, tried, days, now=uow.now)
@@ -308,49 +271,11 @@ async def _is_due(uow: UnitOfWork, row: InvoiceCollection | None) -> bool:
         return True
     newer = await uow.execute(
         "select exists (select from payment_method where organization_id = :organization_id"
-        " and removed_at is null and created_at > :since)",
+        " and removed_at is null and coalesce(renewed_at, created_at) > :since)",
         organization_id=uow.organization_id,
         since=row.decided_at,
     )
     return bool(newer.scalar_one())
-
-
-async def _methods(uow: UnitOfWork) -> tuple[list[Method], dict[str, str]]:
-    """What the organisation keeps, the default first, and with which account each is kept."""
-    kept = (await uow.execute(_METHODS, organization_id=uow.organization_id, most=METHODS_MAX)).all()
-    declined = await uow.execute(
-        _DECLINED,
-        organization_id=uow.organization_id,
-        ids=[one.id for one in kept],
-        not_tried=sorted(retry_rules.NOT_TRIED),
-        since=uow.now - 30 * retry_rules.DAY,
-        most=TRIED_MAX,
-    )
-    rows = declined.all()
-    methods = [
-        Method(
-            one.id,
-            one.brand.casefold(),
-            tuple(row.created_at for row in rows if row.method_id == one.id),
-            hard=any(row.decline_hard for row in rows if row.method_id == one.id),
-        )
-        for one in kept
-    ]
-    return methods, {one.id: one.provider_account_id for one in kept}
-
-
-async def _tried(uow: UnitOfWork, invoice_id: str) -> list[Tried]:
-    found = await uow.execute(_TRIED, id=invoice_id, most=TRIED_MAX)
-    return [
-        Tried(
-            row.method_id,
-            row.created_at,
-            row.decline_code,
-            bool(row.decline_hard),
-            row.initiator == Initiator.SCHEDULE,
-        )
-        for row in found
-    ]
 
 
 async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:

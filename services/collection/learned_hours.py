@@ -15,6 +15,8 @@ from services.payments.providers.values import DeclineKind
 PRIOR_RETRIES = 50  # of the kind's average that every hour is given, so that a few retries do not decide
 HOURS_AHEAD_MAX = 24  # a retry waits no longer than that for a better hour
 GAIN_MIN = Decimal("0.02")  # a better hour is one that works so much more often
+HELD_OUT_MIN = 500  # retries, before a score says something; and of those AGREEING_MIN in hours of the model
+AGREEING_MIN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,39 @@ class Score:
 
 def score(habits: Habits, held_out: Sequence[Retry]) -> Score:
     """The fixed schedule is all of it; the model's is what happened to be tried when the model would have."""
-    agreeing = [one for one in held_out if habits.best(one.kind, one.at) == one.at]
+    stays: dict[Slot, bool] = {}
+    for one in held_out:  # whether it moves says the hour alone
+        slot = (one.kind, one.at.weekday(), one.at.hour)
+        if slot not in stays:
+            stays[slot] = habits.best(one.kind, one.at) == one.at
+    agreeing = [one for one in held_out if stays[one.kind, one.at.weekday(), one.at.hour]]
     return Score(_percent(held_out), _percent(agreeing), len(held_out), len(agreeing))
+
+
+# Of history that a seed made, as tests/unit/test_learned_hours.py makes it again.
+SYNTHETIC = Score(Decimal("20.0"), Decimal("23.9"), retries=10_000, agreeing=1_118)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What learned hours are worth. `is_synthetic` until there are retries enough to tell; `known` are there now."""
+
+    score: Score
+    is_synthetic: bool
+    known: int
+
+
+def judge(retries: Iterable[Retry]) -> Judged:
+    """Learned from the older three quarters, and held against the newest quarter, which nothing was learned from."""
+    history = sorted(retries, key=lambda one: one.at)
+    cut = len(history) - len(history) // 4
+    held_out = history[cut:]
+    if len(held_out) < HELD_OUT_MIN:
+        return Judged(SYNTHETIC, is_synthetic=True, known=len(history))
+    found = score(learn(history[:cut]), held_out)
+    if found.agreeing < AGREEING_MIN:
+        return Judged(SYNTHETIC, is_synthetic=True, known=len(history))
+    return Judged(found, is_synthetic=False, known=len(history))
 
 
 def _percent(retries: Sequence[Retry]) -> Decimal:

@@ -11,13 +11,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.collection.declines import DECLINES
+from services.payments.providers import paypal_declines
 from services.payments.providers.values import Advice, Decline, DeclineKind
 
 DAY = timedelta(days=1)
 RETRY_DAYS = (1, 3, 5, 7)  # after the first attempt that failed, where no campaign says otherwise
 RETRY_DAY_MAX = 60
 RETRIES_MAX = 10  # of one schedule
-NOT_TRIED = frozenset({"provider_unavailable", "never_arrived"})  # no bank was asked: nothing is used up
+# No bank was asked, so nothing is used up: the provider was away, or did not accept the key of this installation.
+NOT_TRIED = frozenset({"provider_unavailable", "never_arrived", "key"})
+_BEFORE = {
+    **DECLINES,
+    **paypal_declines.DECLINES,
+}  # of declines that were written down without kind and advice
 _AWAY_WAITS = tuple(timedelta(hours=hours) for hours in (1, 2, 6, 12, 24))  # the last goes on
 
 
@@ -60,13 +66,16 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An attempt at this invoice that failed. `by_schedule`, else by the customer or staff."""
+    """An attempt at this invoice that failed. `by_schedule`, else by the customer or staff. `kind` and `advice` are
+    what its provider's adapter made of it; None where that was not written down."""
 
     method_id: str | None
     at: datetime
     code: str
     hard: bool
     by_schedule: bool = True
+    kind: DeclineKind | None = None
+    advice: Advice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,11 @@ class Next:
 
 
 def decline_of(tried: Tried) -> Decline:
-    """What a decline means. A code we do not know is soft, and may be tried again: its provider said no more."""
-    known = DECLINES.get(tried.code)
+    """What a decline means, as its provider's table and its network say. Of one that was written down without that, and
+    whose code we do not know, it is soft and may be tried again."""
+    if tried.kind is not None and tried.advice is not None:
+        return Decline(tried.code, tried.kind, tried.hard, tried.advice, "")
+    known = _BEFORE.get(tried.code)
     if known is None:
         advice = Advice.NEVER_AGAIN if tried.hard else Advice.RETRY_LATER
         return Decline(tried.code, DeclineKind.UNEXPLAINED, tried.hard, advice, "")

@@ -6,7 +6,8 @@ What is contested is not asked for meanwhile: see services/billing/contested.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
 
 from models.billing import Invoice, InvoiceState
 from models.disputes import Contest, ContestState
@@ -27,7 +28,7 @@ from services.disputes import contest_rules
 from services.disputes import rules as dispute_rules
 from services.disputes.contest_rules import AlreadyContested
 from services.identity.rules import clean_text
-from services.payments import policies
+from services.payments import checking, policies
 from services.payments.events import ContestAnswerDue, ContestEnded, ContestOpened
 
 __all__ = ["collectable", "collectable_minor"]
@@ -35,7 +36,6 @@ __all__ = ["collectable", "collectable_minor"]
 S = ContestState
 TEXT_CHARACTERS_MAX = 2_000
 ANSWER_DAYS = 14
-BATCH = 100
 _THERE = """
 select id from contest where invoice_id = :invoice_id and state = 'open'
   and line_id is not distinct from cast(:line_id as text)
@@ -46,7 +46,7 @@ where invoice_id = :invoice_id and state = 'open'
 """
 LATE = 0  # days of the reminder that comes when the time to answer is over
 _DUE = f"""
-select id, organization_id, due_at from contest
+select id, organization_id, due_at as at from contest
 where state = 'open' and due_at <= :until and (due_at, id) > (:after_at, :after_id)
   and coalesce(reminded_days, 99) > case when due_at <= :now then {LATE} else {min(dispute_rules.REMIND_DAYS)} end
 order by due_at, id limit :most
@@ -197,20 +197,13 @@ def _named(contest: Contest) -> dict[str, str]:
 async def remind(on: Database | None = None, *, clock: clocks.Clock | None = None) -> int:
     """Tell staff of contests that have to be answered soon, once for each of REMIND_DAYS, and once when that is late;
     returns how many."""
-    told, after = 0, (datetime.min.replace(tzinfo=(clock or clocks.SystemClock()).now().tzinfo), "")
-    while True:
-        async with crossing(Reason.PAYMENTS, on=on, clock=clock) as uow:
-            until = uow.wall_now + timedelta(days=max(dispute_rules.REMIND_DAYS))
-            found = await uow.execute(
-                _DUE, now=uow.wall_now, until=until, after_at=after[0], after_id=after[1], most=BATCH
-            )
-            batch = found.all()
-        for row in batch:
-            async with unit_of_work(system(row.organization_id), on=on, clock=clock) as uow:
-                told += await _remind(uow, row.id)
-        if len(batch) < BATCH:
-            return told
-        after = (batch[-1].due_at, batch[-1].id)
+    told, now = 0, (clock or clocks.SystemClock()).now()
+    until = now + timedelta(days=max(dispute_rules.REMIND_DAYS))
+    across = partial(crossing, Reason.PAYMENTS, on=on, clock=clock)
+    async for row in checking.due(across, _DUE, until=until):
+        async with unit_of_work(system(row.organization_id), on=on, clock=clock) as uow:
+            told += await _remind(uow, row.id)
+    return told
 
 
 async def _remind(uow: UnitOfWork, contest_id: str) -> bool:

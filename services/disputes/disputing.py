@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import timedelta
 
 from models.disputes import Dispute, DisputeState
 from models.money import Money
@@ -15,22 +13,20 @@ from models.payment_cases import CaseAct, CaseKind
 from models.payments import PaymentState, ProviderAccount
 from services.billing_runs import overdue
 from services.core import clock as clocks
-from services.core.actor import Actor, system
+from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.core.errors import StaleVersion, Unavailable
+from services.core.errors import Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.disputes import evidence_files, taking_back
 from services.disputes import rules as dispute_rules
-from services.files.content import checked as check_file
-from services.files.rules import MB
-from services.payments import cases, ending, policies
+from services.payments import cases, checking, ending, policies
 from services.payments.cashier import Cashier
 from services.payments.events import DisputeAnswerDue, DisputeConceded
 from services.payments.providers import values
-from services.payments.providers.base import ProviderUnavailable, RefusedByProvider
+from services.payments.providers.base import RefusedByProvider
 
 log = get_logger(__name__)
 
@@ -40,7 +36,7 @@ BATCH = 100
 _ACCOUNTS = "select id from provider_account where enabled and id > :after order by id limit :most"
 _PAYMENT = "select id, organization_id from payment where provider_account_id = :id and provider_ref = :ref"
 _DUE = f"""
-select id, organization_id, due_at from dispute
+select id, organization_id, due_at as at from dispute
 where state in ('warning_needs_answer', 'needs_answer') and due_at > :now and due_at <= :until
   and conceded_at is null and (due_at, id) > (:after_at, :after_id)
   and coalesce(reminded_days, 99) > {min(dispute_rules.REMIND_DAYS)}
@@ -63,7 +59,7 @@ class Disputing:
         async with self._crossing() as uow:
             account = await policies.any_account(uow, account_id)
         provider = await self._cashier.provider_of(account)
-        await self._keep(account, await provider.read_dispute(reference))
+        await self.keep(account, await provider.read_dispute(reference))
 
     async def warned(self, payment_id: str, organization_id: str) -> None:
         """A bank thinks that a card was stolen: giving the money back now may spare a dispute."""
@@ -99,7 +95,7 @@ class Disputing:
         for _ in range(PAGES_MAX):
             page = await provider.disputes(since=since, cursor=cursor)
             for picture in page.items:
-                await self._keep(account, picture)
+                await self.keep(account, picture)
             read += len(page.items)
             cursor = page.cursor
             if not cursor:
@@ -118,7 +114,8 @@ class Disputing:
                 return
             after = ids[-1]
 
-    async def _keep(self, account: ProviderAccount, picture: values.Dispute) -> None:
+    async def keep(self, account: ProviderAccount, picture: values.Dispute) -> None:
+        """Write down what the provider says of a dispute."""
         found = await self._payment(account.id, picture.payment) if picture.payment else None
         if found is None:
             await self._unknown(account, picture)
@@ -156,97 +153,19 @@ class Disputing:
                 detail=f"{account.name} tells of the dispute {picture.reference} of a payment that nobody knows.",
             )
 
-    # -- answering
-
-    async def answer(
-        self, dispute_id: str, organization_id: str, evidence: values.Evidence, *, by: Actor
-    ) -> Dispute:
-        """Hand in what we have to say, once and for ever, with all files that staff added. It is written down first,
-        so that an answer that is lost on the way is known all the same when the dispute is read again, and that nobody
-        hands in another meanwhile.
-
-        Raises Forbidden, NotFound, StaleVersion where other files were added meanwhile, what evidence_files.answerable
-        and asking raise, and FileRefused for a file that the provider does not take, whatever it is called.
-        """
-        async with self._staff(by, organization_id) as uow:
-            dispute, terms = await evidence_files.answerable(uow, dispute_id)
-            _check_files(evidence.files, terms)
-            there = {row.id for row in await evidence_files.listed(uow, dispute_id)}
-            if there != {one.file_id for one in evidence.files if one.file_id}:
-                raise StaleVersion(
-                    "Somebody changed the files of this answer.", next_step="Look at it again."
-                )
-            account = await policies.any_account(uow, dispute.provider_account_id)
-            dispute.evidence = {
-                "texts": dict(evidence.texts),
-                "files": {
-                    ".".join(filter(None, (one.field, one.file_id))): sha256(one.content).hexdigest()
-                    for one in evidence.files
-                },
-                "at": uow.wall_now.isoformat(),
-            }
-            dispute.submitted_by = by.id
-            dispute.version += 1
-            uow.add(dispute)
-        provider, key = await self._cashier.provider_of(account), f"{dispute_id}.answer.{dispute.version}"
-        try:
-            picture = await provider.answer_dispute(dispute.provider_ref, evidence, key=key)
-        except (ProviderUnavailable, RefusedByProvider):
-            await self._forget(dispute_id, organization_id, dispute.version)
-            raise
-        await self._keep(account, picture)
-        async with self._work(organization_id) as uow:
-            return await policies.dispute_for(uow, dispute_id, Capability.PAYMENTS_READ)
-
-    async def _forget(self, dispute_id: str, organization_id: str, version: int) -> None:
-        """Nothing was handed in: it may be tried again at once."""
-        async with self._work(organization_id) as uow:
-            row = await policies.dispute_for(uow, dispute_id, Capability.PAYMENTS_WRITE, lock=True)
-            if row.version == version and row.submitted_at is None:
-                row.evidence, row.submitted_by = None, None
-                row.version += 1
-                uow.add(row)
-
     async def remind(self) -> int:
         """Tell staff of disputes that have to be answered soon, once for each of REMIND_DAYS; returns how many."""
-        told, after = 0, (datetime.min.replace(tzinfo=self._clock.now().tzinfo), "")
-        while True:
-            async with self._crossing() as uow:
-                until = uow.wall_now + timedelta(days=max(dispute_rules.REMIND_DAYS))
-                found = await uow.execute(
-                    _DUE, now=uow.wall_now, until=until, after_at=after[0], after_id=after[1], most=BATCH
-                )
-                batch = found.all()
-            for row in batch:
-                async with self._work(row.organization_id) as uow:
-                    told += await _remind(uow, row.id)
-            if len(batch) < BATCH:
-                return told
-            after = (batch[-1].due_at, batch[-1].id)
+        told, until = 0, self._clock.now() + timedelta(days=max(dispute_rules.REMIND_DAYS))
+        async for row in checking.due(self._crossing, _DUE, until=until):
+            async with self._work(row.organization_id) as uow:
+                told += await _remind(uow, row.id)
+        return told
 
     def _crossing(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return crossing(Reason.PAYMENTS, on=self._on, clock=self._clock)
 
     def _work(self, organization_id: str) -> AbstractAsyncContextManager[UnitOfWork]:
         return unit_of_work(system(organization_id), on=self._on, clock=self._clock)
-
-    def _staff(self, by: Actor, organization_id: str) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Raises Forbidden before it is opened."""
-        by.require(Capability.STAFF_PAYMENTS_WRITE)
-        actor = replace(by, organization_id=organization_id)
-        return crossing(Reason.STAFF, actor=actor, on=self._on, clock=self._clock, target=organization_id)
-
-
-def _check_files(files: tuple[values.EvidenceFile, ...], terms: values.EvidenceTerms) -> None:
-    """Raises FileRefused, and EvidenceFull for more than the provider takes together."""
-    purpose = evidence_files.purpose_of(terms)
-    for one in files:
-        check_file(one.content, one.name, purpose)
-    if sum(len(one.content) for one in files) > terms.total_bytes_max:
-        raise evidence_files.EvidenceFull(
-            f"With what is recorded here the files are more than {terms.total_bytes_max / MB:.1f} MB together.",
-            next_step="Take one away first.",
-        )
 
 
 async def _remind(uow: UnitOfWork, dispute_id: str) -> bool:
@@ -265,10 +184,11 @@ async def _remind(uow: UnitOfWork, dispute_id: str) -> bool:
 async def concede(uow: UnitOfWork, dispute_id: str) -> Dispute:
     """Decide not to answer: nobody is reminded any more, and the bank decides when the time is over.
 
-    Raises Forbidden, NotFound, and DisputeStateConflict for what asks for no answer.
+    Raises Forbidden, NotFound, AnswerUnderWay, and DisputeStateConflict for what asks for no answer.
     """
     row = await policies.dispute_for(uow, dispute_id, Capability.STAFF_PAYMENTS_WRITE, lock=True)
     dispute_rules.require_answerable(DisputeState(row.state), due_at=row.due_at, now=uow.wall_now)
+    evidence_files.require_none_under_way(row)
     if row.conceded_at is None:
         row.conceded_at = uow.wall_now
         row.version += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from models.disputes import Dispute, DisputeFile, DisputeState
 from services.core.errors import Conflict, Invalid, not_found
@@ -26,7 +26,6 @@ from services.payments.providers.values import EvidenceFile, EvidenceTerms
 
 PURPOSE = "evidence"
 PACK_BYTES = 300_000  # kept free for the PDF of all that is recorded
-ANSWER_WITHIN = timedelta(minutes=5)  # longer than handing in takes
 _READ, _WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
 _FILES = """
 select f.id, d.field, f.name, f.content_type, f.size_bytes, f.created_by,
@@ -44,7 +43,7 @@ class AnswersElsewhere(Conflict):
 
 
 class AnswerUnderWay(Conflict):
-    """Somebody is handing an answer in, or what became of it is not known yet."""
+    """An answer is being handed in, or what became of it is not known yet."""
 
     code = "dispute_answer_under_way"
     title = "An answer is on its way"
@@ -94,13 +93,17 @@ async def answerable(uow: UnitOfWork, dispute_id: str) -> tuple[Dispute, Evidenc
     dispute_rules.require_answerable(DisputeState(dispute.state), due_at=dispute.due_at, now=uow.wall_now)
     if dispute.submitted_at is not None:
         raise dispute_rules.DisputeStateConflict("This dispute is answered.", state=dispute.state)
-    begun = (dispute.evidence or {}).get("at")
-    if begun is not None and uow.wall_now < datetime.fromisoformat(begun) + ANSWER_WITHIN:
+    require_none_under_way(dispute)
+    return dispute, terms
+
+
+def require_none_under_way(dispute: Dispute) -> None:
+    """Raises AnswerUnderWay."""
+    if dispute_rules.is_under_way(dispute):
         raise AnswerUnderWay(
-            "An answer to this dispute is being handed in, or was and nobody knows yet what became of it.",
+            "An answer to this dispute is on its way: it is handed in until the provider takes or refuses it.",
             next_step="Read the dispute again in a few minutes.",
         )
-    return dispute, terms
 
 
 def purpose_of(terms: EvidenceTerms) -> Purpose:

@@ -16,6 +16,7 @@ from services.core.work import UnitOfWork
 
 _EXACTLY = (Operator.EQ, Operator.IN)
 TIMELINE_MAX = 100
+_ASKS = "d.state in ('warning_needs_answer', 'needs_answer')"
 OF_INVOICE_MAX = 50
 
 
@@ -47,6 +48,7 @@ class DisputeRow:
     taken_at: datetime | None
     returned_at: datetime | None
     submitted_at: datetime | None
+    answering_at: datetime | None  # since when an answer is on its way
     conceded_at: datetime | None
     ended_at: datetime | None
     created_at: datetime
@@ -61,6 +63,7 @@ def _instant(name: str) -> Column:
     return Column(name, f"d.{name}", Kind.INSTANT, nullable=True)
 
 
+_ANSWERING = f"case when {_ASKS} and d.submitted_at is null then (d.evidence->>'at')::timestamptz end"
 DISPUTES: Listing[DisputeRow] = Listing(
     "staff.disputes",
     row=DisputeRow,
@@ -83,7 +86,7 @@ DISPUTES: Listing[DisputeRow] = Listing(
         Column("provider", "a.provider", joined=True),
         Column("provider_ref", "d.provider_ref"),
         Column("state", "d.state", Kind.ENUM, values=tuple(DisputeState), filterable=True),
-        Column("asks", "(d.state in ('warning_needs_answer', 'needs_answer'))", Kind.FLAG),
+        Column("asks", f"({_ASKS})", Kind.FLAG),
         Column("reason", "d.reason", operators=_EXACTLY),
         Column("currency", "d.currency", operators=_EXACTLY),
         _amount("minor"),
@@ -97,6 +100,7 @@ DISPUTES: Listing[DisputeRow] = Listing(
         _instant("taken_at"),
         _instant("returned_at"),
         _instant("submitted_at"),
+        Column("answering_at", _ANSWERING, Kind.INSTANT, nullable=True),
         _instant("conceded_at"),
         _instant("ended_at"),
         Column("created_at", "d.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),

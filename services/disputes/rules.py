@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from models.disputes import DisputeState
+from models.disputes import Dispute, DisputeState
 from models.ledger import Purpose
 from models.money import Money
 from services.core.errors import Conflict
@@ -42,6 +42,11 @@ class DisputeStateConflict(Conflict):
 
 def may_become(now: DisputeState, wanted: DisputeState) -> bool:
     return wanted in TRANSITIONS[now]
+
+
+def is_under_way(dispute: Dispute) -> bool:
+    """Whether an answer was written down and the provider has not said that it has it."""
+    return dispute.evidence is not None and dispute.submitted_at is None
 
 
 def require_answerable(state: DisputeState, *, due_at: datetime | None, now: datetime) -> None:

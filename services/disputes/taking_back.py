@@ -3,11 +3,13 @@ with the invoice and the payment locked."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from models.billing import Invoice, InvoiceState
 from models.disputes import Dispute, DisputeState
 from models.ledger import JournalKind
 from models.money import Money
-from models.payment_cases import CaseKind
+from models.payment_cases import CaseAct, CaseKind
 from models.payments import Payment
 from services.billing import customer_credits, reopening
 from services.core.ids import new_id
@@ -18,6 +20,7 @@ from services.ledger.rules import Draft, Entry
 from services.payments import applying, cases, policies
 from services.payments.events import (
     DisputeAnswered,
+    DisputeAnswerFailed,
     DisputeChanged,
     DisputeMoneyReturned,
     DisputeMoneyTaken,
@@ -45,6 +48,8 @@ async def learn(
     dispute.due_at, dispute.reason = picture.due, picture.reason
     if picture.submissions and dispute.submitted_at is None:
         _answered(uow, dispute)
+    elif wanted in dispute_rules.ENDED and dispute_rules.is_under_way(dispute):
+        await fail_answer(uow, dispute, "It was decided before our answer was there.")
     if picture.fee is not None:  # which reconciliation books, as all fees
         dispute.fee_minor, dispute.fee_currency = picture.fee.minor, picture.fee.currency
     uow.add(dispute)
@@ -115,6 +120,40 @@ def _answered(uow: UnitOfWork, dispute: Dispute) -> None:
     dispute.version += 1
     said = dispute.evidence or {"texts": {}, "files": {}}
     uow.record(DisputeAnswered(**named(dispute), fields=sorted([*said["texts"], *said["files"]])))
+
+
+def forget_answer(uow: UnitOfWork, dispute: Dispute) -> None:
+    """Nothing was handed in: it may be answered again at once."""
+    dispute.evidence, dispute.submitted_by = None, None
+    dispute.version += 1
+    uow.add(dispute)
+
+
+async def fail_answer(uow: UnitOfWork, dispute: Dispute, why: str) -> None:
+    """As `forget_answer`, of an answer that nobody waits for any more: a case says what can be done yet."""
+    key = (dispute.evidence or {}).get("key", f"{dispute.id}.answer")
+    forget_answer(uow, dispute)
+    uow.record(DisputeAnswerFailed(**named(dispute), reason=why))
+    if dispute.state in (S.WON, S.WARNING_CLOSED):
+        return
+    until = dispute.due_at if dispute.state in dispute_rules.ASKS else None
+    is_open = until is not None and until > uow.wall_now
+    todo = (
+        f"It can be answered until {until:%Y-%m-%d %H:%M} UTC: on its page, or by accepting this."
+        if is_open
+        else "Nothing can be handed in any more: the bank decides without it."
+    )
+    proposal = cases.propose(CaseAct.ANSWER_DISPUTE, payment_id=dispute.payment_id) if is_open else None
+    await _case(uow, dispute, "dispute_answer_failed", f"{why} {todo}", subject=key, proposal=proposal)
+
+
+async def warn_of_answer(uow: UnitOfWork, dispute: Dispute) -> None:
+    """Its time is over, and the provider does not say whether it has our answer."""
+    if dispute_rules.is_under_way(dispute) and dispute.due_at is not None and dispute.due_at <= uow.wall_now:
+        todo = (
+            "Look at the provider's own pages. What it says is written down as soon as it can be asked again."
+        )
+        await _case(uow, dispute, "dispute_answer_unknown", todo)
 
 
 async def _take(uow: UnitOfWork, dispute: Dispute, payment: Payment, invoice: Invoice | None) -> None:
@@ -206,15 +245,24 @@ async def _book(uow: UnitOfWork, dispute: Dispute, what: str, entries: tuple[Ent
     )
 
 
-async def _case(uow: UnitOfWork, dispute: Dispute, cause: str, detail: str) -> None:
+async def _case(
+    uow: UnitOfWork,
+    dispute: Dispute,
+    cause: str,
+    detail: str,
+    *,
+    subject: str = "",
+    proposal: dict[str, Any] | None = None,
+) -> None:
     await cases.open_case(
         uow,
         CaseKind.DISPUTE,
-        f"{dispute.id}:{cause}",
+        subject or f"{dispute.id}:{cause}",
         cause=cause,
         organization_id=dispute.organization_id,
         amount=Money(-dispute.minor, dispute.currency),
         detail=detail,
+        proposal=proposal,
     )
 
 

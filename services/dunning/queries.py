@@ -9,7 +9,7 @@ from typing import Any
 
 from models.dunning import CaseState, Outcome
 from services.billing.due_dates import DAYS_OVERDUE, OVERDUE
-from services.collection import collecting
+from services.collection import history
 from services.collection.learned_hours import learn
 from services.core import listing_sql
 from services.core.errors import not_found
@@ -174,6 +174,7 @@ async def case(uow: UnitOfWork, case_id: str) -> CaseRow:
 
 _FAILURES = """
 select distinct on (p.invoice_id) p.currency, p.minor, p.created_at, p.decline_code, p.decline_hard,
+  p.decline_kind, p.decline_advice,
   case when i.state = 'paid' then greatest(0, extract(day from i.paid_at - p.created_at)::int) end as open_days
 from payment p join invoice i on i.id = p.invoice_id
 where p.state = 'failed' and p.created_at > :since and p.decline_code is not null
@@ -192,11 +193,18 @@ async def tried_on_last_quarter(
     found = await uow.execute(_FAILURES, since=since, most=FAILURES_MAX)
     failures = [
         Failure(
-            row.currency, row.minor, row.created_at, row.decline_code, bool(row.decline_hard), row.open_days
+            row.currency,
+            row.minor,
+            row.created_at,
+            row.decline_code,
+            bool(row.decline_hard),
+            row.open_days,
+            history.kind(row.decline_kind),
+            history.advice(row.decline_advice),
         )
         for row in found
     ]
-    return simulate(failures, steps, retry_days, learn(await collecting.retries_made(uow, since=since)))
+    return simulate(failures, steps, retry_days, learn(await history.retries_made(uow, since=since)))
 
 
 _OVERDUE = f"""

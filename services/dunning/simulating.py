@@ -16,6 +16,7 @@ from services.collection import retry_rules
 from services.collection.learned_hours import Habits
 from services.collection.retry_rules import Tried
 from services.dunning.rules import Step
+from services.payments.providers.values import Advice, DeclineKind
 
 MAIL_WORKS = Decimal("0.05")
 
@@ -30,6 +31,8 @@ class Failure:
     code: str
     hard: bool
     open_days: int | None
+    kind: DeclineKind | None = None
+    advice: Advice | None = None
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ def simulate(
     made = Simulated()
     for one in failures:
         made.invoices += 1
-        tried = Tried(None, one.at, one.code, one.hard)
+        tried = Tried(None, one.at, one.code, one.hard, kind=one.kind, advice=one.advice)
         days = retry_days if retry_rules.helps_to_wait(tried) else ()
         retries = [day for day in days if _is_open(one, day)]
         done = [step for step in steps if _is_open(one, step.after_days)]

@@ -16,7 +16,7 @@ from services.core.permissions import ROLE_CAPABILITIES, Capability
 from services.core.relay import Delivered
 from services.core.wakeups import NOTICES_CHANGED
 from services.core.work import UnitOfWork
-from services.notify.letters import letter
+from services.notify.letters import Letter, letter, letter_in
 from services.notify.sending import Sender, deliver
 from services.notify.topics import TELLINGS, TOPICS, Channel, Telling
 from services.notify.words import Facts, Words
@@ -53,6 +53,7 @@ where o.kind = 'operator' and o.suspended_at is null and m.role = any(:roles) an
 group by m.account_id order by m.account_id limit :most
 """
 _EARLIER = "select from event where aggregate_id = :aggregate and id < :id and type = :type limit 1"
+_LANGUAGE = "select language from billing_profile where organization_id = :organization"
 _PERSON = "select id from account where id = :id and suspended_at is null"
 _MEMBER = """
 select a.id from account a join membership m on m.account_id = a.id
@@ -85,6 +86,8 @@ async def tell(uow: UnitOfWork, event: Delivered, on: Database) -> list[MailWant
     mails: list[MailWanted] = []
     for telling in TELLINGS.get(event.type, ()):
         told = await _audience(uow, event, telling)
+        if not told:
+            continue
         words = telling.say(event, facts)
         in_app = await _wanting(uow, told, telling.topic, Channel.IN_APP)
         if in_app:
@@ -133,6 +136,8 @@ async def _audience(
 ) -> list[str]:
     """Whom `telling` concerns as things are now; `only` this one account, if it is among them."""
     if telling.once and await _came_before(uow, event):
+        return []
+    if telling.while_found and not (await uow.execute(telling.while_found, id=event.aggregate_id)).all():
         return []
     if telling.staff is not None:
         roles = sorted(_roles_with(telling.staff))
@@ -214,16 +219,8 @@ async def _written(uow: UnitOfWork, wanted: MailWanted, sender: Sender) -> str |
     ).one_or_none()
     if account is None:
         return None
-    words = telling.say(event, facts)
     settings_link = "" if TOPICS[telling.topic].locked else f"{sender.public_url}{PREFERENCES_PAGE}"
-    written = letter(
-        name=account.name,
-        title=words.title,
-        sentences=(words.body,),
-        link=f"{sender.public_url}{words.href}",
-        link_text="Open Matrix",
-        settings_link=settings_link,
-    )
+    written = await _letter(uow, event, telling, facts, account.name, sender, settings_link)
     mail_id = new_id("mail")
     await uow.execute(
         "insert into mail (id, dedupe_key, recipient, subject, body, html, unsubscribe, created_at, error)"
@@ -238,6 +235,39 @@ async def _written(uow: UnitOfWork, wanted: MailWanted, sender: Sender) -> str |
         now=uow.wall_now,
     )
     return mail_id
+
+
+async def _letter(
+    uow: UnitOfWork,
+    event: Delivered,
+    telling: Telling,
+    facts: Facts,
+    name: str,
+    sender: Sender,
+    settings_link: str,
+) -> Letter:
+    words = telling.say(event, facts)
+    link = f"{sender.public_url}{words.href}"
+    if telling.translated is None:
+        return letter(
+            name=name,
+            title=words.title,
+            sentences=(words.body,),
+            link=link,
+            link_text="Open Matrix",
+            settings_link=settings_link,
+        )
+    found = await uow.execute(_LANGUAGE, organization=event.organization_id)
+    said = telling.translated(found.scalar_one_or_none() or "en", event)
+    return letter_in(
+        said.language,
+        title=said.title,
+        hello=said.hello,
+        sentences=said.sentences,
+        link=link,
+        link_text=said.link_text,
+        why=f"{said.why} {settings_link}",
+    )
 
 
 async def _event(uow: UnitOfWork, event_id: int) -> Delivered | None:

@@ -6,8 +6,6 @@ A title never holds what a person typed: it becomes the subject of a mail. Bodie
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import urlencode
 
 from models.money import Money
@@ -15,27 +13,12 @@ from models.refunds import RefundTo
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
+from services.notify import charges
+from services.notify.declared import Channel, Telling, Topic
 from services.notify.list_names import LISTS
 from services.notify.words import Facts, Words
 
-
-class Channel(StrEnum):
-    IN_APP = "in_app"
-    MAIL = "mail"
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """`in_app` and `mail` hold for those who have not said otherwise; of a `locked` one nobody may."""
-
-    name: str
-    in_app: bool
-    mail: bool
-    locked: bool = False
-
-    def by_default(self, channel: Channel) -> bool:
-        return self.in_app if channel is Channel.IN_APP else self.mail
-
+__all__ = ["TELLINGS", "TOPICS", "Channel", "Telling", "Topic"]
 
 TOPICS: dict[str, Topic] = {
     topic.name: topic
@@ -49,6 +32,8 @@ TOPICS: dict[str, Topic] = {
         Topic("documents", in_app=True, mail=True),
         # What is owed is said in any case; its mails are written by services/dunning/mails.py.
         Topic("payments", in_app=True, mail=True, locked=True),
+        Topic("charges", in_app=True, mail=True),
+        Topic("cases", in_app=True, mail=True),
         Topic("receipts", in_app=True, mail=True),
         Topic("disputes", in_app=True, mail=True),
         Topic("refunds", in_app=True, mail=True),
@@ -56,26 +41,6 @@ TOPICS: dict[str, Topic] = {
         Topic("task_failed", in_app=True, mail=True),
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """`person` picks the one account that is told, if `of_member` only while it may work in the organisation; without
-    it all members with `holders` are, but not whoever did it; or with `staff` all of the operators' who hold that,
-    whatever organisation it is about.
-
-    `mailed` is False where another part writes the mail. Of what happens to one thing again and again, `once` tells
-    the first time only.
-    """
-
-    topic: str
-    say: Callable[[Delivered, Facts], Words]
-    person: Callable[[Delivered], str | None] | None = None
-    of_member: bool = False
-    holders: Capability | None = None
-    staff: Capability | None = None
-    once: bool = False
-    mailed: bool = True
 
 
 # -- whom
@@ -247,11 +212,8 @@ def _disputed(event: Delivered, facts: Facts) -> Words:
     said = event.payload
     money = Money(int(said["minor"]), str(said["currency"])).text()
     verb = "asks about" if str(said["state"]).startswith("warning") else "takes back"
-    return Words(
-        "A payment is disputed",
-        f"The bank {verb} {money} of {facts.organization}: {said['reason']}.",
-        f"/governance/disputes/{event.aggregate_id}",
-    )
+    body = f"The bank {verb} {money} of {facts.organization}: {said['reason']}."
+    return Words("A payment is disputed", body, f"{DISPUTES}/{event.aggregate_id}")
 
 
 def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
@@ -262,6 +224,11 @@ def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
         return Words(title, f"That of {facts.organization} has to be answered {when}.", href)
 
     return say
+
+
+def _answer_failed(event: Delivered, facts: Facts) -> Words:
+    body = f"That of {facts.organization}: {event.payload['reason']} A case says what is left to do."
+    return Words("An answer to a dispute was not taken", body, f"{DISPUTES}/{event.aggregate_id}")
 
 
 def _contested(event: Delivered, facts: Facts) -> Words:
@@ -302,6 +269,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
     "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
+    **charges.TELLINGS,
     "payment.succeeded": (Telling("receipts", _paid, holders=Capability.PAYMENTS_READ),),
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
     "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
@@ -315,6 +283,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
             staff=Capability.STAFF_PAYMENTS_WRITE,
         ),
     ),
+    "dispute.answer_failed": (Telling("disputes", _answer_failed, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "contest.opened": (Telling("disputes", _contested, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "contest.answer_due": (
         Telling(

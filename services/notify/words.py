@@ -22,3 +22,15 @@ class Words:
     title: str
     body: str
     href: str  # a path on this site
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A mail in some language, but for the links. Behind `why` comes the address where such mail is switched off."""
+
+    language: str
+    title: str
+    hello: str
+    sentences: tuple[str, ...]
+    link_text: str
+    why: str

@@ -29,7 +29,8 @@ async def succeed(
     journal_id = await _book(uow, payment, applied)
     payment.state, payment.succeeded_at = PaymentState.SUCCEEDED.value, uow.now
     payment.ended_at, payment.check_at = uow.wall_now, None
-    payment.decline_code = payment.decline_hard = payment.action = None
+    payment.decline_code = payment.decline_hard = payment.decline_kind = payment.decline_advice = None
+    payment.action = None
     payment.message = ""
     payment.applied_minor = applied.to_invoice
     payment.version += 1

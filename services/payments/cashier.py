@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from models.money import Money
 from models.payments import Initiator, Payment, PaymentState, ProviderAccount
@@ -23,7 +24,7 @@ from services.core.logs import get_logger
 from services.core.openings import Purpose
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import accounts, ending, links, methods, policies, rules
+from services.payments import accounts, checking, ending, links, methods, policies, rules
 from services.payments.providers import base, registry, values
 from services.payments.providers.base import PaymentProvider
 
@@ -33,12 +34,8 @@ log = get_logger(__name__)
 NEVER_ARRIVED_AFTER = timedelta(minutes=15)
 # Whoever has not come back from a page of the provider by then does not come.
 LEFT_AFTER = timedelta(hours=24)
-BATCH = 100
 S = PaymentState
-_DUE = """
-select id, organization_id, check_at from payment
-where check_at <= :now and (check_at, id) > (:after_at, :after_id) order by check_at, id limit :most
-"""
+_DUE = checking.to_check("payment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +156,11 @@ class Cashier:
 
     async def check_due(self) -> int:
         """Look at all payments whose time has come; returns how many. Safe to run twice and from many workers."""
-        checked, after = 0, (datetime.min.replace(tzinfo=self._clock.now().tzinfo), "")
-        while True:
-            async with crossing(Reason.PAYMENTS, on=self._on, clock=self._clock) as uow:
-                found = await uow.execute(
-                    _DUE, now=uow.wall_now, after_at=after[0], after_id=after[1], most=BATCH
-                )
-                batch = found.all()
-            for row in batch:
-                await self._check(row.id, row.organization_id)
-            checked += len(batch)
-            if len(batch) < BATCH:
-                return checked
-            after = (batch[-1].check_at, batch[-1].id)
+        checked = 0
+        async for row in checking.due(partial(self.across, Reason.PAYMENTS), _DUE):
+            await self._check(row.id, row.organization_id)
+            checked += 1
+        return checked
 
     async def _check(self, payment_id: str, organization_id: str) -> None:
         """One that cannot be looked at now is looked at later, and holds up no other."""
@@ -202,7 +191,7 @@ class Cashier:
         provider = await self.provider_of(account)
         await provider.detach(token, key=f"{method_id}.detach")
         async with self._work("", by) as uow:
-            await methods.remove(uow, method_id)
+            await methods.remove_if_there(uow, method_id)  # who was told of it may have been quicker
 
     def within(self, organization_id: str) -> AbstractAsyncContextManager[UnitOfWork]:
         """The product's own work within an organisation, for what providers are asked besides payments."""

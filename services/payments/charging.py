@@ -96,7 +96,10 @@ async def start(uow: UnitOfWork, wanted: Wanted, *, locked: Invoice | None = Non
     invoice = locked or await of_billing.invoice_for(uow, wanted.invoice_id, Capability.PAYMENTS_WRITE)
     uow.read.append(invoice)
     if (there := await known(uow, wanted.key)) is not None:
-        if (there.invoice_id, there.provider_account_id, there.method_id) != (
+        asked_with = (
+            None if there.keep_method else there.method_id
+        )  # what it was kept as, is known afterwards
+        if (there.invoice_id, there.provider_account_id, asked_with) != (
             wanted.invoice_id, account_id, wanted.method_id,
         ) or not await crypto_requests.asks_for(uow, there.id, asset):  # fmt: skip
             raise KeyMeansOther(

@@ -12,9 +12,10 @@ from services.core.work import UnitOfWork
 from services.payments import applying, cases, methods, policies, rules
 from services.payments.events import PaymentCanceled, PaymentFailed, PaymentWaits
 from services.payments.providers import base, values
+from services.payments.providers.values import Advice, DeclineKind
 
 S = PaymentState
-NEVER_ARRIVED, NOT_TAKEN = "never_arrived", "provider_unavailable"
+NEVER_ARRIVED, NOT_TAKEN, KEY = "never_arrived", "provider_unavailable", "key"
 EXPIRED, PAID_IN_PART = "expired", "paid_in_part"
 _STATES = {
     values.PaymentState.CREATED: S.REQUIRES_ACTION,
@@ -44,7 +45,9 @@ async def learn(uow: UnitOfWork, payment: Payment, invoice: Invoice | None, pict
     came = wanted is S.SUCCEEDED and payment.state != S.SUCCEEDED
     if came and picture.captured == Money(payment.minor, payment.currency):
         if payment.keep_method and picture.method is not None:
-            await methods.keep(uow, payment.provider_account_id or "", picture.method)
+            payment.method_id = (
+                await methods.keep(uow, payment.provider_account_id or "", picture.method)
+            ).id
         await applying.succeed(uow, payment, invoice, provider_ref=picture.reference)
         return
     # A page of the provider stands for the payment until somebody begins to pay there.
@@ -114,27 +117,44 @@ def vanished(uow: UnitOfWork, payment: Payment) -> None:
 def expire(uow: UnitOfWork, payment: Payment, *, in_part: bool) -> None:
     """Not all that was asked for came while the rate stood."""
     told = "What came was counted; the rest is due still." if in_part else "Nothing came in time."
-    _failed(uow, payment, PAID_IN_PART if in_part else EXPIRED, hard=False, message=told)
+    _failed(uow, payment, _decline(PAID_IN_PART if in_part else EXPIRED, Advice.ASK_CUSTOMER, told))
 
 
 def fail(uow: UnitOfWork, payment: Payment, decline: values.Decline, *, reference: str = "") -> None:
     payment.provider_ref = payment.provider_ref or reference or None
-    _failed(uow, payment, decline.code, hard=decline.hard, message=decline.told)
+    _failed(uow, payment, decline)
 
 
 def refuse(uow: UnitOfWork, payment: Payment, error: base.RefusedByProvider) -> None:
-    """The provider will not do it, whatever method: somebody has to look, and the customer may pay otherwise."""
-    _failed(uow, payment, error.reason, hard=False, message="Please choose another way to pay.")
+    """The provider will not do it, however often it is asked: the customer may pay otherwise. Where it does not accept
+    our key it was asked nothing."""
+    is_ours = error.reason == KEY
+    advice, kind = (
+        (Advice.RETRY_LATER, DeclineKind.TRY_LATER)
+        if is_ours
+        else (Advice.OTHER_METHOD, DeclineKind.NOT_ALLOWED)
+    )
+    _failed(uow, payment, _decline(error.reason, advice, "Please choose another way to pay.", kind))
 
 
 def not_taken(uow: UnitOfWork, payment: Payment) -> None:
     """The provider was busy or away, and did nothing."""
-    _failed(uow, payment, NOT_TAKEN, hard=False, message="Nothing was charged. Please try again in a moment.")
+    told = "Nothing was charged. Please try again in a moment."
+    _failed(uow, payment, _decline(NOT_TAKEN, Advice.RETRY_LATER, told))
 
 
 def never_arrived(uow: UnitOfWork, payment: Payment) -> None:
     """The provider knows nothing of it, and will not any more."""
-    _failed(uow, payment, NEVER_ARRIVED, hard=False, message="Nothing was charged. Please try again.")
+    _failed(
+        uow, payment, _decline(NEVER_ARRIVED, Advice.RETRY_LATER, "Nothing was charged. Please try again.")
+    )
+
+
+def _decline(
+    code: str, advice: Advice, told: str, kind: DeclineKind = DeclineKind.TRY_LATER
+) -> values.Decline:
+    """One that no bank said."""
+    return values.Decline(code, kind, hard=False, advice=advice, told=told)
 
 
 def give_up(uow: UnitOfWork, payment: Payment) -> None:
@@ -145,12 +165,25 @@ def give_up(uow: UnitOfWork, payment: Payment) -> None:
     uow.record(PaymentCanceled(**_named(payment), invoice_id=payment.invoice_id))
 
 
-def _failed(uow: UnitOfWork, payment: Payment, code: str, *, hard: bool, message: str) -> None:
+def _failed(uow: UnitOfWork, payment: Payment, decline: values.Decline) -> None:
     if not rules.may_become(S(payment.state), S.FAILED):
         return
     _end(uow, payment, S.FAILED)
-    payment.decline_code, payment.decline_hard, payment.message = code, hard, message
-    uow.record(PaymentFailed(**_named(payment), invoice_id=payment.invoice_id, code=code, hard=hard))
+    payment.decline_code, payment.decline_hard, payment.message = decline.code, decline.hard, decline.told
+    payment.decline_kind, payment.decline_advice = decline.kind.value, decline.advice.value
+    uow.record(
+        PaymentFailed(
+            **_named(payment),
+            invoice_id=payment.invoice_id,
+            code=decline.code,
+            hard=decline.hard,
+            kind=decline.shown_kind.value,
+            advice=decline.advice.value,
+            initiator=payment.initiator,
+            currency=payment.currency,
+            minor=payment.minor,
+        )
+    )
 
 
 def _end(uow: UnitOfWork, payment: Payment, state: PaymentState) -> None:

@@ -37,12 +37,17 @@ class PaymentSucceeded(DomainEvent):
 
 
 class PaymentFailed(DomainEvent):
-    """`hard`: the same method cannot work again."""
+    """`hard`: the same method cannot work again. `kind` as customers may hear of it, `advice` what helps."""
 
     type: ClassVar[str] = "payment.failed"
     invoice_id: str | None
     code: str
     hard: bool
+    kind: str
+    advice: str
+    initiator: str
+    currency: str
+    minor: int
 
 
 class PaymentCanceled(DomainEvent):
@@ -89,6 +94,16 @@ class PaymentMethodSaved(DomainEvent):
 class PaymentMethodChanged(DomainEvent):
     type: ClassVar[str] = "payment_method.changed"
     changed: list[str]
+
+
+class PaymentMethodExpiring(DomainEvent):
+    """What is charged by itself works no more after this month of this year."""
+
+    type: ClassVar[str] = "payment_method.expiring"
+    brand: str
+    last4: str
+    month: int
+    year: int
 
 
 class PaymentMethodRemoved(DomainEvent):
@@ -203,6 +218,14 @@ class DisputeAnswered(DomainEvent):
     type: ClassVar[str] = "dispute.answered"
     payment_id: str
     fields: list[str]
+
+
+class DisputeAnswerFailed(DomainEvent):
+    """What was written down to be handed in was not, and is not any more."""
+
+    type: ClassVar[str] = "dispute.answer_failed"
+    payment_id: str
+    reason: str
 
 
 class DisputeEvidenceAdded(DomainEvent):

@@ -9,8 +9,10 @@ from datetime import datetime
 
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
+from services.core.crypto import vault
 from services.core.database import Database
 from services.disputes.disputing import Disputing
+from services.payments import methods, policies
 from services.payments.cashier import Cashier
 from services.payments.providers.values import EventSubject
 from services.refunds.refunding import Refunding
@@ -18,6 +20,11 @@ from services.refunds.refunding import Refunding
 _REFUND = """
 select r.id, r.organization_id from refund r join payment p on p.id = r.payment_id
 where p.provider_account_id = :account_id and (r.id = :subject or r.provider_ref = :reference) limit 1
+"""
+
+_METHOD = """
+select id, organization_id from payment_method
+where provider_account_id = :account_id and token_hash = :hashed and removed_at is null
 """
 
 
@@ -67,6 +74,21 @@ async def _refund(desk: Desk, told: Told) -> None:
         await Refunding(desk.cashier, desk.on, desk.clock).look(ours.id, ours.organization_id)
 
 
+async def _method(desk: Desk, told: Told) -> None:
+    """A network gave the card another number or date, or somebody ended at the provider that it is kept."""
+    async with crossing(Reason.PAYMENTS, on=desk.on, clock=desk.clock) as uow:
+        hashed = vault().lookup_hash(told.reference)
+        found = await uow.execute(_METHOD, account_id=told.account_id, hashed=hashed)
+        ours = found.one_or_none()
+        if ours is None:
+            return
+        account = await policies.any_account(uow, told.account_id)
+    provider = await desk.cashier.provider_of(account)
+    said = await provider.read_method(told.reference)
+    async with desk.cashier.within(ours.organization_id) as uow:
+        await methods.learn(uow, ours.id, said)
+
+
 async def _dispute(desk: Desk, told: Told) -> None:
     await Disputing(desk.cashier, desk.on, desk.clock).follow(told.account_id, told.reference)
 
@@ -81,4 +103,5 @@ FOLLOWED: Mapping[EventSubject, Callable[[Desk, Told], Awaitable[None]]] = {
     EventSubject.REFUND: _refund,
     EventSubject.DISPUTE: _dispute,
     EventSubject.WARNING: _warning,
+    EventSubject.METHOD: _method,
 }

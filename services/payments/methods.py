@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sqlalchemy.dialects.postgresql import insert
 
 from models.payments import PaymentMethod, ProviderCustomer
 from services.core.crypto import Place, vault
-from services.core.errors import StaleVersion
+from services.core.errors import NotFound, StaleVersion
 from services.core.ids import new_id
 from services.core.openings import Purpose, opened
 from services.core.permissions import Capability
@@ -129,6 +131,38 @@ async def remove(uow: UnitOfWork, method_id: str) -> PaymentMethod:
     if was_default and (newest := await _newest(uow)) is not None:
         await make_default(uow, newest)
     return row
+
+
+async def remove_if_there(uow: UnitOfWork, method_id: str) -> None:
+    """As `remove`; that it is gone already is no error. Raises Forbidden."""
+    with suppress(NotFound):
+        await remove(uow, method_id)
+
+
+async def learn(uow: UnitOfWork, method_id: str, said: values.Method | None) -> None:
+    """Write down how the provider keeps a method now; None removes one that it keeps no more. What was declined before
+    a card got another number or date says nothing of it any more: it may be charged again at once."""
+    if said is None:
+        await remove_if_there(uow, method_id)
+        return
+    try:
+        row = await policies.method_for(uow, method_id, _WRITE, lock=True)
+    except NotFound:
+        return
+    now = {
+        "brand": said.brand,
+        "last4": said.last4,
+        "expires_month": said.expiry_month or None,
+        "expires_year": said.expiry_year or None,
+    }
+    changed = [name for name, value in now.items() if getattr(row, name) != value]
+    if not changed:
+        return
+    for name in changed:
+        setattr(row, name, now[name])
+    if changed != ["brand"]:
+        row.renewed_at = uow.now
+    await _write(uow, row, changed)
 
 
 async def _default(uow: UnitOfWork) -> str | None:

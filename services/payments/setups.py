@@ -10,7 +10,7 @@ does not come back is found by the worker, as with payments.
 
 from __future__ import annotations
 
-from datetime import datetime
+from functools import partial
 
 from models.method_setups import MethodSetup, SetupState
 from models.payments import ProviderAccount
@@ -21,7 +21,7 @@ from services.core.ids import new_id
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.payments import methods, policies, rules
+from services.payments import checking, methods, policies, rules
 from services.payments.cashier import LEFT_AFTER, NEVER_ARRIVED_AFTER, Cashier
 from services.payments.charging import ANSWER_WITHIN, AccountDisabled
 from services.payments.events import MethodSetupEnded, MethodSetupStarted
@@ -30,14 +30,10 @@ from services.payments.providers import base, registry, values
 log = get_logger(__name__)
 
 PAGE = "/portal/payment-methods"
-BATCH = 100
 OPEN_SHOWN_MAX = 10
 S = SetupState
 OPEN = frozenset({S.SENDING, S.WAITING})
-_DUE = """
-select id, organization_id, check_at from method_setup
-where check_at <= :now and (check_at, id) > (:after_at, :after_id) order by check_at, id limit :most
-"""
+_DUE = checking.to_check("method_setup")
 _OPEN = """
 select id from method_setup where organization_id = :organization_id and ended_at is null
 order by created_at desc, id desc limit :most
@@ -115,19 +111,11 @@ async def look(till: Cashier, setup_id: str, organization_id: str) -> MethodSetu
 
 async def check_due(till: Cashier) -> int:
     """Look at all whose time has come; returns how many. Safe to run twice and from many workers."""
-    checked, after = 0, (datetime.min.replace(tzinfo=till.wall_now().tzinfo), "")
-    while True:
-        async with till.across(Reason.PAYMENTS) as uow:
-            found = await uow.execute(
-                _DUE, now=uow.wall_now, after_at=after[0], after_id=after[1], most=BATCH
-            )
-            batch = found.all()
-        for row in batch:
-            await _check(till, row.id, row.organization_id)
-        checked += len(batch)
-        if len(batch) < BATCH:
-            return checked
-        after = (batch[-1].check_at, batch[-1].id)
+    checked = 0
+    async for row in checking.due(partial(till.across, Reason.PAYMENTS), _DUE):
+        await _check(till, row.id, row.organization_id)
+        checked += 1
+    return checked
 
 
 async def _check(till: Cashier, setup_id: str, organization_id: str) -> None:

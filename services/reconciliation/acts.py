@@ -193,13 +193,14 @@ def _key(case: PaymentCase) -> str:
 
 
 async def _answered(uow: UnitOfWork, case: PaymentCase, proposal: Mapping[str, Any], terms: Terms) -> Done:
-    """The door hands the answer in first, once for each dispute; nothing is left but to see that it is there."""
+    """The door hands the answer in first, once for each dispute; nothing is left but to see that it is."""
     payment = await of_payments.payment_for(uow, proposal["payment_id"], _WRITE)
     dispute_id = await of_payments.open_dispute_of(uow, payment)
     if dispute_id is None:
         return Done()
     dispute = await of_payments.dispute_for(uow, dispute_id, _WRITE)
-    if dispute.submitted_at is None and dispute.state in dispute_rules.ASKS:
+    # One that is on its way, and fails, is a case of its own.
+    if dispute.submitted_at is None and dispute.evidence is None and dispute.state in dispute_rules.ASKS:
         raise DisputeUnanswered(
             "The bank still waits for our answer.",
             next_step="Answer the dispute on its page, then come back.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 
 from models.money import Money
 from models.refunds import Refund, RefundState
@@ -22,8 +22,8 @@ from services.core.errors import Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import policies
-from services.payments.cashier import BATCH, Cashier
+from services.payments import checking, policies
+from services.payments.cashier import Cashier
 from services.payments.providers import base, values
 from services.payments.providers.base import PaymentProvider
 from services.refunds import giving_back
@@ -32,10 +32,7 @@ log = get_logger(__name__)
 
 S = RefundState
 _Answer = values.Refund | str | None  # what it is now, why it is not given, or that there is none
-_DUE = """
-select id, organization_id, check_at from refund
-where check_at <= :now and (check_at, id) > (:after_at, :after_id) order by check_at, id limit :most
-"""
+_DUE = checking.to_check("refund")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +85,11 @@ class Refunding:
 
     async def check_due(self) -> int:
         """Look at all refunds whose time has come; returns how many. Safe to run twice and from many workers."""
-        checked, after = 0, (datetime.min.replace(tzinfo=self._clock.now().tzinfo), "")
-        while True:
-            async with crossing(Reason.PAYMENTS, on=self._on, clock=self._clock) as uow:
-                found = await uow.execute(
-                    _DUE, now=uow.wall_now, after_at=after[0], after_id=after[1], most=BATCH
-                )
-                batch = found.all()
-            for row in batch:
-                await self._check(row.id, row.organization_id)
-            checked += len(batch)
-            if len(batch) < BATCH:
-                return checked
-            after = (batch[-1].check_at, batch[-1].id)
+        across, checked = partial(crossing, Reason.PAYMENTS, on=self._on, clock=self._clock), 0
+        async for row in checking.due(across, _DUE):
+            await self._check(row.id, row.organization_id)
+            checked += 1
+        return checked
 
     async def _check(self, refund_id: str, organization_id: str) -> None:
         """One that cannot be looked at now is looked at later, and holds up no other."""

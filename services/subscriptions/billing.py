@@ -26,6 +26,7 @@ from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
 from services.subscriptions.rules import next_moment, turn
 from services.subscriptions.subscribed import Made, Source, Subscribed, Turn
+from services.subscriptions.trials import tried
 
 NOT_PAID = "Its first invoice was not paid in time."
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
@@ -93,6 +94,7 @@ async def book(
     moments = [coming, draft.collect_until if draft is not None and waiting else None]
     next_at = min((one for one in moments if one is not None), default=None)
     row.invoices += there is None and draft is not None
+    row.tried = tried(row.tried, after, at)
     await subscription_rows.keep(uow, held, after, next_at=next_at)
     return draft
 

@@ -33,7 +33,7 @@ from services.identity import clocks
 from services.identity.rules import clean_text, require_currency
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import changes as subscription_changes
-from services.subscriptions import first_payments, rules, selecting, states
+from services.subscriptions import first_payments, rules, selecting, states, trials
 from services.subscriptions import policies as subscription_policies
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
@@ -108,6 +108,7 @@ async def start(
     row = _row(uow, now, key)
     if started_at is None:
         row.pay_until = await first_payments.pay_until(uow, row.plan_version_id, at)
+    row.tried = trials.tried([], now, at)
     held = Held(row, {}, {}, {})
     await subscription_rows.keep(uow, held, now, next_at=rules.next_moment(now))
     uow.record(

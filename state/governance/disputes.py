@@ -90,7 +90,7 @@ class StaffDisputeState(PageState, rx.State):
         self.rows = [disputes_view.file_shown(row) for row in files]
         terms = registry.kind(found.provider).capabilities.evidence
         self.takes_answers = terms is not None
-        if terms is not None and may and found.asks:
+        if terms is not None and may and found.asks and found.answering_at is None:
             self._offer(terms, [row.field for row in files])
         self.dispute = disputes_view.dispute_shown(found, HOME)
 

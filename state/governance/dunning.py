@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from models.money import Money
+from services.collection import history
+from services.collection.learned_hours import Judged
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.dunning import cases, queries, rules
@@ -62,12 +64,15 @@ class CampaignsState(ListedState, rx.State):
     chosen: dict[str, Any] = {}
     open_dialog: str = ""
     simulated: dict[str, Any] = {}
+    learned: dict[str, Any] = {}  # what learned hours are worth
 
     @page_event(READ, reads=True)
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, queries.CAMPAIGNS)
+            judged = await history.learned_hours_judged(uow)
         self.rows = [_campaign_shown(row) for row in found]
+        self.learned = _judged_shown(judged)
 
     @page_event(WRITE)
     async def turn(self, name: str, is_open: bool) -> None:
@@ -135,6 +140,17 @@ def _campaign_shown(row: CampaignRow) -> dict[str, Any]:
         "recovered": _sums(row.recovered),
         "created_at": instant_text(row.created_at),
         "version": row.version,
+    }
+
+
+def _judged_shown(judged: Judged) -> dict[str, Any]:
+    return {
+        "is_synthetic": judged.is_synthetic,
+        "fixed": f"{judged.score.fixed_percent:f}",
+        "learned": f"{judged.score.learned_percent:f}",
+        "retries": judged.score.retries,
+        "agreeing": judged.score.agreeing,
+        "known": judged.known,
     }
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +30,7 @@ from services.core.postgres import EmbeddedPostgres
 from services.core.work import unit_of_work
 from services.identity import keys, passwords
 from tests.api.contract import Contract, contract_of
+from tests.fakes.collector import Collector, collecting
 from tests.integration.gateway.house import WAIT_S, free_port, until_answers
 from tests.world import World
 
@@ -47,6 +51,34 @@ def environment(
     monkeypatch.delenv("MATRIX_MODEL_URL", raising=False)
     settings_module.settings.cache_clear()
     return monkeypatch
+
+
+@pytest.fixture
+def called() -> list[str]:
+    """host:port of fakes on this machine that the app may call."""
+    return []
+
+
+@pytest.fixture
+def traced(environment: pytest.MonkeyPatch, called: list[str]) -> Iterator[Collector]:
+    """Where the app, made after this, sends its traces. It also writes down everything it does."""
+    with collecting() as collector:
+        environment.setenv("MATRIX_OTEL_ENDPOINT", collector.address)
+        environment.setenv("MATRIX_LOG_LEVEL", "debug")
+        environment.setenv("MATRIX_ALLOW_PRIVATE_UPSTREAMS", json.dumps(called))
+        settings_module.settings.cache_clear()
+        yield collector
+
+
+@pytest.fixture
+async def logged(traced: Collector, app: FastAPI) -> AsyncIterator[io.StringIO]:
+    """What the app logs, as it writes it."""
+    stream = io.StringIO()
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(stream)
+    yield stream
+    handler.setStream(before or stream)
 
 
 @pytest.fixture

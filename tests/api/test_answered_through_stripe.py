@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,11 @@ import pytest
 from models.identity import Organization
 from models.types import Role
 from services.core import settings as settings_module
+from services.core.clock import FixedClock
+from services.disputes.answering import Answering
 from services.disputes.disputing import Disputing
+from services.documents.press import Press
+from services.files.stores import places
 from tests.api.conftest import Api, problem
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
@@ -49,19 +54,26 @@ async def test_accepting_a_case_answers_the_bank_with_all_files_and_closes_it(
             "payment_disputed", True,
         )  # fmt: skip
         await Disputing(till.cashier).follow(till.account.id, reference)
-    (dispute,) = (await staff.get("staff/disputes")).json()["data"]
-    file = {"file": ("receipt.pdf", PDF, "application/pdf")}
-    home = f"staff/disputes/{dispute['id']}"
-    assert (await staff.post(f"{home}/files?about=receipt", files=file)).status_code == 201
-    accept = f"staff/payment-cases/{case['id']}/accept"
-    stripe.act("fault", kind="limited", path=f"/v1/disputes/{reference}", method="POST")
-    assert problem(await staff.post(accept, json={}), 503, "payment_provider_unavailable")
-    assert (await staff.get(f"staff/payment-cases/{case['id']}")).json()["state"] == "open"
+        (dispute,) = (await staff.get("staff/disputes")).json()["data"]
+        file = {"file": ("receipt.pdf", PDF, "application/pdf")}
+        home = f"staff/disputes/{dispute['id']}"
+        assert (await staff.post(f"{home}/files?about=receipt", files=file)).status_code == 201
+        accept = f"staff/payment-cases/{case['id']}/accept"
+        stripe.act("fault", kind="limited", path=f"/v1/disputes/{reference}", method="POST")
 
-    accepted = [await staff.post(accept, json={}) for _ in range(2)]
+        accepted = [await staff.post(accept, json={}) for _ in range(2)]
 
-    assert [one.json()["state"] for one in accepted] == ["accepted"] * 2, accepted[0].text
-    assert (await staff.get(home)).json()["state"] == "under_review"
+        # Stripe was busy: the answer is on its way, and handed in again by the worker as it was.
+        assert [one.json()["state"] for one in accepted] == ["accepted"] * 2, accepted[0].text
+        waits = (await staff.get(home)).json()
+        assert (waits["state"], waits["answering_at"] is not None) == ("needs_answer", True)
+        assert problem(await staff.post(f"{home}/answer", json={}), 409, "dispute_answer_under_way")
+        clock, press = FixedClock(datetime.now(UTC) + timedelta(minutes=6)), Press()
+        store = places(settings_module.settings()).store
+        assert await Answering(till.cashier, press, store, clock=clock).check_due() == 1
+        await press.close()
+    answered = (await staff.get(home)).json()
+    assert (answered["state"], answered["answering_at"]) == ("under_review", None)
     told: Any = sdk(stripe).v1.disputes.retrieve(reference).to_dict()
     files = {name: told["evidence"][name] for name in ("receipt", "uncategorized_file")}
     assert all(files.values())

@@ -9,7 +9,11 @@ import pytest
 
 from models.identity import Organization
 from models.types import Role
+from services.core import openings
 from services.core.actor import Actor
+from services.core.crossing import Reason, crossing
+from services.core.crypto import Place
+from services.core.openings import Purpose
 from services.core.permissions import Capability
 from services.core.work import unit_of_work
 from services.identity import organizations
@@ -74,7 +78,8 @@ async def test_pages_belong_to_their_filters(api: Api, acme: Organization) -> No
 async def test_who_may_read_it(api: Api, acme: Organization, role: Role, status: int) -> None:
     member = await api.browser(acme, role)
     assert (await member.get("audit")).status_code == status
-    problem(await member.get("staff/audit"), 403, "not_allowed")
+    for path in ("staff/audit", "staff/secret-openings"):
+        problem(await member.get(path), 403, "not_allowed")
 
 
 async def test_a_key_never_reads_it(api: Api, acme: Organization) -> None:
@@ -115,3 +120,20 @@ async def test_staff_reads_all_and_its_looks_are_noted(
     assert [row["actor_name"] for row in listed.json()["data"]] == ["sam@example.com"]
     everything = (await staff.get("staff/audit")).json()["data"]
     assert {row["organization_id"] for row in everything} == {acme.id, operators.id}
+
+
+async def test_staff_reads_and_takes_away_who_opened_what(
+    api: Api, acme: Organization, operators: Organization
+) -> None:
+    staff = await api.browser(operators, Role.OPERATOR, email="sam@example.com")
+    async with crossing(Reason.STAFF, actor=Actor("acc_gone", None, frozenset())) as uow:
+        place = Place(acme.id, "payment_method", "token", "paym_1")
+        await openings.note(uow, place, Purpose.METHOD_FORGOTTEN)
+
+    (seen,) = (await staff.get("staff/secret-openings", params={"tenant": acme.id})).json()["data"]
+    file = await staff.get("staff/secret-openings", params={"tenant": acme.id, "format": "csv"})
+
+    assert (seen["actor_kind"], seen["tenant_name"], seen["purpose"]) == ("other", "Acme", "method_forgotten")
+    (row,) = csv.DictReader(io.StringIO(file.text))
+    assert row == {name: str(value) for name, value in seen.items()}
+    problem(await staff.get("staff/secret-openings", params={"purpose": "fun"}), 422, "invalid_filter")

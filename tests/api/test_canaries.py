@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 
 from services.core import tracing
 from services.core.database import database
@@ -17,7 +15,7 @@ from services.core.settings import settings
 from state.portal.keys import KeysState
 from tests.api.conftest import Api
 from tests.api.test_doors import mailed_token
-from tests.fakes.collector import Collector, collecting
+from tests.fakes.collector import Collector
 from tests.integration.gateway.house import FakeUpstream, House
 from tests.integration.state.visitor import Visitor
 
@@ -39,40 +37,21 @@ def fake(tmp_path: Path) -> Iterator[FakeUpstream]:
 
 
 @pytest.fixture
-def collector(environment: pytest.MonkeyPatch, fake: FakeUpstream) -> Iterator[Collector]:
-    """Where the app, made after this, sends its traces. It also writes down everything it does."""
-    with collecting() as collector:
-        environment.setenv("MATRIX_OTEL_ENDPOINT", collector.address)
-        environment.setenv("MATRIX_LOG_LEVEL", "debug")
-        environment.setenv("MATRIX_ALLOW_PRIVATE_UPSTREAMS", f'["127.0.0.1:{fake.port}"]')
-        settings.cache_clear()
-        yield collector
+def called(fake: FakeUpstream) -> list[str]:
+    return [f"127.0.0.1:{fake.port}"]
 
 
-@pytest.fixture
-async def logged(collector: Collector, app: FastAPI) -> AsyncIterator[io.StringIO]:
-    """What the app logs, as it writes it."""
-    stream = io.StringIO()
-    handler = logging.getLogger().handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
-    yield stream
-    handler.setStream(before or stream)
-
-
-async def test_no_canary_sings(
-    logged: io.StringIO, api: Api, collector: Collector, fake: FakeUpstream
-) -> None:
+async def test_no_canary_sings(logged: io.StringIO, api: Api, traced: Collector, fake: FakeUpstream) -> None:
     secrets = [PASSWORD, WRONG_PASSWORD, NAME, MAIL, PROMPT, "canary-broken", UNKNOWN_KEY, FILTER]
     secrets += await _person_comes_in(api)
     secrets += await _models_are_called(api, fake)
 
     measured = (await api.root().get("/metrics")).text
     tracing.stop()
-    ends = {"log": logged.getvalue(), "traces": collector.text, "metrics": measured}
+    ends = {"log": logged.getvalue(), "traces": traced.text, "metrics": measured}
 
     doors = {"http POST", "gateway", "KeysState.load"}
-    assert doors | {"unit_of_work", "sql", "upstream"} <= {span.name for span in collector.spans}
+    assert doors | {"unit_of_work", "sql", "upstream"} <= {span.name for span in traced.spans}
     assert "upstream_failed" in ends["log"] or "upstream_refused" in ends["log"]
     assert "matrix_" in measured
     assert [(end, secret) for end, said in ends.items() for secret in secrets if secret in said] == []

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
-from fastapi import FastAPI
-from psycopg import sql
 
 from models.types import Role
 from services.core import tracing
 from services.core.actor import system
-from services.core.cards import card_numbers
 from services.core.clock import FixedClock
-from services.core.crossing import Reason, crossing
-from services.core.database import libpq_url
-from services.core.settings import settings
 from services.core.work import unit_of_work
 from services.refunds import refunds
 from services.refunds.refunding import Refunding
 from services.refunds.refunds import Wanted
 from state.portal.keys import KeysState
 from tests.api.conftest import PASSWORD, Api, problem
-from tests.fakes.collector import Collector, collecting
+from tests.fakes.collector import Collector
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
 from tests.integration.payments.test_cashier import kept
 from tests.integration.payments.test_disputes import dispute, follow
 from tests.integration.payments.till import Till, open_till, pay_on_page
 from tests.integration.state.visitor import Visitor
+from tests.leftovers import require_none
 
 VISA, GROUPED, AMEX = "4242424242424242", "4242 4242-4242 4242", "378282246310005"
 NUMBERS = (VISA, GROUPED, AMEX, "5555555555554444", "4000000000000002")
@@ -47,29 +40,14 @@ def stripe(tmp_path: Path) -> Iterator[RunningStripe]:
 
 
 @pytest.fixture
-def traced(environment: pytest.MonkeyPatch, stripe: RunningStripe) -> Iterator[Collector]:
-    """Where the app, made after this, sends its traces. It writes down everything it does."""
-    with collecting() as collector:
-        environment.setenv("MATRIX_OTEL_ENDPOINT", collector.address)
-        environment.setenv("MATRIX_LOG_LEVEL", "debug")
-        environment.setenv("MATRIX_ALLOW_PRIVATE_UPSTREAMS", f'["{stripe.place}"]')
-        settings.cache_clear()
-        yield collector
-
-
-@pytest.fixture
-async def logged(traced: Collector, app: FastAPI) -> AsyncIterator[io.StringIO]:
-    stream = io.StringIO()
-    handler = logging.getLogger().handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
-    yield stream
-    handler.setStream(before or stream)
+def called(stripe: RunningStripe) -> list[str]:
+    return [stripe.place]
 
 
 async def test_no_card_number_stays_anywhere(
-    logged: io.StringIO, api: Api, traced: Collector, stripe: RunningStripe, owner_url: str
+    logged: io.StringIO, api: Api, traced: Collector, stripe: RunningStripe
 ) -> None:
+    """Traces are looked through when the collector goes, and the database when it is dropped: as after every test."""
     shop = await open_shop(api.world)
     async with open_till(shop, stripe) as till:
         invoice = await _money_moves(till)
@@ -77,16 +55,10 @@ async def test_no_card_number_stays_anywhere(
 
     told.append((await api.root().get("/metrics")).text)
     tracing.stop()
-    ends = {"answers": "\n".join(told), "log": logged.getvalue(), "traces": traced.text}
     assert {"http POST", "unit_of_work", "KeysState.load"} <= {span.name for span in traced.spans}
-    assert {end: card_numbers(said) for end, said in ends.items()} == {end: [] for end in ends}
-    assert await _found_in(owner_url) == {}
-
-    async with crossing(Reason.DEMO) as uow:  # that it would be found
-        await uow.execute(
-            "update payment_method set name = :said, token = :raw", said=GROUPED, raw=f"x {VISA}".encode()
-        )
-    assert set(await _found_in(owner_url)) == {"payment_method.name", "payment_method.token"}
+    require_none("answers", "\n".join(told))
+    assert "KeysState" in logged.getvalue() or "payment" in logged.getvalue()
+    require_none("log", logged.getvalue())
 
 
 async def _money_moves(till: Till) -> str:
@@ -144,19 +116,3 @@ async def _typed_everywhere(api: Api, till: Till, invoice: str) -> list[str]:
     await visitor.call(KeysState, "load")
     await visitor.call(KeysState, "narrow", "ended", VISA)
     return [answer.text for answer in answers if answer.request.method != "GET"]
-
-
-async def _found_in(owner_url: str) -> dict[str, list[str]]:
-    """Card numbers in any value of any table, decoded, by column."""
-    found: dict[str, list[str]] = {}
-    async with await psycopg.AsyncConnection.connect(libpq_url(owner_url)) as connection:
-        listed = await connection.execute("select tablename from pg_tables where schemaname = 'public'")
-        for (table,) in await listed.fetchall():
-            rows = await connection.execute(sql.SQL("select * from {}").format(sql.Identifier(table)))
-            names = [column.name for column in rows.description or ()]
-            for row in await rows.fetchall():
-                for name, value in zip(names, row, strict=True):
-                    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-                    if numbers := card_numbers(text):
-                        found.setdefault(f"{table}.{name}", []).extend(numbers)
-    return found

@@ -36,6 +36,8 @@ async def test_staff_makes_a_campaign_and_decides_about_the_customers_in_it(
     assert made.status_code == 201, made.text
     assert made.json()["steps"][0] == {"after_days": 2, "action": "in_app"}
     assert problem(await staff.post(CAMPAIGNS, json=body), 409, "dunning_campaign_named")
+    learned = (await support.get(f"{CAMPAIGNS}/learned-hours")).json()
+    assert (learned["is_synthetic"], learned["fixed_percent"], learned["retries"]) == (True, "20.0", 10_000)
     home = f"{CAMPAIGNS}/{made.json()['id']}"
     changed = await staff.put(home, json=body | {"rank": 3}, headers={"If-Match": '"1"'})
     assert (changed.status_code, changed.json()["rank"], changed.json()["version"]) == (200, 3, 2)

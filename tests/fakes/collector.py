@@ -10,6 +10,8 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests import leftovers
+
 
 class Collector:
     """`spans` are those of all batches, as the wire names them; `text` is all that was sent."""
@@ -30,7 +32,7 @@ class Collector:
 
 @contextmanager
 def collecting() -> Generator[Collector, None, None]:
-    """A collector that listens until the block ends."""
+    """A collector that listens until the block ends, and must not have been sent a card's number by then."""
     collector = Collector()
 
     class Door(BaseHTTPRequestHandler):
@@ -47,6 +49,7 @@ def collecting() -> Generator[Collector, None, None]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield collector
+        leftovers.require_none("traces", collector.text)
     finally:
         server.shutdown()
         server.server_close()

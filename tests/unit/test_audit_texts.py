@@ -1,4 +1,5 @@
-"""Each thing that can happen has a sentence in the audit log, and no sentence outlives its event."""
+"""Each thing that can happen has a sentence in the audit log, each place and reason of an opening has words, and none
+outlives what it says."""
 
 from __future__ import annotations
 
@@ -7,7 +8,10 @@ import pkgutil
 
 import services
 from components.texts import texts_under
+from services.core import runtime
 from services.core.events import DomainEvent
+from services.core.openings import Purpose
+from services.core.sealed_columns import sealed_columns
 
 
 def declared() -> set[str]:
@@ -24,3 +28,9 @@ def declared() -> set[str]:
 
 def test_every_event_has_a_sentence() -> None:
     assert declared() == set(texts_under("audit.event"))
+
+
+def test_every_opening_can_be_told_of() -> None:
+    runtime.know_all_tables()
+    assert set(texts_under("openings.place_of")) == {str(one) for one in sealed_columns()}
+    assert set(texts_under("openings.purpose_of")) == set(Purpose)

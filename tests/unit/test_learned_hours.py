@@ -6,7 +6,16 @@ import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from services.collection.learned_hours import Habits, Retry, learn, score
+from services.collection.learned_hours import (
+    HELD_OUT_MIN,
+    SYNTHETIC,
+    Habits,
+    Judged,
+    Retry,
+    judge,
+    learn,
+    score,
+)
 from services.payments.providers.values import DeclineKind
 
 MONDAY = datetime(2026, 3, 9, tzinfo=UTC)
@@ -38,6 +47,14 @@ def test_of_synthetic_history_it_learns_friday_mornings_and_beats_a_fixed_hour_o
     assert 0 < told.agreeing < told.retries == 10_000
     # Synthetic, as docs/dunning.md tells it.
     assert (told.fixed_percent, told.learned_percent) == (Decimal("20.0"), Decimal("23.9"))
+    assert told == SYNTHETIC
+    judged = judge(history)
+    assert (judged.score, judged.is_synthetic, judged.known) == (told, False, 40_000)
+
+
+def test_too_little_history_says_nothing_and_the_synthetic_score_is_called_so() -> None:
+    few = synthetic_history(seed=6, retries=4 * HELD_OUT_MIN - 4)
+    assert judge(few) == Judged(SYNTHETIC, is_synthetic=True, known=len(few))
 
 
 def test_without_history_nothing_is_moved_and_a_few_lucky_retries_move_nothing() -> None:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.collection.declines import DECLINES
-from services.collection.retry_rules import Method, Next, Stopped, Tried, next_attempt
-from services.payments.providers.values import Advice
+from services.collection.declines import DECLINES, decline_of
+from services.collection.retry_rules import Method, Next, Stopped, Tried, kind_of, next_attempt
+from services.payments.providers import paypal_declines
+from services.payments.providers.values import Advice, Decline, DeclineKind
 
 T = datetime(2026, 3, 10, 9, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -16,8 +17,13 @@ CARD, BACKUP = Method("card", "visa"), Method("backup", "mastercard")
 
 
 def failed(code: str, method: str = "card", at: datetime = T, *, by_schedule: bool = True) -> Tried:
+    """As it was written down before what it means was."""
     known = DECLINES.get(code)
     return Tried(method, at, code, known.hard if known else False, by_schedule)
+
+
+def said(decline: Decline) -> Tried:
+    return Tried("card", T, decline.code, decline.hard, kind=decline.kind, advice=decline.advice)
 
 
 SOFT = "insufficient_funds"
@@ -82,8 +88,19 @@ def test_no_network_is_asked_more_often_than_it_allows(
     assert next_attempt([card], [], now=T) == Next(expected, "card")
 
 
-def test_every_decline_of_the_table_is_retried_only_when_it_says_so() -> None:
-    for code, decline in DECLINES.items():
-        again = next_attempt([CARD], [failed(code)], now=T)
+@pytest.mark.parametrize("table", [DECLINES, paypal_declines.DECLINES], ids=["stripe", "paypal"])
+def test_every_decline_of_a_table_is_retried_only_when_it_says_so(table: dict[str, Decline]) -> None:
+    for code, decline in table.items():
         waits = decline.advice is Advice.RETRY_LATER and not decline.hard
-        assert again == (Next(T + DAY, "card") if waits else Stopped.DECLINED_FOR_GOOD), code
+        expected = Next(T + DAY, "card") if waits else Stopped.DECLINED_FOR_GOOD
+        for tried in (said(decline), Tried("card", T, code, decline.hard)):  # and of before kinds were kept
+            assert next_attempt([CARD], [tried], now=T) == expected, code
+        assert next_attempt([CARD, BACKUP], [said(decline)], now=T) == Next(T, "backup"), code
+
+
+def test_what_a_network_says_of_one_decline_counts_more_than_the_table() -> None:
+    soft = decline_of(code="card_declined", decline_code="generic_decline")
+    mend = decline_of(code="card_declined", decline_code="generic_decline", advice_code="confirm_card_data")
+    assert next_attempt([CARD], [said(soft)], now=T) == Next(T + DAY, "card")
+    assert next_attempt([CARD], [said(mend)], now=T) == Stopped.DECLINED_FOR_GOOD
+    assert kind_of(said(mend)) is DeclineKind.UNEXPLAINED

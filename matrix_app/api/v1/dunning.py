@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
 from models.dunning import DunningCase, StepAction
+from services.collection import history
 from services.collection.retry_rules import RETRIES_MAX, RETRY_DAYS
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -152,6 +155,17 @@ class SumShown(Shown):
     expected: int = Field(description="What would have come, by the assumption")
 
 
+class LearnedHoursShown(Shown):
+    """Percents of retries that worked. While `is_synthetic` there is too little history: they are of a made-up one."""
+
+    is_synthetic: bool
+    fixed_percent: Decimal = Field(description="At any hour, as the fixed schedule tries")
+    learned_percent: Decimal = Field(description="At those that the model would not move")
+    retries: int = Field(description="Held out, of the history that the percents are of")
+    agreeing: int = Field(description="Of those, in hours that the model would not move")
+    known: int = Field(description="Retries that really were made in the last year, at most 20,000")
+
+
 class SimulatedShown(Shown):
     """What a campaign would have done about the failures of the last quarter."""
 
@@ -206,6 +220,14 @@ async def simulate_dunning_campaign(who: AnyCaller, body: Tried) -> SimulatedSho
         ],
         assumption=f"A retry works as often as it did for that kind of decline, a reminder {MAIL_WORKS:.0%}.",
     )
+
+
+@router.get("/dunning-campaigns/learned-hours")
+async def get_learned_hours(who: AnyCaller) -> LearnedHoursShown:
+    """What learned hours are worth against the fixed schedule, on retries that they were not learned from."""
+    async with staff_work(who, READ) as uow:
+        judged = await history.learned_hours_judged(uow)
+    return LearnedHoursShown(is_synthetic=judged.is_synthetic, known=judged.known, **asdict(judged.score))
 
 
 @router.get("/dunning-campaigns/{dunning_campaign_id}")

@@ -184,7 +184,8 @@ async def accept_payment_case(
     till: Till,
 ) -> Response:
     """Do what the case proposes, once: `accepting` says what that is. A dispute is answered first, and the case is
-    closed when the answer is handed in; a refund that is more than one may give back alone waits for somebody else."""
+    closed when the answer is handed in or on its way; a refund that is more than one may give back
+    alone waits for somebody else."""
     async with staff_work(who, WRITE) as uow:
         dispute_id = await accepting.to_answer(uow, case_id)
     if dispute_id is not None:

@@ -23,6 +23,7 @@ from services.core.settings import settings
 from services.core.work import UnitOfWork
 from services.disputes import contests, disputing, evidence, evidence_files
 from services.disputes import queries as dispute_queries
+from services.disputes.answering import Answering
 from services.disputes.disputing import Disputing
 from services.files.stores import places
 from services.payments import policies
@@ -63,6 +64,9 @@ class DisputeShown(Shown):
     taken_at: AwareDatetime | None
     returned_at: AwareDatetime | None
     submitted_at: AwareDatetime | None
+    answering_at: AwareDatetime | None = Field(
+        description="Since when an answer is on its way that the provider has not said it has"
+    )
     conceded_at: AwareDatetime | None
     ended_at: AwareDatetime | None
     created_at: AwareDatetime
@@ -147,14 +151,15 @@ async def preview_evidence_as_pdf(request: Request, who: AnyCaller, dispute_id: 
 async def answer_dispute(
     request: Request, who: AnyCaller, dispute_id: str, body: DisputeAnswer, till: Till
 ) -> DisputeShown:
-    """Hand in what is known in our favour: once and for ever."""
+    """Hand in what is known in our favour: once and for ever. While the provider does not say that it has it,
+    `answering_at` is there, and the worker hands in the same again."""
     await hand_in(request, who, dispute_id, till, said=body.said)
     return await get_dispute(who, dispute_id)
 
 
 async def hand_in(request: Request, who: Caller, dispute_id: str, till: Cashier, *, said: str = "") -> None:
     """Answer with what is known, what is `said` in one's own words and what was added as files. Raises what
-    Disputing.answer raises, and ContentMissing."""
+    Answering.answer raises, and ContentMissing."""
     async with staff_work(who, WRITE) as uow:
         row = await dispute_queries.dispute(uow, dispute_id)
         await evidence_files.answerable(uow, dispute_id)  # before anything is made for it
@@ -162,10 +167,12 @@ async def hand_in(request: Request, who: Caller, dispute_id: str, till: Cashier,
         told = evidence.tables_of(pack, uow.wall_now)
         added = await evidence_files.listed(uow, dispute_id)
     pdf = evidence.packed(await request.app.state.press.tables(told), row.provider)
-    files = await evidence_files.contents(places(settings()).store, added)
+    store = places(settings()).store
+    files = await evidence_files.contents(store, added)
     worded = evidence.worded(pack, row.provider, said)
     answer = Evidence(worded.texts, files if pdf is None else (pdf, *files))
-    await Disputing(till).answer(dispute_id, row.organization_id, answer, by=who.actor)
+    desk = Answering(till, request.app.state.press, store)
+    await desk.answer(dispute_id, row.organization_id, answer, told=told, by=who.actor)
 
 
 @router.post("/disputes/{dispute_id}/concede", responses=failures(404, 409))

@@ -292,8 +292,10 @@ def dispute() -> Drawn:
         banner("info", t("disputes.elsewhere")),
         rx.fragment(),
     )
+    under_way = rx.cond(row["answering_at"], banner("info", t("disputes.under_way")), rx.fragment())
     content = rx.fragment(
         elsewhere,
+        under_way,
         _facts(row),
         section(t("disputes.evidence"), rx.el.p(t("disputes.evidence_text"), class_name="muted"), said),
         dispute_files.files(),

@@ -9,6 +9,7 @@ import reflex as rx
 from components.feedback.badges import Status
 from components.feedback.figures import facts
 from components.feedback.states import empty_state
+from components.format.values import value
 from components.forms.fields import checkbox, number_field, text_area, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot, icon_button
@@ -44,7 +45,7 @@ SWITCHED = {"on": Status("campaigns.on", "ok"), "off": Status("campaigns.off", "
 
 def _next(row: Row) -> rx.Component:
     words = [(one.value, t(f"dunning.action.{one.value}")) for one in StepAction]
-    return rx.fragment(rx.match(row["next"], *words, ""))
+    return value(rx.match(row["next"], *words, ""))
 
 
 CASES = table_of(
@@ -128,6 +129,17 @@ def dunning() -> Drawn:
     ]
 
 
+def _learned() -> Any:
+    """What the switch is worth, and on which history."""
+    told = CampaignsState.learned
+    named = {name: told[name].to(str) for name in ("fixed", "learned", "retries", "agreeing", "known")}
+    return rx.cond(
+        told["is_synthetic"],
+        t("campaigns.learned_synthetic", **named),
+        t("campaigns.learned_real", **named),
+    )
+
+
 def _fields(row: Row | None = None) -> list[rx.Component]:
     """What a campaign says; `row` is the one that is edited."""
 
@@ -148,7 +160,9 @@ def _fields(row: Row | None = None) -> list[rx.Component]:
             "retry_days", words("retry_days"), hint=hint("retry_days"), value=said("retry_days", "1, 3, 5, 7"),
             required=False, autocomplete="off",
         ),
-        checkbox("learned_hours", words("learned_hours"), value=said("learned_hours", otherwise=False)),
+        checkbox(
+            "learned_hours", words("learned_hours"), hint=_learned(), value=said("learned_hours", otherwise=False)
+        ),
         number_field("rank", words("rank"), hint=hint("rank"), value=said("rank", 0), min=0, max=RANK_MAX, step=1),
         text_field("plan_id", words("plan_id"), value=said("plan_id"), required=False, autocomplete="off"),
         text_field("currency", words("currency"), value=said("currency"), required=False, max_length=3),

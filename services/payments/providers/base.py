@@ -156,6 +156,10 @@ class PaymentProvider(Protocol):
         """The customer's kept ones, at most PAGE_ITEMS_MAX, newest first."""
         ...
 
+    async def read_method(self, reference: str) -> Method | None:
+        """A kept one as it is now; None where it is kept no more."""
+        ...
+
     async def detach(self, method: str, *, key: str) -> None:
         """Forgets a kept method; one that is gone already is no error."""
         ...

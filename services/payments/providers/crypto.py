@@ -171,6 +171,9 @@ class CryptoProvider:
     async def methods(self, customer: str) -> tuple[Method, ...]:
         return ()
 
+    async def read_method(self, reference: str) -> Method | None:
+        return None
+
     async def detach(self, method: str, *, key: str) -> None:
         return None
 

@@ -53,6 +53,11 @@ READ_BACK_PAGES_MAX = 50
 SEARCH_RANGE_MAX = timedelta(days=31)
 CUSTOMER_LENGTH = 22  # of PayPal's names for our customers
 DISPUTES_PAGE_MAX = 50
+_NOT_THERE = (
+    "resource_not_found",
+    "invalid_resource_id",
+    "token_not_found",
+)  # of a method that is kept no more
 
 
 class PayPalProvider:
@@ -204,6 +209,14 @@ class PayPalProvider:
     async def methods(self, customer: str) -> tuple[Method, ...]:
         told = await self._wire.ask("GET", "/v3/vault/payment-tokens", query={"customer_id": customer})
         return tuple(reading.method(one) for one in told["payment_tokens"][:PAGE_ITEMS_MAX])
+
+    async def read_method(self, reference: str) -> Method | None:
+        try:
+            return reading.method(await self._wire.ask("GET", f"/v3/vault/payment-tokens/{reference}"))
+        except RefusedByProvider as error:
+            if error.reason not in _NOT_THERE:
+                raise
+            return None
 
     async def detach(self, method: str, *, key: str) -> None:
         await self._wire.ask("DELETE", f"/v3/vault/payment-tokens/{method}")

@@ -284,14 +284,10 @@ class StripeProvider:
     async def _page_to_keep(self, order: SetupOrder) -> Setup:
         told = {reading.KEY: order.key}
         params: Any = {
-            "mode": "setup",
-            "customer": order.customer,
-            "payment_method_types": ["card"],
-            "success_url": order.return_url,
-            "cancel_url": order.return_url,
-            "metadata": told,
-            "setup_intent_data": {"metadata": told},
-        }
+            "mode": "setup", "customer": order.customer, "payment_method_types": ["card"],
+            "success_url": order.return_url, "cancel_url": order.return_url,
+            "metadata": told, "setup_intent_data": {"metadata": told},
+        }  # fmt: skip
         with stripe_errors():
             made = await self._api.checkout.sessions.create_async(params, {"idempotency_key": order.key})
         return await self.read_setup(made.id)
@@ -301,13 +297,17 @@ class StripeProvider:
         if not reference.startswith("cs_"):
             params: Any = {"expand": ["payment_method"]}
             with stripe_errors(changes=False):
-                return reading.setup(
-                    (await self._api.setup_intents.retrieve_async(reference, params)).to_dict()
-                )
+                intent = (await self._api.setup_intents.retrieve_async(reference, params)).to_dict()
+            return reading.setup(intent)
         params = {"expand": ["setup_intent.payment_method"]}
         with stripe_errors(changes=False):
             session = (await self._api.checkout.sessions.retrieve_async(reference, params)).to_dict()
         return reading.session_setup(session)
+
+    async def read_method(self, reference: str) -> Method | None:
+        with stripe_errors(changes=False):
+            found = (await self._api.payment_methods.retrieve_async(reference)).to_dict()
+        return reading.method(found) if found.get("customer") else None
 
     async def methods(self, customer: str) -> tuple[Method, ...]:
         params: Any = {"limit": PAGE_ITEMS_MAX}
@@ -320,9 +320,7 @@ class StripeProvider:
             with stripe_errors():
                 await self._api.payment_methods.detach_async(method, options={"idempotency_key": key})
         except RefusedByProvider:
-            with stripe_errors(changes=False):
-                kept = await self._api.payment_methods.retrieve_async(method)
-            if kept.customer is not None:
+            if await self.read_method(method) is not None:
                 raise
 
     # Events

@@ -11,7 +11,7 @@ from tests.fakes.paypal import orders
 from tests.fakes.paypal.errors import Issue
 from tests.fakes.paypal.world import PayPalWorld
 from tests.fakes.stripe.control import Control, Told, yes
-from tests.fakes.stripe.control_page import choice, form, given, section, table
+from tests.fakes.stripe.control_page import choice, form, given, hidden, section, table
 from tests.fakes.stripe.faults import KINDS, Faults
 from tests.fakes.stripe.hooks import SPOILS, Deliveries
 from tests.fakes.stripe.page_frame import alert, frame
@@ -33,6 +33,8 @@ class PayPalControl(Control):
             "approve": self.approve,
             "close_dispute": self.close_dispute,
             "dispute": self.dispute,
+            "end_agreement": self.end_agreement,
+            "escalate": self.escalate,
             "withdraw": self.withdraw,
         }
 
@@ -46,7 +48,19 @@ class PayPalControl(Control):
     def dispute(self, told: Told) -> Thing:
         order = self.world.get("order", str(told.get("order", "")))
         (captured,) = [one for one in self.world.store.of("capture") if one["_order"] == order["id"]]
-        return orders.dispute(self.paypal, captured)
+        return orders.dispute(self.paypal, captured, inquiry=yes(told.get("inquiry", False)))
+
+    def end_agreement(self, told: Told) -> None:
+        """The buyer ends on PayPal's own pages that their wallet is kept."""
+        orders.forget_method(self.paypal, self.world.get("payment_token", str(told.get("payment_token", ""))))
+
+    def escalate(self, told: Told) -> Thing:
+        made = self.world.get("dispute", str(told.get("dispute", "")))
+        try:
+            orders.escalate(self.paypal, made)
+        except Issue as issue:
+            raise Refusal(str(issue)) from issue
+        return made
 
     def close_dispute(self, told: Told) -> Thing:
         made = self.world.get("dispute", str(told.get("dispute", "")))
@@ -75,19 +89,18 @@ class PayPalControl(Control):
                 f"<code>{one['_order']}</code>",
                 f"{one['amount']['value']} {one['amount']['currency_code']}",
                 one["status"],
-                form("dispute", f'<input type="hidden" name="order" value="{one["_order"]}">'),
+                form("dispute", hidden(order=one["_order"]))
+                + form("dispute", hidden(order=one["_order"], inquiry="true"), label="Ask about it"),
             ]
             for one in newest("capture")
         ]
         disputed = [
-            [
-                f"<code>{one['id']}</code>",
-                one["status"],
-                form(
-                    "close_dispute", f'<input type="hidden" name="dispute" value="{one["id"]}">', label="Lost"
-                ),
-            ]
+            [f"<code>{one['id']}</code>", f"{one['dispute_life_cycle_stage']} {one['status']}", _decided(one)]
             for one in newest("dispute")
+        ]
+        wallets = [
+            [f"<code>{one['id']}</code>", form("end_agreement", hidden(payment_token=one["id"]))]
+            for one in newest("payment_token")
         ]
         body = (
             section("Clock", form("advance", given("days", "Days to advance", "1")))
@@ -96,12 +109,24 @@ class PayPalControl(Control):
             )
             + section("Payments", table(captures))
             + section("Disputes", table(disputed))
+            + section("Kept wallets", table(wallets))
             + section("Withdraw", form("withdraw", given("currency", "Currency", "USD")))
             + section("Next request", form("fault", choice("kind", "Goes wrong", list(KINDS))))
             + section("Next webhooks", form("spoil", choice("kind", "Are", list(SPOILS))))
             + section("Switches", form("clear"))
         )
         return frame("Test PayPal: control", alert(refused) + body)
+
+
+def _decided(dispute: Thing) -> str:
+    """How it may go on."""
+    if dispute["status"] == "RESOLVED":
+        return ""
+    ends = form("close_dispute", hidden(dispute=dispute["id"], won="true"), label="Won")
+    ends += form("close_dispute", hidden(dispute=dispute["id"], won="false"), label="Lost")
+    if dispute["dispute_life_cycle_stage"] == "INQUIRY":
+        ends += form("escalate", hidden(dispute=dispute["id"]))
+    return ends
 
 
 def agree(world: PayPalWorld, thing: Thing) -> None:

@@ -112,6 +112,12 @@ def keep_method(world: PayPalWorld, customer: str) -> Thing:
     )  # fmt: skip
 
 
+def forget_method(world: PayPalWorld, kept: Thing) -> None:
+    """Whoever ends it: the seller, or the buyer on PayPal's own pages."""
+    world.tell("VAULT.PAYMENT-TOKEN.DELETED", "payment_token", kept)
+    world.store.drop(kept["id"])
+
+
 def _authorization(world: PayPalWorld, order: Thing, amount: int, code: str) -> Thing:
     made: Thing = {
         "id": world.paypal_id(), "object": "authorization", "status": "CREATED", "amount": money(amount, code),
@@ -246,8 +252,8 @@ def refund(world: PayPalWorld, captured: Thing, body: Body) -> Thing:
     return made
 
 
-def dispute(world: PayPalWorld, captured: Thing) -> Thing:
-    """The buyer's bank takes it back."""
+def dispute(world: PayPalWorld, captured: Thing, *, inquiry: bool = False) -> Thing:
+    """The buyer's bank takes it back, or, in an `inquiry`, the buyer only asks."""
     amount, code = captured["_amount"] - captured["_refunded"], captured["_code"]
     made: Thing = {
         "id": f"PP-D-{world.paypal_id(6)}", "object": "dispute", "create_time": world.text_now(),
@@ -258,16 +264,31 @@ def dispute(world: PayPalWorld, captured: Thing) -> Thing:
             }
         ],
         "reason": "UNAUTHORISED", "status": "WAITING_FOR_SELLER_RESPONSE", "dispute_amount": money(amount, code),
-        "dispute_life_cycle_stage": "CHARGEBACK", "seller_response_due_date": world.text_now(before_s=-10 * 86_400),
+        "dispute_life_cycle_stage": "INQUIRY" if inquiry else "CHARGEBACK",
+        "seller_response_due_date": world.text_now(before_s=-10 * 86_400),
         "_capture": captured["id"], "_amount": amount,
     }  # fmt: skip
     made["dispute_id"] = made["id"]
-    captured["_disputed"] = True
-    world.store.put(captured)
-    move(world, CHARGED_BACK, world.paypal_id(), -amount, code, about=captured["id"])
-    move(world, CHARGEBACK_FEE, world.paypal_id(), -2000, code, about=captured["id"])
+    if not inquiry:
+        _take(world, made, captured)
     world.tell("CUSTOMER.DISPUTE.CREATED", "dispute", made)
     return made
+
+
+def _take(world: PayPalWorld, made: Thing, captured: Thing) -> None:
+    captured["_disputed"] = True
+    world.store.put(captured)
+    move(world, CHARGED_BACK, world.paypal_id(), -made["_amount"], captured["_code"], about=captured["id"])
+    move(world, CHARGEBACK_FEE, world.paypal_id(), -2000, captured["_code"], about=captured["id"])
+
+
+def escalate(world: PayPalWorld, made: Thing) -> None:
+    """The buyer is not content with the answer, and PayPal takes the money while it decides."""
+    if made["status"] == "RESOLVED" or made["dispute_life_cycle_stage"] != "INQUIRY":
+        raise Issue("ACTION_NOT_ALLOWED")
+    made |= {"dispute_life_cycle_stage": "CHARGEBACK", "status": "WAITING_FOR_SELLER_RESPONSE"}
+    _take(world, made, world.named("capture", made["_capture"]))
+    world.tell("CUSTOMER.DISPUTE.UPDATED", "dispute", made)
 
 
 def close(world: PayPalWorld, made: Thing, *, won: bool) -> None:
@@ -276,7 +297,7 @@ def close(world: PayPalWorld, made: Thing, *, won: bool) -> None:
     captured = world.named("capture", made["_capture"])
     outcome = "RESOLVED_SELLER_FAVOUR" if won else "RESOLVED_BUYER_FAVOUR"
     made |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
-    if won:
+    if won and made["dispute_life_cycle_stage"] != "INQUIRY":
         captured["_disputed"] = False
         world.store.put(captured)
         move(

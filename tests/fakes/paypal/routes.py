@@ -116,8 +116,7 @@ def list_tokens(world: PayPalWorld, body: Body, names: Names) -> tuple[int, Any]
 def delete_token(world: PayPalWorld, body: Body, names: Names) -> tuple[int, Any]:
     kept = world.store.find(names["id"])
     if kept is not None:
-        world.tell("VAULT.PAYMENT-TOKEN.DELETED", "payment_token", kept)
-        world.store.drop(kept["id"])
+        orders.forget_method(world, kept)
     return 204, None
 
 

@@ -10,11 +10,10 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientTimeout, web
 
-from tests.fakes.stripe import balance, disputes, faults, hooks, payments, refunds
+from tests.fakes.stripe import balance, disputes, faults, hooks, methods, payments, refunds
 from tests.fakes.stripe.control_page import control_page
 from tests.fakes.stripe.faults import Fault, Faults
 from tests.fakes.stripe.hooks import SPOILS, Deliveries, Spoil
-from tests.fakes.stripe.methods import confirm_setup
 from tests.fakes.stripe.refusals import Refusal
 from tests.fakes.stripe.routes import require
 from tests.fakes.stripe.store import Thing
@@ -35,6 +34,7 @@ class Control:
             "close_dispute": self.close_dispute,
             "daily_payouts": self.daily_payouts,
             "declines": self.declines,
+            "detach": lambda told: methods.loosen(self.world, self._named("payment_method", told)),
             "dispute": self.dispute,
             "escalate": lambda told: disputes.escalate(self.world, self._named("dispute", told)),
             "fail_payout": lambda told: balance.fail(self.world, self._named("payout", told)),
@@ -43,6 +43,7 @@ class Control:
             "forget": self.forget,
             "pause": self.pause,
             "payout": self.payout,
+            "renew": self.renew,
             "release": lambda told: {"released": self.faults.release()},
             "resend": lambda told: self.deliveries.again(self._named("event", told)),
             "spoil": self.spoil,
@@ -124,6 +125,16 @@ class Control:
     def payout(self, told: Told) -> Thing | None:
         return balance.pay_out(self.world, str(told.get("currency", "usd")).lower())
 
+    def renew(self, told: Told) -> None:
+        """The network tells of another number or date of a kept card."""
+        card = self._named("payment_method", told)
+        methods.renew(
+            self.world,
+            card,
+            last4=str(told.get("last4", "0001")),
+            exp_year=int(told.get("exp_year", card["card"]["exp_year"] + 3)),
+        )
+
     def spoil(self, told: Told) -> None:
         require(told.get("kind") in SPOILS, f"The kinds are {', '.join(SPOILS)}.", param="kind")
         self.deliveries.spoils.append(
@@ -190,7 +201,7 @@ class Control:
 
 def authenticate(world: World, intent: Thing, *, ok: bool) -> None:
     if intent["object"] == "setup_intent":
-        confirm_setup(world, intent, authenticated=ok)
+        methods.confirm_setup(world, intent, authenticated=ok)
     else:
         payments.attempt(world, intent, authenticated=ok)
 

@@ -22,6 +22,7 @@ def control_page(world: World, state: dict[str, Any], refused: str) -> str:
         section("Next charge", form("declines", given("codes", "Declined with", "insufficient_funds"))),
         section("Payments", table(_payments(world))),
         section("Disputes", table(_disputes(world))),
+        section("Kept cards", table(_methods(world))),
         section("Payout", form("payout", given("currency", "Currency", "usd")), table(_payouts(world))),
         section("Next request", form("fault", choice("kind", "Goes wrong", list(faults.KINDS)))),
         section(
@@ -43,8 +44,12 @@ _WORDS = {
     "advance": "Advance the clock",
     "clear": "Take back all switches",
     "declines": "Decline the next charge",
+    "detach": "Keep it no more",
+    "renew": "Its bank renews it",
     "deliver": "Send all that wait, now",
     "dispute": "Dispute it",
+    "end_agreement": "End it",
+    "escalate": "Escalate it",
     "fault": "Break the next request",
     "payout": "Pay out what has settled",
     "spoil": "Spoil the next webhooks",
@@ -67,7 +72,7 @@ def choice(name: str, label: str, choices: list[str]) -> str:
     return f'<label>{escape(label)}<select name="{name}">{options}</select></label>'
 
 
-def _hidden(**values: str) -> str:
+def hidden(**values: str) -> str:
     return "".join(f'<input type="hidden" name="{k}" value="{escape(v)}">' for k, v in values.items())
 
 
@@ -88,7 +93,7 @@ def _payments(world: World) -> list[list[str]]:
             f"<code>{one['id']}</code>",
             currencies.text(one["amount"], one["currency"]),
             one["status"],
-            form("dispute", _hidden(charge=one["id"])) if one["captured"] else "",
+            form("dispute", hidden(charge=one["id"])) if one["captured"] else "",
         ]
         for one in _newest(world, "charge")
     ]
@@ -99,12 +104,26 @@ def _disputes(world: World) -> list[list[str]]:
         [
             f"<code>{one['id']}</code>",
             one["status"],
-            form("close_dispute", _hidden(dispute=one["id"], won="true"), label="Won")
-            + form("close_dispute", _hidden(dispute=one["id"], won="false"), label="Lost")
+            form("close_dispute", hidden(dispute=one["id"], won="true"), label="Won")
+            + form("close_dispute", hidden(dispute=one["id"], won="false"), label="Lost")
             if one["status"] not in ("won", "lost", "warning_closed")
             else "",
         ]
         for one in _newest(world, "dispute")
+    ]
+
+
+def _methods(world: World) -> list[list[str]]:
+    return [
+        [
+            f"<code>{one['id']}</code>",
+            f"{one['card']['brand']} {one['card']['last4']}, {one['card']['exp_month']}/{one['card']['exp_year']}",
+            form("renew", hidden(payment_method=one["id"]))
+            + form("detach", hidden(payment_method=one["id"])),
+        ]
+        for one in islice(
+            (one for one in world.store.newest_first("payment_method") if one["customer"]), ROWS
+        )
     ]
 
 

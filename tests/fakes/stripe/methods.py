@@ -48,7 +48,7 @@ def delete_customer(world: World, fields: Fields, names: dict[str, str]) -> Thin
     customer = world.get("customer", names["customer"], param="customer", status=404)
     for method in list(world.store.of("payment_method")):
         if method["customer"] == customer["id"]:
-            _loosen(world, method)
+            loosen(world, method)
     world.emit("customer.deleted", customer)
     world.store.drop(customer["id"])
     return {"id": customer["id"], "object": "customer", "deleted": True}
@@ -126,11 +126,18 @@ def detach_method(world: World, fields: Fields, names: dict[str, str]) -> Thing:
         "The payment method you provided is not attached to a customer so detachment is impossible.",
         param="payment_method",
     )
-    _loosen(world, method)
+    loosen(world, method)
     return method
 
 
-def _loosen(world: World, method: Thing) -> None:
+def renew(world: World, method: Thing, *, last4: str, exp_year: int) -> None:
+    """Its bank gave the card another number or date, and the network told."""
+    method["card"] |= {"last4": last4, "exp_year": exp_year}
+    world.emit("payment_method.automatically_updated", method)
+
+
+def loosen(world: World, method: Thing) -> None:
+    """Whoever it was: it is kept no more."""
     customer = method["customer"]
     method |= {"customer": None, "_used": True}
     world.emit("payment_method.detached", method, customer=customer)

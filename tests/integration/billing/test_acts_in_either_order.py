@@ -1,4 +1,4 @@
-"""Acts that do not read what the other did come to the same, whichever is first."""
+"""Acts that do not read what the other did come to the same, whichever is first; of two that do, both ways are told."""
 
 from __future__ import annotations
 
@@ -115,4 +115,43 @@ async def test_acts_that_do_not_read_each_other_come_to_the_same_in_either_order
 
     for first, second in PAIRS:
         assert await play(first, second) == await play(second, first), (first, second)
+    await assert_invariants(but=(*MADE_BY_HAND, RevenueIsEarnedInTime))
+
+
+# Of a month at 100.00 and one at 150.00, changed when half of it is over: what is left of the credit, of the rest of
+# the month and of the next month, where the coupon is taken before the upgrade, and after it.
+COUPON_AND_UPGRADE: list[tuple[dict[str, Any], list[int], list[int]]] = [
+    ({"rate": Decimal("0.2"), "duration": "forever"}, [-5_000, 6_000, 12_000], [-5_000, 7_500, 12_000]),
+    ({"rate": Decimal("0.2"), "duration": "once"}, [-5_000, 6_000, 15_000], [-5_000, 7_500, 12_000]),
+    ({"rate": Decimal(1), "duration": "once"}, [-5_000, 0, 15_000], [-5_000, 7_500, 0]),
+    ({"amount": Decimal(10), "currency": "EUR", "duration": "once"}, [-5_000, 6_500, 15_000], [-5_000, 7_500, 14_000]),
+    ({"amount": Decimal(90), "currency": "EUR", "duration": "forever"}, [-5_000, 0, 6_000], [-5_000, 7_500, 6_000]),
+]  # fmt: skip
+
+
+async def test_a_coupon_works_from_when_it_was_taken_before_an_upgrade_or_after_it(world: World) -> None:
+    sold = Subscribers(await open_shop(world))
+    sold.at(2026, 4, 1, 12)
+    small, large = [await sold.plan(price("base", "flat", amount)) for amount in ("100", "150")]
+
+    async def play(code: str, *, coupon_first: bool) -> list[int]:
+        sold.at(2026, 4, 1, 12)
+        await sold.shop.new_customer()
+        one = await sold.start(small)
+        sold.at(2026, 4, 16, 12)
+        if coupon_first:
+            await sold.do(subscriptions.take_coupon, one, code)
+        await sold.change(one, large)
+        if not coupon_first:
+            await sold.do(subscriptions.take_coupon, one, code)
+        sold.at(2026, 5, 1, 12)
+        await sold.run(one)
+        first, *rest = [each.net_minor for each in await sold.lines()]
+        assert first == 10_000  # what is a document stays as it is
+        return rest
+
+    for number, (terms, before, after) in enumerate(COUPON_AND_UPGRADE):
+        await sold.coupon(f"C{number}", **terms)
+        assert await play(f"C{number}", coupon_first=True) == before, terms
+        assert await play(f"C{number}", coupon_first=False) == after, terms
     await assert_invariants(but=(*MADE_BY_HAND, RevenueIsEarnedInTime))

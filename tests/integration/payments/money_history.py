@@ -18,7 +18,6 @@ import httpx
 from models.billing import Invoice
 from models.money import Money
 from models.payments import Payment
-from models.refunds import RefundTo
 from services.billing import invoices, notes
 from services.billing.notes import Asked
 from services.collection.collecting import Collector
@@ -32,6 +31,7 @@ from services.refunds import refunds
 from services.refunds.refunding import Refunding
 from tests.integration.billing.shop import line
 from tests.integration.payments.money_house import CARDS, PAYPAL, STRIPE, Died, House
+from tests.integration.payments.refund_ways import way
 
 Act = tuple[Any, ...]
 _T = TypeVar("_T")
@@ -210,16 +210,10 @@ class History:
     async def gives_back(self, which: int, how: str, percent: int, at_once: int) -> None:
         """A part, all, by line, or as a credit; perhaps several of staff at once."""
         payment = pick(await self.payments(), which)
-        wanted: dict[str, Any] = {}
-        if how == "part":
-            wanted["amount"] = max(1, payment.minor * percent // 100)
-        elif how == "line":
-            lines = await self.house.rows(
-                "select id from invoice_line where invoice_id = :id order by id", id=payment.invoice_id
-            )
-            wanted["lines"] = {pick(lines, percent).id: None}
-        elif how == "credit":
-            wanted |= {"amount": max(1, payment.minor * percent // 100), "to": RefundTo.CREDIT}
+        lines = await self.house.rows(
+            "select id from invoice_line where invoice_id = :id order by id", id=payment.invoice_id
+        )
+        wanted = way(payment, how, percent, [row.id for row in lines])
 
         async def one(number: int) -> None:
             async with self.house.work() as uow:

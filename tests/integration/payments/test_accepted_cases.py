@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,10 @@ from services.core import listing_sql
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
 from services.core.permissions import ROLE_CAPABILITIES, Role
+from services.disputes.answering import Answering
 from services.disputes.disputing import Disputing
+from services.documents.press import Press
+from services.files.stores import FolderStore
 from services.payments import following
 from services.payments.following import Told
 from services.payments.providers.values import EventSubject, Evidence, RefundOrder
@@ -168,7 +172,7 @@ async def test_much_money_waits_for_a_second_person_also_by_a_case(desk: Desk) -
     assert (waiting.state, waiting.reason) == ("awaiting_approval", "Agreed")
 
 
-async def test_a_case_of_a_dispute_is_closed_by_the_answer(desk: Desk) -> None:
+async def test_a_case_of_a_dispute_is_closed_by_the_answer(desk: Desk, tmp_path: Path) -> None:
     _, payment = await desk.paid()
     reference = desk.till.stripe.act("dispute", payment_intent=payment.provider_ref)["id"]
     assert (await desk.give(payment)).state == "failed"
@@ -186,7 +190,9 @@ async def test_a_case_of_a_dispute_is_closed_by_the_answer(desk: Desk) -> None:
     assert dispute_id is not None
     by = Actor("acc_staff", case.organization_id, ROLE_CAPABILITIES[Role.OPERATOR])
     said = Evidence({"uncategorized_text": "They used it."})
-    await disputing.answer(dispute_id, payment.organization_id, said, by=by)
+    # Nothing is handed in again here, so nothing has to be set or read for it.
+    answering = Answering(desk.till.cashier, Press(), FolderStore(tmp_path), clock=desk.till.clock)
+    await answering.answer(dispute_id, payment.organization_id, said, by=by)
     async with staff_work(desk, case.organization_id) as uow:
         assert await accepting.to_answer(uow, case.id) is None
     await asyncio.gather(*(accept(desk, case) for _ in range(2)))

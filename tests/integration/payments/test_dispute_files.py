@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from models.disputes import Dispute
 from models.types import OrganizationKind
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
 from services.core.errors import Invalid, MatrixError, NotFound, StaleVersion
 from services.core.permissions import ROLE_CAPABILITIES, Role
-from services.core.work import UnitOfWork, unit_of_work
-from services.disputes import evidence, evidence_files
-from services.disputes.disputing import Disputing
-from services.disputes.evidence_files import EvidenceFull, EvidenceRow
+from services.core.work import unit_of_work
+from services.disputes import evidence_files
+from services.disputes.evidence_files import EvidenceFull
 from services.disputes.rules import DisputeStateConflict
-from services.documents.tables import set_pdf
 from services.files import queries as file_queries
-from services.files import service as files
 from services.files.rules import FileRefused, FileTooLarge
-from services.files.stores import FilePlaces, FolderStore
-from services.payments.providers.values import Evidence
 from tests.fakes.paypal.running import running_paypal
 from tests.fakes.stripe.running import RunningFake, running_stripe
-from tests.integration.billing.shop import line, open_shop
-from tests.integration.payments.paypal_kit import PayPalKit
-from tests.integration.payments.stripe_kit import StripeKit
-from tests.integration.payments.till import Till, open_paypal_till, open_till
+from tests.integration.payments.answer_desk import AnswerDesk, open_answer_desk
 from tests.world import World
 
 PDF = b"%PDF-1.7\n1 0 obj <<>> endobj\n%%EOF\n"
@@ -48,73 +36,10 @@ def fake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield one
 
 
-@dataclass
-class Answering:
-    """Staff that answers a dispute of a payment that came through a till."""
-
-    till: Till
-    kit: Any
-    provider: str
-    where: FilePlaces
-    dispute: Dispute
-
-    def work(self, organization_id: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
-        within = organization_id or self.dispute.organization_id
-        actor = Actor("acc_staff", within, ROLE_CAPABILITIES[Role.OPERATOR])
-        return crossing(Reason.STAFF, actor=actor, clock=self.till.clock, target=within)
-
-    async def add(self, content: bytes, name: str = "log.pdf", about: str = "") -> str:
-        async def pieces() -> AsyncIterator[bytes]:
-            yield content
-
-        async with self.work() as uow:
-            _, terms = await evidence_files.answerable(uow, self.dispute.id)
-        purpose = evidence_files.purpose_of(terms)
-        arrived = await files.arrive(pieces(), name=name, purpose=purpose, incoming=self.where.incoming)
-        async with self.work() as uow:
-            file_id = await evidence_files.attach(
-                uow, self.dispute.id, arrived, field=about or terms.fields[0]
-            )
-        async with files.brought(self.work, self.where.store, file_id, arrived) as uow:
-            await files.settle(uow, file_id)
-        return file_id
-
-    async def listed(self) -> list[EvidenceRow]:
-        async with self.work() as uow:
-            return await evidence_files.listed(uow, self.dispute.id)
-
-    async def answer(self, rows: list[EvidenceRow]) -> Dispute:
-        async with self.work() as uow:
-            pack = await evidence.gather(uow, self.dispute.id)
-            pdf = evidence.packed(set_pdf(evidence.tables_of(pack, uow.wall_now)), self.provider)
-        assert pdf is not None
-        along = await evidence_files.contents(self.where.store, rows)
-        said = Evidence(evidence.worded(pack, self.provider, "They used it.").texts, (pdf, *along))
-        by = Actor("acc_staff", None, ROLE_CAPABILITIES[Role.OPERATOR])
-        desk = Disputing(self.till.cashier, clock=self.till.clock)
-        return await desk.answer(self.dispute.id, self.dispute.organization_id, said, by=by)
-
-
 @pytest.fixture
-async def answering(world: World, fake: RunningFake, tmp_path: Path) -> AsyncIterator[Answering]:
-    is_card = fake.program.endswith("stripe")
-    kit: Any = StripeKit(fake) if is_card else PayPalKit(fake)
-    async with AsyncExitStack() as stack:
-        opened: Callable[..., Any] = open_till if is_card else open_paypal_till
-        till: Till = await stack.enter_async_context(opened(await open_shop(world), fake))
-        waiting = await till.pay(await till.shop.invoice(line("100")))
-        assert waiting.action is not None
-        kit.pay_on_page(waiting.action["url"])
-        payment = await till.look(waiting)
-        assert payment.provider_ref is not None
-        till.clock.at = datetime.fromtimestamp(kit.now(), UTC)
-        reference = kit.dispute(payment.provider_ref)
-        await Disputing(till.cashier, clock=till.clock).follow(till.account.id, reference)
-        async with till.shop.work() as uow:
-            found = await uow.execute("select * from dispute where payment_id = :id", id=payment.id)
-            dispute = Dispute(**found.mappings().one())
-        where = FilePlaces(FolderStore(tmp_path / "files"), tmp_path / "incoming")
-        yield Answering(till, kit, "stripe" if is_card else "paypal", where, dispute)
+async def answering(world: World, fake: RunningFake, tmp_path: Path) -> AsyncIterator[AnswerDesk]:
+    async with open_answer_desk(world, fake, tmp_path) as desk:
+        yield desk
 
 
 REFUSED: dict[str, tuple[bytes, dict[str, str], type[MatrixError]]] = {
@@ -128,7 +53,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], type[MatrixError]]] = {
 }
 
 
-async def test_files_are_refused_in_words_and_handed_in_with_the_answer(answering: Answering) -> None:
+async def test_files_are_refused_in_words_and_handed_in_with_the_answer(answering: AnswerDesk) -> None:
     for what, (content, said, error) in REFUSED.items():
         with pytest.raises(error) as refused:
             await answering.add(content, **said)
@@ -164,7 +89,7 @@ async def test_files_are_refused_in_words_and_handed_in_with_the_answer(answerin
     assert [one.id for one in await answering.listed()] == [first]
 
 
-async def test_too_many_too_late_and_what_is_anothers_is_refused(answering: Answering, world: World) -> None:
+async def test_too_many_too_late_and_what_is_anothers_is_refused(answering: AnswerDesk, world: World) -> None:
     async with answering.work() as uow:
         _, terms = await evidence_files.answerable(uow, answering.dispute.id)
     fields = terms.fields if terms.is_one_each else terms.fields[:1] * terms.files_max

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -14,17 +13,11 @@ import pytest
 from models.billing import Invoice
 from models.disputes import Dispute
 from models.payments import Payment
-from services.core.actor import system
 from services.core.crossing import Reason, crossing
-from services.disputes import evidence as evidence_of
 from services.disputes.disputing import Disputing
-from services.disputes.evidence_files import AnswerUnderWay
-from services.documents.tables import set_pdf, told
-from services.files.rules import FileRefused
 from services.payments import following
 from services.payments.following import Told
-from services.payments.providers.base import UnknownOutcome
-from services.payments.providers.values import EventSubject, Evidence, EvidenceFile
+from services.payments.providers.values import EventSubject
 from services.refunds import refunds
 from services.refunds.rules import PaymentDisputed
 from tests.checks import MADE_BY_HAND, assert_invariants
@@ -48,9 +41,16 @@ def stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStripe]:
 
 
 @pytest.fixture(scope="module")
-def paypal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPayPal]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPayPal]:
     with running_paypal(tmp_path_factory.mktemp("paypal")) as fake:
         yield fake
+
+
+@pytest.fixture
+def paypal(running: RunningPayPal) -> RunningPayPal:
+    """To whom nothing has happened yet."""
+    running.act("forget")
+    return running
 
 
 @pytest.fixture
@@ -83,12 +83,6 @@ async def read(till: Till, payment: Payment) -> Dispute:
     async with till.shop.work() as uow:
         found = await uow.execute("select * from dispute where payment_id = :id", id=payment.id)
         return Dispute(**found.mappings().one())
-
-
-def packed(pdf: bytes, provider: str) -> EvidenceFile:
-    made = evidence_of.packed(pdf, provider)
-    assert made is not None
-    return made
 
 
 async def cases(kind: str) -> list[str]:
@@ -185,37 +179,6 @@ async def test_a_warning_takes_nothing_until_it_is_more(till: Till) -> None:
     assert (await till.shop.read(invoice)).due_minor == 119_00
 
 
-async def test_a_dispute_is_answered_once_whatever_is_lost_on_the_way(till: Till) -> None:
-    _, payment = await paid(till)
-    reference = dispute(till, payment)
-    await follow(till, reference)
-    opened = await read(till, payment)
-    till.clock.at = stripe_now(till)
-    evidence = Evidence({"product_description": "Tokens", "uncategorized_text": "They used it."})
-    till.stripe.act("fault", kind="close_after", path=f"/v1/disputes/{reference}", method="POST")
-
-    program = replace(evidence, files=(packed(b"MZ\x90\x00", "stripe"),))
-    with pytest.raises(FileRefused):  # a program is no evidence, whatever it is called
-        await desk(till).answer(opened.id, opened.organization_id, program, by=system())
-    pack = set_pdf(
-        told("Evidence", "", [("Use", ("Day",), [("1",)])], at=till.clock.at + timedelta(microseconds=1))
-    )
-    evidence = replace(evidence, files=(packed(pack, "stripe"),))
-    with pytest.raises(UnknownOutcome):
-        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
-    with pytest.raises(AnswerUnderWay):
-        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
-    await follow(till, reference)
-
-    answered = await read(till, payment)
-    assert answered.evidence is not None
-    assert (answered.state, answered.evidence["texts"]) == ("under_review", dict(evidence.texts))
-    assert answered.evidence["files"] == {"uncategorized_file": sha256(pack).hexdigest()}
-    assert answered.submitted_at is not None
-    with pytest.raises(Exception, match="cannot be answered"):
-        await desk(till).answer(opened.id, opened.organization_id, evidence, by=system())
-
-
 async def test_staff_is_reminded_of_the_end_of_the_time_to_answer(till: Till) -> None:
     _, payment = await paid(till)
     await follow(till, dispute(till, payment))
@@ -264,14 +227,9 @@ async def test_an_event_leads_to_what_it_tells_of(till: Till) -> None:
 
 async def test_paypal_is_followed_by_its_list(world: World, paypal: RunningPayPal) -> None:
     async with open_paypal_till(await open_shop(world), paypal) as till:
-        kit, invoice = PayPalKit(paypal), await till.shop.invoice(line("100"))
-        waiting = await till.pay(invoice)
-        assert waiting.action is not None
-        kit.pay_on_page(waiting.action["url"])
-        payment = await till.look(waiting)
-        assert payment.provider_ref is not None
+        kit, payment = await paid_by_wallet(till)
         till.clock.at = datetime.fromtimestamp(kit.now(), UTC)
-        reference = kit.dispute(payment.provider_ref)
+        reference = kit.dispute(str(payment.provider_ref))
 
         assert await desk(till).list_all() == 1
 
@@ -280,6 +238,39 @@ async def test_paypal_is_followed_by_its_list(world: World, paypal: RunningPayPa
         kit.decide(reference, won=True)
         await desk(till).list_all()
         assert ((await read(till, payment)).state, await till.shop.balances()) == ("won", PAID)
+
+
+async def test_an_inquiry_at_paypal_moves_nothing_until_it_is_escalated(
+    world: World, paypal: RunningPayPal
+) -> None:
+    async with open_paypal_till(await open_shop(world), paypal) as till:
+        _, payment = await paid_by_wallet(till)
+        reference = paypal.act("dispute", order=payment.provider_ref, inquiry=True)["id"]
+
+        async def told() -> tuple[str, bool, dict[str, int]]:
+            await follow(till, reference, times=2)
+            found = await read(till, payment)
+            return found.state, found.due_at is not None, await till.shop.balances()
+
+        assert await told() == ("warning_needs_answer", True, PAID)
+        paypal.act("escalate", dispute=reference)
+        assert await told() == ("needs_answer", True, TAKEN)
+        paypal.act("close_dispute", dispute=reference, won=True)
+        assert await told() == ("won", False, PAID)
+
+        _, payment = await paid_by_wallet(till)
+        reference = paypal.act("dispute", order=payment.provider_ref, inquiry=True)["id"]
+        paypal.act("close_dispute", dispute=reference, won=False)
+        assert (await told())[:2] == ("warning_closed", False)
+        assert (await read(till, payment)).taken_at is None
+
+
+async def paid_by_wallet(till: Till) -> tuple[PayPalKit, Payment]:
+    kit = PayPalKit(till.stripe)
+    waiting = await till.pay(await till.shop.invoice(line("100")))
+    assert waiting.action is not None
+    kit.pay_on_page(waiting.action["url"])
+    return kit, await till.look(waiting)
 
 
 def stripe_now(till: Till) -> datetime:

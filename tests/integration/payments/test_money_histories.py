@@ -249,6 +249,11 @@ CASES: list[list[Act]] = [
         ("goes_wrong", "stripe", "error_before", "reads", "GET", 2), ("reads_books",), ("turn", 72), ("reads_books",),
         ("accepts", 0), ("reads_books",),
     ],
+    # A card was charged by the schedule and disputed, and the schedule charged it again while the bank decided.
+    [
+        ("is_billed", 0, 10_000), ("turn", 360), ("collects",), ("charges_back", 0, False), ("hears",), ("turn", 4),
+        ("collects",), ("is_billed", 0, 5_000), ("decides", 0, "won"), ("hears",), ("turn", 360), ("collects",),
+    ],
 ]  # fmt: skip
 
 

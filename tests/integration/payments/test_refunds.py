@@ -111,7 +111,8 @@ async def test_what_was_paid_too_much_goes_back_without_a_credit_note(desk: Desk
     on_account = await desk.came(500)
     with pytest.raises(Invalid, match="no lines"):
         await desk.start(on_account, lines={"invl_x": None})
-    await desk.start(on_account)
+    own = await desk.start(on_account)
+    assert list(own.credits.values()) == [500]  # and what the other payment left is not touched
     assert (await desk.till.shop.balances())["customer_credit"] == 700  # held until it is sent
     async with desk.work() as uow:
         assert (await refunds.record_returned(uow, over.id)).state == "failed"

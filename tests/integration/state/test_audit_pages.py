@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from models.types import OrganizationKind, Role
+from services.core import openings
+from services.core.crossing import Reason, crossing
+from services.core.crypto import PLATFORM, Place
+from services.core.openings import Purpose
+from services.core.work import unit_of_work
 from state.governance.audit import StaffAuditState
+from state.governance.openings import OpeningsState
 from state.governance.organizations import OrganizationState
 from state.mailbox import MailboxState
 from state.portal.audit import AuditState
@@ -54,6 +60,38 @@ async def test_an_address_typed_by_anyone_is_no_fault(world: World) -> None:
 async def test_those_who_may_not_read_the_log_are_told_so(world: World) -> None:
     acme = await world.organization()
     developer, _ = await sign_in(world, acme, Role.DEVELOPER)
-    for state in (AuditState, StaffAuditState):
+    for state in (AuditState, StaffAuditState, OpeningsState):
         seen, _ = await developer.call(state, "load")
         assert (seen.status, seen.rows) == ("forbidden", [])
+
+
+async def test_staff_sees_who_opened_what_of_whom_and_finds_it_by_each(world: World) -> None:
+    operators, acme = (
+        await world.organization(OrganizationKind.OPERATOR),
+        await world.organization(name="Acme"),
+    )
+    staff, _ = await sign_in(world, operators, Role.GOVERNANCE)
+    owner = world.actor(acme, account=await world.account("ana@example.com", member_of=acme))
+    method = Place(acme.id, "payment_method", "token", "paym_1")
+    async with unit_of_work(owner) as uow:
+        await openings.note(uow, method, Purpose.METHOD_CHARGED)
+    async with crossing(Reason.KEYS) as uow:
+        await openings.note(uow, Place(PLATFORM, "upstream", "api_key_sealed", "*"), Purpose.KEYS_ROTATED)
+
+    async def seen(query: str) -> list[tuple[str, ...]]:
+        staff.at = f"/governance/audit/openings?{query}"
+        page, _ = await staff.call(OpeningsState, "load")
+        shown = ("actor", "actor_kind", "place", "purpose", "tenant", "tenant_kind", "row_id")
+        return [tuple(row[name] for name in shown) for row in page.rows]
+
+    charged = (
+        "ana@example.com", "account", "payment_method.token", "method_charged", "Acme", "organization", "paym_1",
+    )  # fmt: skip
+    rotated = ("system", "system", "upstream.api_key_sealed", "keys_rotated", PLATFORM, PLATFORM, "*")
+    assert await seen("sort=opened_at") == [charged, rotated]
+    for query in (
+        f"tenant={acme.id}", "purpose=method_charged", "place=payment_method.token", "row_id=paym_1",
+        "actor=ANA@example.com", "opened_at[gte]=2020-01-01T00:00:00Z&purpose[ne]=keys_rotated",
+    ):  # fmt: skip
+        assert await seen(query) == [charged], query
+    assert await seen("opened_at[lt]=2020-01-01T00:00:00Z") == []

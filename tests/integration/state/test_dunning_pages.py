@@ -51,7 +51,8 @@ async def test_staff_pauses_and_skips_a_customer_and_tries_a_campaign(world: Wor
     assert seen.rows[0]["state"] == "skipped"
 
     staff.at = "/governance/dunning/campaigns"
-    await staff.call(CampaignsState, "load")
+    seen, _ = await staff.call(CampaignsState, "load")
+    assert (seen.learned["is_synthetic"], seen.learned["retries"], seen.learned["known"]) == (True, 10_000, 0)
     seen, _ = await staff.call(CampaignsState, "ask", made.id)
     assert (seen.chosen["steps"], seen.open_dialog) == ("2 mail\n9 cancel", "edit")
     seen, _ = await staff.call(CampaignsState, "simulate", made.id)

@@ -1,0 +1,141 @@
+"""What must be true of a customer's money after every act of a mixed history, and what when all has come to rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from models.billing import Invoice
+from services.billing import explaining
+from tests.checks import assert_invariants, assert_money_agrees
+from tests.integration.billing.mixed_history import History
+from tests.integration.billing.mixed_market import TOKENS, WALL
+from tests.integration.billing.test_billing_run import NOT_HERE
+
+REST_HOURS = 24 * 70  # in which the last period ends, its usage comes in, and its document is made
+# Of a customer, `id`; anything found is wrong.
+_ALWAYS = """
+select 'wallet' as what, w.id as id from wallet w left join wallet_lot l on l.wallet_id = w.id
+  where w.organization_id = :id group by w.id
+  having w.inbound_minor <> w.outbound_minor + w.breakage_minor + w.left_minor or w.left_minor < 0
+    or w.left_minor <> coalesce(sum(l.left_minor), 0)
+union all
+select 'notes', i.id from invoice i cross join lateral (
+    select coalesce(sum(n.total_minor), 0) as total, coalesce(sum(n.net_minor + n.tax_minor), 0) as parts,
+      bool_or(n.number is null) as unnumbered
+    from credit_note n where n.invoice_id = i.id) n
+  where i.organization_id = :id
+    and (n.total <> n.parts or n.total <> i.credited_minor or n.total > greatest(i.total_minor, 0) or n.unnumbered)
+union all
+select 'paid', i.id from invoice i
+  where i.organization_id = :id and i.state <> 'void' and i.paid_minor <> (
+    select coalesce(sum(minor), 0) from (
+      select applied_minor as minor from payment where invoice_id = i.id and state = 'succeeded'
+      union all select minor from credit_use where invoice_id = i.id and given_back_at is null
+      union all select minor from wallet_debit where cause_id = i.id and given_back_at is null) one)
+union all
+select 'refund', r.id from refund r join payment p on p.id = r.payment_id
+  left join credit_note n on n.id = r.credit_note_id
+  cross join lateral (
+    select coalesce(sum(cast(c.value as bigint)), 0) as minor,
+      coalesce(sum(cast(c.value as bigint)) filter (where k.source_id = n.id), 0) as noted,
+      bool_or(k.source_id <> p.id and not exists (
+        select from credit_note o where o.id = k.source_id and o.invoice_id = p.invoice_id)) as others
+    from jsonb_each_text(r.credits) c join customer_credit k on k.id = c.key) held
+  where r.organization_id = :id and (n.invoice_id <> p.invoice_id or held.others or not case
+    when r.asked_at is not null then (held.minor, held.noted) = (r.minor, coalesce(n.total_minor, 0))
+    when r.state = 'succeeded' then coalesce(n.total_minor, 0) = r.minor
+    else n.id is null end)
+"""
+_PARKED = """
+select parked_reason as why from subscription where organization_id = :id and parked_at is not null
+union all select parked_reason from usage_period where organization_id = :id and parked_at is not null
+"""
+
+
+async def holds(history: History) -> None:
+    """After every act: the book is even, and invoices, notes, payments, refunds and wallets agree with it and with
+    each other."""
+    assert await history.rows(_ALWAYS) == []
+    await assert_money_agrees(now=WALL.now())
+    assert (await book(history))["cash"] == history.cash
+
+
+async def come_to_rest(history: History) -> None:
+    """All is cancelled, and what was used is billed; transfers back that wait are sent."""
+    script = [*history.script]
+    begun = len(await history.rows("select id from subscription where organization_id = :id"))
+    waiting = len(
+        await history.rows("select id from refund where organization_id = :id and state = 'sending'")
+    )
+    await history.play(
+        *[("cancels", which, True) for which in range(begun)],
+        *[("refund_goes_on", 0, "sends")] * waiting,
+        ("turn", REST_HOURS),
+    )
+    history.script = script
+
+
+async def agrees(history: History) -> None:
+    """Once all has come to rest."""
+    made = await history.invoices()
+    assert all(one.number for one in made), [one.key for one in made if not one.number]
+    assert await history.rows(_PARKED) == []
+    async with history.work() as uow:
+        for one in made:
+            for each in await history.market.shop.lines(one):
+                assert (await explaining.explain(uow, one, each)).agrees, (one.number, each.description)
+    await _each_token_is_billed_once(history, made)
+    ours = await book(history)
+    standing = [one for one in made if one.state != "void"]
+    assert ours["receivable"] == sum(one.due_minor for one in standing)
+    assert ours["deferred_revenue"] == 0
+    noted = await history.rows("select tax_minor from credit_note where organization_id = :id")
+    taxed = sum(one.tax_minor for one in standing) - sum(row["tax_minor"] for row in noted)
+    assert ours["tax_owed"] == taxed, dict(ours)
+    assert not await history.rows("select id from refund where organization_id = :id and state = 'sending'")
+    await holds(history)
+    await assert_invariants(but=NOT_HERE)
+
+
+async def book(history: History) -> Counter[str]:
+    """Balances by purpose, in minor units; a debit is above zero."""
+    shop = history.market.shop
+    shop.customer = history.customer
+    return Counter(await shop.balances())
+
+
+async def _each_token_is_billed_once(history: History, made: Sequence[Invoice]) -> None:
+    """By a wallet, a plan, or the price list. What was forgiven is asked for by nothing."""
+    if history.voided:
+        return
+    last: dict[str, dict[str, Decimal]] = {}
+    for one in made:
+        for each in await history.market.shop.lines(one):
+            base = each.key.partition(".late")[0]
+            if each.facts["made_by"] == "price_list":
+                last[base] = {part["meter"]: Decimal(part["quantity"]) for part in each.facts["parts"]}
+            elif each.metric is not None:
+                last[base] = {each.metric: each.quantity}
+    billed = {
+        meter: sum((one.get(meter, Decimal(0)) for one in last.values()), Decimal(0)) for meter in TOKENS
+    }
+    assert billed == _asked_for(history)
+
+
+def _asked_for(history: History) -> dict[str, int]:
+    """What nobody paid ahead, and no trial gave free. Plans are billed by whole minutes."""
+    tried = [(_minute(start), _minute(end)) for spans in history.tried.values() for start, end in spans]
+    asked: dict[str, int] = dict.fromkeys(TOKENS, 0)
+    for made, ahead in history.told:
+        for one in made:
+            free = any(start <= one.started_at < end for start, end in tried)
+            asked["prompt_tokens"] += 0 if ahead else one.prompt_tokens
+            asked["completion_tokens"] += 0 if ahead or free else one.completion_tokens
+    return asked
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
