@@ -24,6 +24,7 @@ class InvoiceOnScreen(PageState, mixin=True):
     lines: list[dict[str, Any]] = []
     taxes: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
+    uses: list[dict[str, Any]] = []
     explained: dict[str, Any] = {}
     steps: list[dict[str, Any]] = []
     next_after: str = ""
@@ -46,7 +47,7 @@ class InvoiceOnScreen(PageState, mixin=True):
 
     async def _look(self) -> None:
         """Read the invoice that the address names. Raises Forbidden and NotFound."""
-        self.invoice, self.lines, self.taxes, self.notes = {}, [], [], []
+        self.invoice, self.lines, self.taxes, self.notes, self.uses = {}, [], [], [], []
         self.explained, self.steps = {}, []
         after = invoices_view.after_of(self._query.get("after", ""))
         async with self._work() as uow:
@@ -55,12 +56,14 @@ class InvoiceOnScreen(PageState, mixin=True):
             lines = await queries.lines(uow, found, after=after, limit=invoices_view.LINES_PER_PAGE + 1)
             days_overdue = await due_dates.days_overdue(uow, found)
             notes = await queries.notes(uow, found, limit=invoices_view.NOTES_SHOWN_MAX)
+            uses = await queries.credit_uses(uow, found)
             paper, made = await invoices_view.papers_shown(uow, found, notes, staff=self._staff)
         shown = lines[: invoices_view.LINES_PER_PAGE]
         self.invoice = invoices_view.invoice_shown(found, days_overdue) | paper
         self.taxes = invoices_view.taxes_shown(found)
         self.lines = [invoices_view.line_shown(line, found.currency) for line in shown]
         self.notes = [invoices_view.note_shown(note, made) for note in notes]
+        self.uses = [invoices_view.use_shown(one, found.currency) for one in uses]
         self.next_after = str(shown[-1].position) if len(lines) > len(shown) else ""
         self.is_first = after == 0
 

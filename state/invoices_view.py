@@ -8,8 +8,8 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine
 from models.money import Money
-from services.billing.explaining import Explanation
-from services.billing.queries import InvoiceRow, NoteDetail
+from services.billing.explaining import Explanation, TaxStep
+from services.billing.queries import CreditUseRow, InvoiceRow, NoteDetail
 from services.core.work import UnitOfWork
 from services.papers import queries as papers
 from state.format import decimal_text, instant_text
@@ -129,6 +129,18 @@ def note_shown(note: NoteDetail, made: Collection[str] = ()) -> dict[str, Any]:
     }
 
 
+def use_shown(row: CreditUseRow, currency: str) -> dict[str, Any]:
+    """`source` is the number of the document that the credit came from, empty where it was a payment."""
+    return {
+        "id": f"{row.source_id}.{row.invoice_id}",
+        "source": row.source_number or "",
+        "invoice": row.invoice_number,
+        "currency": currency,
+        "amount": _amount(row.minor, currency),
+        "created_at": instant_text(row.created_at),
+    }
+
+
 def explanation_shown(told: Explanation) -> dict[str, Any]:
     """Facts of the explanation beside its steps."""
     return {
@@ -138,8 +150,10 @@ def explanation_shown(told: Explanation) -> dict[str, Any]:
         "period_start": instant_text(told.period_start),
         "period_end": instant_text(told.period_end),
         "tax_rounding": told.tax_rounding,
+        "policy": told.policy,
         "reason": told.reason,
         "amount": _amount(told.amount_minor, told.currency),
+        "billed_before": _amount(told.billed_before_minor, told.currency) if told.billed_before_minor else "",
         "net": _amount(told.net_minor, told.currency),
         "tax": _amount(told.tax_minor, told.currency),
         "gross": _amount(told.gross_minor, told.currency),
@@ -148,17 +162,39 @@ def explanation_shown(told: Explanation) -> dict[str, Any]:
 
 
 def steps_shown(told: Explanation) -> list[dict[str, Any]]:
-    """What leads to the gross amount: the charge, coupons, tax at each rate."""
-    steps = [{"kind": "charge", "name": "", "formula": f"{one.formula} = {one.amount}"} for one in told.steps]
+    """What leads to the gross amount: the charge, what earlier documents billed of it, coupons, tax at each rate."""
+    steps = [
+        {"kind": "charge", "name": one.name, "formula": f"{one.formula} = {one.amount}", "unit": one.unit}
+        for one in told.steps
+    ]
+    if told.billed_before_minor:
+        before = _amount(told.billed_before_minor, told.currency)
+        steps.append({"kind": "before", "name": "", "formula": f"− {before}", "unit": ""})
     steps += [
-        {"kind": "coupon", "name": one.coupon, "formula": f"− {_amount(one.minor, told.currency)}"}
+        {
+            "kind": "coupon",
+            "name": one.coupon,
+            "formula": f"− {_amount(one.minor, told.currency)}",
+            "unit": "",
+        }
         for one in told.discounts
     ]
-    for one in told.taxes:
-        base, tax = _amount(one.base_minor, told.currency), _amount(one.tax_minor, told.currency)
-        named = f"{one.name} {one.jurisdiction}"
-        steps.append({"kind": "tax", "name": named, "formula": f"{base} × {one.rate} = {tax}"})
+    steps += [_tax_step(one, told.currency) for one in told.taxes]
     return [{"id": str(place), **step} for place, step in enumerate(steps)]
+
+
+def _tax_step(one: TaxStep, currency: str) -> dict[str, Any]:
+    """What is not the value of the formula itself stands behind an arrow."""
+    tax = _amount(one.tax_minor, currency)
+    formula = tax
+    if one.formula:
+        formula = f"{one.formula} = {one.exact}" + (f" → {tax}" if one.exact != tax else "")
+    return {
+        "kind": f"tax_{one.how}",
+        "name": f"{one.name} {one.jurisdiction}",
+        "formula": formula,
+        "unit": "",
+    }
 
 
 def after_of(text: str) -> int:

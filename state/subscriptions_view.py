@@ -136,7 +136,7 @@ def billed_shown(row: BilledRow, currency: str, home: str) -> dict[str, Any]:
 
 def preview_shown(found: Preview) -> dict[str, Any]:
     """What an act comes to: `total_minor` is agreed to; `due` is to be paid now, `waits` what a later invoice asks
-    for; `credit` is what is given back or left over."""
+    for; `settled` is what of the credit pays open invoices, and `credit` what is kept of it."""
     now = [one for one in found.invoices if not one.waits]
     later = [one for one in found.invoices if one.waits]
     currency = found.currency
@@ -154,9 +154,10 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "due": added("due_minor", now),
         "due_said": figure_text(Money(sum(one.due_minor for one in now), currency).amount, currency),
         "waiting": added("total_minor", later) if later else "",
-        "credit": added("carried_minor", now) if any(one.carried_minor for one in now) else "",
-        "included": _amount(found.included_minor, currency) if found.included_minor else "",
-        **_upcoming_shown(found.upcoming, currency),
+        "credit": _unless_nothing(sum(one.carried_minor - one.settled_minor for one in now), currency),
+        "settled": _unless_nothing(sum(one.settled_minor for one in now), currency),
+        "included": _unless_nothing(found.included_minor, currency),
+        **_upcoming_shown(None if found.first_invoice is not None else found.upcoming, currency),
     }
 
 
@@ -176,16 +177,20 @@ def offer_shown(found: Offer) -> dict[str, Any]:
 
 
 def documents_shown(found: Preview) -> list[dict[str, Any]]:
+    """Invoices that an act makes; where it makes none, the first on which it counts, if that is known."""
+    if found.first_invoice is not None:
+        return [_document(0, found.first_invoice, comes=True)]
     return [_document(place, one) for place, one in enumerate(found.invoices)]
 
 
-def _document(place: int, one: PreviewInvoice) -> dict[str, Any]:
+def _document(place: int, one: PreviewInvoice, *, comes: bool = False) -> dict[str, Any]:
     names = ("discount", "net", "tax", "total", "credits", "due", "carried")
     return {
         "id": str(place),
         "currency": one.currency,
         "billed_at": one.billed_at.isoformat(),
         "waits": one.waits,
+        "comes": comes,
         "lines": [_line(at, line, one.currency) for at, line in enumerate(one.lines)],
         **{name: _amount(getattr(one, f"{name}_minor"), one.currency) for name in names},
     }
@@ -202,7 +207,7 @@ def _line(place: int, line: PreviewLine, currency: str) -> dict[str, Any]:
         "period_start": instant_text(line.period_start),
         "period_end": instant_text(line.period_end),
         "steps": [
-            {"id": str(at), "formula": f"{step.formula} = {step.amount}"}
+            {"id": str(at), "formula": f"{step.formula} = {step.amount}", "unit": step.unit}
             for at, step in enumerate(line.steps)
         ],
     }
@@ -217,3 +222,7 @@ def _upcoming_shown(found: Upcoming | None, currency: str) -> dict[str, Any]:
 
 def _amount(minor: int, currency: str) -> str:
     return decimal_text(Money(minor, currency).amount)
+
+
+def _unless_nothing(minor: int, currency: str) -> str:
+    return _amount(minor, currency) if minor else ""

@@ -12,7 +12,7 @@ from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, when
 from components.icons import icon
-from components.kit.overlays import dialog, dialog_close, dialog_foot, icon_button
+from components.kit.overlays import icon_button
 from components.links import file_link, link
 from components.props import Drawn as Part
 from components.props import Text
@@ -23,6 +23,7 @@ from components.tables.table import Column, Paging, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.line_reasons import explanation, if_said, period_of
 from matrix_app.pages.registry import Drawn
 from models.billing import InvoiceState as States
 from models.papers import PaperState
@@ -76,15 +77,6 @@ INVOICES = _invoices(queries.INVOICES)
 STAFF_INVOICES = _invoices(queries.STAFF_INVOICES, Column("organization", "invoices.organization"))
 
 
-def _period(row: Row) -> rx.Component:
-    span = rx.fragment(
-        when(row["period_start"], "date", zone=SessionState.zone),
-        " – ",
-        when(row["period_end"], "date", zone=SessionState.zone),
-    )
-    return rx.cond(row["period_start"], span, rx.fragment())
-
-
 def _figure(name: str) -> Column:
     return Column(name, f"invoices.{name}", kind="money", currency="currency")
 
@@ -94,7 +86,7 @@ LINES = Table(
     "invoices.lines",
     columns=(
         Column("description", "invoices.description", row_header=True),
-        Column("period", "invoices.period", draw=_period),
+        Column("period", "invoices.period", draw=period_of),
         Column("quantity", "invoices.quantity", kind="number"),
         _figure("amount"),
         _figure("discount"),
@@ -126,22 +118,20 @@ NOTES = Table(
 )
 
 
-def _step(row: Row) -> rx.Component:
-    name = row["name"].to(str)
-    return rx.match(
-        row["kind"],
-        ("charge", rx.fragment(t("invoices.step.charge"))),
-        ("coupon", rx.fragment(t("invoices.step.coupon", name=name))),
-        rx.fragment(t("invoices.step.tax", name=name)),
+def _source(row: Row) -> rx.Component:
+    return rx.cond(
+        row["source"], rx.fragment(row["source"].to(str)), rx.fragment(t("invoices.use_of_payment"))
     )
 
 
-STEPS = Table(
-    "steps",
-    "invoices.explain",
+USES = Table(
+    "uses",
+    "invoices.uses",
     columns=(
-        Column("name", "invoices.step", row_header=True, draw=_step),
-        Column("formula", "invoices.formula"),
+        Column("source", "invoices.use_source", draw=_source, row_header=True),
+        Column("invoice", "invoices.use_invoice"),
+        Column("created_at", "invoices.use_at", kind="date"),
+        _figure("amount"),
     ),
 )
 
@@ -180,10 +170,6 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
     ]
 
 
-def _if_said(name: str, said: rx.Var[Any], shown: Any) -> rx.Component:
-    return rx.cond(said, fact(t(f"invoices.{name}"), shown), rx.fragment())
-
-
 def party(lines: rx.Var[Any]) -> rx.Component:
     return rx.el.span(lines.to(str), class_name="party")
 
@@ -195,18 +181,18 @@ def _head(row: Row, *, staff: bool) -> rx.Component:
         facts(
             *whose,
             (t("invoices.state"), state_of(row)),
-            _if_said("label_date", row["label_date"], when(row["label_date"], "date")),
-            _if_said("due_date", row["due_date"], when(row["due_date"], "date")),
-            _if_said(
+            if_said("label_date", row["label_date"], when(row["label_date"], "date")),
+            if_said("due_date", row["due_date"], when(row["due_date"], "date")),
+            if_said(
                 "collect_until",
                 row["state"] == States.DRAFT.value,
                 when(row["collect_until"], zone=SessionState.zone),
             ),
-            _if_said("seller", row["seller"], party(row["seller"])),
-            _if_said("tax_number", row["seller_tax"], row["seller_tax"].to(str)),
-            _if_said("buyer", row["buyer"], party(row["buyer"])),
-            _if_said("tax_number", row["buyer_tax"], row["buyer_tax"].to(str)),
-            _if_said("memo", row["memo"], row["memo"].to(str)),
+            if_said("seller", row["seller"], party(row["seller"])),
+            if_said("tax_number", row["seller_tax"], row["seller_tax"].to(str)),
+            if_said("buyer", row["buyer"], party(row["buyer"])),
+            if_said("tax_number", row["buyer_tax"], row["buyer_tax"].to(str)),
+            if_said("memo", row["memo"], row["memo"].to(str)),
         )
     )
 
@@ -231,42 +217,6 @@ def _sums(row: Row) -> rx.Component:
             unless_nothing("written_off"),
             sum_of("due"),
         )
-    )
-
-
-def _explanation(state: State) -> rx.Component:
-    """Opened over the line: what it was made of, step by step."""
-    row = state.explained
-    currency = row["currency"].to(str)
-    rounding = rx.match(
-        row["tax_rounding"],
-        *[(level, t(f"invoices.rounding_of.{level}")) for level in ("line", "document")],
-        t("invoices.rounding_of.draft"),
-    )
-    agrees = rx.cond(
-        row["agrees"], banner("ok", t("invoices.agrees")), banner("danger", t("invoices.differs"))
-    )
-    return dialog(
-        facts(
-            (t("invoices.description"), row["description"].to(str)),
-            _if_said("period", row["period_start"], _period(row)),
-            (t("invoices.rounding"), rounding),
-            _if_said("why_no_tax", row["reason"], row["reason"].to(str)),
-        ),
-        data_table(STEPS, state.steps, phone="scroll"),
-        facts(
-            (t("invoices.amount"), money(row["amount"], currency)),
-            (t("invoices.net"), money(row["net"], currency)),
-            (t("invoices.tax"), money(row["tax"], currency)),
-            (t("invoices.gross"), money(row["gross"], currency)),
-        ),
-        agrees,
-        dialog_foot(dialog_close(t("invoices.close"))),
-        title=t("invoices.explain"),
-        description=t("invoices.explain_text"),
-        open=state.steps.length() > 0,
-        on_open_change=state.close,
-        size="large",
     )
 
 
@@ -377,8 +327,13 @@ def invoice(
             t("invoices.notes"),
             data_table(NOTES, state.notes, status=state.status, empty=no_notes, actions=_of_note(staff)),
         ),
+        rx.cond(
+            state.uses.length() > 0,
+            section(t("invoices.uses"), data_table(USES, state.uses, zone=SessionState.zone)),
+            rx.fragment(),
+        ),
         below if below is not None else rx.fragment(),
-        _explanation(state),
+        explanation(state),
     )
     title = rx.cond(row["name"], t("invoices.of", number=row["name"].to(str)), t("invoices.invoice"))
     back = rx.el.p(link(t("invoices.back"), href=home), class_name="back-link no-print")

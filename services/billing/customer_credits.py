@@ -40,20 +40,23 @@ where invoice_id = :id and given_back_at is null order by credit_id, id
 """
 
 
-def open_credit(uow: UnitOfWork, organization_id: str, source_id: str, amount: Money) -> None:
+def open_credit(
+    uow: UnitOfWork, organization_id: str, source_id: str, amount: Money
+) -> CustomerCredit | None:
     """Owe `amount` to the customer; the caller books it. Nothing is opened for nothing."""
-    if amount.minor > 0:
-        uow.add(
-            CustomerCredit(
-                id=new_id("crd"),
-                organization_id=organization_id,
-                source_id=source_id,
-                currency=amount.currency,
-                minor=amount.minor,
-                left_minor=amount.minor,
-                created_at=uow.now,
-            )
-        )
+    if amount.minor <= 0:
+        return None
+    made = CustomerCredit(
+        id=new_id("crd"),
+        organization_id=organization_id,
+        source_id=source_id,
+        currency=amount.currency,
+        minor=amount.minor,
+        left_minor=amount.minor,
+        created_at=uow.now,
+    )
+    uow.add(made)
+    return made
 
 
 async def withdraw(uow: UnitOfWork, source_id: str) -> bool:
@@ -106,8 +109,11 @@ async def release(uow: UnitOfWork, held: Mapping[str, int]) -> None:
         await _move(uow, credit_id, minor)
 
 
-async def use(uow: UnitOfWork, invoice: Invoice, taken: list[Credit]) -> None:
-    """Pay an invoice with what was `available`, and book it. Adds to `paid_minor` only; the caller settles."""
+async def use(
+    uow: UnitOfWork, invoice: Invoice, taken: list[Credit], *, pays: Purpose = Purpose.RECEIVABLE
+) -> None:
+    """Pay an invoice with what was `available`, and book it. Adds to `paid_minor` only; the caller settles. `pays` says
+    whether that is due, or was given up."""
     if not taken:
         return
     for one in taken:
@@ -119,7 +125,7 @@ async def use(uow: UnitOfWork, invoice: Invoice, taken: list[Credit]) -> None:
                 key=f"credit_use:{use_id}",
                 kind=JournalKind.CONSUMPTION,
                 cause_id=invoice.id,
-                entries=(debit(Purpose.CUSTOMER_CREDIT, one.left), credit(Purpose.RECEIVABLE, one.left)),
+                entries=(debit(Purpose.CUSTOMER_CREDIT, one.left), credit(pays, one.left)),
                 at=uow.now,
             ),
         )

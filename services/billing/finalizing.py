@@ -17,7 +17,7 @@ from sqlmodel import select
 
 from models.billing import BillingProfile, Invoice, InvoiceLine, InvoiceState, LegalEntity, ZeroDocuments
 from models.money import Money
-from services.billing import customer_credits, invoices, policies, states, taxation
+from services.billing import customer_credits, invoices, offsetting, policies, states, taxation
 from services.billing.discounts import Redemption
 from services.billing.events import InvoiceFinalized
 from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
@@ -71,7 +71,7 @@ async def finalize(
     needs: Capability = Capability.STAFF_INVOICES_WRITE,
 ) -> Invoice:
     """Number a draft and fix all it says. Credits of the customer pay at once, then its wallet; if nothing is due
-    then, it is paid.
+    then, it is paid. What it comes to below zero pays other open invoices, and the rest is a credit.
 
     A draft that asks for nothing is dropped where the entity issues no such documents. Raises Forbidden, NotFound,
     InvoiceStateConflict for what is no draft, BillingProfileMissing, and Invalid for a draft without lines, tax rates
@@ -99,13 +99,21 @@ async def finalize_draft(
         return invoice
     profile = await required_profile(uow)
     on = label_date(uow.now, entity.timezone)
+    if any(line.amount_minor < line.billed_before_minor for line in lines):
+        await offsetting.lock_owed(uow, invoice.currency, invoice.subscription_id)
     totals = await totals_of(uow, invoice, lines, entity, profile, on, redemptions)
     await _fix_lines(uow, totals)
     journal_id = await _book(uow, invoice, lines, totals)
     await customer_credits.use(uow, invoice, list(totals.credits))
     await wallet.pay(uow, invoice.id, totals.from_prepaid)
     invoice.paid_minor += totals.from_prepaid.minor
-    customer_credits.open_credit(uow, invoice.organization_id, invoice.id, totals.carried)
+    await offsetting.keep(
+        uow,
+        organization_id=invoice.organization_id,
+        source_id=invoice.id,
+        amount=totals.carried,
+        of=invoice.subscription_id,
+    )
     drawn = await _number(uow, invoice, entity, on)
     invoice.journal_id = journal_id
     _fix(invoice, said_by(entity, profile, totals, on), drawn, uow.now)

@@ -91,16 +91,22 @@ def priced_line(
 
 
 def item_line(
-    description: str, line: Line, *, treatment: dict[str, Any] | None = None, **more: Any
+    description: str,
+    line: Line,
+    *,
+    charge: Charge | None = None,
+    treatment: dict[str, Any] | None = None,
+    **more: Any,
 ) -> NewLine:
     """A line of a subscription's item. What credits an earlier line brings its tax, and how that was taxed: its
-    `tax` as it stands on the document."""
+    `tax` as it stands on the document. A debit keeps the `charge` that its price for a whole period comes from."""
+    rated = {"rated": charge_json.facts_of(charge, line.terms.quantity)} if charge is not None else {}
     return NewLine(
         LineOrigin.SUBSCRIPTION,
         description,
         line.terms.quantity,
         line.amount,
-        {"made_by": "item", **facts_of_item(line)},
+        {"made_by": "item", **facts_of_item(line), **rated},
         period=(line.span.start, line.span.end),
         discountable=treatment is None,
         tax=line.tax if treatment is not None else None,

@@ -1,6 +1,7 @@
 """Credit notes: what is taken back of an invoice, in full, by line or by amount, never more than is left.
 
-A note is issued whole. What it takes back comes off what is due first; the rest is a credit of the customer.
+A note is issued whole. What it takes back comes off what is due first, then off other open invoices; the rest is a
+credit of the customer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from models.billing import CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
 from models.ledger import JournalKind, Purpose
 from models.money import Money
-from services.billing import customer_credits, policies, states
+from services.billing import customer_credits, offsetting, policies, states
 from services.billing.credit_notes import Piece, credit_all, credit_amount, credit_lines, left_of
 from services.billing.events import CreditNoteIssued
 from services.billing.finalizing import draw_numbers, lines_of
@@ -58,8 +59,11 @@ class Asked:
     lines: Mapping[str, int | None] | None = None
 
 
-async def issue(uow: UnitOfWork, invoice_id: str, *, key: str, reason: str, asked: Asked) -> CreditNote:
-    """Issue a credit note with its number. The same key is the note that is there.
+async def issue(
+    uow: UnitOfWork, invoice_id: str, *, key: str, reason: str, asked: Asked, pays_open: bool = True
+) -> CreditNote:
+    """Issue a credit note with its number. The same key is the note that is there. Without `pays_open` the credit that
+    it leaves is for the caller, who gives it back.
 
     Raises Forbidden, NotFound, InvoiceStateConflict for what is not final or gives nothing to credit, KeyMeansOther,
     and Invalid for a line that is not there and for more than is left of a line or of the invoice.
@@ -77,7 +81,7 @@ async def issue(uow: UnitOfWork, invoice_id: str, *, key: str, reason: str, aske
     states.require_creditable(InvoiceState(invoice.state))
     lines = await lines_of(uow, invoice)
     pieces = _taken(asked, await _left(uow, invoice, lines), invoice.currency)
-    return await _issue(uow, invoice, lines, pieces, key=key, reason=reason, said=said)
+    return await _issue(uow, invoice, lines, pieces, key=key, reason=reason, said=said, pays_open=pays_open)
 
 
 async def worth(uow: UnitOfWork, invoice: Invoice, asked: Asked) -> Money:
@@ -175,6 +179,7 @@ async def _issue(
     key: str,
     reason: str,
     said: dict[str, Any],
+    pays_open: bool,
 ) -> CreditNote:
     note_id, nothing = new_id("crn"), Money(0, invoice.currency)
     net = sum((piece.net for piece in pieces), nothing)
@@ -186,8 +191,17 @@ async def _issue(
     invoice.credited_minor += total.minor
     invoice.offset_minor += offset.minor
     invoice.due_minor -= offset.minor
-    customer_credits.open_credit(uow, invoice.organization_id, note_id, total - offset)
     await customer_credits.settle(uow, invoice)
+    if pays_open:
+        await offsetting.keep(
+            uow,
+            organization_id=invoice.organization_id,
+            source_id=note_id,
+            amount=total - offset,
+            of=invoice.subscription_id,
+        )
+    else:
+        customer_credits.open_credit(uow, invoice.organization_id, note_id, total - offset)
     entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
     on = label_date(uow.now, entity.timezone)
     (drawn,) = await draw_numbers(uow, entity, Series.CREDIT_NOTE, on)

@@ -197,6 +197,22 @@ TAX_RATES: Listing[TaxRateRow] = Listing(
 
 # -- one document
 
+CREDIT_USES_MAX = 100
+_CREDIT_USES = """
+with used as (
+  select u.*, c.source_id from credit_use u join customer_credit c on c.id = u.credit_id where u.invoice_id = :id
+  union
+  select u.*, c.source_id from customer_credit c join credit_use u on u.credit_id = c.id
+  where c.organization_id = :organization_id
+    and c.source_id in (select :id union all select id from credit_note where invoice_id = :id)
+)
+select u.source_id, coalesce(s.number, n.number) as source_number, u.invoice_id, i.number as invoice_number, u.minor,
+  u.created_at
+from used u join invoice i on i.id = u.invoice_id
+left join invoice s on s.id = u.source_id left join credit_note n on n.id = u.source_id
+where u.given_back_at is null order by u.created_at, u.id limit :most
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class NoteLine:
@@ -262,6 +278,27 @@ async def notes(uow: UnitOfWork, of: Invoice, *, after: str = "", limit: int = 5
         limit=limit,
     )
     return await _with_lines(uow, [CreditNote(**row) for row in found.mappings()])
+
+
+@dataclass(frozen=True, slots=True)
+class CreditUseRow:
+    """What of a credit paid an invoice. It came from a document with a number, or from a payment, which has none."""
+
+    source_id: str
+    source_number: str | None
+    invoice_id: str
+    invoice_number: str
+    minor: int
+    created_at: datetime
+
+
+async def credit_uses(uow: UnitOfWork, of: Invoice) -> list[CreditUseRow]:
+    """By which credits an invoice that was found by `invoice` was paid, and what those paid that it and its notes made:
+    the first CREDIT_USES_MAX, the oldest first."""
+    found = await uow.execute(
+        _CREDIT_USES, id=of.id, organization_id=of.organization_id, most=CREDIT_USES_MAX
+    )
+    return [CreditUseRow(**row) for row in found.mappings()]
 
 
 async def note(uow: UnitOfWork, row: CreditNote) -> NoteDetail:

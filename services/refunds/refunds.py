@@ -336,7 +336,14 @@ async def _begin(uow: UnitOfWork, what: Locked, plan: _Plan) -> None:
     """Credit what has to be, and hold what is given back."""
     refund, held = what.refund, plan.from_owed
     if plan.note is not None and what.invoice is not None:
-        note = await notes.issue(uow, what.invoice.id, key=refund.id, reason=refund.reason, asked=plan.note)
+        note = await notes.issue(
+            uow,
+            what.invoice.id,
+            key=refund.id,
+            reason=refund.reason,
+            asked=plan.note,
+            pays_open=refund.destination != RefundTo.SOURCE,
+        )
         refund.credit_note_id = note.id
         found = await uow.execute("select id from customer_credit where source_id = :id", id=note.id)
         held[found.scalar_one()] = plan.parts.credited

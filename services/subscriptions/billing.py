@@ -16,6 +16,7 @@ from services.billing import finalizing, invoices, plan_credits, policies, redem
 from services.billing.changes import Billed
 from services.billing.descriptions import ITEM
 from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
+from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
 from services.billing.periods import Calendar
 from services.core.events import DomainEvent
@@ -169,7 +170,7 @@ async def finish(
         late = await usage_lines.late_lines(uow, row)
         if await invoices.add_to(uow, draft, late):
             lines = await finalizing.lines_of(uow, draft)
-    period = _period(now.calendar(), lines, uow.now)
+    period = period_of(now.calendar(), lines, uow.now)
     working, given = await redemptions.working(uow, row, lines, period)
     made = await finalizing.finalize_draft(uow, draft, lines, working, needs)
     if made.number is not None:
@@ -177,7 +178,7 @@ async def finish(
     return made
 
 
-def _period(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -> datetime:
+def period_of(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -> datetime:
     """When the billing period began that a document is for: the latest that it charges anything in."""
     began = [
         line.period_start
@@ -224,7 +225,11 @@ def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLin
     item = made.item
     name = item.price.charge.name
     if made.line is not None:
-        return item_line(ITEM[made.line.kind] + name, made.line, treatment=treatment, **_more(made))
+        # The item has the new price by then, and a credit is of the old one: of what was debited, not of a price.
+        charge = item.price.charge.charge if made.line.kind is LineKind.DEBIT else None
+        return item_line(
+            ITEM[made.line.kind] + name, made.line, charge=charge, treatment=treatment, **_more(made)
+        )
     return charged_line(
         LineOrigin.ONE_OFF,
         name,

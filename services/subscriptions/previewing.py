@@ -7,28 +7,32 @@ done for that sum, or not at all.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState
 from models.money import Money
 from models.subscriptions import Subscription
-from services.billing import explaining, finalizing, policies
+from services.billing import explaining, finalizing, policies, queries, redemptions
+from services.billing.discounts import Redemption
 from services.billing.events import InvoiceFinalized, SubscriptionBilled
 from services.billing.explaining import Step
+from services.billing.lines import LineKind
 from services.billing.numbering import label_date
 from services.billing.totals import Totals
-from services.core.errors import Conflict
+from services.core.errors import Conflict, Invalid
 from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, undone
+from services.subscriptions import billing as subscription_billing
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rules import next_moment, turn
-from services.subscriptions.subscribed import Source
+from services.subscriptions.subscribed import Source, Turn
 from services.wallets.events import WalletGranted, WalletTakenBack
 
 Act = Callable[[UnitOfWork], Awaitable[Subscription]]
+MOMENTS_MAX = 40  # that are looked through for one that bills something
 
 
 class PreviewOutdated(Conflict):
@@ -56,7 +60,7 @@ class PreviewLine:
 @dataclass(frozen=True, slots=True)
 class PreviewInvoice:
     """A document that the act makes, in minor units; `billed_at` is when it is finalised, `waits` whether that is to
-    come. `carried_minor` becomes a credit of the customer."""
+    come. `settled_minor` of `carried_minor` pays other open invoices, and the rest becomes a credit of the customer."""
 
     currency: str
     billed_at: datetime
@@ -69,6 +73,7 @@ class PreviewInvoice:
     credits_minor: int
     due_minor: int
     carried_minor: int
+    settled_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ class Upcoming:
 class Preview:
     """`at` is the moment it is for: give it with the act, and it is billed as shown. `effective_at` is when the change
     counts. `invoices` are in order, the one that waits last. `included_minor` is what comes to the wallet at once of
-    credits that plans include, below zero for what is taken back."""
+    credits that plans include, below zero for what is taken back. `first_invoice` is the first on which it counts (see
+    `next_invoice`), where the act makes none and that can be made by now."""
 
     at: datetime
     currency: str
@@ -92,6 +98,7 @@ class Preview:
     invoices: tuple[PreviewInvoice, ...]
     upcoming: Upcoming | None
     included_minor: int = 0
+    first_invoice: PreviewInvoice | None = None
 
     @property
     def total_minor(self) -> int:
@@ -104,16 +111,66 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
     async with undone(uow) as events:
         row = await act(uow)
         found = await _made(uow, events())
-        included = _included(events())
-        return Preview(
-            at=uow.now.replace(microsecond=0),
+        at = uow.now.replace(microsecond=0)
+        shown = Preview(
+            at=at,
             currency=row.currency,
             state=row.state,
-            effective_at=row.scheduled_at or row.cancel_at or uow.now.replace(microsecond=0),
+            effective_at=row.scheduled_at or row.cancel_at or at,
             invoices=tuple(found),
             upcoming=await upcoming(uow, row),
-            included_minor=included,
+            included_minor=_included(events()),
         )
+        if found:
+            return shown
+        try:
+            return replace(shown, first_invoice=await next_invoice(uow, row, counts_from=shown.effective_at))
+        except (Conflict, Invalid):  # as without a billing profile: a trial may begin all the same
+            return shown
+
+
+async def next_invoice(
+    uow: UnitOfWork, row: Subscription, *, counts_from: datetime | None = None, coupon: str = ""
+) -> PreviewInvoice | None:
+    """The next invoice if nothing changes, or the first that charges time from `counts_from` on: with its coupons, with
+    the tax of today, and without what will be used. None if none is made within MOMENTS_MAX.
+
+    It is billed and undone. Called by verbs that were allowed to see the subscription, which is locked.
+    """
+    async with undone(uow):
+        await uow.session.refresh(row)
+        if coupon:
+            await redemptions.take(uow, row, coupon)
+        held, now = await subscription_rows.load(uow, row)
+        for _ in range(MOMENTS_MAX):
+            moment = next_moment(now)
+            if moment is None:
+                return None
+            made = _without_usage(turn(now, moment))
+            if not made.lines:
+                now = made.subscribed
+                continue
+            draft = await subscription_billing.book(
+                uow, held, now, made, Capability.SUBSCRIPTIONS_WRITE, at=moment
+            )
+            if draft is not None and _counts(made, counts_from):
+                return replace(await _invoice(uow, draft.id), billed_at=moment, waits=True)
+            held, now = await subscription_rows.load(uow, row)
+        return None
+
+
+def _without_usage(made: Turn) -> Turn:
+    """Nobody knows what will be used by then."""
+    return replace(made, lines=tuple(one for one in made.lines if one.source is not Source.USAGE))
+
+
+def _counts(made: Turn, since: datetime | None) -> bool:
+    """Whether it charges time from `since` on; anything at all where that is not asked."""
+    return since is None or any(
+        one.source is Source.ONE_OFF
+        or (one.line is not None and one.line.kind is LineKind.DEBIT and one.line.span.start >= since)
+        for one in made.lines
+    )
 
 
 async def agreed(uow: UnitOfWork, act: Act, total_minor: int | None) -> Subscription:
@@ -167,15 +224,24 @@ async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
         credits_minor=invoice.paid_minor,
         due_minor=invoice.due_minor,
         carried_minor=max(-invoice.total_minor, 0),
+        settled_minor=sum(
+            one.minor for one in await queries.credit_uses(uow, invoice) if one.source_id == invoice.id
+        ),
     )
 
 
 async def _waiting(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine]) -> PreviewInvoice:
-    """A draft, with the tax of today and without coupons: those look at all that will be on it."""
+    """A draft, with the tax of today and the coupons as they work on what is on it by now."""
     entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.SUBSCRIPTIONS_WRITE)
     profile = await finalizing.required_profile(uow)
     on = label_date(uow.now, entity.timezone)
-    totals: Totals = await finalizing.totals_of(uow, invoice, lines, entity, profile, on, ())
+    row = await policies.subscription_paid_for(uow, invoice)
+    working: list[Redemption] = []
+    if row is not None:
+        _, now = await subscription_rows.load(uow, row, lines=False)
+        period = subscription_billing.period_of(now.calendar(), lines, invoice.collect_until)
+        working, _ = await redemptions.working(uow, row, lines, period)
+    totals: Totals = await finalizing.totals_of(uow, invoice, lines, entity, profile, on, working)
     by_key = {one.key: one for one in totals.lines}
     return PreviewInvoice(
         currency=invoice.currency,

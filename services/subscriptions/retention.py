@@ -17,14 +17,9 @@ from services.billing.events import SubscriptionOfferAccepted
 from services.catalog import coupon_queries
 from services.core.errors import Conflict, Invalid
 from services.core.work import UnitOfWork, undone
-from services.subscriptions import billing as subscription_billing
-from services.subscriptions import rows as subscription_rows
-from services.subscriptions import subscriptions
-from services.subscriptions.rules import next_moment, turn
+from services.subscriptions import previewing, subscriptions
 from services.subscriptions.states import CHANGES
 from services.subscriptions.subscribed import Subscribed
-
-MOMENTS_MAX = 40  # that are looked through for one that bills something
 
 
 class OfferGone(Conflict):
@@ -36,7 +31,7 @@ class OfferGone(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A coupon for whoever stays. `before_minor` is the next invoice at `at`, with tax, without usage to come, and
+    """A coupon for whoever stays. `before_minor` is the next invoice at `at`, with tax, without what will be used, and
     `after_minor` the same with the coupon."""
 
     coupon: str
@@ -66,11 +61,11 @@ async def offer(uow: UnitOfWork, subscription_id: str) -> Offer | None:
         coupon, text = found
         code, currency = coupon.code, row.currency
         said = (code, text, coupon.rate, coupon.amount_minor, coupon.duration, coupon.periods, currency)
-        before = await _next_total(uow, row)
-        after = await _next_total(uow, row, coupon=code)
-    if before is None or after is None or after[1] >= before[1]:
+        before = await previewing.next_invoice(uow, row)
+        after = await previewing.next_invoice(uow, row, coupon=code)
+    if before is None or after is None or after.total_minor >= before.total_minor:
         return None
-    return Offer(*said, at=before[0], before_minor=before[1], after_minor=after[1])
+    return Offer(*said, at=before.billed_at, before_minor=before.total_minor, after_minor=after.total_minor)
 
 
 async def accept(uow: UnitOfWork, subscription_id: str, coupon: str) -> Subscription:
@@ -112,22 +107,3 @@ async def _offered(uow: UnitOfWork, row: Subscription, now: Subscribed) -> tuple
         coupon=coupon.id,
     )
     return None if taken.first() is not None else (coupon, plan.retention_text)
-
-
-async def _next_total(uow: UnitOfWork, row: Subscription, *, coupon: str = "") -> tuple[datetime, int] | None:
-    """When the next invoice is made if nothing changes, and its total with tax; None if none ever is."""
-    async with undone(uow):
-        await uow.session.refresh(row)
-        if coupon:
-            await redemptions.take(uow, row, coupon)
-        held, now = await subscription_rows.load(uow, row)
-        for _ in range(MOMENTS_MAX):
-            moment = next_moment(now)
-            if moment is None:
-                return None
-            made = turn(now, moment)
-            if any(one.line is not None for one in made.lines):
-                draft = await subscription_billing.book(uow, held, now, made, subscriptions.WRITE, at=moment)
-                return None if draft is None else (moment, draft.total_minor)
-            now = made.subscribed
-        return None

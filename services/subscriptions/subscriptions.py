@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from models.subscriptions import CancelReason, CouponRedemption, Subscription, SubscriptionState
+from models.subscriptions import CancelReason, Subscription, SubscriptionState
 from models.types import ProrationBehaviour
 from services.billing import invoices, policies, redemptions
 from services.billing.changes import Billed
@@ -34,6 +34,7 @@ from services.identity.rules import clean_text, require_currency
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import changes as subscription_changes
 from services.subscriptions import first_payments, rules, selecting, states, trials
+from services.subscriptions import policies as subscription_policies
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
 from services.subscriptions.selecting import Wanted
@@ -131,10 +132,10 @@ async def change(
     at: datetime | None = None,
 ) -> Subscription:
     """Have it consist of other prices, quantities or add-ons: more at once and less from the next period on, unless
-    asked otherwise. `at` is the moment that a preview was for, within PREVIEW_HOLDS.
-
-    Raises Forbidden, NotFound, Invalid, SubscriptionStateConflict, and what an invoice raises.
+    asked otherwise. `at` is the moment that a preview was for, within PREVIEW_HOLDS. What is had before it is billed
+    is for staff to give. Raises Forbidden, NotFound, Invalid, SubscriptionStateConflict, and what an invoice raises.
     """
+    subscription_policies.require_behaviour(uow.actor, behaviour)
     row, held, now = await standing(uow, subscription_id)
     selection = await selecting.select(uow, wanted, standing=now)
     moment = agreed_moment(uow, at)
@@ -283,12 +284,13 @@ async def resume(uow: UnitOfWork, subscription_id: str, *, at: datetime | None =
     return row
 
 
-async def take_coupon(uow: UnitOfWork, subscription_id: str, code: str) -> CouponRedemption:
+async def take_coupon(uow: UnitOfWork, subscription_id: str, code: str) -> Subscription:
     """Have a coupon work from the next invoice on. Raises Forbidden, NotFound, Invalid, CouponTakenAlready, and
     SubscriptionStateConflict."""
     row, _, now = await standing(uow, subscription_id)
     states.require_changes(now.state)
-    return await redemptions.take(uow, row, code)
+    await redemptions.take(uow, row, code)
+    return row
 
 
 async def take_coupon_off(uow: UnitOfWork, subscription_id: str, redemption_id: str) -> None:

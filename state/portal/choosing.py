@@ -33,6 +33,7 @@ from state.problems import problem_of
 HOME = "/portal/subscriptions"
 START = "/portal/subscribe"
 QUANTITY_DIGITS_MAX = 12
+COUPON_CHARACTERS_MAX = 200
 
 
 class ChoiceState(PageState, rx.State):
@@ -92,7 +93,7 @@ class ChoiceState(PageState, rx.State):
     @page_event(Capability.SUBSCRIPTIONS_WRITE)
     async def apply_coupon(self, values: dict[str, Any]) -> None:
         """Look at what a coupon would do."""
-        self.coupon = str(values.get("coupon") or "").strip()[:200]
+        self.coupon = str(values.get("coupon") or "").strip()[:COUPON_CHARACTERS_MAX]
         await self._look()
 
     @page_event(Capability.SUBSCRIPTIONS_WRITE)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
+from services.core.errors import Conflict, Invalid
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.subscriptions import previewing, retention, subscriptions
@@ -16,7 +17,8 @@ from state import subscriptions_view
 from state.base import PageState, page_event
 from state.format import instant_text
 from state.listed import ListedState
-from state.portal.choosing import HOME
+from state.portal.choosing import COUPON_CHARACTERS_MAX, HOME
+from state.problems import problem_of
 
 INVOICES = "/portal/invoices"
 
@@ -55,6 +57,8 @@ class SubscriptionState(PageState, rx.State):
     preview: dict[str, Any] = {}
     documents: list[dict[str, Any]] = []
     offer: dict[str, Any] = {}
+    coupon: str = ""
+    coupon_errors: dict[str, str] = {}
     just_done: bool = False
     read_at: str = ""
 
@@ -104,6 +108,23 @@ class SubscriptionState(PageState, rx.State):
         self.asking = str(act)[:40]
 
     @page_event(Capability.SUBSCRIPTIONS_WRITE)
+    async def look_at_coupon(self, values: dict[str, Any]) -> None:
+        """What the next invoice would be with a coupon, or why it cannot be taken."""
+        self.preview, self.documents, self.coupon_errors = {}, [], {}
+        self.coupon = str(values.get("coupon") or "").strip()[:COUPON_CHARACTERS_MAX]
+        subscription_id, coupon = self._subscription_id(), self.coupon
+        try:
+            async with self._unit_of_work() as uow:
+                found = await previewing.preview(
+                    uow, lambda work: subscriptions.take_coupon(work, subscription_id, coupon)
+                )
+        except (Invalid, Conflict) as error:
+            self.coupon_errors = {"coupon": problem_of(error, "").text}
+        else:
+            self.preview = subscriptions_view.preview_shown(found)
+            self.documents = subscriptions_view.documents_shown(found)
+
+    @page_event(Capability.SUBSCRIPTIONS_WRITE)
     async def stay(self) -> Any:
         """Take the offer that is on screen, and keep the subscription."""
         coupon = str(self.offer.get("coupon", ""))
@@ -134,6 +155,7 @@ class SubscriptionState(PageState, rx.State):
     def _forget(self) -> None:
         self.asking = self.coupon_id = self.coupon_code = ""
         self.preview, self.documents, self.offer = {}, [], {}
+        self.coupon, self.coupon_errors = "", {}
 
     def _subscription_id(self) -> str:
         return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]

@@ -123,6 +123,10 @@ async def test_a_subscription_is_previewed_started_changed_and_ended_for_what_wa
     billed = (await client.get("invoices")).json()["data"]
     assert [one["total_minor"] for one in billed] == [shown["total_minor"], 14_875]
 
+    seen = await post(f"{path}/change/preview", plan_id=house.plans["solo"])
+    first = seen["first_invoice"]
+    assert (seen["invoices"], first["billed_at"]) == ([], seen["effective_at"])
+    assert (first["net_minor"], first["tax_minor"], first["total_minor"]) == (1_000, 190, 1_190)
     less = await post(f"{path}/change", plan_id=house.plans["solo"])
     assert (less["scheduled"]["plan_name"], less["scheduled"]["at"]) == ("Solo", less["upcoming"]["at"])
     assert less["upcoming"]["amount_minor"] == 1_000
@@ -178,7 +182,10 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
     ):
         offered = {"code": code, "name": code, "expires_at": soon, **more}
         assert (await staff.post("staff/coupons", json=offered)).status_code == 201
-    running = (await house.started(coupon="half"))["id"]
+    running = (await house.started())["id"]
+    halved = await house.post(f"{running}/coupons/preview", coupon="HALF")
+    assert halved["first_invoice"]["discount_minor"] == 6_000
+    assert (await house.post(f"{running}/coupons", coupon="half"))["coupons"][0]["code"] == "HALF"
     ended = (await house.started())["id"]
     await house.post(f"{ended}/cancel", at_once=True)
     canceled = (await house.started())["id"]
@@ -213,6 +220,9 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
         (f"{ended}/reactivate", {}, 409, "subscription_state", ""),
         (f"{canceled}/change", house.team(), 409, "subscription_state", ""),
         (f"{canceled}/coupons", {"coupon": "HALF"}, 409, "subscription_state", ""),
+        (f"{canceled}/coupons/preview", {"coupon": "HALF"}, 409, "subscription_state", ""),
+        (f"{running}/coupons/preview", {"coupon": "HALF"}, 409, "coupon_taken", ""),
+        (f"{running}/coupons/preview", {"coupon": "NONE"}, 422, "coupon_unknown", "coupon"),
         (f"{running}/resume", {}, 409, "subscription_state", ""),
         (f"{running}/pause", {"resume_at": late}, 422, "invalid_input", "resume_at"),
         (f"{running}/cancel", {"cancel_at": late}, 422, "invalid_input", "cancel_at"),
@@ -228,6 +238,34 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
     stranger = await api.browser(await api.world.organization(), Role.OWNER)
     for path in ("change", "change/preview"):
         problem(await stranger.post(f"subscriptions/{running}/{path}", json=house.team()), 404, "not_found")
+
+
+async def test_no_customer_chooses_a_change_that_lets_time_be_had_before_it_is_paid(house: House) -> None:
+    """Only staff may have a change count now and be billed later, or begin a whole new period."""
+    small = {"plan_id": house.plans["solo"], "currency": "EUR"}
+    one = (await house.client.post("subscriptions", json=small)).json()["id"]
+    path, before = f"subscriptions/{one}/change", (await house.client.get(f"subscriptions/{one}")).json()
+    for behaviour in ("none", "next_invoice", "reset_cycle"):
+        for door in (path, f"{path}/preview"):
+            said = problem(
+                await house.client.post(door, json=house.team(behaviour=behaviour)), 422, "invalid_input"
+            )
+            assert said["errors"][0]["pointer"] == "#/behaviour"
+            problem(
+                await house.client.post(f"staff/{door}", json=house.team(behaviour=behaviour)),
+                403,
+                "not_allowed",
+            )
+    assert (await house.client.get(f"subscriptions/{one}")).json() == before
+    assert len((await house.client.get("invoices")).json()["data"]) == 1
+
+    shown = (await house.staff.post(f"staff/{path}/preview", json=house.team(behaviour="none"))).json()
+    (document,) = shown["invoices"]  # of what is new; what it had moves without being billed
+    assert [one["description"] for one in document["lines"]] == ["Seats"]
+    agreed = {"at": shown["at"], "agreed_minor": shown["total_minor"]}
+    moved = await house.staff.post(f"staff/{path}", json=house.team(behaviour="none") | agreed)
+    assert (moved.status_code, moved.json()["plan_name"]) == (200, "Team"), moved.text
+    assert (await house.client.get(f"subscriptions/{one}")).json() == moved.json()
 
 
 async def test_nobody_is_billed_who_did_not_say_to_whom(api: Api, house: House) -> None:

@@ -25,12 +25,16 @@ from matrix_app.api.v1.shape import (
 )
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from services.billing import due_dates, queries
+from services.billing.explaining import TaxedHow
 from services.billing.queries import NoteDetail
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 
 router = resource("invoices")
 
+UNIT = (
+    "What a part of a period is measured in: `seconds`, `minutes`, `days`, `days_of_30` a month; else empty"
+)
 Minor = Annotated[int, Field(description="In minor units of the currency")]
 _LINES, _NOTES = "invoice.lines", "invoice.credit_notes"  # what cursors are bound to
 
@@ -99,6 +103,19 @@ class TaxTotalShown(Shown):
     tax_minor: Minor
 
 
+class CreditUseShown(Shown):
+    """What of a credit paid an invoice."""
+
+    source_id: str = Field(
+        description="The invoice below zero, credit note, payment or dispute that it came from"
+    )
+    source_number: str | None = Field(description="Of a document")
+    invoice_id: str = Field(description="What it paid")
+    invoice_number: str
+    minor: Minor
+    created_at: AwareDatetime
+
+
 class InvoiceShown(Shown):
     """net + tax = total; due = total - what was offset by credit notes - paid - written off."""
 
@@ -127,6 +144,9 @@ class InvoiceShown(Shown):
     paid_minor: Minor
     written_off_minor: Minor
     due_minor: Minor
+    credit_uses: list[CreditUseShown] = Field(
+        description="By which credits it was paid, and what its own credits and those of its notes paid: the first 100"
+    )
     created_at: AwareDatetime
     collect_until: AwareDatetime = Field(description="Until then a draft waits for late usage")
     finalized_at: AwareDatetime | None
@@ -158,6 +178,7 @@ class StepShown(Shown):
     name: str
     formula: str = Field(description="Of exact numbers in major units", examples=["3 × 33.335"])
     amount: str = Field(description="Before rounding; a fraction where decimals do not end")
+    unit: str = Field(description=UNIT)
 
 
 class DiscountShown(Shown):
@@ -173,6 +194,12 @@ class TaxStepShown(Shown):
     edition: str
     base_minor: Minor
     tax_minor: Minor
+    formula: str = Field(description="Empty where the tax was given", examples=["15.03 × 0.19"])
+    exact: str = Field(description="Its value in major units, before rounding")
+    how: TaxedHow = Field(
+        description="`rounded` by itself, its `share` of what is rounded once for the document, or `given` by the line"
+        " that it credits"
+    )
 
 
 class ExplanationShown(Shown):
@@ -184,6 +211,7 @@ class ExplanationShown(Shown):
     made_by: str
     inputs: dict[str, Any] = Field(description="What the line was made of, and keeps")
     steps: list[StepShown]
+    policy: str = Field(description="By which parts of a period are measured; empty where none is")
     rounding: str = Field(description="Of the amount, once")
     tax_rounding: str = Field(description="`line` or `document`; empty for a draft")
     period_start: AwareDatetime | None
@@ -207,7 +235,8 @@ class NoteLineShown(Shown):
 
 
 class CreditNoteShown(Shown):
-    """net + tax = total; what did not come off what was due became a credit of the customer."""
+    """net + tax = total; what did not come off what was due became a credit of the customer, which pays open invoices
+    first."""
 
     id: str
     invoice_id: str
@@ -226,7 +255,8 @@ class CreditNoteShown(Shown):
 async def shown(uow: UnitOfWork, row: Invoice) -> InvoiceShown:
     days = await due_dates.days_overdue(uow, row)
     late = {"overdue": days is not None, "days_overdue": days}
-    return InvoiceShown.model_validate(row.model_dump() | {"taxes": row.taxes or []} | late)
+    uses = {"credit_uses": await queries.credit_uses(uow, row)}
+    return InvoiceShown.model_validate(row.model_dump() | {"taxes": row.taxes or []} | late | uses)
 
 
 def line_shown(row: InvoiceLine) -> InvoiceLineShown:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from matrix_app.api.deps import AnyCaller, Caller, staff_work
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.preview_shapes import PreviewShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Instant, resource
@@ -20,10 +21,12 @@ from matrix_app.api.v1.subscription_shapes import (
     Cancellation,
     NewSubscription,
     PlanGiven,
-    PreviewShown,
+    StaffChange,
+    StaffChangePreviewed,
     SubscriptionListed,
     SubscriptionShown,
     canceling,
+    changing,
     done,
     looked_at,
     starting,
@@ -103,6 +106,24 @@ async def cancel_for_organization(
     said = {"reason": body.reason, "comment": body.comment, "at": body.at}
     effect = done(canceling(subscription_id, body, **said), body.agreed_minor)
     return await repeat.once(at(who, subscription_id, WRITE), effect, owner=who.actor.id, status=200)
+
+
+@router.post("/subscriptions/{subscription_id}/change", response_model=SubscriptionShown)
+async def change_for_organization(
+    who: AnyCaller, subscription_id: str, body: StaffChange, repeat: RepeatOnce
+) -> Response:
+    """Have a subscription consist of something else, billed in any of the ways there are."""
+    effect = done(changing(subscription_id, body, at=body.at), body.agreed_minor)
+    return await repeat.once(at(who, subscription_id, WRITE), effect, owner=who.actor.id, status=200)
+
+
+@router.post("/subscriptions/{subscription_id}/change/preview")
+async def preview_change_for_organization(
+    who: AnyCaller, subscription_id: str, body: StaffChangePreviewed
+) -> PreviewShown:
+    """What a change would come to."""
+    async with at(who, subscription_id, WRITE) as uow:
+        return await looked_at(uow, changing(subscription_id, body))
 
 
 @router.delete("/subscriptions/{subscription_id}/scheduled-change")

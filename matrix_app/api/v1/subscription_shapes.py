@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
+from matrix_app.api.v1.preview_shapes import PreviewShown, PreviewStepShown, UpcomingShown
 from matrix_app.api.v1.shape import Body, Exact, Instant, Shown
 from models.plans import ChargeKind, ChargeTiming, EntitlementKind
 from models.subscriptions import CancelReason, Subscription, SubscriptionState
@@ -21,7 +23,6 @@ from services.subscriptions.previewing import Act
 from services.subscriptions.rules import ITEMS_MAX
 from services.subscriptions.selecting import ADDONS_MAX, Wanted
 
-Minor = Annotated[int, Field(description="In minor units of the currency")]
 QuantitiesGiven = Annotated[
     dict[str, Exact],
     Field(
@@ -103,13 +104,6 @@ class CouponTakenShown(Shown):
     taken_minor: int = Field(description="What it took so far")
 
 
-class UpcomingShown(Shown):
-    """What is billed next if nothing changes: without usage, coupons and tax."""
-
-    at: AwareDatetime
-    amount_minor: Minor
-
-
 class SubscriptionShown(Shown):
     id: str
     organization_id: str
@@ -143,12 +137,6 @@ class SubscriptionShown(Shown):
     upcoming: UpcomingShown | None
 
 
-class PreviewStepShown(Shown):
-    name: str
-    formula: str = Field(description="Of exact numbers in major units", examples=["60 × 15 / 30"])
-    amount: str = Field(description="Before rounding; a fraction where decimals do not end")
-
-
 class UsedSoFarShown(Shown):
     """What a metered price comes to in [since, until), before coupons and tax."""
 
@@ -166,69 +154,6 @@ class UsedSoFarShown(Shown):
 
 class UsedListShown(Shown):
     data: list[UsedSoFarShown]
-
-
-class PreviewLineShown(Shown):
-    description: str
-    amount_minor: int = Field(description="Of the whole line, rounded once, half away from zero")
-    discount_minor: Minor
-    net_minor: Minor
-    tax_minor: Minor
-    period_start: AwareDatetime | None
-    period_end: AwareDatetime | None = Field(description="Left out of the period")
-    facts: dict[str, Any] = Field(description="What the line is made of")
-    steps: list[PreviewStepShown]
-
-
-class PreviewInvoiceShown(Shown):
-    """net + tax = total; due = total - what credits pay. Below zero `carried_minor` becomes a credit."""
-
-    currency: str
-    billed_at: AwareDatetime = Field(description="When it is finalised")
-    waits: bool = Field(description="Whether that is to come: it is joined by what is billed until then")
-    lines: list[PreviewLineShown]
-    discount_minor: Minor
-    net_minor: Minor
-    tax_minor: Minor
-    total_minor: Minor
-    credits_minor: Minor
-    due_minor: Minor
-    carried_minor: Minor
-
-
-class PreviewShown(Shown):
-    """Nothing was done. Send `at` and `total_minor` (as `agreed_minor`) with the act."""
-
-    at: AwareDatetime
-    currency: str
-    state: SubscriptionState = Field(description="In which it would be")
-    effective_at: AwareDatetime = Field(description="When the change counts")
-    total_minor: int = Field(description="Of all invoices, with tax")
-    invoices: list[PreviewInvoiceShown]
-    upcoming: UpcomingShown | None
-    included_minor: int = Field(
-        description="Credits that plans include: what comes to the wallet at once; below zero it is taken back"
-    )
-
-
-class OfferShown(Shown):
-    """A coupon for whoever stays, once. Send `coupon` to `accept-offer`."""
-
-    coupon: str
-    text: str
-    rate: Exact | None = Field(description='"0.25" is 25 %')
-    amount_minor: int | None
-    duration: Duration
-    periods: int | None
-    currency: str
-    at: AwareDatetime = Field(description="When the next invoice is made")
-    before_minor: int = Field(description="That invoice with tax, without usage to come")
-    after_minor: int = Field(description="The same with the coupon")
-    saves_minor: int
-
-
-class CancelPreviewShown(PreviewShown):
-    offer: OfferShown | None = Field(description="What is offered for staying")
 
 
 class PlanGiven(Body):
@@ -252,13 +177,33 @@ class NewSubscription(PlanGiven):
     agreed_minor: Agreed = None
 
 
+class OwnBehaviour(StrEnum):
+    """When a change counts and is billed, of the ways that a customer may choose."""
+
+    INVOICE_NOW = ProrationBehaviour.INVOICE_NOW.value
+    NEXT_PERIOD = ProrationBehaviour.NEXT_PERIOD.value
+
+
 class ChangePreviewed(PlanGiven):
-    behaviour: ProrationBehaviour | None = Field(
+    behaviour: OwnBehaviour | None = Field(
         None, description="More counts at once, less from the next period on, if left out"
     )
 
 
 class Change(ChangePreviewed):
+    at: At = None
+    agreed_minor: Agreed = None
+
+
+class StaffChangePreviewed(PlanGiven):
+    behaviour: ProrationBehaviour | None = Field(
+        None,
+        description="As for customers if left out. `none` counts at once and bills nothing before the next period,"
+        " `next_invoice` is billed with that, and `reset_cycle` begins a whole new period",
+    )
+
+
+class StaffChange(StaffChangePreviewed):
     at: At = None
     agreed_minor: Agreed = None
 
@@ -335,12 +280,14 @@ def starting(given: PlanGiven, key: str, **more: Any) -> Act:
     return act
 
 
-def changing(subscription_id: str, given: ChangePreviewed, *, at: Any = None) -> Act:
+def changing(subscription_id: str, given: ChangePreviewed | StaffChangePreviewed, *, at: Any = None) -> Act:
+    behaviour = None if given.behaviour is None else ProrationBehaviour(given.behaviour.value)
+
     async def act(uow: UnitOfWork) -> Subscription:
         if given.coupon.strip():
             await subscriptions.take_coupon(uow, subscription_id, given.coupon)
         asked = await wanted(uow, given, of=subscription_id)
-        return await subscriptions.change(uow, subscription_id, asked, behaviour=given.behaviour, at=at)
+        return await subscriptions.change(uow, subscription_id, asked, behaviour=behaviour, at=at)
 
     return act
 
@@ -365,6 +312,10 @@ def pausing(subscription_id: str, given: PausePreviewed, *, at: Any = None) -> A
 
 def resuming(subscription_id: str, *, at: Any = None) -> Act:
     return lambda uow: subscriptions.resume(uow, subscription_id, at=at)
+
+
+def taking(subscription_id: str, given: CouponGiven) -> Act:
+    return lambda uow: subscriptions.take_coupon(uow, subscription_id, given.coupon)
 
 
 async def looked_at(uow: UnitOfWork, act: Act) -> PreviewShown:

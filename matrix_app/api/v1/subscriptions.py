@@ -6,13 +6,13 @@ from fastapi import Request, Response
 
 from matrix_app.api.deps import Member
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.preview_shapes import CancelPreviewShown, OfferShown, PreviewShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import resource
 from matrix_app.api.v1.subscription_shapes import (
     Cancellation,
     CancelPreviewed,
-    CancelPreviewShown,
     Change,
     ChangePreviewed,
     CouponGiven,
@@ -20,10 +20,8 @@ from matrix_app.api.v1.subscription_shapes import (
     EntitlementsShown,
     NewSubscription,
     Nothing,
-    OfferShown,
     Pause,
     PausePreviewed,
-    PreviewShown,
     Resume,
     StartPreviewed,
     SubscriptionListed,
@@ -37,12 +35,12 @@ from matrix_app.api.v1.subscription_shapes import (
     pausing,
     resuming,
     starting,
+    taking,
 )
-from models.subscriptions import Subscription
 from services.billing import policies
 from services.core.ids import new_id
 from services.core.permissions import Capability
-from services.core.work import UnitOfWork, unit_of_work
+from services.core.work import unit_of_work
 from services.subscriptions import entitlements, retention, subscriptions
 from services.subscriptions import queries as subscription_queries
 from services.subscriptions.previewing import Act
@@ -188,12 +186,13 @@ async def reactivate_subscription(
 @router.post("/subscriptions/{subscription_id}/coupons", response_model=SubscriptionShown)
 async def take_coupon(who: Member, subscription_id: str, body: CouponGiven, repeat: RepeatOnce) -> Response:
     """Have a coupon work from the next invoice on."""
+    return await _act(who, repeat, taking(subscription_id, body))
 
-    async def act(uow: UnitOfWork) -> Subscription:
-        await subscriptions.take_coupon(uow, subscription_id, body.coupon)
-        return await policies.subscription_for(uow, subscription_id, subscriptions.WRITE)
 
-    return await _act(who, repeat, act)
+@router.post("/subscriptions/{subscription_id}/coupons/preview")
+async def preview_coupon(who: Member, subscription_id: str, body: CouponGiven) -> PreviewShown:
+    """What the next invoice would be with a coupon."""
+    return await _preview(who, taking(subscription_id, body))
 
 
 @router.delete("/subscriptions/{subscription_id}/coupons/{redemption_id}")

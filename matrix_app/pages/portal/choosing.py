@@ -18,6 +18,7 @@ from components.shell.page import card, page_header
 from components.texts import t
 from matrix_app.pages import plan_prices
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.line_reasons import formula_of
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from state.portal.choosing import ChoiceState
@@ -160,7 +161,7 @@ def why(line: Any) -> rx.Component:
     """How a line's amount comes about, to open."""
     steps = rx.foreach(
         _rows(line, "steps"),
-        lambda step: rx.el.li(rx.el.code(step["formula"].to(str)), key=step["id"].to(str)),
+        lambda step: rx.el.li(formula_of(step), key=step["id"].to(str)),
     )
     period = rx.fragment(
         when(line["period_start"], zone=SessionState.zone),
@@ -208,11 +209,10 @@ def _sum(row: Any, name: str, *, always: bool = False) -> rx.Component:
 
 
 def _document(row: Any) -> rx.Component:
+    waits = rx.cond(row["comes"], t("choose.invoice_comes"), t("choose.invoice_later"))
     title = rx.cond(
         row["waits"],
-        rx.fragment(
-            t("choose.invoice_later"), " (", when(row["billed_at"], "date", zone=SessionState.zone), ")"
-        ),
+        rx.fragment(waits, " (", when(row["billed_at"], "date", zone=SessionState.zone), ")"),
         t("choose.invoice"),
     )
     return rx.el.div(
@@ -221,6 +221,9 @@ def _document(row: Any) -> rx.Component:
         rx.el.dl(
             _sum(row, "discount"), _sum(row, "net", always=True), _sum(row, "tax", always=True),
             _sum(row, "total", always=True), _sum(row, "credits"), class_name="facts bill-sums",
+        ),
+        rx.cond(
+            row["comes"], rx.el.p(t("choose.without_usage"), class_name="small muted"), rx.fragment()
         ),
         class_name="stack",
         key=row["id"].to(str),
@@ -244,6 +247,7 @@ def comes_next(shown: Any) -> rx.Component:
     )
     later = facts(
         _if(shown, "waiting", money(shown["waiting"], currency)),
+        _if(shown, "settled", money(shown["settled"], currency)),
         _if(shown, "credit", money(shown["credit"], currency)),
         _if(shown, "included", money(shown["included"], currency)),
         rx.cond(

@@ -9,7 +9,7 @@ import reflex as rx
 from components.feedback.states import banner, skeleton
 from components.format.values import money, when
 from components.forms.fields import Option, radios, select, text_area, text_field
-from components.forms.form import action_button, rest_form, submit_button
+from components.forms.form import action_button, form, rest_form, submit_button
 from components.kit.overlays import MenuEntry, dialog, dialog_close, dialog_foot, icon_button, menu
 from components.links import button_link, link
 from components.live.figures import live_refresh
@@ -195,12 +195,7 @@ def _dialogs() -> list[rx.Component]:
             text="undo_text",
             method="DELETE",
         ),
-        _act(
-            "add_coupon",
-            text_field("coupon", t("subscription.coupon"), max_length=64, autocomplete="off"),
-            url=f"{_URL}/coupons",
-            done="coupon_added",
-        ),
+        _add_coupon(),
         _act(
             "remove",
             url=f"{_URL}/coupons/{_S.coupon_id}",
@@ -212,6 +207,39 @@ def _dialogs() -> list[rx.Component]:
             opened=_S.coupon_id != "",
         ),
     ]
+
+
+def _add_coupon() -> rx.Component:
+    """A code, what the next invoice is with it, and taking it."""
+    asked = form(
+        "subscription-coupon",
+        rx.el.div(
+            text_field(
+                "coupon", t("subscription.coupon"), value=_S.coupon, max_length=64, autocomplete="off"
+            ),
+            submit_button(t("subscription.look_at_coupon"), look=""),
+            class_name="field-with-button",
+        ),
+        on_submit=_S.look_at_coupon,
+        errors=_S.coupon_errors,
+    )
+    taken = rest_form(
+        "subscription-add_coupon",
+        dialog_foot(dialog_close(), submit_button(t("subscription.add_coupon"), look="primary")),
+        url=f"{_URL}/coupons",
+        method="POST",
+        extra={"coupon": _S.coupon},
+        done_text=t("subscription.coupon_added"),
+        on_done=_S.changed,
+    )
+    looked_at = rx.fragment(documents(_S.documents), taken)
+    return dialog(
+        asked,
+        rx.cond(_S.preview.length() > 0, looked_at, dialog_foot(dialog_close())),
+        title=t("subscription.add_coupon"),
+        open=_S.asking == "add_coupon",
+        on_open_change=_S.dismiss,
+    )
 
 
 def _acts() -> rx.Component:

@@ -55,7 +55,10 @@ async def test_a_month_is_billed_when_it_begins_and_an_upgrade_for_what_is_left(
     after = await sold.run(one)
     fourth = (await sold.invoices())[3]
     assert await sold.said(fourth) == [("Base", 6_000), ("Seats", 6_000)]
-    assert fourth.paid_minor == 1_785
+    assert fourth.paid_minor == 0
+    assert (await sold.invoices())[
+        0
+    ].due_minor == 14_280 - 1_785  # what is given back comes off what is owed first
     assert after.next_at == datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 

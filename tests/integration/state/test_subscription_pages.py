@@ -76,6 +76,15 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
     assert len(seen.items) == 3
     assert (await sold.invoices())[-1].total_minor == shown
 
+    await sold.coupon("HALF", rate=Decimal("0.5"), duration="once")
+    await client.call(SubscriptionState, "ask", "add_coupon")
+    seen, _ = await client.call(SubscriptionState, "look_at_coupon", {"coupon": "NONE"})
+    assert (seen.preview, seen.documents, list(seen.coupon_errors)) == ({}, [], ["coupon"])
+    seen, _ = await client.call(SubscriptionState, "look_at_coupon", {"coupon": "half"})
+    (document,) = seen.documents
+    assert (document["comes"], document["discount"], document["total"]) == (True, "62.5", "74.38")
+    assert (seen.coupon, seen.preview["upcoming_at"], seen.coupons) == ("half", "", [])  # and it is not taken
+
     for act, state in (("pause", "paused"), ("cancel", "ended")):
         seen, _ = await client.call(SubscriptionState, "ask", act)
         assert (seen.asking, seen.preview["state"]) == (act, state)

@@ -1,0 +1,97 @@
+"""What an act of a subscription would come to, as callers get it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+
+from matrix_app.api.v1.invoices import UNIT
+from matrix_app.api.v1.shape import Exact, Shown
+from models.subscriptions import SubscriptionState
+from services.billing.discounts import Duration
+
+Minor = Annotated[int, Field(description="In minor units of the currency")]
+
+
+class UpcomingShown(Shown):
+    """What is billed next if nothing changes: without usage, coupons and tax."""
+
+    at: AwareDatetime
+    amount_minor: Minor
+
+
+class PreviewStepShown(Shown):
+    name: str
+    formula: str = Field(description="Of exact numbers in major units", examples=["60 × 15 / 30"])
+    amount: str = Field(description="Before rounding; a fraction where decimals do not end")
+    unit: str = Field("", description=UNIT)
+
+
+class PreviewLineShown(Shown):
+    description: str
+    amount_minor: int = Field(description="Of the whole line, rounded once, half away from zero")
+    discount_minor: Minor
+    net_minor: Minor
+    tax_minor: Minor
+    period_start: AwareDatetime | None
+    period_end: AwareDatetime | None = Field(description="Left out of the period")
+    facts: dict[str, Any] = Field(description="What the line is made of")
+    steps: list[PreviewStepShown]
+
+
+class PreviewInvoiceShown(Shown):
+    """net + tax = total; due = total - what credits pay. Below zero `carried_minor` becomes a credit, which first pays
+    what is open."""
+
+    currency: str
+    billed_at: AwareDatetime = Field(description="When it is finalised")
+    waits: bool = Field(description="Whether that is to come: it is joined by what is billed until then")
+    lines: list[PreviewLineShown]
+    discount_minor: Minor
+    net_minor: Minor
+    tax_minor: Minor
+    total_minor: Minor
+    credits_minor: Minor
+    due_minor: Minor
+    carried_minor: Minor
+    settled_minor: int = Field(description="What of `carried_minor` pays other open invoices at once")
+
+
+class PreviewShown(Shown):
+    """Nothing was done. Send `at` and `total_minor` (as `agreed_minor`) with the act."""
+
+    at: AwareDatetime
+    currency: str
+    state: SubscriptionState = Field(description="In which it would be")
+    effective_at: AwareDatetime = Field(description="When the change counts")
+    total_minor: int = Field(description="Of all invoices, with tax")
+    invoices: list[PreviewInvoiceShown]
+    upcoming: UpcomingShown | None
+    first_invoice: PreviewInvoiceShown | None = Field(
+        description="Where the act makes no invoice: the first on which it counts, with coupons and the tax of today,"
+        " without what will be used",
+    )
+    included_minor: int = Field(
+        description="Credits that plans include: what comes to the wallet at once; below zero it is taken back"
+    )
+
+
+class OfferShown(Shown):
+    """A coupon for whoever stays, once. Send `coupon` to `accept-offer`."""
+
+    coupon: str
+    text: str
+    rate: Exact | None = Field(description='"0.25" is 25 %')
+    amount_minor: int | None
+    duration: Duration
+    periods: int | None
+    currency: str
+    at: AwareDatetime = Field(description="When the next invoice is made")
+    before_minor: int = Field(description="That invoice with tax, without usage to come")
+    after_minor: int = Field(description="The same with the coupon")
+    saves_minor: int
+
+
+class CancelPreviewShown(PreviewShown):
+    offer: OfferShown | None = Field(description="What is offered for staying")
