@@ -81,14 +81,18 @@ async def get_dunning_hold(who: AnyCaller, dunning_hold_id: str) -> HoldShown:
         return await _shown(uow, dunning_hold_id)
 
 
-@router.post("/dunning-holds/{dunning_hold_id}/release")
-async def release_dunning_hold(who: AnyCaller, dunning_hold_id: str) -> HoldShown:
+@router.post("/dunning-holds/{dunning_hold_id}/release", response_model=HoldShown)
+async def release_dunning_hold(who: AnyCaller, dunning_hold_id: str, repeat: RepeatOnce) -> Response:
     """Go on. What was held up comes one after the other, at its old distances."""
-    async with staff_work(who, WRITE) as uow:
-        found = await hold_queries.hold(uow, dunning_hold_id)
-    async with within(who, found.organization_id, WRITE) as uow:
+
+    async def release(uow: UnitOfWork) -> HoldShown:
         await holds.release(uow, dunning_hold_id)
         return await _shown(uow, dunning_hold_id)
+
+    async with staff_work(who, WRITE) as uow:
+        found = await hold_queries.hold(uow, dunning_hold_id)
+    work = within(who, found.organization_id, WRITE)
+    return await repeat.once(work, release, owner=who.actor.id, status=200)
 
 
 async def _shown(uow: UnitOfWork, hold_id: str) -> HoldShown:

@@ -19,6 +19,7 @@ from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from models.method_setups import MethodSetup, SetupState
 from models.payments import Initiator, PaymentState
+from services.billing import policies as of_billing
 from services.core.errors import Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -157,6 +158,8 @@ async def pay_invoice(
 
     async def pay() -> PaymentDetail:
         async with unit_of_work(who.actor) as uow:
+            # Before what the body says: whose the invoice is not hears nothing of ways to pay it.
+            await of_billing.invoice_for(uow, invoice_id, Capability.PAYMENTS_WRITE, lock=False)
             payment = await charging.start(
                 uow,
                 Wanted(

@@ -172,6 +172,9 @@ HEADERS: dict[str, Maker] = {
 
 BODY: dict[str, Maker] = {
     "by": _plain("day"),
+    "until": _plain(LEAVE_OUT),
+    "days": _plain(1),
+    "lifts": _plain(False),
     "follows_wall": _plain(False),
     "on": _plain(LEAVE_OUT),  # `by`
     "shows": _plain(LEAVE_OUT),

@@ -19,6 +19,7 @@ NOT_NOTED = {
     "/staff/ledger/journals/{journal_id}": BOOKS,
     "/staff/organizations/{organization_id}/clock": "what day it is for a test",
     "/staff/dunning-campaigns/{dunning_campaign_id}": "what is done about whoever is late",
+    "/staff/dunning-holds/{dunning_hold_id}": "that nothing is charged for a while, in words of staff",
     "/staff/dunning/{dunning_case_id}": "which invoice is overdue and what was done; its buyer is on the invoice",
 }
 

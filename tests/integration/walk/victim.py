@@ -408,14 +408,9 @@ def _made(v: Victim) -> Iterator[Table]:
         **own,
     )
     yield IdempotencyRecord(
-        key=v.repeat_key,
-        fingerprint=b"f",
-        status=201,
+        key=v.repeat_key, fingerprint=b"f", status=201, created_at=JUST_NOW, expires_at=SOON, **own,
         body=_sealed(v, "answer", v.organization.id, "idempotency_record", "body", v.repeat_key),
-        created_at=JUST_NOW,
-        expires_at=SOON,
-        **own,
-    )
+    )  # fmt: skip
     yield StoredFile(
         id=v.id("file"),
         purpose="export",
