@@ -1,4 +1,5 @@
-"""What a trial gave free, what a decline means, and when a card was renewed; and what stops dunning.
+"""What a trial gave free, what a decline means, when a card was renewed, what stops dunning, held jobs, versions of
+what staff edit, and looking into the log by the address somebody came from.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -37,9 +38,15 @@ def upgrade() -> None:
     create_trials()
     create_dunning_again()
     create_collecting()
+    create_held_jobs()
+    create_versions()
+    create_reads()
 
 
 def downgrade() -> None:
+    drop_reads()
+    drop_versions()
+    drop_held_jobs()
     drop_collecting()
     drop_dunning_again()
     drop_trials()
@@ -206,3 +213,40 @@ def drop_dunning_again() -> None:
         op.drop_column("dunning_case", name)
     fix_invoices()
     op.drop_column("invoice", "reopened_at")
+
+
+# -- held jobs: staff reads them as it reads everything else, in work that crosses tenants
+
+
+def create_held_jobs() -> None:
+    run("grant select on pgqueuer, pgqueuer_log to matrix_crossing")
+
+
+def drop_held_jobs() -> None:
+    run("revoke select on pgqueuer, pgqueuer_log from matrix_crossing")
+
+
+# -- versions: of products and plans, so that nobody's change of a name or an offer is lost to another's
+
+_EDITED = ("product", "plan")
+
+
+def create_versions() -> None:
+    for table in _EDITED:
+        op.add_column(table, sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+
+
+def drop_versions() -> None:
+    for table in reversed(_EDITED):
+        op.drop_column(table, "version")
+
+
+# -- reads: the log by where somebody came from; what nobody at a door caused has no address
+
+
+def create_reads() -> None:
+    op.create_index("ix_event_address", "event", ["address", "id"], postgresql_where=sa.text("address <> ''"))
+
+
+def drop_reads() -> None:
+    op.drop_index("ix_event_address", table_name="event", postgresql_where=sa.text("address <> ''"))

@@ -265,6 +265,7 @@ class StaffOrganization:
     suspended_at: datetime | None
     members: int
     active_keys: int
+    version: int
 
 
 ORGANIZATIONS = Listing(
@@ -311,6 +312,7 @@ ORGANIZATIONS = Listing(
             " and (k.expires_at is null or k.expires_at > :now))",
             Kind.INTEGER,
         ),
+        Column("version", "o.version", Kind.INTEGER),
     ),
     sort="name",
 )

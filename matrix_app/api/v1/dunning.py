@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
-from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.repeat import Repeat, RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
@@ -310,33 +310,36 @@ async def get_dunning(who: AnyCaller, dunning_case_id: str) -> CaseWithSteps:
     return CaseWithSteps(**shown.model_dump(), each_step=[StepShown.model_validate(step) for step in steps])
 
 
-@router.post("/dunning/{dunning_case_id}/pause", responses=failures(409))
-async def pause_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+@router.post("/dunning/{dunning_case_id}/pause", response_model=CaseShown, responses=failures(409))
+async def pause_dunning(who: AnyCaller, dunning_case_id: str, repeat: RepeatOnce) -> Response:
     """Do nothing more about it until it is resumed."""
-    return await _act(who, dunning_case_id, cases.pause)
+    return await _act(who, dunning_case_id, repeat, cases.pause)
 
 
-@router.post("/dunning/{dunning_case_id}/resume", responses=failures(409))
-async def resume_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+@router.post("/dunning/{dunning_case_id}/resume", response_model=CaseShown, responses=failures(409))
+async def resume_dunning(who: AnyCaller, dunning_case_id: str, repeat: RepeatOnce) -> Response:
     """Go on with the next step, at once if its day has passed."""
-    return await _act(who, dunning_case_id, cases.resume)
+    return await _act(who, dunning_case_id, repeat, cases.resume)
 
 
-@router.post("/dunning/{dunning_case_id}/skip", responses=failures(409))
-async def skip_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+@router.post("/dunning/{dunning_case_id}/skip", response_model=CaseShown, responses=failures(409))
+async def skip_dunning(who: AnyCaller, dunning_case_id: str, repeat: RepeatOnce) -> Response:
     """End it: somebody takes care of the invoice. What was restricted works again."""
-    return await _act(who, dunning_case_id, cases.skip)
+    return await _act(who, dunning_case_id, repeat, cases.skip)
 
 
 async def _act(
-    who: AnyCaller, case_id: str, verb: Callable[[UnitOfWork, str], Awaitable[DunningCase]]
-) -> CaseShown:
+    who: AnyCaller, case_id: str, repeat: Repeat, verb: Callable[[UnitOfWork, str], Awaitable[DunningCase]]
+) -> Response:
+    async def act(uow: UnitOfWork) -> CaseShown:
+        await verb(uow, case_id)
+        await uow.session.flush()
+        return await _case(uow, case_id)
+
     async with staff_work(who, WRITE) as uow:
         found = await queries.case(uow, case_id)
-    async with within(who, found.organization_id, WRITE) as uow:
-        await verb(uow, case_id)
-    async with staff_work(who, READ) as uow:
-        return await _case(uow, case_id)
+    work = within(who, found.organization_id, WRITE)
+    return await repeat.once(work, act, owner=who.actor.id, status=200)
 
 
 async def _campaign(uow: UnitOfWork, campaign_id: str) -> CampaignShown:

@@ -60,6 +60,23 @@ def test_a_database_is_looked_through_when_it_is_dropped_and_is_gone_then(postgr
     holder.close()
 
 
+def test_a_copy_is_looked_through_where_it_was_changed(postgres: EmbeddedPostgres) -> None:
+    postgres.ensure_database(NAME, template=TEMPLATE)
+    plant(postgres, NAME)
+    postgres.ensure_database(f"{NAME}_copy", template=NAME)
+    with postgres.superuser(f"{NAME}_copy") as connection:
+        connection.execute("create table other (id text, said text)")
+        connection.execute("insert into other values ('oth_1', ''), ('oth_2', '')")
+        connection.execute("update other set said = '4242424242424242' where id = 'oth_2'")
+
+    with pytest.raises(CardNumberKept) as of_copy:
+        postgres.drop_database(f"{NAME}_copy")
+    with pytest.raises(CardNumberKept) as of_first:
+        postgres.drop_database(NAME)
+
+    assert (told(of_copy.value), told(of_first.value)) == ({"other.said of oth_2"}, FOUND)
+
+
 def test_a_cluster_is_looked_through_when_its_folder_is_deleted() -> None:
     def leave() -> None:
         with short_folder() as folder:

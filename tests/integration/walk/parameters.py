@@ -69,6 +69,7 @@ THEIRS: dict[str, Maker] = {
 
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
+    "job_id": _plain("1"),
     "payout_id": _of("ppo"),
     "statement_id": _of("bst"),
     "provider_account_id": _of("pacc"),
@@ -99,6 +100,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "payment_methods": _of("paym"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.held_jobs": _plain("1"),
     "staff.provider_accounts": _of("pacc"),
     "staff.contests": _of("cst"),
     "staff.dunning": _of("dcas"),
@@ -371,6 +373,7 @@ ARGUMENTS: dict[str, Maker] = {
 # What pages read from their address, beside ids.
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
+    "address": _plain("203.0.113.9"),
     "after": _plain(LEAVE_OUT),
     "asset": _plain(LEAVE_OUT),
     "at[gte]": _plain("2026-01-01T00:00:00Z"),
@@ -396,6 +399,7 @@ ADDRESS: dict[str, Maker] = {
     "kind": _plain("client"),  # in lists of other kinds none
     "measure": _plain("cost"),
     "model": lambda victim: victim.offered,
+    "name": _plain(LEAVE_OUT),
     "name[contains]": _plain("name-canary"),
     "object_id": _of("apikey"),
     "outcome": _plain("ok"),

@@ -229,6 +229,29 @@ async def test_no_frame_reads_or_changes_what_is_not_the_senders(
     assert await state_of(victim, but_by=caller.id) == before
 
 
+@pytest.mark.parametrize("who", ["expired session", "suspended member"])
+async def test_who_is_let_in_nowhere_is_told_nothing_by_any_console(
+    who: str, served: str, world: World, victim: Victim
+) -> None:
+    """One page of each: that every handler refuses them is walked without a socket."""
+    cast = Cast(world, victim)
+    caller = await (cast.expired() if who == "expired session" else cast.suspended_member())
+    consoles = {
+        at.split("/")[1]: (name, payload, at)
+        for name, payload, at in every_event(victim)
+        if name.endswith(".load")
+    }
+    assert {"account", "governance", "portal"} <= consoles.keys()
+    async with connected(served, caller) as socket:
+        before = await state_of(victim, but_by=caller.id)
+        for name, payload, at in consoles.values():
+            await socket.send(name, payload, at)
+        heard = await socket.settle()
+
+    assert not [one.text for one in victim.canaries if not caller.may_see(one, victim) and one.text in heard]
+    assert await state_of(victim, but_by=caller.id) == before
+
+
 async def test_an_owner_is_told_over_the_socket_what_others_are_not(
     served: str, world: World, victim: Victim
 ) -> None:
