@@ -228,15 +228,11 @@ def _paid(v: Victim) -> Iterator[Table]:
     secrets = orjson.dumps({"secret": v.mark("opens")}).decode()
     yield account(pacc, pacc, _sealed_text(secrets, "platform", "provider_account", "secrets", pacc))
     said = v.mark("declined", C.PAYMENTS_READ, C.STAFF_PAYMENTS_READ)
-    ids = {
-        k: v.id(k)
-        for k in ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "pcas", "file")
-    }
+    kinds = ("inv", "pay", "paym", "crat", "rfnd", "dsp", "cst", "plnk", "pset", "pcas", "file")
+    ids = {k: v.id(k) for k in kinds}
     yield from paid(owner, pacc, ids, said, lambda *row: _sealed(v, row[0], owner, *row))
-    yield from (
-        campaign(v.id("dcmp"), "Usual"),
-        *reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas"), v.id("dhld")),
-    )
+    cases = reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas"), v.id("dhld"))
+    yield from (campaign(v.id("dcmp"), "Usual"), *cases)
 
 
 def _prepaid(v: Victim) -> Iterator[Table]:
