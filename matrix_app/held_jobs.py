@@ -5,20 +5,20 @@ from __future__ import annotations
 from services.core import jobs
 from services.core.database import Database
 from services.core.errors import Conflict, NotFound
-from services.core.jobs import HeldJob, Retried
+from services.core.jobs import Retried
+from services.operations.held_jobs import HeldJob, oldest
 
+HELD_JOBS_MAX = 1_000  # of one list
 NOTHING_HELD = "No job is held."
 _HEADS = ("ID", "JOB", "TRIES", "ENQUEUED", "HELD", "ERROR")
 
 
 async def listed(on: Database) -> str:
     """A table of what is held, the oldest first, or a sentence when nothing is."""
-    held = await jobs.held(on)
+    held = await oldest(on, limit=HELD_JOBS_MAX)
     if not held:
         return NOTHING_HELD
-    more = (
-        [f"These are the oldest {len(held):,}; there may be more."] if len(held) == jobs.HELD_JOBS_MAX else []
-    )
+    more = [f"These are the oldest {len(held):,}; there may be more."] if len(held) == HELD_JOBS_MAX else []
     return "\n".join([*_table(held), *more])
 
 
@@ -27,7 +27,7 @@ async def sent_again(on: Database, which: str) -> str:
 
     Raises NotFound for a job that is not held, and Conflict when the same work waits already.
     """
-    ids = [one.id for one in await jobs.held(on)] if which == "all" else [int(which)]
+    ids = [one.id for one in await oldest(on, limit=HELD_JOBS_MAX)] if which == "all" else [int(which)]
     if not ids:
         return NOTHING_HELD
     retried = await jobs.retry(on, ids)

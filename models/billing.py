@@ -192,8 +192,7 @@ class Invoice(Table, table=True):
         sa.Index("ix_invoice_subscription_id", "subscription_id", "created_at", "id"),
         # The one that gathers lines of a subscription.
         sa.Index("uq_invoice_subscription_draft", "subscription_id", unique=True, postgresql_where=_DRAFT),
-        # What makes a subscription past due.
-        sa.Index("ix_invoice_overdue", "due_date", "id", postgresql_where=_UNPAID),
+        sa.Index("ix_invoice_overdue", "due_date", "id", postgresql_where=_UNPAID),  # what makes it past due
         sa.Index(
             "ix_invoice_open",
             "organization_id",
@@ -239,6 +238,7 @@ class Invoice(Table, table=True):
     collect_until: datetime = instant()  # until then a draft waits for late usage
     finalized_at: datetime | None = instant(nullable=True)
     paid_at: datetime | None = instant(nullable=True)
+    reopened_at: datetime | None = instant(nullable=True)  # money that had paid it was taken back
     voided_at: datetime | None = instant(nullable=True)
     uncollectible_at: datetime | None = instant(nullable=True)
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from models.base import Table, check, id_field, instant, reference
-from models.types import BIG, ID
+from models.types import BIG, ID, TEXT
 
 DAY: Any = sa.Date()
 
@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     WRITTEN_OFF = "written_off"  # given up by the campaign; it may be recovered still
     ALL_DONE = "all_done"  # all steps were done, and it is owed still
     SKIPPED = "skipped"  # staff takes care of it
+    CANCELED = "canceled"  # the customer or staff ended the subscription; it may be paid still
 
 
 class InvoiceCollection(Table, table=True):
@@ -106,17 +107,26 @@ class DunningCase(Table, table=True):
     """An overdue invoice in a campaign, with the campaign's steps as they were when it began.
 
     `position` is the number of the next step, from 0. `recovered_minor` came while it went on, or after it had given
-    up. `base_date` is the day that steps are counted from.
+    up; `lost_minor` of that was taken back since. `base_date` is the day that steps are counted from. One with
+    `reopened_at` is history: its invoice was settled, and is owed again since then, which is for another case.
     """
 
     __tablename__ = "dunning_case"
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
-        sa.UniqueConstraint("invoice_id"),
+        sa.Index(
+            "uq_dunning_case_current",
+            "invoice_id",
+            unique=True,
+            postgresql_where=sa.text("reopened_at is null"),
+        ),
+        sa.Index("ix_dunning_case_invoice_id", "invoice_id", "id"),
         check("state in ('active','paused','ended')", "state"),
         check("(state = 'ended') = (ended_at is not null and outcome is not null)", "ended"),
         check("(state = 'active') = (next_at is not null)", "next_at"),
         check("recovered_minor >= 0", "recovered"),
+        check("lost_minor between 0 and recovered_minor", "lost"),
+        check("reopened_at is null or state = 'ended'", "reopened"),
         sa.Index("ix_dunning_case_organization_id", "organization_id", "created_at", "id"),
         sa.Index("ix_dunning_case_created_at", "created_at", "id"),
         sa.Index("ix_dunning_case_campaign_id", "campaign_id", "id"),
@@ -139,10 +149,14 @@ class DunningCase(Table, table=True):
     next_at: datetime | None = instant(nullable=True)
     restricts: bool = False  # the organisation's calls, until it is paid
     paused_subscription: bool = False  # it is resumed when it is paid
+    lifted: bool = False  # but neither now: all is contested, or staff holds it so
+    canceled_subscription: bool = False
     currency: str = Field(sa_type=ID)
     recovered_minor: int = Field(default=0, sa_type=BIG)
+    lost_minor: int = Field(default=0, sa_type=BIG)
     created_at: datetime = instant()
     ended_at: datetime | None = instant(nullable=True)
+    reopened_at: datetime | None = instant(nullable=True)
     version: int = 1
 
 
@@ -159,3 +173,32 @@ class DunningStep(Table, table=True):
     action: str = Field(sa_type=ID)
     done_at: datetime = instant()
     recovered_minor: int = Field(default=0, sa_type=BIG)
+
+
+class DunningHold(Table, table=True):
+    """While it lasts nothing is charged by itself or done of dunning for an organisation: until `until`, or until it is
+    released. With `lifts` what was restricted works meanwhile."""
+
+    __tablename__ = "dunning_hold"
+    tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (
+        check("until > created_at", "until"),
+        sa.Index(
+            "uq_dunning_hold_open",
+            "organization_id",
+            unique=True,
+            postgresql_where=sa.text("ended_at is null"),
+        ),
+        sa.Index("ix_dunning_hold_created_at", "created_at", "id"),
+    )
+
+    id: str = id_field()
+    organization_id: str = reference("organization.id")
+    reason: str = Field(sa_type=TEXT)
+    lifts: bool = False
+    until: datetime | None = instant(nullable=True)
+    placed_by: str = Field(sa_type=ID)
+    created_at: datetime = instant()
+    ended_at: datetime | None = instant(nullable=True)
+    ended_by: str | None = Field(default=None, sa_type=ID, nullable=True)
+    version: int = 1

@@ -28,6 +28,7 @@ class Event(Table, table=True):
         sa.Index("ix_event_aggregate_id", "aggregate_id", "id"),
         sa.Index("ix_event_actor_id", "actor_id", "id"),
         sa.Index("ix_event_type", "type", "id"),
+        sa.Index("ix_event_address", "address", "id", postgresql_where=sa.text("address <> ''")),
         # Recorded nearly in order, so a few kilobytes say which part of the table holds a week.
         sa.Index("ix_event_recorded_at", "recorded_at", postgresql_using="brin"),
     )

@@ -68,6 +68,7 @@ class Product(Table, table=True):
     description: str = Field(default="", sa_type=TEXT)
     created_by: str | None = reference("account.id", nullable=True)
     created_at: datetime = instant()
+    version: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
 
 
 class Plan(Table, table=True):
@@ -87,6 +88,7 @@ class Plan(Table, table=True):
     retention_text: str = Field(default="", sa_type=TEXT, sa_column_kwargs={"server_default": ""})
     created_by: str | None = reference("account.id", nullable=True)
     created_at: datetime = instant()
+    version: int = Field(default=1, sa_column_kwargs={"server_default": "1"})  # of names and offer
 
 
 class PlanVersion(Table, table=True):

@@ -22,6 +22,7 @@ PREFIXES: dict[str, str] = {
     "clk": "test clock",
     "dcas": "case of dunning",
     "dcmp": "dunning campaign",
+    "dhld": "hold of dunning",
     "crat": "rate of an asset on a chain",
     "crd": "customer credit",
     "crn": "credit note",

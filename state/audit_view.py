@@ -9,7 +9,7 @@ from services.audit.queries import AuditEntry
 from state import addresses
 from state.format import instant_text
 
-FILTER_KEYS = ("type", "actor", "object_id", "recorded_at[gte]", "recorded_at[lt]")
+FILTER_KEYS = ("type", "actor", "object_id", "address", "recorded_at[gte]", "recorded_at[lt]")
 DETAIL_CHARACTERS_MAX = 300
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from services.core import database as databases
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.invariants.book import BOOK, EveryEventIsPositioned, EveryOrganizationHasAnOwner
@@ -138,6 +141,30 @@ async def assert_invariants(on: Database | None = None, *, but: Iterable[type[In
                 found = await evidence_against(rule, uow)
             broken += [f"{rule.name}: {row}" for row in found]
     assert not broken, "\n".join(broken)
+
+
+def assert_invariants_at(url: str, *, within_s: float = 30.0) -> None:
+    """Every invariant holds in the database at `url`, now or in a while: somebody may still be at work there.
+
+    For where no event loop runs, or another one.
+    """
+
+    async def hold() -> None:
+        on = databases.connect(url, pool_size=1)
+        ends = asyncio.get_running_loop().time() + within_s
+        try:
+            while True:
+                try:
+                    return await assert_invariants(on)
+                except AssertionError:
+                    if asyncio.get_running_loop().time() >= ends:
+                        raise
+                await asyncio.sleep(0.5)
+        finally:
+            await on.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, hold()).result()
 
 
 async def assert_money_agrees(on: Database | None = None, *, now: datetime) -> None:

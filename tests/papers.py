@@ -21,7 +21,7 @@ from models.billing import (
 )
 from models.crypto import CryptoRate, CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute, DisputeFile
-from models.dunning import DunningCampaign, DunningCase, DunningStep, InvoiceCollection
+from models.dunning import DunningCampaign, DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.installation import SecretOpening
 from models.method_setups import MethodSetup
 from models.papers import Paper
@@ -162,8 +162,15 @@ def campaign(campaign_id: str, name: str) -> DunningCampaign:
     return DunningCampaign(id=campaign_id, name=name, retry_days=[1], steps=_STEPS, created_at=LONG_AGO)
 
 
-def reminded(organization_id: str, campaign_id: str, invoice_id: str, case_id: str = "") -> list[Table]:
-    """A case of dunning about an invoice, paused after a step, and what the schedule says of it."""
+def reminded(
+    organization_id: str,
+    campaign_id: str,
+    invoice_id: str,
+    case_id: str = "",
+    hold_id: str = "",
+    text: str = "x",
+) -> list[Table]:
+    """A case of dunning about an invoice, paused after a step, what the schedule says of it, and a hold long over."""
     case_id = case_id or new_id("dcas")
     own: Any = {"organization_id": organization_id}
     return [
@@ -173,6 +180,10 @@ def reminded(organization_id: str, campaign_id: str, invoice_id: str, case_id: s
         ),
         DunningStep(case_id=case_id, position=0, action="in_app", done_at=LONG_AGO, **own),
         InvoiceCollection(invoice_id=invoice_id, reason="no_method", decided_at=LONG_AGO, **own),
+        DunningHold(
+            id=hold_id or new_id("dhld"), reason=text, placed_by="acc_of_nobody", created_at=LONG_AGO,
+            ended_at=LONG_AGO + timedelta(days=1), **own,
+        ),
     ]  # fmt: skip
 
 

@@ -85,5 +85,5 @@ class World:
             capabilities=ROLE_CAPABILITIES[role],
             role=role,
             account_id=account_id,
-            proved_at=datetime.now(UTC) if account else None,
+            proved_at=datetime.now(UTC),
         )

@@ -24,6 +24,7 @@ class _Form(ClientComponent):
     method: rx.Var[str]
     extra: rx.Var[dict[str, Any]]
     version: rx.Var[int]
+    names: rx.Var[dict[str, str]]
     go_on: rx.Var[dict[str, str]]
     destination: rx.Var[str]
     full_page: rx.Var[bool]
@@ -93,6 +94,7 @@ def rest_form(
     on_done: Any = None,
     extra: dict[str, Any] | None = None,
     version: Count | None = None,
+    names: dict[str, str] | None = None,
     on_take_theirs: Any = None,
     guard: bool = False,
 ) -> rx.Component:
@@ -106,10 +108,12 @@ def rest_form(
     sent again because its answer was lost carries the same idempotency key.
 
     With `version`, that of the row when it was read, somebody else's newer save (412, with `details.current`) opens
-    both values: mine are sent again on top of it, or `on_take_theirs` reads what is there.
+    both values: mine are sent again on top of it, or `on_take_theirs` reads what is there. `names` says what a field of
+    the form is called in what is read, where that is not the same.
     """
     given = {
         "version": version,
+        "names": names,
         "conflict_texts": texts_under("conflict") if version is not None else None,
         "on_take_theirs": on_take_theirs,
         "go_on": {"url": go_on[0], "field": go_on[1]} if go_on is not None else None,

@@ -64,13 +64,15 @@ export function ConflictPanel({ who, at, zone = "UTC", fields, busy = false, tak
 }
 
 /** What somebody typed beside what is stored, in the words of the form's own labels and choices. */
-export function differencesOf(form, { values, theirs }) {
+export function differencesOf(form, { values, theirs }, names = {}) {
+  const called = (name) => names[name] ?? name;
   return Object.keys(values)
-    .filter((name) => name in theirs)
+    .filter((name) => called(name) in theirs)
     .map((name) => {
       const control = form.elements.namedItem(name);
       const choices = control?.tagName === "SELECT" ? [...control.options] : [];
-      const words = (value) => choices.find((choice) => choice.value === value)?.text ?? String(value ?? "");
-      return { name, label: control?.dataset?.label ?? name, mine: words(values[name]), theirs: words(theirs[name]) };
+      const plain = (value) => (Array.isArray(value) ? value.join(", ") : String(value ?? ""));
+      const words = (value) => choices.find((choice) => choice.value === value)?.text ?? plain(value);
+      return { name, label: control?.dataset?.label ?? name, mine: words(values[name]), theirs: words(theirs[called(name)]) };
     });
 }

@@ -63,11 +63,11 @@ function valuesOf(form) {
 }
 
 /**
- * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`.
- * `errors` ({field: message}) and `error` (a sentence about the whole) come from the server. `goOn` ({url, field}) is
- * what is posted next, with the answer's id as its field, before anybody is told. After the last key `onSettled` has the values, unchecked.
+ * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`. `errors` ({field: message}) and
+ * `error` (about the whole) come from the server. `goOn` ({url, field}) is what is posted next, with the answer's id as its
+ * field, before anybody is told. `names` says what fields are called in what is read. `onSettled` gets values unchecked.
  */
-export function Form({ formId, url, method = "POST", extra, version, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
+export function Form({ formId, url, method = "POST", extra, version, names, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
   const [conflict, setConflict] = useState(null);
   const [own, setOwn] = useState({ errors: {}, error: "" });
   const [complaints, setComplaints] = useState({}); // of fields that were left; the summary is for what was sent
@@ -117,7 +117,7 @@ export function Form({ formId, url, method = "POST", extra, version, goOn, desti
       const theirs = conflictTexts && problem.status === 412 ? problem.details.current : undefined;
       if (theirs) {
         setDirty(true);
-        setConflict({ values, theirs, who: problem.details.changed_by, at: problem.details.changed_at });
+        setConflict({ values, theirs, who: problem.details.changed_by ?? conflictTexts.somebody, at: problem.details.changed_at });
         setSending(false);
         return;
       }
@@ -186,7 +186,7 @@ export function Form({ formId, url, method = "POST", extra, version, goOn, desti
           <ConflictPanel
             who={conflict.who}
             at={conflict.at ?? new Date().toISOString()}
-            fields={differencesOf(form.current, conflict)}
+            fields={differencesOf(form.current, conflict, names)}
             busy={sending}
             texts={conflictTexts}
             formTexts={texts}

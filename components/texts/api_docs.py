@@ -17,7 +17,7 @@ TEXTS: dict[str, str] = {
     "api_docs.errors": "Errors",
     "api_docs.errors.text": "A failure is a problem document (RFC 9457, `application/problem+json`): `code` stays as it is and is made for programs, `detail` says what happened, `next_step` what to do about it, `errors` which fields are wrong, and `reference` finds the request in the logs; the header `X-Request-Id` has it on every answer. At /v1 failures have OpenAI's shape.",
     "api_docs.idempotency": "Sending again",
-    "api_docs.idempotency.text": "Send a POST with an `Idempotency-Key` of your own. The same key with the same request happens once and answers the same for 24 hours; with another request it is refused with 409. Usage events need none: each is counted once by its source and event id.",
+    "api_docs.idempotency.text": "Send a POST that does something with an `Idempotency-Key` of your own. The same key with the same request happens once and answers the same for 24 hours; with another request it is refused with 409. Usage events need none: each is counted once by its source and event id.",
     "api_docs.paging": "Pages of a list",
     "api_docs.paging.text": "A list answers with `data` and `next_cursor`. Send the cursor back as `cursor`, with the same filters, until it is null. Rows that arrive meanwhile neither repeat nor hide others. `limit` is 50 unless you say otherwise, and at most 100.",
     "api_docs.fields": "Only some fields",

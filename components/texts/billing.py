@@ -169,6 +169,7 @@ TEXTS: dict[str, str] = {
     "plan.offer_text": "What is said with it",
     "plan.offer_none": "Nothing is offered",
     "plan.offer_save": "Save the offer",
+    "plan.offer_saved": "Offer saved",
     "plan.included_credits": "Credits that come with it",
     "plan.included_hint": "For usage, in the currency of the price: with each period, for each seat. Paid in advance only.",
     "plan.quantity_min": "Fewest",

@@ -101,6 +101,7 @@ TEXTS: dict[str, str] = {
     "conflict.mine": "Yours",
     "conflict.theirs": "{who}'s",
     "conflict.empty": "Empty",
+    "conflict.somebody": "somebody else",
     "conflict.keep": "Save mine",
     "conflict.take": "Take {who}'s",
     # Tables

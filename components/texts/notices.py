@@ -42,5 +42,6 @@ TEXTS: dict[str, str] = {
     "preferences.topic.receipts": "Payments that came, with their receipts",
     "preferences.topic.refunds": "Money that was given back, and refunds that wait for approval (told to staff)",
     "preferences.topic.documents": "Documents whose files could not be made (told to staff)",
+    "preferences.topic.installation": "Something that must always be true is not (told to staff)",
     "preferences.topic.task_failed": "Exports that failed",
 }

@@ -70,6 +70,7 @@ TEXTS: dict[str, str] = {
     "budgets.edit_title": "Change {name}",
     "budgets.edit_text": "What it counts stays as it is: create another budget for that.",
     "budgets.save": "Save budget",
+    "budgets.saved": "Budget saved",
     "budgets.archive": "Archive",
     "budgets.archive_title": "Archive {name}?",
     "budgets.archive_text": "It counts and stops nothing any more. What it told is kept.",

@@ -16,9 +16,11 @@ from matrix_app.up import draining
 from services.core import heartbeat, key_file, migrations
 from services.core.crossing import Reason, crossing
 from services.core.crypto import vault
+from services.core.database import database
 from services.core.errors import MatrixError, Unauthenticated
 from services.core.outgoing import inside_session
 from services.core.settings import settings
+from services.operations import alarms
 
 CHECK_TIMEOUT_S = 3.0
 # While an upgrade rolls through several processes the database is ahead of those that are not yet replaced, and they
@@ -144,7 +146,8 @@ async def _model_server() -> str:
 
 @router.get("/metrics", response_class=Response)
 async def measurements(request: Request) -> Response:
-    """Prometheus metrics of this process. Asks for a bearer token when MATRIX_METRICS_TOKEN is set."""
+    """Prometheus metrics of this process, and what the whole installation is worth an alarm for. Asks for a bearer
+    token when MATRIX_METRICS_TOKEN is set."""
     token = settings().metrics_token
     if token is not None:
         sent = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -154,4 +157,4 @@ async def measurements(request: Request) -> Response:
                 next_step="Send the value of MATRIX_METRICS_TOKEN as bearer token.",
                 code="metrics_token_required",
             )
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest() + await alarms.exposition(database()), media_type=CONTENT_TYPE_LATEST)

@@ -32,6 +32,7 @@ def _filters() -> list[Filter]:
         Filter("type", "audit.filter.type", options=types),
         Filter("actor", "audit.filter.actor", "search"),
         Filter("object_id", "audit.filter.object", "search"),
+        Filter("address", "audit.filter.address", "search"),
     ]
 
 

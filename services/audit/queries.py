@@ -108,7 +108,7 @@ def _log(name: str, needs: Capability, where: str, *organization: Operator) -> L
             Column("organization_id", "e.organization_id", Kind.ID, operators=organization),
             Column("organization_name", "coalesce(o.name, '')", joined=True),
             *_WHO,
-            Column("address", "e.address"),
+            Column("address", "e.address", operators=_EXACTLY),
             Column("details", "e.payload", Kind.OBJECT),
             Column("trace_id", "e.trace_id"),
         ),

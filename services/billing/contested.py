@@ -1,4 +1,5 @@
-"""What a customer contests is not collected while nobody has answered: what is left of what is due."""
+"""What a customer contests is not collected while nobody has answered, nor what a bank took back while it decides: what
+is left of what is due."""
 
 from __future__ import annotations
 
@@ -9,6 +10,13 @@ from services.core.work import UnitOfWork
 CONTESTED = (
     "coalesce((select sum(c.minor) from contest c where c.invoice_id = i.id and c.state = 'open'), 0)::bigint"
 )
+# What of it was paid, and is with a bank that has not decided: it is owed again, and may come back by itself.
+DISPUTED = (
+    "coalesce((select sum(z.taken_invoice_minor) from dispute z join payment y on y.id = z.payment_id"
+    " where y.invoice_id = i.id and z.taken_at is not null and z.returned_at is null"
+    " and z.state not in ('won', 'lost')), 0)::bigint"
+)
+WAITS = f"({CONTESTED} + {DISPUTED})"
 
 
 def collectable_minor(due_minor: int, contested_minor: int) -> int:
@@ -16,12 +24,7 @@ def collectable_minor(due_minor: int, contested_minor: int) -> int:
     return max(0, due_minor - contested_minor)
 
 
-async def contested_of(uow: UnitOfWork, invoice_id: str) -> int:
-    """What is contested of an invoice that the caller was let to, in minor units."""
-    found = await uow.execute(f"select {CONTESTED} from invoice i where i.id = :id", id=invoice_id)
-    return found.scalar_one()
-
-
 async def collectable(uow: UnitOfWork, invoice: Invoice) -> int:
     """What of an invoice that the caller was let to may be asked for now, in minor units."""
-    return collectable_minor(invoice.due_minor, await contested_of(uow, invoice.id))
+    found = await uow.execute(f"select {WAITS} from invoice i where i.id = :id", id=invoice.id)
+    return collectable_minor(invoice.due_minor, found.scalar_one())

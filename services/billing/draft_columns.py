@@ -17,5 +17,5 @@ NOTHING_YET: Mapping[str, Any] = {
     **dict.fromkeys(("credited_minor", "offset_minor", "paid_minor", "written_off_minor", "due_minor"), 0),
     **dict.fromkeys(("number", "series_brand", "series_period", "sequence", "label_date", "due_date")),
     **dict.fromkeys(("seller", "buyer", "policy", "coupons", "taxes", "journal_id")),
-    **dict.fromkeys(("finalized_at", "paid_at", "voided_at", "uncollectible_at")),
+    **dict.fromkeys(("finalized_at", "paid_at", "reopened_at", "voided_at", "uncollectible_at")),
 }

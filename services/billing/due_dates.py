@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from models.billing import Invoice
-from services.billing.contested import CONTESTED
+from services.billing.contested import WAITS
 from services.billing.numbering import label_date
 from services.billing.periods import day_begins
 from services.core.work import UnitOfWork
@@ -17,7 +17,7 @@ from services.core.work import UnitOfWork
 DAY = timedelta(days=1)
 
 # Of an invoice `i`; `:now` is what the clock on the wall shows, and counts where the organisation is on no other.
-UNPAID = f"i.state = 'finalized' and i.due_minor > 0 and i.due_minor > {CONTESTED}"
+UNPAID = f"i.state = 'finalized' and i.due_minor > 0 and i.due_minor > {WAITS}"
 _SHOWN = """
 coalesce((select case when c.follows_wall and c.now_at >= :now then :now else c.now_at end
   from organization whose join test_clock c on c.id = whose.test_clock_id where whose.id = i.organization_id), :now)

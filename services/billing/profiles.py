@@ -37,10 +37,13 @@ class ProfileFields:
     exemption: Exemption | None = None
 
 
-async def set_profile(uow: UnitOfWork, given: ProfileFields) -> BillingProfile:
-    """Say to whom the organisation's documents are addressed, in work bound to it. Raises Forbidden and Invalid;
-    NotFound for an entity that is not there."""
+async def set_profile(uow: UnitOfWork, given: ProfileFields, *, version: int | None = None) -> BillingProfile:
+    """Say to whom the organisation's documents are addressed, in work bound to it. `version` as for `set_own`.
+
+    Raises Forbidden, Invalid and StaleVersion; NotFound for an entity that is not there.
+    """
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    _require_version(await policies.profile_of(uow, lock=True), version)
     if given.legal_entity_id is not None:
         await policies.entity_for(uow, given.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
     return await _write(uow, _profile_values(given))
@@ -62,11 +65,7 @@ async def set_own(
     """
     uow.actor.require(Capability.BILLING_PROFILE_WRITE)
     row = await policies.profile_of(uow, lock=True)
-    there = row.version if row is not None else 0
-    if version is not None and version != there:
-        raise StaleVersion(
-            "Somebody changed the billing profile meanwhile.", next_step="Read it again.", version=there
-        )
+    _require_version(row, version)
     values = _profile_values(ProfileFields(name, address, country, language))
     if row is not None:
         values["legal_entity_id"] = row.legal_entity_id
@@ -75,12 +74,23 @@ async def set_own(
     return await _write(uow, values)
 
 
-async def set_exemption(uow: UnitOfWork, given: Exemption | None) -> BillingProfile:
+def _require_version(row: BillingProfile | None, version: int | None) -> None:
+    there = row.version if row is not None else 0
+    if version is not None and version != there:
+        raise StaleVersion(
+            "Somebody changed the billing profile meanwhile.", next_step="Read it again.", version=there
+        )
+
+
+async def set_exemption(
+    uow: UnitOfWork, given: Exemption | None, *, version: int | None = None
+) -> BillingProfile:
     """Say why no tax is charged, and by which paper; or that it is again, from the next document on.
 
-    For staff, in work bound to the organisation. Raises Forbidden, Invalid, and NotFound where there is no profile.
+    For staff, in work bound to the organisation. Raises Forbidden, Invalid, StaleVersion, and NotFound where there is
+    no profile.
     """
-    row = await _for_staff(uow)
+    row = await _for_staff(uow, version)
     kept = None
     if given is not None:
         code = _text(given.reason_code, "reason_code", "The code", needed=False)
@@ -95,11 +105,17 @@ async def set_exemption(uow: UnitOfWork, given: Exemption | None) -> BillingProf
 
 
 async def set_tax_number(
-    uow: UnitOfWork, number: str, *, valid: bool, source: str, reference: str = ""
+    uow: UnitOfWork,
+    number: str,
+    *,
+    valid: bool,
+    source: str,
+    reference: str = "",
+    version: int | None = None,
 ) -> BillingProfile:
     """Keep a customer's tax number in the country of its profile, and who found it valid or not, now; without a
     number there is none. As `set_exemption` otherwise."""
-    row = await _for_staff(uow)
+    row = await _for_staff(uow, version)
     kept = None
     if number.strip():
         checked = CheckedNumber(
@@ -120,11 +136,12 @@ def _text(said: str, field: str, what: str, *, needed: bool = True) -> str:
     return clean_text(said, field=field, what=what, characters_max=REASON_CHARACTERS_MAX)
 
 
-async def _for_staff(uow: UnitOfWork) -> BillingProfile:
+async def _for_staff(uow: UnitOfWork, version: int | None) -> BillingProfile:
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
     row = await policies.profile_of(uow, lock=True)
     if row is None:
         raise not_found("billing profile", uow.organization_id)
+    _require_version(row, version)
     return row
 
 

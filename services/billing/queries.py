@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from models.billing import BillingProfile, CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
+from services.audit.reads import note_read
 from services.billing import explaining, policies
 from services.billing.due_dates import DAYS_OVERDUE, OVERDUE
 from services.billing.explaining import Explanation
@@ -247,7 +248,9 @@ async def invoice(uow: UnitOfWork, invoice_id: str, *, staff: bool = False) -> I
         if row.number is None:
             raise not_found("invoice", invoice_id)
         return row
-    return await policies.any_invoice(uow, invoice_id)
+    row = await policies.any_invoice(uow, invoice_id)
+    await note_read(uow, "invoice", organization_id=row.organization_id, row_id=row.id)
+    return row
 
 
 async def lines(uow: UnitOfWork, of: Invoice, *, after: int = 0, limit: int = 50) -> list[InvoiceLine]:
@@ -352,7 +355,10 @@ async def require_note(uow: UnitOfWork, note_id: str, *, staff: bool = False) ->
     """A credit note of the organisation that the work is bound to; of any, for staff across tenants. Raises Forbidden
     and NotFound."""
     needs = Capability.STAFF_INVOICES_READ if staff else Capability.INVOICES_READ
-    return await policies.note_for(uow, note_id, needs)
+    row = await policies.note_for(uow, note_id, needs)
+    if staff:
+        await note_read(uow, "credit_note", organization_id=row.organization_id, row_id=row.id)
+    return row
 
 
 async def organization_of(uow: UnitOfWork, invoice_id: str) -> str:
@@ -361,9 +367,12 @@ async def organization_of(uow: UnitOfWork, invoice_id: str) -> str:
 
 
 async def profile(uow: UnitOfWork, *, needs: Capability = Capability.STAFF_INVOICES_READ) -> BillingProfile:
-    """The billing profile of the organisation that the work is bound to. Raises Forbidden and NotFound."""
+    """The billing profile of the organisation that the work is bound to; that staff looked at it is noted. Raises
+    Forbidden and NotFound."""
     uow.actor.require(needs)
     row = await policies.profile_of(uow)
     if row is None:
         raise not_found("billing profile", uow.organization_id)
+    if needs is Capability.STAFF_INVOICES_READ:
+        await note_read(uow, "billing_profile", organization_id=row.organization_id)
     return row

@@ -11,6 +11,7 @@ async def take_back(uow: UnitOfWork, invoice: Invoice, minor: int) -> None:
     """Have `minor` of what paid a locked invoice be gone: it is due again, or given up again. The caller books it, and
     has made sure that so much was paid. Called by what follows banks."""
     invoice.paid_minor -= minor
+    invoice.reopened_at = uow.now
     if invoice.state == InvoiceState.UNCOLLECTIBLE:
         invoice.written_off_minor += minor
     else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from models.budgets import Budget
-from services.core.errors import Conflict, StaleVersion, not_found
+from services.budgets.events import BudgetChanged
+from services.core.errors import Conflict, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity.queries import changed_meanwhile
 
 
 async def budget_for(
@@ -20,5 +22,5 @@ async def budget_for(
     if row.archived_at is not None:
         raise Conflict("This budget was archived.", next_step="Make a new one.", code="budget_archived")
     if version is not None and version != row.version:
-        raise StaleVersion("The budget was changed since it was read.", next_step="Read it again.")
+        raise await changed_meanwhile(uow, row.id, BudgetChanged.type, what="budget")
     return row

@@ -31,6 +31,7 @@ class ProductRow:
     description: str
     plans: int
     created_at: datetime
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class PlanRow:
     retention_coupon: str | None
     retention_text: str
     created_at: datetime
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ PRODUCTS = Listing(
         Column("description", "p.description"),
         Column("plans", "c.plans", Kind.INTEGER, joined=True),
         Column("created_at", "p.created_at", Kind.INSTANT),
+        Column("version", "p.version", Kind.INTEGER),
     ),
     sort="slug",
 )
@@ -175,6 +178,7 @@ PLANS = Listing(
         Column("retention_coupon", "r.code", nullable=True, joined=True),
         Column("retention_text", "p.retention_text"),
         Column("created_at", "p.created_at", Kind.INSTANT),
+        Column("version", "p.version", Kind.INTEGER),
     ),
     sort="slug",
 )

@@ -114,12 +114,15 @@ async def create_plan(
     return row
 
 
-async def set_retention_offer(uow: UnitOfWork, plan_id: str, *, coupon: str, text: str = "") -> Plan:
+async def set_retention_offer(
+    uow: UnitOfWork, plan_id: str, *, coupon: str, text: str = "", version: int | None = None
+) -> Plan:
     """Offer a coupon, by its code, to whoever is about to cancel the plan; an empty one offers nothing any more.
 
-    Raises Forbidden, NotFound for the plan, and Invalid for a coupon that is not offered or is for other plans.
+    Raises Forbidden, NotFound for the plan, StaleVersion, and Invalid for a coupon that is not offered or is for other
+    plans.
     """
-    row = await policies.plan_for_writing(uow, plan_id)
+    row = await policies.plan_for_writing(uow, plan_id, version)
     offer = await coupon_queries.coupon_by_code(uow, coupon) if coupon.strip() else None
     if coupon.strip() and offer is None:
         raise Invalid(f"There is no coupon {coupon.strip()[:64]!r}.", field="coupon")
@@ -127,6 +130,7 @@ async def set_retention_offer(uow: UnitOfWork, plan_id: str, *, coupon: str, tex
         raise Invalid(f"The coupon {offer.code} is for other plans.", field="coupon")
     row.retention_coupon_id = offer.id if offer is not None else None
     row.retention_text = plan_rules.require_description(text) if offer is not None else ""
+    row.version += 1
     uow.add(row)
     await uow.session.flush()
     uow.record(

@@ -32,7 +32,7 @@ from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork, unit_of_work
 from services.disputes import disputed
-from services.dunning import segments
+from services.dunning import holding, segments
 from services.payments import cashier as cashiers
 from services.payments import charging, policies
 from services.payments.cashier import Cashier
@@ -58,7 +58,7 @@ exists (select from payment_method m where m.organization_id = s.organization_id
 _DUE = f"""
 select s.id, s.organization_id, s.due_date from invoice s left join invoice_collection c on c.invoice_id = s.id
 where {_OWED} and s.due_date <= :until and (s.due_date, s.id) > (:after_date, :after_id) and {_KEEPS}
-  and (c.invoice_id is null or c.next_at <= :now or {_NEWER}) and {{whose}}
+  and (c.invoice_id is null or c.next_at <= :now or {_NEWER}) and not {holding.held("s")} and {{whose}}
 order by s.due_date, s.id limit :most
 """
 _LATER = """
@@ -70,12 +70,14 @@ _LEARNS = "select exists (select from dunning_campaign where enabled and learned
 _FIRST = f"""
 select min(s.due_date) as due_date, s.policy->>'timezone' as zone from invoice s
 left join invoice_collection c on c.invoice_id = s.id
-where {_OWED} and c.invoice_id is null and {_KEEPS} and {running.ON_A_CLOCK} group by zone
+where {_OWED} and c.invoice_id is null and {_KEEPS} and not {holding.held("s")} and {running.ON_A_CLOCK}
+group by zone
 """
 _AGAIN = f"""
 select min(case when {_NEWER} then c.decided_at else c.next_at end)
 from invoice s join invoice_collection c on c.invoice_id = s.id
-where {_OWED} and {_KEEPS} and (c.next_at is not null or {_NEWER}) and {running.ON_A_CLOCK}
+where {_OWED} and {_KEEPS} and (c.next_at is not null or {_NEWER}) and not {holding.held("s")}
+  and {running.ON_A_CLOCK}
 """
 
 
@@ -202,7 +204,7 @@ async def begin(uow: UnitOfWork, invoice_id: str, habits: Habits | None = None) 
     nothing is to be charged now, or somebody else has decided meanwhile."""
     invoice = await of_billing.invoice_for(uow, invoice_id, _WRITE)
     row = await policies.collection_of(uow, invoice)
-    if not _is_owed(invoice, uow.now) or not await _is_due(uow, row):
+    if not _is_owed(invoice, uow.now) or not await _is_due(uow, row) or await holding.is_held(uow, invoice):
         return None
     row = row or InvoiceCollection(
         invoice_id=invoice.id, organization_id=invoice.organization_id, attempts=0, decided_at=uow.now
@@ -280,7 +282,8 @@ async def _is_due(uow: UnitOfWork, row: InvoiceCollection | None) -> bool:
 
 async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
     """When the next invoice on a test clock is charged, in work across tenants."""
-    first = await uow.execute(_FIRST, clock_id=clock_id)
+    named = {"clock_id": clock_id, "now": await due_rows.shown(uow, clock_id)}
+    first = await uow.execute(_FIRST, named)
     moments: list[datetime | None] = [day_begins(row.due_date, row.zone) for row in first]
-    moments.append((await uow.execute(_AGAIN, clock_id=clock_id)).scalar_one())
+    moments.append((await uow.execute(_AGAIN, named)).scalar_one())
     return min((moment for moment in moments if moment is not None), default=None)

@@ -111,7 +111,8 @@ def next_attempt(
     """`methods` with the one first that is charged by itself; the others are its backups. `tried` the oldest first.
 
     A method that was not tried yet is tried at once. After all were, the first that may still work is tried again on
-    the `days` after the first failure, and never more often than its network lets us.
+    the `days` after the first failure, and never more often than its network lets us. Where that was held up, what
+    comes after it keeps its distance.
     """
     if not methods:
         return Stopped.NO_METHOD
@@ -128,8 +129,15 @@ def next_attempt(
     retries = len(asked) - len({one.method_id for one in asked})
     if retries >= len(days):
         return Stopped.USED_UP
-    at = max(asked[0].at + days[retries] * DAY, now)
+    at = max(asked[0].at + days[retries] * DAY + _late(asked, days), now)
     return min((Next(_allowed(one, at), one.id) for one in usable), key=lambda one: one.at)
+
+
+def _late(asked: Sequence[Tried], days: Sequence[int]) -> timedelta:
+    """By how much the last retry came after its day, if that was a day or more: less is the hour it was made at."""
+    again = [one for n, one in enumerate(asked) if any(one.method_id == old.method_id for old in asked[:n])]
+    late = again[-1].at - asked[0].at - days[len(again) - 1] * DAY if again else timedelta()
+    return late if late >= DAY else timedelta()
 
 
 def _may_work(method_id: str, tried: Sequence[Tried]) -> bool:

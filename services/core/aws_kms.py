@@ -22,6 +22,7 @@ from services.core.clock import Clock, SystemClock
 from services.core.key_providers import CannotUnwrap, KeysUnavailable
 from services.core.logs import get_logger
 from services.core.outgoing import inside_session
+from services.core.tracing import outgoing_call
 
 log = get_logger(__name__)
 
@@ -92,17 +93,18 @@ class KmsKey:
             service="kms",
             more={"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"TrentService.{act}"},
         )
-        async with (
-            inside_session() as session,
-            session.post(
-                f"{endpoint.scheme}://{endpoint.netloc}/",
-                data=content,
-                headers=headers,
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-            ) as answer,
-        ):
-            return answer.status, await answer.read()
+        with outgoing_call("aws kms", act=act):
+            async with (
+                inside_session() as session,
+                session.post(
+                    f"{endpoint.scheme}://{endpoint.netloc}/",
+                    data=content,
+                    headers=headers,
+                    timeout=_TIMEOUT,
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                return answer.status, await answer.read()
 
 
 def _fault(answer: bytes) -> str:

@@ -44,6 +44,17 @@ _INSERT = sa.text(
 )
 
 
+# What is taken up later by a worker goes on with the trace of the last act on it.
+_LAST_TRACE = sa.text(
+    "select trace_id from event where aggregate_id = :aggregate and trace_id <> '' order by id desc limit 1"
+)
+
+
+async def last_trace(connection: AsyncConnection, aggregate_id: str) -> str:
+    """The trace of the newest event of an aggregate; empty if there is none."""
+    return (await connection.execute(_LAST_TRACE, {"aggregate": aggregate_id})).scalar_one_or_none() or ""
+
+
 async def append(
     connection: AsyncConnection,
     events: list[DomainEvent],

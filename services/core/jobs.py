@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -20,7 +20,7 @@ from pgqueuer.types import JobId
 
 from services.core import metrics, tracing
 from services.core.database import Database
-from services.core.logs import get_logger, redact
+from services.core.logs import get_logger
 
 log = get_logger(__name__)
 
@@ -30,8 +30,6 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=30)
 POLL = timedelta(
     seconds=2
 )  # only new jobs notify: retries, and jobs of a killed worker, are found by looking
-HELD_JOBS_MAX = 1_000  # of one list
-ERROR_CHARACTERS_MAX = 200
 
 JobHandler = Callable[[dict[str, Any]], Awaitable[None]]
 _handlers: dict[str, JobHandler] = {}
@@ -125,19 +123,7 @@ def _register(queuer: PgQueuer, name: str, handler: JobHandler) -> None:
             metrics.JOBS.labels(name, "done").inc()
 
 
-# -- held jobs
-
-
-@dataclass(frozen=True, slots=True)
-class HeldJob:
-    """A job that failed in all its tries and waits for a person. `error` is its last one, without personal data."""
-
-    id: int
-    name: str
-    tries: int
-    enqueued_at: datetime
-    held_at: datetime
-    error: str
+# -- held jobs, which services/operations/held_jobs.py lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,32 +134,6 @@ class Retried:
     again: int = 0
     waiting_already: int = 0
     not_held: int = 0
-
-
-async def held(on: Database, *, limit: int = HELD_JOBS_MAX) -> list[HeldJob]:
-    """The oldest jobs that are held, `limit` at most."""
-    async with await on.unpooled() as connection:
-        found = await Queries(PsycopgDriver(connection)).list_failed_jobs(limit, "ASC")
-        rows = await connection.execute(_LAST_ERRORS, ([job.id for job in found],))
-        errors = {int(job_id): str(error) for job_id, error in await rows.fetchall()}
-    return [
-        HeldJob(
-            job.id, job.entrypoint, job.attempts + 1, job.created, job.updated, _shown(errors.get(job.id, ""))
-        )
-        for job in found
-    ]
-
-
-_LAST_ERRORS = """
-select distinct on (job_id) job_id, (traceback->>'exception_type') || ': ' || (traceback->>'exception_message')
-from pgqueuer_log where job_id = any(%s) and status = 'failed' and traceback is not null
-order by job_id, created desc, id desc
-"""
-
-
-def _shown(error: str) -> str:
-    """One line of it, as the log would write it."""
-    return str(redact(None, "", {"error": " ".join(error.split())})["error"])[:ERROR_CHARACTERS_MAX]
 
 
 async def retry(on: Database, ids: Iterable[int]) -> Retried:

@@ -1,4 +1,7 @@
-"""Prometheus metrics of one process, by door. Names and units follow Prometheus' own conventions."""
+"""Prometheus metrics of one process, by door. Names and units follow Prometheus' own conventions.
+
+What the whole installation has in common is read from the database instead: services/operations/alarms.py.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ PAGE_EVENT_SECONDS = Histogram(
 )
 CROSSINGS = Counter("matrix_crossings_total", "Units of work across tenants", ["reason"])
 EVENTS_STAMPED = Counter("matrix_events_stamped_total", "Events given their position by the relay")
-SUBSCRIBER_LAG = Gauge("matrix_subscriber_lag_events", "Events a subscriber has not handled", ["subscriber"])
 SUBSCRIBER_FAILURES = Counter("matrix_subscriber_failures_total", "Failed deliveries", ["subscriber"])
 JOBS = Counter("matrix_jobs_total", "Finished jobs", ["job", "outcome"])
 LIVE_SOCKETS = Gauge("matrix_live_sockets", "Open live connections")
@@ -33,4 +35,3 @@ GATEWAY_PARKED = Gauge(
     "matrix_gateway_parked_calls", "Calls that the database refuses: in the local journal, not booked"
 )
 USAGE_INGESTED = Counter("matrix_usage_events_total", "Usage events by outcome", ["outcome"])
-INVARIANT_BROKEN = Gauge("matrix_invariant_broken", "1 while an invariant is broken", ["invariant"])

@@ -119,11 +119,14 @@ async def follow(subscribers: list[Subscriber], on: Database) -> None:
 
 
 async def _follow_one(subscriber: Subscriber, on: Database, wake: asyncio.Event) -> None:
-    delay_s = 0.2
+    delay_s, known = 0.2, False
     while True:
         await wake.wait()
         wake.clear()
         try:
+            if not known:
+                await _know(subscriber, on)
+                known = True
             while await deliver(subscriber, on):
                 pass
             delay_s = 0.2
@@ -146,7 +149,16 @@ _READ = sa.text(
     "select id, position, type, aggregate_id, organization_id, actor_id, payload, happened_at, trace_id"
     " from event where position > :after order by position limit :limit"
 )
+_KNOW = sa.text(
+    "insert into subscriber_cursor (name, position, updated_at) values (:name, 0, :now) on conflict (name) do nothing"
+)
 _ADVANCE = sa.text("update subscriber_cursor set position = :position where name = :name")
+
+
+async def _know(subscriber: Subscriber, on: Database) -> None:
+    """Keep a cursor for it before anything is delivered: one that fails at its first event is seen to be behind."""
+    async with crossing(Reason.SUBSCRIBER, on=on) as uow:
+        await uow.execute(_KNOW, name=subscriber.name, now=uow.wall_now)
 
 
 async def deliver(subscriber: Subscriber, on: Database, *, limit: int = DELIVERY_BATCH_EVENTS) -> int:
@@ -165,5 +177,4 @@ async def deliver(subscriber: Subscriber, on: Database, *, limit: int = DELIVERY
                     await handler(uow, event)
         if rows:
             await uow.execute(_ADVANCE, position=rows[-1].position, name=subscriber.name)
-        metrics.SUBSCRIBER_LAG.labels(subscriber.name).set(0 if len(rows) < limit else limit)
     return len(rows)

@@ -13,6 +13,7 @@ from sqlalchemy import Row
 
 from models.disputes import Dispute
 from models.money import Money
+from services.audit.reads import note_read
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.documents import tables
@@ -90,6 +91,7 @@ class Pack:
 async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
     """For whoever may answer; mails are told to whoever may read the mailbox. Raises Forbidden and NotFound."""
     dispute = await policies.dispute_for(uow, dispute_id, Capability.STAFF_PAYMENTS_WRITE)
+    await note_read(uow, "evidence", organization_id=dispute.organization_id, row_id=dispute.id)
     paid = (await uow.execute(_PAYMENT, id=dispute.payment_id)).one()
     at: datetime = paid.succeeded_at or dispute.opened_at
     span = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from models.disputes import Dispute, DisputeFile, DisputeState
+from services.audit.reads import note_read
 from services.core.errors import Conflict, Invalid, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -184,12 +185,14 @@ async def link_to(uow: UnitOfWork, dispute_id: str, file_id: str) -> FileLink:
     """A link by which a browser saves one of them. Raises Forbidden and NotFound."""
     dispute = await policies.dispute_for(uow, dispute_id, _WRITE)
     await _one(uow, dispute.id, file_id)
+    await note_read(uow, "evidence_file", organization_id=dispute.organization_id, row_id=file_id)
     return await files.link_to(uow, file_id)
 
 
 async def listed(uow: UnitOfWork, dispute_id: str) -> list[EvidenceRow]:
     """Those that are there, the oldest first; never more than the provider takes. Raises Forbidden and NotFound."""
     dispute = await policies.dispute_for(uow, dispute_id, _READ)
+    await note_read(uow, "evidence_files", organization_id=dispute.organization_id, row_id=dispute.id)
     return await _rows(uow, dispute.id)
 
 

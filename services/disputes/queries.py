@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from models.disputes import ContestState, DisputeState
+from services.audit.reads import note_read
 from services.core import listing_sql
 from services.core.errors import not_found
 from services.core.ids import is_id
@@ -116,6 +117,7 @@ async def dispute(uow: UnitOfWork, dispute_id: str) -> DisputeRow:
     row = await listing_sql.find(uow, DISPUTES, dispute_id) if is_id(str(dispute_id), "dsp") else None
     if row is None:
         raise not_found("dispute", dispute_id)
+    await note_read(uow, "dispute", organization_id=row.organization_id, row_id=row.id)
     return row
 
 
@@ -212,6 +214,8 @@ async def contest(uow: UnitOfWork, contest_id: str, *, staff: bool = False) -> C
     row = await listing_sql.find(uow, listing, contest_id) if is_id(str(contest_id), "cst") else None
     if row is None:
         raise not_found("contest", contest_id)
+    if staff:
+        await note_read(uow, "contest", organization_id=row.organization_id, row_id=row.id)
     return row
 
 

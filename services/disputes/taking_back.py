@@ -11,10 +11,11 @@ from models.ledger import JournalKind
 from models.money import Money
 from models.payment_cases import CaseAct, CaseKind
 from models.payments import Payment
-from services.billing import customer_credits, reopening
+from services.billing import customer_credits
 from services.core.ids import new_id
 from services.core.work import UnitOfWork
 from services.disputes import rules as dispute_rules
+from services.dunning import recovering as dunning
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, Entry
 from services.payments import applying, cases, policies
@@ -192,7 +193,7 @@ async def _take(uow: UnitOfWork, dispute: Dispute, payment: Payment, invoice: In
         )
     )
     if invoice is not None and taken.invoice:
-        await reopening.take_back(uow, invoice, taken.invoice)
+        await applying.reopen(uow, invoice, taken.invoice)
 
 
 async def _paid_by(uow: UnitOfWork, dispute: Dispute, payment: Payment, invoice: Invoice | None) -> int:
@@ -229,6 +230,7 @@ async def _give_back(uow: UnitOfWork, dispute: Dispute, invoice: Invoice | None)
     await uow.session.flush()
     if ours is not None:
         await applying.pay(uow, ours, applied)
+        await dunning.money_returned(uow, ours, applied.to_invoice)
 
 
 async def _book(uow: UnitOfWork, dispute: Dispute, what: str, entries: tuple[Entry, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from models.dunning import DunningCampaign
@@ -17,6 +17,7 @@ from services.core.work import UnitOfWork
 from services.dunning import policies, rules
 from services.dunning.events import DunningCampaignChanged, DunningCampaignCreated
 from services.dunning.rules import Step
+from services.dunning.segments import EVERYBODY, Segment
 from services.identity.rules import clean_text, require_currency
 
 WRITE = Capability.STAFF_PAYMENTS_WRITE
@@ -32,17 +33,11 @@ class CampaignNamed(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class CampaignFields:
-    """What is left out of the segment fits all. Amounts are minor units of `currency`."""
-
     name: str
     steps: tuple[Step, ...]
     rank: int = 0
     enabled: bool = False
-    plan_id: str | None = None
-    currency: str | None = None
-    country: str | None = None
-    minimum_minor: int = 0
-    maximum_minor: int | None = None
+    segment: Segment = EVERYBODY
     retry_days: tuple[int, ...] = RETRY_DAYS
     learned_hours: bool = False
 
@@ -85,6 +80,11 @@ async def _checked(uow: UnitOfWork, given: CampaignFields) -> CampaignFields:
     require_retry_days(given.retry_days)
     if not 0 <= given.rank <= RANK_MAX:
         raise Invalid(f"A rank is 0 to {RANK_MAX:,}.", field="rank")
+    return replace(given, name=name, segment=await checked_segment(uow, given.segment))
+
+
+async def checked_segment(uow: UnitOfWork, given: Segment) -> Segment:
+    """As it is kept. Raises NotFound for a plan that is not there, and Invalid."""
     if given.plan_id is not None and not await plan_queries.known_plans(uow, [given.plan_id]):
         raise not_found("plan", given.plan_id)
     if given.currency is None and (given.minimum_minor or given.maximum_minor is not None):
@@ -95,7 +95,6 @@ async def _checked(uow: UnitOfWork, given: CampaignFields) -> CampaignFields:
         raise Invalid("The most is not less than the least.", field="maximum")
     return replace(
         given,
-        name=name,
         currency=require_currency(given.currency, on=uow.wall_now.date()) if given.currency else None,
         country=require_country(given.country) if given.country else None,
     )
@@ -117,11 +116,7 @@ def _columns(fields: CampaignFields) -> dict[str, Any]:
         "name": fields.name,
         "rank": fields.rank,
         "enabled": fields.enabled,
-        "plan_id": fields.plan_id,
-        "currency": fields.currency,
-        "country": fields.country,
-        "minimum_minor": fields.minimum_minor,
-        "maximum_minor": fields.maximum_minor,
+        **asdict(fields.segment),
         "retry_days": list(fields.retry_days),
         "learned_hours": fields.learned_hours,
         "steps": [step.to_json() for step in fields.steps],

@@ -18,13 +18,12 @@ from services.core.errors import Conflict, MatrixError
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.dunning import policies, rules
+from services.dunning import holding, policies, rules
 from services.dunning.events import (
     DunningBegan,
     DunningEnded,
     DunningMailDue,
     DunningPaused,
-    DunningRecovered,
     DunningReminded,
     DunningResumed,
     DunningStepDone,
@@ -36,7 +35,7 @@ from services.subscriptions import subscriptions
 WRITE = Capability.STAFF_PAYMENTS_WRITE
 S = SubscriptionState
 CONTESTED_WAIT = timedelta(days=1)
-_MAY_PAUSE = frozenset({S.ACTIVE, S.PAST_DUE})
+MAY_PAUSE = frozenset({S.ACTIVE, S.PAST_DUE})
 
 
 class DunningStateConflict(Conflict):
@@ -66,7 +65,7 @@ async def begin(uow: UnitOfWork, invoice: Invoice, campaign: DunningCampaign) ->
     )
     uow.add(case)
     await uow.session.flush()
-    uow.record(DunningBegan(**_named(case), campaign_id=campaign.id))
+    uow.record(DunningBegan(**named(case), campaign_id=campaign.id))
     return case
 
 
@@ -80,21 +79,30 @@ async def is_to_be_paid(uow: UnitOfWork, invoice: Invoice) -> bool:
 
 
 async def go_on(uow: UnitOfWork, case_id: str) -> bool:
-    """Do the step that is due; while all that is owed is contested, it waits. Returns whether anything was; another
-    worker may have been quicker. Raises what the step raises: then nothing of it was done."""
+    """Do the step that is due; while all that is owed is contested, or the customer is held, it waits. What comes after
+    a step keeps its distance from it, however late that was. Returns whether anything was done; another worker may have
+    been quicker. Raises what the step raises: then nothing of it was done."""
     found = await policies.case_for(uow, case_id, WRITE)
     invoice = await of_billing.invoice_for(uow, found.invoice_id, Capability.STAFF_INVOICES_WRITE)
     case = await policies.case_for(uow, case_id, WRITE, lock=True)
     if case.next_at is None or case.next_at > uow.now:
         return False
+    stands = await holding.standing(uow, invoice)
     if not is_owed(invoice):
         await settle(uow, case, invoice)
         return True
+    if stands.is_canceled:
+        await give_up(uow, case)
+        return True
+    if stands.on_hold:
+        return False
     if not await is_to_be_paid(uow, invoice):
         put_off(uow, case, uow.now + CONTESTED_WAIT)
         return False
     steps = rules.steps_from(case.steps)
     step = steps[case.position]
+    today = label_date(uow.now, _zone(invoice))
+    case.base_date = rules.base_date(case.base_date, today, steps[case.position :])
     await _do(uow, case, invoice, step)
     uow.add(
         DunningStep(
@@ -112,37 +120,38 @@ async def go_on(uow: UnitOfWork, case_id: str) -> bool:
         _end(uow, case, Outcome.ALL_DONE)
     else:
         case.next_at = rules.step_at(case.base_date, steps[case.position], _zone(invoice))
-        _keep(uow, case)
+        keep(uow, case)
     await uow.session.flush()
     return True
 
 
 async def _do(uow: UnitOfWork, case: DunningCase, invoice: Invoice, step: Step) -> None:
-    number, named = invoice.number or "", _named(case)
+    number, about = invoice.number or "", named(case)
     match step.action:
         case StepAction.MAIL:
-            uow.record(DunningMailDue(**named, number=number, position=case.position))
+            uow.record(DunningMailDue(**about, number=number, position=case.position))
             return
         case StepAction.IN_APP:
-            uow.record(DunningReminded(**named, number=number, position=case.position))
+            uow.record(DunningReminded(**about, number=number, position=case.position))
             return
         case StepAction.RESTRICT:
             await _restrict(uow, case)
         case StepAction.SUSPEND:
             await _restrict(uow, case)
-            if (one := await _subscription(uow, invoice)) is not None and S(one.state) in _MAY_PAUSE:
+            if (one := await subscription_of(uow, invoice)) is not None and S(one.state) in MAY_PAUSE:
                 await subscriptions.pause(uow, one.id)
                 case.paused_subscription = True
         case StepAction.CANCEL:
-            if (one := await _subscription(uow, invoice)) is not None and S(one.state) is not S.ENDED:
+            if (one := await subscription_of(uow, invoice)) is not None and S(one.state) is not S.ENDED:
                 await subscriptions.cancel(uow, one.id, now_at_once=True, comment="An invoice was not paid.")
+                case.canceled_subscription = True
             case.paused_subscription = False
         case StepAction.WRITE_OFF:
             await invoices.mark_uncollectible(uow, invoice.id)
-    uow.record(DunningStepDone(**named, position=case.position, action=step.action.value))
+    uow.record(DunningStepDone(**about, position=case.position, action=step.action.value))
 
 
-async def _subscription(uow: UnitOfWork, invoice: Invoice) -> Subscription | None:
+async def subscription_of(uow: UnitOfWork, invoice: Invoice) -> Subscription | None:
     if invoice.subscription_id is None:
         return None
     return await of_billing.subscription_for(
@@ -163,70 +172,34 @@ async def settle(uow: UnitOfWork, case: DunningCase, invoice: Invoice) -> None:
     await _let(uow, case)
 
 
+async def give_up(uow: UnitOfWork, case: DunningCase) -> None:
+    """Ask no more, and take back what it did to the customer, whose subscription was cancelled. It is locked."""
+    if case.state != CaseState.ENDED:
+        _end(uow, case, Outcome.CANCELED)
+    await _let(uow, case)
+
+
 async def _let(uow: UnitOfWork, case: DunningCase) -> None:
     """Have calls be answered again."""
-    if case.restricts:
-        case.restricts = False
+    if case.restricts or case.lifted:
+        case.restricts = case.lifted = False
         await organizations.forget_keys(uow, case.organization_id)
-    _keep(uow, case)
+    keep(uow, case)
     await uow.session.flush()
-
-
-async def give_back(uow: UnitOfWork, case_id: str) -> bool:
-    """What is to be done about a case whose invoice is owed no more: end it, and resume the subscription that it
-    paused. Returns whether anything was."""
-    found = await policies.case_for(uow, case_id, WRITE)
-    invoice = await of_billing.invoice_for(uow, found.invoice_id, Capability.STAFF_INVOICES_WRITE)
-    case = await policies.case_for(uow, case_id, WRITE, lock=True)
-    over = not is_owed(invoice) and (case.state != CaseState.ENDED or case.restricts)
-    if over and case.outcome != Outcome.WRITTEN_OFF:
-        await settle(uow, case, invoice)
-    if case.state == CaseState.ENDED and case.paused_subscription:
-        case.paused_subscription = False
-        _keep(uow, case)
-        one = await _subscription(uow, invoice)
-        if one is not None and S(one.state) is S.PAUSED:
-            await subscriptions.resume(uow, one.id)
-        return True
-    return over
-
-
-async def money_came(uow: UnitOfWork, invoice: Invoice, minor: int) -> None:
-    """`minor` of a payment paid an invoice, which is locked: it is the last step's, if it had a case. Paid in full,
-    the case ends. Nothing here can fail the payment: a subscription is resumed afterwards, by the product."""
-    case = await policies.case_of(uow, invoice.id)
-    if case is None or case.outcome in (Outcome.SKIPPED, Outcome.NOT_OWED):
-        return
-    case.recovered_minor += minor
-    position = case.position - 1 if case.position else None
-    if position is not None:
-        await uow.execute(
-            "update dunning_step set recovered_minor = recovered_minor + :minor"
-            " where case_id = :id and position = :position",
-            minor=minor,
-            id=case.id,
-            position=position,
-        )
-    uow.record(DunningRecovered(**_named(case), currency=case.currency, minor=minor, position=position))
-    if invoice.state == InvoiceState.PAID:
-        await settle(uow, case, invoice)
-    else:
-        _keep(uow, case)
-        await uow.session.flush()
 
 
 # -- what staff does about one
 
 
 async def pause(uow: UnitOfWork, case_id: str) -> DunningCase:
-    """Do nothing more until it is resumed. In work bound to the organisation. Raises Forbidden, NotFound and
-    DunningStateConflict."""
+    """Do nothing more, and charge nothing by itself, until it is resumed. In work bound to the organisation. Raises
+    Forbidden, NotFound and DunningStateConflict."""
     case = await _open(uow, case_id)
     if case.state == CaseState.PAUSED:
         raise _refused(case, "is paused already", "Resume it when it is to go on.")
     case.state, case.next_at = CaseState.PAUSED.value, None
-    _keep(uow, case)
-    uow.record(DunningPaused(**_named(case)))
+    keep(uow, case)
+    uow.record(DunningPaused(**named(case)))
     await uow.session.flush()
     return case
 
@@ -240,8 +213,8 @@ async def resume(uow: UnitOfWork, case_id: str) -> DunningCase:
     step = rules.steps_from(case.steps)[case.position]
     case.state = CaseState.ACTIVE.value
     case.next_at = max(rules.step_at(case.base_date, step, _zone(invoice)), uow.now)
-    _keep(uow, case)
-    uow.record(DunningResumed(**_named(case)))
+    keep(uow, case)
+    uow.record(DunningResumed(**named(case)))
     await uow.session.flush()
     return case
 
@@ -266,17 +239,17 @@ async def _open(uow: UnitOfWork, case_id: str) -> DunningCase:
 def put_off(uow: UnitOfWork, case: DunningCase, until: datetime) -> None:
     """Try the step of a locked case again later."""
     case.next_at = until
-    _keep(uow, case)
+    keep(uow, case)
 
 
 def _end(uow: UnitOfWork, case: DunningCase, outcome: Outcome) -> None:
     case.state, case.outcome, case.next_at = CaseState.ENDED.value, outcome.value, None
     case.ended_at = uow.now
-    _keep(uow, case)
-    uow.record(DunningEnded(**_named(case), outcome=outcome.value))
+    keep(uow, case)
+    uow.record(DunningEnded(**named(case), outcome=outcome.value))
 
 
-def _keep(uow: UnitOfWork, case: DunningCase) -> None:
+def keep(uow: UnitOfWork, case: DunningCase) -> None:
     case.version += 1
     uow.add(case)
 
@@ -290,7 +263,7 @@ def _zone(invoice: Invoice) -> str:
     return zone
 
 
-def _named(case: DunningCase) -> dict[str, str]:
+def named(case: DunningCase) -> dict[str, str]:
     return {
         "aggregate_id": case.id,
         "organization_id": case.organization_id,

@@ -72,6 +72,48 @@ class DunningRecovered(DomainEvent):
     position: int | None
 
 
+class DunningLost(DomainEvent):
+    """Money that a case had recovered was taken back."""
+
+    type: ClassVar[str] = "dunning.lost"
+    invoice_id: str
+    currency: str
+    minor: int
+
+
+class DunningReopened(DomainEvent):
+    """The invoice of a case that had ended is owed again: the case is history."""
+
+    type: ClassVar[str] = "dunning.reopened"
+    invoice_id: str
+
+
+class DunningLifted(DomainEvent):
+    """What a case restricts works for now."""
+
+    type: ClassVar[str] = "dunning.lifted"
+    invoice_id: str
+
+
+class DunningRestored(DomainEvent):
+    type: ClassVar[str] = "dunning.restored"
+    invoice_id: str
+
+
+class DunningHeld(DomainEvent):
+    """Of an organisation, which is the aggregate."""
+
+    type: ClassVar[str] = "dunning.held"
+    hold_id: str
+    until: str
+    lifts: bool
+
+
+class DunningReleased(DomainEvent):
+    type: ClassVar[str] = "dunning.released"
+    hold_id: str
+
+
 class DunningEnded(DomainEvent):
     type: ClassVar[str] = "dunning.ended"
     invoice_id: str

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from models.dunning import CaseState, Outcome
 from services.billing.due_dates import DAYS_OVERDUE, OVERDUE
-from services.collection import history
-from services.collection.learned_hours import learn
 from services.core import listing_sql
 from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.dunning import policies
-from services.dunning.rules import Step, require_steps
-from services.dunning.simulating import Failure, Simulated, simulate
+from services.dunning.segments import Segment
 
 READ = Capability.STAFF_PAYMENTS_READ
 _EXACTLY = (Operator.EQ, Operator.IN)
@@ -28,7 +24,8 @@ FAILURES_MAX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class CampaignRow:
-    """`recovered` is minor units by currency. `open_cases` are those it is at work on."""
+    """`recovered` and `lost` of that are minor units by currency. `open_cases` are those it is at work on. `by_step` is
+    what each of its steps, also of those it had before, brought in by currency, and how often it was done."""
 
     id: str
     name: str
@@ -44,10 +41,30 @@ class CampaignRow:
     steps: list[dict[str, Any]]
     open_cases: int
     recovered: dict[str, int]
+    lost: dict[str, int]
+    by_step: list[dict[str, Any]]
     created_at: datetime
     version: int
 
+    def segment(self) -> Segment:
+        return Segment(self.plan_id, self.currency, self.country, self.minimum_minor, self.maximum_minor)
 
+
+def _summed(column: str) -> str:
+    return (
+        "(select coalesce(jsonb_object_agg(r.currency, r.minor), '{}')"
+        f" from (select c.currency, sum(c.{column}) as minor from dunning_case c"
+        f" where c.campaign_id = d.id and c.{column} > 0 group by c.currency) r)"
+    )
+
+
+_BY_STEP = """
+(select coalesce(jsonb_agg(jsonb_build_object('position', r.position, 'action', r.action, 'currency', r.currency,
+    'done', r.done, 'recovered_minor', r.minor) order by r.position, r.action, r.currency), '[]')
+  from (select t.position, t.action, c.currency, count(*) as done, sum(t.recovered_minor)::bigint as minor
+    from dunning_step t join dunning_case c on c.id = t.case_id
+    where c.campaign_id = d.id group by t.position, t.action, c.currency) r)
+"""
 CAMPAIGNS: Listing[CampaignRow] = Listing(
     "staff.dunning_campaigns",
     row=CampaignRow,
@@ -73,13 +90,9 @@ CAMPAIGNS: Listing[CampaignRow] = Listing(
             "(select count(*) from dunning_case c where c.campaign_id = d.id and c.state <> 'ended')",
             Kind.INTEGER,
         ),
-        Column(
-            "recovered",
-            "(select coalesce(jsonb_object_agg(r.currency, r.minor), '{}') from (select c.currency,"
-            " sum(c.recovered_minor) as minor from dunning_case c where c.campaign_id = d.id"
-            " and c.recovered_minor > 0 group by c.currency) r)",
-            Kind.OBJECT,
-        ),
+        Column("recovered", _summed("recovered_minor"), Kind.OBJECT),
+        Column("lost", _summed("lost_minor"), Kind.OBJECT),
+        Column("by_step", _BY_STEP, Kind.OBJECT),
         Column("created_at", "d.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("version", "d.version", Kind.INTEGER),
     ),
@@ -98,7 +111,8 @@ async def campaign(uow: UnitOfWork, campaign_id: str) -> CampaignRow:
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """`done` of `steps` steps were taken; `next_action` comes at `next_at`, unless it is paused or has ended."""
+    """`done` of `steps` steps were taken; `next_action` comes at `next_at`, unless it is paused or has ended. One with
+    `reopened_at` is history: another one is about the invoice since. `lifted`: it restricts nobody for now."""
 
     id: str
     organization_id: str
@@ -114,11 +128,14 @@ class CaseRow:
     next_action: str | None
     next_at: datetime | None
     restricts: bool
+    lifted: bool
     currency: str
     due_minor: int
     recovered_minor: int
+    lost_minor: int
     created_at: datetime
     ended_at: datetime | None
+    reopened_at: datetime | None
     version: int
 
 
@@ -152,11 +169,14 @@ CASES: Listing[CaseRow] = Listing(
         ),
         Column("next_at", "c.next_at", Kind.INSTANT, nullable=True),
         Column("restricts", "c.restricts", Kind.FLAG),
+        Column("lifted", "c.lifted", Kind.FLAG),
         Column("currency", "c.currency", operators=_EXACTLY),
         Column("due_minor", "i.due_minor", Kind.INTEGER, joined=True),
         Column("recovered_minor", "c.recovered_minor", Kind.INTEGER),
+        Column("lost_minor", "c.lost_minor", Kind.INTEGER),
         Column("created_at", "c.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("ended_at", "c.ended_at", Kind.INSTANT, nullable=True),
+        Column("reopened_at", "c.reopened_at", Kind.INSTANT, nullable=True),
         Column("version", "c.version", Kind.INTEGER),
     ),
     sort="-created_at",
@@ -172,47 +192,39 @@ async def case(uow: UnitOfWork, case_id: str) -> CaseRow:
     return row
 
 
-_FAILURES = """
-select distinct on (p.invoice_id) p.currency, p.minor, p.created_at, p.decline_code, p.decline_hard,
-  p.decline_kind, p.decline_advice,
-  case when i.state = 'paid' then greatest(0, extract(day from i.paid_at - p.created_at)::int) end as open_days
-from payment p join invoice i on i.id = p.invoice_id
-where p.state = 'failed' and p.created_at > :since and p.decline_code is not null
-order by p.invoice_id, p.created_at, p.id limit :most
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step of a case: done at `done_at`, or yet to come. `recovered_minor` came after it and before the next one."""
+
+    position: int
+    after_days: int
+    action: str
+    done_at: datetime | None
+    recovered_minor: int
+
+
+_STEPS = """
+select s.n - 1 as position, (s.step->>'after_days')::int as after_days, s.step->>'action' as action, t.done_at,
+  coalesce(t.recovered_minor, 0) as recovered_minor
+from dunning_case c cross join jsonb_array_elements(c.steps) with ordinality as s (step, n)
+left join dunning_step t on t.case_id = c.id and t.position = s.n - 1
+where c.id = :id order by s.n
 """
 
 
-async def tried_on_last_quarter(
-    uow: UnitOfWork, steps: Sequence[Step], retry_days: Sequence[int]
-) -> Simulated:
-    """What a campaign of these steps and retries would have done, in work across tenants. Raises Forbidden and
-    Invalid."""
-    uow.actor.require(READ)
-    require_steps(steps)
-    since = uow.wall_now - QUARTER
-    found = await uow.execute(_FAILURES, since=since, most=FAILURES_MAX)
-    failures = [
-        Failure(
-            row.currency,
-            row.minor,
-            row.created_at,
-            row.decline_code,
-            bool(row.decline_hard),
-            row.open_days,
-            history.kind(row.decline_kind),
-            history.advice(row.decline_advice),
-        )
-        for row in found
-    ]
-    return simulate(failures, steps, retry_days, learn(await history.retries_made(uow, since=since)))
+async def steps_of(uow: UnitOfWork, case_id: str) -> list[StepRow]:
+    """All steps of a case in their order, at most STEPS_MAX. Raises Forbidden and NotFound."""
+    await policies.case_for(uow, case_id, READ)
+    return [StepRow(*row) for row in await uow.execute(_STEPS, id=case_id)]
 
 
+_RESTRICTS = "coalesce(c.restricts and not c.lifted, false)"
 _OVERDUE = f"""
-select i.id, i.number, i.currency, i.due_minor, i.due_date, {DAYS_OVERDUE} as days, coalesce(c.restricts, false),
+select i.id, i.number, i.currency, i.due_minor, i.due_date, {DAYS_OVERDUE} as days, {_RESTRICTS},
   count(*) over ()
-from invoice i left join dunning_case c on c.invoice_id = i.id
+from invoice i left join dunning_case c on c.invoice_id = i.id and c.reopened_at is null
 where i.organization_id = :organization_id and i.state = 'finalized' and i.due_minor > 0
-  and ({OVERDUE} or c.restricts) order by coalesce(c.restricts, false) desc, i.due_date, i.id limit 1
+  and ({OVERDUE} or {_RESTRICTS}) order by {_RESTRICTS} desc, i.due_date, i.id limit 1
 """
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.billing import due_dates
+from services.billing import contested, due_dates
 from services.billing import policies as of_billing
 from services.billing_runs import due_rows, running
 from services.core.actor import system
@@ -20,7 +20,7 @@ from services.core.errors import Busy, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.dunning import cases, policies, segments
+from services.dunning import cases, holding, looking, policies, segments
 
 log = get_logger(__name__)
 
@@ -30,30 +30,45 @@ TRY_AGAIN = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 _OWED = "s.state = 'finalized' and s.due_minor > 0"
+_UNTAKEN = "not exists (select from dunning_case c where c.invoice_id = s.id and c.reopened_at is null)"
 # `s` is what the billing run calls that whose organisation is asked for.
 _OVERDUE = f"""
 select s.id, s.organization_id from invoice s
 where {_OWED} and s.due_date <= :today and s.id > :after and {{whose}} and {segments.FITS_ONE}
-  and not exists (select from dunning_case c where c.invoice_id = s.id)
+  and {_UNTAKEN} and not {holding.on_hold("s.organization_id")} and not {holding.ended_under("s")}
 order by s.id limit :most
 """
-_DUE = """
+_DUE = f"""
 select s.id, s.organization_id from dunning_case s
-where s.next_at <= :now and s.id > :after and {whose} order by s.id limit :most
+where s.next_at <= :now and not {holding.on_hold("s.organization_id")}
+  and s.id > :after and {{whose}} order by s.id limit :most
 """
-_OVER = """
+# Cases whose invoice is owed no more, whose customer has cancelled, or which restrict and should not, or the reverse.
+_LIFTED = (
+    f"(i.due_minor <= {contested.WAITS} or {holding.on_hold('s.organization_id', lifting=' and h.lifts')})"
+)
+_CHANGED = f"""
 select s.id, s.organization_id from dunning_case s join invoice i on i.id = s.invoice_id
-where (s.state <> 'ended' or s.restricts or s.paused_subscription) and s.id > :after and {whose}
+where (s.state <> 'ended' or s.restricts or s.paused_subscription) and s.id > :after and {{whose}}
   and (((i.due_minor = 0 or i.state <> 'finalized') and s.outcome is distinct from 'written_off')
-    or (s.state = 'ended' and s.paused_subscription and s.outcome in ('recovered', 'not_owed', 'skipped')))
+    or (s.state = 'ended' and s.paused_subscription and s.outcome in ('recovered', 'not_owed', 'skipped', 'canceled'))
+    or ((s.state <> 'ended' or s.restricts) and {holding.canceled("i")})
+    or (s.restricts and i.state = 'finalized' and i.due_minor > 0
+      and s.lifted <> {_LIFTED}))
 order by s.id limit :most
 """
 _FIRST = f"""
 select min(s.due_date) as due_date, s.policy->>'timezone' as zone from invoice s
 where {running.ON_A_CLOCK} and {_OWED} and {segments.FITS_ONE} and s.due_date >= :yesterday
-  and not exists (select from dunning_case c where c.invoice_id = s.id) group by zone
+  and {_UNTAKEN} and not {holding.on_hold("s.organization_id")} and not {holding.ended_under("s")} group by zone
 """
-_NEXT = f"select min(s.next_at) from dunning_case s where {running.ON_A_CLOCK}"
+_NEXT = f"""
+select min(s.next_at) from dunning_case s
+where {running.ON_A_CLOCK} and not {holding.on_hold("s.organization_id")}
+"""
+_RELEASED = f"""
+select min(s.until) from dunning_hold s where {running.ON_A_CLOCK} and s.ended_at is null and s.until > :now
+"""
 
 
 async def remind_due(on: Database | None = None, *, clock: Clock | None = None) -> int:
@@ -69,7 +84,7 @@ async def remind_clock(clock_id: str, on: Database | None = None, *, clock: Cloc
 
 async def _remind(clock_id: str | None, on: Database | None, clock: Clock | None) -> int:
     done = 0
-    for statement, act in ((_OVER, cases.give_back), (_OVERDUE, take_up), (_DUE, cases.go_on)):
+    for statement, act in ((_CHANGED, looking.look), (_OVERDUE, take_up), (_DUE, cases.go_on)):
         async for row_id, organization_id in _found(statement, clock_id, on, clock):
             try:
                 async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
@@ -94,17 +109,34 @@ async def _found(
         async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
             now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
             named: dict[str, Any] = {} if clock_id is None else {"clock_id": clock_id}
-            if clock_id is None or statement is _DUE:
-                named["now"] = now
             if statement is _OVERDUE:
                 named["today"] = now.date()
-            rows = await uow.execute(statement.format(whose=whose), {**named, "after": after, "most": BATCH})
+            rows = await uow.execute(
+                statement.format(whose=whose), {**named, "now": now, "after": after, "most": BATCH}
+            )
             batch = [(row.id, row.organization_id) for row in rows]
         for one in batch:
             yield one
         if len(batch) < BATCH:
             return
         after = batch[-1][0]
+
+
+async def look_at(organization_id: str, on: Database | None = None, *, clock: Clock | None = None) -> int:
+    """Bring the cases of one organisation in line at once: something happened that may change them. Returns how many
+    were changed; what is held by somebody else meanwhile, or is more than BATCH, waits for the schedule."""
+    async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
+        named = {"organization_id": organization_id, "now": uow.now, "after": "", "most": BATCH}
+        rows = await uow.execute(_CHANGED.format(whose="s.organization_id = :organization_id"), named)
+        ids = [row.id for row in rows]
+    done = 0
+    for case_id in ids:
+        try:
+            async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
+                done += await looking.look(uow, case_id)
+        except Busy:
+            continue
+    return done
 
 
 async def take_up(uow: UnitOfWork, invoice_id: str) -> bool:
@@ -117,7 +149,9 @@ async def take_up(uow: UnitOfWork, invoice_id: str) -> bool:
         or not due_dates.is_past(invoice.due_date, zone, uow.now)
     ):
         return False
-    if await policies.case_of(uow, invoice.id) is not None:
+    if await policies.case_of(uow, invoice.id) is not None or not await cases.is_to_be_paid(uow, invoice):
+        return False
+    if await holding.is_held(uow, invoice):
         return False
     campaign = await segments.campaign_of(uow, invoice)
     if campaign is None:
@@ -135,9 +169,12 @@ async def _later(case_id: str, organization_id: str, on: Database | None, clock:
 
 async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
     """When something is due on a test clock, in work across tenants."""
-    moments: list[datetime | None] = [(await uow.execute(_NEXT, clock_id=clock_id)).scalar_one()]
     shown = await due_rows.shown(uow, clock_id)
-    for row in await uow.execute(_FIRST, clock_id=clock_id, yesterday=(shown - DAY).date()):
+    named: dict[str, Any] = {"clock_id": clock_id, "now": shown}
+    moments: list[datetime | None] = [
+        (await uow.execute(statement, named)).scalar_one() for statement in (_NEXT, _RELEASED)
+    ]
+    for row in await uow.execute(_FIRST, {**named, "yesterday": (shown - DAY).date()}):
         # What is overdue already is taken up whenever its clock is turned, and holds up no clock.
         overdue = due_dates.passes_at(row.due_date, row.zone)
         moments.append(overdue if overdue > shown else None)

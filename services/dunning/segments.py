@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from models.billing import Invoice
 from models.dunning import DunningCampaign
 from services.core.work import UnitOfWork
@@ -14,6 +16,29 @@ where enabled and (currency is null or currency = :currency) and (country is nul
 order by rank, id limit 1
 """
 
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """For whom a campaign is. What is left out fits all; amounts are minor units of `currency`."""
+
+    plan_id: str | None = None
+    currency: str | None = None
+    country: str | None = None
+    minimum_minor: int = 0
+    maximum_minor: int | None = None
+
+
+EVERYBODY = Segment()
+
+# Whether the segment that is named by its fields has the invoice `i` in it.
+FITS_SEGMENT = """
+((cast(:currency as text) is null or i.currency = :currency)
+  and (cast(:country as text) is null or i.buyer->>'country' = :country)
+  and (cast(:plan_id as text) is null
+    or exists (select from subscription b where b.id = i.subscription_id and b.plan_id = :plan_id))
+  and i.total_minor >= :minimum_minor
+  and (cast(:maximum_minor as bigint) is null or i.total_minor <= :maximum_minor))
+"""
 
 # Whether a campaign would take up the invoice `s`.
 FITS_ONE = """

@@ -1,4 +1,5 @@
-"""A step that mails calls for a job. Importing this module also declares the job."""
+"""A step that mails calls for a job, and so does what may change whom a case restricts. Importing this module also
+declares the jobs."""
 
 from __future__ import annotations
 
@@ -11,11 +12,14 @@ from services.core.jobs import job
 from services.core.relay import Delivered, Subscriber
 from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.dunning import mails
+from services.dunning import mails, running
 from services.dunning.mails import ReminderDue
 from services.notify.jobs import sender_of
 
-DUNNING_MAIL = "dunning.mail"
+DUNNING_MAIL, DUNNING_LOOK = "dunning.mail", "dunning.look"
+_CHANGES = (
+    "subscription.ended", "contest.opened", "contest.ended", "dispute.changed", "dunning.held", "dunning.released",
+)  # fmt: skip
 
 
 @job(DUNNING_MAIL)
@@ -29,4 +33,18 @@ async def _mail(_: UnitOfWork, event: Delivered) -> None:
     await jobs.enqueue(database(), DUNNING_MAIL, asdict(due), dedupe_key=f"{DUNNING_MAIL}:{event.id}")
 
 
-SUBSCRIBERS = [Subscriber("dunning mails", {"dunning.mail_due": _mail})]
+@job(DUNNING_LOOK)
+async def dunning_look(payload: dict[str, Any]) -> None:
+    await running.look_at(payload["organization_id"])
+
+
+async def _look(_: UnitOfWork, event: Delivered) -> None:
+    if event.organization_id is not None:
+        about = {"organization_id": event.organization_id}
+        await jobs.enqueue(database(), DUNNING_LOOK, about, dedupe_key=f"{DUNNING_LOOK}:{event.id}")
+
+
+SUBSCRIBERS = [
+    Subscriber("dunning mails", {"dunning.mail_due": _mail}),
+    Subscriber("dunning looks", dict.fromkeys(_CHANGES, _look)),
+]

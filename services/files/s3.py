@@ -21,6 +21,7 @@ from services.core.aws_signing import NOTHING_SHA256, Credentials, signed_header
 from services.core.clock import Clock
 from services.core.errors import Unavailable
 from services.core.outgoing import inside_session
+from services.core.tracing import outgoing_call
 from services.files.rules import PIECE_BYTES, ContentMissing
 
 PUT_BYTES_MAX = 5 * 1024**3  # what S3 takes in one request; PURPOSES stay below
@@ -133,13 +134,14 @@ class S3Store:
         if method == "PUT":
             headers["Content-Length"] = str(size)
         url = URL(f"{endpoint.scheme}://{endpoint.netloc}{path}", encoded=True)
-        async with (
-            inside_session() as session,
-            session.request(
-                method, url, headers=headers, data=content, timeout=_TIMEOUT, allow_redirects=False
-            ) as answer,
-        ):
-            yield answer
+        async with inside_session() as session:
+            # Until the answer begins: whoever reads the rest may do so in another task, or leave off.
+            with outgoing_call("s3", method=method):
+                answer = await session.request(
+                    method, url, headers=headers, data=content, timeout=_TIMEOUT, allow_redirects=False
+                )
+            async with answer:
+                yield answer
 
 
 async def _pieces(content: BinaryIO) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from models.gateway import AiModel, Upstream
 from services.core.crypto import vault
 from services.core.database import database
-from services.core.errors import Conflict, Invalid, StaleVersion, not_found
+from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id
 from services.core.outgoing import checked_url
 from services.core.permissions import Capability
@@ -24,6 +24,8 @@ from services.core.work import UnitOfWork
 from services.gateway.directory import BUILTIN, key_place
 from services.gateway.events import ModelAdded, ModelChanged, UpstreamAdded, UpstreamChanged
 from services.gateway.orders import Endpoint
+from services.identity.proof import require_recent_proof
+from services.identity.queries import changed_meanwhile
 
 TEXT_LENGTH_MAX = 120
 DESCRIPTION_LENGTH_MAX = 2_000
@@ -95,7 +97,8 @@ async def update_upstream(
 ) -> Upstream:
     """Replace what is said of an upstream; `api_key` None keeps the key, "" removes it.
 
-    Of the built-in one only timeouts, `on_hangup` and `enabled` can be changed. Raises StaleVersion too.
+    Of the built-in one only timeouts, `on_hangup` and `enabled` can be changed. Another key, and another address, to
+    which the kept one would go, need a recent proof. Raises StaleVersion and ProofNeeded, too.
     """
     row = await _upstream_for(uow, upstream_id, version)
     if row.kind == BUILTIN:
@@ -107,6 +110,8 @@ async def update_upstream(
     else:
         values = _checked_upstream(given, allowed_private)
         await _require_free_name(uow, values["name"], row.id)
+    if api_key is not None or values["base_url"] != row.base_url:
+        require_recent_proof(uow)
     changed = _apply(row, values)
     if api_key is not None:
         row.api_key_sealed = await _sealed(api_key, row.id)
@@ -146,7 +151,8 @@ async def update_model(uow: UnitOfWork, model_id: str, given: ModelFields, *, ve
     row = await uow.get(AiModel, model_id, lock=True)
     if row is None:
         raise not_found("model", model_id)
-    _require_version(row.version, version)
+    if row.version != version:
+        raise await changed_meanwhile(uow, row.id, ModelChanged.type, what="model")
     changed = _apply(row, await _checked_model(uow, given))
     if changed:
         row.version += 1
@@ -212,15 +218,9 @@ async def _upstream_for(uow: UnitOfWork, upstream_id: str, version: int) -> Upst
     row = await uow.get(Upstream, upstream_id, lock=True)
     if row is None:
         raise not_found("upstream", upstream_id)
-    _require_version(row.version, version)
+    if row.version != version:
+        raise await changed_meanwhile(uow, row.id, UpstreamChanged.type, what="upstream")
     return row
-
-
-def _require_version(current: int, expected: int) -> None:
-    if current != expected:
-        raise StaleVersion(
-            "Somebody changed this meanwhile.", next_step="Load it again and repeat your change."
-        )
 
 
 def _checked_upstream(given: UpstreamFields, allowed_private: Collection[str]) -> dict[str, Any]:

@@ -26,6 +26,9 @@ class Answer:
     replayed: bool = False
 
 
+_COMES = Answer(102, b"")  # in the place of an answer that is on its way
+
+
 async def once(
     uow: UnitOfWork,
     *,
@@ -42,8 +45,33 @@ async def once(
     Raises Conflict `idempotency_key_reused` when the key came with another request before, or from somebody
     else: an answer may hold what only the one who asked for it may see.
     """
+    given = await _given_before(uow, owner, key, fingerprint)
+    if given is not None:
+        return given
+    answer = await effect()
+    await _keep(uow, owner, key, fingerprint, answer)
+    return answer
+
+
+async def begin(uow: UnitOfWork, *, owner: str, key: str, fingerprint: bytes) -> Answer | None:
+    """For an act in several transactions: bind the key to the request before it, or give the answer of before.
+
+    None says to go on, and `end` keeps the answer. Who died between them, or was refused, may send the same again,
+    and it goes on again: what is done must tell by itself what is done already. Raises as `once`.
+    """
+    given = await _given_before(uow, owner, key, fingerprint)
+    if given is None:
+        await _keep(uow, owner, key, fingerprint, _COMES)
+    return None if given == _COMES else given
+
+
+async def end(uow: UnitOfWork, answer: Answer, *, owner: str, key: str, fingerprint: bytes) -> None:
+    """Keep the answer to what `begin` began."""
+    await _keep(uow, owner, key, fingerprint, answer)
+
+
+async def _given_before(uow: UnitOfWork, owner: str, key: str, fingerprint: bytes) -> Answer | None:
     named = {"owner": owner, "key": key}
-    fingerprint = hashlib.sha256(f"{uow.actor.id}\n".encode() + fingerprint).digest()
     await uow.execute("select pg_advisory_xact_lock(hashtextextended(:owner || ' ' || :key, 43))", named)
     stored = (
         await uow.execute(
@@ -52,21 +80,24 @@ async def once(
             {**named, "now": uow.wall_now},
         )
     ).one_or_none()
-    place = Place(owner, "idempotency_record", "body", key)
-    if stored is not None:
-        if not hmac.compare_digest(stored.fingerprint, fingerprint):
-            raise _reused(key)
-        try:
-            return Answer(
-                stored.status, await opened(uow, stored.body, place, Purpose.ANSWERED_AGAIN), replayed=True
-            )
-        except CannotOpen as error:
-            raise Conflict(
-                "This request was answered before, and the answer cannot be read again.",
-                next_step="Look up what it made, or use a new Idempotency-Key.",
-                code="idempotency_answer_lost",
-            ) from error
-    answer = await effect()
+    if stored is None:
+        return None
+    if not hmac.compare_digest(stored.fingerprint, _by(uow, fingerprint)):
+        raise _reused(key)
+    if stored.status == _COMES.status:
+        return _COMES
+    try:
+        body = await opened(uow, stored.body, _place(owner, key), Purpose.ANSWERED_AGAIN)
+    except CannotOpen as error:
+        raise Conflict(
+            "This request was answered before, and the answer cannot be read again.",
+            next_step="Look up what it made, or use a new Idempotency-Key.",
+            code="idempotency_answer_lost",
+        ) from error
+    return Answer(stored.status, body, replayed=True)
+
+
+async def _keep(uow: UnitOfWork, owner: str, key: str, fingerprint: bytes, answer: Answer) -> None:
     await uow.execute(
         "insert into idempotency_record"
         " (organization_id, key, fingerprint, status, body, created_at, expires_at)"
@@ -75,15 +106,24 @@ async def once(
         " status = excluded.status, body = excluded.body, created_at = excluded.created_at,"
         " expires_at = excluded.expires_at",
         {
-            **named,
-            "fingerprint": fingerprint,
+            "owner": owner,
+            "key": key,
+            "fingerprint": _by(uow, fingerprint),
             "status": answer.status,
-            "body": await vault().seal(answer.body, place),
+            "body": await vault().seal(answer.body, _place(owner, key)),
             "now": uow.wall_now,
             "expires_at": uow.wall_now + KEPT_FOR,
         },
     )
-    return answer
+
+
+def _by(uow: UnitOfWork, fingerprint: bytes) -> bytes:
+    """The request as it is of whoever sends it."""
+    return hashlib.sha256(f"{uow.actor.id}\n".encode() + fingerprint).digest()
+
+
+def _place(owner: str, key: str) -> Place:
+    return Place(owner, "idempotency_record", "body", key)
 
 
 def _reused(key: str) -> Conflict:

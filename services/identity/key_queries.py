@@ -178,7 +178,7 @@ class KeyFacts:
 _FACTS = """
 select k.id, k.organization_id, o.kind as organization_kind, o.billing_mode,
   o.suspended_at is not null as suspended,
-  exists (select from dunning_case d where d.organization_id = o.id and d.restricts) as restricted,
+  exists (select from dunning_case d where d.organization_id = o.id and d.restricts and not d.lifted) as restricted,
   o.currency, k.scopes, k.models, k.requests_per_minute,
   k.tokens_per_minute, k.expires_at, k.revoked_at, k.last_used_at, k.created_by,
   s.role as service_account_role, s.disabled_at is not null as service_account_disabled

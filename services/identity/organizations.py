@@ -18,6 +18,7 @@ from services.identity.events import (
     OrganizationSuspended,
     OrganizationUpdated,
 )
+from services.identity.proof import require_recent_proof
 
 
 async def create_organization(
@@ -142,9 +143,10 @@ async def update_organization(
 async def suspend_organization(uow: UnitOfWork, organization_id: str) -> None:
     """Stop an organisation's keys and changes at once; its people can still read. For staff, across tenants.
 
-    Suspending twice changes nothing. Raises NotFound, or Conflict for an operator organisation.
+    Suspending twice changes nothing. Raises NotFound, ProofNeeded, or Conflict for an operator organisation.
     """
     row = await _for_staff(uow, organization_id)
+    require_recent_proof(uow)
     if row.kind == OrganizationKind.OPERATOR:
         raise Conflict(
             "An operator organisation cannot be suspended: nobody could undo it.",
@@ -167,12 +169,16 @@ async def resume_organization(uow: UnitOfWork, organization_id: str) -> None:
         await forget_keys(uow, row.id)
 
 
-async def set_billing_mode(uow: UnitOfWork, organization_id: str, mode: BillingMode) -> None:
+async def set_billing_mode(
+    uow: UnitOfWork, organization_id: str, mode: BillingMode, *, version: int | None = None
+) -> None:
     """Let calls be paid by invoice or ahead, from the wallet, from now on. For staff, across tenants.
 
-    Setting what is set changes nothing. Raises NotFound.
+    Setting what is set changes nothing. Raises NotFound and StaleVersion.
     """
     row = await _for_staff(uow, organization_id)
+    if version is not None and version != row.version:
+        raise await queries.changed_meanwhile(uow, row.id, OrganizationUpdated.type, what="organisation")
     if row.billing_mode != mode:
         row.billing_mode = mode
         row.version += 1

@@ -63,7 +63,7 @@ select s.id as session_id, s.last_seen_at, s.expires_at, s.organization_id, s.pr
       'id', o.id, 'kind', o.kind, 'name', o.name, 'timezone', o.timezone, 'currency', o.currency,
       'billing_mode', o.billing_mode, 'suspended', o.suspended_at is not null, 'role', m.role,
       'member_suspended', m.suspended_at is not null,
-      'restricted', exists (select from dunning_case d where d.organization_id = o.id and d.restricts)
+      'restricted', exists (select from dunning_case d where d.organization_id = o.id and d.restricts and not d.lifted)
     ) order by o.name_key, o.id), '[]')
    from membership m join organization o on o.id = m.organization_id
    where m.account_id = a.id) as organizations
@@ -265,6 +265,7 @@ class StaffOrganization:
     suspended_at: datetime | None
     members: int
     active_keys: int
+    version: int
 
 
 ORGANIZATIONS = Listing(
@@ -311,6 +312,7 @@ ORGANIZATIONS = Listing(
             " and (k.expires_at is null or k.expires_at > :now))",
             Kind.INTEGER,
         ),
+        Column("version", "o.version", Kind.INTEGER),
     ),
     sort="name",
 )

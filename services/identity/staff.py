@@ -48,7 +48,7 @@ async def add_operator(uow: UnitOfWork, *, email: str, name: str, password_hash:
 async def look_at_organization(uow: UnitOfWork, organization_id: str) -> StaffOrganization:
     """One organisation for somebody of staff, who is noted to have looked. Raises NotFound."""
     found = await queries.staff_organization(uow, organization_id)
-    note_read(uow, "organization", organization_id=found.id)
+    await note_read(uow, "organization", organization_id=found.id)
     return found
 
 
@@ -56,5 +56,5 @@ async def look_at_members(uow: UnitOfWork) -> list[Member]:
     """The people of the organisation that `uow` looks into for staff, which is noted, too."""
     uow.actor.require(Capability.STAFF_ORGANIZATIONS_READ)
     found = await queries.members(uow)
-    note_read(uow, "members", organization_id=uow.organization_id)
+    await note_read(uow, "members", organization_id=uow.organization_id)
     return found

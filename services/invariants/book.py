@@ -106,7 +106,7 @@ class PositionsHaveNoGap(Invariant):
     """The newest 100,000 events; those before were looked at when they were new."""
 
     name = "event_positions_have_no_gap"
-    means = "A subscriber may have gone past an event that was not there yet: mail or search may lack it."
+    means = "A subscriber may have gone past an event that was not there yet: mail, notices or documents may lack it."
     query = """
         select position as after_position, following as next_position from (
           select position, lead(position) over (order by position) as following from event
@@ -119,7 +119,7 @@ class PositionsHaveNoGap(Invariant):
 
 class EveryEventIsPositioned(Invariant):
     name = "events_are_positioned"
-    means = "The relay stands still: mail, notifications and search get nothing new. Is a worker running?"
+    means = "The relay stands still: mail, notices, documents and live pages get nothing new. Is a worker running?"
     query = """
         select id as event_id, type, recorded_at from event
         where position is null and recorded_at < cast(:now as timestamptz) - interval '1 minute'

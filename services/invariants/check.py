@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 from sqlalchemy.exc import DBAPIError
 
-from services.core import metrics
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
@@ -20,6 +19,7 @@ from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.invariants.book import BOOK
+from services.invariants.events import InvariantBroken
 from services.invariants.rule import Invariant
 
 log = get_logger(__name__)
@@ -27,6 +27,8 @@ log = get_logger(__name__)
 CHECK_TIMEOUT_S = 30
 CHECK_EVERY_S = 300
 
+# Workers that find it at the same time wait for each other here, so one of them is the first.
+_BEFORE = "select broken_since from invariant_result where name = :name for update"
 _KEEP = """
 insert into invariant_result as kept (name, checked_at, broken_since, evidence, duration_ms)
 values (:name, :now, case when :broken then cast(:now as timestamptz) end, cast(:evidence as jsonb), :duration_ms)
@@ -35,6 +37,7 @@ on conflict (name) do update set
   broken_since = case when :broken then coalesce(kept.broken_since, excluded.broken_since) end,
   evidence = excluded.evidence,
   duration_ms = excluded.duration_ms
+returning broken_since
 """
 
 
@@ -48,7 +51,8 @@ async def evidence_against(rule: type[Invariant], uow: UnitOfWork) -> list[dict[
 async def check_all(
     on: Database | None = None, *, rules: Iterable[type[Invariant]] = BOOK, clock: Clock | None = None
 ) -> int:
-    """Check each rule in a transaction of its own and keep what was found. Returns how many are broken.
+    """Check each rule in a transaction of its own and keep what was found. Returns how many are broken; staff is told
+    when one begins to be.
 
     A rule that cannot be checked in time is logged and keeps its former result; the others go on.
     """
@@ -66,7 +70,8 @@ async def _check(rule: type[Invariant], on: Database | None, clock: Clock | None
     async with crossing(Reason.INVARIANTS, on=on, clock=clock) as uow:
         await uow.execute(f"set local statement_timeout = '{CHECK_TIMEOUT_S}s'")
         evidence = await evidence_against(rule, uow)
-        await uow.execute(
+        before = (await uow.execute(_BEFORE, name=rule.name)).scalar_one_or_none()
+        kept = await uow.execute(
             _KEEP,
             name=rule.name,
             now=uow.wall_now,
@@ -74,7 +79,9 @@ async def _check(rule: type[Invariant], on: Database | None, clock: Clock | None
             evidence=orjson.dumps(evidence).decode(),
             duration_ms=round((time.perf_counter() - started) * 1_000),
         )
-    metrics.INVARIANT_BROKEN.labels(rule.name).set(bool(evidence))
+        # The second condition is for the first check there ever was, when there is no row yet to wait for.
+        if before is None and kept.scalar_one() == uow.wall_now:
+            uow.record(InvariantBroken(aggregate_id=rule.name, organization_id=None, means=rule.means))
     if evidence:
         log.error("invariant_broken", invariant=rule.name, means=rule.means, evidence=evidence)
     return bool(evidence)

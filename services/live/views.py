@@ -15,6 +15,7 @@ from services.core.work import UnitOfWork
 from services.crypto import requests as crypto
 from services.metering import queries as metering
 from services.notify import notices
+from services.operations import held_jobs
 from services.payments import watching as payments
 from services.tasks import queries as tasks
 
@@ -53,6 +54,7 @@ VIEWS: dict[str, View] = {
             everywhere=True,
         ),
         View("staff.clocks", Capability.STAFF_ORGANIZATIONS_READ, watching.clocks_turning, everywhere=True),
+        View("staff.jobs", Capability.STAFF_HEALTH_READ, held_jobs.changed, everywhere=True),
         View(
             "staff.billing_runs", Capability.STAFF_SUBSCRIPTIONS_READ, watching.runs_at_work, everywhere=True
         ),

@@ -46,7 +46,7 @@ async def mailbox(
     Each look is noted in the log.
     """
     uow.actor.require(Capability.STAFF_MAILBOX_READ)
-    note_read(uow, MAILBOX)
+    await note_read(uow, MAILBOX)
     rows = await uow.execute(
         _COLUMNS + " where cast(:before_at as timestamptz) is null"
         " or created_at < :before_at or (created_at = :before_at and id > :before_id)"

@@ -6,14 +6,13 @@ A title never holds what a person typed: it becomes the subject of a mail. Bodie
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 from models.money import Money
 from models.refunds import RefundTo
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
-from services.notify import charges
+from services.notify import charges, house_words
 from services.notify.declared import Channel, Telling, Topic
 from services.notify.list_names import LISTS
 from services.notify.words import Facts, Words
@@ -37,6 +36,7 @@ TOPICS: dict[str, Topic] = {
         Topic("receipts", in_app=True, mail=True),
         Topic("disputes", in_app=True, mail=True),
         Topic("refunds", in_app=True, mail=True),
+        Topic("installation", in_app=True, mail=True),
         Topic("task_done", in_app=True, mail=False),
         Topic("task_failed", in_app=True, mail=True),
     )
@@ -190,15 +190,6 @@ def _to_approve(event: Delivered, facts: Facts) -> Words:
     )
 
 
-def _parked(event: Delivered, facts: Facts) -> Words:
-    number = str(event.payload.get("number", ""))
-    return Words(
-        "The files of a document could not be made",
-        f"{number} of {facts.organization}: {event.payload.get('error')}",
-        f"/governance/papers?{urlencode({'number': number})}",
-    )
-
-
 def _overdue(event: Delivered, facts: Facts) -> Words:
     number = str(event.payload.get("number", ""))
     return Words(
@@ -224,11 +215,6 @@ def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
         return Words(title, f"That of {facts.organization} has to be answered {when}.", href)
 
     return say
-
-
-def _answer_failed(event: Delivered, facts: Facts) -> Words:
-    body = f"That of {facts.organization}: {event.payload['reason']} A case says what is left to do."
-    return Words("An answer to a dispute was not taken", body, f"{DISPUTES}/{event.aggregate_id}")
 
 
 def _contested(event: Delivered, facts: Facts) -> Words:
@@ -273,7 +259,10 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "payment.succeeded": (Telling("receipts", _paid, holders=Capability.PAYMENTS_READ),),
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
     "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),
-    "paper.parked": (Telling("documents", _parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),),
+    "invariant.broken": (Telling("installation", house_words.broken, staff=Capability.STAFF_HEALTH_READ),),
+    "paper.parked": (
+        Telling("documents", house_words.parked, staff=Capability.STAFF_INVOICES_WRITE, once=True),
+    ),
     "dunning.reminded": (Telling("payments", _overdue, holders=Capability.PAYMENTS_WRITE, mailed=False),),
     "dispute.opened": (Telling("disputes", _disputed, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "dispute.answer_due": (
@@ -283,7 +272,6 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
             staff=Capability.STAFF_PAYMENTS_WRITE,
         ),
     ),
-    "dispute.answer_failed": (Telling("disputes", _answer_failed, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "contest.opened": (Telling("disputes", _contested, staff=Capability.STAFF_PAYMENTS_WRITE),),
     "contest.answer_due": (
         Telling(

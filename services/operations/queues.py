@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from services.core.actor import system
 from services.core.crossing import Reason, crossing
@@ -13,23 +14,31 @@ from services.core.work import UnitOfWork, unit_of_work
 QUEUES_MAX = 100
 
 
+class Kind(StrEnum):
+    RELAY = "relay"
+    SUBSCRIBER = "subscriber"
+    USAGE = "usage"
+    JOB = "job"
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """`age` is how long the oldest has been due; None when nothing waits. `held` wait for a person."""
 
+    kind: Kind
     name: str
     waiting: int
     age: timedelta | None
     held: int = 0
 
 
-# What lies behind a cursor is counted up to a bound: an exact figure of a million helps nobody.
+# What lies behind a cursor is counted up to a bound, as are jobs: an exact figure of a million helps nobody.
 _EVENTS = """
-select 'relay' as name, count(*) as waiting, min(recorded_at) as since
+select 'relay' as kind, 'relay' as name, count(*) as waiting, min(recorded_at) as since
 from (select recorded_at from event where position is null limit 10000) as unstamped
 union all
 select * from (
-  select c.name, count(behind.recorded_at), min(behind.recorded_at)
+  select 'subscriber', c.name, count(behind.recorded_at), min(behind.recorded_at)
   from subscriber_cursor c left join lateral (
     select recorded_at from event where position > c.position order by position limit 10000
   ) as behind on true
@@ -41,7 +50,8 @@ _JOBS = """
 select entrypoint as name, count(*) filter (where status in ('queued', 'picked')) as waiting,
   min(execute_after) filter (where status = 'queued' and execute_after <= :now) as since,
   count(*) filter (where status = 'failed') as held
-from pgqueuer group by entrypoint order by entrypoint limit :most
+from (select entrypoint, status, execute_after from pgqueuer order by id limit 100000) as jobs
+group by entrypoint order by entrypoint limit :most
 """
 
 
@@ -55,15 +65,15 @@ async def event_queues(on: Database | None = None) -> list[Queue]:
     async with crossing(Reason.INVARIANTS, on=on) as uow:
         rows = (await uow.execute(_EVENTS, most=QUEUES_MAX)).all()
         deltas = (await uow.execute(_USAGE)).scalar_one()
-        found = [Queue(row.name, row.waiting, _age(uow, row.since)) for row in rows]
-        return [*found, Queue("usage roll-ups", deltas, None)]
+        found = [Queue(Kind(row.kind), row.name, row.waiting, _age(uow, row.since)) for row in rows]
+        return [*found, Queue(Kind.USAGE, "usage roll-ups", deltas, None)]
 
 
 async def job_queues(on: Database | None = None) -> list[Queue]:
     """Jobs by what they do. They are under no tenant, and the application's own role reads them."""
     async with unit_of_work(system(), on=on) as uow:
         rows = await uow.execute(_JOBS, now=uow.wall_now, most=QUEUES_MAX)
-        return [Queue(row.name, row.waiting, _age(uow, row.since), row.held) for row in rows]
+        return [Queue(Kind.JOB, row.name, row.waiting, _age(uow, row.since), row.held) for row in rows]
 
 
 def _age(uow: UnitOfWork, since: datetime | None) -> timedelta | None:

@@ -20,6 +20,7 @@ from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Busy, Conflict, MatrixError, Unavailable
+from services.core.events import last_trace
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.settings import settings
@@ -76,6 +77,14 @@ class _Said:
 
 
 @dataclass(frozen=True, slots=True)
+class _Taken:
+    """`caused_by` is the trace of whoever had the document issued, or its paper tried again."""
+
+    paper: Paper
+    caused_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Maker:
     """Makes papers on one machine. `where` and `clock` are the product's own if left out."""
 
@@ -86,17 +95,21 @@ class Maker:
     async def make_due(self, on: Database | None = None) -> int:
         """Make what is due, one after the other. Returns how many were tried. Safe to run twice, and to be cut off."""
         tried = 0
-        while tried < PAPERS_PER_TURN_MAX and (paper := await self._take(on)) is not None:
-            with tracing.act("paper", document_id=paper.document_id) as reference:
+        while tried < PAPERS_PER_TURN_MAX and (taken := await self._take(on)) is not None:
+            paper = taken.paper
+            with tracing.act("paper", continues=taken.caused_by, document_id=paper.document_id) as reference:
                 await self._try(on, paper, reference)
             tried += 1
         return tried
 
-    async def _take(self, on: Database | None) -> Paper | None:
+    async def _take(self, on: Database | None) -> _Taken | None:
         async with crossing(Reason.PAPERS, on=on, clock=self.clock) as uow:
             taken = await uow.execute(_TAKE, now=uow.wall_now, until=uow.wall_now + LEASE)
             row = taken.mappings().one_or_none()
-            return None if row is None else Paper(**row)
+            if row is None:
+                return None
+            paper = Paper(**row)
+            return _Taken(paper, await last_trace(await uow.connection(), paper.document_id))
 
     async def _try(self, on: Database | None, paper: Paper, reference: str) -> None:
         outcome = "done"

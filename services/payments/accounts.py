@@ -16,6 +16,7 @@ from services.core.openings import Purpose, opened
 from services.core.outgoing import checked_url
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity.proof import require_recent_proof
 from services.identity.rules import clean_text
 from services.payments import policies
 from services.payments.events import ProviderAccountAdded, ProviderAccountChanged
@@ -80,9 +81,11 @@ async def change_account(
     version: int | None = None,
     allowed: Collection[str] = (),
 ) -> ProviderAccount:
-    """Provider and `is_test` stay as they were. A secret that is not said stays.
+    """Provider and `is_test` stay as they were. A secret that is not said stays. Other secrets, and other settings,
+    which say where those go, need a recent proof.
 
-    Raises Forbidden, NotFound, StaleVersion, AccountNameTaken, AddressRefused, and Invalid naming the field.
+    Raises Forbidden, ProofNeeded, NotFound, StaleVersion, AccountNameTaken, AddressRefused, and Invalid naming the
+    field.
     """
     row = await policies.account_for(uow, account_id, _CHANGE, lock=True)
     if version is not None and row.version != version:
@@ -95,6 +98,8 @@ async def change_account(
         if settings.get(fixed) != row.settings.get(fixed):
             raise Invalid(f"{fixed} stays as it is: add another account.", field=f"settings.{fixed}")
     await _require_free(uow, name, but=row.id)
+    if (secrets, settings) != (known, row.settings):
+        require_recent_proof(uow)
     new: dict[str, Any] = {"name": name, "settings": settings, "enabled": said.enabled}
     changed = [field_name for field_name, value in new.items() if getattr(row, field_name) != value]
     for field_name in changed:

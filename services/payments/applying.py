@@ -12,7 +12,7 @@ from models.money import Money
 from models.payments import Payment, PaymentState
 from services.billing import customer_credits, reopening
 from services.core.work import UnitOfWork
-from services.dunning import cases as dunning
+from services.dunning import recovering as dunning
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import rules
@@ -65,6 +65,12 @@ async def pay(uow: UnitOfWork, invoice: Invoice, applied: rules.Applied) -> None
         await dunning.money_came(uow, invoice, applied.to_invoice)
 
 
+async def reopen(uow: UnitOfWork, invoice: Invoice, minor: int) -> None:
+    """Have `minor` of what paid a locked invoice be owed again. The caller books it."""
+    await reopening.take_back(uow, invoice, minor)
+    await dunning.money_went(uow, invoice, minor)
+
+
 async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) -> bool:
     """Undo a payment whose money was taken away again: what it paid is due. Both rows are locked.
 
@@ -82,7 +88,7 @@ async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) 
         return False
     await ledger.reverse(uow, payment.journal_id, at=uow.now)
     if paid is not None:
-        await reopening.take_back(uow, paid, payment.applied_minor)
+        await reopen(uow, paid, payment.applied_minor)
     payment.applied_minor, payment.refunded_minor = 0, payment.minor
     payment.message = "This money was taken away again after it had come."
     payment.version += 1

@@ -24,6 +24,7 @@ from services.core.logs import get_logger
 from services.core.openings import Purpose
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
+from services.identity.proof import require_recent_proof
 from services.payments import accounts, checking, ending, links, methods, policies, rules
 from services.payments.providers import base, registry, values
 from services.payments.providers.base import PaymentProvider
@@ -182,10 +183,11 @@ class Cashier:
                 ending.check_later(uow, payment)
 
     async def forget(self, method_id: str, *, by: Actor) -> None:
-        """Have the provider forget a method, and pay with it no more. Raises Forbidden, NotFound, and
+        """Have the provider forget a method, and pay with it no more. Raises Forbidden, ProofNeeded, NotFound, and
         ProviderUnavailable, after which it is there as it was."""
         async with self._work("", by) as uow:
             method = await policies.method_for(uow, method_id, Capability.PAYMENTS_WRITE)
+            require_recent_proof(uow)
             account = await policies.account_for(uow, method.provider_account_id, Capability.PAYMENTS_WRITE)
             token = await methods.token_of(uow, method, Purpose.METHOD_FORGOTTEN)
         provider = await self.provider_of(account)

@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from models.money import Money
 from models.payments import Initiator, PaymentState
+from services.audit.reads import note_read
 from services.core import listing_sql
 from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
@@ -251,5 +252,7 @@ async def payment(uow: UnitOfWork, payment_id: str, *, staff: bool = False) -> P
     found = await listing_sql.find(uow, STAFF_PAYMENTS if staff else PAYMENTS, row.id)
     if found is None:
         raise not_found("payment", payment_id)
+    if staff:
+        await note_read(uow, "payment", organization_id=row.organization_id, row_id=row.id)
     url = row.action.get("url") if row.action else None
     return PaymentDetail(found, None if staff else url)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from models.payment_cases import CaseKind
+from services.audit.reads import note_read
 from services.core import listing_sql
 from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
@@ -89,4 +90,6 @@ async def case(uow: UnitOfWork, case_id: str) -> CaseRow:
     found = await listing_sql.find(uow, CASES, row.id)
     if found is None:
         raise not_found("case", case_id)
+    if row.organization_id is not None:
+        await note_read(uow, "payment_case", organization_id=row.organization_id, row_id=row.id)
     return found

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from models.refunds import RefundState, RefundTo
+from services.audit.reads import note_read
 from services.core import listing_sql
 from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
@@ -135,6 +136,7 @@ async def refund(uow: UnitOfWork, refund_id: str) -> RefundRow:
 async def staff_refund(uow: UnitOfWork, refund_id: str) -> StaffRefundRow:
     """Any organisation's, in work across tenants. Raises Forbidden and NotFound."""
     row = await policies.refund_for(uow, refund_id, Capability.STAFF_PAYMENTS_READ)
+    await note_read(uow, "refund", organization_id=row.organization_id, row_id=row.id)
     return _found(await listing_sql.find(uow, STAFF_REFUNDS, row.id), refund_id)
 
 

@@ -26,6 +26,7 @@ from services.core.errors import Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, undone
+from services.identity.proof import require_recent_proof
 from services.identity.rules import clean_text
 from services.payments import policies
 from services.payments.events import RefundApproved, RefundRejected, RefundRequested
@@ -166,12 +167,13 @@ async def preview(uow: UnitOfWork, wanted: Wanted, *, above: Mapping[str, int]) 
 
 
 async def approve(uow: UnitOfWork, refund_id: str) -> Refund:
-    """Agree to a refund that waits, as somebody else than asked for it.
+    """Agree to a refund that waits, as somebody else than asked for it. Needs a recent proof.
 
-    Raises Forbidden, NotFound, SecondPersonNeeded, RefundStateConflict also where less is left by now, and what
-    `start` raises.
+    Raises Forbidden, ProofNeeded, NotFound, SecondPersonNeeded, RefundStateConflict also where less is left by now, and
+    what `start` raises.
     """
     what = await giving_back.locked(uow, refund_id, _APPROVE)
+    require_recent_proof(uow)
     refund = what.refund
     refund_rules.require_transition(S(refund.state), S.SENDING)
     if refund.requested_by == uow.actor.id:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from models.money import Money
 from models.plans import ChargeKind, ChargeTiming
 from models.subscriptions import Subscription, SubscriptionState
+from services.audit.reads import note_read
 from services.billing import policies
 from services.billing.due_dates import DAYS_OVERDUE
 from services.core.listing import Column, Kind, Listing, Operator
@@ -203,6 +204,8 @@ async def organization_of(uow: UnitOfWork, subscription_id: str) -> str:
 async def detail(uow: UnitOfWork, subscription_id: str, *, staff: bool = False) -> SubscriptionDetail:
     """A subscription of the organisation that the work is bound to. Raises Forbidden and NotFound."""
     row = await policies.subscription_for(uow, subscription_id, STAFF_READ if staff else READ, lock=False)
+    if staff:
+        await note_read(uow, "subscription", organization_id=row.organization_id, row_id=row.id)
     return await shown(uow, row)
 
 

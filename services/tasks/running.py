@@ -17,7 +17,7 @@ from services.core.clock import Clock, SystemClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database, database
 from services.core.errors import Busy, MatrixError, Unavailable
-from services.core.events import DomainEvent
+from services.core.events import DomainEvent, last_trace
 from services.core.ids import new_secret
 from services.core.logs import get_logger
 from services.core.permissions import Capability
@@ -70,7 +70,9 @@ async def _take(where: FilePlaces, on: Database, clock: Clock) -> Work | str | N
             life = rules.tried(life, life.holder, uow.wall_now, error=gone, again=False)
         live(task, life)
         if life.state is State.RUNNING and actor is not None:
-            return _work(task, actor, where, on, clock)
+            work = _work(task, actor, where, on, clock)
+            work.caused_by = await last_trace(await uow.connection(), task.id)
+            return work
         left = task.checkpoint
         await _ended(uow, task)
     remove_draft(where, task.id, left)
@@ -98,7 +100,7 @@ async def _do(work: Work) -> None:
     beating = asyncio.create_task(_beat(work), name=f"beat {work.task_id}")
     outcome = "done"
     try:
-        with tracing.act(f"task {kind.name}", task_id=work.task_id) as reference:
+        with tracing.act(f"task {kind.name}", continues=work.caused_by, task_id=work.task_id) as reference:
             try:
                 made = _made_before(work) or await kind.run(work)
                 await _finish(work, made)

@@ -59,6 +59,7 @@ class Work:
     checkpoint: dict[str, Any] = field(default_factory=dict[str, Any])
     done: int = 0
     total: int | None = None
+    caused_by: str = ""  # the trace of whoever asked for it, or for it again
 
     @asynccontextmanager
     async def step(self) -> AsyncGenerator[UnitOfWork]:

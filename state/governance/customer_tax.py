@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
 import reflex as rx
 
 from models.billing import BillingProfile
-from services.billing import policies, profiles
-from services.core.errors import Invalid
+from services.billing import policies, profiles, queries
+from services.core.errors import Invalid, NotFound
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tax.engine import Exemption
@@ -33,8 +34,8 @@ class CustomerTaxState(PageState, rx.State):
         self._open("")
         async with self._staff_work(within=self._organization_id()) as uow:
             await policies.any_organization(uow, self._organization_id())
-            row = await policies.profile_of(uow)
-        self.profile = _shown(row) if row is not None else {}
+            with suppress(NotFound):  # who has none yet
+                self.profile = _shown(await queries.profile(uow))
 
     @page_event(WRITE)
     async def turn(self, name: str, is_open: bool) -> None:
@@ -52,6 +53,7 @@ class CustomerTaxState(PageState, rx.State):
                 valid=_text(values, "valid") == "true",
                 source=_text(values, "source"),
                 reference=_text(values, "reference"),
+                version=self._version(),
             )
 
         await self._save(save)
@@ -69,14 +71,14 @@ class CustomerTaxState(PageState, rx.State):
                 begins,
                 _day(values, "valid_until"),
             )
-            return await profiles.set_exemption(uow, given)
+            return await profiles.set_exemption(uow, given, version=self._version())
 
         await self._save(save)
 
     @page_event(WRITE)
     async def end_exemption(self) -> None:
         """Charge tax again, on the next document on."""
-        await self._save(lambda uow: profiles.set_exemption(uow, None))
+        await self._save(lambda uow: profiles.set_exemption(uow, None, version=self._version()))
 
     async def _save(self, verb: Callable[[UnitOfWork], Awaitable[BillingProfile]]) -> None:
         try:
@@ -87,6 +89,10 @@ class CustomerTaxState(PageState, rx.State):
             return
         self.profile = _shown(row)
         self._open("")
+
+    def _version(self) -> int:
+        """Of the profile as it is on screen."""
+        return int(self.profile.get("version", 0))
 
     def _open(self, name: str) -> None:
         self.open_dialog, self.errors = name, {}
@@ -115,6 +121,7 @@ def _shown(row: BillingProfile) -> dict[str, Any]:
         "address": row.address,
         "country": row.country,
         "language": row.language,
+        "version": row.version,
         "number": number.get("number", ""),
         "valid": "true" if number.get("valid", True) else "false",
         "checked_at": number.get("checked_at", ""),

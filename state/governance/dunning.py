@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -11,10 +12,11 @@ from services.collection import history
 from services.collection.learned_hours import Judged
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from services.dunning import cases, queries, rules
+from services.dunning import cases, queries, rules, trying
 from services.dunning.queries import CampaignRow, CaseRow
 from services.dunning.simulating import Simulated
 from state.base import page_event
+from state.dialogs import DialogsState
 from state.format import decimal_text, instant_text
 from state.listed import ListedState
 
@@ -22,8 +24,10 @@ READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
 _VERBS = {"pause": cases.pause, "resume": cases.resume, "skip": cases.skip}
 
 
-class DunningState(ListedState, rx.State):
-    """One page of overdue invoices in campaigns."""
+class DunningState(DialogsState, ListedState, rx.State):
+    """One page of overdue invoices in campaigns, and the customer who is about to be held."""
+
+    _dialogs: ClassVar[Mapping[str, Capability]] = {"hold": WRITE}
 
     _listing: ClassVar[Listing[Any]] = queries.CASES
     _file_url: ClassVar[str] = "/api/v1/staff/dunning"
@@ -33,7 +37,7 @@ class DunningState(ListedState, rx.State):
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, queries.CASES)
-        self.rows = [_case_shown(row) for row in found]
+        self.rows = [case_shown(row) for row in found]
 
     @page_event(WRITE)
     async def pause(self, case_id: str) -> Any:
@@ -64,6 +68,8 @@ class CampaignsState(ListedState, rx.State):
     chosen: dict[str, Any] = {}
     open_dialog: str = ""
     simulated: dict[str, Any] = {}
+    looked_at: str = ""  # the campaign whose steps are shown
+    by_step: list[dict[str, Any]] = []
     learned: dict[str, Any] = {}  # what learned hours are worth
 
     @page_event(READ, reads=True)
@@ -91,20 +97,30 @@ class CampaignsState(ListedState, rx.State):
         self.open_dialog = ""
         return CampaignsState.load
 
+    @page_event(READ)
+    async def look(self, campaign_id: str) -> None:
+        """Show what each step of a campaign on screen brought in."""
+        row = next((row for row in self.rows if row["id"] == campaign_id), dict[str, Any]())
+        self.looked_at, self.by_step = str(row.get("name", "")), row.get("by_step", [])
+
     @page_event(READ, reads=True)
     async def simulate(self, campaign_id: str) -> None:
         """Try one on the failures of the last quarter."""
         async with self._staff_work() as uow:
             row = await queries.campaign(uow, campaign_id)
-            made = await queries.tried_on_last_quarter(uow, rules.steps_from(row.steps), row.retry_days)
+            made = await trying.tried_on_last_quarter(
+                uow, rules.steps_from(row.steps), row.retry_days, row.segment()
+            )
         self.simulated = _simulated_shown(row.name, made)
 
 
-def _case_shown(row: CaseRow) -> dict[str, Any]:
+def case_shown(row: CaseRow) -> dict[str, Any]:
     return {
         "id": row.id,
-        "href": f"/governance/invoices/{row.invoice_id}",
+        "href": f"/governance/dunning/cases/{row.id}",
+        "invoice_href": f"/governance/invoices/{row.invoice_id}",
         "number": row.invoice_number or "",
+        "organization_id": row.organization_id,
         "organization": row.organization_name,
         "campaign": row.campaign,
         "state": row.outcome or row.state,
@@ -114,7 +130,11 @@ def _case_shown(row: CaseRow) -> dict[str, Any]:
         "currency": row.currency,
         "due": decimal_text(Money(row.due_minor, row.currency).amount),
         "recovered": decimal_text(Money(row.recovered_minor, row.currency).amount),
+        "lost": decimal_text(Money(row.lost_minor, row.currency).amount),
+        "lifted": row.restricts and row.lifted,
         "created_at": instant_text(row.created_at),
+        "ended_at": instant_text(row.ended_at),
+        "reopened_at": instant_text(row.reopened_at),
     }
 
 
@@ -138,8 +158,21 @@ def _campaign_shown(row: CampaignRow) -> dict[str, Any]:
         "in_short": ", ".join(f"{step['after_days']} {step['action']}" for step in row.steps),
         "open_cases": row.open_cases,
         "recovered": _sums(row.recovered),
+        "lost": _sums(row.lost),
+        "by_step": [_step_sum(one) for one in row.by_step],
         "created_at": instant_text(row.created_at),
         "version": row.version,
+    }
+
+
+def _step_sum(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": f"{one['position']}.{one['action']}.{one['currency']}",
+        "number": one["position"] + 1,
+        "action": one["action"],
+        "done": one["done"],
+        "currency": one["currency"],
+        "recovered": decimal_text(Money(one["recovered_minor"], one["currency"]).amount),
     }
 
 
@@ -161,6 +194,7 @@ def _simulated_shown(name: str, made: Simulated) -> dict[str, Any]:
         "retries": made.retries,
         "mails": made.mails,
         "restricted": made.restricted,
+        "suspended": made.suspended,
         "cancelled": made.cancelled,
         "written_off": made.written_off,
         "failed": _sums({code: one.failed for code, one in made.sums.items()}),

@@ -105,7 +105,6 @@ class PlanState(PageState, rx.State):
     errors: dict[str, str] = {}
     error: str = ""
     terms_errors: dict[str, str] = {}  # of the form that is there beside any dialog
-    offer_errors: dict[str, str] = {}
     estimate: dict[str, str] = {}
     estimate_errors: dict[str, str] = {}
     steps: list[dict[str, Any]] = []
@@ -234,20 +233,6 @@ class PlanState(PageState, rx.State):
                 payment=str(values.get("payment") or given.payment),
             )
         )
-
-    @page_event(WRITE)
-    async def save_offer(self, values: dict[str, Any]) -> Any:
-        """What is offered to whoever is about to cancel the plan."""
-        self.offer_errors = {}
-        coupon, text = (str(values.get(one) or "") for one in ("coupon", "text"))
-        try:
-            async with self._staff_work() as uow:
-                await plans.set_retention_offer(uow, str(self.plan.get("id", "")), coupon=coupon, text=text)
-        except Invalid as refused:
-            field = "coupon" if refused.field == "coupon" else "text"
-            self.offer_errors = {field: f"{refused.message} {refused.next_step}".strip()}
-            return None
-        return PlanState.load
 
     @page_event(WRITE)
     async def save_entitlement(self, values: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ class UpstreamsState(ListedState, rx.State):
         self.open_dialog = name if is_open else ""
 
     @page_event(Capability.STAFF_UPSTREAMS_READ)
-    async def changed(self, answer: dict[str, Any]) -> Any:
+    async def changed(self) -> Any:
         """Something was added or changed through the API."""
         self.open_dialog = ""
         return UpstreamsState.load

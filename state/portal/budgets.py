@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from services.budgets import budgets, queries
-from services.core.errors import Conflict, Invalid, NotFound, StaleVersion
+from services.core.errors import Conflict, Invalid, NotFound
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.gateway import queries as gateway
@@ -58,13 +58,13 @@ class BudgetsState(DialogsState, ListedState, rx.State):
 
     @page_event(WRITE)
     async def save(self, values: dict[str, Any]) -> Any:
-        """Make the budget, or change the one that was chosen. What is refused is told at its field."""
+        """Make the budget. What is refused is told at its field."""
         typed = {name: str(values[name] or "") for name in budget_forms.FIELDS if name in values}
         self.form = budget_forms.BLANK | self.form | typed
         try:
-            await self._save(budget_forms.budget_of(self.form))
-        except StaleVersion:
-            raise
+            given = budget_forms.budget_of(self.form)
+            async with self._unit_of_work() as uow:
+                await budgets.create_budget(uow, given)
         except (Invalid, Conflict, NotFound) as refused:
             said = f"{refused.message} {refused.next_step}".strip()
             field = refused.field if isinstance(refused, Invalid) else ""
@@ -72,22 +72,6 @@ class BudgetsState(DialogsState, ListedState, rx.State):
             return None
         self._open("")
         return BudgetsState.load
-
-    async def _save(self, given: budgets.NewBudget) -> None:
-        async with self._unit_of_work() as uow:
-            if not self.chosen:
-                await budgets.create_budget(uow, given)
-                return
-            await budgets.change_budget(
-                uow,
-                str(self.chosen["id"]),
-                name=given.name,
-                limit=given.limit,
-                action=given.action,
-                thresholds=given.thresholds,
-                requests_per_minute=given.requests_per_minute,
-                version=int(self.chosen["version"]),
-            )
 
     @page_event(WRITE)
     async def archive(self) -> Any:

@@ -118,6 +118,9 @@ async def test_staff_reads_all_and_its_looks_are_noted(
         "staff/audit", params={"organization_id": acme.id, "type[starts_with]": "personal_data."}
     )
     assert [row["actor_name"] for row in listed.json()["data"]] == ["sam@example.com"]
+    for address, rows in ((HERE, 1), ("203.0.113.77", 0)):
+        narrowed = await staff.get("staff/audit", params={"type": "personal_data.read", "address": address})
+        assert len(narrowed.json()["data"]) == rows
     everything = (await staff.get("staff/audit")).json()["data"]
     assert {row["organization_id"] for row in everything} == {acme.id, operators.id}
 

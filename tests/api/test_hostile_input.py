@@ -25,7 +25,8 @@ from services.notify.smtp import Outgoing, message_for
 from tests.api.conftest import ADDRESS, PASSWORD, Api, problem
 from tests.api.test_bad_input import contents
 from tests.integration.walk.operations import How, declared
-from tests.integration.walk.victim import Victim, furnish, state_of
+from tests.integration.walk.victim import Victim, furnish
+from tests.integration.walk.watching import state_of
 
 JSON = {"content-type": "application/json"}
 

@@ -127,7 +127,9 @@ async def test_each_end_of_an_invitation_has_its_own_words(api: Api, acme: Organ
     again = f"organization/invitations/{made['id']}/resend"
     problem(await owner.post(again), 429, "rate_limited")
     await later(invitations.RESENT_EVERY, made["id"])
-    assert (await owner.post(again)).status_code == 200
+    answers = [await owner.post(again, headers={"Idempotency-Key": "twice"}) for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
     problem(await look(first), 404, "invitation_unknown")  # at once, before the new mail is written
     second, _ = await mailed_tokens()
     assert (await look(second)).status_code == 200

@@ -112,6 +112,24 @@ async def test_risky_acts_ask_for_a_proof_and_go_on_after_it(api: Api) -> None:
     problem(await owner.post("session/proof", json={"password": PASSWORD}), 422, "code_needed")
 
 
+async def test_recovery_codes_are_told_again_only_to_whoever_proves_again_to_be_their_person(
+    api: Api,
+) -> None:
+    owner = await api.browser(email="ana@example.com")
+    _, first = await enrol(owner)
+    once = {"Idempotency-Key": "a-lost-answer"}
+
+    made = (await owner.post("account/recovery-codes", headers=once)).json()["codes"]
+    assert (await owner.post("account/recovery-codes", headers=once)).json()["codes"] == made
+    assert not set(made) & set(first)
+
+    async with crossing(Reason.INVARIANTS) as uow:
+        kept = (await uow.execute("select body from idempotency_record")).scalars().all()
+    assert not any(one.encode() in body for body in kept for one in made)
+    await forget_proof()
+    problem(await owner.post("account/recovery-codes", headers=once), 403, "proof_needed")
+
+
 async def test_an_account_is_closed_to_strangers_keys_and_other_people(api: Api) -> None:
     organization = await api.world.organization()
     owner = await api.browser(organization, email="ana@example.com")

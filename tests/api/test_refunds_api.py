@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.types import OrganizationKind, Role
-from tests.api.conftest import Api
+from tests.api.conftest import Api, problem
 from tests.integration.billing.shop import line, open_shop
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -47,17 +47,25 @@ async def test_a_refund_goes_from_one_of_staff_to_another_and_to_the_customer(ap
     again = await ada.post(f"{of_payment}/refunds", json=asked, headers=once)
     assert again.json()["id"] == made.json()["id"]
     other = await ada.post(f"{of_payment}/refunds", json={**asked, "amount": "1"}, headers=once)
-    assert (other.status_code, other.json()["code"]) == (409, "key_means_other")
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
     customer = await api.browser(shop.customer, Role.BILLING)
     assert (await customer.get("refunds")).json()["data"] == []
     own = await ada.post(f"{refund}/approve", json={})
     assert (own.status_code, own.json()["code"]) == (403, "second_person_needed")
     assert (await customer.post(f"{refund}/approve", json={})).status_code == 403
 
-    approved = (await bo.post(f"{refund}/approve", json={})).json()
-    assert (approved["state"], approved["by_transfer"]) == ("sending", True)
-    sent = (await ada.post(f"{refund}/sent", json={"reference": "BANK-1"})).json()
-    assert (sent["state"], sent["reference"]) == ("succeeded", "BANK-1")
+    for path, who, body, came in (
+        ("approve", bo, {}, {"state": "sending", "by_transfer": True}),
+        ("sent", ada, {"reference": "BANK-1"}, {"state": "succeeded", "reference": "BANK-1"}),
+    ):
+        answers = [
+            await who.post(f"{refund}/{path}", json=body, headers={"Idempotency-Key": path}) for _ in "ab"
+        ]
+        assert [one.status_code for one in answers] == [200, 200], answers[1].text
+        assert [one.headers.get("Idempotent-Replayed") for one in answers] == [None, "true"]
+        assert answers[0].json() == answers[1].json()
+        assert {name: answers[0].json()[name] for name in came} == came
+        problem(await who.post(f"{refund}/{path}", json=body), 409, "refund_state")
     (back,) = (await customer.get("refunds", params={"payment_id": payment["id"]})).json()["data"]
     assert (back["minor"], back["invoice_number"], "asked_by" in back) == (60_000, invoice.number, False)
     assert back["credit_note_number"]

@@ -9,7 +9,7 @@ import pytest
 
 from models.identity import Organization
 from models.types import OrganizationKind, Role
-from tests.api.conftest import Api
+from tests.api.conftest import Api, problem
 
 GRANT: dict[str, Any] = {"currency": "USD", "amount": "25.00", "grant_key": "welcome"}
 TOP_UP: dict[str, Any] = {"currency": "USD", "amount": "50.00", "payment_key": "wire-1"}
@@ -101,3 +101,32 @@ async def test_staff_lets_an_organisation_pay_ahead(api: Api, acme: Organization
         assert answer.status_code == status
     found = await staff.get("staff/organizations", params={"id": acme.id})
     assert found.json()["data"][0]["billing_mode"] == "prepaid"
+
+
+async def test_a_budget_is_made_once_and_changed_as_its_form_sends_it(api: Api) -> None:
+    acme = await api.world.organization(currency="EUR")
+    billing, owner = [await api.browser(acme, role) for role in (Role.BILLING, Role.OWNER)]
+    once = {"Idempotency-Key": "a-budget"}
+    new = {"name": "All", "measure": "cost", "period": "month", "limit": "50"}
+    made, again = [await billing.post("budgets", json=new, headers=once) for _ in "ab"]
+    assert (made.status_code, again.json()) == (201, made.json()), made.text
+    at = f"budgets/{made.json()['id']}"
+
+    typed = {
+        "name": "All",
+        "limit": "60",
+        "action": "notify",
+        "requests_per_minute": "",
+        "thresholds": "80, 100 %",
+    }
+    seen = await billing.get(at)
+    changed = await billing.patch(at, json=typed | {"version": seen.json()["version"]})
+    assert (changed.json()["limit_amount"], changed.json()["thresholds"]) == ("60", [80, 100]), changed.text
+    late = await owner.patch(at, json={"limit": "70"}, headers={"If-Match": seen.headers["etag"]})
+    current = problem(late, 412, "stale_version")["details"]["current"]
+    assert (current["limit_amount"], current["version"]) == ("60", changed.json()["version"])
+    slow = typed | {"action": "throttle", "requests_per_minute": "30", "thresholds": ""}
+    slowed = (await owner.patch(at, json=slow | {"version": current["version"]})).json()
+    assert (slowed["action"], slowed["requests_per_minute"], slowed["thresholds"]) == ("throttle", 30, [])
+    wrong = await owner.patch(at, json=slow | {"thresholds": "a lot"})
+    assert problem(wrong, 422, "invalid_input")["errors"][0]["pointer"].startswith("#/thresholds")

@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.bench.product import Product, running
+from tests.checks import assert_invariants_at
 from tests.e2e.browsing import WAIT_S, Visitors
 from tests.tools import chromium
 
@@ -19,9 +20,11 @@ expect.set_options(timeout=WAIT_S * 1_000)
 
 @pytest.fixture(scope="session")
 def product() -> Iterator[Product]:
-    """`matrix up` in demo mode, in a folder of its own; when it was stopped, nothing of it is left."""
+    """`matrix up` in demo mode, in a folder of its own; what must always be true is so after all tests, and when it was
+    stopped, nothing of it is left."""
     with running(in_memory=True) as product:
         yield product
+        assert_invariants_at(product.database.app_url())
         supervisor = psutil.Process(product.process.pid)
         family = [supervisor, *supervisor.children(recursive=True)]
     assert product.process.returncode == 0, "the product did not end cleanly"

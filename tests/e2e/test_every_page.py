@@ -13,6 +13,7 @@ from playwright.async_api import Page, expect
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
 from models.disputes import Dispute
+from models.dunning import DunningCase
 from models.ledger import Purpose
 from models.money import Money
 from models.payment_cases import CaseKind
@@ -50,7 +51,7 @@ from tests.e2e.browsing import (
     sideways,
     violations,
 )
-from tests.papers import account
+from tests.papers import account, campaign, reminded
 
 pytestmark = MARKS
 
@@ -95,6 +96,7 @@ async def _billed(product: Product) -> dict[str, str]:
         template = await uow.execute("select id from template_version order by id limit 1")
         migration = await _migration(uow, subscription, product.demo["organization"])
         dispute = await _dispute(uow, payment)
+        reminded_of = await _dunning(uow, row.id, product.demo["organization"])
         entity = await uow.execute("select id from legal_entity order by code limit 1")
         compared = await _compared(uow, payment)
     return {
@@ -107,6 +109,7 @@ async def _billed(product: Product) -> dict[str, str]:
         "[migration_id]": migration,
         "[payment_id]": payment.id,
         "[dispute_id]": dispute,
+        "[dunning_case_id]": reminded_of,
         "[token]": path.rsplit("/", 1)[-1],
         "[legal_entity_id]": entity.scalar_one(),
         **compared,
@@ -138,6 +141,23 @@ async def _dispute(uow: UnitOfWork, of: Payment) -> str:
     )
     uow.add(dispute)
     return dispute.id
+
+
+async def _dunning(uow: UnitOfWork, invoice_id: str, organization_id: str) -> str:
+    """A case that has taken a step and was skipped, of a campaign that is switched off; its id. Made once."""
+    known = await uow.execute("select c.id from dunning_case c where c.invoice_id = :id", id=invoice_id)
+    if (there := known.scalars().first()) is not None:
+        return there
+    by = campaign(new_id("dcmp"), "Every page")
+    uow.add(by)
+    await uow.session.flush()
+    case, step, *_ = reminded(organization_id, by.id, invoice_id)
+    assert isinstance(case, DunningCase)
+    case.state, case.outcome, case.ended_at = "ended", "skipped", case.created_at
+    for made in (case, step):
+        uow.add(made)
+        await uow.session.flush()
+    return case.id
 
 
 async def _compared(uow: UnitOfWork, about: Payment) -> dict[str, str]:

@@ -48,6 +48,9 @@ CASES = {
         [CARD, BACKUP], [failed("lost_card"), failed(SOFT, "backup")], Next(T + DAY, "backup"),
     ),
     "second retry": ([CARD], [failed(SOFT), failed(SOFT, at=T + DAY)], Next(T + 3 * DAY, "card")),
+    "the first retry was held up: the second keeps its distance": (
+        [CARD], [failed(SOFT), failed(SOFT, at=T + 20 * DAY)], Next(T + 22 * DAY, "card"),
+    ),
     "used up": ([CARD], [failed(SOFT, at=T + n * DAY) for n in (0, 1, 3, 5, 7)], Stopped.USED_UP),
     "a new method after that: at once": (
         [CARD, BACKUP], [failed(SOFT, at=T + n * DAY) for n in (0, 1, 3, 5, 7)], Next(T, "backup"),

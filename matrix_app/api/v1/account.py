@@ -1,12 +1,12 @@
 """One's own account: name, password, two-step verification, sessions and the history of signing in.
 
-Requests that answer with secrets take no Idempotency-Key: their answer would be kept, and given again without the
-proof that they need. A lost answer costs nothing, as asking again gives other secrets.
+An answer with recovery codes is kept sealed for whoever sends the request again, and needs the proof again, too.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -22,6 +22,7 @@ from matrix_app.api.deps import (
 )
 from matrix_app.api.v1.doors import MailSent, Password, mail_sent
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import (
     Body,
     Shown,
@@ -30,6 +31,7 @@ from matrix_app.api.v1.shape import (
 from services.core.crossing import Reason, crossing
 from services.core.work import UnitOfWork
 from services.identity import authenticators, own_account, own_sessions, proving, queries, sign_ins
+from services.identity.proof import require_recent_proof
 from services.identity.queries import SignedIn
 
 router = resource("account")
@@ -39,6 +41,14 @@ Code = Annotated[str, Field(max_length=authenticators.CODE_CHARACTERS_MAX)]
 
 def _own(who: SignedIn) -> AbstractAsyncContextManager[UnitOfWork]:
     return crossing(Reason.ACCOUNT, actor=who.actor)
+
+
+@asynccontextmanager
+async def _proved(who: SignedIn) -> AsyncIterator[UnitOfWork]:
+    """Also where an answer is only given again. Raises ProofNeeded."""
+    async with _own(who) as uow:
+        require_recent_proof(uow)
+        yield uow
 
 
 class TwoStepShown(Shown):
@@ -184,11 +194,14 @@ async def enrol_authenticator(who: Person) -> EnrolmentShown:
         return EnrolmentShown.model_validate(await authenticators.begin(uow))
 
 
-@router.post("/account/authenticator/confirm")
-async def confirm_authenticator(who: Person, body: CodeOnly) -> RecoveryCodesShown:
+@router.post("/account/authenticator/confirm", response_model=RecoveryCodesShown)
+async def confirm_authenticator(who: Person, body: CodeOnly, repeat: RepeatOnce) -> Response:
     """Have signing in ask for codes, after a first one was right. Ends other sessions; answers with recovery codes."""
-    async with _own(who) as uow:
+
+    async def act(uow: UnitOfWork) -> RecoveryCodesShown:
         return RecoveryCodesShown(codes=await authenticators.confirm(uow, body.code))
+
+    return await repeat.once(_proved(who), act, owner=who.account.id, status=200)
 
 
 @router.delete("/account/authenticator", status_code=204)
@@ -198,11 +211,14 @@ async def disable_authenticator(who: Person) -> None:
         await authenticators.disable(uow)
 
 
-@router.post("/account/recovery-codes")
-async def renew_recovery_codes(who: Person) -> RecoveryCodesShown:
+@router.post("/account/recovery-codes", response_model=RecoveryCodesShown)
+async def renew_recovery_codes(who: Person, repeat: RepeatOnce) -> Response:
     """Make other recovery codes; those before end. Needs a recent proof."""
-    async with _own(who) as uow:
+
+    async def act(uow: UnitOfWork) -> RecoveryCodesShown:
         return RecoveryCodesShown(codes=await authenticators.renew_recovery_codes(uow))
+
+    return await repeat.once(_proved(who), act, owner=who.account.id, status=200)
 
 
 class OwnSession(Shown):
@@ -232,11 +248,14 @@ async def end_my_session(who: Person, session_id: str) -> None:
         await own_sessions.end_own_session(uow, session_id)
 
 
-@router.post("/account/sessions/end-others")
-async def end_my_other_sessions(who: Person) -> Ended:
+@router.post("/account/sessions/end-others", response_model=Ended)
+async def end_my_other_sessions(who: Person, repeat: RepeatOnce) -> Response:
     """Sign out everywhere but here. Needs a recent proof."""
-    async with _own(who) as uow:
+
+    async def act(uow: UnitOfWork) -> Ended:
         return Ended(ended=await own_sessions.end_other_sessions(uow))
+
+    return await repeat.once(_proved(who), act, owner=who.account.id, status=200)
 
 
 class SignInShown(Shown):

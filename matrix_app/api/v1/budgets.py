@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 from fastapi import Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
@@ -24,8 +26,14 @@ Limit = Annotated[
 ]
 Thresholds = Annotated[
     list[int],
+    BeforeValidator(lambda said: _percents(said)),
     Field(max_length=rules.THRESHOLDS_MAX, description="Percent of the limit at which people are told"),
 ]
+
+
+def _percents(said: Any) -> Any:
+    """Also as people type them into a form: 80, 100."""
+    return [one for one in re.split(r"[\s,;%]+", said) if one] if isinstance(said, str) else said
 
 
 class BudgetShown(Shown):
@@ -72,8 +80,8 @@ class BudgetChange(Body):
     limit: Limit | None = None
     action: BudgetAction | None = None
     thresholds: Thresholds | None = None
-    requests_per_minute: int | None = None
-    version: int | None = Field(None, description="As it was read")
+    requests_per_minute: Annotated[int | None, BeforeValidator(lambda said: said or None)] = None
+    version: int | None = Field(None, description="As it was read; or send it as If-Match")
 
 
 @router.get("", **listed(queries.BUDGETS, BudgetShown))
@@ -88,29 +96,37 @@ async def create_budget(who: Member, body: NewBudget, repeat: RepeatOnce) -> Res
 
     async def create(uow: UnitOfWork) -> BudgetShown:
         made = await budgets.create_budget(uow, budgets.NewBudget(**body.model_dump()))
-        return BudgetShown.model_validate(await queries.budget(uow, made.id))
+        return await _budget(uow, made.id)
 
-    return await repeat.once(unit_of_work(who.actor), create, owner=who.actor.id)
+    return await repeat.once(unit_of_work(who.actor), create, owner=who.actor.organization_id or "")
 
 
 @router.get("/{budget_id}")
 async def get_budget(who: Member, budget_id: str) -> BudgetShown:
     """One budget."""
     async with unit_of_work(who.actor) as uow:
-        return BudgetShown.model_validate(await queries.budget(uow, budget_id))
+        return await _budget(uow, budget_id)
 
 
 @router.patch("/{budget_id}", responses=failures(409))
-async def change_budget(who: Member, budget_id: str, body: BudgetChange) -> BudgetShown:
+async def change_budget(who: Member, budget_id: str, body: BudgetChange, expected: IfMatch) -> BudgetShown:
     """Change its name, limit, thresholds, or what happens at the limit."""
-    async with unit_of_work(who.actor) as uow:
-        await budgets.change_budget(uow, budget_id, **body.model_dump())
-        return BudgetShown.model_validate(await queries.budget(uow, budget_id))
+    given, version = body.model_dump(exclude={"version"}), expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _budget(uow, budget_id)):
+        await budgets.change_budget(uow, budget_id, **given, version=version)
+        return await _budget(uow, budget_id)
 
 
-@router.post("/{budget_id}/archive", responses=failures(409))
-async def archive_budget(who: Member, budget_id: str) -> BudgetShown:
+async def _budget(uow: UnitOfWork, budget_id: str) -> BudgetShown:
+    return BudgetShown.model_validate(await queries.budget(uow, budget_id))
+
+
+@router.post("/{budget_id}/archive", responses=failures(409), response_model=BudgetShown)
+async def archive_budget(who: Member, budget_id: str, repeat: RepeatOnce) -> Response:
     """Count and stop nothing by it any more."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> BudgetShown:
         await budgets.archive_budget(uow, budget_id)
-        return BudgetShown.model_validate(await queries.budget(uow, budget_id))
+        return await _budget(uow, budget_id)
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)

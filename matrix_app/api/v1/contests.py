@@ -99,13 +99,16 @@ async def contest_invoice(who: Member, invoice_id: str, body: NewContest, repeat
     return await repeat.once(unit_of_work(who.actor), contest, owner=who.actor.organization_id or "")
 
 
-@router.post("/contests/{contest_id}/withdraw", responses=failures(404, 409))
-async def withdraw_contest(who: Member, contest_id: str, body: Nothing) -> ContestShown:
+@router.post("/contests/{contest_id}/withdraw", responses=failures(404, 409), response_model=ContestShown)
+async def withdraw_contest(who: Member, contest_id: str, body: Nothing, repeat: RepeatOnce) -> Response:
     """Take it back: the amount is asked for again."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> ContestShown:
         await contests.withdraw(uow, contest_id)
         await uow.session.flush()
         return await _shown(uow, contest_id)
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
 
 async def _shown(uow: UnitOfWork, contest_id: str) -> ContestShown:

@@ -90,12 +90,17 @@ async def get_coupon(who: AnyCaller, coupon_id: str) -> CouponShown:
         return await _coupon(uow, coupon_id)
 
 
-@router.post("/{coupon_id}/archive")
-async def archive_coupon(who: AnyCaller, coupon_id: str) -> CouponShown:
+@router.post("/{coupon_id}/archive", response_model=CouponShown)
+async def archive_coupon(who: AnyCaller, coupon_id: str, repeat: RepeatOnce) -> Response:
     """Let nobody redeem it any more. What was redeemed works on."""
-    async with staff_work(who, Capability.STAFF_PLANS_WRITE) as uow:
+
+    async def act(uow: UnitOfWork) -> CouponShown:
         await coupons.archive_coupon(uow, coupon_id)
         return await _coupon(uow, coupon_id)
+
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_PLANS_WRITE), act, owner=who.actor.id, status=200
+    )
 
 
 async def _coupon(uow: UnitOfWork, coupon_id: str) -> CouponShown:

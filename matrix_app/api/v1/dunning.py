@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
-from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.repeat import Repeat, RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
@@ -23,9 +23,10 @@ from services.collection import history
 from services.collection.retry_rules import RETRIES_MAX, RETRY_DAYS
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.dunning import campaigns, cases, queries
+from services.dunning import campaigns, cases, queries, trying
 from services.dunning.campaigns import CampaignFields
 from services.dunning.rules import AFTER_DAYS_MAX, STEPS_MAX, Step
+from services.dunning.segments import Segment
 from services.dunning.simulating import MAIL_WORKS
 
 router = resource("staff", prefix="/staff")
@@ -68,17 +69,23 @@ Steps = Annotated[list[StepGiven], BeforeValidator(_lines)]
 Days = Annotated[list[int], BeforeValidator(_days)]
 
 
-class NewCampaign(Body):
+class SegmentGiven(Body):
     """What is left out of the segment fits all. Amounts are minor units of the currency."""
 
-    name: str
-    rank: int = Field(0, description="Of the campaigns that fit an invoice, the one with the lowest counts")
-    enabled: bool = False
     plan_id: Annotated[str | None, _OrNone] = None
     currency: Annotated[str | None, _OrNone] = None
     country: Annotated[str | None, _OrNone] = Field(None, examples=["DE"])
     minimum_minor: int = 0
     maximum_minor: int | None = None
+
+    def segment(self) -> Segment:
+        return Segment(self.plan_id, self.currency, self.country, self.minimum_minor, self.maximum_minor)
+
+
+class NewCampaign(SegmentGiven):
+    name: str
+    rank: int = Field(0, description="Of the campaigns that fit an invoice, the one with the lowest counts")
+    enabled: bool = False
     retry_days: Days = Field(
         list(RETRY_DAYS), max_length=RETRIES_MAX, description="After the first attempt that failed"
     )
@@ -87,7 +94,11 @@ class NewCampaign(Body):
 
     def fields(self) -> CampaignFields:
         return CampaignFields(
-            **self.model_dump(exclude={"steps", "retry_days", "version"}),
+            self.name,
+            rank=self.rank,
+            enabled=self.enabled,
+            learned_hours=self.learned_hours,
+            segment=self.segment(),
             retry_days=tuple(self.retry_days),
             steps=tuple(Step(one.after_days, one.action) for one in self.steps),
         )
@@ -95,6 +106,16 @@ class NewCampaign(Body):
 
 class ChangedCampaign(NewCampaign):
     version: int | None = Field(None, description="Refuse if somebody changed it since this version")
+
+
+class StepSum(Shown):
+    """Of one step, by its number from 0, and one currency."""
+
+    position: int
+    action: str
+    currency: str
+    done: int = Field(description="How often it was done")
+    recovered_minor: int
 
 
 class CampaignShown(Shown):
@@ -112,6 +133,8 @@ class CampaignShown(Shown):
     steps: list[dict[str, Any]]
     open_cases: int
     recovered: dict[str, int] = Field(description="Minor units by currency")
+    lost: dict[str, int] = Field(description="Of that, what was taken back since")
+    by_step: list[StepSum] = Field(description="What each step brought in")
     created_at: AwareDatetime
     version: int
 
@@ -133,15 +156,32 @@ class CaseShown(Shown):
     next_action: str | None
     next_at: AwareDatetime | None
     restricts: bool
+    lifted: bool = Field(description="It restricts nobody for now: all is contested, or a hold says so")
     currency: str
     due_minor: int
     recovered_minor: int
+    lost_minor: int = Field(description="Of that, what was taken back since")
     created_at: AwareDatetime
     ended_at: AwareDatetime | None
+    reopened_at: AwareDatetime | None = Field(description="Since then another case is about the invoice")
     version: int
 
 
-class Tried(Body):
+class StepShown(Shown):
+    """A step of a case. `recovered_minor` came after it and before the next one."""
+
+    position: int
+    after_days: int
+    action: str
+    done_at: AwareDatetime | None
+    recovered_minor: int
+
+
+class CaseWithSteps(CaseShown):
+    each_step: list[StepShown]
+
+
+class Tried(SegmentGiven):
     retry_days: Days = Field(list(RETRY_DAYS), max_length=RETRIES_MAX)
     steps: Steps = Field(max_length=STEPS_MAX)
 
@@ -199,12 +239,16 @@ async def create_dunning_campaign(who: AnyCaller, body: NewCampaign, repeat: Rep
     return await repeat.once(staff_work(who, WRITE), create, owner=who.actor.id)
 
 
-@router.post("/dunning-campaigns/simulate", response_model=SimulatedShown)
+@router.post("/dunning-campaigns/simulate", response_model=SimulatedShown, responses=failures(404))
 async def simulate_dunning_campaign(who: AnyCaller, body: Tried) -> SimulatedShown:
-    """Try steps and retries on the failures of the last quarter, before a campaign is switched on."""
+    """Try steps and retries on the failures of the last quarter that are in a segment, before a campaign is switched
+    on."""
     async with staff_work(who, READ) as uow:
-        made = await queries.tried_on_last_quarter(
-            uow, [Step(one.after_days, one.action) for one in body.steps], body.retry_days
+        made = await trying.tried_on_last_quarter(
+            uow,
+            [Step(one.after_days, one.action) for one in body.steps],
+            body.retry_days,
+            body.segment(),
         )
     return SimulatedShown(
         invoices=made.invoices,
@@ -258,39 +302,44 @@ async def list_dunning(request: Request, who: AnyCaller, asked: Asked) -> Answer
 
 
 @router.get("/dunning/{dunning_case_id}")
-async def get_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
-    """One of them."""
+async def get_dunning(who: AnyCaller, dunning_case_id: str) -> CaseWithSteps:
+    """One of them, with its steps and what each brought in."""
     async with staff_work(who, READ) as uow:
-        return await _case(uow, dunning_case_id)
+        shown = await _case(uow, dunning_case_id)
+        steps = await queries.steps_of(uow, dunning_case_id)
+    return CaseWithSteps(**shown.model_dump(), each_step=[StepShown.model_validate(step) for step in steps])
 
 
-@router.post("/dunning/{dunning_case_id}/pause", responses=failures(409))
-async def pause_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+@router.post("/dunning/{dunning_case_id}/pause", response_model=CaseShown, responses=failures(409))
+async def pause_dunning(who: AnyCaller, dunning_case_id: str, repeat: RepeatOnce) -> Response:
     """Do nothing more about it until it is resumed."""
-    return await _act(who, dunning_case_id, cases.pause)
+    return await _act(who, dunning_case_id, repeat, cases.pause)
 
 
-@router.post("/dunning/{dunning_case_id}/resume", responses=failures(409))
-async def resume_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+@router.post("/dunning/{dunning_case_id}/resume", response_model=CaseShown, responses=failures(409))
+async def resume_dunning(who: AnyCaller, dunning_case_id: str, repeat: RepeatOnce) -> Response:
     """Go on with the next step, at once if its day has passed."""
-    return await _act(who, dunning_case_id, cases.resume)
+    return await _act(who, dunning_case_id, repeat, cases.resume)
 
 
-@router.post("/dunning/{dunning_case_id}/skip", responses=failures(409))
-async def skip_dunning(who: AnyCaller, dunning_case_id: str) -> CaseShown:
+@router.post("/dunning/{dunning_case_id}/skip", response_model=CaseShown, responses=failures(409))
+async def skip_dunning(who: AnyCaller, dunning_case_id: str, repeat: RepeatOnce) -> Response:
     """End it: somebody takes care of the invoice. What was restricted works again."""
-    return await _act(who, dunning_case_id, cases.skip)
+    return await _act(who, dunning_case_id, repeat, cases.skip)
 
 
 async def _act(
-    who: AnyCaller, case_id: str, verb: Callable[[UnitOfWork, str], Awaitable[DunningCase]]
-) -> CaseShown:
+    who: AnyCaller, case_id: str, repeat: Repeat, verb: Callable[[UnitOfWork, str], Awaitable[DunningCase]]
+) -> Response:
+    async def act(uow: UnitOfWork) -> CaseShown:
+        await verb(uow, case_id)
+        await uow.session.flush()
+        return await _case(uow, case_id)
+
     async with staff_work(who, WRITE) as uow:
         found = await queries.case(uow, case_id)
-    async with within(who, found.organization_id, WRITE) as uow:
-        await verb(uow, case_id)
-    async with staff_work(who, READ) as uow:
-        return await _case(uow, case_id)
+    work = within(who, found.organization_id, WRITE)
+    return await repeat.once(work, act, owner=who.actor.id, status=200)
 
 
 async def _campaign(uow: UnitOfWork, campaign_id: str) -> CampaignShown:

@@ -96,11 +96,14 @@ async def invite(who: Member, body: NewInvitation, repeat: RepeatOnce) -> Respon
     return await repeat.once(unit_of_work(who.actor), create, owner=who.actor.organization_id or "")
 
 
-@router.post("/organization/invitations/{invitation_id}/resend")
-async def resend_invitation(who: Member, invitation_id: str) -> InvitationState:
+@router.post("/organization/invitations/{invitation_id}/resend", response_model=InvitationState)
+async def resend_invitation(who: Member, invitation_id: str, repeat: RepeatOnce) -> Response:
     """Mail a new link; the one before stops at once."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> InvitationState:
         return InvitationState.model_validate(await invitations.resend(uow, invitation_id))
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
 
 @router.delete("/organization/invitations/{invitation_id}")

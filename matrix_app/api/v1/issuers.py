@@ -165,6 +165,7 @@ class NewBillingProfile(Body):
     legal_entity_id: str | None = None
     tax_number: TaxNumber | None = Field(None, description="With who checked it")
     exemption: TaxExemption | None = None
+    version: int | None = Field(None, description="As it was read, 0 for none; or send it as If-Match")
 
 
 class SeriesShown(Shown):
@@ -260,23 +261,26 @@ def _rate_shown(row: TaxRate) -> TaxRateShown:
     return TaxRateShown.model_validate(row.model_dump() | {"rate": f"{row.rate.normalize():f}"})
 
 
-@router.post("/tax-rates/{tax_rate_id}/end")
-async def end_tax_rate(who: AnyCaller, tax_rate_id: str, body: EndedTaxRate) -> TaxRateShown:
+@router.post("/tax-rates/{tax_rate_id}/end", response_model=TaxRateShown)
+async def end_tax_rate(who: AnyCaller, tax_rate_id: str, body: EndedTaxRate, repeat: RepeatOnce) -> Response:
     """End a rate that no other follows. Documents of days before keep it."""
-    async with staff_work(who, WRITE) as uow:
+
+    async def act(uow: UnitOfWork) -> TaxRateShown:
         return _rate_shown(await taxation.end_tax_rate(uow, tax_rate_id, on=body.valid_until))
+
+    return await repeat.once(staff_work(who, WRITE), act, owner=who.actor.id, status=200)
 
 
 @router.get("/organizations/{organization_id}/billing-profile")
 async def get_billing_profile(who: AnyCaller, organization_id: str) -> BillingProfileShown:
     """To whom an organisation's documents are addressed."""
     async with within(who, organization_id, READ) as uow:
-        return _profile(await queries.profile(uow))
+        return await _read_profile(uow)
 
 
 @router.put("/organizations/{organization_id}/billing-profile")
 async def set_billing_profile(
-    who: AnyCaller, organization_id: str, body: NewBillingProfile
+    who: AnyCaller, organization_id: str, body: NewBillingProfile, expected: IfMatch
 ) -> BillingProfileShown:
     """Say to whom documents are addressed, and what is known of the customer's tax."""
     given = {
@@ -284,9 +288,14 @@ async def set_billing_profile(
     }
     number = CheckedNumber(**body.tax_number.model_dump()) if body.tax_number else None
     exemption = Exemption(**body.exemption.model_dump()) if body.exemption else None
-    async with within(who, organization_id) as uow:
+    version = expected.version(body.version)
+    async with within(who, organization_id) as uow, showing_current(lambda: _read_profile(uow)):
         profile = ProfileFields(**given, tax_number=number, exemption=exemption)
-        return _profile(await profiles.set_profile(uow, profile))
+        return _profile(await profiles.set_profile(uow, profile, version=version))
+
+
+async def _read_profile(uow: UnitOfWork) -> BillingProfileShown:
+    return _profile(await queries.profile(uow))
 
 
 def _profile(row: BillingProfile) -> BillingProfileShown:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 from matrix_app.api.deps import Member, client_of, session_token_of, set_session_cookie
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import Body, Shown, resource
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import members, queries, sessions
@@ -63,20 +64,26 @@ async def update_member(who: Member, account_id: str, body: ChangedMember, expec
         return await _shown(uow, account_id)
 
 
-@router.post("/members/{account_id}/suspend")
-async def suspend_member(who: Member, account_id: str) -> MemberShown:
+@router.post("/members/{account_id}/suspend", response_model=MemberShown)
+async def suspend_member(who: Member, account_id: str, repeat: RepeatOnce) -> Response:
     """Keep somebody out until resumed."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> MemberShown:
         await members.suspend_member(uow, account_id)
         return await _shown(uow, account_id)
 
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
-@router.post("/members/{account_id}/resume")
-async def resume_member(who: Member, account_id: str) -> MemberShown:
+
+@router.post("/members/{account_id}/resume", response_model=MemberShown)
+async def resume_member(who: Member, account_id: str, repeat: RepeatOnce) -> Response:
     """Undo a suspension."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> MemberShown:
         await members.resume_member(uow, account_id)
         return await _shown(uow, account_id)
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
 
 @router.delete("/members/{account_id}", status_code=204)

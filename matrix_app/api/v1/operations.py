@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
+from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Shown, resource
 from services.core.database import database
 from services.core.permissions import Capability
 from services.core.settings import settings
+from services.core.work import UnitOfWork
 from services.invariants import check
-from services.operations import queues
+from services.operations import held_jobs, queues
 from services.operations.doctor import Health, examine
 
 router = resource("staff", prefix="/staff")
@@ -62,6 +68,40 @@ async def get_health(who: AnyCaller) -> HealthShown:
             for one in await queues.queues()
         ],
     )
+
+
+class HeldJobShown(Shown):
+    """A job that failed in all its tries and waits for a person."""
+
+    id: int
+    name: str = Field(description="What it does")
+    tries: int
+    enqueued_at: AwareDatetime
+    held_at: AwareDatetime
+    error: str = Field(description="Its last one, without personal data; empty after a month")
+
+
+class SentAgain(Shown):
+    id: str
+    name: str
+
+
+@router.get("/jobs", **listed(held_jobs.HELD, HeldJobShown))
+async def list_held_jobs(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """Jobs that are held, the oldest first."""
+    work = partial(staff_work, who, Capability.STAFF_HEALTH_READ)
+    return await answer(request, held_jobs.HELD, HeldJobShown, asked, work)
+
+
+@router.post("/jobs/{job_id}/retry", response_model=SentAgain, responses=failures(404, 409))
+async def retry_held_job(who: AnyCaller, job_id: str, repeat: RepeatOnce) -> Response:
+    """Have a held job run again from its first try. One that waits or runs already stays as it is."""
+
+    async def again(uow: UnitOfWork) -> SentAgain:
+        return SentAgain(id=job_id, name=await held_jobs.send_again(uow, job_id))
+
+    work = staff_work(who, Capability.STAFF_JOBS_WRITE)
+    return await repeat.once(work, again, owner=who.actor.id, status=200)
 
 
 def _seconds(age: timedelta | None) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,7 +14,7 @@ from pydantic import AwareDatetime, Field
 from matrix_app.api.deps import Member
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
-from matrix_app.api.v1.repeat import RepeatKey
+from matrix_app.api.v1.repeat import RepeatKey, RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from models.method_setups import MethodSetup, SetupState
@@ -142,28 +144,43 @@ async def list_ways_to_pay(who: Member) -> WaysShown:
         return WaysShown(data=[WayShown.model_validate(one) for one in await queries.ways(uow)])
 
 
-@router.post("/invoices/{invoice_id}/payments", status_code=201, responses=failures(404, 409))
+@router.post(
+    "/invoices/{invoice_id}/payments",
+    status_code=201,
+    response_model=PaymentDetail,
+    responses=failures(404, 409),
+)
 async def pay_invoice(
-    who: Member, invoice_id: str, body: NewPayment, till: Till, key: RepeatKey = None
-) -> PaymentDetail:
+    who: Member, invoice_id: str, body: NewPayment, till: Till, repeat: RepeatOnce, key: RepeatKey = None
+) -> Response:
     """Pay all that an invoice is owed. The same Idempotency-Key is the same payment, for good."""
-    async with unit_of_work(who.actor) as uow:
-        payment = await charging.start(
-            uow,
-            Wanted(
-                invoice_id,
-                await _account_of(uow, body),
-                hashlib.sha256(key.encode()).hexdigest() if key else new_id("pay"),
-                method_id=body.payment_method_id,
-                keep_method=body.keep_method,
-            ),
-        )
-    await till.send(payment.id, payment.organization_id)
-    return await _detail(who, payment.id)
+
+    async def pay() -> PaymentDetail:
+        async with unit_of_work(who.actor) as uow:
+            payment = await charging.start(
+                uow,
+                Wanted(
+                    invoice_id,
+                    await _account_of(uow, body),
+                    hashlib.sha256(key.encode()).hexdigest() if key else new_id("pay"),
+                    method_id=body.payment_method_id,
+                    keep_method=body.keep_method,
+                ),
+            )
+        await till.send(payment.id, payment.organization_id)
+        return await _detail(who, payment.id)
+
+    return await repeat.apart(_work(who), pay, owner=who.actor.organization_id or "", status=201)
+
+
+def _work(who: Member) -> Callable[[], AbstractAsyncContextManager[UnitOfWork]]:
+    return lambda: unit_of_work(who.actor)
 
 
 async def _account_of(uow: UnitOfWork, body: NewPayment) -> str:
-    """Where the payment is asked for. Raises NotFound for another organisation's method, and Invalid for neither."""
+    """Where the payment is asked for. Raises Forbidden, NotFound for another organisation's method, and Invalid for
+    neither."""
+    uow.actor.require(Capability.PAYMENTS_WRITE)
     if body.provider_account_id is not None:
         return body.provider_account_id
     if body.payment_method_id is None:
@@ -182,13 +199,19 @@ async def refresh_payment(who: Member, payment_id: str, body: Nothing, till: Til
     return await _detail(who, payment_id)
 
 
-@router.post("/payments/{payment_id}/cancel", responses=failures(404, 409))
-async def cancel_payment(who: Member, payment_id: str, body: Nothing, till: Till) -> PaymentDetail:
+@router.post("/payments/{payment_id}/cancel", response_model=PaymentDetail, responses=failures(404, 409))
+async def cancel_payment(
+    who: Member, payment_id: str, body: Nothing, till: Till, repeat: RepeatOnce
+) -> Response:
     """Give up a payment that waits. If money came meanwhile, it has succeeded."""
     who.actor.require(Capability.PAYMENTS_WRITE)
-    shown = await _detail(who, payment_id)
-    await till.cancel(payment_id, shown.organization_id, by=who.actor)
-    return await _detail(who, payment_id)
+
+    async def cancel() -> PaymentDetail:
+        shown = await _detail(who, payment_id)
+        await till.cancel(payment_id, shown.organization_id, by=who.actor)
+        return await _detail(who, payment_id)
+
+    return await repeat.apart(_work(who), cancel, owner=who.actor.organization_id or "")
 
 
 async def _detail(who: Member, payment_id: str) -> PaymentDetail:
@@ -203,13 +226,21 @@ async def list_payment_methods(request: Request, who: Member, asked: Asked) -> A
     return await answer(request, queries.METHODS, MethodShown, asked, lambda: unit_of_work(who.actor))
 
 
-@router.post("/payment-method-setups", status_code=201, responses=failures(404, 409))
-async def set_payment_method_up(who: Member, body: NewSetup, till: Till, key: RepeatKey = None) -> SetupShown:
+@router.post(
+    "/payment-method-setups", status_code=201, response_model=SetupShown, responses=failures(404, 409)
+)
+async def set_payment_method_up(
+    who: Member, body: NewSetup, till: Till, repeat: RepeatOnce, key: RepeatKey = None
+) -> Response:
     """Begin to keep a method: it is given on the provider's page. The same Idempotency-Key is the same one."""
-    named = hashlib.sha256(key.encode()).hexdigest() if key else new_id("pset")
-    async with unit_of_work(who.actor) as uow:
-        setup = await setups.start(uow, body.provider_account_id, key=named)
-    return _setup(await setups.send(till, setup.id, setup.organization_id))
+
+    async def begin() -> SetupShown:
+        named = hashlib.sha256(key.encode()).hexdigest() if key else new_id("pset")
+        async with unit_of_work(who.actor) as uow:
+            setup = await setups.start(uow, body.provider_account_id, key=named)
+        return _setup(await setups.send(till, setup.id, setup.organization_id))
+
+    return await repeat.apart(_work(who), begin, owner=who.actor.organization_id or "", status=201)
 
 
 @router.get("/payment-method-setups/{setup_id}")
@@ -250,17 +281,24 @@ async def name_payment_method(
         return await _method(uow, payment_method_id)
 
 
-@router.post("/payment-methods/{payment_method_id}/default", responses=failures(404))
-async def pay_with_by_default(who: Member, payment_method_id: str, body: Nothing) -> MethodShown:
+@router.post(
+    "/payment-methods/{payment_method_id}/default", responses=failures(404), response_model=MethodShown
+)
+async def pay_with_by_default(
+    who: Member, payment_method_id: str, body: Nothing, repeat: RepeatOnce
+) -> Response:
     """Pay with it by itself from now on."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> MethodShown:
         await methods.make_default(uow, payment_method_id)
         return await _method(uow, payment_method_id)
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
 
 @router.delete("/payment-methods/{payment_method_id}", status_code=204, responses=failures(404, 409))
 async def remove_payment_method(who: Member, payment_method_id: str, till: Till) -> Response:
-    """Have the provider forget it, and pay with it no more."""
+    """Have the provider forget it, and pay with it no more. Needs a recent proof."""
     await till.forget(payment_method_id, by=who.actor)
     return Response(status_code=204)
 

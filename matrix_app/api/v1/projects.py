@@ -84,20 +84,26 @@ async def update_project(
         return await _shown(uow, project_id)
 
 
-@router.post("/{project_id}/archive")
-async def archive_project(who: Member, project_id: str, body: Archiving) -> ProjectShown:
+@router.post("/{project_id}/archive", response_model=ProjectShown)
+async def archive_project(who: Member, project_id: str, body: Archiving, repeat: RepeatOnce) -> Response:
     """Put a project aside. Its usage stays, and its keys end at once if that is meant."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> ProjectShown:
         await projects.archive_project(uow, project_id, end_keys=body.end_keys)
         return await _shown(uow, project_id)
 
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
-@router.post("/{project_id}/restore")
-async def restore_project(who: Member, project_id: str) -> ProjectShown:
+
+@router.post("/{project_id}/restore", response_model=ProjectShown)
+async def restore_project(who: Member, project_id: str, repeat: RepeatOnce) -> Response:
     """Have keys made in it again. Those that ended stay ended."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> ProjectShown:
         await projects.restore_project(uow, project_id)
         return await _shown(uow, project_id)
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
 
 async def _shown(uow: UnitOfWork, project_id: str) -> ProjectShown:

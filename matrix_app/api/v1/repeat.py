@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
@@ -44,8 +44,34 @@ class Repeat:
                 given = await idempotency.once(
                     uow, owner=owner, key=self._key, fingerprint=self._fingerprint, effect=answer
                 )
-        headers = {"Idempotent-Replayed": "true"} if given.replayed else None
-        return Response(given.body, given.status, headers, media_type="application/json")
+        return _response(given)
+
+    async def apart(
+        self,
+        work: Callable[[], AbstractAsyncContextManager[UnitOfWork]],
+        act: Callable[[], Awaitable[BaseModel]],
+        *,
+        owner: str,
+        status: int = 200,
+    ) -> Response:
+        """The same for what takes more than one transaction, as whoever asks a provider: the key is bound to the
+        request before `act`, and the answer kept after it, each in a `work`. `act` may be run again where nobody has
+        learnt how it ended, and has to tell by itself what is done already."""
+        if self._key is None:
+            return _response(Answer(status, (await act()).model_dump_json().encode()))
+        named: dict[str, Any] = {"owner": owner, "key": self._key, "fingerprint": self._fingerprint}
+        async with work() as uow:
+            given = await idempotency.begin(uow, **named)
+        if given is None:
+            given = Answer(status, (await act()).model_dump_json().encode())
+            async with work() as uow:
+                await idempotency.end(uow, given, **named)
+        return _response(given)
+
+
+def _response(given: Answer) -> Response:
+    headers = {"Idempotent-Replayed": "true"} if given.replayed else None
+    return Response(given.body, given.status, headers, media_type="application/json")
 
 
 RepeatKey = Annotated[

@@ -90,20 +90,26 @@ async def update_service_account(
         return await _shown(uow, service_account_id)
 
 
-@router.post("/{service_account_id}/disable")
-async def disable_service_account(who: Member, service_account_id: str) -> ServiceAccountShown:
+@router.post("/{service_account_id}/disable", response_model=ServiceAccountShown)
+async def disable_service_account(who: Member, service_account_id: str, repeat: RepeatOnce) -> Response:
     """Stop all of its keys at once, until it is enabled again."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> ServiceAccountShown:
         await service_accounts.disable_service_account(uow, service_account_id)
         return await _shown(uow, service_account_id)
 
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
-@router.post("/{service_account_id}/enable")
-async def enable_service_account(who: Member, service_account_id: str) -> ServiceAccountShown:
+
+@router.post("/{service_account_id}/enable", response_model=ServiceAccountShown)
+async def enable_service_account(who: Member, service_account_id: str, repeat: RepeatOnce) -> Response:
     """Let its keys go on."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> ServiceAccountShown:
         await service_accounts.enable_service_account(uow, service_account_id)
         return await _shown(uow, service_account_id)
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
 
 async def _shown(uow: UnitOfWork, service_account_id: str) -> ServiceAccountShown:

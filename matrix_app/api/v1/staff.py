@@ -46,10 +46,12 @@ class StaffOrganizationShown(Shown):
     suspended_at: AwareDatetime | None
     members: int
     active_keys: int
+    version: int
 
 
 class HowBilled(Body):
     billing_mode: BillingMode
+    version: int | None = Field(None, description="As it was read; or send it as If-Match")
 
 
 class UpstreamShown(Shown):
@@ -140,28 +142,48 @@ async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganiz
         )
 
 
-@router.post("/organizations/{organization_id}/suspend")
-async def suspend(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
-    """Stop an organisation's keys and changes at once. Its people can still read."""
-    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
+@router.post("/organizations/{organization_id}/suspend", response_model=StaffOrganizationShown)
+async def suspend(who: AnyCaller, organization_id: str, repeat: RepeatOnce) -> Response:
+    """Stop an organisation's keys and changes at once. Its people can still read. Needs a recent proof."""
+
+    async def act(uow: UnitOfWork) -> StaffOrganizationShown:
         await organizations.suspend_organization(uow, organization_id)
-        return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+        return await _organization(uow, organization_id)
+
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE), act, owner=who.actor.id, status=200
+    )
 
 
-@router.post("/organizations/{organization_id}/resume")
-async def resume(who: AnyCaller, organization_id: str) -> StaffOrganizationShown:
+@router.post("/organizations/{organization_id}/resume", response_model=StaffOrganizationShown)
+async def resume(who: AnyCaller, organization_id: str, repeat: RepeatOnce) -> Response:
     """Undo a suspension."""
-    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
+
+    async def act(uow: UnitOfWork) -> StaffOrganizationShown:
         await organizations.resume_organization(uow, organization_id)
-        return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+        return await _organization(uow, organization_id)
+
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE), act, owner=who.actor.id, status=200
+    )
 
 
 @router.put("/organizations/{organization_id}/billing-mode")
-async def set_billing_mode(who: AnyCaller, organization_id: str, body: HowBilled) -> StaffOrganizationShown:
+async def set_billing_mode(
+    who: AnyCaller, organization_id: str, body: HowBilled, expected: IfMatch
+) -> StaffOrganizationShown:
     """Let an organisation pay for calls by invoice, or ahead from its wallet: then they stop at zero."""
-    async with staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow:
-        await organizations.set_billing_mode(uow, organization_id, body.billing_mode)
-        return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
+    version = expected.version(body.version)
+    async with (
+        staff_work(who, Capability.STAFF_ORGANIZATIONS_WRITE) as uow,
+        showing_current(lambda: _organization(uow, organization_id)),
+    ):
+        await organizations.set_billing_mode(uow, organization_id, body.billing_mode, version=version)
+        return await _organization(uow, organization_id)
+
+
+async def _organization(uow: UnitOfWork, organization_id: str) -> StaffOrganizationShown:
+    return StaffOrganizationShown.model_validate(await queries.staff_organization(uow, organization_id))
 
 
 @router.get("/upstreams", **listed(gateway.UPSTREAMS, UpstreamShown))
@@ -203,7 +225,7 @@ async def _upstream(uow: UnitOfWork, upstream_id: str) -> UpstreamShown:
 async def change_upstream(
     who: AnyCaller, upstream_id: str, body: ChangedUpstream, expected: IfMatch
 ) -> UpstreamShown:
-    """Replace what is said of an upstream."""
+    """Replace what is said of an upstream. Another key or address needs a recent proof."""
     expected.version(body.version)
     async with (
         staff_work(who, Capability.STAFF_UPSTREAMS_WRITE) as uow,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
@@ -261,8 +261,20 @@ async def get_clearing(who: AnyCaller) -> Clearing:
     )
 
 
-@router.post("/provider-accounts/{provider_account_id}/reconcile", status_code=202)
-async def reconcile_provider_account(who: AnyCaller, provider_account_id: str) -> None:
+class Reconciling(Shown):
+    status: Literal["asked"] = "asked"
+
+
+@router.post(
+    "/provider-accounts/{provider_account_id}/reconcile", status_code=202, response_model=Reconciling
+)
+async def reconcile_provider_account(
+    who: AnyCaller, provider_account_id: str, repeat: RepeatOnce
+) -> Response:
     """Read what moved at a provider within a minute, instead of once a day."""
-    async with staff_work(who, WRITE) as uow:
+
+    async def ask(uow: UnitOfWork) -> Reconciling:
         await pulling.ask(uow, provider_account_id)
+        return Reconciling()
+
+    return await repeat.once(staff_work(who, WRITE), ask, owner=who.actor.id, status=202)

@@ -14,6 +14,7 @@ from matrix_app.api.v1.contests import ContestShown
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.papers import SHOWN_HEADERS
 from matrix_app.api.v1.payments import Minor, Till
+from matrix_app.api.v1.repeat import Repeat, RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
@@ -147,14 +148,18 @@ async def preview_evidence_as_pdf(request: Request, who: AnyCaller, dispute_id: 
     return Response(made, headers=SHOWN_HEADERS, media_type="application/pdf")
 
 
-@router.post("/disputes/{dispute_id}/answer", responses=failures(404, 409))
+@router.post("/disputes/{dispute_id}/answer", response_model=DisputeShown, responses=failures(404, 409))
 async def answer_dispute(
-    request: Request, who: AnyCaller, dispute_id: str, body: DisputeAnswer, till: Till
-) -> DisputeShown:
+    request: Request, who: AnyCaller, dispute_id: str, body: DisputeAnswer, till: Till, repeat: RepeatOnce
+) -> Response:
     """Hand in what is known in our favour: once and for ever. While the provider does not say that it has it,
     `answering_at` is there, and the worker hands in the same again."""
-    await hand_in(request, who, dispute_id, till, said=body.said)
-    return await get_dispute(who, dispute_id)
+
+    async def answer() -> DisputeShown:
+        await hand_in(request, who, dispute_id, till, said=body.said)
+        return await get_dispute(who, dispute_id)
+
+    return await repeat.apart(partial(staff_work, who, WRITE), answer, owner=who.actor.id)
 
 
 async def hand_in(request: Request, who: Caller, dispute_id: str, till: Cashier, *, said: str = "") -> None:
@@ -175,14 +180,19 @@ async def hand_in(request: Request, who: Caller, dispute_id: str, till: Cashier,
     await desk.answer(dispute_id, row.organization_id, answer, told=told, by=who.actor)
 
 
-@router.post("/disputes/{dispute_id}/concede", responses=failures(404, 409))
-async def concede_dispute(who: AnyCaller, dispute_id: str, body: Nothing) -> DisputeShown:
+@router.post("/disputes/{dispute_id}/concede", response_model=DisputeShown, responses=failures(404, 409))
+async def concede_dispute(who: AnyCaller, dispute_id: str, body: Nothing, repeat: RepeatOnce) -> Response:
     """Decide not to answer: the bank decides when the time is over."""
+
+    async def concede(uow: UnitOfWork) -> DisputeShown:
+        await disputing.concede(uow, dispute_id)
+        await uow.session.flush()
+        return DisputeShown.model_validate(await dispute_queries.dispute(uow, dispute_id))
+
     async with staff_work(who, WRITE) as uow:
         row = await policies.dispute_for(uow, dispute_id, WRITE)
-    async with within(who, row.organization_id, WRITE) as uow:
-        await disputing.concede(uow, dispute_id)
-    return await get_dispute(who, dispute_id)
+    work = within(who, row.organization_id, WRITE)
+    return await repeat.once(work, concede, owner=who.actor.id, status=200)
 
 
 @router.post("/disputes/{dispute_id}/refresh", responses=failures(404, 409))
@@ -208,8 +218,10 @@ async def get_staff_contest(who: AnyCaller, contest_id: str) -> ContestShown:
         return ContestShown.model_validate(await dispute_queries.contest(uow, contest_id, staff=True))
 
 
-@router.post("/contests/{contest_id}/credit", responses=failures(404, 409))
-async def credit_contest(who: AnyCaller, contest_id: str, body: ContestAnswer) -> ContestShown:
+@router.post("/contests/{contest_id}/credit", response_model=ContestShown, responses=failures(404, 409))
+async def credit_contest(
+    who: AnyCaller, contest_id: str, body: ContestAnswer, repeat: RepeatOnce
+) -> Response:
     """Agree, and issue a credit note for it, or for a part."""
 
     async def credit(uow: UnitOfWork, one: str) -> Contest:
@@ -219,20 +231,26 @@ async def credit_contest(who: AnyCaller, contest_id: str, body: ContestAnswer) -
             minor = money_of(body.amount, code).minor
         return await contests.credit(uow, one, answer=body.answer, minor=minor)
 
-    return await _answered(who, contest_id, credit)
+    return await _answered(who, contest_id, repeat, credit)
 
 
-@router.post("/contests/{contest_id}/refuse", responses=failures(404, 409))
-async def refuse_contest(who: AnyCaller, contest_id: str, body: ContestRefusal) -> ContestShown:
+@router.post("/contests/{contest_id}/refuse", response_model=ContestShown, responses=failures(404, 409))
+async def refuse_contest(
+    who: AnyCaller, contest_id: str, body: ContestRefusal, repeat: RepeatOnce
+) -> Response:
     """Say why the invoice is right: the amount is asked for again."""
-    return await _answered(who, contest_id, partial(contests.refuse, answer=body.answer))
+    return await _answered(who, contest_id, repeat, partial(contests.refuse, answer=body.answer))
 
 
 async def _answered(
-    who: Caller, contest_id: str, act: Callable[[UnitOfWork, str], Awaitable[Contest]]
-) -> ContestShown:
+    who: Caller, contest_id: str, repeat: Repeat, act: Callable[[UnitOfWork, str], Awaitable[Contest]]
+) -> Response:
+    async def answered(uow: UnitOfWork) -> ContestShown:
+        await act(uow, contest_id)
+        await uow.session.flush()
+        return ContestShown.model_validate(await dispute_queries.contest(uow, contest_id, staff=True))
+
     async with staff_work(who, WRITE) as uow:
         row = await policies.contest_for(uow, contest_id, WRITE)
-    async with within(who, row.organization_id, WRITE) as uow:
-        await act(uow, contest_id)
-    return await get_staff_contest(who, contest_id)
+    work = within(who, row.organization_id, WRITE)
+    return await repeat.once(work, answered, owner=who.actor.id, status=200)

@@ -154,7 +154,8 @@ async def get_provider_account(who: AnyCaller, provider_account_id: str) -> Acco
 async def change_provider_account(
     who: AnyCaller, provider_account_id: str, body: ChangedAccount, expected: IfMatch
 ) -> AccountShown:
-    """Say it anew. Provider and test stay; a secret that is left out stays, too."""
+    """Say it anew. Provider and test stay; a secret that is left out stays, too. Other secrets or settings need
+    a recent proof."""
     version = expected.version(body.version)
     said = AccountFields(**body.model_dump(exclude={"version"}))
     async with (

@@ -39,6 +39,7 @@ class ProductShown(Shown):
     description: str
     plans: int
     created_at: AwareDatetime
+    version: int
 
 
 class StaffPlanShown(Shown):
@@ -54,6 +55,7 @@ class StaffPlanShown(Shown):
     retention_coupon: str | None = Field(description="Offered to whoever is about to cancel it")
     retention_text: str
     created_at: AwareDatetime
+    version: int
 
 
 class PlanVersionRow(Shown):
@@ -109,6 +111,7 @@ class NewPlan(Body):
 class RetentionOffer(Body):
     coupon: str = Field("", max_length=200, description="Its code; empty to offer nothing any more")
     text: str = Field("", description="What is said with it")
+    version: int | None = Field(None, description="The plan's, as it was read; or send it as If-Match")
 
 
 class Named(Body):
@@ -116,6 +119,7 @@ class Named(Body):
 
     name: str | None = None
     description: str | None = None
+    version: int | None = Field(None, description="As it was read; or send it as If-Match")
 
 
 class TierGiven(Body):
@@ -197,17 +201,27 @@ async def create_product(who: AnyCaller, body: NewProduct, repeat: RepeatOnce) -
 
     async def create(uow: UnitOfWork) -> ProductShown:
         row = await plans.create_product(uow, **body.model_dump())
-        return ProductShown.model_validate(await plan_queries.staff_product(uow, row.id))
+        return await _product(uow, row.id)
 
     return await repeat.once(staff_work(who, Capability.STAFF_PLANS_WRITE), create, owner=who.actor.id)
 
 
 @router.patch("/products/{product_id}", responses=failures(404))
-async def rename_product(who: AnyCaller, product_id: str, body: Named) -> ProductShown:
+async def rename_product(who: AnyCaller, product_id: str, body: Named, expected: IfMatch) -> ProductShown:
     """Call a product something else."""
-    async with staff_work(who, Capability.STAFF_PLANS_WRITE) as uow:
-        await naming.rename_product(uow, product_id, **body.model_dump())
-        return ProductShown.model_validate(await plan_queries.staff_product(uow, product_id))
+    version = expected.version(body.version)
+    async with (
+        staff_work(who, Capability.STAFF_PLANS_WRITE) as uow,
+        showing_current(lambda: _product(uow, product_id)),
+    ):
+        await naming.rename_product(
+            uow, product_id, name=body.name, description=body.description, version=version
+        )
+        return await _product(uow, product_id)
+
+
+async def _product(uow: UnitOfWork, product_id: str) -> ProductShown:
+    return ProductShown.model_validate(await plan_queries.staff_product(uow, product_id))
 
 
 @router.get("/plans", **listed(plan_queries.PLANS, StaffPlanShown))
@@ -223,7 +237,7 @@ async def create_plan(who: AnyCaller, body: NewPlan, repeat: RepeatOnce) -> Resp
 
     async def create(uow: UnitOfWork) -> StaffPlanShown:
         row = await plans.create_plan(uow, **body.model_dump())
-        return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, row.id))
+        return await _plan(uow, row.id)
 
     return await repeat.once(staff_work(who, Capability.STAFF_PLANS_WRITE), create, owner=who.actor.id)
 
@@ -232,23 +246,37 @@ async def create_plan(who: AnyCaller, body: NewPlan, repeat: RepeatOnce) -> Resp
 async def get_staff_plan(who: AnyCaller, plan_id: str) -> StaffPlanShown:
     """One plan, also one that is not on sale."""
     async with staff_work(who, Capability.STAFF_PLANS_READ) as uow:
-        return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, plan_id))
+        return await _plan(uow, plan_id)
+
+
+async def _plan(uow: UnitOfWork, plan_id: str) -> StaffPlanShown:
+    return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, plan_id))
 
 
 @router.put("/plans/{plan_id}/retention-offer")
-async def set_retention_offer(who: AnyCaller, plan_id: str, body: RetentionOffer) -> StaffPlanShown:
+async def set_retention_offer(
+    who: AnyCaller, plan_id: str, body: RetentionOffer, expected: IfMatch
+) -> StaffPlanShown:
     """What is offered to whoever is about to cancel the plan: a coupon, in some words."""
-    async with staff_work(who, Capability.STAFF_PLANS_WRITE) as uow:
-        await plans.set_retention_offer(uow, plan_id, coupon=body.coupon, text=body.text)
-        return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, plan_id))
+    version = expected.version(body.version)
+    async with (
+        staff_work(who, Capability.STAFF_PLANS_WRITE) as uow,
+        showing_current(lambda: _plan(uow, plan_id)),
+    ):
+        await plans.set_retention_offer(uow, plan_id, coupon=body.coupon, text=body.text, version=version)
+        return await _plan(uow, plan_id)
 
 
 @router.patch("/plans/{plan_id}", responses=failures(404))
-async def rename_plan(who: AnyCaller, plan_id: str, body: Named) -> StaffPlanShown:
+async def rename_plan(who: AnyCaller, plan_id: str, body: Named, expected: IfMatch) -> StaffPlanShown:
     """Call a plan something else. What was billed stays as it was called then."""
-    async with staff_work(who, Capability.STAFF_PLANS_WRITE) as uow:
-        await naming.rename_plan(uow, plan_id, **body.model_dump())
-        return StaffPlanShown.model_validate(await plan_queries.staff_plan(uow, plan_id))
+    version = expected.version(body.version)
+    async with (
+        staff_work(who, Capability.STAFF_PLANS_WRITE) as uow,
+        showing_current(lambda: _plan(uow, plan_id)),
+    ):
+        await naming.rename_plan(uow, plan_id, name=body.name, description=body.description, version=version)
+        return await _plan(uow, plan_id)
 
 
 @router.post(
@@ -309,26 +337,40 @@ def _charge(given: ChargeGiven) -> ChargeFields:
     return ChargeFields(**fields, definition=definition)
 
 
-@router.post("/plan-versions/{plan_version_id}/publish", responses=failures(409))
-async def publish_version(who: AnyCaller, plan_version_id: str, expected: IfMatch) -> PlanVersionShown:
+@router.post(
+    "/plan-versions/{plan_version_id}/publish", responses=failures(409), response_model=PlanVersionShown
+)
+async def publish_version(
+    who: AnyCaller, plan_version_id: str, expected: IfMatch, repeat: RepeatOnce
+) -> Response:
     """Sell a draft from now on, in place of the version that was sold until then. It can never be changed again."""
-    async with (
-        staff_work(who, Capability.STAFF_PLANS_WRITE) as uow,
-        showing_current(lambda: _version(uow, plan_version_id)),
-    ):
-        await plans.publish_version(uow, plan_version_id, version=expected.version())
-        return await _version(uow, plan_version_id)
+
+    async def act(uow: UnitOfWork) -> PlanVersionShown:
+        async with showing_current(lambda: _version(uow, plan_version_id)):
+            await plans.publish_version(uow, plan_version_id, version=expected.version())
+            return await _version(uow, plan_version_id)
+
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_PLANS_WRITE), act, owner=who.actor.id, status=200
+    )
 
 
-@router.post("/plan-versions/{plan_version_id}/retire", responses=failures(409))
-async def retire_version(who: AnyCaller, plan_version_id: str, expected: IfMatch) -> PlanVersionShown:
+@router.post(
+    "/plan-versions/{plan_version_id}/retire", responses=failures(409), response_model=PlanVersionShown
+)
+async def retire_version(
+    who: AnyCaller, plan_version_id: str, expected: IfMatch, repeat: RepeatOnce
+) -> Response:
     """Stop selling a version. Who has it keeps it."""
-    async with (
-        staff_work(who, Capability.STAFF_PLANS_WRITE) as uow,
-        showing_current(lambda: _version(uow, plan_version_id)),
-    ):
-        await plans.retire_version(uow, plan_version_id, version=expected.version())
-        return await _version(uow, plan_version_id)
+
+    async def act(uow: UnitOfWork) -> PlanVersionShown:
+        async with showing_current(lambda: _version(uow, plan_version_id)):
+            await plans.retire_version(uow, plan_version_id, version=expected.version())
+            return await _version(uow, plan_version_id)
+
+    return await repeat.once(
+        staff_work(who, Capability.STAFF_PLANS_WRITE), act, owner=who.actor.id, status=200
+    )
 
 
 @router.post("/plan-versions/{plan_version_id}/estimate")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
-from fastapi import Request
+from fastapi import Request, Response
 from pydantic import Field
 
 from matrix_app.api.deps import AnyCaller, Caller, staff_work
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.payments import Minor, Till
 from matrix_app.api.v1.refunds import RefundShown
-from matrix_app.api.v1.repeat import RepeatKey
+from matrix_app.api.v1.repeat import Repeat, RepeatKey, RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
 from matrix_app.api.v1.staff_invoices import LINES_AT_ONCE_MAX, OrEmpty, within
@@ -113,51 +113,68 @@ async def preview_refund(who: AnyCaller, payment_id: str, body: RefundAsked) -> 
     return RefundPreview.model_validate(found)
 
 
-@router.post("/payments/{payment_id}/refunds", status_code=201, responses=failures(404, 409))
+@router.post(
+    "/payments/{payment_id}/refunds",
+    status_code=201,
+    response_model=StaffRefundShown,
+    responses=failures(404, 409),
+)
 async def refund_payment(
-    who: AnyCaller, payment_id: str, body: NewRefund, till: Till, key: RepeatKey = None
-) -> StaffRefundShown:
+    who: AnyCaller, payment_id: str, body: NewRefund, till: Till, repeat: RepeatOnce, key: RepeatKey = None
+) -> Response:
     """Give money back. What is more than one may give back alone waits for somebody else to approve it. The same
     Idempotency-Key is the same refund, for good."""
-    known = hashlib.sha256(key.encode()).hexdigest() if key else new_id("rfnd")
-    async with _at_payment(who, payment_id) as uow:
-        wanted = await _wanted(uow, payment_id, body, known, body.reason)
-        made = await refunds.start(uow, wanted, above=settings().refund_approval_above)
-    return await _sent(who, till, made)
+
+    async def refund() -> StaffRefundShown:
+        known = hashlib.sha256(key.encode()).hexdigest() if key else new_id("rfnd")
+        async with _at_payment(who, payment_id) as uow:
+            wanted = await _wanted(uow, payment_id, body, known, body.reason)
+            made = await refunds.start(uow, wanted, above=settings().refund_approval_above)
+        return await _sent(who, till, made)
+
+    return await repeat.apart(partial(staff_work, who, WRITE), refund, owner=who.actor.id, status=201)
 
 
-@router.post("/refunds/{refund_id}/approve", responses=failures(404, 409))
-async def approve_refund(who: AnyCaller, refund_id: str, body: Nothing, till: Till) -> StaffRefundShown:
-    """Agree to a refund that somebody else asked for. It is given back at once."""
-    return await _sent(who, till, await _done(who, refund_id, APPROVE, refunds.approve))
+@router.post("/refunds/{refund_id}/approve", response_model=StaffRefundShown, responses=failures(404, 409))
+async def approve_refund(
+    who: AnyCaller, refund_id: str, body: Nothing, till: Till, repeat: RepeatOnce
+) -> Response:
+    """Agree to a refund that somebody else asked for. It is given back at once. Needs a recent proof."""
+
+    async def approve() -> StaffRefundShown:
+        async with await _at(who, refund_id, APPROVE) as uow:
+            approved = await refunds.approve(uow, refund_id)
+        return await _sent(who, till, approved)
+
+    return await repeat.apart(partial(staff_work, who, APPROVE), approve, owner=who.actor.id)
 
 
-@router.post("/refunds/{refund_id}/reject", responses=failures(404, 409))
-async def reject_refund(who: AnyCaller, refund_id: str, body: WhyRejected) -> StaffRefundShown:
+@router.post("/refunds/{refund_id}/reject", response_model=StaffRefundShown, responses=failures(404, 409))
+async def reject_refund(who: AnyCaller, refund_id: str, body: WhyRejected, repeat: RepeatOnce) -> Response:
     """Refuse a refund that waits. Nothing is given back."""
-    await _done(who, refund_id, APPROVE, partial(refunds.reject, reason=body.reason))
-    return await get_staff_refund(who, refund_id)
+    return await _done(who, refund_id, APPROVE, repeat, partial(refunds.reject, reason=body.reason))
 
 
-@router.post("/refunds/{refund_id}/cancel", responses=failures(404, 409))
-async def cancel_refund(who: AnyCaller, refund_id: str, body: Nothing) -> StaffRefundShown:
+@router.post("/refunds/{refund_id}/cancel", response_model=StaffRefundShown, responses=failures(404, 409))
+async def cancel_refund(who: AnyCaller, refund_id: str, body: Nothing, repeat: RepeatOnce) -> Response:
     """Give up a refund that waits, or a transfer that was not sent."""
-    await _done(who, refund_id, WRITE, refunds.cancel)
-    return await get_staff_refund(who, refund_id)
+    return await _done(who, refund_id, WRITE, repeat, refunds.cancel)
 
 
-@router.post("/refunds/{refund_id}/sent", responses=failures(404, 409))
-async def record_refund_sent(who: AnyCaller, refund_id: str, body: RefundSent) -> StaffRefundShown:
+@router.post("/refunds/{refund_id}/sent", response_model=StaffRefundShown, responses=failures(404, 409))
+async def record_refund_sent(
+    who: AnyCaller, refund_id: str, body: RefundSent, repeat: RepeatOnce
+) -> Response:
     """Record that a transfer back has left our bank account."""
-    await _done(who, refund_id, WRITE, partial(refunds.record_sent, reference=body.reference))
-    return await get_staff_refund(who, refund_id)
+    return await _done(who, refund_id, WRITE, repeat, partial(refunds.record_sent, reference=body.reference))
 
 
-@router.post("/refunds/{refund_id}/returned", responses=failures(404, 409))
-async def record_refund_returned(who: AnyCaller, refund_id: str, body: Nothing) -> StaffRefundShown:
+@router.post("/refunds/{refund_id}/returned", response_model=StaffRefundShown, responses=failures(404, 409))
+async def record_refund_returned(
+    who: AnyCaller, refund_id: str, body: Nothing, repeat: RepeatOnce
+) -> Response:
     """Record that a transfer back did not arrive: it is a credit of the customer again."""
-    await _done(who, refund_id, WRITE, refunds.record_returned)
-    return await get_staff_refund(who, refund_id)
+    return await _done(who, refund_id, WRITE, repeat, refunds.record_returned)
 
 
 @router.post("/refunds/{refund_id}/refresh", responses=failures(404, 409))
@@ -178,14 +195,29 @@ async def _at_payment(who: Caller, payment_id: str) -> AsyncIterator[UnitOfWork]
         yield uow
 
 
-async def _done(
-    who: Caller, refund_id: str, needs: Capability, act: Callable[[UnitOfWork, str], Awaitable[Refund]]
-) -> Refund:
-    """Do something to a refund, in its organisation."""
+async def _at(who: Caller, refund_id: str, needs: Capability) -> AbstractAsyncContextManager[UnitOfWork]:
+    """Staff at work in the organisation of a refund."""
     async with staff_work(who, needs) as uow:
         row = await policies.refund_for(uow, refund_id, needs)
-    async with within(who, row.organization_id, needs) as uow:
-        return await act(uow, refund_id)
+    return within(who, row.organization_id, needs)
+
+
+async def _done(
+    who: Caller,
+    refund_id: str,
+    needs: Capability,
+    repeat: Repeat,
+    verb: Callable[[UnitOfWork, str], Awaitable[Refund]],
+) -> Response:
+    """Do something to a refund, in its organisation."""
+
+    async def act(uow: UnitOfWork) -> StaffRefundShown:
+        await verb(uow, refund_id)
+        await uow.session.flush()
+        return StaffRefundShown.model_validate(await refund_queries.staff_refund(uow, refund_id))
+
+    work = await _at(who, refund_id, needs)
+    return await repeat.once(work, act, owner=who.actor.id, status=200)
 
 
 async def _wanted(uow: UnitOfWork, payment_id: str, body: RefundAsked, key: str, reason: str) -> Wanted:

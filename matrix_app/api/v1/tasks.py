@@ -96,18 +96,24 @@ async def get_task(who: Member, task_id: str) -> TaskShown:
         return await _shown(uow, task_id)
 
 
-@router.post("/{task_id}/cancel")
-async def cancel_task(who: Member, task_id: str) -> TaskShown:
+@router.post("/{task_id}/cancel", response_model=TaskShown)
+async def cancel_task(who: Member, task_id: str, repeat: RepeatOnce) -> Response:
     """End a task: at once while it waits, before its next step while it runs."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> TaskShown:
         return await _shown(uow, (await service.cancel(uow, task_id)).id)
 
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
-@router.post("/{task_id}/retry")
-async def retry_task(who: Member, task_id: str) -> TaskShown:
+
+@router.post("/{task_id}/retry", response_model=TaskShown)
+async def retry_task(who: Member, task_id: str, repeat: RepeatOnce) -> Response:
     """Do again, from its beginning, what failed or was cancelled."""
-    async with unit_of_work(who.actor) as uow:
+
+    async def act(uow: UnitOfWork) -> TaskShown:
         return await _shown(uow, (await service.retry(uow, task_id)).id)
+
+    return await repeat.once(unit_of_work(who.actor), act, owner=who.actor.organization_id or "", status=200)
 
 
 async def _shown(uow: UnitOfWork, task_id: str) -> TaskShown:

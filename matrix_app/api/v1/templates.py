@@ -13,7 +13,7 @@ from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.multipart import file_part
 from matrix_app.api.v1.papers import SHOWN_HEADERS
-from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.repeat import RepeatKey, RepeatOnce, repeat_of
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from models.papers import TemplateState, TemplateVersion
@@ -179,8 +179,12 @@ _FORM: dict[str, Any] = {
 }
 
 
-@router.post("/{template_id}/logo", responses=failures(409), openapi_extra=_FORM)
-async def set_template_logo(request: Request, who: AnyCaller, template_id: str) -> TemplateShown:
+@router.post(
+    "/{template_id}/logo", response_model=TemplateShown, responses=failures(409), openapi_extra=_FORM
+)
+async def set_template_logo(
+    request: Request, who: AnyCaller, template_id: str, key: RepeatKey = None
+) -> Response:
     """Give a draft a logo: a PNG, JPEG or SVG as the part `file` of a form, checked by its content."""
     who.actor.require(WRITE)
     logo = bytearray()
@@ -188,8 +192,12 @@ async def set_template_logo(request: Request, who: AnyCaller, template_id: str) 
         logo += piece
         if len(logo) > LOGO_BYTES_MAX:
             raise LogoTooLarge
-    async with staff_work(who, WRITE) as uow:
+
+    async def put(uow: UnitOfWork) -> TemplateShown:
         return _shown(await templates.set_logo(uow, template_id, bytes(logo)))
+
+    repeat = repeat_of(request, key, bytes(logo))
+    return await repeat.once(staff_work(who, WRITE), put, owner=who.actor.id, status=200)
 
 
 @router.delete("/{template_id}/logo", responses=failures(409))
@@ -199,11 +207,17 @@ async def remove_template_logo(who: AnyCaller, template_id: str) -> TemplateShow
         return _shown(await templates.set_logo(uow, template_id, None))
 
 
-@router.post("/{template_id}/publish", responses=failures(409))
-async def publish_template(who: AnyCaller, template_id: str, expected: IfMatch) -> TemplateShown:
+@router.post("/{template_id}/publish", responses=failures(409), response_model=TemplateShown)
+async def publish_template(
+    who: AnyCaller, template_id: str, expected: IfMatch, repeat: RepeatOnce
+) -> Response:
     """Make documents by a draft from now on. It is never changed again; documents that are made stay as they are."""
-    async with staff_work(who, WRITE) as uow, showing_current(lambda: _read(uow, template_id)):
-        return _shown(await templates.publish(uow, template_id, version=expected.version()))
+
+    async def act(uow: UnitOfWork) -> TemplateShown:
+        async with showing_current(lambda: _read(uow, template_id)):
+            return _shown(await templates.publish(uow, template_id, version=expected.version()))
+
+    return await repeat.once(staff_work(who, WRITE), act, owner=who.actor.id, status=200)
 
 
 @router.delete("/{template_id}", responses=failures(409))

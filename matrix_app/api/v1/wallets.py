@@ -8,6 +8,7 @@ from fastapi import Path, Request, Response
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from matrix_app.api.deps import Member
+from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.invoices import InvoiceShown, shown
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
@@ -119,7 +120,7 @@ class NewTopUpRule(Body):
     threshold: Exact = Field(examples=["20.00"])
     refill: Exact = Field(examples=["50.00"])
     ceiling: Exact = Field(examples=["200.00"])
-    version: int | None = Field(None, description="The wallet's, as it was read")
+    version: int | None = Field(None, description="The wallet's, as it was read; or send it as If-Match")
 
 
 class Nothing(Body):
@@ -136,27 +137,34 @@ async def list_wallets(request: Request, who: Member, asked: Asked) -> Answer:
 async def get_wallet(who: Member, wallet_currency: Code) -> WalletShown:
     """The wallet in one currency."""
     async with unit_of_work(who.actor) as uow:
-        return WalletShown.model_validate(await queries.wallet(uow, wallet_currency))
+        return await _wallet(uow, wallet_currency)
 
 
 @router.put("/wallets/{wallet_currency}/top-up-rule")
-async def set_top_up_rule(who: Member, wallet_currency: Code, body: NewTopUpRule) -> WalletShown:
+async def set_top_up_rule(
+    who: Member, wallet_currency: Code, body: NewTopUpRule, expected: IfMatch
+) -> WalletShown:
     """Have top-ups asked for when the balance falls below a threshold."""
     given = {
         field: wallets.money_of(getattr(body, field), wallet_currency, field=field).minor
         for field in ("threshold", "refill", "ceiling")
     }
-    async with unit_of_work(who.actor) as uow:
-        await refills.set_rule(uow, wallet_currency, TopUpRule(**given), version=body.version)
-        return WalletShown.model_validate(await queries.wallet(uow, wallet_currency))
+    version = expected.version(body.version)
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _wallet(uow, wallet_currency)):
+        await refills.set_rule(uow, wallet_currency, TopUpRule(**given), version=version)
+        return await _wallet(uow, wallet_currency)
+
+
+async def _wallet(uow: UnitOfWork, currency: str) -> WalletShown:
+    return WalletShown.model_validate(await queries.wallet(uow, currency))
 
 
 @router.delete("/wallets/{wallet_currency}/top-up-rule")
-async def remove_top_up_rule(who: Member, wallet_currency: Code) -> WalletShown:
+async def remove_top_up_rule(who: Member, wallet_currency: Code, expected: IfMatch) -> WalletShown:
     """Ask for no more top-ups, and withdraw one that is due."""
-    async with unit_of_work(who.actor) as uow:
-        await refills.set_rule(uow, wallet_currency, None)
-        return WalletShown.model_validate(await queries.wallet(uow, wallet_currency))
+    async with unit_of_work(who.actor) as uow, showing_current(lambda: _wallet(uow, wallet_currency)):
+        await refills.set_rule(uow, wallet_currency, None, version=expected.version())
+        return await _wallet(uow, wallet_currency)
 
 
 @router.get("/wallet-lots", **listed(queries.LOTS, LotShown))
@@ -197,4 +205,4 @@ async def pay_invoice_from_wallet(
     async def pay(uow: UnitOfWork) -> InvoiceShown:
         return await shown(uow, await customer_credits.pay_by_wallet(uow, invoice_id))
 
-    return await repeat.once(unit_of_work(who.actor), pay, owner=who.actor.id, status=200)
+    return await repeat.once(unit_of_work(who.actor), pay, owner=who.actor.organization_id or "", status=200)

@@ -17,10 +17,11 @@ from components.links import link
 from components.shell.page import page_header, section
 from components.tables.filters import Filter
 from components.tables.listed import table_of
-from components.tables.table import Column
+from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.governance import dunning_holds
 from matrix_app.pages.registry import Console, Drawn, page
 from models.dunning import CaseState, StepAction
 from services.core.permissions import Capability
@@ -39,13 +40,14 @@ STATES = {
     "written_off": Status("dunning.outcome.written_off", "danger"),
     "all_done": Status("dunning.outcome.all_done", "danger"),
     "skipped": Status("dunning.outcome.skipped", "neutral", "ban"),
+    "canceled": Status("dunning.outcome.canceled", "neutral", "ban"),
 }
 SWITCHED = {"on": Status("campaigns.on", "ok"), "off": Status("campaigns.off", "neutral", "ban")}
 
 
-def _next(row: Row) -> rx.Component:
+def action_words(action: rx.Var[Any]) -> rx.Component:
     words = [(one.value, t(f"dunning.action.{one.value}")) for one in StepAction]
-    return value(rx.match(row["next"], *words, ""))
+    return value(rx.match(action, *words, ""))
 
 
 CASES = table_of(
@@ -56,9 +58,10 @@ CASES = table_of(
     Column("state", "dunning.state", kind="badge", statuses=STATES, brief=True),
     Column("due", "dunning.due", kind="money", currency="currency", brief=True),
     Column("done", "dunning.done"),
-    Column("next", "dunning.next", draw=_next),
+    Column("next", "dunning.next", draw=lambda row: action_words(row["next"])),
     Column("next_at", "dunning.next_at", kind="datetime"),
     Column("recovered", "dunning.recovered", kind="money", currency="currency"),
+    Column("lost", "dunning.lost", kind="money", currency="currency"),
     Column("campaign", "dunning.campaign"),
     Column("created_at", "dunning.created_at", kind="datetime"),
     texts="dunning",
@@ -77,8 +80,21 @@ CAMPAIGNS = table_of(
     Column("retry_days", "campaigns.retry_days"),
     Column("open_cases", "campaigns.open_cases", kind="number"),
     Column("recovered", "campaigns.recovered", brief=True),
+    Column("lost", "campaigns.lost"),
     Column("created_at", "campaigns.created_at", kind="date"),
     texts="campaigns",
+)
+
+
+BY_STEP = Table(
+    "campaign-steps",
+    "campaigns.by_step",
+    columns=(
+        Column("number", "dunning.step", kind="number", row_header=True),
+        Column("action", "dunning.action", draw=lambda row: action_words(row["action"])),
+        Column("done", "campaigns.done", kind="number"),
+        Column("recovered", "dunning.recovered", kind="money", currency="currency"),
+    ),
 )
 
 
@@ -95,7 +111,29 @@ def _decide(row: Row) -> rx.Component:
     )
     skip = icon_button(t("dunning.skip_of", number=number), "ban", on_press=DunningState.skip(case_id))
     is_open = paused | (row["state"] == CaseState.ACTIVE.value)
-    return rx.cond(MAY_WRITE & is_open, rx.fragment(hold, skip), rx.fragment())
+    customer = icon_button(
+        t("holds.place_of", name=row["organization"].to(str)),
+        "building-2",
+        on_press=DunningState.ask(case_id, "hold"),
+    )
+    return rx.cond(
+        MAY_WRITE,
+        rx.fragment(rx.cond(is_open, rx.fragment(hold, skip), rx.fragment()), customer),
+        rx.fragment(),
+    )
+
+
+def _hold() -> rx.Component:
+    chosen = DunningState.chosen
+    return dialog(
+        dunning_holds.hold_form(
+            "hold-customer", chosen["organization_id"].to(str), on_done=DunningState.changed
+        ),
+        title=t("holds.place_of", name=chosen["organization"].to(str)),
+        description=t("holds.place_text"),
+        open=DunningState.open_dialog == "hold",
+        on_open_change=DunningState.dismiss,
+    )
 
 
 @page(
@@ -123,9 +161,13 @@ def dunning() -> Drawn:
     return [
         page_header(t("dunning.title"), lists.export(DunningState), text=t("dunning.text")),
         rx.el.p(
-            link(t("dunning.to_campaigns"), href="/governance/dunning/campaigns"), class_name="back-link"
+            link(t("dunning.to_campaigns"), href="/governance/dunning/campaigns"),
+            " · ",
+            link(t("holds.title"), href=dunning_holds.HOME),
+            class_name="back-link",
         ),
         in_its_state(DunningState, content, retry=DunningState.load),
+        _hold(),
     ]
 
 
@@ -223,8 +265,23 @@ def _acts(row: Row) -> rx.Component:
         icon_button(
             t("campaigns.simulate_of", name=name), "activity", on_press=CampaignsState.simulate(campaign_id)
         ),
+        icon_button(t("campaigns.look_of", name=name), "receipt", on_press=CampaignsState.look(campaign_id)),
         rx.cond(MAY_WRITE, edit, rx.fragment()),
     )
+
+
+def _by_step() -> rx.Component:
+    """What each step of the campaign that is looked at brought in."""
+    told = section(
+        t("campaigns.by_step_of", name=CampaignsState.looked_at),
+        data_table(
+            BY_STEP,
+            CampaignsState.by_step,
+            empty=rx.el.p(t("campaigns.no_steps"), class_name="muted"),
+            zone=SessionState.zone,
+        ),
+    )
+    return rx.cond(CampaignsState.looked_at, told, rx.fragment())
 
 
 def _simulated() -> rx.Component:
@@ -235,6 +292,7 @@ def _simulated() -> rx.Component:
         "retries",
         "mails",
         "restricted",
+        "suspended",
         "cancelled",
         "written_off",
         "failed",
@@ -267,5 +325,7 @@ def campaigns() -> Drawn:
     return [
         rx.el.p(link(t("campaigns.back"), href="/governance/dunning"), class_name="back-link"),
         page_header(t("campaigns.title"), lists.export(CampaignsState), _create(), text=t("campaigns.text")),
-        in_its_state(CampaignsState, rx.fragment(_simulated(), content, _edit()), retry=CampaignsState.load),
+        in_its_state(
+            CampaignsState, rx.fragment(_simulated(), _by_step(), content, _edit()), retry=CampaignsState.load
+        ),
     ]

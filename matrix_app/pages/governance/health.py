@@ -10,6 +10,7 @@ from components.feedback.badges import Status
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import when
 from components.icons import icon
+from components.links import link
 from components.shell.page import page_header, section
 from components.tables.table import Column, Table, data_table
 from components.texts import plural, t
@@ -125,7 +126,7 @@ def health() -> Drawn:
         ),
         _part(FINDINGS, HealthState.findings),
         _part(INVARIANTS, HealthState.invariants),
-        _part(QUEUES, HealthState.queues),
+        _part(QUEUES, HealthState.queues, rx.el.p(link(t("health.to_jobs"), href="/governance/health/jobs"))),
         _part(TRAFFIC, HealthState.traffic, rx.el.p(t("health.traffic_text"), class_name="small muted")),
     )
     return [

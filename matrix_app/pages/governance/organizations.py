@@ -20,12 +20,13 @@ from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
-from matrix_app.pages.governance import clock, customer_tax
+from matrix_app.pages.governance import clock, customer_tax, dunning_holds
 from matrix_app.pages.registry import Console, Drawn, page
 from models.types import OrganizationKind, Role
 from services.core.permissions import Capability
 from services.identity import queries as identity
 from state.governance.customer_tax import CustomerTaxState
+from state.governance.dunning_holds import CustomerHoldState
 from state.governance.organizations import OrganizationsState, OrganizationState
 from state.session import SessionState
 
@@ -174,7 +175,7 @@ def _month() -> rx.Component:
     console=Console.GOVERNANCE,
     title="organization.title",
     needs=Capability.STAFF_ORGANIZATIONS_READ,
-    on_load=[OrganizationState.load, CustomerTaxState.load],
+    on_load=[OrganizationState.load, CustomerTaxState.load, CustomerHoldState.load],
 )
 def organization() -> Drawn:
     """One organisation."""
@@ -200,6 +201,7 @@ def organization() -> Drawn:
                 rx.el.div(_facts(), _month(), class_name="grid-halves"),
                 people,
                 customer_tax.tax_section(),
+                dunning_holds.hold_section(OrganizationState.organization["id"].to(str)),
                 clock.clock_section(),
             ),
             loading=skeleton(lines=10, label=t("organization.loading")),

@@ -9,12 +9,13 @@ import reflex as rx
 from components.feedback.figures import facts
 from components.format.values import money
 from components.forms.fields import Option, checkbox, number_field, select, text_area, text_field
-from components.forms.form import form, form_foot, submit_button
+from components.forms.form import form, form_foot, rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.props import Flag
 from components.shell.page import card, section
 from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
+from matrix_app.pages import endpoints
 from models.plans import PaymentTime
 from models.types import BillingInterval, ProrationPolicy
 from services.catalog.plan_rules import DESCRIPTION_CHARACTERS_MAX, NAME_CHARACTERS_MAX, TRIAL_DAYS_MAX
@@ -314,7 +315,7 @@ def estimate() -> rx.Component:
 def retention_offer(editable: Flag) -> rx.Component:
     """What is offered to whoever is about to cancel the plan."""
     coupon, text = PlanState.plan["retention_coupon"], PlanState.plan["retention_text"]
-    asked = form(
+    asked = rest_form(
         "retention-offer",
         text_field(
             "coupon",
@@ -334,8 +335,13 @@ def retention_offer(editable: Flag) -> rx.Component:
             max_length=DESCRIPTION_CHARACTERS_MAX,
         ),
         form_foot(submit_button(t("plan.offer_save"), look="")),
-        on_submit=PlanState.save_offer,
-        errors=PlanState.offer_errors,
+        url=f"{endpoints.STAFF_PLANS}/{PlanState.plan['id'].to(str)}/retention-offer",
+        method="PUT",
+        version=PlanState.plan["version"].to(int),
+        names={"coupon": "retention_coupon", "text": "retention_text"},
+        on_take_theirs=PlanState.load,
+        done_text=t("plan.offer_saved"),
+        on_done=PlanState.load,
     )
     shown = facts(
         (t("plan.offer_coupon"), rx.cond(coupon, coupon.to(str), t("plan.offer_none"))),

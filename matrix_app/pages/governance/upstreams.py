@@ -90,12 +90,14 @@ def _form_dialog(
     done: str,
     url: str | rx.Var[str],
     creates: bool = False,
+    edits: bool = False,
     extra: Any = None,
     trigger: Trigger | None = None,
     danger: rx.Var[bool] | bool = False,
     text: str | rx.Var[str] | None = None,
 ) -> rx.Component:
-    """One change through the API, in a dialog that closes when it is done."""
+    """One change through the API, in a dialog that closes when it is done. One that `edits` shows both values where
+    somebody else was faster."""
     return dialog(
         rest_form(
             name,
@@ -104,6 +106,8 @@ def _form_dialog(
             url=url,
             method="POST" if creates else "PUT",
             extra=extra,
+            version=UpstreamsState.chosen["version"].to(int) if edits else None,
+            on_take_theirs=UpstreamsState.changed if edits else None,
             done_text=done,
             on_done=UpstreamsState.changed,
         ),
@@ -236,6 +240,7 @@ def _dialogs() -> rx.Component:
             verb=t("upstreams.save"),
             done=t("upstreams.saved"),
             url=upstream,
+            edits=True,
             extra=kept,
         ),
         _form_dialog(
@@ -256,6 +261,7 @@ def _dialogs() -> rx.Component:
             verb=t("upstreams.save"),
             done=t("upstreams.saved"),
             url=model,
+            edits=True,
             extra=kept,
         ),
         _toggle_dialog("model-toggle", model, "staff_models"),

@@ -9,14 +9,14 @@ import reflex as rx
 from components.feedback.states import empty_state
 from components.format.values import money, value
 from components.forms.fields import Option, select, text_field
-from components.forms.form import action_button, form, submit_button
+from components.forms.form import action_button, form, rest_form, submit_button
 from components.kit.overlays import MenuEntry, dialog, dialog_close, dialog_foot, menu
 from components.shell.page import page_header
 from components.tables.filters import Filter
 from components.tables.listed import table_of
 from components.tables.table import Column
 from components.texts import t, texts_under
-from matrix_app.pages import lists
+from matrix_app.pages import endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.budgets import BudgetMeasure
@@ -131,17 +131,6 @@ def _fields(*counted: rx.Component) -> list[rx.Component]:
     ]
 
 
-def _saving(name: str, verb: str, *fields: rx.Component) -> rx.Component:
-    return form(
-        f"{name}-budget",
-        *fields,
-        dialog_foot(dialog_close(), submit_button(t(verb))),
-        on_submit=_S.save,
-        errors=_S.errors,
-        error=_S.error,
-    )
-
-
 def _dialogs() -> list[rx.Component]:
     counted = [
         rx.el.div(
@@ -155,14 +144,32 @@ def _dialogs() -> list[rx.Component]:
     ]
     name = _S.chosen["name"].to(str)
     create = dialog(
-        _saving("new", "budgets.create", *_fields(*counted)),
+        form(
+            "new-budget",
+            *_fields(*counted),
+            dialog_foot(dialog_close(), submit_button(t("budgets.create"))),
+            on_submit=_S.save,
+            errors=_S.errors,
+            error=_S.error,
+        ),
         title=t("budgets.create"),
         description=t("budgets.create_text"),
         open=_S.open_dialog == "new",
         on_open_change=_S.dismiss,
     )
     edit = dialog(
-        _saving("edit", "budgets.save", *_fields()),
+        rest_form(
+            "edit-budget",
+            *_fields(),
+            dialog_foot(dialog_close(), submit_button(t("budgets.save"))),
+            url=f"{endpoints.BUDGETS}/{_S.chosen['id'].to(str)}",
+            method="PATCH",
+            version=_S.chosen["version"].to(int),
+            names={"limit": "limit_amount"},
+            on_take_theirs=_S.changed,
+            done_text=t("budgets.saved"),
+            on_done=_S.changed,
+        ),
         title=t("budgets.edit_title", name=name),
         description=t("budgets.edit_text"),
         open=_S.open_dialog == "edit",

@@ -133,7 +133,7 @@ def _act_dialog(
     verb: str,
     done: str,
     danger: bool = False,
-    extra: dict[str, Any] | None = None,
+    version: rx.Var[int] | None = None,
 ) -> rx.Component:
     """Asks before one act on the chosen member or invitation."""
     return dialog(
@@ -145,7 +145,8 @@ def _act_dialog(
             method=method,
             done_text=done,
             on_done=state.changed,
-            extra=extra,
+            version=version,
+            on_take_theirs=state.changed if version is not None else None,
         ),
         title=title,
         open=state.open_dialog == act,
@@ -170,7 +171,7 @@ def _member_dialogs() -> list[rx.Component]:
             title=t("members.role_title", name=name),
             verb=t("members.change_role"),
             done=t("members.role_changed"),
-            extra={"version": chosen["version"]},
+            version=chosen["version"].to(int),
         ),
         _act_dialog(
             MembersState,

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from services.core.outgoing import guarded_session
+from services.core.tracing import outgoing_call
 from services.payments.providers.base import ProviderUnavailable
 
 ANSWER_WITHIN_S = 20
@@ -122,15 +123,16 @@ class Chain:
             self._session = guarded_session(self._allowed)
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
         try:
-            async with self._session.post(
-                self._node,
-                data=orjson.dumps(body),
-                headers={"Content-Type": "application/json"},
-                timeout=ClientTimeout(total=ANSWER_WITHIN_S),
-                allow_redirects=False,
-            ) as answer:
-                raw = await _bounded(answer.content)
-                status = answer.status
+            with outgoing_call("chain", method=method):
+                async with self._session.post(
+                    self._node,
+                    data=orjson.dumps(body),
+                    headers={"Content-Type": "application/json"},
+                    timeout=ClientTimeout(total=ANSWER_WITHIN_S),
+                    allow_redirects=False,
+                ) as answer:
+                    raw = await _bounded(answer.content)
+                    status = answer.status
         except (TimeoutError, ClientError, OSError) as error:
             raise ProviderUnavailable("The node of the chain does not answer.") from error
         try:

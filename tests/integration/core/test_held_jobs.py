@@ -17,6 +17,7 @@ from services.core import jobs
 from services.core.database import Database
 from services.core.errors import Conflict
 from services.core.jobs import Retried
+from services.operations.held_jobs import HeldJob, oldest
 from tests.integration.core.job_runs import no_jobs, statuses, until, working
 
 ROOT = Path(__file__).parents[3]
@@ -61,9 +62,13 @@ async def hold(on: Database, *keys: str) -> None:
         await until(all_held)
 
 
+async def held_in(on: Database) -> list[HeldJob]:
+    return await oldest(on, limit=held_jobs.HELD_JOBS_MAX)
+
+
 async def test_a_job_that_fails_for_good_is_held_and_can_be_sent_again(database: Database) -> None:
     await hold(database, "a")
-    (held,) = await jobs.held(database)
+    (held,) = await held_in(database)
     assert (held.name, held.tries, held.error) == ("test.fail", 2, "RuntimeError: not yet")
     assert held.enqueued_at <= held.held_at
 
@@ -73,12 +78,12 @@ async def test_a_job_that_fails_for_good_is_held_and_can_be_sent_again(database:
         await until(lambda: no_jobs(database))
 
     assert _ran == [{"n": 0}] * 3
-    assert await jobs.held(database) == []
+    assert await held_in(database) == []
 
 
 async def test_a_job_sent_again_has_all_its_tries_again(database: Database) -> None:
     await hold(database, "a")
-    (held,) = await jobs.held(database)
+    (held,) = await held_in(database)
     await jobs.retry(database, [held.id])
 
     async def held_again() -> bool:
@@ -88,7 +93,7 @@ async def test_a_job_sent_again_has_all_its_tries_again(database: Database) -> N
         await until(held_again)
 
     assert len(_ran) == 4
-    (again,) = await jobs.held(database)
+    (again,) = await held_in(database)
     assert (again.id, again.enqueued_at) == (held.id, held.enqueued_at)
     assert again.held_at > held.held_at
 
@@ -96,15 +101,15 @@ async def test_a_job_sent_again_has_all_its_tries_again(database: Database) -> N
 async def test_held_jobs_are_listed_oldest_first_and_so_many_at_once(database: Database) -> None:
     await hold(database, "a", "b", "c")
 
-    everything = [one.id for one in await jobs.held(database)]
+    everything = [one.id for one in await held_in(database)]
 
     assert everything == sorted(everything)
-    assert [one.id for one in await jobs.held(database, limit=2)] == everything[:2]
+    assert [one.id for one in await oldest(database, limit=2)] == everything[:2]
 
 
 async def test_only_what_is_held_is_sent_again(database: Database) -> None:
     await hold(database, "a", "b")
-    one, other = await jobs.held(database)
+    one, other = await held_in(database)
     await jobs.enqueue(database, "test.fail", {"n": 7}, dedupe_key="c")
 
     assert await jobs.retry(database, [one.id, one.id + 1_000]) == Retried(
@@ -113,7 +118,7 @@ async def test_only_what_is_held_is_sent_again(database: Database) -> None:
     assert await jobs.retry(database, [one.id]) == Retried(again=0, waiting_already=0, not_held=1)
     assert await jobs.retry(database, []) == Retried(again=0, waiting_already=0, not_held=0)
 
-    assert [left.id for left in await jobs.held(database)] == [other.id]
+    assert [left.id for left in await held_in(database)] == [other.id]
 
 
 async def test_a_held_job_stays_while_the_same_work_waits_anyway_and_others_are_sent_again(
@@ -122,7 +127,7 @@ async def test_a_held_job_stays_while_the_same_work_waits_anyway_and_others_are_
     await hold(database, "a", "b")
     await jobs.enqueue(database, "test.fail", {"n": 7}, dedupe_key="a")
 
-    retried = await jobs.retry(database, [one.id for one in await jobs.held(database)])
+    retried = await jobs.retry(database, [one.id for one in await held_in(database)])
 
     assert retried == Retried(again=1, waiting_already=1, not_held=0)
     assert sorted(await statuses(database)) == ["failed", "queued", "queued"]
@@ -132,7 +137,7 @@ async def test_what_a_held_job_says_of_its_failure_names_nobody(database: Databa
     trouble.reason = "no mailbox ana@example.com\nat mail.example"
     await hold(database, "a")
 
-    (held,) = await jobs.held(database)
+    (held,) = await held_in(database)
 
     assert held.error == "RuntimeError: no mailbox [mail] at mail.example"
 
@@ -140,7 +145,7 @@ async def test_what_a_held_job_says_of_its_failure_names_nobody(database: Databa
 async def test_a_table_shows_what_is_held(database: Database) -> None:
     assert await held_jobs.listed(database) == "No job is held."
     await hold(database, "a", "b")
-    first, second = await jobs.held(database)
+    first, second = await held_in(database)
 
     heads, *lines = (await held_jobs.listed(database)).splitlines()
 
@@ -154,7 +159,7 @@ async def test_a_table_shows_what_is_held(database: Database) -> None:
 
 async def test_one_is_sent_again_by_its_number_and_the_rest_together(database: Database) -> None:
     await hold(database, "a", "b", "c")
-    first, *_ = await jobs.held(database)
+    first, *_ = await held_in(database)
 
     assert await held_jobs.sent_again(database, str(first.id)) == "1 job sent again."
     assert sorted(await statuses(database)) == ["failed", "failed", "queued"]
@@ -165,7 +170,7 @@ async def test_one_is_sent_again_by_its_number_and_the_rest_together(database: D
 
 async def test_what_waits_already_is_not_sent_again_and_said_so(database: Database) -> None:
     await hold(database, "a", "b")
-    first, _ = await jobs.held(database)
+    first, _ = await held_in(database)
     await jobs.enqueue(database, "test.fail", {}, dedupe_key="a")
 
     with pytest.raises(Conflict, match="the same work waits already"):
@@ -179,7 +184,7 @@ async def test_the_command_finds_the_database_and_answers_for_scripts(
     database: Database, owner_url: str, tmp_path: Path
 ) -> None:
     await hold(database, "a")
-    (one,) = await jobs.held(database)
+    (one,) = await held_in(database)
     environment = {
         **os.environ,
         "MATRIX_DATABASE_URL": owner_url,

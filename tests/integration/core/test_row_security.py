@@ -30,7 +30,7 @@ from models.billing import (
 from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.crypto import CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute, DisputeFile
-from models.dunning import DunningCase, DunningStep, InvoiceCollection
+from models.dunning import DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
@@ -66,7 +66,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-DUNNING = (*PAPERS, DunningCase, DunningStep, InvoiceCollection)
+DUNNING = (*PAPERS, DunningCase, DunningStep, InvoiceCollection, DunningHold)
 PAYMENTS = (
     *PAPERS,
     PaymentMethod,

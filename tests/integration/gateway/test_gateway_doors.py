@@ -88,14 +88,20 @@ async def test_calls_of_whoever_is_restricted_are_refused_until_it_is_paid(gatew
             uow.session.add_all(some)
             await uow.session.flush()
 
-    for restricts, status in ((True, 402), (False, 200)):
+    for restricts, lifted, status in (
+        (True, False, 402),
+        (True, True, 200),
+        (True, False, 402),
+        (False, False, 200),
+    ):
         async with crossing(Reason.DEMO, on=gateway.database) as uow:
-            await uow.execute("update dunning_case set restricts = :restricts", restricts=restricts)
+            changed = "update dunning_case set restricts = :restricts, lifted = :lifted"
+            await uow.execute(changed, restricts=restricts, lifted=lifted)
             await organizations.forget_keys(uow, owner)
         async with asyncio.timeout(30):  # until the process has heard of it
             while (answer := await client.http.post("/chat/completions", json=BODY)).status_code != status:
                 assert answer.status_code in (200, 402)
-        assert ("payment_overdue" in answer.text) is restricts
+        assert ("payment_overdue" in answer.text) is (status == 402)
 
 
 @pytest.mark.parametrize(

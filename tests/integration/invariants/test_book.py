@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Forbidden
+from services.core.postgres import EmbeddedPostgres
 from services.core.work import unit_of_work
 from services.identity import keys
 from services.invariants import book, check
 from services.invariants.rule import Invariant
 from services.metering import rules, service
-from tests.checks import assert_invariants
+from tests.checks import assert_invariants, assert_invariants_at
 from tests.world import World
 
 NOW = datetime.now(UTC)
@@ -269,6 +271,18 @@ async def test_what_is_found_is_kept_with_the_moment_it_broke_and_forgotten_when
     assert await check.check_all(rules=OWNERS, clock=clock) == 0
     async with crossing(Reason.STAFF, actor=staff) as uow:
         assert {result.broken_since for result in await check.results(uow)} == {None}
+
+
+async def test_a_product_that_runs_elsewhere_is_checked_from_outside(
+    house: House, postgres: EmbeddedPostgres, database_name: str
+) -> None:
+    """As the browser tests do with theirs, before they stop it."""
+    url = postgres.app_url(database_name)
+    await asyncio.to_thread(assert_invariants_at, url)
+
+    await house.run("update membership set role = 'admin'")
+    with pytest.raises(AssertionError, match="organization_has_owner"):
+        await asyncio.to_thread(assert_invariants_at, url, within_s=0)
 
 
 async def test_a_rule_that_cannot_be_checked_does_not_stop_the_others(

@@ -22,6 +22,7 @@ from services.notify.sending import Sender
 from services.notify.subscribers import NOTICES
 from services.notify.telling import MailWanted, mail_notice
 from services.payments import cases, expiring, methods
+from services.payments.events import PaymentWaits
 from services.payments.providers.values import Customer, Method, SetupOrder
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
@@ -106,6 +107,20 @@ async def test_who_pays_hears_of_a_charge_that_failed_or_wants_to_be_confirmed_o
     ]
     assert all("119,00\xa0€" in said and 'lang="de"' in said for _, _, said in written)
     assert await told(till, payer) == ["A payment failed", "A payment wants your confirmation"]
+
+    async with till.shop.work() as uow:  # as where a wallet asks for its owner
+        found = await uow.execute(
+            "update payment set state = 'requires_action' where decline_kind = 'authentication' returning id"
+        )
+        uow.record(
+            PaymentWaits(
+                aggregate_id=found.scalar_one(),
+                organization_id=till.shop.customer.id,
+                state="requires_action",
+            )
+        )
+    assert (await told(till, payer))[2:] == ["A payment wants your confirmation"]
+    assert "sobald Sie sie bestätigt haben" in (await mails(till, "charges"))[-1][2]
 
 
 async def test_a_card_is_said_to_expire_once_from_the_month_before(till: Till) -> None:

@@ -21,6 +21,8 @@ from services.core.errors import Forbidden, Invalid, NotFound
 from services.core.events import DomainEvent
 from services.core.relay import Delivered, deliver, stamp
 from services.identity import events
+from services.invariants import check
+from services.invariants.book import EveryOrganizationHasAnOwner
 from services.notify import notices
 from services.notify.jobs import NOTICE_MAIL
 from services.notify.sending import Sender
@@ -347,6 +349,44 @@ async def test_a_paper_that_is_parked_is_told_to_staff_once_with_the_way_to_it(t
     async with crossing(Reason.MAIL) as uow:
         mails = list((await uow.execute("select recipient from mail")).scalars())
     assert mails == ["operator@example.com"]
+
+
+async def test_a_broken_invariant_is_told_to_staff_once_until_it_holds_again(team: Team) -> None:
+    """Two workers check again and again; whoever may see the health page hears of it when it begins."""
+    on, operators = team.world.database, await team.world.organization(OrganizationKind.OPERATOR)
+    for role in (Role.OPERATOR, Role.SUPPORT):
+        team.people[role.value] = await team.world.account(
+            f"{role.value}@example.com", member_of=operators, role=role
+        )
+    rules, clock = (EveryOrganizationHasAnOwner,), FixedClock(datetime.now(UTC))
+
+    async def checked() -> list[str]:
+        """By two workers at once, and then once more. Returns what the operator was told so far."""
+        await asyncio.gather(*(check.check_all(rules=rules, clock=clock) for _ in range(2)))
+        await check.check_all(rules=rules)
+        async with await on.unpooled() as connection:
+            await connection.execute(f"set role {CROSSING_ROLE}")
+            await stamp(connection)
+        await deliver(NOTICES, on)
+        return [notice.body for notice in await notices.notices_of(team.actor("operator"))]
+
+    assert await checked() == []
+    orphan = await team.world.organization(name="Nobody's")
+    (said,) = await checked()
+    await team.world.account("late@example.com", member_of=orphan)
+    assert await checked() == [said]
+    await team.world.organization(name="Nobody's either")
+    assert await checked() == [said, said]
+
+    assert said.startswith("organization_has_owner: Nobody can invite")
+    assert {who for who, topics in (await team.told()).items() if "installation" in topics} == {
+        "operator", "support",
+    }  # fmt: skip
+    for wanted in await team.mails_asked():
+        await mail_notice(wanted, sender=KEPT)
+    async with crossing(Reason.MAIL) as uow:
+        mails = list((await uow.execute("select recipient from mail order by 1")).scalars())
+    assert mails == ["operator@example.com"] * 2 + ["support@example.com"] * 2
 
 
 def test_every_telling_names_a_topic_and_whom_it_tells() -> None:

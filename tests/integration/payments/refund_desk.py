@@ -43,7 +43,7 @@ class Desk:
     keys: Iterator[int]
 
     def work(self, who: str = "staff") -> AbstractAsyncContextManager[UnitOfWork]:
-        actor = replace(system(self.till.shop.customer.id), id=who)
+        actor = replace(system(self.till.shop.customer.id), id=who, proved_at=self.till.shop.now)
         return unit_of_work(actor, clock=FixedClock(self.till.shop.now))
 
     async def paid(self, *lines: Any) -> tuple[Invoice, Payment]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from models.method_setups import MethodSetup
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
+from services.identity.proof import ProofNeeded
 from services.payments import accounts, setups
 from services.payments import cashier as cashiers
 from services.payments.accounts import AccountFields
@@ -108,6 +109,15 @@ async def test_a_method_is_given_on_the_providers_page_and_kept_once(house: Hous
     assert ([row["id"] for row in seen.rows], seen.waiting) == ([told[0].method_id], [])
     assert seen.rows[0]["is_default"]
     assert seen.takes_play_money
+
+    by = world.actor(house.shop.customer)
+    with pytest.raises(ProofNeeded):
+        await house.till.forget(seen.rows[0]["id"], by=replace(by, proved_at=None))
+    seen, _ = await owner.call(PaymentMethodsState, "load")
+    assert len(seen.rows) == 1
+    await house.till.forget(seen.rows[0]["id"], by=replace(by, proved_at=house.clock.at))
+    seen, _ = await owner.call(PaymentMethodsState, "load")
+    assert seen.rows == []
 
 
 async def test_what_is_lost_or_left_on_the_way_is_found_or_ends(house: House) -> None:

@@ -13,6 +13,7 @@ from services.core.actor import Actor
 from services.core.errors import Invalid, MatrixError
 from services.core.permissions import Capability
 from services.core.work import unit_of_work
+from services.identity.proof import ProofNeeded
 from services.refunds import refunds
 from services.refunds.refunds import Wanted
 from services.refunds.rules import RefundStateConflict, SecondPersonNeeded
@@ -99,6 +100,10 @@ async def test_who_may_ask_and_who_may_approve(desk: Desk) -> None:
     may_ask = Actor("x", payment.organization_id, frozenset({Capability.STAFF_PAYMENTS_WRITE}))
     with pytest.raises(MatrixError, match=Capability.STAFF_REFUNDS_APPROVE.value):
         async with unit_of_work(may_ask) as uow:
+            await refunds.approve(uow, waiting.id)
+    may_approve = replace(may_ask, capabilities=frozenset({Capability.STAFF_REFUNDS_APPROVE}))
+    with pytest.raises(ProofNeeded):  # a session that was left open does not send money away
+        async with unit_of_work(may_approve) as uow:
             await refunds.approve(uow, waiting.id)
     with pytest.raises(MatrixError, match=Capability.STAFF_PAYMENTS_WRITE.value):
         async with unit_of_work(replace(may_ask, capabilities=frozenset())) as uow:

@@ -8,13 +8,16 @@ from models.types import OrganizationKind, Role
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
-from services.dunning import campaigns, running
+from services.dunning import campaigns, holds, running
 from services.dunning.campaigns import CampaignFields
 from services.dunning.rules import Step, StepAction
 from state.governance.dunning import CampaignsState, DunningState
+from state.governance.dunning_case import DunningCaseState
+from state.governance.dunning_holds import CustomerHoldState, HoldsState
 from state.portal.overview import OverviewState
-from tests.integration.billing.shop import line, open_shop
-from tests.integration.state.visitor import sign_in
+from tests.integration.billing.shop import Shop, line, open_shop
+from tests.integration.payments.failures import fail
+from tests.integration.state.visitor import Visitor, sign_in
 from tests.world import World
 
 
@@ -50,10 +53,41 @@ async def test_staff_pauses_and_skips_a_customer_and_tries_a_campaign(world: Wor
     seen, _ = await staff.call(DunningState, "load")
     assert seen.rows[0]["state"] == "skipped"
 
+    await fail(shop, invoice, "insufficient_funds")
+    staff.at = f"/governance/dunning/cases/{row['id']}"
+    seen, _ = await staff.call(DunningCaseState, "load")
+    assert (seen.case["state"], [(step["action"], step["done_at"]) for step in seen.steps]) == (
+        "skipped", [("mail", ""), ("cancel", "")],
+    )  # fmt: skip
+    await _hold_and_release(staff, support, shop)
+
     staff.at = "/governance/dunning/campaigns"
     seen, _ = await staff.call(CampaignsState, "load")
     assert (seen.learned["is_synthetic"], seen.learned["retries"], seen.learned["known"]) == (True, 10_000, 0)
     seen, _ = await staff.call(CampaignsState, "ask", made.id)
     assert (seen.chosen["steps"], seen.open_dialog) == ("2 mail\n9 cancel", "edit")
     seen, _ = await staff.call(CampaignsState, "simulate", made.id)
-    assert (seen.simulated["name"], seen.simulated["invoices"]) == ("Usual", 0)
+    assert [seen.simulated[name] for name in ("name", "invoices", "mails", "suspended", "failed")] == [
+        "Usual", 1, 1, 0, "EUR 119.00",
+    ]  # fmt: skip
+    seen, _ = await staff.call(CampaignsState, "look", made.id)
+    assert (seen.looked_at, seen.by_step) == ("Usual", [])
+
+
+async def _hold_and_release(staff: Visitor, support: Visitor, shop: Shop) -> None:
+    async with shop.work() as uow:
+        await holds.place(uow, reason="We talk", lifts=True)
+    staff.at = support.at = f"/governance/organizations/{shop.customer.id}"
+    seen, _ = await support.call(CustomerHoldState, "load")
+    assert (seen.hold["reason"], seen.hold["lifts"]) == ("We talk", "lifts")
+    await support.call(CustomerHoldState, "release")
+    assert (await support.call(CustomerHoldState, "load"))[0].hold
+    await staff.call(CustomerHoldState, "release")
+    assert not (await staff.call(CustomerHoldState, "load"))[0].hold
+
+    async with shop.work() as uow:
+        await holds.place(uow, reason="We talk again")
+    staff.at = "/governance/dunning/holds?state=open"
+    seen, _ = await staff.call(HoldsState, "load")
+    await staff.call(HoldsState, "release", seen.rows[0]["id"])
+    assert not (await staff.call(HoldsState, "load"))[0].rows

@@ -126,10 +126,17 @@ class Cast:
 
     async def support(self) -> Caller:
         """Staff that may look and change nothing."""
+        return await self._staff("support", Role.SUPPORT)
+
+    async def operator(self) -> Caller:
+        """Staff that may do all that staff may."""
+        return await self._staff("operator", Role.OPERATOR)
+
+    async def _staff(self, name: str, role: Role) -> Caller:
         operators = await self.world.organization(OrganizationKind.OPERATOR, name="Operators")
-        account = await self.world.account(member_of=operators, role=Role.SUPPORT)
-        held = ROLE_CAPABILITIES[Role.SUPPORT]
-        return Caller("support", self._session_of(account, operators), account.id, operators.id, held)
+        account = await self.world.account(member_of=operators, role=role)
+        held = ROLE_CAPABILITIES[role]
+        return Caller(name, self._session_of(account, operators), account.id, operators.id, held)
 
     async def suspended_member(self) -> Caller:
         """An owner who is kept out: is told so, and where. The name of the organisation is no news to him."""

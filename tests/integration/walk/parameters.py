@@ -51,6 +51,7 @@ THEIRS: dict[str, Maker] = {
     "campaign_id": _of("dcmp"),
     "dunning_campaign_id": _of("dcmp"),
     "dunning_case_id": _of("dcas"),
+    "dunning_hold_id": _of("dhld"),
     "payment_id": _of("pay"),
     "payment_method_id": _of("paym"),
     "project_id": _of("proj"),
@@ -67,6 +68,7 @@ THEIRS: dict[str, Maker] = {
 
 # Rows of the house, which belong to nobody.
 OF_THE_HOUSE: dict[str, Maker] = {
+    "job_id": _plain("1"),
     "payout_id": _of("ppo"),
     "statement_id": _of("bst"),
     "provider_account_id": _of("pacc"),
@@ -97,6 +99,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "payment_methods": _of("paym"),
     "projects": _of("proj"),
     "service_accounts": _of("svc"),
+    "staff.held_jobs": _plain("1"),
     "staff.provider_accounts": _of("pacc"),
     "staff.contests": _of("cst"),
     "staff.crypto_rates": _of("crat"),
@@ -365,6 +368,7 @@ ARGUMENTS: dict[str, Maker] = {
 # What pages read from their address, beside ids.
 ADDRESS: dict[str, Maker] = {
     "actor": _of("acc"),
+    "address": _plain("203.0.113.9"),
     "after": _plain(LEAVE_OUT),
     "asset": _plain(LEAVE_OUT),
     "at[gte]": _plain("2026-01-01T00:00:00Z"),
@@ -390,6 +394,7 @@ ADDRESS: dict[str, Maker] = {
     "kind": _plain("client"),  # in lists of other kinds none
     "measure": _plain("cost"),
     "model": lambda victim: victim.offered,
+    "name": _plain(LEAVE_OUT),
     "name[contains]": _plain("name-canary"),
     "object_id": _of("apikey"),
     "outcome": _plain("ok"),

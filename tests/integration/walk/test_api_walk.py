@@ -6,46 +6,19 @@ has that permission stands in services/core/permissions.py. So a new route is wa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
-
-import httpx
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
 
 from models.types import Role
 from services.core.crossing import Reason, crossing
-from services.core.permissions import Capability
-from tests.api.contract import contract_of
 from tests.integration.walk import operations
-from tests.integration.walk.callers import Caller, Cast
-from tests.integration.walk.conftest import ADDRESS
-from tests.integration.walk.operations import How, Operation
-from tests.integration.walk.victim import Victim, Watch, furnish, state_of, tenant_tables
+from tests.integration.walk.callers import Cast
+from tests.integration.walk.operations import How
+from tests.integration.walk.victim import Victim
+from tests.integration.walk.walking import PUBLIC, Walk
+from tests.integration.walk.watching import Watch, state_of, tenant_tables
 from tests.world import World
 
-# Open to anyone. Whoever adds to this list says to the world that the route guards itself in another way.
-PUBLIC = {
-    "POST /api/v1/sign-up",
-    "POST /api/v1/sign-up/resend",
-    "POST /api/v1/sign-up/confirm",
-    "POST /api/v1/session",
-    "POST /api/v1/session/code",
-    "POST /api/v1/session/sign-out",
-    "POST /api/v1/password/reset",
-    "POST /api/v1/password/reset/confirm",
-    "POST /api/v1/invitation/look",
-    "POST /api/v1/invitation/sign-up",
-    "GET /api/v1/payment-link/pdf",
-    "POST /api/v1/payment-link/payments",
-    "POST /api/v1/payment-link/cancel",
-    "GET /api/v1/mailbox",  # of demo mode; not found in production
-    "GET /api/v1/files/{file_id}/content",  # by a signed link that fits the file
-    "POST /api/v1/provider-accounts/{provider_account_id}/events",  # signed by the provider
-}
-# Open to whoever is let in at all: says who one is.
 FOR_ANY_CALLER = {"GET /api/v1/me"}
 # Beside the document: for those who run it, and the document itself.
 OF_THE_OPERATOR = {
@@ -55,7 +28,6 @@ OF_THE_OPERATOR = {
     "GET /metrics",
     "Route /api/v1/openapi.json",
 }
-FOR_PEOPLE = "for signed-in people"  # what a key is told where only people are let in
 
 
 # What one act has made of a row, another may not be for, and at the provider's address nobody is: who is told so was
@@ -70,86 +42,6 @@ TOO_LATE = {
     "already_contested",
     "contest_state",
 }
-
-NEEDS: dict[str, Capability | str] = {}  # the same for every walk, so asked once
-
-
-@dataclass
-class Walk:
-    """One app behind one client, and what each of its operations needs: a capability, FOR_PEOPLE, or nothing."""
-
-    client: AsyncClient
-    operations: list[Operation]
-    cookie: str
-    needs: dict[str, Capability | str]
-
-    async def attempt(
-        self, caller: Caller, operation: Operation, victim: Victim, how: How = How.BARE
-    ) -> httpx.Response:
-        shown = await caller.present()
-        given = operation.attempt(victim, how)
-        given["headers"]["x-matrix-csrf"] = "1"
-        if shown.session:
-            given["headers"] |= {"cookie": f"{self.cookie}={shown.session}"}
-        if shown.key:
-            given["headers"] |= {"authorization": f"Bearer {shown.key}"}
-        answer = await self.client.request(**given)
-        self.client.cookies.clear()
-        if operation.method != "GET" and answer.is_success:
-            caller.present.spend()
-        return answer
-
-    def expected(self, caller: Caller, operation: Operation, victim: Victim) -> set[int] | None:
-        """Statuses that this caller may get; None where anything but a failure of ours will do."""
-        if str(operation) in PUBLIC:
-            return None
-        if caller.refused is not None:
-            return {caller.refused}
-        needs = self.needs.get(str(operation))
-        if needs == FOR_PEOPLE and not caller.is_person:
-            return {403}
-        if isinstance(needs, Capability) and needs not in caller.capabilities:
-            # Who works in no organisation is told that first, wherever one is needed.
-            return {403} if caller.organization_id else {401, 403, 409}
-        if operation.names_theirs and caller.organization_id != victim.organization.id:
-            of_staff = isinstance(needs, Capability) and needs.startswith("staff.")
-            return None if of_staff else {404}
-        return None
-
-
-@pytest.fixture
-async def victim(world: World) -> Victim:
-    return await furnish(world, "Victim")
-
-
-@pytest.fixture
-async def walk(app: FastAPI, world: World, victim: Victim) -> AsyncIterator[Walk]:
-    document = (await contract_of(app, ADDRESS)).document
-    cookie = document["components"]["securitySchemes"]["Session"]["name"]
-    transport = ASGITransport(app, client=("192.0.2.10", 40_000))
-    async with AsyncClient(transport=transport, base_url=ADDRESS) as client:
-        walk = Walk(client, operations.declared(document), cookie, {})
-        if not NEEDS:
-            NEEDS.update(await _needs(walk, await Cast(world, victim).key_without_scopes(), victim))
-        walk.needs = NEEDS
-        yield walk
-
-
-async def _needs(walk: Walk, nobody: Caller, victim: Victim) -> dict[str, Capability | str]:
-    """What each operation asks for, by its own words."""
-    found: dict[str, Capability | str] = {}
-    for operation in walk.operations:
-        answer = await walk.attempt(nobody, operation, victim)
-        if answer.status_code == 403:
-            found[str(operation)] = _permission_in(answer.json())
-    return found
-
-
-def _permission_in(document: dict[str, Any]) -> Capability | str:
-    if "error" in document:  # the gateway says it in words
-        return next(c for c in Capability if f"'{c.value}'" in document["error"]["message"])
-    permission = document["details"].get("permission")
-    return Capability(permission) if permission else FOR_PEOPLE
 
 
 async def test_the_walk_begins_with_rows_to_lose(world: World, victim: Victim) -> None:

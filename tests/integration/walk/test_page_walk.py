@@ -25,7 +25,8 @@ from tests.integration.state.visitor import Visitor, said, sent_to
 from tests.integration.walk import parameters
 from tests.integration.walk.callers import Caller, Cast
 from tests.integration.walk.parameters import LEAVE_OUT, THEIRS
-from tests.integration.walk.victim import Victim, Watch, furnish
+from tests.integration.walk.victim import Victim, furnish
+from tests.integration.walk.watching import Watch
 from tests.world import World
 
 # What says how an attempt ended, and so changes with it.

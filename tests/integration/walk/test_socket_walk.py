@@ -33,7 +33,8 @@ from tests.handlers import handlers, our_states
 from tests.integration.gateway.house import free_port
 from tests.integration.walk.callers import Caller, Cast
 from tests.integration.walk.test_page_walk import address_of, arguments_of
-from tests.integration.walk.victim import Victim, furnish, state_of
+from tests.integration.walk.victim import Victim, furnish
+from tests.integration.walk.watching import state_of
 from tests.world import World
 
 pytestmark = pytest.mark.xdist_group("sockets")  # the pages are served once for all tests here
@@ -226,6 +227,29 @@ async def test_no_frame_reads_or_changes_what_is_not_the_senders(
     # Reflex's own note of whether a page has loaded is the browser's to set.
     assert set(re.findall(r'"(\w+)":"taken-over"', heard)) <= {"is_hydrated_rx_state_"}
     assert not [text for text in hidden if text in heard]
+    assert await state_of(victim, but_by=caller.id) == before
+
+
+@pytest.mark.parametrize("who", ["expired session", "suspended member"])
+async def test_who_is_let_in_nowhere_is_told_nothing_by_any_console(
+    who: str, served: str, world: World, victim: Victim
+) -> None:
+    """One page of each: that every handler refuses them is walked without a socket."""
+    cast = Cast(world, victim)
+    caller = await (cast.expired() if who == "expired session" else cast.suspended_member())
+    consoles = {
+        at.split("/")[1]: (name, payload, at)
+        for name, payload, at in every_event(victim)
+        if name.endswith(".load")
+    }
+    assert {"account", "governance", "portal"} <= consoles.keys()
+    async with connected(served, caller) as socket:
+        before = await state_of(victim, but_by=caller.id)
+        for name, payload, at in consoles.values():
+            await socket.send(name, payload, at)
+        heard = await socket.settle()
+
+    assert not [one.text for one in victim.canaries if not caller.may_see(one, victim) and one.text in heard]
     assert await state_of(victim, but_by=caller.id) == before
 
 
