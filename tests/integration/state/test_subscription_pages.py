@@ -16,7 +16,7 @@ from state.portal.plans import PlansOnSaleState
 from state.portal.subscriptions import SubscriptionsState, SubscriptionState
 from tests.integration.billing.shop import Shop, open_shop
 from tests.integration.billing.subscribers import Subscribers, price
-from tests.integration.state.visitor import sent_to, sign_in
+from tests.integration.state.visitor import Visitor, sent_to, sign_in
 from tests.world import World
 
 
@@ -26,6 +26,18 @@ async def shop(world: World) -> Shop:
     await made.new_customer(name="Acme", currency="EUR")
     made.now = datetime.now(UTC)
     return made
+
+
+async def look_at_a_coupon(client: Visitor, sold: Subscribers) -> None:
+    """On the page of a subscription that is billed 125 a month, before it is added."""
+    await sold.coupon("HALF", rate=Decimal("0.5"), duration="once")
+    await client.call(SubscriptionState, "ask", "add_coupon")
+    seen, _ = await client.call(SubscriptionState, "look_at_coupon", {"coupon": "NONE"})
+    assert (seen.preview, seen.documents, list(seen.coupon_errors)) == ({}, [], ["coupon"])
+    seen, _ = await client.call(SubscriptionState, "look_at_coupon", {"coupon": "half"})
+    (document,) = seen.documents
+    assert (document["comes"], document["discount"], document["total"]) == (True, "62.5", "74.38")
+    assert (seen.coupon, seen.preview["upcoming_at"], seen.coupons) == ("half", "", [])  # and it is not taken
 
 
 async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: World, shop: Shop) -> None:
@@ -76,14 +88,7 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
     assert len(seen.items) == 3
     assert (await sold.invoices())[-1].total_minor == shown
 
-    await sold.coupon("HALF", rate=Decimal("0.5"), duration="once")
-    await client.call(SubscriptionState, "ask", "add_coupon")
-    seen, _ = await client.call(SubscriptionState, "look_at_coupon", {"coupon": "NONE"})
-    assert (seen.preview, seen.documents, list(seen.coupon_errors)) == ({}, [], ["coupon"])
-    seen, _ = await client.call(SubscriptionState, "look_at_coupon", {"coupon": "half"})
-    (document,) = seen.documents
-    assert (document["comes"], document["discount"], document["total"]) == (True, "62.5", "74.38")
-    assert (seen.coupon, seen.preview["upcoming_at"], seen.coupons) == ("half", "", [])  # and it is not taken
+    await look_at_a_coupon(client, sold)
 
     for act, state in (("pause", "paused"), ("cancel", "ended")):
         seen, _ = await client.call(SubscriptionState, "ask", act)
