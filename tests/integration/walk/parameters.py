@@ -202,8 +202,6 @@ BODY: dict[str, Maker] = {
     "text": _plain("Taken over."),
     "included_credits": _plain("0"),
     "resume_at": _plain(LEAVE_OUT),
-    "until": _plain(LEAVE_OUT),
-    "days": _plain(3),
     "lifts": _plain(False),
     "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),

@@ -16,9 +16,10 @@ from state.base import Access, HandlerNotAsync, PageState, page_event
 from state.dialogs import DialogsState
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
+from state.statements import StatementOfState
 from tests.handlers import handlers, our_states
 
-MIXINS = {PageState, ListedState, DialogsState, InvoiceOnScreen}
+MIXINS = {PageState, ListedState, DialogsState, InvoiceOnScreen, StatementOfState}
 
 
 def test_there_are_states_to_look_at() -> None:
