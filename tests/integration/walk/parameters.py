@@ -202,7 +202,6 @@ BODY: dict[str, Maker] = {
     "text": _plain("Taken over."),
     "included_credits": _plain("0"),
     "resume_at": _plain(LEAVE_OUT),
-    "lifts": _plain(False),
     "started_at": _plain(LEAVE_OUT),
     "aggregation": _plain("count"),
     "api_key": _plain("sk-of-the-intruder"),
