@@ -59,6 +59,8 @@ WITHOUT_KEY = {
     "/plans/{plan_id}/versions/{number}/estimate": LOOKS,
     "/subscriptions/preview": LOOKS,
     "/subscriptions/{subscription_id}/change/preview": LOOKS,
+    "/subscriptions/{subscription_id}/coupons/preview": LOOKS,
+    "/staff/subscriptions/{subscription_id}/change/preview": LOOKS,
     "/subscriptions/{subscription_id}/cancel/preview": LOOKS,
     "/subscriptions/{subscription_id}/pause/preview": LOOKS,
     "/subscriptions/{subscription_id}/resume/preview": LOOKS,
