@@ -27,23 +27,24 @@ function Words({ text }) {
   return (text ?? "").split("`").map((part, at) => (at % 2 ? <code key={at}>{part}</code> : part));
 }
 
-function Code({ text, title, copyTexts }) {
+/** `of` is the operation, for who hears one such block among others. */
+function Code({ text, title, of, copyTexts }) {
   return (
     <div className="code-block">
       <header>
         {title}
-        <CopyButton text={text} label={copyTexts.copy.replace("{label}", title)} texts={copyTexts} />
+        <CopyButton text={text} label={copyTexts.copy.replace("{label}", `${title}, ${of}`)} texts={copyTexts} />
       </header>
-      <pre tabIndex={0} role="region" aria-label={title}>
+      <pre tabIndex={0} role="region" aria-label={`${title}, ${of}`}>
         <code>{text}</code>
       </pre>
     </div>
   );
 }
 
-function Parameters({ parameters, texts }) {
+function Parameters({ parameters, of, texts }) {
   return (
-    <div className="table-scroll" role="region" aria-label={texts.takes} tabIndex={0}>
+    <div className="table-scroll" role="region" aria-label={`${texts.takes}, ${of}`} tabIndex={0}>
       <table className="table">
         <caption className="visually-hidden">{texts.takes}</caption>
         <thead>
@@ -79,38 +80,48 @@ function whoMay(operation, texts) {
   return operation.security.some((one) => "ApiKey" in one) ? texts.for_keys : texts.for_people;
 }
 
+/** Folded until somebody opens it, and drawn then: all of them together are tens of thousands of elements. */
 function Operation({ operation, texts, copyTexts }) {
-  const body = exampleOf(operation.requestBody?.content);
-  const answers = Object.entries(operation.responses);
-  const shown = exampleOf(answers.find(([status]) => status.startsWith("2"))?.[1].content);
+  const [wasOpened, setWasOpened] = useState(false);
+  const open = (event) => event.currentTarget.open && setWasOpened(true);
   return (
-    <details className="operation" id={operation.operationId}>
+    <details className="operation" id={operation.operationId} onToggle={open}>
       <summary>
         <code className="operation-method">{operation.method}</code>
         <code className="operation-path">{operation.path}</code>
         <span className="muted">{operation.summary}</span>
       </summary>
-      <div className="stack">
-        <p>
-          <Words text={operation.description} />
-        </p>
-        <p className="small muted">{whoMay(operation, texts)}</p>
-        {operation.parameters?.length > 0 && <Parameters parameters={operation.parameters} texts={texts} />}
-        {body && <Code text={body} title={texts.sends} copyTexts={copyTexts} />}
-        {shown && <Code text={shown} title={texts.shows} copyTexts={copyTexts} />}
-        <h4>{texts.answers}</h4>
-        <dl className="facts">
-          {answers.map(([status, answer]) => (
-            <div className="operation-answer" key={status}>
-              <dt>
-                <code>{status}</code>
-              </dt>
-              <dd>{answer.description}</dd>
-            </div>
-          ))}
-        </dl>
-      </div>
+      {wasOpened && <Unfolded operation={operation} texts={texts} copyTexts={copyTexts} />}
     </details>
+  );
+}
+
+function Unfolded({ operation, texts, copyTexts }) {
+  const of = `${operation.method} ${operation.path}`;
+  const body = exampleOf(operation.requestBody?.content);
+  const answers = Object.entries(operation.responses);
+  const shown = exampleOf(answers.find(([status]) => status.startsWith("2"))?.[1].content);
+  return (
+    <div className="stack">
+      <p>
+        <Words text={operation.description} />
+      </p>
+      <p className="small muted">{whoMay(operation, texts)}</p>
+      {operation.parameters?.length > 0 && <Parameters parameters={operation.parameters} of={of} texts={texts} />}
+      {body && <Code text={body} title={texts.sends} of={of} copyTexts={copyTexts} />}
+      {shown && <Code text={shown} title={texts.shows} of={of} copyTexts={copyTexts} />}
+      <h4>{texts.answers}</h4>
+      <dl className="facts">
+        {answers.map(([status, answer]) => (
+          <div className="operation-answer" key={status}>
+            <dt>
+              <code>{status}</code>
+            </dt>
+            <dd>{answer.description}</dd>
+          </div>
+        ))}
+      </dl>
+    </div>
   );
 }
 
