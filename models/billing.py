@@ -305,6 +305,7 @@ class CreditNote(Table, table=True):
         sa.CheckConstraint("offset_minor between 0 and total_minor", name="offset_minor"),
         sa.Index("ix_credit_note_invoice_id", "invoice_id", "id"),
         sa.Index("ix_credit_note_organization_id", "organization_id", "created_at", "id"),
+        sa.Index("ix_credit_note_created_at", "created_at", "id"),
     )
 
     id: str = id_field()
@@ -360,6 +361,8 @@ class CustomerCredit(Table, table=True):
     __table_args__ = (
         sa.UniqueConstraint("source_id"),
         sa.CheckConstraint("minor > 0 and left_minor between 0 and minor", name="left_minor"),
+        sa.Index("ix_customer_credit_organization_id", "organization_id", "created_at", "id"),
+        sa.Index("ix_customer_credit_created_at", "created_at", "id"),
         sa.Index(
             "ix_customer_credit_left",
             "organization_id",

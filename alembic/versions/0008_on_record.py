@@ -41,9 +41,11 @@ def upgrade() -> None:
     create_held_jobs()
     create_versions()
     create_reads()
+    create_credits()
 
 
 def downgrade() -> None:
+    drop_credits()
     drop_reads()
     drop_versions()
     drop_held_jobs()
@@ -250,3 +252,22 @@ def create_reads() -> None:
 
 def drop_reads() -> None:
     op.drop_index("ix_event_address", table_name="event", postgresql_where=sa.text("address <> ''"))
+
+
+# -- credits: lists of credit notes and of credits, the latest first
+
+_LISTED = (
+    ("ix_credit_note_created_at", "credit_note", ["created_at", "id"]),
+    ("ix_customer_credit_organization_id", "customer_credit", ["organization_id", "created_at", "id"]),
+    ("ix_customer_credit_created_at", "customer_credit", ["created_at", "id"]),
+)
+
+
+def create_credits() -> None:
+    for name, table, columns in _LISTED:
+        op.create_index(name, table, columns)
+
+
+def drop_credits() -> None:
+    for name, table, _ in reversed(_LISTED):
+        op.drop_index(name, table_name=table)

@@ -21,7 +21,7 @@ from components.tables.filters import Filter
 from components.tables.listed import table_of
 from components.tables.table import Column, Paging, Table, data_table
 from components.texts import t
-from matrix_app.pages import endpoints, lists
+from matrix_app.pages import credit_lists, endpoints, lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.line_reasons import explanation, if_said, period_of
 from matrix_app.pages.registry import Drawn
@@ -166,6 +166,7 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
     text = t("invoices.staff_text" if staff else "invoices.text")
     return [
         page_header(t("invoices.title"), lists.export(state), *([begin] if begin else []), text=text),
+        credit_lists.tabs("/governance" if staff else "/portal", "invoices"),
         in_its_state(state, content, retry=state.load),
     ]
 

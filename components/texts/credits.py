@@ -1,0 +1,37 @@
+"""English texts of lists of credit notes and of credits."""
+
+from __future__ import annotations
+
+TEXTS = {
+    "credits.tabs": "Documents and credits",
+    "credits.invoices": "Invoices",
+    "credits.notes": "Credit notes",
+    "credits.credits": "Credits",
+    "credits.notes_text": "What was taken back of which invoice, and why?",
+    "credits.no_notes": "No credit note yet",
+    "credits.no_notes_text": "One appears here when a part of an invoice is taken back.",
+    "credits.credits_text": "What is still owed to the customer? It pays what comes, the oldest first.",
+    "credits.no_credits": "No credit yet",
+    "credits.no_credits_text": "One appears here when more was paid or taken back than was due.",
+    "credits.number": "Number",
+    "credits.invoice": "Invoice",
+    "credits.invoice_id": "Invoice id",
+    "credits.organization": "Organisation",
+    "credits.organization_id": "Organisation id",
+    "credits.label_date": "Date",
+    "credits.reason": "Reason",
+    "credits.total": "Total",
+    "credits.offset": "Came off what was due",
+    "credits.created_at": "Since",
+    "credits.source": "Of",
+    "credits.source_of.credit_note": "A credit note",
+    "credits.source_of.invoice": "An invoice below zero",
+    "credits.source_of.payment": "A payment of more than was due",
+    "credits.source_of.other": "Something else",
+    "credits.minor": "Amount",
+    "credits.left": "Left",
+    "credits.is_left": "Only what is left",
+    "credits.left_some": "Something is left",
+    "credits.from": "From",
+    "credits.until": "Until",
+}
