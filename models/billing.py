@@ -20,6 +20,7 @@ from models.types import AMOUNT, BIG, ID, QUANTITY, TEXT
 
 DAY: Any = sa.Date()
 _JSON_OR_NULL: Any = JSONB(none_as_null=True)
+_LEFT = sa.text("left_minor > 0")
 _DRAFT = sa.text("state = 'draft'")
 _UNPAID = sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null")
 
@@ -369,8 +370,8 @@ class CustomerCredit(Table, table=True):
             "currency",
             "created_at",
             "id",
-            postgresql_where=sa.text("left_minor > 0"),
-        ),
+            postgresql_where=_LEFT,
+        ),  # fmt: skip
     )
 
     id: str = id_field()

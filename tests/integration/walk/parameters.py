@@ -387,6 +387,7 @@ ADDRESS: dict[str, Maker] = {
     "cause_id": _plain(LEAVE_OUT),
     "currency": _plain("USD"),
     "destination": _plain(LEAVE_OUT),
+    "left_minor[gt]": _plain("0"),
     "happened_at[gte]": _plain("2025-01-01T00:00:00Z"),
     "happened_at[lt]": _plain(LEAVE_OUT),
     "purpose": _plain("cash"),
