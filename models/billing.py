@@ -21,6 +21,7 @@ from models.types import AMOUNT, BIG, ID, QUANTITY, TEXT
 DAY: Any = sa.Date()
 _JSON_OR_NULL: Any = JSONB(none_as_null=True)
 _LEFT = sa.text("left_minor > 0")
+_IN_TURN = ("organization_id", "currency", "created_at", "id")  # as credits pay, the oldest first
 _DRAFT = sa.text("state = 'draft'")
 _UNPAID = sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null")
 
@@ -364,14 +365,7 @@ class CustomerCredit(Table, table=True):
         sa.CheckConstraint("minor > 0 and left_minor between 0 and minor", name="left_minor"),
         sa.Index("ix_customer_credit_organization_id", "organization_id", "created_at", "id"),
         sa.Index("ix_customer_credit_created_at", "created_at", "id"),
-        sa.Index(
-            "ix_customer_credit_left",
-            "organization_id",
-            "currency",
-            "created_at",
-            "id",
-            postgresql_where=_LEFT,
-        ),  # fmt: skip
+        sa.Index("ix_customer_credit_left", *_IN_TURN, postgresql_where=_LEFT),
     )
 
     id: str = id_field()
