@@ -159,7 +159,7 @@ def assert_invariants_at(url: str, *, within_s: float = 30.0) -> None:
                 except AssertionError:
                     if asyncio.get_running_loop().time() >= ends:
                         raise
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # between looks: nobody tells when what is at work is done
         finally:
             await on.close()
 

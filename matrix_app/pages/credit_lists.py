@@ -18,7 +18,6 @@ from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Drawn
 from services.billing import credit_queries
 from services.core.listing import Listing
-from state.listed import ListedState
 
 State = Any  # which of the two consoles' states, a subclass of ListedState
 GOVERNANCE = "/governance"
@@ -97,7 +96,7 @@ def credits_(state: State, console: str) -> Drawn:
     return _page(state, console, "credits", CREDITS[console], left)
 
 
-def _page(state: type[ListedState], console: str, what: str, table: Table, of_its_own: Filter) -> Drawn:
+def _page(state: State, console: str, what: str, table: Table, of_its_own: Filter) -> Drawn:
     who = [Filter("organization_id", "credits.organization_id", "search")] if console == GOVERNANCE else []
     content = lists.listing(
         state,
@@ -113,5 +112,5 @@ def _page(state: type[ListedState], console: str, what: str, table: Table, of_it
     return [
         page_header(t(f"credits.{what}"), lists.export(state), text=t(f"credits.{what}_text")),
         tabs(console, "credit-notes" if what == "notes" else "credits"),
-        in_its_state(state, content, retry=getattr(state, "load")),  # noqa: B009 (a page class has it)
+        in_its_state(state, content, retry=state.load),
     ]
