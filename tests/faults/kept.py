@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+
+from sqlalchemy import RowMapping
 
 from services.core.crossing import Reason, crossing
 from services.metering.recording import Status
@@ -65,7 +66,7 @@ async def write_faults(product: Product, party: Party, writers: Writers) -> list
     ]
 
 
-def _told_apart(what: str, written: Sequence[Write], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _told_apart(what: str, written: Sequence[Write], rows: Sequence[RowMapping]) -> list[str]:
     """Each acknowledged write is there once, as it was told; each other at most once; and nothing else."""
     by_name: dict[str, list[str]] = {}
     for row in rows:
@@ -83,7 +84,7 @@ def _told_apart(what: str, written: Sequence[Write], rows: Sequence[Mapping[str,
 
 
 def _key_faults(
-    written: Sequence[Write], rows: Sequence[Mapping[str, Any]], recorded: Counter[tuple[str, str]]
+    written: Sequence[Write], rows: Sequence[RowMapping], recorded: Counter[tuple[str, str]]
 ) -> list[str]:
     revoked = {row["id"] for row in rows if row["revoked_at"] is not None}
     faults = [
@@ -98,7 +99,7 @@ def _key_faults(
     return faults
 
 
-def _batch_faults(written: Sequence[Write], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _batch_faults(written: Sequence[Write], rows: Sequence[RowMapping]) -> list[str]:
     stored = {row["name"]: row for row in rows}
     faults = [
         f"{name} is counted and nobody sent it" for name in stored.keys() - {one.name for one in written}
@@ -122,7 +123,7 @@ def _total_faults(product: Product, party: Party, pages: int) -> list[str]:
     return [] if shown == pages else [f"the meter says {shown} pages, the events say {pages}"]
 
 
-def _export_faults(product: Product, party: Party, rows: Sequence[Mapping[str, Any]], held: int) -> list[str]:
+def _export_faults(product: Product, party: Party, rows: Sequence[RowMapping], held: int) -> list[str]:
     faults: list[str] = []
     made = 0
     for row in rows:
@@ -136,7 +137,7 @@ def _export_faults(product: Product, party: Party, rows: Sequence[Mapping[str, A
     return faults if held == made else [*faults, f"{held} files are kept for {made} exports"]
 
 
-def _file_faults(row: Mapping[str, Any], content: bytes) -> list[str]:
+def _file_faults(row: RowMapping, content: bytes) -> list[str]:
     ids = [line.partition(b",")[0] for line in content.splitlines()[1:]]
     if hashlib.sha256(content).hexdigest() != row["sha256"]:
         return [f"the file of {row['id']} is another than was made"]
