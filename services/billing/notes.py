@@ -49,6 +49,9 @@ async def issue(
     Raises Forbidden, NotFound, InvoiceStateConflict for what is not final or gives nothing to credit, KeyMeansOther,
     and Invalid for a line that is not there and for more than is left of a line or of the invoice.
     """
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    if pays_open:
+        await offsetting.lock_with_owed(uow, invoice_id)
     invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
     require_key(key)
     reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
