@@ -24,6 +24,7 @@ class _Form(ClientComponent):
     method: rx.Var[str]
     extra: rx.Var[dict[str, Any]]
     version: rx.Var[int]
+    met: rx.Var[dict[str, Any]]
     names: rx.Var[dict[str, str]]
     go_on: rx.Var[dict[str, str]]
     destination: rx.Var[str]
@@ -63,6 +64,8 @@ def form(
     extra: dict[str, Any] | None = None,
     guard: bool = False,
     on_settled: Any = None,
+    met: Any = None,
+    on_take_theirs: Any = None,
 ) -> rx.Component:
     """Hands its values as one dict to the page's `on_submit(values)`, after the browser's checks passed.
 
@@ -70,6 +73,9 @@ def form(
     `errors` ({field: message}) and `error` (about the whole) come back from the page; `busy` while it works.
     With `guard`, leaving what was typed and not sent asks first. `on_settled(values)` gets them unchecked whenever
     somebody stops typing, to show what would come of them.
+
+    A form over a row that others may change shows both values when the page `met` a newer version (state/edited.py):
+    mine are handed on again with its `version`, or `on_take_theirs` reads what is there.
     """
     given = {
         "errors": errors,
@@ -78,6 +84,9 @@ def form(
         "extra": extra,
         "guard": guard or None,
         "on_settled": on_settled,
+        "met": met,
+        "conflict_texts": texts_under("conflict") if met is not None else None,
+        "on_take_theirs": on_take_theirs,
     }
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, on_submit=on_submit, texts=texts_under("form"), **props)

@@ -14,12 +14,13 @@ from matrix_app.pages.registry import PAGES, Console
 from services.core.permissions import Capability
 from state.base import Access, HandlerNotAsync, PageState, page_event
 from state.dialogs import DialogsState
+from state.edited import EditedState
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
 from state.statements import StatementOfState
 from tests.handlers import handlers, our_states
 
-MIXINS = {PageState, ListedState, DialogsState, InvoiceOnScreen, StatementOfState}
+MIXINS = {PageState, ListedState, DialogsState, EditedState, InvoiceOnScreen, StatementOfState}
 
 
 def test_there_are_states_to_look_at() -> None:
