@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any
 
 import pytest
@@ -15,10 +11,8 @@ import reflex as rx
 from reflex.event import EventHandler
 
 from components.forms import form as forms
-from matrix_app import pages
 from matrix_app.pages.registry import PAGES
-
-pages.load_all()
+from tests.handlers import verbs
 
 CHANGING = ("PUT", "PATCH")  # what is sent replaces what was read; POST and DELETE are acts
 GALLERY = "/developer/gallery"
@@ -49,43 +43,12 @@ class Drawn:
             return self.props["method"] in CHANGING
         handler = self.props["on_submit"]
         assert isinstance(handler, EventHandler), f"{self.name} hands its values to no handler by name"
-        return takes_version(inspect.unwrap(handler.fn))
+        return any("version" in inspect.signature(verb).parameters for verb in verbs(handler.fn))
 
     @property
     def shows_both(self) -> bool:
         wanted = ("version", "on_take_theirs") if "url" in self.props else ("met", "on_take_theirs")
         return all(name in self.props for name in wanted)
-
-
-def takes_version(handler: Any) -> bool:
-    """Whether a page's handler, by itself or through other methods of its class, calls a verb that may be told which
-    version was read."""
-    known, todo = set[str](), [handler]
-    state = handler.__globals__[handler.__qualname__.partition(".")[0]]
-    while todo:
-        function = todo.pop()
-        for called in calls(function):
-            if isinstance(called, str):
-                method = vars(state).get(called)
-                if isinstance(method, FunctionType) and called not in known:
-                    todo.append(method)
-                    known.add(called)
-            elif "version" in inspect.signature(called).parameters:
-                return True
-    return False
-
-
-def calls(function: Any) -> Iterator[Any]:
-    """What a function's source calls: functions of other modules, and names of methods of its own object."""
-    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
-        if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
-            continue
-        if node.value.id == "self":
-            yield node.attr
-        else:
-            found = getattr(function.__globals__.get(node.value.id), node.attr, None)
-            if isinstance(found, FunctionType) and found.__module__.startswith("services."):
-                yield found
 
 
 @pytest.fixture(scope="module")
