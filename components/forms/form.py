@@ -47,6 +47,7 @@ class _SubmitButton(ClientComponent):
     tag = "SubmitButton"
 
     label: rx.Var[str]
+    name: rx.Var[str]
     look: rx.Var[str]
     icon: rx.Var[str]
     busy: rx.Var[bool]
@@ -148,10 +149,19 @@ def submit_button(
 
 
 def action_button(
-    label: Text, *, on_press: Any, look: str = "", icon: str | None = None, busy: Flag | None = None
+    label: Text,
+    *,
+    on_press: Any,
+    look: str = "",
+    icon: str | None = None,
+    busy: Flag | None = None,
+    name: Text | None = None,
 ) -> rx.Component:
-    """A button for an act outside a form, with the same guards: no second effect, off while disconnected."""
-    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press)
+    """A button for an act outside a form, with the same guards: no second effect, off while disconnected.
+
+    In a row of a table its `name` says of which row.
+    """
+    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press, name=name)
 
 
 def _button(label: Text, *, look: str, **props: Any) -> rx.Component:

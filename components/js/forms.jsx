@@ -322,8 +322,8 @@ function Control({ kind, options, value, suffix, texts, onChange, ...shared }) {
   );
 }
 
-/** Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. */
-export function SubmitButton({ label, look = "primary", icon, busy: given = false, disabled = false, onPress, texts }) {
+/** Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. `name` is the whole name of one in a row. */
+export function SubmitButton({ label, name, look = "primary", icon, busy: given = false, disabled = false, onPress, texts }) {
   const form = useContext(FormContext);
   const lost = useSignal(connection) === "lost";
   const [pressed, setPressed] = useState(false);
@@ -350,7 +350,7 @@ export function SubmitButton({ label, look = "primary", icon, busy: given = fals
         type={onPress ? "button" : "submit"}
         className={`button ${look}`}
         aria-busy={busy || undefined}
-        aria-label={busy ? label : undefined}
+        aria-label={name || (busy ? label : undefined)}
         aria-disabled={busy || lost || disabled || undefined}
         aria-describedby={lost ? reason : undefined}
         onClick={press}
@@ -362,7 +362,7 @@ export function SubmitButton({ label, look = "primary", icon, busy: given = fals
         {busy && <Icon name="loader-circle" className="spinner" />}
       </button>
       {lost && (
-        <span className="small faint" id={reason}>
+        <span className={name ? "visually-hidden" : "small faint"} id={reason}>
           {texts.lost}
         </span>
       )}

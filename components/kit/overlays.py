@@ -110,6 +110,7 @@ class _ActionMenu(AriaComponent):
     look: rx.Var[str]
     show_label: rx.Var[bool]
     items: rx.Var[list[dict[str, Any]]]
+    lost_text: rx.Var[str]
     on_action: rx.EventHandler[_text_spec]
 
 
@@ -121,6 +122,7 @@ class _IconButton(AriaComponent):
     icon: rx.Var[str]
     look: rx.Var[str]
     disabled: rx.Var[bool]
+    lost_text: rx.Var[str]
     on_press: rx.EventHandler[rx.event.no_args_event_spec]
 
 
@@ -250,21 +252,34 @@ def menu(
     look: Look = "quiet",
     show_label: bool = False,
 ) -> rx.Component:
-    """A button that opens a list of acts; `on_action` is told the chosen id. In a table the label names the row."""
+    """A button that opens a list of acts; `on_action` is told the chosen id. In a table the label names the row.
+
+    Acts are off while disconnected.
+    """
     items = (
         entries
         if isinstance(entries, rx.Var)
         else [asdict(one) if isinstance(one, MenuEntry) else one for one in entries]
     )
     props = _given(on_action=on_action)
-    return _ActionMenu.create(label=label, items=items, icon=icon, look=look, show_label=show_label, **props)
+    return _ActionMenu.create(
+        label=label,
+        items=items,
+        icon=icon,
+        look=look,
+        show_label=show_label,
+        lost_text=t("dialog.lost"),
+        **props,
+    )
 
 
 def icon_button(
     label: Text, icon: str, *, on_press: Any, look: Look = "quiet", disabled: Flag = False
 ) -> rx.Component:
-    """A button known by its icon; its name appears on hover and focus."""
-    return _IconButton.create(label=label, icon=icon, look=look, disabled=disabled, on_press=on_press)
+    """A button known by its icon; its name appears on hover and focus. Off while disconnected."""
+    return _IconButton.create(
+        label=label, icon=icon, look=look, disabled=disabled, lost_text=t("dialog.lost"), on_press=on_press
+    )
 
 
 def info_tip(label: Text, text: Text) -> rx.Component:

@@ -87,6 +87,7 @@ TEXTS: dict[str, str] = {
     "files.sending": "Wait until all files have arrived",
     "files.uploaded": "{name} has arrived",
     "files.remove": "Remove {name}",
+    "files.lost": "Nothing is sent while reconnecting. Choose it again then.",
     "files.unreachable": "The server was not reached. Remove the file and choose it again.",
     "progress.of": "{done, plural, other {#}} of {total, plural, other {#}}",
     "progress.waiting": "Waiting",
