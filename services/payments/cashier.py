@@ -230,7 +230,11 @@ class Cashier:
         there = self.opened(account.id)  # somebody may have opened it meanwhile
         if there is not None and there.version == account.version:
             return there.provider
-        provider = registry.kind(account.provider).open(account.settings, secrets, self._allowed)
+        provider = registry.kind(account.provider).open(
+            base.Opening(
+                account.id, account.settings, secrets, self._allowed, partial(self.across, Reason.PAYMENTS)
+            )
+        )
         self._open[account.id] = Opened(account.id, account.version, provider)
         if there is not None:
             await there.provider.close()

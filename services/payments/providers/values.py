@@ -87,6 +87,8 @@ class MovementKind(StrEnum):
     FEE = "fee"
     PAYOUT = "payout"
     PAYOUT_FAILURE = "payout_failure"
+    REVERSAL = "reversal"  # a payment is gone again, with the block it was in
+    SWEEP = "sweep"  # sent on from where it had come to, by somebody else than us
     OTHER = "other"
 
 
