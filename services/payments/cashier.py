@@ -267,7 +267,6 @@ class Cashier:
             description=f"Invoice {invoice.number}",
             customer=customer,
             method=token,
-            flow=values.Flow.REDIRECT,
             off_session=bool(token) and payment.initiator != Initiator.CUSTOMER,
             keep_method=payment.keep_method,
             return_url=f"{self.public_url}{await links.way_back(uow, payment)}",

@@ -23,8 +23,7 @@ class Kind:
 
     `open` is given what an adapter may know. `settings` anybody may know,
     `secrets` nobody; `optional` are settings that may be left out, and `fixed` those that stay as they are. `check`
-    raises Invalid for values that are not what their names say. `watched`: money comes there by itself, and whoever
-    watches for it moves the payment; nobody asks the provider.
+    raises Invalid for values that are not what their names say.
     """
 
     open: Callable[[Opening], PaymentProvider]
@@ -34,7 +33,10 @@ class Kind:
     optional: frozenset[str] = frozenset()
     fixed: frozenset[str] = frozenset()
     check: Callable[[Text, Text, Collection[str]], None] = lambda settings, secrets, allowed: None
-    watched: bool = False
+
+    @property
+    def watched(self) -> bool:
+        return self.capabilities.is_watched
 
 
 def _stripe(given: Opening) -> PaymentProvider:
@@ -88,7 +90,6 @@ KINDS: dict[str, Kind] = {
         optional=_OF_A_CHAIN,
         fixed=frozenset({"chain_id"}),
         check=crypto.check,
-        watched=True,
     ),
 }
 
