@@ -25,6 +25,7 @@ from services.billing.events import (
     SubscriptionStarted,
 )
 from services.billing.periods import in_utc
+from services.catalog.plan_rules import require_trial_days
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -91,6 +92,8 @@ async def start(
         return await policies.subscription_for(uow, there, WRITE)
     if started_at is not None or trial_days is not None or anchor is not None:
         uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_WRITE)
+    if trial_days is not None:
+        require_trial_days(trial_days)
     await _require_room(uow)
     wanted = replace(wanted, currency=require_currency(wanted.currency, on=uow.now.date()))
     selection = await selecting.select(uow, wanted)
