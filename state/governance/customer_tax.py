@@ -10,11 +10,12 @@ from typing import Any
 import reflex as rx
 
 from models.billing import BillingProfile
-from services.billing import policies, profiles, queries
+from services.billing import policies, profiles, queries, tax_numbers
 from services.core.errors import Invalid, NotFound
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tax.engine import Exemption
+from services.tax.rules import NumberState
 from state.base import PageState, page_event
 
 READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
@@ -47,16 +48,22 @@ class CustomerTaxState(PageState, rx.State):
         """Keep a tax number as it was found; without one there is none."""
 
         async def save(uow: UnitOfWork) -> BillingProfile:
-            return await profiles.set_tax_number(
+            return await tax_numbers.set_tax_number(
                 uow,
                 _text(values, "number"),
                 valid=_text(values, "valid") == "true",
                 source=_text(values, "source"),
                 reference=_text(values, "reference"),
+                reason=_text(values, "override_reason"),
                 version=self._version(),
             )
 
         await self._save(save)
+
+    @page_event(WRITE)
+    async def check_again(self) -> None:
+        """Have the register asked once more."""
+        await self._save(lambda uow: tax_numbers.check_again(uow, version=self._version()))
 
     @page_event(WRITE)
     async def save_exemption(self, values: dict[str, Any]) -> None:
@@ -123,10 +130,12 @@ def _shown(row: BillingProfile) -> dict[str, Any]:
         "language": row.language,
         "version": row.version,
         "number": number.get("number", ""),
-        "valid": "true" if number.get("valid", True) else "false",
-        "checked_at": number.get("checked_at", ""),
+        "state": number.get("state", ""),
+        "valid": "false" if number.get("state") == NumberState.INVALID else "true",
+        "checked_at": number.get("checked_at") or "",
         "source": number.get("source", ""),
         "reference": number.get("reference", ""),
+        "override_reason": number.get("reason", ""),
         **{
             name: exemption.get(name) or ""
             for name in ("reason_code", "reason", "evidence", "valid_from", "valid_until")
