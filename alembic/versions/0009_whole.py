@@ -35,9 +35,11 @@ def secure(table: str, *, application: str, crossing: str) -> None:
 def upgrade() -> None:
     create_list_indexes()
     create_chain_movements()
+    create_tax_numbers()
 
 
 def downgrade() -> None:
+    drop_tax_numbers()
     drop_chain_movements()
     drop_list_indexes()
 
@@ -134,3 +136,43 @@ def create_chain_movements() -> None:
 
 def drop_chain_movements() -> None:
     op.drop_table("crypto_movement")
+
+
+# -- tax numbers: what is known of one, when its register is asked, and whether who gave it is believed until then
+
+
+def create_tax_numbers() -> None:
+    op.add_column("billing_profile", sa.Column("number_check_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "billing_profile",
+        sa.Column("number_check_tries", sa.Integer(), nullable=False, server_default=sa.text("0")),
+    )
+    op.alter_column("billing_profile", "number_check_tries", server_default=None)
+    op.create_index(
+        "ix_billing_profile_number_check",
+        "billing_profile",
+        ["number_check_at"],
+        postgresql_where=sa.text("number_check_at is not null"),
+    )
+    op.add_column(
+        "legal_entity",
+        sa.Column("trusts_unanswered", sa.Boolean(), nullable=False, server_default=sa.text("false")),
+    )
+    op.alter_column("legal_entity", "trusts_unanswered", server_default=None)
+    run(
+        "update billing_profile set tax_number = tax_number - 'valid' || jsonb_build_object("
+        "  'state', case when (tax_number->>'valid')::boolean then 'valid' else 'invalid' end, 'reason', '')"
+        " where jsonb_typeof(tax_number) = 'object'"
+    )
+
+
+def drop_tax_numbers() -> None:
+    run(
+        "update billing_profile set tax_number = case when tax_number->>'checked_at' is null then null"
+        "  else tax_number - 'state' - 'reason' || jsonb_build_object('valid', tax_number->>'state' = 'valid') end"
+        " where jsonb_typeof(tax_number) = 'object'"
+    )
+    op.drop_column("legal_entity", "trusts_unanswered")
+    op.drop_index("ix_billing_profile_number_check", "billing_profile")
+    for column in ("number_check_tries", "number_check_at"):
+        op.drop_column("billing_profile", column)
