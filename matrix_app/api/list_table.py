@@ -29,11 +29,16 @@ This file is made by `python -m matrix_app.api.list_table`.
 
 def table() -> str:
     """The file as it should be now."""
+    found = lists()
+    return _HEAD + "".join(_line(path, found[path]) for path in sorted(found, key=_staff_last))
+
+
+def lists() -> dict[str, dict[str, Any]]:
+    """What the API's document says of each declared list, by its path."""
     mounted = next(route for route in create_app().routes if getattr(route, "path", "") == "/api/v1")
     rest: FastAPI = mounted.app  # type: ignore[attr-defined]
     paths: dict[str, Any] = rest.openapi()["paths"]
-    lists = {path: each["get"] for path, each in paths.items() if _is_listed(each.get("get", {}))}
-    return _HEAD + "".join(_line(path, lists[path]) for path in sorted(lists, key=_staff_last))
+    return {path: each["get"] for path, each in paths.items() if _is_listed(each.get("get", {}))}
 
 
 def _staff_last(path: str) -> tuple[bool, str]:
