@@ -107,15 +107,16 @@ def rest_form(
     names: dict[str, str] | None = None,
     on_take_theirs: Any = None,
     guard: bool = False,
+    on_settled: Any = None,
 ) -> rx.Component:
     """Sends its values as JSON to our REST API, with the cookie: for all that sets cookies or answers with secrets. A
     field called `settings.base` is `base` within `settings`.
 
     Problem details come back as errors (`errors` by field, else `detail` and `next_step`). On success the browser
     leaves by a full navigation for the answer's `next`, the address bar's `?next=`, or `destination`;
-    without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard` is as for `form`.
-    What is made is first posted on to the address `go_on` names, its id as the field that it names. A POST that is
-    sent again because its answer was lost carries the same idempotency key.
+    without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard` and `on_settled` are as for
+    `form`. What is made is first posted on to the address `go_on` names, its id as the field that it names. A POST that
+    is sent again because its answer was lost carries the same idempotency key.
 
     With `version`, that of the row when it was read, somebody else's newer save (412, with `details.current`) opens
     both values: mine are sent again on top of it, or `on_take_theirs` reads what is there. `names` says what a field of
@@ -132,6 +133,7 @@ def rest_form(
         "on_done": on_done,
         "extra": extra,
         "guard": guard or None,
+        "on_settled": on_settled,
     }
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, url=url, method=method, texts=texts_under("form"), **props)

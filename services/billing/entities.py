@@ -57,6 +57,7 @@ class EntityFields:
     tax_ids: tuple[Mapping[str, str], ...] = ()  # each of a kind, such as VAT, and a number
     registrations: tuple[str, ...] = ()
     reverse_charge_in: tuple[str, ...] = ()
+    trusts_unanswered: bool = False
     brand: str = "MX"
     invoice_pattern: str = "{entity}-{year}-{seq:6}"
     invoice_reset: Reset = Reset.YEARLY

@@ -10,11 +10,12 @@ from typing import Any
 import reflex as rx
 
 from models.billing import BillingProfile
-from services.billing import policies, profiles, queries
+from services.billing import policies, profiles, queries, tax_numbers
 from services.core.errors import Invalid, NotFound, StaleVersion
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tax.engine import Exemption
+from services.tax.rules import NumberState
 from state.base import page_event
 from state.edited import EditedState, version_over
 
@@ -49,16 +50,22 @@ class CustomerTaxState(EditedState, rx.State):
         """Keep a tax number as it was found; without one there is none."""
 
         async def save(uow: UnitOfWork) -> BillingProfile:
-            return await profiles.set_tax_number(
+            return await tax_numbers.set_tax_number(
                 uow,
                 _text(values, "number"),
                 valid=_text(values, "valid") == "true",
                 source=_text(values, "source"),
                 reference=_text(values, "reference"),
+                reason=_text(values, "override_reason"),
                 version=version_over(values, self._version()),
             )
 
         await self._save(save, form_id=NUMBER_FORM)
+
+    @page_event(WRITE)
+    async def check_again(self) -> None:
+        """Have the register asked once more."""
+        await self._save(lambda uow: tax_numbers.check_again(uow, version=self._version()))
 
     @page_event(WRITE)
     async def save_exemption(self, values: dict[str, Any]) -> None:
@@ -134,10 +141,12 @@ def _shown(row: BillingProfile) -> dict[str, Any]:
         "language": row.language,
         "version": row.version,
         "number": number.get("number", ""),
-        "valid": "true" if number.get("valid", True) else "false",
-        "checked_at": number.get("checked_at", ""),
+        "state": number.get("state", ""),
+        "valid": "false" if number.get("state") == NumberState.INVALID else "true",
+        "checked_at": number.get("checked_at") or "",
         "source": number.get("source", ""),
         "reference": number.get("reference", ""),
+        "override_reason": number.get("reason", ""),
         **{
             name: exemption.get(name) or ""
             for name in ("reason_code", "reason", "evidence", "valid_from", "valid_until")

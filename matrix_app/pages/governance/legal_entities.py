@@ -183,6 +183,12 @@ def _tax() -> list[rx.Component]:
         rx.el.h2(t("entity.tax")),
         _jurisdictions("registrations"),
         _jurisdictions("reverse_charge_in"),
+        checkbox(
+            "trusts_unanswered",
+            t("entity.trusts_unanswered"),
+            hint=t("entity.trusts_unanswered_hint"),
+            value=_FORM["trusts_unanswered"],
+        ),
         _choice("tax_rounding", "tax_rounding_of"),
     ]
 

@@ -178,12 +178,15 @@ async def test_why_a_customer_pays_no_tax_is_said_with_its_proof_and_ended(
     assert (await shop.invoice(line("100"))).tax_minor == 0
     seen, _ = await staff.call(CustomerTaxState, "save_number", {"number": "DE1", "valid": "true"})
     assert list(seen.errors) == ["source"]
-    seen, _ = await staff.call(
-        CustomerTaxState, "save_number", {"number": "DE123456788", "valid": "false", "source": "VIES"}
-    )
-    assert (seen.profile["number"], seen.profile["valid"], seen.profile["is_exempt"]) == (
-        "DE123456788", "false", True,
+    found = {"number": "DE123456788", "valid": "false", "source": "A call"}
+    seen, _ = await staff.call(CustomerTaxState, "save_number", found)
+    assert list(seen.errors) == ["override_reason"]
+    seen, _ = await staff.call(CustomerTaxState, "save_number", found | {"override_reason": "Struck off"})
+    assert (seen.profile["number"], seen.profile["state"], seen.profile["is_exempt"]) == (
+        "DE123456788", "invalid", True,
     )  # fmt: skip
+    seen, _ = await staff.call(CustomerTaxState, "check_again")
+    assert (seen.profile["state"], seen.profile["override_reason"], seen.errors) == ("unchecked", "", {})
     other, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
     other.at = staff.at
     await other.call(CustomerTaxState, "load")

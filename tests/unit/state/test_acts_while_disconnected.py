@@ -25,7 +25,8 @@ GUARDED = {"SubmitButton", "IconButton", "ActionMenu", "ConfirmDialog", "Form", 
 TOLD = {"Dialog", "SecretDialog", "EnrolDialog", "RecoveryCodesDialog", "LiveRefresh"}
 # They choose what is looked at, and change nothing else.
 LOOKS = {
-    "BudgetsState.choose_measure", "ChoiceState.choose_interval", "ChoiceState.choose_plan", "ChoiceState.count",
+    "BudgetsState.choose_measure", "ChoiceState.choose_currency", "ChoiceState.choose_interval",
+    "ChoiceState.choose_plan", "ChoiceState.count",
     "ChoiceState.count_addon", "ChoiceState.tick", "InvoiceState.first_page", "NoticesState.first_page",
     "PlanMoveState.from_the_first", "PlanMoveState.further", "PlanState.choose_kind", "PlanState.choose_model",
     "StaffDisputeState.say", "StaffInvoiceState.first_page", "StaffStatementState.choose_days",

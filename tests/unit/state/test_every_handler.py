@@ -14,14 +14,25 @@ from matrix_app.pages.registry import PAGES, Console
 from services.core.permissions import Capability
 from services.identity import projects
 from state.base import Access, HandlerNotAsync, PageState, page_event
+from state.choosing import Choosing
 from state.dialogs import DialogsState
 from state.edited import EditedState
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
 from state.statements import StatementOfState
+from state.subscription_on_screen import SubscriptionOnScreen
 from tests.handlers import handlers, our_states, verbs
 
-MIXINS = {PageState, ListedState, DialogsState, EditedState, InvoiceOnScreen, StatementOfState}
+MIXINS = {
+    PageState,
+    ListedState,
+    DialogsState,
+    EditedState,
+    InvoiceOnScreen,
+    StatementOfState,
+    Choosing,
+    SubscriptionOnScreen,
+}
 
 
 def test_there_are_states_to_look_at() -> None:
