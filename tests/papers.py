@@ -19,7 +19,7 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
-from models.crypto import CryptoRate, CryptoRequest, CryptoTransfer
+from models.crypto import CryptoMovement, CryptoRate, CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCampaign, DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.installation import SecretOpening
@@ -44,7 +44,8 @@ def entity(entity_id: str, code: str, name: str = "Entity") -> LegalEntity:
     """Who issues the documents below; no usual one."""
     return LegalEntity(
         id=entity_id, code=code, name=name, address="Street 1", country="DE", tax_ids=[], registrations=[],
-        reverse_charge_in=[], timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
+        reverse_charge_in=[], trusts_unanswered=False,
+        timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
         invoice_reset="never", note_pattern="{entity}-CN-{seq}", note_reset="never", tax_rounding="line",
         zero_documents="issue", grace_hours=0, payment_days=0, is_test=False, is_usual=False, created_at=LONG_AGO,
     )  # fmt: skip
@@ -256,6 +257,11 @@ def _on_a_chain(account_id: str, ids: dict[str, str], text: str, own: dict[str, 
         CryptoRequest(
             key=ids["pay"], derivation_index=0, address=ids["pay"], asset=text, decimals=18, expected_units=Decimal(4),
             price=Decimal(1), confirmations=1, expires_at=LONG_AGO, watched_until=LONG_AGO, **asked,
+        ),
+        CryptoMovement(
+            id=new_id("cmov"), organization_id=own["organization_id"], provider_account_id=account_id,
+            request_id=ids["pay"], kind="unseen", block_number=1, units=Decimal(4), currency="EUR", minor=0,
+            happened_at=LONG_AGO,
         ),
         CryptoTransfer(
             id=new_id("ctrf"), tx_hash=ids["pay"], log_index=-1, block_number=1, block_hash="x", block_at=LONG_AGO,

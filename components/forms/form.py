@@ -24,6 +24,7 @@ class _Form(ClientComponent):
     method: rx.Var[str]
     extra: rx.Var[dict[str, Any]]
     version: rx.Var[int]
+    met: rx.Var[dict[str, Any]]
     names: rx.Var[dict[str, str]]
     go_on: rx.Var[dict[str, str]]
     destination: rx.Var[str]
@@ -46,6 +47,7 @@ class _SubmitButton(ClientComponent):
     tag = "SubmitButton"
 
     label: rx.Var[str]
+    name: rx.Var[str]
     look: rx.Var[str]
     icon: rx.Var[str]
     busy: rx.Var[bool]
@@ -63,6 +65,8 @@ def form(
     extra: dict[str, Any] | None = None,
     guard: bool = False,
     on_settled: Any = None,
+    met: Any = None,
+    on_take_theirs: Any = None,
 ) -> rx.Component:
     """Hands its values as one dict to the page's `on_submit(values)`, after the browser's checks passed.
 
@@ -70,6 +74,9 @@ def form(
     `errors` ({field: message}) and `error` (about the whole) come back from the page; `busy` while it works.
     With `guard`, leaving what was typed and not sent asks first. `on_settled(values)` gets them unchecked whenever
     somebody stops typing, to show what would come of them.
+
+    A form over a row that others may change shows both values when the page `met` a newer version (state/edited.py):
+    mine are handed on again with its `version`, or `on_take_theirs` reads what is there.
     """
     given = {
         "errors": errors,
@@ -78,6 +85,9 @@ def form(
         "extra": extra,
         "guard": guard or None,
         "on_settled": on_settled,
+        "met": met,
+        "conflict_texts": texts_under("conflict") if met is not None else None,
+        "on_take_theirs": on_take_theirs,
     }
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, on_submit=on_submit, texts=texts_under("form"), **props)
@@ -141,10 +151,19 @@ def submit_button(
 
 
 def action_button(
-    label: Text, *, on_press: Any, look: str = "", icon: str | None = None, busy: Flag | None = None
+    label: Text,
+    *,
+    on_press: Any,
+    look: str = "",
+    icon: str | None = None,
+    busy: Flag | None = None,
+    name: Text | None = None,
 ) -> rx.Component:
-    """A button for an act outside a form, with the same guards: no second effect, off while disconnected."""
-    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press)
+    """A button for an act outside a form, with the same guards: no second effect, off while disconnected.
+
+    In a row of a table its `name` says of which row.
+    """
+    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press, name=name)
 
 
 def _button(label: Text, *, look: str, **props: Any) -> rx.Component:

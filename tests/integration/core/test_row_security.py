@@ -28,7 +28,7 @@ from models.billing import (
     InvoiceLine,
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
-from models.crypto import CryptoRequest, CryptoTransfer
+from models.crypto import CryptoMovement, CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
@@ -79,6 +79,7 @@ PAYMENTS = (
     DisputeFile,
     Contest,
     CryptoRequest,
+    CryptoMovement,
     CryptoTransfer,
 )
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
