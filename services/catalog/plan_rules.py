@@ -233,7 +233,6 @@ def check_version(*, trial_days: int, tax_code: str, payment: str = PaymentTime.
 
 
 def require_trial_days(days: int) -> None:
-    """Raises Invalid."""
     if type(days) is not int or not 0 <= days <= TRIAL_DAYS_MAX:
         raise Invalid(f"A trial has 0 to {TRIAL_DAYS_MAX} days.", field="trial_days")
 
