@@ -24,6 +24,7 @@ from services.subscriptions import queries as subscription_queries
 from services.subscriptions.previewing import Act, PreviewOutdated
 from services.subscriptions.queries import ItemRow, SubscriptionDetail
 from services.subscriptions.selecting import Wanted
+from services.terms import queries as terms
 from state import addresses, plan_view, subscriptions_view
 from state.base import PageState, page_event
 from state.format import decimal_text
@@ -57,6 +58,7 @@ class ChoiceState(PageState, rx.State):
     needs_profile: bool = False
     confirming: bool = False
     key: str = ""
+    terms: int = 0  # the version that subscribing accepts
 
     @page_event(Capability.SUBSCRIPTIONS_WRITE, reads=True)
     async def load(self) -> None:
@@ -65,6 +67,7 @@ class ChoiceState(PageState, rx.State):
         async with self._unit_of_work() as uow:
             standing = await self._standing(uow)
             found = await plan_queries.plans_on_sale(uow, limit=PLANS_COMPARED_MAX)
+            self.terms = await terms.current_number(uow) if standing is None else 0
         self._lay_out(found, standing)
         self.key = new_id("sub")
         await self._look()

@@ -20,6 +20,8 @@ from matrix_app.pages import plan_prices
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.line_reasons import formula_of
 from matrix_app.pages.registry import Console, Drawn, page
+from matrix_app.pages.terms_line import terms_line
+from models.terms import Occasion
 from services.core.permissions import Capability
 from state.portal.choosing import ChoiceState
 from state.session import SessionState
@@ -297,6 +299,7 @@ def _agree() -> rx.Component:
     )
     return rx.el.div(
         rx.el.p(t("choose.held"), class_name="small muted"),
+        terms_line(_S.terms, Occasion.SUBSCRIBING),
         due,
         action_button(t("choose.again"), on_press=_S.look, look="quiet", icon="refresh-cw"),
         class_name="stack",
