@@ -82,6 +82,7 @@ class LegalEntity(Table, table=True):
     tax_ids: list[dict[str, Any]] = _json()
     registrations: list[str] = _json()  # jurisdictions whose tax it charges
     reverse_charge_in: list[str] = _json()  # where buyers with a checked number owe the tax themselves
+    trusts_unanswered: bool  # also with a number whose register does not answer
     timezone: str
     currency: str
     brand: str  # {brand} of its number patterns
@@ -139,6 +140,13 @@ class BillingProfile(Table, table=True):
 
     __tablename__ = "billing_profile"
     tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (
+        sa.Index(
+            "ix_billing_profile_number_check",
+            "number_check_at",
+            postgresql_where=sa.text("number_check_at is not null"),
+        ),
+    )
 
     organization_id: str = Field(sa_type=ID, foreign_key="organization.id", primary_key=True)
     legal_entity_id: str | None = reference("legal_entity.id", nullable=True)
@@ -147,6 +155,10 @@ class BillingProfile(Table, table=True):
     country: str
     language: str
     tax_number: dict[str, Any] | None = _json_or_null()  # with who found it valid, when, by what reference
+    number_check_at: datetime | None = instant(
+        nullable=True
+    )  # when its register is asked; nothing to ask: null
+    number_check_tries: int = 0  # in a row that the register did not answer
     exemption: dict[str, Any] | None = _json_or_null()
     updated_at: datetime = instant()
     version: int = 1

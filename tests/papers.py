@@ -45,7 +45,8 @@ def entity(entity_id: str, code: str, name: str = "Entity") -> LegalEntity:
     """Who issues the documents below; no usual one."""
     return LegalEntity(
         id=entity_id, code=code, name=name, address="Street 1", country="DE", tax_ids=[], registrations=[],
-        reverse_charge_in=[], timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
+        reverse_charge_in=[], trusts_unanswered=False,
+        timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
         invoice_reset="never", note_pattern="{entity}-CN-{seq}", note_reset="never", tax_rounding="line",
         zero_documents="issue", grace_hours=0, payment_days=0, is_test=False, is_usual=False, created_at=LONG_AGO,
     )  # fmt: skip

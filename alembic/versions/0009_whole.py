@@ -1,4 +1,4 @@
-"""What moves at addresses on chains, and the terms that customers accept.
+"""Foundations, billing and payments made whole.
 
 Each field has a function that makes what it needs and one that takes it away again.
 """
@@ -33,13 +33,41 @@ def secure(table: str, *, application: str, crossing: str) -> None:
 
 
 def upgrade() -> None:
+    create_list_indexes()
     create_chain_movements()
+    create_tax_numbers()
     create_terms()
 
 
 def downgrade() -> None:
     drop_terms()
+    drop_tax_numbers()
     drop_chain_movements()
+    drop_list_indexes()
+
+
+# -- lists: what staff sees of all organisations is read in order, however much there is
+
+
+def create_list_indexes() -> None:
+    for table in ("plan_migration_move", "wallet", "wallet_lot", "wallet_top_up"):
+        op.create_index(f"ix_{table}_created_at", table, ["created_at", "id"])
+    for table in ("contest", "dispute"):
+        op.create_index(f"ix_{table}_due", table, ["due_at", "id"])
+    op.create_index(
+        "ix_subscription_parked_at",
+        "subscription",
+        ["parked_at", "id"],
+        postgresql_where=sa.text("parked_at is not null"),
+    )
+
+
+def drop_list_indexes() -> None:
+    op.drop_index("ix_subscription_parked_at", "subscription")
+    for table in ("dispute", "contest"):
+        op.drop_index(f"ix_{table}_due", table)
+    for table in ("wallet_top_up", "wallet_lot", "wallet", "plan_migration_move"):
+        op.drop_index(f"ix_{table}_created_at", table)
 
 
 # -- chains: what moved at our addresses, for reconciliation
@@ -110,6 +138,46 @@ def create_chain_movements() -> None:
 
 def drop_chain_movements() -> None:
     op.drop_table("crypto_movement")
+
+
+# -- tax numbers: what is known of one, when its register is asked, and whether who gave it is believed until then
+
+
+def create_tax_numbers() -> None:
+    op.add_column("billing_profile", sa.Column("number_check_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "billing_profile",
+        sa.Column("number_check_tries", sa.Integer(), nullable=False, server_default=sa.text("0")),
+    )
+    op.alter_column("billing_profile", "number_check_tries", server_default=None)
+    op.create_index(
+        "ix_billing_profile_number_check",
+        "billing_profile",
+        ["number_check_at"],
+        postgresql_where=sa.text("number_check_at is not null"),
+    )
+    op.add_column(
+        "legal_entity",
+        sa.Column("trusts_unanswered", sa.Boolean(), nullable=False, server_default=sa.text("false")),
+    )
+    op.alter_column("legal_entity", "trusts_unanswered", server_default=None)
+    run(
+        "update billing_profile set tax_number = tax_number - 'valid' || jsonb_build_object("
+        "  'state', case when (tax_number->>'valid')::boolean then 'valid' else 'invalid' end, 'reason', '')"
+        " where jsonb_typeof(tax_number) = 'object'"
+    )
+
+
+def drop_tax_numbers() -> None:
+    run(
+        "update billing_profile set tax_number = case when tax_number->>'checked_at' is null then null"
+        "  else tax_number - 'state' - 'reason' || jsonb_build_object('valid', tax_number->>'state' = 'valid') end"
+        " where jsonb_typeof(tax_number) = 'object'"
+    )
+    op.drop_column("legal_entity", "trusts_unanswered")
+    op.drop_index("ix_billing_profile_number_check", "billing_profile")
+    for column in ("number_check_tries", "number_check_at"):
+        op.drop_column("billing_profile", column)
 
 
 # -- terms: versions as they were published, and who accepted them

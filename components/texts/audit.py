@@ -40,6 +40,7 @@ TEXTS: dict[str, str] = {
     "audit.event.authenticator.disabled": "Turned two-step verification off",
     "audit.event.authenticator.enabled": "Turned two-step verification on",
     "audit.event.billing_profile.changed": "Changed to whom documents are addressed",
+    "audit.event.billing_profile.tax_number_checked": "Checked a tax number",
     "audit.event.credit_note.issued": "Issued a credit note",
     "audit.event.billing_run.ended": "Ended a billing run",
     "audit.event.coupon.archived": "Archived a coupon",

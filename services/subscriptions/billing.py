@@ -214,7 +214,7 @@ def _named(row: Subscription) -> dict[str, str]:
 async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
     """What a moment made, as it is put on a draft."""
     if made.line is None and made.span is not None:
-        return await usage_lines.usage_line(uow, made, made.item.price.charge.name, _more(made))
+        return await usage_lines.usage_line(uow, held.row.id, made, made.item.price.charge.name, _more(made))
     # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
     source = held.billed.get(made.line.source) if made.line is not None else None
     return known_line(made, treatment=source.treatment if source is not None else None)

@@ -27,7 +27,7 @@ from services.payments import transfers
 from services.subscriptions import subscriptions
 from services.subscriptions.selecting import Wanted
 from services.tax.engine import Exemption
-from services.tax.rules import CheckedNumber, RoundingLevel
+from services.tax.rules import CheckedNumber, NumberState, RoundingLevel
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.shop import BUYER, GERMAN, MARCH, open_shop
 from tests.integration.billing.subscribers import Subscribers, price
@@ -47,7 +47,7 @@ ENTITIES = {
 FRENCH = ProfileFields("Dupont", "Rue 1", "FR", "fr")
 AUSTRIAN = ProfileFields(
     "Huber", "Gasse 1", "AT",
-    tax_number=CheckedNumber("AT", "ATU12345675", True, MARCH, "VIES", "WAPIAAAA"),
+    tax_number=CheckedNumber("AT", "ATU12345675", NumberState.VALID, MARCH, "VIES", "WAPIAAAA"),
 )  # fmt: skip
 EXEMPT = replace(BUYER, exemption=Exemption("VATEX-EU-132", "Teaching", "paper 7", date(2026, 1, 1)))
 
