@@ -22,9 +22,11 @@ def run(statement: str) -> None:
 
 def upgrade() -> None:
     create_tax_numbers()
+    create_inclusive_prices()
 
 
 def downgrade() -> None:
+    drop_inclusive_prices()
     drop_tax_numbers()
 
 
@@ -66,3 +68,17 @@ def drop_tax_numbers() -> None:
     op.drop_index("ix_billing_profile_number_check", "billing_profile")
     for column in ("number_check_tries", "number_check_at"):
         op.drop_column("billing_profile", column)
+
+
+# -- inclusive prices: whether the tax is in what a plan asks for
+
+
+def create_inclusive_prices() -> None:
+    op.add_column(
+        "plan_charge",
+        sa.Column("tax_inclusive", sa.Boolean(), nullable=False, server_default=sa.text("false")),
+    )
+
+
+def drop_inclusive_prices() -> None:
+    op.drop_column("plan_charge", "tax_inclusive")

@@ -68,6 +68,7 @@ class ChargeFields:
     quantity_min: Decimal = Decimal(0)
     quantity_max: Decimal | None = None
     included_credits: Decimal = Decimal(0)  # to the wallet with each period, for each seat
+    tax_inclusive: bool = False  # the tax is in the price, and what is left is the net
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class PlannedCharge:
     quantity_min: Decimal
     quantity_max: Decimal | None
     included_credits: Decimal = Decimal(0)
+    tax_inclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def checked_charge(given: ChargeFields) -> PlannedCharge:
         quantity_min=given.quantity_min,
         quantity_max=given.quantity_max,
         included_credits=_included_credits(given, kind),
+        tax_inclusive=given.tax_inclusive,
     )
 
 
