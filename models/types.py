@@ -33,6 +33,7 @@ PREFIXES: dict[str, str] = {
     "ent": "legal entity",
     "cpn": "coupon",
     "ctrf": "transfer on a chain",
+    "cmov": "movement on a chain",
     "file": "file",
     "inv": "invoice",
     "invite": "invitation",

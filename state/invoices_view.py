@@ -8,11 +8,12 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine
 from models.money import Money
+from services.billing.customer_credits import WalletPays
 from services.billing.explaining import Explanation, TaxStep
 from services.billing.queries import CreditUseRow, InvoiceRow, NoteDetail
 from services.core.work import UnitOfWork
 from services.papers import queries as papers
-from state.format import decimal_text, instant_text
+from state.format import decimal_text, figure_text, instant_text
 
 FILTERS = ("state", "overdue", "number", "created_at[gte]", "created_at[lt]")
 LINES_PER_PAGE = 50
@@ -126,6 +127,16 @@ def note_shown(note: NoteDetail, made: Collection[str] = ()) -> dict[str, Any]:
         "net": _amount(note.net_minor, note.currency),
         "tax": _amount(note.tax_minor, note.currency),
         "total": _amount(note.total_minor, note.currency),
+    }
+
+
+def wallet_shown(found: WalletPays) -> dict[str, str]:
+    """`pays` and `due` are amounts with their currency, for a sentence."""
+    return {
+        "pays": figure_text(Money(found.minor, found.currency).amount, found.currency),
+        "due": figure_text(Money(found.due_minor, found.currency).amount, found.currency)
+        if found.due_minor
+        else "",
     }
 
 

@@ -20,6 +20,7 @@ from services.catalog.charges import (
 )
 from services.catalog.plan_queries import ChargeRow, EntitlementRow, planned
 from services.catalog.plan_rules import Offer
+from services.catalog.rating import Step
 from state.format import decimal_text
 
 Line = dict[str, Any]
@@ -114,3 +115,16 @@ def entitlements_shown(rows: Sequence[EntitlementRow]) -> list[dict[str, Any]]:
 def offer_key(offer: Offer) -> str:
     """An interval as an address says it."""
     return f"{offer.length.count}-{offer.length.interval.value}"
+
+
+def step_shown(index: int, step: Step, currency: str) -> dict[str, Any]:
+    """One step of an estimate."""
+    return {
+        "id": str(index),
+        "kind": step.kind.value,
+        "quantity": decimal_text(step.quantity),
+        "unit_amount": decimal_text(step.unit_amount),
+        "flat_amount": decimal_text(step.flat_amount),
+        "amount": decimal_text(step.amount),
+        "currency": currency,
+    }

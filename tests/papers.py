@@ -13,13 +13,12 @@ from models.billing import (
     BillingProfile,
     CreditNote,
     CreditNoteLine,
-    CreditUse,
-    CustomerCredit,
     Invoice,
     InvoiceLine,
     LegalEntity,
 )
-from models.crypto import CryptoRate, CryptoRequest, CryptoTransfer
+from models.crypto import CryptoMovement, CryptoRate, CryptoRequest, CryptoTransfer
+from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCampaign, DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.installation import SecretOpening
@@ -257,6 +256,11 @@ def _on_a_chain(account_id: str, ids: dict[str, str], text: str, own: dict[str, 
         CryptoRequest(
             key=ids["pay"], derivation_index=0, address=ids["pay"], asset=text, decimals=18, expected_units=Decimal(4),
             price=Decimal(1), confirmations=1, expires_at=LONG_AGO, watched_until=LONG_AGO, **asked,
+        ),
+        CryptoMovement(
+            id=new_id("cmov"), organization_id=own["organization_id"], provider_account_id=account_id,
+            request_id=ids["pay"], kind="unseen", block_number=1, units=Decimal(4), currency="EUR", minor=0,
+            happened_at=LONG_AGO,
         ),
         CryptoTransfer(
             id=new_id("ctrf"), tx_hash=ids["pay"], log_index=-1, block_number=1, block_hash="x", block_at=LONG_AGO,

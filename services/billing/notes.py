@@ -15,7 +15,7 @@ from typing import Any
 from models.billing import CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
 from models.ledger import JournalKind, Purpose
 from models.money import Money
-from services.billing import customer_credits, offsetting, policies, states
+from services.billing import credited_since, customer_credits, offsetting, policies, states
 from services.billing.credit_notes import Piece, credit_all, credit_amount, credit_lines, left_of
 from services.billing.events import CreditNoteIssued
 from services.billing.finalizing import draw_numbers, lines_of
@@ -29,25 +29,6 @@ from services.identity.rules import clean_text
 from services.ledger import recognition
 from services.ledger import service as ledger
 from services.ledger.rules import INSTANT, Deferral, Draft, credit, debit
-
-# Credits of each line on other documents that stand: not taken back, and without what notes took of them.
-_CREDITED_SINCE = """
-select s.id as line_id,
-  cast(coalesce(n.net, 0) as bigint) - c.amount_minor as net,
-  cast(coalesce(n.tax, 0) as bigint) - coalesce(c.given_tax_minor, 0) as tax
-from invoice_line s
-join invoice i on i.subscription_id = :subscription_id and i.state <> 'void' and i.id <> s.invoice_id
-join invoice_line c on c.invoice_id = i.id and c.facts ->> 'kind' = 'credit' and c.facts ->> 'source' = s.key
-left join lateral (
-  select sum(net_minor) as net, sum(tax_minor) as tax from credit_note_line where invoice_line_id = c.id
-) n on true
-where s.invoice_id = :id and not exists (
-  select from invoice o join invoice_line r on r.invoice_id = o.id
-  where o.subscription_id = :subscription_id and o.state <> 'void'
-    and r.facts ->> 'kind' = 'restore' and r.facts ->> 'source' = c.key
-)
-order by s.id, c.id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +49,9 @@ async def issue(
     Raises Forbidden, NotFound, InvoiceStateConflict for what is not final or gives nothing to credit, KeyMeansOther,
     and Invalid for a line that is not there and for more than is left of a line or of the invoice.
     """
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    if pays_open:
+        await offsetting.lock_with_owed(uow, invoice_id)
     invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
     require_key(key)
     reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
@@ -139,12 +123,9 @@ async def _left(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine])
 
 async def _credited_since(uow: UnitOfWork, invoice: Invoice, whole: Sequence[Piece]) -> list[Piece]:
     """What changes of a subscription took back of its lines by lines of other documents."""
-    if invoice.subscription_id is None:
-        return []
-    found = await uow.execute(_CREDITED_SINCE, id=invoice.id, subscription_id=invoice.subscription_id)
     by_key, code = {piece.key: piece for piece in whole}, invoice.currency
     made: list[Piece] = []
-    for row in found:
+    for row in await credited_since.of_time(uow, invoice):
         taxes = tuple(Money(0, code) for _ in by_key[row.line_id].taxes)
         if row.tax:  # over the rates as the line itself bears them
             taxes = Money(row.tax, code).split([tax.minor for tax in by_key[row.line_id].taxes])

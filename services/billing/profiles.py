@@ -12,9 +12,10 @@ from models.billing import BillingProfile
 from services.billing import policies
 from services.billing.entities import NAME_CHARACTERS_MAX, clean_address, require_country
 from services.billing.events import BillingProfileChanged
-from services.core.errors import Invalid, StaleVersion, not_found
+from services.core.errors import Invalid, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity.queries import changed_meanwhile
 from services.identity.rules import clean_text
 from services.tax.engine import Exemption
 from services.tax.evidence import number_from_json, number_to_json
@@ -44,7 +45,7 @@ async def set_profile(uow: UnitOfWork, given: ProfileFields, *, version: int | N
     Raises Forbidden, Invalid and StaleVersion; NotFound for an entity that is not there.
     """
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
-    _require_version(await policies.profile_of(uow, lock=True), version)
+    await _require_version(uow, await policies.profile_of(uow, lock=True), version)
     if given.legal_entity_id is not None:
         await policies.entity_for(uow, given.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
     return await write(uow, _profile_values(given))
@@ -67,7 +68,7 @@ async def set_own(
     """
     uow.actor.require(Capability.BILLING_PROFILE_WRITE)
     row = await policies.profile_of(uow, lock=True)
-    _require_version(row, version)
+    await _require_version(uow, row, version)
     values = _profile_values(ProfileFields(name, address, country, language))
     if row is not None:
         values["legal_entity_id"] = row.legal_entity_id
@@ -78,11 +79,11 @@ async def set_own(
     return await write(uow, values)
 
 
-def _require_version(row: BillingProfile | None, version: int | None) -> None:
+async def _require_version(uow: UnitOfWork, row: BillingProfile | None, version: int | None) -> None:
     there = row.version if row is not None else 0
     if version is not None and version != there:
-        raise StaleVersion(
-            "Somebody changed the billing profile meanwhile.", next_step="Read it again.", version=there
+        raise await changed_meanwhile(
+            uow, uow.organization_id, BillingProfileChanged.type, what="billing profile"
         )
 
 
@@ -121,7 +122,7 @@ async def for_staff(uow: UnitOfWork, version: int | None) -> BillingProfile:
     row = await policies.profile_of(uow, lock=True)
     if row is None:
         raise not_found("billing profile", uow.organization_id)
-    _require_version(row, version)
+    await _require_version(uow, row, version)
     return row
 
 

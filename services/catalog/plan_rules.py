@@ -226,14 +226,19 @@ def checked_entitlements(given: Sequence[EntitlementFields]) -> tuple[Entitlemen
 def check_version(*, trial_days: int, tax_code: str, payment: str = PaymentTime.AFTER) -> None:
     """Raises Invalid."""
     _one_of(PaymentTime, payment, "payment")
-    if type(trial_days) is not int or not 0 <= trial_days <= TRIAL_DAYS_MAX:
-        raise Invalid(f"A trial has 0 to {TRIAL_DAYS_MAX} days.", field="trial_days")
+    require_trial_days(trial_days)
     if not _TAX_CODE.fullmatch(tax_code):
         raise Invalid(
             "A tax code has up to 63 of a-z, 0-9, '.', '_' and '-'.",
             field="tax_code",
             next_step="Use the one under which your tax rates know the product, such as 'software'.",
         )
+
+
+def require_trial_days(days: int) -> None:
+    """Raises Invalid."""
+    if type(days) is not int or not 0 <= days <= TRIAL_DAYS_MAX:
+        raise Invalid(f"A trial has 0 to {TRIAL_DAYS_MAX} days.", field="trial_days")
 
 
 @contextmanager

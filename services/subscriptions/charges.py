@@ -52,11 +52,11 @@ def bill_until(now: Subscribed, item: Item, at: datetime) -> tuple[Item, list[Ma
     begun = item.billed_until
     if begun is None or begun >= at:
         return item, []
-    span = Span(begun, at)
+    span, ruler = Span(begun, at), _ruler(now, item, begun)
     if not item.price.for_time:
-        item, made = number(now, item, Source.USAGE, span=span)
+        item, made = number(now, item, Source.USAGE, span=span, ruler=ruler)
     else:
-        line = lines.debit(item.price.terms(item.quantity), _ruler(now, item, span.start), span)
+        line = lines.debit(item.price.terms(item.quantity), ruler, span)
         item, made = number(now, item, Source.ITEM, line=line)
     return replace(item, billed_until=at), [made]
 
@@ -82,15 +82,21 @@ def bill_ahead(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, .
 
 
 def _ruler(now: Subscribed, item: Item, at: datetime) -> Ruler:
-    """What measures parts of the period that `at` falls in, by a price for time."""
+    """What measures parts of the period that `at` falls in, by the price of an item."""
     calendar = now.calendar(item.price.charge.length)
     return Ruler(item.price.charge.proration, calendar, calendar.period_at(at))
 
 
 def number(
-    now: Subscribed, item: Item, source: Source, *, line: Line | None = None, span: Span | None = None
+    now: Subscribed,
+    item: Item,
+    source: Source,
+    *,
+    line: Line | None = None,
+    span: Span | None = None,
+    ruler: Ruler | None = None,
 ) -> tuple[Item, Made]:
-    made = Made(f"{now.id}.{item.number}.{item.made}", source, item, line, span)
+    made = Made(f"{now.id}.{item.number}.{item.made}", source, item, line, span, ruler)
     return replace(item, made=item.made + 1), made
 
 

@@ -18,6 +18,7 @@ from models.types import ProrationBehaviour
 from services.billing.changes import Billed, Direction, Undoable
 from services.billing.lines import Debited, Line, Terms
 from services.billing.periods import Calendar, Span, calendar_of
+from services.billing.proration import Ruler
 from services.catalog.plan_rules import Length, PlannedCharge
 from services.catalog.rating import rate
 from services.core.errors import Invalid
@@ -123,7 +124,8 @@ class Item:
 class Made:
     """A line that a moment made. `key` names it for good; `item` is as it was when it was made.
 
-    Of time, `line` says all. Of usage, `span` is the time whose usage is to be read. Of a one-off neither.
+    Of time, `line` says all. Of usage, `span` is the time whose usage is to be read, in the period of `ruler`. Of a
+    one-off neither.
     """
 
     key: str
@@ -131,6 +133,7 @@ class Made:
     item: Item
     line: Line | None = None
     span: Span | None = None
+    ruler: Ruler | None = None
 
 
 @dataclass(frozen=True, slots=True)

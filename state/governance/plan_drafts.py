@@ -6,7 +6,7 @@ Numbers stay text on the way, so that none is rounded; the rules of charges say 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -83,6 +83,18 @@ def _said_text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return _TICKED if value else ""
     return "" if value is None else str(value)
+
+
+def apart(row: ChargeRow | ChargeFields) -> list[str]:
+    """What tells a price from the others of its version; rows are made anew with each change."""
+    return [row.key, row.currency, row.interval or "", str(row.interval_count)]
+
+
+def with_price(charges: Sequence[ChargeFields], made: ChargeFields, *, of: list[str]) -> list[ChargeFields]:
+    """`made` in the place of the price that `of` tells apart; at the end where there is none."""
+    there = [apart(one) for one in charges]
+    place = there.index(of) if of in there else len(there)
+    return [*charges[:place], made, *charges[place + 1 :]]
 
 
 def charge_of(values: Mapping[str, Any]) -> ChargeFields:

@@ -17,6 +17,24 @@ STRIPE = {
 }
 
 
+async def test_a_stale_session_ends_no_keys_with_their_project(api: Api, acme: Organization) -> None:
+    owner = await api.browser(acme)
+    empty, used = [
+        (await owner.post("projects", json={"name": name})).json()["id"] for name in ("Empty", "Used")
+    ]
+    key = (await owner.post("keys", json={"name": "k", "project_id": used})).json()
+    async with crossing(Reason.SIGN_IN) as uow:
+        await uow.execute("update session set proved_at = proved_at - interval '1 hour'")
+
+    asked = await owner.post(f"projects/{used}/archive", json={"end_keys": True})
+
+    problem(asked, 403, "proof_needed")
+    assert (await owner.get(f"keys/{key['id']}")).json()["status"] == "active"
+    assert (await owner.post(f"projects/{empty}/archive", json={"end_keys": True})).status_code == 200
+    assert (await owner.post("session/proof", json={"password": PASSWORD})).status_code == 200
+    assert (await owner.post(f"projects/{used}/archive", json={"end_keys": True})).status_code == 200
+
+
 async def test_a_stale_session_changes_no_secret_and_stops_nobody(
     api: Api, acme: Organization, operators: Organization
 ) -> None:

@@ -17,7 +17,7 @@ from components.texts import t
 from matrix_app.pages.tax_numbers import number_badge
 from services.billing.profiles import REASON_CHARACTERS_MAX
 from services.core.permissions import Capability
-from state.governance.customer_tax import CustomerTaxState
+from state.governance.customer_tax import EXEMPTION_FORM, NUMBER_FORM, CustomerTaxState
 from state.session import SessionState
 
 _S, _ROW = CustomerTaxState, CustomerTaxState.profile
@@ -91,7 +91,7 @@ def _number_dialog() -> rx.Component:
     found = [Option(one, t(f"customer_tax.valid_of.{one}")) for one in ("true", "false")]
     return dialog(
         form(
-            "customer-tax-number",
+            NUMBER_FORM,
             _text("number", required=False, hint=True),
             select("valid", t("customer_tax.valid"), found, value=_ROW["valid"]),
             _text("source", required=False, hint=True),
@@ -100,6 +100,8 @@ def _number_dialog() -> rx.Component:
             dialog_foot(dialog_close(), submit_button(t("customer_tax.save"))),
             on_submit=_S.save_number,
             errors=_S.errors,
+            met=_S.met,
+            on_take_theirs=_S.load,
         ),
         title=t("customer_tax.set_number"),
         description=t("customer_tax.set_number_text"),
@@ -113,7 +115,7 @@ def _exemption_dialog() -> rx.Component:
     end = action_button(t("customer_tax.end_exemption"), on_press=_S.end_exemption, look="danger")
     return dialog(
         form(
-            "customer-exemption",
+            EXEMPTION_FORM,
             _text("reason_code", required=False, hint=True),
             _text("reason", required=False, hint=True),
             _text("evidence", hint=True),
@@ -129,6 +131,8 @@ def _exemption_dialog() -> rx.Component:
             ),
             on_submit=_S.save_exemption,
             errors=_S.errors,
+            met=_S.met,
+            on_take_theirs=_S.load,
         ),
         title=t("customer_tax.set_exemption"),
         description=t("customer_tax.set_exemption_text"),

@@ -31,7 +31,7 @@ from services.billing.entities import (
 from services.billing.numbering import PATTERN_CHARS_MAX
 from services.core.permissions import Capability
 from state.governance.entity_forms import CHOICES
-from state.governance.issuers import HOME, EntitiesState, EntityState
+from state.governance.issuers import FORM, HOME, EntitiesState, EntityState
 from state.session import SessionState
 
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.value)
@@ -243,7 +243,7 @@ def _next() -> rx.Component:
 
 def _form(verb: str) -> rx.Component:
     return form(
-        "legal-entity",
+        FORM,
         *_who(),
         *_bills(),
         *_tax(),
@@ -254,6 +254,8 @@ def _form(verb: str) -> rx.Component:
         on_settled=_S.settle,
         errors=_S.errors,
         error=_S.error,
+        met=_S.met,
+        on_take_theirs=_S.load,
         guard=True,
     )
 

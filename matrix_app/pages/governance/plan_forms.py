@@ -216,6 +216,8 @@ def charge_dialog() -> rx.Component:
             on_submit=PlanState.save_charge,
             errors=PlanState.errors,
             error=PlanState.error,
+            met=PlanState.met,
+            on_take_theirs=PlanState.take_theirs,
         ),
         title=t("plan.price"),
         description=t("plan.price_text"),
@@ -240,6 +242,8 @@ def entitlement_dialog() -> rx.Component:
             on_submit=PlanState.save_entitlement,
             errors=PlanState.errors,
             error=PlanState.error,
+            met=PlanState.met,
+            on_take_theirs=PlanState.take_theirs,
         ),
         title=t("plan.add_entitlement"),
         description=t("plan.entitlement_text"),
@@ -277,6 +281,8 @@ def terms(editable: Flag) -> rx.Component:
         form_foot(submit_button(t("plan.save_terms"), look="")),
         on_submit=PlanState.save_terms,
         errors=PlanState.terms_errors,
+        met=PlanState.met,
+        on_take_theirs=PlanState.take_theirs,
     )
     shown = facts(
         (t("plan.trial_days"), version["trial_days"].to(str)),

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from models.billing import Invoice
 from services.billing import explaining
+from services.billing.usage_pieces import part_of
 from tests.checks import assert_invariants, assert_money_agrees
 from tests.integration.billing.mixed_history import History
 from tests.integration.billing.mixed_market import TOKENS, WALL
@@ -111,10 +112,10 @@ async def _each_token_is_billed_once(history: History, made: Sequence[Invoice]) 
     """By a wallet, a plan, or the price list. What was forgiven is asked for by nothing."""
     if history.voided:
         return
-    last: dict[str, dict[str, Decimal]] = {}
+    last: dict[tuple[str, ...], dict[str, Decimal]] = {}
     for one in made:
         for each in await history.market.shop.lines(one):
-            base = each.key.partition(".late")[0]
+            base = part_of(each.facts, each.key)
             if each.facts["made_by"] == "price_list":
                 last[base] = {part["meter"]: Decimal(part["quantity"]) for part in each.facts["parts"]}
             elif each.metric is not None:

@@ -22,13 +22,11 @@ from models.billing import (
     BillingProfile,
     CreditNote,
     CreditNoteLine,
-    CreditUse,
-    CustomerCredit,
     Invoice,
     InvoiceLine,
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
-from models.crypto import CryptoRequest, CryptoTransfer
+from models.crypto import CryptoMovement, CryptoRequest, CryptoTransfer
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
@@ -59,8 +57,6 @@ PAPERS = (
     InvoiceLine,
     CreditNote,
     CreditNoteLine,
-    CustomerCredit,
-    CreditUse,
     Subscription,
     SubscriptionItem,
     CouponRedemption,
@@ -79,6 +75,7 @@ PAYMENTS = (
     DisputeFile,
     Contest,
     CryptoRequest,
+    CryptoMovement,
     CryptoTransfer,
 )
 BUDGETS = (Budget, BudgetSpending, BudgetHold)
