@@ -42,6 +42,7 @@ def charge_shown(row: ChargeRow) -> dict[str, Any]:
         "timing": row.timing,
         "quantity_min": decimal_text(row.quantity_min),
         "quantity_max": decimal_text(row.quantity_max),
+        "with_tax": row.tax_inclusive,
         "lines": lines_of(charge, row.currency, included=row.included_credits, with_tax=row.tax_inclusive),
     }
 

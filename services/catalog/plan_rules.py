@@ -143,6 +143,9 @@ def checked_charge(given: ChargeFields) -> PlannedCharge:
     if (given.meter is not None) != (kind is ChargeKind.METERED):
         raise Invalid("A metered charge names its meter, and no other has one.", field="meter")
     _check_quantities(given, kind)
+    timing = _timing(given, kind)
+    ahead = kind in (ChargeKind.FLAT, ChargeKind.SEAT) and timing is ChargeTiming.ADVANCE
+    check_included(given.included_credits, given.currency, is_ahead=ahead)
     return PlannedCharge(
         key=given.key,
         name=require_name(given.name),
@@ -150,12 +153,12 @@ def checked_charge(given: ChargeFields) -> PlannedCharge:
         currency=given.currency,
         charge=charge,
         length=_length(given, kind),
-        timing=_timing(given, kind),
+        timing=timing,
         proration=_one_of(ProrationPolicy, given.proration, "proration"),
         meter=given.meter,
         quantity_min=given.quantity_min,
         quantity_max=given.quantity_max,
-        included_credits=_included_credits(given, kind),
+        included_credits=given.included_credits,
         tax_inclusive=given.tax_inclusive,
     )
 
@@ -331,14 +334,8 @@ def _check_quantities(given: ChargeFields, kind: ChargeKind) -> None:
             )
     if kind in _NO_QUANTITY and (given.quantity_min or given.quantity_max is not None):
         raise Invalid(
-            "Only a quantity that is chosen can have limits: of seats or one-offs.", field="quantity_min"
+            "Only a quantity that is chosen can have limits: seats, one-offs.", field="quantity_min"
         )
-
-
-def _included_credits(given: ChargeFields, kind: ChargeKind) -> Decimal:
-    ahead = kind in (ChargeKind.FLAT, ChargeKind.SEAT) and _timing(given, kind) is ChargeTiming.ADVANCE
-    check_included(given.included_credits, given.currency, is_ahead=ahead)
-    return given.included_credits
 
 
 def _require_apart(made: PlannedCharge, other: PlannedCharge) -> None:
@@ -395,9 +392,7 @@ def _entitled(kind: EntitlementKind, value: str) -> str:
         raise Invalid("A flag is 'true' or 'false'.", field="value")
     if kind is EntitlementKind.NUMBER:
         if not _NUMBER.fullmatch(value):
-            raise Invalid(
-                f"{value[:40]!r} is no number.", field="value", next_step="Write it like 25 or 0.5."
-            )
+            raise Invalid(f"{value[:40]!r} is no number.", field="value", next_step="Write it like 25.")
         check_quantity(Decimal(value), "value")
     if not 0 < len(value) <= ENTITLEMENT_CHARACTERS_MAX or not value.isprintable():
         raise Invalid(f"A text has 1 to {ENTITLEMENT_CHARACTERS_MAX} printable characters.", field="value")
