@@ -3,8 +3,8 @@ what was shown."""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from pathlib import Path
 
 from playwright.async_api import Page, expect
 
@@ -101,7 +101,8 @@ async def test_from_a_new_product_to_a_customers_paper_and_a_change_billed_as_sh
     await expect(page.get_by_role("link", name="Download PDF")).to_be_visible()
     async with page.expect_download() as begun:
         await page.get_by_role("link", name="Download PDF").click()
-    paper = Path(await (await begun.value).path()).read_bytes()
+    kept = await (await begun.value).path()
+    paper = await asyncio.to_thread(kept.read_bytes)
     assert paper.startswith(b"%PDF-")
 
     await page.goto("/portal/plans")
