@@ -80,6 +80,11 @@ bench: dev chromium ## Benchmarks, as ratios; also saved as JSON
 shot: dev chromium ## Pictures of a page in both themes and on a phone (PAGE=/portal)
 	@$(BIN)/python -m tests.tools.shot $(PAGE)
 
+.PHONY: pictures
+pictures: dev chromium ## Take the gallery's reference pictures anew, to be looked at before they are committed
+	@MATRIX_PICTURES=renew $(BIN)/pytest -n 0 -q tests/e2e/test_gallery_pictures.py
+	@git status --short tests/e2e/pictures
+
 .PHONY: chromium
 chromium:
 	@$(BIN)/python -m tests.tools.chromium
