@@ -24,10 +24,9 @@ GUARDED = {"SubmitButton", "IconButton", "ActionMenu", "ConfirmDialog", "Form", 
 # These are told what happened: something was opened, closed or done through the REST API.
 TOLD = {"Dialog", "SecretDialog", "EnrolDialog", "RecoveryCodesDialog", "LiveRefresh"}
 # They choose what is looked at, and change nothing else.
-LOOKS = {
-    "BudgetsState.choose_measure", "ChoiceState.choose_currency", "ChoiceState.choose_interval",
-    "ChoiceState.choose_plan", "ChoiceState.count",
-    "ChoiceState.count_addon", "ChoiceState.tick", "InvoiceState.first_page", "NoticesState.first_page",
+CHOICES = {"choose_currency", "choose_interval", "choose_plan", "count", "count_addon", "tick"}
+LOOKS = {f"{console}.{name}" for console in ("ChoiceState", "StaffChoiceState") for name in CHOICES} | {
+    "BudgetsState.choose_measure", "InvoiceState.first_page", "NoticesState.first_page",
     "PlanMoveState.from_the_first", "PlanMoveState.further", "PlanState.choose_kind", "PlanState.choose_model",
     "StaffDisputeState.say", "StaffInvoiceState.first_page", "StaffStatementState.choose_days",
     "StaffStatementState.first_page", "StatementState.choose_days", "StatementState.first_page",
