@@ -49,7 +49,7 @@ test-deep: dev chromium anvil moto ## The long runs that `make test` leaves out
 	@$(BIN)/pytest -m deep $(T)
 
 .PHONY: check
-check: rules ## Lint, format, types, import rules, house rules; tells known vulnerabilities
+check: rules ## Lint, format, types, import and house rules, known vulnerabilities that a newer version mends
 	@$(BIN)/basedpyright --level error
 
 .PHONY: lint
@@ -61,7 +61,7 @@ lint: dev
 .PHONY: rules
 rules: lint
 	@$(BIN)/python -m tests.tools.house_rules
-	@$(BIN)/python -m tests.tools.audit
+	@$(BIN)/python -m tests.tools.audit --strict
 
 .PHONY: audit
 audit: dev ## Fail if a locked package has a known vulnerability and a fixed version
