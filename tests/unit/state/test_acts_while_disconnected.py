@@ -26,7 +26,7 @@ TOLD = {"Dialog", "SecretDialog", "EnrolDialog", "RecoveryCodesDialog", "LiveRef
 # They choose what is looked at, and change nothing else.
 CHOICES = {"choose_currency", "choose_interval", "choose_plan", "count", "count_addon", "tick"}
 LOOKS = {f"{console}.{name}" for console in ("ChoiceState", "StaffChoiceState") for name in CHOICES} | {
-    "BudgetsState.choose_measure", "InvoiceState.first_page", "NoticesState.first_page",
+    "BudgetsState.choose_measure", "CreditNoteState.choose", "InvoiceState.first_page", "NoticesState.first_page",
     "PlanMoveState.from_the_first", "PlanMoveState.further", "PlanState.choose_kind", "PlanState.choose_model",
     "StaffDisputeState.say", "StaffInvoiceState.first_page", "StaffStatementState.choose_days",
     "StaffStatementState.first_page", "StatementState.choose_days", "StatementState.first_page",

@@ -23,7 +23,7 @@ pages.load_all()
 WRITTEN: dict[Kind, set[str]] = {
     Kind.ID: {"code", "text", "link"},
     Kind.INSTANT: {"datetime", "date", "ago"},
-    Kind.INTEGER: {"number", "tokens", "duration", "bytes", "percent", "money", "text", "code"},
+    Kind.INTEGER: {"number", "integer", "tokens", "duration", "bytes", "percent", "money", "text", "code"},
     Kind.DECIMAL: {"number", "money", "price", "per_million", "percent", "text"},
     Kind.FLAG: {"badge"},
     Kind.ENUM: {"badge"},
