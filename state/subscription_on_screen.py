@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from typing import Any, ClassVar
 
 from services.core.errors import Conflict, Invalid
@@ -13,13 +12,11 @@ from services.subscriptions import previewing, subscriptions
 from services.subscriptions import queries as subscription_queries
 from services.subscriptions.previewing import Act
 from services.subscriptions.usage_so_far import used_so_far
-from state import subscriptions_view
+from state import subscriptions_view, typed
 from state.base import SIGNED_IN, PageState, page_event
 from state.choosing import COUPON_CHARACTERS_MAX
 from state.format import instant_text
 from state.problems import problem_of
-
-WHEN_CHARACTERS_MAX = 40
 
 
 class SubscriptionOnScreen(PageState, mixin=True):
@@ -159,15 +156,11 @@ class SubscriptionOnScreen(PageState, mixin=True):
 
 async def _cancel(uow: UnitOfWork, subscription_id: str, values: dict[str, Any]) -> Any:
     """As the dialog says it: at once, at a time, or else when what is paid for ends."""
-    at = str(values.get("cancel_at") or "")[:WHEN_CHARACTERS_MAX]
-    try:
-        cancel_at = datetime.fromisoformat(at) if at else None
-    except ValueError:
-        raise Invalid("This is no date and time.", field="cancel_at") from None
+    at = str(values.get("cancel_at") or "")
     return await subscriptions.cancel(
         uow,
         subscription_id,
         now_at_once=values.get("at_once") == "true",
-        cancel_at=cancel_at,
+        cancel_at=typed.instant(at, "cancel_at") if at else None,
         credits_unused=values.get("credits_unused") is not False,
     )

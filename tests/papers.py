@@ -13,13 +13,12 @@ from models.billing import (
     BillingProfile,
     CreditNote,
     CreditNoteLine,
-    CreditUse,
-    CustomerCredit,
     Invoice,
     InvoiceLine,
     LegalEntity,
 )
 from models.crypto import CryptoMovement, CryptoRate, CryptoRequest, CryptoTransfer
+from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCampaign, DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.installation import SecretOpening

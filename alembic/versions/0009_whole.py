@@ -37,9 +37,11 @@ def upgrade() -> None:
     create_chain_movements()
     create_tax_numbers()
     create_terms()
+    create_inclusive_prices()
 
 
 def downgrade() -> None:
+    drop_inclusive_prices()
     drop_terms()
     drop_tax_numbers()
     drop_chain_movements()
@@ -239,3 +241,17 @@ def drop_terms() -> None:
     run("revoke select (user_agent) on session from matrix_app")
     op.drop_table("terms_acceptance")
     op.drop_table("terms_version")
+
+
+# -- inclusive prices: whether the tax is in what a plan asks for
+
+
+def create_inclusive_prices() -> None:
+    op.add_column(
+        "plan_charge",
+        sa.Column("tax_inclusive", sa.Boolean(), nullable=False, server_default=sa.text("false")),
+    )
+
+
+def drop_inclusive_prices() -> None:
+    op.drop_column("plan_charge", "tax_inclusive")

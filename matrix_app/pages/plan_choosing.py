@@ -119,7 +119,7 @@ def _coupon(state: State) -> rx.Component:
     )
 
 
-def _choice(state: State, terms: Part | None) -> rx.Component:
+def _choice(state: State) -> rx.Component:
     intervals = rx.el.div(
         rx.el.span(t("choose.interval"), class_name="label"),
         rx.el.div(
@@ -155,7 +155,6 @@ def _choice(state: State, terms: Part | None) -> rx.Component:
         rx.foreach(state.counted, lambda row: _counted(state, row)),
         rx.cond(state.addons.length() > 0, addons, rx.fragment()),
         _coupon(state),
-        terms if terms is not None else rx.fragment(),
     )
 
 
@@ -227,8 +226,9 @@ def choosing(
 ) -> Drawn:
     """The page: what there is to choose, with `terms` below it, beside what it comes to. `missing_profile` stands there
     while nobody has said to whom invoices are addressed; `accepts` says what agreeing accepts."""
+    chosen = rx.el.div(_choice(state), *([terms] if terms is not None else []), class_name="stack")
     bill = _bill(state, words, missing_profile, accepts if accepts is not None else rx.fragment())
-    content = rx.el.div(_choice(state, terms), bill, class_name="checkout")
+    content = rx.el.div(chosen, bill, class_name="checkout")
     nothing = empty_state(t("offers.none"), words("no_plans"), icon_name="tags")
     return [
         rx.el.p(back, class_name="back-link"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -15,6 +14,7 @@ from services.core.errors import Invalid, MatrixError
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.subscriptions import queries as subscription_queries
+from state import typed
 from state.base import page_event
 from state.choosing import Choosing
 from state.governance.subscriptions import HOME
@@ -89,19 +89,6 @@ def _typed(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _instant(said: str, field: str) -> datetime:
-    try:
-        return datetime.fromisoformat(said)
-    except ValueError:
-        raise Invalid("This is no date and time.", field=field) from None
-
-
-def _whole(said: str, field: str) -> int:
-    if not said.isascii() or not said.isdigit():
-        raise Invalid("This is no whole number.", field=field)
-    return int(said)
-
-
 def _behaviour(said: str, field: str) -> ProrationBehaviour:
     try:
         return ProrationBehaviour(said)
@@ -110,8 +97,8 @@ def _behaviour(said: str, field: str) -> ProrationBehaviour:
 
 
 _READ: dict[str, Callable[[str, str], Any]] = {
-    "started_at": _instant,
-    "trial_days": _whole,
-    "anchor": _instant,
+    "started_at": typed.instant,
+    "trial_days": typed.whole,
+    "anchor": typed.instant,
     "behaviour": _behaviour,
 }

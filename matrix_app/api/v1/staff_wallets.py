@@ -108,7 +108,7 @@ async def grant_credit(who: AnyCaller, body: NewGrant, repeat: RepeatOnce) -> Re
         came = await wallets.grant(
             uow,
             money=wallets.money_of(body.amount, body.currency),
-            key=body.grant_key or new_id("grant"),
+            key=body.grant_key or new_id("lot"),
             source=LotSource(body.given_as.value),
             priority=body.priority,
             expires_at=body.expires_at,

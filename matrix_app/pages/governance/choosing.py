@@ -11,6 +11,7 @@ from components.forms.fields import Option, number_field, select, text_field
 from components.forms.form import form, form_foot, submit_button
 from components.links import button_link, link
 from components.props import Drawn as Part
+from components.shell.page import card
 from components.texts import t
 from matrix_app.pages import plan_choosing
 from matrix_app.pages.registry import Console, Drawn, page
@@ -30,8 +31,7 @@ def _words(name: str, **values: Any) -> Any:
 
 
 def _terms(*fields: Part) -> rx.Component:
-    return rx.el.fieldset(
-        rx.el.legend(t("choose.terms"), class_name="label"),
+    return card(
         form(
             "terms",
             *fields,
@@ -39,6 +39,7 @@ def _terms(*fields: Part) -> rx.Component:
             on_submit=_S.apply_terms,
             errors=_S.term_errors,
         ),
+        title=t("choose.terms"),
     )
 
 

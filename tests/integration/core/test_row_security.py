@@ -22,8 +22,6 @@ from models.billing import (
     BillingProfile,
     CreditNote,
     CreditNoteLine,
-    CreditUse,
-    CustomerCredit,
     Invoice,
     InvoiceLine,
 )
@@ -59,8 +57,6 @@ PAPERS = (
     InvoiceLine,
     CreditNote,
     CreditNoteLine,
-    CustomerCredit,
-    CreditUse,
     Subscription,
     SubscriptionItem,
     CouponRedemption,
