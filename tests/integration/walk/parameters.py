@@ -106,6 +106,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "staff.contests": _of("cst"),
     "staff.dunning": _of("dcas"),
     "staff.crypto_rates": _of("crat"),
+    "staff.terms": _of("trms"),
     "staff.coupons": _of("cpn"),
     "staff.legal_entities": _of("ent"),
     "staff.refunds": _of("rfnd"),
