@@ -92,15 +92,19 @@ def items_shown(items: tuple[ItemRow, ...], currency: str) -> list[dict[str, Any
 
 
 def used_shown(one: UsedSoFar) -> dict[str, Any]:
+    """`amount` is what is still to be billed of it; what was billed already comes off, as its formula says."""
+    formulas = [f"{step.formula} = {step.amount}" for step in one.steps]
+    if one.billed_before_minor:
+        formulas.append(f"− {_amount(one.billed_before_minor, one.currency)}")
     return {
         "id": one.key,
         "name": one.name,
         "quantity": decimal_text(one.quantity),
         "currency": one.currency,
-        "amount": _amount(one.amount_minor, one.currency),
+        "amount": _amount(one.amount_minor - one.billed_before_minor, one.currency),
         "since": instant_text(one.since),
         "bills_at": instant_text(one.bills_at),
-        "formulas": [f"{step.formula} = {step.amount}" for step in one.steps],
+        "formulas": formulas,
     }
 
 

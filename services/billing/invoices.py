@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from models.billing import Invoice, InvoiceLine, InvoiceState, LegalEntity
 from models.ledger import JournalKind, Purpose
 from models.money import Money
-from services.billing import customer_credits, policies, states
+from services.billing import credited_since, customer_credits, policies, states
 from services.billing.draft_columns import NOTHING_YET
 from services.billing.events import (
     InvoiceDrafted,
@@ -297,7 +297,8 @@ async def void(uow: UnitOfWork, invoice_id: str, *, reason: str, needs: Capabili
     """Undo an invoice as if it had not been; its number stays taken. A draft is given up, and has none.
 
     What it booked is reversed, its revenue is earned no more, and what of credits and the wallet paid a part is back.
-    Raises Forbidden, NotFound, Invalid, and InvoiceStateConflict: credit notes correct what is paid or was credited.
+    Raises Forbidden, NotFound, Invalid, InvoiceStateConflict and CreditedElsewhere: credit notes correct what is paid
+    or was credited.
     """
     invoice = await policies.invoice_for(uow, invoice_id, needs)
     reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
@@ -307,6 +308,7 @@ async def void(uow: UnitOfWork, invoice_id: str, *, reason: str, needs: Capabili
     if invoice.number is None:
         await drop(uow, invoice)
         return invoice
+    await credited_since.require_nothing(uow, invoice)
     if await _paid_from_outside(uow, invoice):
         raise states.refused(
             InvoiceState(invoice.state), "was paid in part, or is being paid, so it cannot be voided"

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from models.billing import CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
 from models.ledger import JournalKind, Purpose
 from models.money import Money
-from services.billing import customer_credits, offsetting, policies, states
+from services.billing import credited_since, customer_credits, offsetting, policies, states
 from services.billing.credit_notes import Piece, credit_all, credit_amount, credit_lines, left_of
 from services.billing.events import CreditNoteIssued
 from services.billing.finalizing import draw_numbers, lines_of
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, KeyMeansOther, require_key
 from services.billing.numbering import Series, label_date
+from services.catalog.charges import LINE_AMOUNT_MAX
 from services.core.errors import Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -29,25 +31,6 @@ from services.identity.rules import clean_text
 from services.ledger import recognition
 from services.ledger import service as ledger
 from services.ledger.rules import INSTANT, Deferral, Draft, credit, debit
-
-# Credits of each line on other documents that stand: not taken back, and without what notes took of them.
-_CREDITED_SINCE = """
-select s.id as line_id,
-  cast(coalesce(n.net, 0) as bigint) - c.amount_minor as net,
-  cast(coalesce(n.tax, 0) as bigint) - coalesce(c.given_tax_minor, 0) as tax
-from invoice_line s
-join invoice i on i.subscription_id = :subscription_id and i.state <> 'void' and i.id <> s.invoice_id
-join invoice_line c on c.invoice_id = i.id and c.facts ->> 'kind' = 'credit' and c.facts ->> 'source' = s.key
-left join lateral (
-  select sum(net_minor) as net, sum(tax_minor) as tax from credit_note_line where invoice_line_id = c.id
-) n on true
-where s.invoice_id = :id and not exists (
-  select from invoice o join invoice_line r on r.invoice_id = o.id
-  where o.subscription_id = :subscription_id and o.state <> 'void'
-    and r.facts ->> 'kind' = 'restore' and r.facts ->> 'source' = c.key
-)
-order by s.id, c.id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +42,14 @@ class Asked:
     lines: Mapping[str, int | None] | None = None
 
 
+def minor_of(amount: Decimal, currency: str, field: str) -> int:
+    """What somebody asks to be credited, in minor units, never rounded. Raises Invalid."""
+    money = Money.of(amount, currency) if abs(amount) <= LINE_AMOUNT_MAX else None
+    if money is None or money.amount != amount:
+        raise Invalid(f"{amount:f} is no amount of {currency} that can be credited.", field=field)
+    return money.minor
+
+
 async def issue(
     uow: UnitOfWork, invoice_id: str, *, key: str, reason: str, asked: Asked, pays_open: bool = True
 ) -> CreditNote:
@@ -68,6 +59,9 @@ async def issue(
     Raises Forbidden, NotFound, InvoiceStateConflict for what is not final or gives nothing to credit, KeyMeansOther,
     and Invalid for a line that is not there and for more than is left of a line or of the invoice.
     """
+    uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    if pays_open:
+        await offsetting.lock_with_owed(uow, invoice_id)
     invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
     require_key(key)
     reason = clean_text(reason, field="reason", what="The reason", characters_max=DESCRIPTION_CHARACTERS_MAX)
@@ -82,6 +76,59 @@ async def issue(
     lines = await lines_of(uow, invoice)
     pieces = _taken(asked, await _left(uow, invoice, lines), invoice.currency)
     return await _issue(uow, invoice, lines, pieces, key=key, reason=reason, said=said, pays_open=pays_open)
+
+
+@dataclass(frozen=True, slots=True)
+class LinePreview:
+    """Of a line: what is left of it, tax included, and what the note would take of that, in minor units."""
+
+    line_id: str
+    description: str
+    left_minor: int
+    net_minor: int
+    tax_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotePreview:
+    """What a note would take back, in minor units: net + tax = total. `offset_minor` comes off what is due, and the
+    rest pays other open invoices or becomes a credit."""
+
+    currency: str
+    lines: tuple[LinePreview, ...]
+    net_minor: int
+    tax_minor: int
+    total_minor: int
+    offset_minor: int
+
+
+async def preview(uow: UnitOfWork, invoice_id: str, asked: Asked) -> NotePreview:
+    """What a note would take back now. Raises as `issue` does for what is asked."""
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    states.require_creditable(InvoiceState(invoice.state))
+    lines, nothing = await lines_of(uow, invoice), Money(0, invoice.currency)
+    left = await _left(uow, invoice, lines)
+    taken = {piece.key: piece for piece in _taken(asked, left, invoice.currency)}
+    by_id = {piece.key: piece for piece in left}
+    rows = [
+        LinePreview(
+            line.id,
+            line.description,
+            by_id[line.id].gross.minor,
+            taken[line.id].net.minor if line.id in taken else 0,
+            taken[line.id].tax.minor if line.id in taken else 0,
+        )
+        for line in lines
+    ]
+    total = sum((piece.gross for piece in taken.values()), nothing)
+    return NotePreview(
+        invoice.currency,
+        tuple(rows),
+        sum(row.net_minor for row in rows),
+        sum(row.tax_minor for row in rows),
+        total.minor,
+        min(total.minor, invoice.due_minor),
+    )
 
 
 async def worth(uow: UnitOfWork, invoice: Invoice, asked: Asked) -> Money:
@@ -139,12 +186,9 @@ async def _left(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine])
 
 async def _credited_since(uow: UnitOfWork, invoice: Invoice, whole: Sequence[Piece]) -> list[Piece]:
     """What changes of a subscription took back of its lines by lines of other documents."""
-    if invoice.subscription_id is None:
-        return []
-    found = await uow.execute(_CREDITED_SINCE, id=invoice.id, subscription_id=invoice.subscription_id)
     by_key, code = {piece.key: piece for piece in whole}, invoice.currency
     made: list[Piece] = []
-    for row in found:
+    for row in await credited_since.of_time(uow, invoice):
         taxes = tuple(Money(0, code) for _ in by_key[row.line_id].taxes)
         if row.tax:  # over the rates as the line itself bears them
             taxes = Money(row.tax, code).split([tax.minor for tax in by_key[row.line_id].taxes])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlmodel import and_, or_, select
 
-from models.billing import CustomerCredit, Invoice, InvoiceState
+from models.billing import Invoice, InvoiceState
+from models.customer_credits import CustomerCredit
 from models.ledger import Purpose
 from models.money import Money
 from services.billing import customer_credits
@@ -31,22 +32,32 @@ where i.id = any(:ids) and not exists (
 """
 
 
-async def lock_owed(uow: UnitOfWork, currency: str, of: str | None) -> list[Invoice]:
-    """The open invoices of the organisation, and those of the subscription `of` that were given up, locked by id.
-    Before its credits are, as everywhere."""
-    is_open = and_(Invoice.state == InvoiceState.FINALIZED.value, Invoice.due_minor > 0)
-    given_up = and_(
-        Invoice.state == InvoiceState.UNCOLLECTIBLE.value,
-        Invoice.written_off_minor > 0,
-        Invoice.subscription_id == of,
-    )
+async def lock_with_owed(uow: UnitOfWork, invoice_id: str) -> None:
+    """Lock an invoice that a credit is to come of, and all that the credit may pay, by id: two at once, each paying
+    what the other credits, would wait for each other if each held its own first."""
+    found = await uow.execute("select currency, subscription_id from invoice where id = :id", id=invoice_id)
+    if (one := found.one_or_none()) is not None:
+        await lock_owed(uow, one.currency, one.subscription_id, beside=invoice_id)
+
+
+async def lock_owed(
+    uow: UnitOfWork, currency: str, of: str | None, *, beside: str = "", waits: bool = True
+) -> list[Invoice]:
+    """The open invoices of the organisation, those of the subscription `of` that were given up, and the one `beside`
+    them, locked by id. Before its credits are, as everywhere."""
+    wanted = [and_(Invoice.state == InvoiceState.FINALIZED.value, Invoice.due_minor > 0)]
+    if of is not None:
+        was_given_up = Invoice.state == InvoiceState.UNCOLLECTIBLE.value
+        wanted.append(and_(was_given_up, Invoice.written_off_minor > 0, Invoice.subscription_id == of))
+    if beside:
+        wanted.append(and_(Invoice.id == beside))
     found = await uow.session.exec(
         select(Invoice)
         .where(Invoice.organization_id == uow.organization_id, Invoice.currency == currency)
-        .where(is_open if of is None else or_(is_open, given_up))
+        .where(or_(*wanted))
         .order_by(sa.asc("id"))
         .limit(INVOICES_MAX)
-        .with_for_update()
+        .with_for_update(skip_locked=not waits)
         .execution_options(populate_existing=True)
     )
     return list(found.all())
@@ -63,7 +74,8 @@ async def keep(
 
 
 async def _pay(uow: UnitOfWork, credit: CustomerCredit, of: str | None) -> None:
-    owed = await lock_owed(uow, credit.currency, of)
+    # What there was is locked by now, in its order; who holds one that came since may be waiting for these.
+    owed = await lock_owed(uow, credit.currency, of, waits=False)
     if not owed:
         return
     found = await uow.execute(_COLLECTABLE, ids=[one.id for one in owed])

@@ -6,7 +6,8 @@ counted again over all its events, and what was billed of it before comes off. S
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from models.subscriptions import Subscription
 from services.billing.descriptions import LATE
 from services.billing.new_lines import NewLine, charged_line
 from services.billing.periods import Span
+from services.billing.usage_pieces import LATE_MARK, part_of, pieces_of, spans_of
 from services.catalog.charge_json import charge_from_json
 from services.catalog.charges import Charge
 from services.catalog.rating import EventTally, tally
@@ -29,82 +31,125 @@ LATE_MAX = timedelta(days=35)  # after the end of a period its usage is still lo
 DRAFT_AGE_MAX = timedelta(days=370)  # one may wait for a renewal for as long as a period is
 WINDOWS_MAX = 5_000  # of one subscription that are looked at
 
-# What of each period was billed, on documents that count; also nothing, on one that was dropped for asking nothing.
-_BILLED = """
+# Of a subscription, in the order in which they were made. One that was dropped for asking nothing is as good as billed.
+_LINES = """
 select l.key, l.description, l.metric, l.plan, l.tax_code, l.inclusive, l.period_start, l.period_end, l.amount_minor,
-  l.facts
+  l.facts, i.state = 'draft' as open, i.state = 'void' and l.amount_minor <> l.billed_before_minor as void
 from invoice i join invoice_line l on l.invoice_id = i.id
 where i.subscription_id = :id and i.created_at > :drafted and l.origin = 'usage' and l.metric is not null
-  and l.period_end > :since and (
-    (i.number is not null and i.state <> 'void') or (i.number is null and i.state = 'void' and l.amount_minor = 0))
-order by i.created_at, i.id, l.position limit :most
+  and l.period_end > :since
+order by l.period_end, i.created_at, i.id, l.position limit :most
 """
 
 
-async def usage_line(uow: UnitOfWork, made: Made, name: str, more: dict[str, Any]) -> NewLine:
-    """What was used in the time that a moment made a line for. Raises Invalid for a price without a meter."""
-    charge, span = made.item.price.charge, made.span
-    if charge.meter is None or span is None:
-        raise Invalid(f"'{charge.key}' has no meter.", field="meter")
+async def usage_line(
+    uow: UnitOfWork, subscription_id: str, made: Made, name: str, more: dict[str, Any]
+) -> NewLine:
+    """What was used in the time that a moment made a line for, with what its price counted of the period before it.
+    Raises Invalid for a price without a meter."""
+    price, span, ruler = made.item.price, made.span, made.ruler
+    meter = price.charge.meter
+    if meter is None or span is None or ruler is None:
+        raise Invalid(f"'{price.charge.key}' has no meter.", field="meter")
+    before = await _before(uow, subscription_id, price.id, ruler.period.start, span.start)
+    pieces = pieces_of(price.id, ruler, (*(spans_of(before.facts, span) if before else ()), span))
     return await _line(
         uow,
         name,
-        charge.charge,
-        charge.currency,
+        pieces.charge(price.charge.charge),
+        price.charge.currency,
+        spans=pieces.spans,
+        facts={"pieces": pieces.to_json()},
         period=(span.start, span.end),
-        metric=charge.meter,
+        metric=meter,
+        billed_before=Money(before.amount_minor, price.charge.currency) if before else None,
         **more,
     )
 
 
+async def _before(
+    uow: UnitOfWork, subscription_id: str, price_id: str, period_start: datetime, at: datetime
+) -> Any:
+    """The last line of a price in the period, before a piece that begins `at`. What it asked for is not asked for
+    again, also where that was forgiven."""
+    if at <= period_start:
+        return None
+    wanted = (price_id, period_start.isoformat())
+    rows = await _rows(uow, subscription_id, since=period_start)
+    return next((one for one in reversed(rows) if part_of(one.facts, one.key) == wanted), None)
+
+
+async def _rows(uow: UnitOfWork, subscription_id: str, *, since: datetime) -> Sequence[Any]:
+    """Lines of usage of periods, or pieces, that ended after `since`."""
+    found = await uow.execute(
+        _LINES, id=subscription_id, since=since, drafted=since - DRAFT_AGE_MAX, most=WINDOWS_MAX
+    )
+    return found.all()
+
+
 async def count_again(uow: UnitOfWork, lines: Sequence[InvoiceLine]) -> None:
-    """Have lines of usage on a draft say what is known by now: late events were let in until this moment."""
+    """Have lines of usage on a draft say what is known by now: late events were let in until this moment. A later piece
+    of a period takes off what an earlier one comes to."""
+    counted: dict[tuple[str, ...], int] = {}
     for line in lines:
         if line.origin != LineOrigin.USAGE or line.metric is None or not line.period_start:
             continue
+        period = Span(line.period_start, line.period_end or line.period_start)
         fresh = await _line(
             uow,
             line.description,
             charge_from_json(line.facts["charge"]),
             line.facts["currency"],
-            period=(line.period_start, line.period_end or line.period_start),
+            spans=spans_of(line.facts, period),
+            facts=_kept(line.facts),
             metric=line.metric,
         )
-        if fresh.facts != line.facts:
+        whole = part_of(line.facts, line.key)
+        before = counted.get(whole, line.billed_before_minor)
+        counted[whole] = fresh.amount.minor
+        if (fresh.facts, before) != (line.facts, line.billed_before_minor):
             line.quantity, line.amount_minor, line.facts = fresh.quantity, fresh.amount.minor, fresh.facts
+            line.billed_before_minor = before
             uow.add(line)
     await uow.session.flush()
 
 
 async def late_lines(uow: UnitOfWork, row: Subscription, *, since: datetime | None = None) -> list[NewLine]:
     """What changed of periods that were billed and ended after `since`, or within LATE_MAX. A difference is billed
-    once: the line says the whole again, and the next look compares with it."""
-    since = since or uow.now - LATE_MAX
-    found = await uow.execute(
-        _BILLED, id=row.id, since=since, drafted=since - DRAFT_AGE_MAX, most=WINDOWS_MAX
-    )
-    windows: dict[str, tuple[Any, int]] = {}
-    for one in found:
-        base, _, _ = one.key.partition(".late")
-        windows[base] = (one, windows[base][1] + 1 if base in windows else 1)
+    once: the line says the whole again, and the next look compares with it. What is on a draft still is counted there,
+    and what was forgiven is not asked for again."""
+    rows: dict[tuple[str, ...], list[Any]] = {}
+    for one in await _rows(uow, row.id, since=since or uow.now - LATE_MAX):
+        rows.setdefault(part_of(one.facts, one.key), []).append(one)
     made: list[NewLine] = []
-    for base, (last, times) in windows.items():
+    for lines in rows.values():
+        last = lines[-1]
+        if last.open or last.void:
+            continue
+        base = last.key.partition(LATE_MARK)[0]
         fresh = await _line(
             uow,
             LATE + last.description.removeprefix(LATE),
             charge_from_json(last.facts["charge"]),
             last.facts["currency"],
+            spans=spans_of(last.facts, Span(last.period_start, last.period_end)),
+            facts=_kept(last.facts),
             period=(last.period_start, last.period_end),
             metric=last.metric,
             plan=last.plan,
             tax_code=last.tax_code,
             inclusive=last.inclusive,
             billed_before=Money(last.amount_minor, row.currency),
-            key=f"{base}.late{times}",
+            key=f"{base}{LATE_MARK}{len(lines)}",
         )
         if fresh.amount.minor != last.amount_minor:
             made.append(fresh)
     return made
+
+
+def _kept(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of a line beside what it is rated from."""
+    return {"pieces": facts["pieces"]} if "pieces" in facts else {}
 
 
 async def _line(
@@ -113,30 +158,26 @@ async def _line(
     charge: Charge,
     currency: str,
     *,
-    period: tuple[datetime, datetime],
+    spans: Sequence[Span],
+    facts: Mapping[str, Any],
     metric: str,
     **more: Any,
 ) -> NewLine:
-    quantity, events = await _counted(uow, charge, metric, Span(*period))
-    return charged_line(
-        LineOrigin.USAGE,
-        description,
-        charge,
-        quantity,
-        currency,
-        events=events,
-        period=period,
-        metric=metric,
-        **more,
+    quantity, events = await _counted(uow, charge, metric, spans)
+    line = charged_line(
+        LineOrigin.USAGE, description, charge, quantity, currency, events=events, metric=metric, **more
     )
+    return replace(line, facts={**line.facts, **facts})
 
 
 async def _counted(
-    uow: UnitOfWork, charge: Charge, meter: str, span: Span
+    uow: UnitOfWork, charge: Charge, meter: str, spans: Sequence[Span]
 ) -> tuple[Decimal, EventTally | None]:
     if not charge.needs_events:
-        return await metered.quantity(uow, meter, span.start, span.end), None
+        counted = [await metered.quantity(uow, meter, span.start, span.end) for span in spans]
+        return sum(counted, Decimal(0)), None
     events = EventTally()
-    async for values in metered.values(uow, meter, span.start, span.end):
-        events = tally(charge, values, onto=events)
+    for span in spans:
+        async for values in metered.values(uow, meter, span.start, span.end):
+            events = tally(charge, values, onto=events)
     return events.base, events

@@ -11,7 +11,7 @@ from functools import partial
 
 from models.billing import Invoice, InvoiceState
 from models.disputes import Contest, ContestState
-from services.billing import notes, states
+from services.billing import notes, offsetting, states
 from services.billing import policies as of_billing
 from services.billing.contested import collectable, collectable_minor
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX
@@ -152,7 +152,8 @@ async def credit(uow: UnitOfWork, contest_id: str, *, answer: str, minor: int | 
     and for an amount that is not above zero or more than was contested.
     """
     known = await policies.contest_for(uow, contest_id, Capability.STAFF_PAYMENTS_WRITE)
-    # The invoice first, as everywhere.
+    # The invoice first, as everywhere, and what its credit may pay.
+    await offsetting.lock_with_owed(uow, known.invoice_id)
     await of_billing.invoice_for(uow, known.invoice_id, Capability.STAFF_INVOICES_WRITE)
     contest = await policies.contest_for(uow, contest_id, Capability.STAFF_PAYMENTS_WRITE, lock=True)
     contest_rules.require_transition(S(contest.state), S.CREDITED)

@@ -16,7 +16,7 @@ from models.money import Money
 from models.payment_cases import CaseAct, CaseKind
 from models.payments import Payment
 from models.refunds import Refund, RefundState, RefundTo
-from services.billing import customer_credits
+from services.billing import customer_credits, offsetting
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.ledger import service as ledger
@@ -46,13 +46,18 @@ class Locked:
 async def locked(uow: UnitOfWork, refund_id: str, needs: Capability) -> Locked:
     """The invoice first, then the payment, as everywhere. Raises Forbidden and NotFound."""
     refund = await policies.refund_for(uow, refund_id, needs)
-    payment, invoice = await of_payment(uow, refund.payment_id, needs)
+    payment, invoice = await of_payment(uow, refund.payment_id, needs, to=RefundTo(refund.destination))
     return Locked(await policies.refund_for(uow, refund_id, needs, lock=True), payment, invoice)
 
 
-async def of_payment(uow: UnitOfWork, payment_id: str, needs: Capability) -> tuple[Payment, Invoice | None]:
-    """A payment and its invoice, locked. Raises Forbidden and NotFound."""
+async def of_payment(
+    uow: UnitOfWork, payment_id: str, needs: Capability, *, to: RefundTo = RefundTo.SOURCE
+) -> tuple[Payment, Invoice | None]:
+    """A payment and its invoice, locked; with what a credit would pay, if it is given back as one. Raises Forbidden and
+    NotFound."""
     payment = await policies.payment_for(uow, payment_id, needs)
+    if to is RefundTo.CREDIT and payment.invoice_id is not None:
+        await offsetting.lock_with_owed(uow, payment.invoice_id)
     invoice = await policies.invoice_of(uow, payment)
     return await policies.payment_for(uow, payment_id, needs, lock=True), invoice
 

@@ -108,7 +108,7 @@ async def start(uow: UnitOfWork, wanted: Wanted, *, above: Mapping[str, int]) ->
     uow.actor.require(_WRITE)
     require_key(wanted.key)
     wanted = _cleaned(wanted)
-    payment, invoice = await giving_back.of_payment(uow, wanted.payment_id, _WRITE)
+    payment, invoice = await giving_back.of_payment(uow, wanted.payment_id, _WRITE, to=wanted.to)
     if (there := await _known(uow, wanted.key)) is not None:
         if (there.payment_id, there.asked) != (payment.id, wanted.said):
             raise KeyMeansOther(

@@ -34,9 +34,15 @@ S = SubscriptionState
 
 
 def change(
-    now: Subscribed, to: Selection, *, at: datetime, behaviour: ProrationBehaviour | None = None
+    now: Subscribed,
+    to: Selection,
+    *,
+    at: datetime,
+    behaviour: ProrationBehaviour | None = None,
+    trial_until: datetime | None = None,
 ) -> Change:
-    """Have it consist of `to`: more at once and less from the next period on, unless asked otherwise.
+    """Have it consist of `to`: more at once and less from the next period on, unless asked otherwise. A trial goes on,
+    until `trial_until` at most.
 
     Raises Invalid for another currency, and SubscriptionStateConflict.
     """
@@ -53,8 +59,19 @@ def change(
         )
     now = replace(now, scheduled=None, scheduled_at=None)
     if now.trial_end is not None and at < now.trial_end:
+        if trial_until is not None and trial_until < now.trial_end:
+            now = _tried_until(now, max(trial_until, at))
         return Change(way, chosen, at, Turn(swap(now, to, at), (), Billed.RENEWAL))
     return Change(way, chosen, at, _change_now(now, to, at, chosen))
+
+
+def _tried_until(now: Subscribed, end: datetime) -> Subscribed:
+    """The same with a trial that ends sooner: what begins with its end does, too."""
+    items = tuple(
+        replace(item, billed_until=end) if item.billed_until == now.trial_end else item for item in now.items
+    )
+    anchor = end if now.anchor == now.trial_end else now.anchor
+    return replace(now, trial_end=end, anchor=anchor, items=items)
 
 
 def put_off(made: Change, now: Subscribed, *, until: datetime) -> Change:

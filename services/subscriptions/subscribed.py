@@ -18,6 +18,7 @@ from models.types import ProrationBehaviour
 from services.billing.changes import Billed, Direction, Undoable
 from services.billing.lines import Debited, Line, Terms
 from services.billing.periods import Calendar, Span, calendar_of
+from services.billing.proration import Ruler
 from services.catalog.plan_rules import Length, PlannedCharge
 from services.catalog.rating import rate
 from services.core.errors import Invalid
@@ -43,6 +44,9 @@ class Price:
     charge: PlannedCharge
     addon: bool = False
     tax_code: str = ""
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.addon))  # there is no other with that id
 
     @property
     def slot(self) -> str:
@@ -71,6 +75,7 @@ class Price:
             self.charge.currency,
             length.interval,
             length.count,
+            self.charge.tax_inclusive,
         )
 
 
@@ -122,7 +127,8 @@ class Item:
 class Made:
     """A line that a moment made. `key` names it for good; `item` is as it was when it was made.
 
-    Of time, `line` says all. Of usage, `span` is the time whose usage is to be read. Of a one-off neither.
+    Of time, `line` says all. Of usage, `span` is the time whose usage is to be read, in the period of `ruler`. Of a
+    one-off neither.
     """
 
     key: str
@@ -130,6 +136,7 @@ class Made:
     item: Item
     line: Line | None = None
     span: Span | None = None
+    ruler: Ruler | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from models.subscriptions import CancelReason, Subscription, SubscriptionState
+from models.terms import Occasion
 from models.types import ProrationBehaviour
 from services.billing import invoices, policies, redemptions
 from services.billing.changes import Billed
@@ -25,6 +26,7 @@ from services.billing.events import (
     SubscriptionStarted,
 )
 from services.billing.periods import in_utc
+from services.catalog.plan_rules import require_trial_days
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -33,12 +35,13 @@ from services.identity import clocks
 from services.identity.rules import clean_text, require_currency
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import changes as subscription_changes
-from services.subscriptions import first_payments, rules, selecting, states, trials
+from services.subscriptions import first_payments, rules, selecting, states, trial_terms, trials
 from services.subscriptions import policies as subscription_policies
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
 from services.subscriptions.selecting import Wanted
 from services.subscriptions.subscribed import Change, Subscribed, Turn
+from services.terms import service as terms
 
 WRITE = Capability.SUBSCRIPTIONS_WRITE
 S = SubscriptionState
@@ -91,12 +94,15 @@ async def start(
         return await policies.subscription_for(uow, there, WRITE)
     if started_at is not None or trial_days is not None or anchor is not None:
         uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_WRITE)
+    if trial_days is not None:
+        require_trial_days(trial_days)
     await _require_room(uow)
+    await terms.accept(uow, Occasion.SUBSCRIBING)
     wanted = replace(wanted, currency=require_currency(wanted.currency, on=uow.now.date()))
     selection = await selecting.select(uow, wanted)
     organization = await policies.organization_of(uow)
     at = _start_moment(uow, started_at)
-    days = trial_days if trial_days is not None else await _trial_days(uow, selection.version_id)
+    days = trial_days if trial_days is not None else await trial_terms.days(uow, selection.version_id)
     now = rules.start(
         new_id("sub"),
         selection,
@@ -139,7 +145,10 @@ async def change(
     row, held, now = await standing(uow, subscription_id)
     selection = await selecting.select(uow, wanted, standing=now)
     moment = agreed_moment(uow, at)
-    made = subscription_changes.change(now, selection, at=moment, behaviour=behaviour)
+    tried_until = await trial_terms.until(uow, now, selection)
+    made = subscription_changes.change(
+        now, selection, at=moment, behaviour=behaviour, trial_until=tried_until
+    )
     made = await _moved_all_the_same(uow, wanted, now, made, moment)
     named = {"aggregate_id": row.id, "organization_id": row.organization_id}
     if made.behaviour is ProrationBehaviour.NEXT_PERIOD:
@@ -158,6 +167,8 @@ async def change(
             )
         )
     await subscription_billing.book(uow, held, now, made.turn, WRITE, at=moment)
+    if row.next_at is not None and row.next_at <= uow.now:  # a trial ended with it
+        await subscription_billing.catch_up(uow, row, WRITE)
     return row
 
 
@@ -371,18 +382,6 @@ def _comment(text: str) -> str | None:
     if not text.strip():
         return None
     return clean_text(text, field="comment", what="The comment", characters_max=COMMENT_CHARACTERS_MAX)
-
-
-async def _trial_days(uow: UnitOfWork, version_id: str) -> int:
-    """The plan's trial, for whoever never had a plan of this product: a trial is for getting to know it."""
-    found = await uow.execute(
-        "select v.trial_days from plan_version v join plan p on p.id = v.plan_id where v.id = :version_id"
-        " and not exists (select from subscription s join plan o on o.id = s.plan_id"
-        " where s.organization_id = :organization_id and o.product_id = p.product_id)",
-        version_id=version_id,
-        organization_id=uow.organization_id,
-    )
-    return found.scalar_one_or_none() or 0
 
 
 async def _require_room(uow: UnitOfWork) -> None:

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from services.billing import explaining, policies, usage_lines
+from services.billing import explaining, policies, usage_lines, usage_pieces
 from services.billing.explaining import Step
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.subscriptions import charges
 from services.subscriptions import rows as subscription_rows
 
-READ = Capability.SUBSCRIPTIONS_READ
+READ, STAFF_READ = Capability.SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTIONS_READ
 
 
 @dataclass(frozen=True, slots=True)
 class UsedSoFar:
-    """Of one metered price, in [since, until): before coupons and tax. `steps` give `amount_minor`, rounded once.
-    `bills_at` is when the period ends."""
+    """Of one metered price, in the pieces of the period that lie in [since, until): before coupons and tax. `steps`
+    give `amount_minor`, rounded once; what earlier pieces were billed for is in it. `bills_at` is when the period
+    ends."""
 
     key: str
     name: str
@@ -30,13 +31,15 @@ class UsedSoFar:
     bills_at: datetime | None
     quantity: Decimal
     amount_minor: int
+    billed_before_minor: int
     steps: tuple[Step, ...]
 
 
-async def used_so_far(uow: UnitOfWork, subscription_id: str) -> list[UsedSoFar]:
-    """Of a subscription of one's own organisation; nothing in a trial, a pause or after its end, which are not metered.
-    What came in late of periods that were billed is not in it. Raises Forbidden and NotFound."""
-    row = await policies.subscription_for(uow, subscription_id, READ, lock=False)
+async def used_so_far(uow: UnitOfWork, subscription_id: str, *, staff: bool = False) -> list[UsedSoFar]:
+    """Of a subscription of the organisation that the work is bound to; nothing in a trial, a pause or after its end,
+    which are not metered. What came in late of periods that were billed is not in it. Raises Forbidden and
+    NotFound."""
+    row = await policies.subscription_for(uow, subscription_id, STAFF_READ if staff else READ, lock=False)
     _, now = await subscription_rows.load(uow, row, lines=False)
     found: list[UsedSoFar] = []
     for item in now.running:
@@ -47,7 +50,7 @@ async def used_so_far(uow: UnitOfWork, subscription_id: str) -> list[UsedSoFar]:
         for one in made:
             if one.span is None:
                 continue
-            line = await usage_lines.usage_line(uow, one, item.price.charge.name, {})
+            line = await usage_lines.usage_line(uow, row.id, one, item.price.charge.name, {})
             _, steps = explaining.replay_amount(line.facts)
             found.append(
                 UsedSoFar(
@@ -55,11 +58,12 @@ async def used_so_far(uow: UnitOfWork, subscription_id: str) -> list[UsedSoFar]:
                     name=line.description,
                     meter=meter,
                     currency=line.amount.currency,
-                    since=one.span.start,
+                    since=usage_pieces.spans_of(line.facts, one.span)[0].start,
                     until=one.span.end,
                     bills_at=charges.due(now, item),
                     quantity=line.quantity,
                     amount_minor=line.amount.minor,
+                    billed_before_minor=line.billed_before.minor if line.billed_before else 0,
                     steps=steps,
                 )
             )

@@ -149,6 +149,9 @@ class UsedSoFarShown(Shown):
     bills_at: AwareDatetime | None
     quantity: Exact
     amount_minor: int = Field(description="Rounded once")
+    billed_before_minor: int = Field(
+        description="What is billed already: of the time before a pause or another plan"
+    )
     steps: list[PreviewStepShown]
 
 

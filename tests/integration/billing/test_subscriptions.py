@@ -8,8 +8,10 @@ from decimal import Decimal
 import pytest
 
 from models.subscriptions import CancelReason
-from models.types import ProrationBehaviour
+from models.types import ProrationBehaviour, Role
+from services.core.clock import FixedClock
 from services.core.errors import Invalid
+from services.core.work import unit_of_work
 from services.subscriptions import subscriptions
 from services.subscriptions.previewing import preview
 from services.subscriptions.selecting import Wanted
@@ -130,6 +132,31 @@ async def test_a_trial_costs_nothing_changes_freely_and_comes_once(sold: Subscri
     after = await sold.run(one)
     assert (after.state, [line.amount_minor for line in await sold.lines()]) == ("active", [9_000])
     assert (await sold.start(team)).state == "active"
+
+
+@pytest.mark.parametrize(
+    ("days", "ends", "billed"), [(0, 5, [9_000]), (3, 5, [9_000]), (7, 8, []), (60, 15, [])]
+)
+async def test_a_customer_has_a_dearer_plan_on_trial_for_no_longer_than_that_plan_gives(
+    sold: Subscribers, days: int, ends: int, billed: list[int]
+) -> None:
+    team = await sold.plan(price("base", "flat", "60"), trial_days=14)
+    big = Wanted((await sold.plan(price("base", "flat", "90"), trial_days=days)).id, "EUR", "month")
+    one = await sold.start(team)
+    sold.at(2026, 4, 5, 12)
+    owner = sold.shop.world.actor(sold.shop.customer, Role.OWNER)
+    async with unit_of_work(owner, clock=FixedClock(sold.shop.now)) as uow:
+        await subscriptions.change(uow, one.id, Wanted(team.id, "EUR", "month"))  # nothing else
+        shown = await preview(uow, lambda work: subscriptions.change(work, one.id, big))
+        after = await subscriptions.change(uow, one.id, big)
+    assert after.trial_end == datetime(2026, 4, ends, 12, tzinfo=UTC)
+    assert [line.amount_minor for told in shown.invoices for line in told.lines] == billed
+    assert [line.amount_minor for line in await sold.lines()] == billed
+
+    sold.at(2026, 4, 15, 12)
+    after = await sold.run(one)
+    assert (after.state, after.anchor.day) == ("active", ends)
+    assert [line.amount_minor for line in await sold.lines()] == [9_000]
 
 
 async def test_a_pause_credits_what_is_left_and_resuming_bills_what_remains(sold: Subscribers) -> None:
