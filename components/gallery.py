@@ -14,7 +14,7 @@ from components.gallery_examples import (
     tables_examples,
     values_examples,
 )
-from components.gallery_forms import copy_example, failed_form_example, form_examples
+from components.gallery_forms import copy_example, failed_form_example, form_examples, stepper_example
 from components.gallery_overlays import dialog_example, overlays_examples, tabs_examples
 from components.js import ClientComponent, library
 from components.live.figures import live_status
@@ -76,7 +76,7 @@ def _session() -> Session:
 def gallery() -> rx.Component:
     """All components in their states. Content is made up, and what is sent goes to addresses that do not exist.
 
-    The address chooses the look: `?locale=pseudo`, `?dir=rtl`, `?density=compact` or `touch`.
+    The address chooses the look: `?locale=pseudo`, `?dir=rtl`, `?density=compact` or `touch`, `?connection=lost`.
     """
     with speaking("pseudo"):
         in_pseudo_locale = _page()
@@ -96,7 +96,7 @@ def _page() -> rx.Component:
         section(say("Charts"), *charts_examples()),
         section(say("Buttons and badges"), buttons_examples(), badges_examples()),
         section(say("Tables"), *tables_examples()),
-        section(say("Forms"), form_examples()),
+        section(say("Forms"), form_examples(), stepper_example()),
         section(say("A refused form"), failed_form_example(), copy_example()),
         section(say("Overlays and tabs"), overlays_examples(), tabs_examples()),
         section(say("States"), *states_examples()),

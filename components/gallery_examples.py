@@ -30,6 +30,7 @@ from components.kit.overlays import (
 )
 from components.live.figures import live_value
 from components.tables.filters import Filter, filter_bar
+from components.tables.listed import filter_chips
 from components.tables.table import Column, Paging, Sorting, Table, data_table
 from components.texts import made_up as say
 
@@ -72,6 +73,18 @@ ROWS = [
     ),
     _key("key_0003", "Ana's laptop", "active", 312, "0.000412500000", "2026-11-23T17:40:00+00:00"),
     _key("key_0004", "Old website", "revoked", 0, "0", None),
+]
+
+
+def _chip(column: str, operator: str, value: str, kind: str) -> dict[str, str]:
+    key, words = f"{column}[{operator}]", f"{column}:{value}"
+    return {"key": key, "column": column, "operator": operator, "value": value, "words": words, "kind": kind}
+
+
+CHIPS = [
+    _chip("status", "eq", "active", "enum"),
+    _chip("cost", "gte", "10", "decimal"),
+    _chip("used", "lt", "2026-11-24T00:00:00Z", "instant"),
 ]
 
 
@@ -227,8 +240,15 @@ def tables_examples() -> list[rx.Component]:
             ],
         ),
     )
+    chips = filter_chips(
+        rx.Var.create(CHIPS),
+        columns={"status": say("Status"), "cost": say("Cost"), "used": say("Last used")},
+        values={"status:active": say("Active")},
+        on_remove=lambda _key, _value: rx.noop(),
+    )
     return [
         bar,
+        chips,
         full,
         data_table(_named("loading"), none, status=rx.Var.create("loading")),
         data_table(

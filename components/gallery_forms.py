@@ -22,6 +22,7 @@ from components.forms.fields import (
 )
 from components.forms.files import file_field
 from components.forms.form import form, form_foot, submit_button
+from components.forms.stepper import stepper
 from components.texts import made_up as say
 
 
@@ -96,6 +97,29 @@ def form_examples() -> rx.Component:
             error=rx.Var.create(""),
         ),
         class_name="text-column",
+    )
+
+
+def stepper_example() -> rx.Component:
+    return rx.el.div(
+        stepper(
+            "gallery-seats",
+            say("Seats"),
+            value="3",
+            min="1",
+            max="20",
+            hint=say("1 to 20"),
+            on_change=rx.noop,
+        ),
+        stepper(
+            "gallery-full",
+            say("Robots"),
+            value="2",
+            max="2",
+            error=say("Two are the most."),
+            on_change=rx.noop,
+        ),
+        class_name="text-column stack",
     )
 
 

@@ -7,6 +7,7 @@ import reflex as rx
 from components.forms.fields import Option, select, text_field
 from components.forms.form import form, submit_button
 from components.kit.overlays import (
+    Act,
     MenuEntry,
     Trigger,
     confirm_dialog,
@@ -18,6 +19,7 @@ from components.kit.overlays import (
 from components.kit.tabs import LinkTab, Tab, link_tabs, tabs
 from components.secret import secret_dialog
 from components.texts import made_up as say
+from components.two_step import enrol_dialog, recovery_codes_dialog
 
 
 def dialog_example() -> rx.Component:
@@ -75,6 +77,17 @@ def overlays_examples() -> rx.Component:
             error=say("Somebody else deleted it a minute ago."),
             trigger=Trigger(say("Delete and wait")),
         ),
+        confirm_dialog(
+            title=say("Archive \u201cNight batch\u201d?"),
+            text=say("Its 3 keys stop at once and for good."),
+            verb=say("Archive"),
+            act=Act("gallery-archive", "/api/v1/gallery", say("Archived"), rx.noop()),
+            trigger=Trigger(say("Archive by proof")),
+        ),
+        enrol_dialog(
+            say("Set up an app"), url="/api/v1/gallery", confirm_url="/api/v1/gallery", on_done=rx.noop()
+        ),
+        recovery_codes_dialog(say("New recovery codes"), url="/api/v1/gallery", on_done=rx.noop()),
         dialog(
             rx.el.p(say("The import runs; this window closes by itself.")),
             dialog_foot(submit_button(say("Importing"), busy=rx.Var.create(True))),

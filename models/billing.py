@@ -20,8 +20,6 @@ from models.types import AMOUNT, BIG, ID, QUANTITY, TEXT
 
 DAY: Any = sa.Date()
 _JSON_OR_NULL: Any = JSONB(none_as_null=True)
-_LEFT = sa.text("left_minor > 0")
-_IN_TURN = ("organization_id", "currency", "created_at", "id")  # as credits pay, the oldest first
 _DRAFT = sa.text("state = 'draft'")
 _UNPAID = sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null")
 
@@ -82,6 +80,7 @@ class LegalEntity(Table, table=True):
     tax_ids: list[dict[str, Any]] = _json()
     registrations: list[str] = _json()  # jurisdictions whose tax it charges
     reverse_charge_in: list[str] = _json()  # where buyers with a checked number owe the tax themselves
+    trusts_unanswered: bool  # also with a number whose register does not answer
     timezone: str
     currency: str
     brand: str  # {brand} of its number patterns
@@ -139,6 +138,13 @@ class BillingProfile(Table, table=True):
 
     __tablename__ = "billing_profile"
     tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (
+        sa.Index(
+            "ix_billing_profile_number_check",
+            "number_check_at",
+            postgresql_where=sa.text("number_check_at is not null"),
+        ),
+    )
 
     organization_id: str = Field(sa_type=ID, foreign_key="organization.id", primary_key=True)
     legal_entity_id: str | None = reference("legal_entity.id", nullable=True)
@@ -147,6 +153,10 @@ class BillingProfile(Table, table=True):
     country: str
     language: str
     tax_number: dict[str, Any] | None = _json_or_null()  # with who found it valid, when, by what reference
+    number_check_at: datetime | None = instant(
+        nullable=True
+    )  # when its register is asked; nothing to ask: null
+    number_check_tries: int = 0  # in a row that the register did not answer
     exemption: dict[str, Any] | None = _json_or_null()
     updated_at: datetime = instant()
     version: int = 1
@@ -353,46 +363,3 @@ class CreditNoteLine(Table, table=True):
     net_minor: int = Field(sa_type=BIG)
     tax_minor: int = Field(sa_type=BIG)
     tax_parts: list[int] = _json()
-
-
-class CustomerCredit(Table, table=True):
-    """Owed to a customer by a note, an invoice below zero or a payment of more than was due, and what is left."""
-
-    __tablename__ = "customer_credit"
-    tenant_column: ClassVar[str | None] = "organization_id"
-    __table_args__ = (
-        sa.UniqueConstraint("source_id"),
-        sa.CheckConstraint("minor > 0 and left_minor between 0 and minor", name="left_minor"),
-        sa.Index("ix_customer_credit_organization_id", "organization_id", "created_at", "id"),
-        sa.Index("ix_customer_credit_created_at", "created_at", "id"),
-        sa.Index("ix_customer_credit_left", *_IN_TURN, postgresql_where=_LEFT),
-    )
-
-    id: str = id_field()
-    organization_id: str = reference("organization.id")
-    source_id: str = Field(sa_type=ID)  # a credit note, an invoice or a payment
-    currency: str = Field(sa_type=ID)
-    minor: int = Field(sa_type=BIG)
-    left_minor: int = Field(sa_type=BIG)
-    created_at: datetime = instant()
-
-
-class CreditUse(Table, table=True):
-    """What of a credit paid an invoice. Given back when that invoice is voided."""
-
-    __tablename__ = "credit_use"
-    tenant_column: ClassVar[str | None] = "organization_id"
-    __table_args__ = (
-        sa.CheckConstraint("minor > 0", name="minor"),
-        sa.Index("ix_credit_use_invoice_id", "invoice_id", "id"),
-        sa.Index("ix_credit_use_credit_id", "credit_id", "id"),
-    )
-
-    id: str = id_field()
-    organization_id: str = reference("organization.id")
-    credit_id: str = reference("customer_credit.id")
-    invoice_id: str = reference("invoice.id")
-    minor: int = Field(sa_type=BIG)
-    journal_id: str = Field(sa_type=ID)
-    created_at: datetime = instant()
-    given_back_at: datetime | None = instant(nullable=True)

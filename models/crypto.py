@@ -121,6 +121,46 @@ class CryptoTransfer(Table, table=True):
     version: int = 1
 
 
+class ChainMovement(StrEnum):
+    """Why what our addresses hold has changed."""
+
+    CAME = "came"  # and was booked as a payment
+    GONE = "gone"  # with the block it was in
+    SWEPT = "swept"  # sent on by whoever holds the private key
+    UNSEEN = "unseen"  # it is there, and was not seen to come
+
+
+class CryptoMovement(Table, table=True):
+    """One change of what our addresses hold, as reconciliation is told of it. Written once, never changed.
+
+    What came and is gone belongs to a payment. What was swept or came unseen is known by the balance of an address
+    alone: `units` is by how much that differed, signed, from all that was known, and `minor` what that is in the books.
+    """
+
+    __tablename__ = "crypto_movement"
+    tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (
+        check("kind in ('came','gone','swept','unseen')", "kind"),
+        check("(booked_id is null) = (kind in ('swept','unseen'))", "booked"),
+        check("(units = 0) = (kind in ('came','gone'))", "units"),
+        sa.UniqueConstraint("booked_id", "kind"),
+        sa.Index("ix_crypto_movement_account", "provider_account_id", "id"),
+        sa.Index("ix_crypto_movement_request_id", "request_id"),
+    )
+
+    id: str = id_field()
+    organization_id: str = reference("organization.id")
+    provider_account_id: str = reference("provider_account.id")
+    request_id: str = reference("crypto_request.payment_id")  # whose address it is
+    kind: str = Field(sa_type=ID)
+    booked_id: str | None = reference("payment.id", nullable=True)
+    block_number: int = Field(sa_type=BIG)  # 0 where a payment says it
+    units: Decimal = Field(sa_type=UNITS)
+    currency: str = Field(sa_type=ID)
+    minor: int = Field(sa_type=BIG)
+    happened_at: datetime = instant()  # when it was known
+
+
 class CryptoWatch(Table, table=True):
     """How far the chain of an account was read. `problem` is why it is not read on."""
 

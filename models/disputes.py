@@ -63,6 +63,7 @@ class Dispute(Table, table=True):
         sa.Index("ix_dispute_created_at", "created_at", "id"),
         sa.Index("ix_dispute_payment_id", "payment_id", "id"),
         sa.Index("ix_dispute_due_at", "due_at", "id", postgresql_where=sa.text(_ASKS)),
+        sa.Index("ix_dispute_due", "due_at", "id"),
     )
 
     id: str = id_field()
@@ -132,6 +133,7 @@ class Contest(Table, table=True):
         sa.Index("ix_contest_organization_id", "organization_id", "created_at", "id"),
         sa.Index("ix_contest_created_at", "created_at", "id"),
         sa.Index("ix_contest_due_at", "due_at", "id", postgresql_where=sa.text("state = 'open'")),
+        sa.Index("ix_contest_due", "due_at", "id"),
     )
 
     id: str = id_field()

@@ -67,6 +67,7 @@ class PlanMigrationMove(Table, table=True):
         check("(state in ('moved','scheduled')) = (effective_at is not null)", "effective"),
         sa.Index("ix_plan_migration_move_migration_id", "migration_id", "created_at", "id"),
         sa.Index("ix_plan_migration_move_subscription_id", "subscription_id"),
+        sa.Index("ix_plan_migration_move_created_at", "created_at", "id"),
     )
 
     id: str = id_field()

@@ -72,6 +72,9 @@ class Subscription(Table, table=True):
             postgresql_where=sa.text("next_at is not null and parked_at is null"),
         ),
         sa.Index(
+            "ix_subscription_parked_at", "parked_at", "id", postgresql_where=sa.text("parked_at is not null")
+        ),
+        sa.Index(
             "ix_subscription_retry_at", "retry_at", "id", postgresql_where=sa.text("parked_at is not null")
         ),
         sa.Index("ix_subscription_past_due", "id", postgresql_where=sa.text("state = 'past_due'")),

@@ -62,6 +62,7 @@ class Wallet(Table, table=True):
             " and threshold_minor >= 0 and refill_minor > 0 and ceiling_minor >= refill_minor",
             "top_up_rule",
         ),
+        sa.Index("ix_wallet_created_at", "created_at", "id"),
     )
 
     id: str = id_field()
@@ -112,6 +113,7 @@ class WalletLot(Table, table=True):
             postgresql_where=sa.text("left_minor > 0 and expires_at is not null"),
         ),
         sa.Index("ix_wallet_lot_organization_id", "organization_id", "created_at", "id"),
+        sa.Index("ix_wallet_lot_created_at", "created_at", "id"),
     )
 
     id: str = id_field()
@@ -187,6 +189,7 @@ class WalletTopUp(Table, table=True):
         sa.Index("uq_wallet_top_up_due", "wallet_id", unique=True, postgresql_where=sa.text("state = 'due'")),
         sa.Index("ix_wallet_top_up_month", "wallet_id", "month"),
         sa.Index("ix_wallet_top_up_organization_id", "organization_id", "created_at", "id"),
+        sa.Index("ix_wallet_top_up_created_at", "created_at", "id"),
     )
 
     id: str = id_field()

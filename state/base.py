@@ -137,6 +137,7 @@ def page_event(needs: Capability | Access, *, reads: bool = False) -> Callable[[
                 return await _observed(self, call, needs, handler.__qualname__, reference, reads=reads)
 
         guarded.__matrix_needs__ = needs  # type: ignore[attr-defined]
+        guarded.__matrix_reads__ = reads  # type: ignore[attr-defined]
         return guarded
 
     return declare

@@ -16,6 +16,7 @@ class DialogsState(PageState, mixin=True):
     """
 
     _dialogs: ClassVar[Mapping[str, Capability]]
+    load: ClassVar[Any]  # the page class's handler
 
     rows: list[dict[str, Any]] = []
     chosen: dict[str, Any] = {}
@@ -44,7 +45,7 @@ class DialogsState(PageState, mixin=True):
     async def changed(self) -> Any:
         """Something was made or changed through the API: read the rows again."""
         self.open_dialog = ""
-        return getattr(type(self), "load")  # noqa: B009 (a page class has it)
+        return type(self).load
 
     def _open(self, name: str) -> None:
         if name in self._dialogs:

@@ -8,11 +8,14 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine
 from models.money import Money
+from services.billing.customer_credits import WalletPays
 from services.billing.explaining import Explanation, TaxStep
+from services.billing.finalizing import Foreseen
+from services.billing.notes import NotePreview
 from services.billing.queries import CreditUseRow, InvoiceRow, NoteDetail
 from services.core.work import UnitOfWork
 from services.papers import queries as papers
-from state.format import decimal_text, instant_text
+from state.format import decimal_text, figure_text, instant_text
 
 FILTERS = ("state", "overdue", "number", "created_at[gte]", "created_at[lt]")
 LINES_PER_PAGE = 50
@@ -126,6 +129,52 @@ def note_shown(note: NoteDetail, made: Collection[str] = ()) -> dict[str, Any]:
         "net": _amount(note.net_minor, note.currency),
         "tax": _amount(note.tax_minor, note.currency),
         "total": _amount(note.total_minor, note.currency),
+    }
+
+
+def credit_shown(found: NotePreview) -> dict[str, Any]:
+    """Sums of what a note would take back; `said` is the total, for a sentence."""
+    names = ("net", "tax", "total", "offset")
+    return {
+        "currency": found.currency,
+        "said": figure_text(Money(found.total_minor, found.currency).amount, found.currency),
+        "kept": _amount(found.total_minor - found.offset_minor, found.currency),
+        **{name: _amount(getattr(found, f"{name}_minor"), found.currency) for name in names},
+    }
+
+
+def credit_lines_shown(found: NotePreview) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": line.line_id,
+            "description": line.description,
+            "currency": found.currency,
+            **{
+                name: _amount(getattr(line, f"{name}_minor"), found.currency)
+                for name in ("left", "net", "tax")
+            },
+        }
+        for line in found.lines
+    ]
+
+
+def foreseen_shown(found: Foreseen) -> dict[str, Any]:
+    """Sums of a draft as they would be."""
+    row = found.invoice
+    names = ("net", "tax", "total", "paid", "due")
+    return {
+        "currency": row.currency,
+        **{name: _amount(getattr(row, f"{name}_minor"), row.currency) for name in names},
+    }
+
+
+def wallet_shown(found: WalletPays) -> dict[str, str]:
+    """`pays` and `due` are amounts with their currency, for a sentence."""
+    return {
+        "pays": figure_text(Money(found.minor, found.currency).amount, found.currency),
+        "due": figure_text(Money(found.due_minor, found.currency).amount, found.currency)
+        if found.due_minor
+        else "",
     }
 
 

@@ -9,6 +9,7 @@ from models.money import Money
 from services.core.crossing import Reason, crossing
 from services.crypto.requests import Asked, Came, picture
 from services.papers import templates
+from services.payments import brands
 from services.payments.queries import MethodRow, PaymentDetail, PaymentRow, Way
 from state.format import decimal_text, instant_text
 
@@ -26,7 +27,7 @@ def row_shown(row: PaymentRow, home: str) -> dict[str, Any]:
         "name": row.invoice_number or row.id,  # money on account is for no invoice
         "provider": row.provider,
         "account": row.account or "",
-        "method": row.method or "",
+        "method": brands.named_card(row.method or ""),
         "state": row.state,
         "currency": row.currency,
         "amount": _amount(row.minor, row.currency),
@@ -56,7 +57,9 @@ def method_label(row: MethodRow) -> str:
 
 def method_told(row: MethodRow) -> str:
     return " ".join(
-        part for part in (row.brand or row.kind, f"•••• {row.last4}" if row.last4 else "") if part
+        part
+        for part in (brands.named(row.brand) or row.kind, f"•••• {row.last4}" if row.last4 else "")
+        if part
     )
 
 

@@ -42,8 +42,12 @@ def staff_row_shown(row: StaffRefundRow, payments: str, *, who: str) -> dict[str
 
 
 def line_shown(line: Line) -> dict[str, str]:
-    amount = decimal_text(Money(line.minor, line.currency).amount)
-    return {"id": line.id, "label": f"{line.description} \u00b7 {amount} {line.currency}"}
+    return {
+        "id": line.id,
+        "description": line.description,
+        "currency": line.currency,
+        "amount": _amount(line.minor, line.currency),
+    }
 
 
 def preview_shown(seen: Preview) -> dict[str, Any]:

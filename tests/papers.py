@@ -13,13 +13,12 @@ from models.billing import (
     BillingProfile,
     CreditNote,
     CreditNoteLine,
-    CreditUse,
-    CustomerCredit,
     Invoice,
     InvoiceLine,
     LegalEntity,
 )
-from models.crypto import CryptoRate, CryptoRequest, CryptoTransfer
+from models.crypto import CryptoMovement, CryptoRate, CryptoRequest, CryptoTransfer
+from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCampaign, DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.installation import SecretOpening
@@ -31,6 +30,7 @@ from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCus
 from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
 from models.refunds import Refund
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
+from models.terms import TermsAcceptance, TermsVersion
 from models.usage_billing import UsagePeriod
 from services.core.ids import new_id
 from tests.world import LONG_AGO
@@ -44,7 +44,8 @@ def entity(entity_id: str, code: str, name: str = "Entity") -> LegalEntity:
     """Who issues the documents below; no usual one."""
     return LegalEntity(
         id=entity_id, code=code, name=name, address="Street 1", country="DE", tax_ids=[], registrations=[],
-        reverse_charge_in=[], timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
+        reverse_charge_in=[], trusts_unanswered=False,
+        timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
         invoice_reset="never", note_pattern="{entity}-CN-{seq}", note_reset="never", tax_rounding="line",
         zero_documents="issue", grace_hours=0, payment_days=0, is_test=False, is_usual=False, created_at=LONG_AGO,
     )  # fmt: skip
@@ -162,6 +163,27 @@ def campaign(campaign_id: str, name: str) -> DunningCampaign:
     return DunningCampaign(id=campaign_id, name=name, retry_days=[1], steps=_STEPS, created_at=LONG_AGO)
 
 
+def terms(terms_id: str, number: int, text: str = "x") -> TermsVersion:
+    """A version of the terms of service."""
+    return TermsVersion(
+        id=terms_id, number=number, text=text, sha256=b"x", published_by="sys", published_at=LONG_AGO
+    )
+
+
+def accepted(organization_id: str, terms_id: str, account_id: str, text: str = "x") -> TermsAcceptance:
+    """That somebody accepted one."""
+    return TermsAcceptance(
+        id=new_id("tacc"),
+        organization_id=organization_id,
+        terms_id=terms_id,
+        account_id=account_id,
+        occasion="founding",
+        address=text,
+        user_agent=text,
+        accepted_at=LONG_AGO,
+    )
+
+
 def reminded(
     organization_id: str,
     campaign_id: str,
@@ -256,6 +278,11 @@ def _on_a_chain(account_id: str, ids: dict[str, str], text: str, own: dict[str, 
         CryptoRequest(
             key=ids["pay"], derivation_index=0, address=ids["pay"], asset=text, decimals=18, expected_units=Decimal(4),
             price=Decimal(1), confirmations=1, expires_at=LONG_AGO, watched_until=LONG_AGO, **asked,
+        ),
+        CryptoMovement(
+            id=new_id("cmov"), organization_id=own["organization_id"], provider_account_id=account_id,
+            request_id=ids["pay"], kind="unseen", block_number=1, units=Decimal(4), currency="EUR", minor=0,
+            happened_at=LONG_AGO,
         ),
         CryptoTransfer(
             id=new_id("ctrf"), tx_hash=ids["pay"], log_index=-1, block_number=1, block_hash="x", block_at=LONG_AGO,

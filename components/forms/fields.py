@@ -353,6 +353,7 @@ def radios(
     hint: Text | None = None,
     value: Any = None,
     required: bool = True,
+    on_change: Any = None,
 ) -> rx.Component:
     """One of two to five choices that are worth reading side by side."""
     return _field(
@@ -364,4 +365,5 @@ def radios(
         options=_as_prop(options),
         hint=hint,
         value=value,
+        on_change=on_change,
     )

@@ -24,6 +24,7 @@ class _Form(ClientComponent):
     method: rx.Var[str]
     extra: rx.Var[dict[str, Any]]
     version: rx.Var[int]
+    met: rx.Var[dict[str, Any]]
     names: rx.Var[dict[str, str]]
     go_on: rx.Var[dict[str, str]]
     destination: rx.Var[str]
@@ -46,6 +47,7 @@ class _SubmitButton(ClientComponent):
     tag = "SubmitButton"
 
     label: rx.Var[str]
+    name: rx.Var[str]
     look: rx.Var[str]
     icon: rx.Var[str]
     busy: rx.Var[bool]
@@ -63,6 +65,8 @@ def form(
     extra: dict[str, Any] | None = None,
     guard: bool = False,
     on_settled: Any = None,
+    met: Any = None,
+    on_take_theirs: Any = None,
 ) -> rx.Component:
     """Hands its values as one dict to the page's `on_submit(values)`, after the browser's checks passed.
 
@@ -70,6 +74,9 @@ def form(
     `errors` ({field: message}) and `error` (about the whole) come back from the page; `busy` while it works.
     With `guard`, leaving what was typed and not sent asks first. `on_settled(values)` gets them unchecked whenever
     somebody stops typing, to show what would come of them.
+
+    A form over a row that others may change shows both values when the page `met` a newer version (state/edited.py):
+    mine are handed on again with its `version`, or `on_take_theirs` reads what is there.
     """
     given = {
         "errors": errors,
@@ -78,6 +85,9 @@ def form(
         "extra": extra,
         "guard": guard or None,
         "on_settled": on_settled,
+        "met": met,
+        "conflict_texts": texts_under("conflict") if met is not None else None,
+        "on_take_theirs": on_take_theirs,
     }
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, on_submit=on_submit, texts=texts_under("form"), **props)
@@ -97,15 +107,16 @@ def rest_form(
     names: dict[str, str] | None = None,
     on_take_theirs: Any = None,
     guard: bool = False,
+    on_settled: Any = None,
 ) -> rx.Component:
     """Sends its values as JSON to our REST API, with the cookie: for all that sets cookies or answers with secrets. A
     field called `settings.base` is `base` within `settings`.
 
     Problem details come back as errors (`errors` by field, else `detail` and `next_step`). On success the browser
     leaves by a full navigation for the answer's `next`, the address bar's `?next=`, or `destination`;
-    without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard` is as for `form`.
-    What is made is first posted on to the address `go_on` names, its id as the field that it names. A POST that is
-    sent again because its answer was lost carries the same idempotency key.
+    without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard` and `on_settled` are as for
+    `form`. What is made is first posted on to the address `go_on` names, its id as the field that it names. A POST that
+    is sent again because its answer was lost carries the same idempotency key.
 
     With `version`, that of the row when it was read, somebody else's newer save (412, with `details.current`) opens
     both values: mine are sent again on top of it, or `on_take_theirs` reads what is there. `names` says what a field of
@@ -122,6 +133,7 @@ def rest_form(
         "on_done": on_done,
         "extra": extra,
         "guard": guard or None,
+        "on_settled": on_settled,
     }
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, url=url, method=method, texts=texts_under("form"), **props)
@@ -139,10 +151,19 @@ def submit_button(
 
 
 def action_button(
-    label: Text, *, on_press: Any, look: str = "", icon: str | None = None, busy: Flag | None = None
+    label: Text,
+    *,
+    on_press: Any,
+    look: str = "",
+    icon: str | None = None,
+    busy: Flag | None = None,
+    name: Text | None = None,
 ) -> rx.Component:
-    """A button for an act outside a form, with the same guards: no second effect, off while disconnected."""
-    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press)
+    """A button for an act outside a form, with the same guards: no second effect, off while disconnected.
+
+    In a row of a table its `name` says of which row.
+    """
+    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press, name=name)
 
 
 def _button(label: Text, *, look: str, **props: Any) -> rx.Component:

@@ -1,5 +1,9 @@
 // What is ticked: one box or switch, and one or several of a list.
+import { connection, useSignal } from "./signals.js";
+
+/** A switch takes effect at once, so that it is off while the connection is gone. */
 export function Tick({ kind, value, onChange, ...shared }) {
+  const off = useSignal(connection) === "lost" && kind === "switch";
   return (
     <input
       {...shared}
@@ -7,7 +11,9 @@ export function Tick({ kind, value, onChange, ...shared }) {
       role={kind === "switch" ? "switch" : undefined}
       className={kind === "switch" ? "switch" : "checkbox"}
       defaultChecked={value === true}
-      onChange={(event) => onChange?.(event.target.checked)}
+      aria-disabled={off || undefined}
+      onClick={(event) => off && event.preventDefault()}
+      onChange={(event) => !off && onChange?.(event.target.checked)}
     />
   );
 }

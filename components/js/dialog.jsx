@@ -1,6 +1,6 @@
 // Dialogs. The window itself, React Aria's, is fetched when the pointer or focus first nears its button, or when it opens.
 import { createContext, lazy, Suspense, useContext, useEffect, useRef, useState } from "react";
-import { SubmitButton } from "./forms.jsx";
+import { Form, SubmitButton } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
 import { connection, useSignal } from "./signals.js";
 
@@ -59,9 +59,10 @@ export function DialogClose({ label, look = "", disabled = false, onPress }) {
 
 /**
  * States the consequence first; with `typed`, the exact name has to be typed before the verb can be pressed. With
- * `busy` told by the page it stays until the act is done, or until `error` says why it was not.
+ * `busy` told by the page it stays until the act is done, or until `error` says why it was not. With `url` the act is
+ * sent there, as a form sends it, and the dialog stays until it is done.
  */
-export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, typed, typedLabel, danger, busy, error, onConfirm, texts, children }) {
+export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, typed, typedLabel, danger, busy, error, onConfirm, url, formId, method, extra, doneText, onDone, texts, formTexts, children }) {
   const lost = useSignal(connection) === "lost";
   const [entered, setEntered] = useState("");
   const [own, setOwn] = useState(false);
@@ -84,8 +85,13 @@ export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, 
     setAsked(true);
     onConfirm?.();
   };
-  return (
-    <Dialog trigger={trigger} open={open ?? own} onOpenChange={change} title={title} size="small" role="alertdialog" closeLabel={texts.close} busy={Boolean(busy)}>
+  const done = (answer) => {
+    change(false);
+    onDone?.(answer);
+  };
+  const guarded = url || waits; // by a button that tells by itself why it is off
+  const content = (
+    <>
       {text && <p>{text}</p>}
       {children}
       {typed && (
@@ -94,7 +100,7 @@ export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, 
           <input className="input" value={entered} autoComplete="off" spellCheck="false" onChange={(event) => setEntered(event.target.value)} />
         </label>
       )}
-      {lost && <p className="small muted">{texts.lost}</p>}
+      {lost && !guarded && <p className="small muted">{texts.lost}</p>}
       {asked && error && (
         <p className="field-error" role="alert">
           <Icon name="circle-alert" />
@@ -103,12 +109,23 @@ export function ConfirmDialog({ trigger, open, onOpenChange, title, text, verb, 
       )}
       <footer className="dialog-foot">
         <DialogClose label={texts.cancel} disabled={Boolean(busy)} />
-        {waits ? (
-          <SubmitButton label={verb} look={look} busy={busy} disabled={!ready} onPress={confirm} texts={texts} />
+        {guarded ? (
+          <SubmitButton label={verb} look={look} busy={Boolean(busy)} disabled={!ready} onPress={url ? undefined : confirm} texts={texts} />
         ) : (
           <DialogClose label={verb} look={look} disabled={!ready} onPress={onConfirm} />
         )}
       </footer>
+    </>
+  );
+  return (
+    <Dialog trigger={trigger} open={open ?? own} onOpenChange={change} title={title} size="small" role="alertdialog" closeLabel={texts.close} busy={Boolean(busy)}>
+      {url ? (
+        <Form formId={formId} url={url} method={method} extra={extra} doneText={doneText} onDone={done} texts={formTexts}>
+          {content}
+        </Form>
+      ) : (
+        content
+      )}
     </Dialog>
   );
 }

@@ -6,6 +6,7 @@ import { announce } from "./live_store.js";
 import { fillMessage } from "./messages.js";
 import { formatBytes } from "./matrix_format.js";
 import { upload } from "./request.js";
+import { connection } from "./signals.js";
 
 let serial = 0;
 
@@ -42,6 +43,7 @@ export function FileField({ name, label, hint, accept, bytesMax, many = false, u
       const entry = { key: `file-${++serial}`, file, state: url ? "sending" : "done", share: 0, id: "", problem: "" };
       if (bytesMax && file.size > bytesMax) return { ...entry, state: "failed", problem: fillMessage(texts.too_large, { limit }) };
       if (!isAccepted(file, accept)) return { ...entry, state: "failed", problem: texts.wrong_type };
+      if (url && connection.get() === "lost") return { ...entry, state: "failed", problem: texts.lost };
       return entry;
     });
     if (chosen.length === 0) return;

@@ -2,9 +2,9 @@
 import { createContext, useContext, useEffect, useId, useRef, useState } from "react";
 import { Choices, Tick } from "./choices.jsx";
 import { ConflictPanel, differencesOf } from "./conflict.jsx";
+import { complaint, valuesOf } from "./form_values.js";
 import { Icon } from "./icon.jsx";
 import { LeaveGuard } from "./leave_guard.jsx";
-import { fillMessage } from "./messages.js";
 import { Password } from "./password.jsx";
 import { nested, newKey, ownPath, send } from "./request.js";
 import { useSettled } from "./settled.js";
@@ -21,64 +21,32 @@ export function useField(name) {
   return { id: fieldId(formId, name), error: errors[name] ?? complaints[name], forgive, complain };
 }
 
-/** What is wrong with a control, in our words; empty when nothing is. */
-function complaint(control, texts) {
-  if (control.dataset.complaint) return control.dataset.complaint; // a field of ours that reads what is typed
-  const { validity } = control;
-  const isMissing = control.dataset.required === "true" && !control.value; // a picker's hidden value
-  const label = control.dataset.label ?? control.name;
-  if (validity.valid && !isMissing) return "";
-  if (validity.valueMissing || isMissing) {
-    if (control.type === "checkbox") return fillMessage(texts.tick, { label });
-    const isChosen = control.tagName === "SELECT" || control.type === "radio" || (isMissing && control.dataset.typed !== "true");
-    const text = isChosen ? texts.choose : texts.enter;
-    return fillMessage(text, { label: label.charAt(0).toLowerCase() + label.slice(1) });
-  }
-  if (validity.typeMismatch && control.type === "email") return texts.email;
-  if (validity.tooShort) return fillMessage(texts.short, { label, count: control.minLength });
-  if (validity.tooLong) return fillMessage(texts.long, { label, count: control.maxLength });
-  if (validity.rangeUnderflow) return fillMessage(texts.low, { label, count: control.min });
-  if (validity.rangeOverflow) return fillMessage(texts.high, { label, count: control.max });
-  if (validity.badInput) return fillMessage(texts.number, { label });
-  if (validity.stepMismatch) return fillMessage(texts.step, { label, count: control.step });
-  return fillMessage(texts.format, { label });
-}
-
-function valuesOf(form) {
-  const values = {};
-  for (const control of form.elements) {
-    if (!control.name || control.disabled) continue;
-    if (control.type === "checkbox" && control.dataset.many === "true") {
-      values[control.name] ??= [];
-      if (control.checked) values[control.name].push(control.value);
-    } else if (control.type === "checkbox") values[control.name] = control.checked;
-    else if (control.type === "radio") values[control.name] ??= control.checked ? control.value : undefined;
-    else if (control.type === "number") values[control.name] = control.value === "" ? null : Number(control.value);
-    else if (control.type === "datetime-local") values[control.name] = control.value ? new Date(control.value).toISOString() : null;
-    else if (control.tagName === "SELECT" && control.value === "") values[control.name] = null;
-    else values[control.name] = control.value;
-    if (control.type === "radio" && control.checked) values[control.name] = control.value;
-  }
-  return values;
-}
-
 /**
  * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`. `errors` ({field: message}) and
  * `error` (about the whole) come from the server. `goOn` ({url, field}) is what is posted next, with the answer's id as its
  * field, before anybody is told. `names` says what fields are called in what is read. `onSettled` gets values unchecked.
+ * `met` ({form, times, who, at, version, theirs}) is the newer version that the page met when it saved what was handed on.
  */
-export function Form({ formId, url, method = "POST", extra, version, names, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
+export function Form({ formId, url, method = "POST", extra, version, met, names, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
   const [conflict, setConflict] = useState(null);
-  const [own, setOwn] = useState({ errors: {}, error: "" });
+  const [own, setOwn] = useState(() => ({ errors: errors ?? {}, error: error ?? "" }));
   const [complaints, setComplaints] = useState({}); // of fields that were left; the summary is for what was sent
   const [sending, setSending] = useState(false);
   const [dirty, setDirty] = useState(false);
   const form = useRef(null);
   const summary = useRef(null);
   const drawn = useRef(false);
+  const handed = useRef(null); // what the page was given last, to be given again over a newer version
   const attempt = useRef(null); // what was sent and not answered: sent again, it must not happen twice
   const given = JSON.stringify(errors ?? {}) + (error ?? "");
-  useEffect(() => setOwn({ errors: errors ?? {}, error: error ?? "" }), [given]);
+  useEffect(() => {
+    if (drawn.current) setOwn({ errors: errors ?? {}, error: error ?? "" });
+  }, [given]);
+  useEffect(() => {
+    if (met?.form !== formId || !handed.current) return;
+    setDirty(true);
+    setConflict({ ...met, values: handed.current });
+  }, [met?.times]);
 
   const failed = Object.keys(own.errors).length > 0 || Boolean(own.error);
   useEffect(() => {
@@ -117,7 +85,7 @@ export function Form({ formId, url, method = "POST", extra, version, names, goOn
       const theirs = conflictTexts && problem.status === 412 ? problem.details.current : undefined;
       if (theirs) {
         setDirty(true);
-        setConflict({ values, theirs, who: problem.details.changed_by ?? conflictTexts.somebody, at: problem.details.changed_at });
+        setConflict({ values, theirs, version: theirs.version, who: problem.details.changed_by, at: problem.details.changed_at });
         setSending(false);
         return;
       }
@@ -137,26 +105,31 @@ export function Form({ formId, url, method = "POST", extra, version, names, goOn
       const text = control.name && !control.disabled ? complaint(control, texts) : "";
       if (text) found[control.name] ??= text;
     }
-    setOwn({ errors: found, error: "" });
+    const isSound = Object.keys(found).length === 0;
+    // What the page says is wrong stays until it says otherwise: the same words again would be no change.
+    if (url || !isSound) setOwn({ errors: found, error: "" });
     setComplaints({});
     setConflict(null);
-    if (Object.keys(found).length > 0) return;
-    const values = valuesOf(form.current);
+    if (isSound) hand(valuesOf(form.current));
+  }
+
+  function hand(values, over) {
     setDirty(false);
-    if (url) sendTo(values);
-    else onSubmit?.({ ...values, ...extra });
+    if (url) return sendTo(values, over);
+    handed.current = values;
+    return onSubmit?.({ ...values, ...extra, ...(over === undefined ? {} : { version: over }) });
   }
 
   const settle = useSettled(onSettled && (() => form.current && onSettled({ ...valuesOf(form.current), ...extra })));
   function keepMine() {
     setConflict(null);
-    setDirty(false);
-    sendTo(conflict.values, conflict.theirs.version);
+    hand(conflict.values, conflict.version);
   }
 
   function takeTheirs() {
     setConflict(null);
     setDirty(false);
+    form.current.reset(); // so that what is read anew is shown in place of what was typed
     onTakeTheirs?.();
   }
 
@@ -184,9 +157,9 @@ export function Form({ formId, url, method = "POST", extra, version, names, goOn
         {failed && <Summary ref={summary} formId={formId} errors={own.errors} error={own.error} texts={texts} />}
         {conflict && (
           <ConflictPanel
-            who={conflict.who}
-            at={conflict.at ?? new Date().toISOString()}
-            fields={differencesOf(form.current, conflict, names)}
+            who={conflict.who || conflictTexts.somebody}
+            at={conflict.at || new Date().toISOString()}
+            fields={differencesOf(form.current, conflict, conflictTexts, names)}
             busy={sending}
             texts={conflictTexts}
             formTexts={texts}
@@ -351,8 +324,8 @@ function Control({ kind, options, value, suffix, texts, onChange, ...shared }) {
   );
 }
 
-/** Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. */
-export function SubmitButton({ label, look = "primary", icon, busy: given = false, disabled = false, onPress, texts }) {
+/** Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. `name` is the whole name of one in a row. */
+export function SubmitButton({ label, name, look = "primary", icon, busy: given = false, disabled = false, onPress, texts }) {
   const form = useContext(FormContext);
   const lost = useSignal(connection) === "lost";
   const [pressed, setPressed] = useState(false);
@@ -379,7 +352,7 @@ export function SubmitButton({ label, look = "primary", icon, busy: given = fals
         type={onPress ? "button" : "submit"}
         className={`button ${look}`}
         aria-busy={busy || undefined}
-        aria-label={busy ? label : undefined}
+        aria-label={name || (busy ? label : undefined)}
         aria-disabled={busy || lost || disabled || undefined}
         aria-describedby={lost ? reason : undefined}
         onClick={press}
@@ -391,7 +364,7 @@ export function SubmitButton({ label, look = "primary", icon, busy: given = fals
         {busy && <Icon name="loader-circle" className="spinner" />}
       </button>
       {lost && (
-        <span className="small faint" id={reason}>
+        <span className={name ? "visually-hidden" : "small faint"} id={reason}>
           {texts.lost}
         </span>
       )}

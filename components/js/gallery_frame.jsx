@@ -1,8 +1,9 @@
-// The gallery as the address asks for it: ?locale=pseudo, ?dir=rtl, ?density=compact or touch.
+// The gallery as the address asks for it: ?locale=pseudo, ?dir=rtl, ?density=compact or touch, ?connection=lost.
 import { Children, useEffect, useMemo } from "react";
 import { Link, useLocation } from "react-router";
+import { connection, useSignal } from "./signals.js";
 
-const CHOICES = { locale: ["en", "pseudo"], dir: ["ltr", "rtl"], density: ["default", "compact", "touch"] };
+const CHOICES = { locale: ["en", "pseudo"], dir: ["ltr", "rtl"], density: ["default", "compact", "touch"], connection: ["up", "lost"] };
 // English in a script that runs from right to left: React Aria's arrow keys follow, and figures stay as they are.
 const LANGUAGES = { en: { ltr: "en", rtl: "en-Arab" }, pseudo: { ltr: "en-XA", rtl: "en-Arab-XA" } };
 
@@ -27,6 +28,12 @@ export function GalleryFrame({ children }) {
   const key = JSON.stringify(look);
   useMemo(() => apply(look), [key]);
   useEffect(() => () => apply(lookOf("")), []);
+  const isLost = look.connection === "lost";
+  const state = useSignal(connection);
+  useEffect(() => {
+    if (isLost) connection.set("lost"); // whatever the socket says
+  }, [isLost, state]);
+  useEffect(() => () => isLost && connection.set("up"), [isLost]);
   return Children.toArray(children)[look.locale === "pseudo" ? 1 : 0];
 }
 

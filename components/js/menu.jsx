@@ -2,6 +2,7 @@
 // so that pages weigh nothing for what is rarely opened.
 import { lazy, Suspense, useRef, useState } from "react";
 import { Icon } from "./icon.jsx";
+import { connection, useSignal } from "./signals.js";
 
 const fetchPopover = () => import("./menu_popover.jsx");
 const MenuPopover = lazy(fetchPopover);
@@ -53,13 +54,16 @@ export function MenuButton({ label, name, className, placement = "bottom end", i
   );
 }
 
-export function ActionMenu({ label, icon = "ellipsis", look = "quiet", showLabel = false, items, onAction }) {
+/** Acts are the page's: off, each with the reason, while the connection is gone; links are not. */
+export function ActionMenu({ label, icon = "ellipsis", look = "quiet", showLabel = false, items, lostText, onAction }) {
+  const lost = useSignal(connection) === "lost";
+  const offered = (items ?? []).map((item) => (lost && !item.href ? { ...item, disabled: true, detail: lostText } : item));
   return (
     <MenuButton
       label={label}
       name={showLabel ? undefined : label}
       className={`button ${look} ${showLabel ? "" : "square compact"}`}
-      items={items ?? []}
+      items={offered}
       onPick={(item) => onAction?.(item.id)}
     >
       {showLabel && label}

@@ -40,7 +40,7 @@ export function MoneyField({ name, label, hint, currency, value, required, optio
           {currency}
         </span>
       </div>
-      <input type="hidden" name={name} value={read.amount ?? ""} data-label={label} data-complaint={complaint} data-typed="true" data-required={required} />
+      <input type="hidden" name={name} value={read.amount ?? ""} data-label={label} data-currency={currency} data-complaint={complaint} data-typed="true" data-required={required} />
       <output className="hint" htmlFor={id}>
         {read.amount ? <data className="num" value={read.amount}>{`= ${formatMoney(read.amount, currency)}`}</data> : ""}
       </output>

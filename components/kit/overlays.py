@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import reflex as rx
@@ -42,6 +42,10 @@ class MenuEntry:
 
 def _text_spec(text: rx.Var[str]) -> tuple[rx.Var[str]]:
     return (text,)
+
+
+def _answer_spec(answer: rx.Var[dict[str, Any]]) -> tuple[rx.Var[dict[str, Any]]]:
+    return (answer,)
 
 
 def _flag_spec(flag: rx.Var[bool]) -> tuple[rx.Var[bool]]:
@@ -85,9 +89,16 @@ class _ConfirmDialog(AriaComponent):
     danger: rx.Var[bool]
     busy: rx.Var[bool]
     error: rx.Var[str]
+    url: rx.Var[str]
+    form_id: rx.Var[str]
+    method: rx.Var[str]
+    extra: rx.Var[dict[str, Any]]
+    done_text: rx.Var[str]
     texts: rx.Var[dict[str, str]]
+    form_texts: rx.Var[dict[str, str]]
     on_open_change: rx.EventHandler[_flag_spec]
     on_confirm: rx.EventHandler[rx.event.no_args_event_spec]
+    on_done: rx.EventHandler[_answer_spec]
 
 
 class _ActionMenu(AriaComponent):
@@ -99,6 +110,7 @@ class _ActionMenu(AriaComponent):
     look: rx.Var[str]
     show_label: rx.Var[bool]
     items: rx.Var[list[dict[str, Any]]]
+    lost_text: rx.Var[str]
     on_action: rx.EventHandler[_text_spec]
 
 
@@ -110,6 +122,7 @@ class _IconButton(AriaComponent):
     icon: rx.Var[str]
     look: rx.Var[str]
     disabled: rx.Var[bool]
+    lost_text: rx.Var[str]
     on_press: rx.EventHandler[rx.event.no_args_event_spec]
 
 
@@ -119,6 +132,26 @@ class _InfoTip(AriaComponent):
 
     label: rx.Var[str]
     text: rx.Var[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a dialog that was confirmed has the REST API do, which may ask for a proof; then the page's `on_done`.
+
+    `form_id` names it on the page; `extra` is the body.
+    """
+
+    form_id: str
+    url: Text
+    done_text: Text
+    on_done: Any
+    method: Literal["POST", "DELETE"] = "POST"
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_props(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {
+            "form_texts": texts_under("form")
+        }
 
 
 def _given(**props: Any) -> dict[str, Any]:
@@ -172,7 +205,8 @@ def confirm_dialog(
     *details: Drawn,
     title: Text,
     verb: Text,
-    on_confirm: Any,
+    on_confirm: Any = None,
+    act: Act | None = None,
     text: Text | None = None,
     trigger: Trigger | None = None,
     open: Flag | None = None,
@@ -184,8 +218,8 @@ def confirm_dialog(
 ) -> rx.Component:
     """Asks before an act that cannot be taken back; `verb` names it ("Revoke key"), `text` its consequence.
 
-    With `typed`, that exact name has to be typed first. It closes when the verb is pressed; with the page's `busy` it
-    stays until the act is done, or shows `error`.
+    With `typed`, that exact name has to be typed first. `on_confirm` is a page's event: it closes when the verb is
+    pressed; with the page's `busy` it stays until the act is done, or shows `error`. An `act` is sent to the REST API.
     """
     props = _given(
         trigger=trigger.as_prop() if trigger else None,
@@ -196,12 +230,13 @@ def confirm_dialog(
         busy=busy,
         error=error,
         typed_label=t("dialog.type_name", name=typed) if typed is not None else None,
+        on_confirm=on_confirm,
+        **(act.as_props() if act is not None else {}),
     )
     return _ConfirmDialog.create(
         *details,
         title=title,
         verb=verb,
-        on_confirm=on_confirm,
         danger=danger,
         texts=texts_under("dialog"),
         **props,
@@ -217,21 +252,34 @@ def menu(
     look: Look = "quiet",
     show_label: bool = False,
 ) -> rx.Component:
-    """A button that opens a list of acts; `on_action` is told the chosen id. In a table the label names the row."""
+    """A button that opens a list of acts; `on_action` is told the chosen id. In a table the label names the row.
+
+    Acts are off while disconnected.
+    """
     items = (
         entries
         if isinstance(entries, rx.Var)
         else [asdict(one) if isinstance(one, MenuEntry) else one for one in entries]
     )
     props = _given(on_action=on_action)
-    return _ActionMenu.create(label=label, items=items, icon=icon, look=look, show_label=show_label, **props)
+    return _ActionMenu.create(
+        label=label,
+        items=items,
+        icon=icon,
+        look=look,
+        show_label=show_label,
+        lost_text=t("dialog.lost"),
+        **props,
+    )
 
 
 def icon_button(
     label: Text, icon: str, *, on_press: Any, look: Look = "quiet", disabled: Flag = False
 ) -> rx.Component:
-    """A button known by its icon; its name appears on hover and focus."""
-    return _IconButton.create(label=label, icon=icon, look=look, disabled=disabled, on_press=on_press)
+    """A button known by its icon; its name appears on hover and focus. Off while disconnected."""
+    return _IconButton.create(
+        label=label, icon=icon, look=look, disabled=disabled, lost_text=t("dialog.lost"), on_press=on_press
+    )
 
 
 def info_tip(label: Text, text: Text) -> rx.Component:

@@ -23,12 +23,14 @@ class NavigationTooWide(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """A page in the navigation. `text` is a catalogue key; `phone` puts it into the bar of four."""
+    """A page in the navigation. `text` is a catalogue key; `phone` puts it into the bar of four; `also` are pages that
+    are reached from it and have addresses of their own."""
 
     text: str
     href: str
     icon: str
     phone: bool = False
+    also: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,13 @@ def require_fitting(groups: Sequence[NavGroup]) -> None:
 def current_item(groups: Sequence[NavGroup], path: str) -> NavItem | None:
     """The page that `path` belongs to: the longest href that is the path or a parent of it."""
     parents = [
-        item
+        (len(href), item)
         for group in groups
         for item in group.items
-        if path == item.href or path.startswith(item.href.rstrip("/") + "/")
+        for href in (item.href, *item.also)
+        if path == href or path.startswith(href.rstrip("/") + "/")
     ]
-    return max(parents, key=lambda item: len(item.href), default=None)
+    return max(parents, key=lambda found: found[0], default=(0, None))[1]
 
 
 class _MainNav(AriaComponent):

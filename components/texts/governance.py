@@ -50,6 +50,8 @@ TEXTS: dict[str, str] = {
     "organization.joined": "Joined",
     "organization.no_members": "No member",
     "organization.no_members_text": "Nobody can sign in to this organisation.",
+    "organization.bills": "What it has and owes",
+    "organization.subscribe": "New subscription",
     "organization.suspend": "Suspend",
     "organization.suspend_title": "Suspend {name}",
     "organization.suspend_text": "{n, plural, =0 {It has no key that works.} one {Its # key stops at once.} other {Its # keys stop at once.}} Its people can still read, and change nothing. You can resume it later.",

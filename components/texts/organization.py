@@ -115,6 +115,7 @@ TEXTS: dict[str, str] = {
     "projects.archive": "Archive",
     "projects.archive_title": "Archive {name}",
     "projects.archive_text": "{count, plural, =0 {No key of it works.} one {# key stops at once and for good.} other {# keys stop at once and for good.}} Its usage stays, and it can be restored without its keys.",
+    "projects.archived": "Project archived",
     "projects.restore": "Restore",
     "projects.restore_title": "Restore {name}",
     "projects.restore_text": "Keys can be made in it again. Those that ended stay ended.",

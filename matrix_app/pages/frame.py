@@ -37,7 +37,12 @@ PORTAL_NAV = (
         (
             NavItem("nav.subscriptions", "/portal/subscriptions", "refresh-cw"),
             NavItem("nav.plans", "/portal/plans", "tags"),
-            NavItem("nav.invoices", "/portal/invoices", "receipt"),
+            NavItem(
+                "nav.invoices",
+                "/portal/invoices",
+                "receipt",
+                also=("/portal/credit-notes", "/portal/credits"),
+            ),
             NavItem("nav.payments", "/portal/payments", "handshake"),
             NavItem("nav.payment_methods", "/portal/payment-methods", "credit-card"),
             NavItem("nav.wallet", "/portal/wallet", "wallet"),
@@ -72,14 +77,19 @@ GOVERNANCE_NAV = (
     NavGroup(
         (
             NavItem("nav.prices", "/governance/prices", "tags", phone=True),
-            NavItem("nav.plans", "/governance/plans", "layers"),
+            NavItem("nav.plans", "/governance/plans", "layers", also=("/governance/plan-migrations",)),
             NavItem("nav.coupons", "/governance/coupons", "handshake"),
             NavItem("nav.subscriptions", "/governance/subscriptions", "refresh-cw"),
-            NavItem("nav.invoices", "/governance/invoices", "receipt"),
+            NavItem(
+                "nav.invoices",
+                "/governance/invoices",
+                "receipt",
+                also=("/governance/credit-notes", "/governance/credits"),
+            ),
             NavItem("nav.payments", "/governance/payments", "handshake"),
             NavItem("nav.dunning", "/governance/dunning", "clock"),
             NavItem("nav.refunds", "/governance/refunds", "rotate-ccw"),
-            NavItem("nav.disputes", "/governance/disputes", "triangle-alert"),
+            NavItem("nav.disputes", "/governance/disputes", "triangle-alert", also=("/governance/contests",)),
             NavItem("nav.provider_accounts", "/governance/provider-accounts", "webhook"),
             NavItem("nav.crypto_rates", "/governance/crypto-rates", "tags"),
             NavItem("nav.cases", "/governance/cases", "inbox"),
@@ -95,6 +105,7 @@ GOVERNANCE_NAV = (
         (
             NavItem("nav.papers", "/governance/papers", "file-text"),
             NavItem("nav.templates", "/governance/templates", "pencil"),
+            NavItem("nav.terms", "/governance/terms", "handshake"),
             NavItem("nav.legal_entities", "/governance/legal-entities", "building-2"),
             NavItem("nav.tax_rates", "/governance/tax-rates", "table"),
             NavItem("nav.number_series", "/governance/number-series", "list-filter"),

@@ -45,13 +45,12 @@ NOTICES = Table(
 
 
 def _open(row: Row) -> rx.Component:
-    return rx.el.button(
-        icon("arrow-right"),
+    return action_button(
         t("notices.open"),
-        type="button",
-        class_name="button compact",
-        aria_label=t("notices.open_of", title=row["title"].to(str)),
-        on_click=NoticesState.open(row["id"].to(str)),
+        on_press=NoticesState.open(row["id"].to(str)),
+        look="compact",
+        icon="arrow-right",
+        name=t("notices.open_of", title=row["title"].to(str)),
     )
 
 

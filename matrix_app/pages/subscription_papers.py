@@ -250,3 +250,29 @@ def tables(state: State, *, add: Part | None = None, of_coupon: Any = None) -> r
         ),
         section(t("subscription.invoices"), shown(INVOICES, state.invoices, "invoices", "receipt")),
     )
+
+
+def _formulas(row: Any) -> rx.Component:
+    return rx.el.ul(
+        rx.foreach(row["formulas"].to(list[str]), lambda one: rx.el.li(one)), class_name="plain-list"
+    )
+
+
+USED = Table(
+    "used",
+    "subscription.used",
+    columns=(
+        Column("name", "subscription.item", row_header=True),
+        Column("since", "subscription.used_since", kind="date"),
+        Column("quantity", "subscription.quantity", kind="number"),
+        Column("formulas", "subscription.used_formula", draw=_formulas),
+        Column("amount", "subscription.used_amount", kind="money", currency="currency", brief=True),
+        Column("bills_at", "subscription.used_bills_at", kind="date"),
+    ),
+)
+
+
+def used(state: State) -> rx.Component:
+    """What metered prices come to so far."""
+    shown = section(t("subscription.used"), data_table(USED, state.used, zone=SessionState.zone))
+    return rx.cond(state.used.length() > 0, shown, rx.fragment())

@@ -16,15 +16,17 @@ import uvloop
 from granian.constants import Interfaces
 from granian.errors import FatalError
 from granian.log import LogLevels
-from granian.server.embed import Server
 
 from matrix_app.up import draining, reflex_environment
+from matrix_app.up.door import DoorServer
 from matrix_app.up.frontend import published
 from matrix_app.up.sockets import OpenSockets
 from services.core.refusal import Refused
 from services.core.settings import Settings
 
 DRAIN_TIMEOUT_S = 15.0  # how long answers under way may take once we were asked to stop
+QUIET_S = 0.25  # nobody has asked anything for so long: who is connected has heard that we leave
+QUIET_TIMEOUT_S = 3.0
 BACKLOG = 1024
 
 Scope = MutableMapping[str, Any]
@@ -60,7 +62,8 @@ def serve(app: AsgiApp, settings: Settings) -> None:
     """Serve `app` until SIGTERM or SIGINT, then let requests under way finish, up to DRAIN_TIMEOUT_S.
 
     Before that, for MATRIX_DRAIN_NOTICE_S, everybody is still served and `/readyz` says that this process leaves; a
-    second signal ends the notice. Websockets are closed with 1012, at which clients connect again.
+    second signal ends the notice. Every answer then says that its connection ends, so that none is cut while a caller
+    sends on it; websockets are closed with 1012, at which clients connect again; newcomers are turned away.
 
     Raises ServingFailed when it ends by itself: the address is taken or the app does not start; or the app's own
     Refused.
@@ -75,6 +78,7 @@ class _Requests:
         self._app = app
         self._running: set[asyncio.Task[Any]] = set()
         self._cutting = False
+        self._last = 0.0  # when a request began last
         self.sockets = OpenSockets()
         self.refusal: Refused | None = None  # why the app did not start, where that is a sentence
 
@@ -111,19 +115,39 @@ class _Requests:
         if task is None:
             raise RuntimeError("A request must run in a task, else it could not be cut.")
         self._running.add(task)
+        self._last = asyncio.get_running_loop().time()
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _telling_of_the_end(send, scope))
         except asyncio.CancelledError:
             if not self._cutting:
                 raise
         finally:
             self._running.discard(task)
 
+    async def quiet(self) -> None:
+        """Wait until those who are connected ask nothing more."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + QUIET_TIMEOUT_S
+        await asyncio.sleep(QUIET_S)
+        while (left := min(self._last + QUIET_S, ends) - loop.time()) > 0:  # noqa: ASYNC110 (a pause is waited for)
+            await asyncio.sleep(left)
+
     def cut(self) -> None:
         """Cancel what still runs; each sees a cancellation and closes its books as when a caller hangs up."""
         self._cutting = True
         for task in self._running:
             task.cancel()
+
+
+def _telling_of_the_end(send: Send, scope: Scope) -> Send:
+    """Once we are asked to end, answers say that no other will come on their connection (HTTP/1; 2 has its own way)."""
+
+    async def tell(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start" and draining.begun() and scope["http_version"] == "1.1":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return tell
 
 
 def _leave_alone_what_stays() -> None:
@@ -136,7 +160,7 @@ def _leave_alone_what_stays() -> None:
 
 
 async def _serve(app: _Requests, settings: Settings) -> None:
-    server = Server(
+    server = DoorServer(
         app,
         address=settings.host,
         port=settings.port,
@@ -156,6 +180,8 @@ async def _serve(app: _Requests, settings: Settings) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(hurry.wait(), settings.drain_notice_s)
         await app.sockets.close()
+        server.turn_away()
+        await app.quiet()
         server.stop()
         loop.call_later(DRAIN_TIMEOUT_S, app.cut)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from matrix_app.worker import backups, payments
 from matrix_app.worker.schedules import Schedule
+from services.billing import tax_numbers
 from services.billing_runs import clock_turning, overdue, run_records
 from services.billing_runs import running as billing_run
 from services.collection import collecting
@@ -37,6 +38,7 @@ SCHEDULES: list[Schedule] = [
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("billing run", every_s=billing_run.EVERY_S, run=billing_run.bill_due),
     Schedule("overdue invoices", every_s=overdue.EVERY_S, run=overdue.mark_due),
+    Schedule("tax numbers", every_s=tax_numbers.EVERY_S, run=tax_numbers.check_due),
     Schedule("test clocks", every_s=clock_turning.EVERY_S, run=clock_turning.turn_due),
     Schedule("papers", every_s=papers.EVERY_S, run=papers.Maker(Press()).make_due),
     Schedule("revenue", every_s=recognition.EVERY_S, run=recognition.recognize_all),

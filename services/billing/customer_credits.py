@@ -4,10 +4,12 @@ up by what is due, the oldest first. Each use names the credit and the invoice."
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Row
 
-from models.billing import CustomerCredit, Invoice, InvoiceState
+from models.billing import Invoice, InvoiceState
+from models.customer_credits import CustomerCredit
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import policies, states
@@ -16,7 +18,7 @@ from services.billing.totals import CREDITS_MAX, Credit
 from services.core.errors import not_found
 from services.core.ids import new_id
 from services.core.permissions import Capability
-from services.core.work import UnitOfWork
+from services.core.work import UnitOfWork, undone
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.subscriptions import first_payments
@@ -38,6 +40,15 @@ _USES = """
 select id, credit_id, minor, journal_id from credit_use
 where invoice_id = :id and given_back_at is null order by credit_id, id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPays:
+    """What a wallet pays of an invoice, and what is due then, in minor units."""
+
+    currency: str
+    minor: int
+    due_minor: int
 
 
 def open_credit(
@@ -190,6 +201,15 @@ async def pay_by_wallet(uow: UnitOfWork, invoice_id: str) -> Invoice:
     invoice.due_minor -= paid.minor
     await settle(uow, invoice)
     return invoice
+
+
+async def wallet_would_pay(uow: UnitOfWork, invoice_id: str) -> WalletPays:
+    """What paying an invoice from the wallet comes to: it is done and undone. Raises as `pay_by_wallet`."""
+    async with undone(uow):
+        before = (await policies.invoice_for(uow, invoice_id, Capability.WALLET_WRITE)).due_minor
+        paid = await pay_by_wallet(uow, invoice_id)
+        due, code = paid.due_minor, paid.currency
+    return WalletPays(code, before - due, due)
 
 
 async def settle(uow: UnitOfWork, invoice: Invoice) -> None:

@@ -14,10 +14,11 @@ from models.billing import LegalEntity, ZeroDocuments
 from services.billing import policies
 from services.billing.events import LegalEntityAdded, LegalEntityChanged
 from services.billing.numbering import Reset, parse_pattern, require_apart
-from services.core.errors import Conflict, Invalid, StaleVersion
+from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity.queries import changed_meanwhile
 from services.identity.rules import clean_text, require_currency, require_timezone
 from services.tax.rules import RoundingLevel
 
@@ -56,6 +57,7 @@ class EntityFields:
     tax_ids: tuple[Mapping[str, str], ...] = ()  # each of a kind, such as VAT, and a number
     registrations: tuple[str, ...] = ()
     reverse_charge_in: tuple[str, ...] = ()
+    trusts_unanswered: bool = False
     brand: str = "MX"
     invoice_pattern: str = "{entity}-{year}-{seq:6}"
     invoice_reset: Reset = Reset.YEARLY
@@ -101,9 +103,7 @@ async def change_entity(uow: UnitOfWork, entity_id: str, given: EntityFields, *,
     await one_at_a_time(uow)
     row = await policies.entity_for(uow, entity_id, Capability.STAFF_INVOICES_WRITE, lock=True)
     if row.version != version:
-        raise StaleVersion(
-            "Somebody changed this meanwhile.", next_step="Load it again and repeat your change."
-        )
+        raise await changed_meanwhile(uow, row.id, LegalEntityChanged.type, what="legal entity")
     values = _checked(given, on=uow.wall_now.date())
     if values["is_usual"] is None:
         values["is_usual"] = row.is_usual
@@ -132,7 +132,7 @@ async def has_numbered(uow: UnitOfWork, entity_id: str) -> bool:
 
 _NO_LONGER_USUAL = sa.text(
     "update legal_entity set is_usual = false, version = version + 1"
-    " where is_test = :is_test and is_usual and id <> :id"
+    " where is_test = :is_test and is_usual and id <> :id returning id"
 )
 
 
@@ -151,9 +151,11 @@ async def _has_usual(uow: UnitOfWork, *, is_test: bool) -> bool:
 async def _make_usual(uow: UnitOfWork, row: LegalEntity) -> None:
     if row.is_usual:
         with uow.session.no_autoflush:
-            await (await uow.session.connection()).execute(
+            done = await (await uow.session.connection()).execute(
                 _NO_LONGER_USUAL, {"id": row.id, "is_test": row.is_test}
             )
+        for other in done.scalars():
+            uow.record(LegalEntityChanged(aggregate_id=other, organization_id=None, changed=["is_usual"]))
 
 
 def _checked(given: EntityFields, *, on: date) -> dict[str, Any]:

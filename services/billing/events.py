@@ -115,6 +115,16 @@ class BillingProfileChanged(DomainEvent):
     changed: list[str]
 
 
+class TaxNumberChecked(DomainEvent):
+    """What was found of a customer's tax number, by whom, under which reference; and why a person said so."""
+
+    type: ClassVar[str] = "billing_profile.tax_number_checked"
+    state: str
+    source: str
+    reference: str
+    reason: str
+
+
 class SubscriptionStarted(DomainEvent):
     type: ClassVar[str] = "subscription.started"
     plan_id: str

@@ -26,7 +26,7 @@ from services.billing.totals import InvoiceLine as LineOfTotals
 from services.billing.totals import Totals
 from services.core.errors import Conflict, Invalid
 from services.core.permissions import Capability
-from services.core.work import UnitOfWork
+from services.core.work import UnitOfWork, undone
 from services.ledger import recognition
 from services.ledger import service as ledger
 from services.wallets import debits as wallet
@@ -132,6 +132,24 @@ async def finalize_draft(
     await customer_credits.settle(uow, invoice)
     uow.read.append(invoice)
     return invoice
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A draft as the document that it would be now, with its lines; the number is not drawn."""
+
+    invoice: Invoice
+    lines: tuple[InvoiceLine, ...]
+
+
+async def foresee(uow: UnitOfWork, invoice_id: str) -> Foreseen:
+    """What finalising a draft comes to: it is done and undone. Raises as `finalize`."""
+    async with undone(uow):
+        made = await finalize(uow, invoice_id)
+        lines = await lines_of(uow, made)
+        return Foreseen(
+            Invoice(**made.model_dump()), tuple(InvoiceLine(**line.model_dump()) for line in lines)
+        )
 
 
 async def required_profile(uow: UnitOfWork) -> BillingProfile:

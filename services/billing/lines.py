@@ -37,9 +37,9 @@ class LineKind(StrEnum):
 class Terms:
     """What an item is sold at: `quantity` of a price cost `period_amount` for one whole period.
 
-    `period_amount` is exact, in major units of `currency`, before discount and tax; services/catalog makes it
-    of price and quantity. Two terms are the same offer when all of this is equal. Raises Invalid for a
-    negative quantity or amount.
+    `period_amount` is exact, in major units of `currency`, before discount, and before tax unless it is `inclusive`;
+    services/catalog makes it of price and quantity. Two terms are the same offer when all of this is equal. Raises
+    Invalid for a negative quantity or amount.
     """
 
     price_id: str
@@ -48,6 +48,7 @@ class Terms:
     currency: str
     interval: BillingInterval
     count: int = 1
+    inclusive: bool = False
 
     def __post_init__(self) -> None:
         if not self.quantity.is_finite() or self.quantity < 0:
@@ -93,8 +94,8 @@ class Line:
     """One line for the time `span` of the period that `ruler` measures, with all that explains it.
 
     `amount` of a debit is its price, before discount and with tax if the price includes it; of a credit and of
-    what takes it back, net without tax. `source` names the line that is credited, or whose credit is taken
-    back; empty for a debit.
+    what takes it back, net without tax, or a part of the price where the tax of its debit is not decided yet. `source`
+    names the line that is credited, or whose credit is taken back; empty for a debit.
     """
 
     kind: LineKind
@@ -223,6 +224,7 @@ def facts_of(line: Line) -> Mapping[str, Any]:
         "tax_of": _stored_figure(line.tax_of) if line.tax_of else None,
         "amount_minor": line.amount.minor,
         "tax_minor": line.tax.minor,
+        **({"inclusive": True} if terms.inclusive else {}),
     }
 
 
@@ -248,6 +250,7 @@ def read_line(facts: Mapping[str, Any]) -> Line:
         currency,
         BillingInterval(facts["interval"]),
         facts["count"],
+        facts.get("inclusive", False),
     )
     calendar = Calendar(
         _instant(days["anchor"]), days["timezone"], BillingInterval(days["interval"]), days["count"]

@@ -111,6 +111,7 @@ def item_line(
         line.amount,
         {"made_by": "item", **facts_of_item(line), **rated},
         period=(line.span.start, line.span.end),
+        inclusive=line.terms.inclusive and treatment is None,  # a tax that was decided is beside its net
         discountable=treatment is None,
         tax=line.tax if treatment is not None else None,
         treatment=treatment,

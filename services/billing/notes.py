@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +22,7 @@ from services.billing.events import CreditNoteIssued
 from services.billing.finalizing import draw_numbers, lines_of
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, KeyMeansOther, require_key
 from services.billing.numbering import Series, label_date
+from services.catalog.charges import LINE_AMOUNT_MAX
 from services.core.errors import Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -38,6 +40,14 @@ class Asked:
 
     amount: int | None = None
     lines: Mapping[str, int | None] | None = None
+
+
+def minor_of(amount: Decimal, currency: str, field: str) -> int:
+    """What somebody asks to be credited, in minor units, never rounded. Raises Invalid."""
+    money = Money.of(amount, currency) if abs(amount) <= LINE_AMOUNT_MAX else None
+    if money is None or money.amount != amount:
+        raise Invalid(f"{amount:f} is no amount of {currency} that can be credited.", field=field)
+    return money.minor
 
 
 async def issue(
@@ -66,6 +76,59 @@ async def issue(
     lines = await lines_of(uow, invoice)
     pieces = _taken(asked, await _left(uow, invoice, lines), invoice.currency)
     return await _issue(uow, invoice, lines, pieces, key=key, reason=reason, said=said, pays_open=pays_open)
+
+
+@dataclass(frozen=True, slots=True)
+class LinePreview:
+    """Of a line: what is left of it, tax included, and what the note would take of that, in minor units."""
+
+    line_id: str
+    description: str
+    left_minor: int
+    net_minor: int
+    tax_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotePreview:
+    """What a note would take back, in minor units: net + tax = total. `offset_minor` comes off what is due, and the
+    rest pays other open invoices or becomes a credit."""
+
+    currency: str
+    lines: tuple[LinePreview, ...]
+    net_minor: int
+    tax_minor: int
+    total_minor: int
+    offset_minor: int
+
+
+async def preview(uow: UnitOfWork, invoice_id: str, asked: Asked) -> NotePreview:
+    """What a note would take back now. Raises as `issue` does for what is asked."""
+    invoice = await policies.invoice_for(uow, invoice_id, Capability.STAFF_INVOICES_WRITE)
+    states.require_creditable(InvoiceState(invoice.state))
+    lines, nothing = await lines_of(uow, invoice), Money(0, invoice.currency)
+    left = await _left(uow, invoice, lines)
+    taken = {piece.key: piece for piece in _taken(asked, left, invoice.currency)}
+    by_id = {piece.key: piece for piece in left}
+    rows = [
+        LinePreview(
+            line.id,
+            line.description,
+            by_id[line.id].gross.minor,
+            taken[line.id].net.minor if line.id in taken else 0,
+            taken[line.id].tax.minor if line.id in taken else 0,
+        )
+        for line in lines
+    ]
+    total = sum((piece.gross for piece in taken.values()), nothing)
+    return NotePreview(
+        invoice.currency,
+        tuple(rows),
+        sum(row.net_minor for row in rows),
+        sum(row.tax_minor for row in rows),
+        total.minor,
+        min(total.minor, invoice.due_minor),
+    )
 
 
 async def worth(uow: UnitOfWork, invoice: Invoice, asked: Asked) -> Money:

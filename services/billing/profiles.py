@@ -12,13 +12,15 @@ from models.billing import BillingProfile
 from services.billing import policies
 from services.billing.entities import NAME_CHARACTERS_MAX, clean_address, require_country
 from services.billing.events import BillingProfileChanged
-from services.core.errors import Invalid, StaleVersion, not_found
+from services.core.errors import Invalid, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity.queries import changed_meanwhile
 from services.identity.rules import clean_text
 from services.tax.engine import Exemption
 from services.tax.evidence import number_from_json, number_to_json
-from services.tax.rules import CheckedNumber
+from services.tax.numbers import register_of, written
+from services.tax.rules import CheckedNumber, NumberState
 
 REASON_CHARACTERS_MAX = 500  # of what is said about a tax number or an exemption
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
@@ -43,10 +45,10 @@ async def set_profile(uow: UnitOfWork, given: ProfileFields, *, version: int | N
     Raises Forbidden, Invalid and StaleVersion; NotFound for an entity that is not there.
     """
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
-    _require_version(await policies.profile_of(uow, lock=True), version)
+    await _require_version(uow, await policies.profile_of(uow, lock=True), version)
     if given.legal_entity_id is not None:
         await policies.entity_for(uow, given.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
-    return await _write(uow, _profile_values(given))
+    return await write(uow, _profile_values(given))
 
 
 async def set_own(
@@ -56,29 +58,32 @@ async def set_own(
     address: str,
     country: str,
     language: str = "en",
+    tax_number: str | None = None,
     version: int | None = None,
 ) -> BillingProfile:
     """What a customer says of itself: to whom its documents are addressed. What somebody checked of its tax stays,
-    unless it is in another country from now on.
+    unless it is in another country from now on, or says another `tax_number`; an empty one is none, None says nothing.
 
     `version` is 0 for who saw none yet. Raises Forbidden, Invalid and StaleVersion.
     """
     uow.actor.require(Capability.BILLING_PROFILE_WRITE)
     row = await policies.profile_of(uow, lock=True)
-    _require_version(row, version)
+    await _require_version(uow, row, version)
     values = _profile_values(ProfileFields(name, address, country, language))
     if row is not None:
         values["legal_entity_id"] = row.legal_entity_id
         if row.country == values["country"]:
             values |= {"tax_number": row.tax_number, "exemption": row.exemption}
-    return await _write(uow, values)
+    if tax_number is not None:
+        values["tax_number"] = _number_said(tax_number, values["country"], values["tax_number"])
+    return await write(uow, values)
 
 
-def _require_version(row: BillingProfile | None, version: int | None) -> None:
+async def _require_version(uow: UnitOfWork, row: BillingProfile | None, version: int | None) -> None:
     there = row.version if row is not None else 0
     if version is not None and version != there:
-        raise StaleVersion(
-            "Somebody changed the billing profile meanwhile.", next_step="Read it again.", version=there
+        raise await changed_meanwhile(
+            uow, uow.organization_id, BillingProfileChanged.type, what="billing profile"
         )
 
 
@@ -90,67 +95,45 @@ async def set_exemption(
     For staff, in work bound to the organisation. Raises Forbidden, Invalid, StaleVersion, and NotFound where there is
     no profile.
     """
-    row = await _for_staff(uow, version)
+    row = await for_staff(uow, version)
     kept = None
     if given is not None:
-        code = _text(given.reason_code, "reason_code", "The code", needed=False)
-        reason = _text(given.reason, "reason", "The reason", needed=False)
+        code = clean_reason(given.reason_code, "reason_code", "The code", needed=False)
+        reason = clean_reason(given.reason, "reason", "The reason", needed=False)
         if not (code or reason):
             raise Invalid("An exemption has a code or a reason.", field="reason_code")
-        proof = _text(given.evidence, "evidence", "The proof")
+        proof = clean_reason(given.evidence, "evidence", "The proof")
         if given.valid_until is not None and given.valid_until <= given.valid_from:
             raise Invalid("An exemption ends after it begins.", field="valid_until")
         kept = _exemption_json(Exemption(code, reason, proof, given.valid_from, given.valid_until))
-    return await _write(uow, _values_of(row) | {"exemption": kept})
+    return await write(uow, values_of(row) | {"exemption": kept})
 
 
-async def set_tax_number(
-    uow: UnitOfWork,
-    number: str,
-    *,
-    valid: bool,
-    source: str,
-    reference: str = "",
-    version: int | None = None,
-) -> BillingProfile:
-    """Keep a customer's tax number in the country of its profile, and who found it valid or not, now; without a
-    number there is none. As `set_exemption` otherwise."""
-    row = await _for_staff(uow, version)
-    kept = None
-    if number.strip():
-        checked = CheckedNumber(
-            row.country,
-            _text(number, "number", "The number"),
-            valid,
-            uow.wall_now,
-            _text(source, "source", "Who checked it"),
-            _text(reference, "reference", "The reference", needed=False),
-        )
-        kept = number_to_json(checked)
-    return await _write(uow, _values_of(row) | {"tax_number": kept})
-
-
-def _text(said: str, field: str, what: str, *, needed: bool = True) -> str:
+def clean_reason(said: str, field: str, what: str, *, needed: bool = True) -> str:
+    """What staff says about somebody's tax. Raises Invalid for nothing where something is `needed`."""
     if not needed and not said.strip():
         return ""
     return clean_text(said, field=field, what=what, characters_max=REASON_CHARACTERS_MAX)
 
 
-async def _for_staff(uow: UnitOfWork, version: int | None) -> BillingProfile:
+async def for_staff(uow: UnitOfWork, version: int | None) -> BillingProfile:
+    """The profile, locked for staff to change. Raises Forbidden, NotFound and StaleVersion."""
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
     row = await policies.profile_of(uow, lock=True)
     if row is None:
         raise not_found("billing profile", uow.organization_id)
-    _require_version(row, version)
+    await _require_version(uow, row, version)
     return row
 
 
-def _values_of(row: BillingProfile) -> dict[str, Any]:
+def values_of(row: BillingProfile) -> dict[str, Any]:
+    """What is said of it, as `write` takes it."""
     names = ("name", "address", "country", "language", "legal_entity_id", "tax_number", "exemption")
     return {name: getattr(row, name) for name in names}
 
 
-async def _write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
+async def write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
+    """Keep what was checked. Another number is looked up in its register as soon as a worker has time."""
     row = await policies.profile_of(uow, lock=True)
     if row is None:
         row = BillingProfile(organization_id=uow.organization_id, updated_at=uow.wall_now, **values)
@@ -160,6 +143,9 @@ async def _write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
         for name in changed:
             setattr(row, name, values[name])
         row.version += bool(changed)
+    if "tax_number" in changed:
+        row.number_check_at = uow.wall_now if _is_to_be_asked(row) else None
+        row.number_check_tries = 0
     if changed:
         row.updated_at = uow.wall_now
         uow.add(row)
@@ -170,6 +156,21 @@ async def _write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
             )
         )
     return row
+
+
+def _is_to_be_asked(row: BillingProfile) -> bool:
+    number = tax_number_of(row)
+    return number is not None and number.state is NumberState.UNCHECKED and bool(register_of(number.country))
+
+
+def _number_said(given: str, country: str, known: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The number as a customer says it: one that is `known` keeps what was found of it. Raises Invalid."""
+    if not given.strip():
+        return None
+    number = written(country, given)
+    if known is not None and known["number"] == number:
+        return known
+    return number_to_json(CheckedNumber(country, number, NumberState.UNCHECKED))
 
 
 def _profile_values(given: ProfileFields) -> dict[str, Any]:

@@ -152,7 +152,10 @@ class Taxed:
     def __init__(self, entity: LegalEntity, profile: BillingProfile, rates: Sequence[Rate], on: date) -> None:
         self._engine = RegisteredRates(RateTable(rates))
         self._seller = Seller(
-            entity.country, frozenset(entity.registrations), frozenset(entity.reverse_charge_in)
+            entity.country,
+            frozenset(entity.registrations),
+            frozenset(entity.reverse_charge_in),
+            entity.trusts_unanswered,
         )
         exemption = exemption_from(profile.exemption) if profile.exemption else None
         self._buyer = Buyer(profile.country, tax_number_of(profile), exemption)

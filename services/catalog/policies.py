@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from models.plans import CouponOffer, Plan, PlanVersion, Product
-from services.core.errors import StaleVersion, not_found
+from services.catalog import events
+from services.core.errors import not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity.queries import changed_meanwhile
+
+_CHANGES: Mapping[type[Product | Plan | PlanVersion], tuple[str, ...]] = {
+    Product: (events.ProductRenamed.type,),
+    Plan: (events.PlanRenamed.type, events.PlanOfferSet.type),
+    PlanVersion: (
+        events.PlanVersionChanged.type,
+        events.PlanVersionPublished.type,
+        events.PlanVersionRetired.type,
+    ),
+}
 
 
 def require_reader(uow: UnitOfWork) -> None:
@@ -23,7 +37,7 @@ async def plan_for_writing(uow: UnitOfWork, plan_id: str, version: int | None = 
     plan = await uow.get(Plan, plan_id, lock=True)
     if plan is None:
         raise not_found("plan", plan_id)
-    _require_version(plan, version)
+    await _require_version(uow, plan, version, what="plan")
     return plan
 
 
@@ -33,7 +47,7 @@ async def product_for_writing(uow: UnitOfWork, product_id: str, version: int | N
     product = await uow.get(Product, product_id, lock=True)
     if product is None:
         raise not_found("product", product_id)
-    _require_version(product, version)
+    await _require_version(uow, product, version, what="product")
     return product
 
 
@@ -50,15 +64,15 @@ async def version_for_writing(uow: UnitOfWork, version_id: str, version: int | N
     row = await uow.get(PlanVersion, version_id, lock=True)
     if row is None:
         raise not_found("version of a plan", version_id)
-    _require_version(row, version)
+    await _require_version(uow, row, version, what="version")
     return row
 
 
-def _require_version(row: Product | Plan | PlanVersion, version: int | None) -> None:
+async def _require_version(
+    uow: UnitOfWork, row: Product | Plan | PlanVersion, version: int | None, *, what: str
+) -> None:
     if version is not None and row.version != version:
-        raise StaleVersion(
-            "Somebody changed this meanwhile.", next_step="Load it again and repeat your change."
-        )
+        raise await changed_meanwhile(uow, row.id, *_CHANGES[type(row)], what=what)
 
 
 async def coupon_for_writing(uow: UnitOfWork, coupon_id: str) -> CouponOffer:

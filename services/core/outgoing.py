@@ -21,7 +21,9 @@ from yarl import URL
 from services.core.errors import Invalid
 
 URL_LENGTH_MAX = 2_000
-KEEPALIVE_S = 60.0
+# Servers of models end an idle connection after 5 s (uvicorn, llama.cpp). A call sent just then is lost, and may not be
+# sent again: the model may have answered it.
+KEEPALIVE_S = 4.0
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _ISATAP, _ISATAP_FLAGS = 0x0000_5EFE, 0x0300_0000  # RFC 5214: "globally unique" and "group" may be set

@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     # All files of one organisation together; see services/files/service.py.
     organization_files_mb: int = Field(default=20_480, ge=1)
 
+    # Where the European Union's register of tax numbers is asked; empty: nowhere, and staff says what it found.
+    vies_url: Annotated[str, AfterValidator(_url_or_none)] = (
+        "https://ec.europa.eu/taxation_customs/vies/rest-api"
+    )
+
     # Within so many days staff answers what a customer contests of an invoice.
     contest_answer_days: int = Field(default=14, ge=1, le=90)
 

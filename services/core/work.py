@@ -7,7 +7,7 @@ what must happen outside the database happens after commit, from events.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -116,6 +116,9 @@ class UnitOfWork:
     async def get(self, kind: type[_Row], identifier: Any, *, lock: bool = False) -> _Row | None:
         """A row by primary key as this role may see it. Services reach rows through policies instead."""
         return await self.session.get(kind, identifier, with_for_update=lock or None, populate_existing=lock)
+
+
+Work = Callable[[], AbstractAsyncContextManager[UnitOfWork]]  # opens one, for whoever needs several
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.crypto import amounts as crypto_amounts
+from services.crypto import moved
 from services.crypto.rates import RATES
 from services.payments import applying, cases, charging, ending, policies, rules
 from services.payments.providers import crypto
@@ -82,6 +83,7 @@ async def _ends(
     units = sum(int(one.units) for one in counted)
     if units >= request.expected_units:
         await applying.succeed(uow, payment, invoice)
+        moved.came(uow, request, payment)
         await uow.execute(_BOOK, by=payment.id, ids=[one.id for one in counted])
         for one in counted:
             one.booked_by = payment.id
@@ -169,6 +171,7 @@ async def _pay(
     )
     charging.started(uow, made)
     await applying.succeed(uow, made, invoice)
+    moved.came(uow, request, made)
     return made
 
 
@@ -191,6 +194,7 @@ async def _take_back(
 
 
 async def _undo(uow: UnitOfWork, payment_id: str, invoice: Invoice | None) -> bool:
+    await moved.gone(uow, payment_id)
     payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE, lock=True)
     if payment.state != S.SUCCEEDED or payment.refunded_minor == payment.minor:
         return True  # it was no money, or is none any more

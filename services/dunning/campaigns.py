@@ -10,7 +10,7 @@ from models.dunning import DunningCampaign
 from services.billing.entities import require_country
 from services.catalog import plan_queries
 from services.collection.retry_rules import RETRIES_MAX, RETRY_DAY_MAX, RETRY_DAYS
-from services.core.errors import Conflict, Invalid, StaleVersion, not_found
+from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -18,6 +18,7 @@ from services.dunning import policies, rules
 from services.dunning.events import DunningCampaignChanged, DunningCampaignCreated
 from services.dunning.rules import Step
 from services.dunning.segments import EVERYBODY, Segment
+from services.identity.queries import changed_meanwhile
 from services.identity.rules import clean_text, require_currency
 
 WRITE = Capability.STAFF_PAYMENTS_WRITE
@@ -60,7 +61,7 @@ async def change(
     """Say it anew. Raises as `create`, NotFound and StaleVersion."""
     row = await policies.campaign_for(uow, campaign_id, WRITE, lock=True)
     if version is not None and version != row.version:
-        raise StaleVersion("Somebody changed this campaign meanwhile.", next_step="Read it again.")
+        raise await changed_meanwhile(uow, row.id, DunningCampaignChanged.type, what="campaign")
     columns = _columns(await _checked(uow, given))
     await _require_free(uow, given.name.strip(), but=row.id)
     changed = sorted(name for name, value in columns.items() if getattr(row, name) != value)

@@ -14,6 +14,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import keys, policies, queries, rules
 from services.identity.events import ProjectArchived, ProjectCreated, ProjectRestored, ProjectUpdated
+from services.identity.proof import require_recent_proof
 
 PROJECTS_MAX = 200  # of one organisation, archived ones, too
 DESCRIPTION_CHARACTERS_MAX = 500
@@ -84,7 +85,8 @@ async def update_project(
 async def archive_project(uow: UnitOfWork, project_id: str, *, end_keys: bool) -> Project:
     """Put a project aside. Its keys end with it, if `end_keys` says so; archiving twice changes nothing.
 
-    Raises Conflict `project_has_keys` when it has keys that work and they are not to end, Forbidden, NotFound.
+    Raises Conflict `project_has_keys` when it has keys that work and they are not to end, ProofNeeded when they are,
+    Forbidden, NotFound.
     """
     uow.actor.require(Capability.PROJECTS_WRITE)
     await policies.hold_organization(uow)
@@ -106,6 +108,8 @@ async def archive_project(uow: UnitOfWork, project_id: str, *, end_keys: bool) -
             code="project_has_keys",
             active_keys=len(working),
         )
+    if working:
+        require_recent_proof(uow)  # programs stop at once and for good, however many
     for key_id in working:
         await keys.revoke_key(uow, key_id)
     row.archived_at = uow.wall_now

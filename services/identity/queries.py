@@ -232,14 +232,17 @@ async def member(uow: UnitOfWork, account_id: str) -> Member:
     return found[0]
 
 
-async def changed_meanwhile(uow: UnitOfWork, row_id: str, event_type: str, *, what: str) -> StaleVersion:
-    """What to tell somebody who saves over another's change: who it was, and when. Doors add what is there now."""
+async def changed_meanwhile(uow: UnitOfWork, row_id: str, *event_types: str, what: str) -> StaleVersion:
+    """What to tell somebody who saves over another's change: who it was, and when. Doors add what is there now.
+
+    `event_types` are those of every change that counts a version on.
+    """
     found = await uow.execute(
         "select e.recorded_at, coalesce(nullif(a.name, ''), a.email, k.name, '') as name from event e"
         " left join account a on a.id = e.actor_id left join api_key k on k.id = e.actor_id"
-        " where e.aggregate_id = :id and e.type = :type order by e.id desc limit 1",
+        " where e.aggregate_id = :id and e.type = any(:types) order by e.id desc limit 1",
         id=row_id,
-        type=event_type,
+        types=list(event_types),
     )
     last = found.one_or_none()
     who = (last.name if last else "") or "Somebody"

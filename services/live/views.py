@@ -18,6 +18,7 @@ from services.notify import notices
 from services.operations import held_jobs
 from services.payments import watching as payments
 from services.tasks import queries as tasks
+from services.wallets import watching as wallets
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ VIEWS: dict[str, View] = {
         ),
         View("payments.chain", Capability.PAYMENTS_READ, crypto.deepened),
         View("payments", Capability.PAYMENTS_READ, payments.changed),
+        View("wallets", Capability.WALLET_READ, wallets.changed),
+        View("staff.wallets", Capability.STAFF_WALLETS_READ, wallets.any_changed, everywhere=True),
         View("tasks", Capability.TASKS_READ, tasks.latest),
         View("subscriptions", Capability.SUBSCRIPTIONS_READ, watching.subscriptions_changed),
         View(

@@ -12,6 +12,7 @@ from babel.numbers import format_currency
 
 from models.money import Money
 from services.notify.words import Said
+from services.payments import brands
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ def expires(language: str, told: Mapping[str, Any]) -> Said:
     words, own = _in(language)
     title, sentence = words.expires
     date = f"{told['month']:02d}/{told['year']}"
-    return _said(own, title, sentence.format(card=f"{told['brand']} {told['last4']}", date=date))
+    card = f"{brands.named(told['brand'])} {told['last4']}"
+    return _said(own, title, sentence.format(card=card, date=date))
 
 
 def _in(language: str) -> tuple[_Language, str]:

@@ -11,6 +11,7 @@ from services.core.relay import Delivered
 from services.notify import charge_words
 from services.notify.declared import Telling
 from services.notify.words import Facts, Words
+from services.payments import brands
 from services.payments.providers.values import Advice, DeclineKind
 
 # By the schedule, said by a bank or a provider, and the first of its invoice for which that helps. Not of one that
@@ -68,7 +69,7 @@ def _expires(event: Delivered, facts: Facts) -> Words:
     said = event.payload
     return Words(
         "Your card expires soon",
-        f"The card {said['brand']} {said['last4']} by which {facts.organization} pays expires in"
+        f"The card {brands.named(said['brand'])} {said['last4']} by which {facts.organization} pays expires in"
         f" {said['month']:02d}/{said['year']}. Add a new one before.",
         "/portal/payment-methods",
     )

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from models.papers import TemplateState, TemplateVersion
 from services.billing import policies as billing
-from services.core.errors import Conflict, StaleVersion, TooLarge
+from services.core.errors import Conflict, TooLarge
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.documents.brand import LOGO_BYTES_MAX
+from services.identity.queries import changed_meanwhile
 from services.papers import policies
 from services.papers.designs import Design, design_from_json, design_to_json
 from services.papers.events import (
@@ -156,7 +157,7 @@ async def publish(uow: UnitOfWork, template_id: str, *, version: int | None = No
     row = await policies.template_for(uow, template_id, Capability.STAFF_INVOICES_WRITE, lock=True)
     if row.state == TemplateState.PUBLISHED:
         return row
-    _require_current(row, version)
+    await _require_current(uow, row, version)
     row.state, row.published_at = TemplateState.PUBLISHED.value, uow.wall_now
     row.version += 1
     await uow.session.flush()
@@ -192,15 +193,13 @@ async def _draft(uow: UnitOfWork, template_id: str, version: int | None) -> Temp
     row = await policies.template_for(uow, template_id, Capability.STAFF_INVOICES_WRITE, lock=True)
     if row.state != TemplateState.DRAFT:
         raise TemplateIsPublished
-    _require_current(row, version)
+    await _require_current(uow, row, version)
     return row
 
 
-def _require_current(row: TemplateVersion, version: int | None) -> None:
+async def _require_current(uow: UnitOfWork, row: TemplateVersion, version: int | None) -> None:
     if version is not None and row.version != version:
-        raise StaleVersion(
-            "Somebody changed this meanwhile.", next_step="Load it again and repeat your change."
-        )
+        raise await changed_meanwhile(uow, row.id, TemplateChanged.type, what="template")
 
 
 def _changed(uow: UnitOfWork, row: TemplateVersion, changed: list[str]) -> None:

@@ -10,13 +10,14 @@ import orjson
 
 from models.payments import ProviderAccount
 from services.core.crypto import PLATFORM, Place, vault
-from services.core.errors import Conflict, Invalid, StaleVersion
+from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.openings import Purpose, opened
 from services.core.outgoing import checked_url
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.proof import require_recent_proof
+from services.identity.queries import changed_meanwhile
 from services.identity.rules import clean_text
 from services.payments import policies
 from services.payments.events import ProviderAccountAdded, ProviderAccountChanged
@@ -89,7 +90,7 @@ async def change_account(
     """
     row = await policies.account_for(uow, account_id, _CHANGE, lock=True)
     if version is not None and row.version != version:
-        raise StaleVersion("Somebody changed this account meanwhile.", next_step="Read it again.")
+        raise await changed_meanwhile(uow, row.id, ProviderAccountChanged.type, what="account")
     if (said.provider, said.is_test) != (row.provider, row.is_test):
         raise Invalid("An account stays with its provider, and stays a test or a real one.", field="provider")
     known = await secrets_of(uow, row, Purpose.PROVIDER_CHANGED)

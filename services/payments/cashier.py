@@ -230,7 +230,11 @@ class Cashier:
         there = self.opened(account.id)  # somebody may have opened it meanwhile
         if there is not None and there.version == account.version:
             return there.provider
-        provider = registry.kind(account.provider).open(account.settings, secrets, self._allowed)
+        provider = registry.kind(account.provider).open(
+            base.Opening(
+                account.id, account.settings, secrets, self._allowed, partial(self.across, Reason.PAYMENTS)
+            )
+        )
         self._open[account.id] = Opened(account.id, account.version, provider)
         if there is not None:
             await there.provider.close()
@@ -263,7 +267,6 @@ class Cashier:
             description=f"Invoice {invoice.number}",
             customer=customer,
             method=token,
-            flow=values.Flow.REDIRECT,
             off_session=bool(token) and payment.initiator != Initiator.CUSTOMER,
             keep_method=payment.keep_method,
             return_url=f"{self.public_url}{await links.way_back(uow, payment)}",

@@ -142,7 +142,6 @@ async def _ask(till: Cashier, row: MethodSetup, account: ProviderAccount) -> Met
     order = values.SetupOrder(
         key=row.id,
         customer=await till.customer_at(account, row.organization_id),
-        flow=values.Flow.REDIRECT,
         return_url=f"{till.public_url}{PAGE}",
     )
     return await _learn(till, row, account, await provider.setup(order))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from models.crypto import ChainMovement
 from models.ledger import Purpose
 from models.money import Money
 from models.payment_cases import CaseAct, CaseKind
@@ -22,7 +23,7 @@ MISSING_AFTER = timedelta(days=3)  # without a movement of what was booked here
 MISSING_BACK = timedelta(days=60)  # how far one looks back for that
 MISSING_MAX = 500  # cases of one run; the next finds the others
 
-# What is not found once its time is over. `other` waits for nothing.
+# What is not found once its time is over. `other` and `sweep` wait for nothing: they are never booked before.
 _UNFOUND = """
 select m.*, p.organization_id, p.state as payment_state, p.currency as payment_currency, p.minor as payment_minor,
   p.journal_id as payment_journal_id,
@@ -31,7 +32,7 @@ from provider_movement m left join payment p on p.id = m.subject_id
 where m.id > :after and m.id <= :last and m.match = 'waiting' and m.gross_minor <> 0
   and not exists (select 1 from payment_case c where c.kind = 'amount_differs' and c.subject = m.subject_id
     and c.state = 'open')
-  and (m.kind = 'other' or m.happened_at < :before or (m.kind = 'charge' and p.state = 'succeeded'))
+  and (m.kind in ('other','sweep') or m.happened_at < :before or (m.kind = 'charge' and p.state = 'succeeded'))
 order by m.id
 """
 _STRANGE_FEES = f"""
@@ -109,6 +110,11 @@ def _explained(row: Any) -> tuple[str, dict[str, Any]]:
     """What probably happened, and what would put it right."""
     gross = Money(row.gross_minor, row.currency)
     to_suspense = book(row.provider_account_id, *_suspended(gross))
+    if row.kind == "sweep":
+        out = debit(Purpose.CASH, -gross), credit(Purpose.CLEARING, -gross)
+        return "swept", book(row.provider_account_id, *out)
+    if row.category == ChainMovement.UNSEEN:
+        return "came_unseen", to_suspense
     if row.kind != "charge" or row.payment_state is None:
         return f"unknown_{row.kind}", to_suspense
     if row.payment_state != "succeeded":

@@ -74,7 +74,7 @@ with about as (
   left join provider_movement c on c.provider_account_id = m.provider_account_id
     and c.provider_ref = nullif(m.source, '') and c.kind = 'charge'
   where {_BATCH} and m.subject_id is null
-    and m.kind in ('refund','refund_failure','dispute','dispute_reversal')
+    and m.kind in ('refund','refund_failure','dispute','dispute_reversal','reversal')
 )
 update provider_movement m set subject_id = about.payment_id from about
 where m.id = about.id and about.payment_id is not null
@@ -87,7 +87,7 @@ with wanted as (
     case when m.fee_journal_id is null then m.net_minor else m.gross_minor end as net_minor
   from provider_movement m join payment p on p.id = m.subject_id
   left join dispute d on d.provider_account_id = m.provider_account_id and d.provider_ref = m.source
-  where {batch} and m.kind in ('refund','refund_failure','dispute','dispute_reversal')
+  where {batch} and m.kind in ('refund','refund_failure','dispute','dispute_reversal','reversal')
 ), offered as (
   select j.id, j.organization_id, j.cause_id, e.currency, sum(e.minor) as minor, min(j.recorded_at) as at
   from ledger_journal j join ledger_entry e on e.journal_id = j.id

@@ -208,6 +208,9 @@ with booked as (
   join ledger_journal j on j.cause_id = r.id where p.provider_account_id is not null
   union
   select d.provider_account_id, j.id from dispute d join ledger_journal j on j.cause_id = d.id
+  union
+  select p.provider_account_id, j.id from payment p join ledger_journal j on j.reverses = p.journal_id
+  where p.provider_account_id is not null and p.refunded_minor = p.minor
 ), ours as (
   select b.provider_account_id, e.currency, sum(e.minor) as minor from booked b
   join ledger_entry e on e.journal_id = b.journal_id join ledger_account l on l.id = e.account_id
@@ -226,7 +229,7 @@ select a.id as provider_account_id, a.name as account, k.currency,
   cast(coalesce(t.minor, 0) as bigint) as provider_minor, cast(coalesce(o.minor, 0) as bigint) as books_minor,
   cast(coalesce(x.minor, 0) as bigint) as explained_minor, coalesce(x.cases, 0) as open_cases, u.read_until, u.reason
 from (select provider_account_id, currency from ours union select provider_account_id, currency from theirs) k
-join provider_account a on a.id = k.provider_account_id and a.provider <> 'crypto'
+join provider_account a on a.id = k.provider_account_id
 left join ours o using (provider_account_id, currency) left join theirs t using (provider_account_id, currency)
 left join explained x using (provider_account_id, currency)
 left join provider_pull u using (provider_account_id)

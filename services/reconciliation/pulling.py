@@ -41,7 +41,7 @@ REASON_CHARACTERS_MAX = 500
 _KNOW_ACCOUNTS = """
 insert into provider_pull (provider_account_id, since, read_until, cursor, due_at)
 select id, created_at - cast(:overlap as interval), created_at, '', :now from provider_account
-where enabled and provider <> 'crypto' -- nobody there keeps a balance for us
+where enabled
 on conflict (provider_account_id) do nothing
 """
 _TAKE = """
@@ -331,13 +331,11 @@ def _as_json(rows: Sequence[dict[str, Any]]) -> str:
 
 
 async def ask(uow: UnitOfWork, account_id: str) -> None:
-    """Have an account read by the next turn of a worker; on a chain there is nothing to read.
+    """Have an account read by the next turn of a worker.
 
     Raises Forbidden and NotFound.
     """
     account = await of_payments.account_for(uow, account_id, matching.WRITE)
-    if account.provider == "crypto":
-        return
     await uow.execute(
         "insert into provider_pull (provider_account_id, since, read_until, cursor, due_at)"
         " values (:id, :since, :read_until, '', :now)"

@@ -21,7 +21,7 @@ from models.payment_cases import CaseAct, CaseKind
 from services.core.errors import MatrixError, Unavailable
 from services.core.ids import new_id
 from services.core.permissions import Capability
-from services.core.work import UnitOfWork
+from services.core.work import UnitOfWork, Work
 from services.files.rules import Kind
 from services.ledger.rules import credit, debit
 from services.payments import cases, transfers
@@ -79,7 +79,6 @@ select id, organization_id, number from invoice where state = 'finalized' and du
 order by abs(due_minor - :minor), due_date, id limit 1
 """
 
-Work = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
 Within = Callable[[str], AbstractAsyncContextManager[UnitOfWork]]
 
 

@@ -75,6 +75,7 @@ class Price:
             self.charge.currency,
             length.interval,
             length.count,
+            self.charge.tax_inclusive,
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from models.subscriptions import CancelReason, Subscription, SubscriptionState
+from models.terms import Occasion
 from models.types import ProrationBehaviour
 from services.billing import invoices, policies, redemptions
 from services.billing.changes import Billed
@@ -25,6 +26,7 @@ from services.billing.events import (
     SubscriptionStarted,
 )
 from services.billing.periods import in_utc
+from services.catalog.plan_rules import require_trial_days
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -39,6 +41,7 @@ from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
 from services.subscriptions.selecting import Wanted
 from services.subscriptions.subscribed import Change, Subscribed, Turn
+from services.terms import service as terms
 
 WRITE = Capability.SUBSCRIPTIONS_WRITE
 S = SubscriptionState
@@ -91,7 +94,10 @@ async def start(
         return await policies.subscription_for(uow, there, WRITE)
     if started_at is not None or trial_days is not None or anchor is not None:
         uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_WRITE)
+    if trial_days is not None:
+        require_trial_days(trial_days)
     await _require_room(uow)
+    await terms.accept(uow, Occasion.SUBSCRIBING)
     wanted = replace(wanted, currency=require_currency(wanted.currency, on=uow.now.date()))
     selection = await selecting.select(uow, wanted)
     organization = await policies.organization_of(uow)

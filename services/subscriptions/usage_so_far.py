@@ -13,7 +13,7 @@ from services.core.work import UnitOfWork
 from services.subscriptions import charges
 from services.subscriptions import rows as subscription_rows
 
-READ = Capability.SUBSCRIPTIONS_READ
+READ, STAFF_READ = Capability.SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTIONS_READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,11 @@ class UsedSoFar:
     steps: tuple[Step, ...]
 
 
-async def used_so_far(uow: UnitOfWork, subscription_id: str) -> list[UsedSoFar]:
-    """Of a subscription of one's own organisation; nothing in a trial, a pause or after its end, which are not metered.
-    What came in late of periods that were billed is not in it. Raises Forbidden and NotFound."""
-    row = await policies.subscription_for(uow, subscription_id, READ, lock=False)
+async def used_so_far(uow: UnitOfWork, subscription_id: str, *, staff: bool = False) -> list[UsedSoFar]:
+    """Of a subscription of the organisation that the work is bound to; nothing in a trial, a pause or after its end,
+    which are not metered. What came in late of periods that were billed is not in it. Raises Forbidden and
+    NotFound."""
+    row = await policies.subscription_for(uow, subscription_id, STAFF_READ if staff else READ, lock=False)
     _, now = await subscription_rows.load(uow, row, lines=False)
     found: list[UsedSoFar] = []
     for item in now.running:

@@ -12,18 +12,22 @@ from datetime import date
 from typing import Protocol
 
 from services.core.errors import Invalid
-from services.tax.rules import Category, CheckedNumber, Rate, Treatment
+from services.tax.rules import Category, CheckedNumber, NumberState, Rate, Treatment
 
 TABLE_RATES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """Where a legal entity sits and is registered, and where buyers with a checked number owe the tax themselves."""
+    """Where a legal entity sits and is registered, and where buyers with a checked number owe the tax themselves.
+
+    `trusts_unanswered`: also those whose number the register could not be asked about.
+    """
 
     jurisdiction: str
     registrations: frozenset[str] = frozenset()
     reverse_charge_in: frozenset[str] = frozenset()
+    trusts_unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,29 +107,33 @@ class RegisteredRates:
                 reason=exemption.reason,
                 evidence=exemption.evidence,
             )
-        if _owes_itself(seller, buyer):
+        number = _number_that_counts(seller, buyer)
+        if number is not None and _owes_itself(seller, number):
             return Treatment(
                 Category.REVERSE_CHARGE,
                 on,
                 reason_code="VATEX-EU-AE",
                 reason="Reverse charge",
-                number=buyer.number,
+                number=number,
             )
         if buyer.jurisdiction not in seller.registrations:
             reason = f"The seller has no tax registration in {buyer.jurisdiction}"
             return Treatment(Category.OUT_OF_SCOPE, on, reason_code="VATEX-EU-O", reason=reason)
         rates = self._table.on(buyer.jurisdiction, on)
         category = Category.STANDARD if any(one.rate for one in rates) else Category.ZERO
-        return Treatment(category, on, rates)
+        return Treatment(category, on, rates, number=number)
 
 
-def _owes_itself(seller: Seller, buyer: Buyer) -> bool:
-    """A number that is invalid, or of another country than the buyer's, changes nothing: the tax is charged."""
+def _number_that_counts(seller: Seller, buyer: Buyer) -> CheckedNumber | None:
+    """The buyer's, if it can move the tax: of the buyer's own country, which is not the seller's."""
     number = buyer.number
-    return (
-        buyer.jurisdiction != seller.jurisdiction
-        and buyer.jurisdiction in seller.reverse_charge_in
-        and number is not None
-        and number.valid
-        and number.country == buyer.jurisdiction.partition("-")[0]
-    )
+    abroad = buyer.jurisdiction != seller.jurisdiction and buyer.jurisdiction in seller.reverse_charge_in
+    own = number is not None and number.country == buyer.jurisdiction.partition("-")[0]
+    return number if abroad and own else None
+
+
+def _owes_itself(seller: Seller, number: CheckedNumber) -> bool:
+    """A number that is invalid, or that nobody was asked about yet, changes nothing: the tax is charged."""
+    if number.state is NumberState.UNAVAILABLE:
+        return seller.trusts_unanswered
+    return number.state is NumberState.VALID

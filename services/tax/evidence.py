@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.money import Money
-from services.tax.rules import Category, CheckedNumber, Rate, TaxableLine, TaxedLine, Treatment
+from services.tax.rules import Category, CheckedNumber, NumberState, Rate, TaxableLine, TaxedLine, Treatment
 
 
 def evidence_of(line: TaxedLine) -> dict[str, Any]:
@@ -69,21 +69,26 @@ def number_to_json(number: CheckedNumber) -> dict[str, Any]:
     return {
         "country": number.country,
         "number": number.number,
-        "valid": number.valid,
-        "checked_at": number.checked_at.isoformat(),
+        "state": number.state.value,
+        "checked_at": None if number.checked_at is None else number.checked_at.isoformat(),
         "source": number.source,
         "reference": number.reference,
+        "reason": number.reason,
     }
 
 
 def number_from_json(kept: Mapping[str, Any]) -> CheckedNumber:
+    """Lines that were taxed before numbers had a state keep whether theirs was valid."""
+    state = kept.get("state") or (NumberState.VALID if kept["valid"] else NumberState.INVALID)
+    at = kept["checked_at"]
     return CheckedNumber(
         country=kept["country"],
         number=kept["number"],
-        valid=kept["valid"],
-        checked_at=datetime.fromisoformat(kept["checked_at"]),
+        state=NumberState(state),
+        checked_at=None if at is None else datetime.fromisoformat(at),
         source=kept["source"],
         reference=kept["reference"],
+        reason=kept.get("reason", ""),
     )
 
 

@@ -35,6 +35,15 @@ class Category(StrEnum):
     OUT_OF_SCOPE = "O"
 
 
+class NumberState(StrEnum):
+    """What is known of a tax number. What the register could not say is asked again."""
+
+    UNCHECKED = "unchecked"
+    VALID = "valid"
+    INVALID = "invalid"
+    UNAVAILABLE = "unavailable"
+
+
 class RoundingLevel(StrEnum):
     """Stored on the legal entity, and on each document that it shaped."""
 
@@ -75,14 +84,21 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class CheckedNumber:
-    """A tax number and who found it valid or not, when (aware) and under which reference."""
+    """A tax number and who found it valid or not, when (aware) and under which reference.
+
+    Nobody was asked about one that is unchecked. `reason`: why a person said so, where one did.
+    """
 
     country: str
     number: str
-    valid: bool
-    checked_at: datetime
-    source: str
+    state: NumberState
+    checked_at: datetime | None = None
+    source: str = ""
     reference: str = ""
+    reason: str = ""
+
+
+_OWE_THEMSELVES = (NumberState.VALID, NumberState.UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,8 @@ class Treatment:
     """How a line is taxed on the day `on`, and why. Raises Invalid for one that its category does not allow.
 
     Rates are only for S (one of them above zero) and Z (all zero); each is of the net amount, none on top of
-    another. E, AE and O carry no tax and need a reason; AE needs the buyer's number, found valid.
+    another. E, AE and O carry no tax and need a reason; AE needs the buyer's number, found valid or, where the seller
+    has it so, given while its register did not answer. Beside a rate, a number says why it changed nothing.
     """
 
     category: Category
@@ -119,7 +136,9 @@ class Treatment:
                 )
         if not taxed and not (self.reason_code or self.reason):
             raise Invalid(f"Category {self.category} needs a reason.", field="reason")
-        if self.category is Category.REVERSE_CHARGE and (self.number is None or not self.number.valid):
+        if self.category is Category.REVERSE_CHARGE and (
+            self.number is None or self.number.state not in _OWE_THEMSELVES
+        ):
             raise Invalid("Reverse charge needs a tax number that was found valid.", field="number")
 
 

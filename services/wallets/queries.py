@@ -15,6 +15,9 @@ from services.core.work import UnitOfWork
 
 _EXACTLY = (Operator.EQ, Operator.IN)
 _OWN = "organization_id = :organization_id"
+# Sub-selects, so that what the wallet itself says can be filtered by (see Column.joined).
+_NAME = "(select name from organization where id = {}.organization_id)"
+_NUMBER = "(select number from invoice where id = d.cause_id)"
 READ, STAFF_READ = Capability.WALLET_READ, Capability.STAFF_WALLETS_READ
 
 
@@ -81,6 +84,7 @@ class LotRow:
 
     id: str
     organization_id: str
+    organization_name: str
     wallet_id: str
     currency: str
     source: str
@@ -111,6 +115,7 @@ def _lots(name: str, needs: Capability, where: str, *organization: Operator) -> 
         columns=(
             Column("id", "l.id", Kind.ID, filterable=True),
             Column("organization_id", "l.organization_id", Kind.ID, operators=organization),
+            Column("organization_name", _NAME.format("l")),
             Column("wallet_id", "l.wallet_id", Kind.ID, filterable=True),
             Column("currency", "w.currency", operators=_EXACTLY),
             Column("source", "l.source", Kind.ENUM, values=tuple(LotSource), filterable=True),
@@ -138,13 +143,17 @@ STAFF_LOTS = _lots("staff.wallet_lots", STAFF_READ, "true", *_EXACTLY)
 
 @dataclass(frozen=True, slots=True)
 class DebitRow:
-    """What was taken at once. `cause_id` is the invoice, or the last of the calls that were settled with it."""
+    """What was taken at once. `cause_id` is the invoice, which has `invoice_number`, or the last of the calls that were
+    settled with it."""
 
     id: str
+    organization_id: str
+    organization_name: str
     wallet_id: str
     currency: str
     kind: str
     cause_id: str
+    invoice_number: str | None
     minor: int
     calls: int | None
     cost: Decimal | None
@@ -152,27 +161,87 @@ class DebitRow:
     given_back_at: datetime | None
 
 
-DEBITS = Listing(
-    "wallet.debits",
-    row=DebitRow,
-    needs=READ,
-    source="wallet_debit d join wallet w on w.id = d.wallet_id",
-    alias="d",
-    where=f"d.{_OWN}",
-    columns=(
-        Column("id", "d.id", Kind.ID, filterable=True),
+def _taken(organization: tuple[Operator, ...]) -> tuple[Column, ...]:
+    """What lists of debits, and of their parts, say of each debit."""
+    return (
+        Column("organization_id", "d.organization_id", Kind.ID, operators=organization),
+        Column("organization_name", _NAME.format("d")),
         Column("wallet_id", "d.wallet_id", Kind.ID, filterable=True),
         Column("currency", "w.currency", operators=_EXACTLY),
         Column("kind", "d.kind", Kind.ENUM, values=tuple(DebitKind), filterable=True),
         Column("cause_id", "d.cause_id", Kind.ID, filterable=True),
-        Column("minor", "d.minor", Kind.INTEGER, currency="currency"),
-        Column("calls", "d.calls", Kind.INTEGER, nullable=True),
-        Column("cost", "d.cost", Kind.DECIMAL, currency="currency", nullable=True),
+        Column("invoice_number", _NUMBER, nullable=True),
         Column("created_at", "d.created_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
         Column("given_back_at", "d.given_back_at", Kind.INSTANT, nullable=True),
-    ),
-    sort="-created_at",
-)
+    )
+
+
+def _debits(name: str, needs: Capability, where: str, *organization: Operator) -> Listing[DebitRow]:
+    return Listing(
+        name,
+        row=DebitRow,
+        needs=needs,
+        source="wallet_debit d join wallet w on w.id = d.wallet_id",
+        alias="d",
+        where=where,
+        columns=(
+            Column("id", "d.id", Kind.ID, filterable=True),
+            *_taken(organization),
+            Column("minor", "d.minor", Kind.INTEGER, currency="currency"),
+            Column("calls", "d.calls", Kind.INTEGER, nullable=True),
+            Column("cost", "d.cost", Kind.DECIMAL, currency="currency", nullable=True),
+        ),
+        sort="-created_at",
+    )
+
+
+DEBITS = _debits("wallet.debits", READ, f"d.{_OWN}")
+STAFF_DEBITS = _debits("staff.wallet_debits", STAFF_READ, "true", *_EXACTLY)
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    """What one debit took of one lot: so each lot is traced to what it paid for, and each debit to what paid."""
+
+    id: str
+    organization_id: str
+    organization_name: str
+    wallet_id: str
+    currency: str
+    lot_id: str
+    source: str
+    debit_id: str
+    kind: str
+    cause_id: str
+    invoice_number: str | None
+    minor: int
+    created_at: datetime
+    given_back_at: datetime | None
+
+
+def _uses(name: str, needs: Capability, where: str, *organization: Operator) -> Listing[UseRow]:
+    return Listing(
+        name,
+        row=UseRow,
+        needs=needs,
+        source="wallet_debit_part p join wallet_debit d on d.id = p.debit_id join wallet w on w.id = d.wallet_id"
+        " join wallet_lot l on l.id = p.lot_id",
+        alias="d",
+        where=where,
+        columns=(
+            Column("id", "p.debit_id || '.' || p.lot_id", Kind.ID),
+            *_taken(organization),
+            Column("lot_id", "p.lot_id", Kind.ID, filterable=True),
+            Column("source", "l.source", Kind.ENUM, values=tuple(LotSource)),
+            Column("debit_id", "p.debit_id", Kind.ID, filterable=True),
+            Column("minor", "p.minor", Kind.INTEGER, currency="currency"),
+        ),
+        sort="-created_at",
+    )
+
+
+USES = _uses("wallet.uses", READ, f"d.{_OWN}")
+STAFF_USES = _uses("staff.wallet_uses", STAFF_READ, "true", *_EXACTLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +306,9 @@ async def debit(uow: UnitOfWork, debit_id: str) -> DebitDetail:
     """One debit, and of which lots it took how much. Raises Forbidden, and NotFound also for another's."""
     uow.actor.require(READ)
     found = await uow.execute(
-        "select d.id, d.wallet_id, w.currency, d.kind, d.cause_id, d.minor, d.calls, d.cost, d.created_at,"
-        " d.given_back_at from wallet_debit d join wallet w on w.id = d.wallet_id"
+        f"select d.id, d.organization_id, {_NAME.format('d')} as organization_name, d.wallet_id, w.currency, d.kind,"
+        f" d.cause_id, {_NUMBER} as invoice_number, d.minor, d.calls, d.cost, d.created_at, d.given_back_at"
+        " from wallet_debit d join wallet w on w.id = d.wallet_id"
         " where d.id = :id and d.organization_id = :organization_id",
         id=debit_id,
         organization_id=uow.organization_id,

@@ -7,10 +7,11 @@ Nothing is charged here. What is asked for is a row that is due, and an event: w
 from __future__ import annotations
 
 from models.wallets import TopUpState
-from services.core.errors import Invalid, StaleVersion, not_found
+from services.core.errors import Invalid, not_found
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity.queries import changed_meanwhile
 from services.wallets import policies, rules
 from services.wallets.events import WalletRuleSet, WalletTopUpDue
 from services.wallets.policies import Open
@@ -30,7 +31,7 @@ async def set_rule(
         _require_rule(rule)
     wallet = await policies.opened(uow, uow.organization_id, currency)
     if version is not None and version != wallet.version:
-        raise StaleVersion("The rule was changed since it was read.", next_step="Read it again.")
+        raise await changed_meanwhile(uow, wallet.id, WalletRuleSet.type, what="rule")
     if rule == wallet.rule:
         return wallet.version
     await uow.execute(

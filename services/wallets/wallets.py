@@ -12,6 +12,7 @@ from services.core.errors import Invalid
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import clocks
+from services.identity.proof import require_recent_proof
 from services.identity.rules import clean_text
 from services.wallets import refills, rules
 from services.wallets.events import WalletGranted, WalletToppedUp
@@ -35,10 +36,11 @@ async def grant(
 ) -> Came:
     """Give credit away to the organisation the work is bound to. The same key is the same grant, for good.
 
-    Raises Forbidden, LotKeyTaken, WalletFull, and Invalid for what is not above zero or too much, for a currency that
-    is none, an end that is past, and a source that is not for giving.
+    Raises Forbidden, ProofNeeded, LotKeyTaken, WalletFull, and Invalid for what is not above zero or too much, for a
+    currency that is none, an end that is past, and a source that is not for giving.
     """
     uow.actor.require(Capability.STAFF_WALLETS_WRITE)
+    require_recent_proof(uow)
     clocks.require_still_for_people(uow)
     if source not in GIVEN:
         raise Invalid(f"What is {source.value!r} is not given away.", field="source")

@@ -10,18 +10,21 @@ from typing import Any
 import reflex as rx
 
 from models.billing import BillingProfile
-from services.billing import policies, profiles, queries
-from services.core.errors import Invalid, NotFound
+from services.billing import policies, profiles, queries, tax_numbers
+from services.core.errors import Invalid, NotFound, StaleVersion
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tax.engine import Exemption
-from state.base import PageState, page_event
+from services.tax.rules import NumberState
+from state.base import page_event
+from state.edited import EditedState, version_over
 
 READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
 DIALOGS = ("number", "exemption")
+NUMBER_FORM, EXEMPTION_FORM = "customer-tax-number", "customer-exemption"
 
 
-class CustomerTaxState(PageState, rx.State):
+class CustomerTaxState(EditedState, rx.State):
     """To whom an organisation's documents go and how it is taxed; empty where nobody said it yet."""
 
     profile: dict[str, Any] = {}
@@ -47,16 +50,22 @@ class CustomerTaxState(PageState, rx.State):
         """Keep a tax number as it was found; without one there is none."""
 
         async def save(uow: UnitOfWork) -> BillingProfile:
-            return await profiles.set_tax_number(
+            return await tax_numbers.set_tax_number(
                 uow,
                 _text(values, "number"),
                 valid=_text(values, "valid") == "true",
                 source=_text(values, "source"),
                 reference=_text(values, "reference"),
-                version=self._version(),
+                reason=_text(values, "override_reason"),
+                version=version_over(values, self._version()),
             )
 
-        await self._save(save)
+        await self._save(save, form_id=NUMBER_FORM)
+
+    @page_event(WRITE)
+    async def check_again(self) -> None:
+        """Have the register asked once more."""
+        await self._save(lambda uow: tax_numbers.check_again(uow, version=self._version()))
 
     @page_event(WRITE)
     async def save_exemption(self, values: dict[str, Any]) -> None:
@@ -71,21 +80,30 @@ class CustomerTaxState(PageState, rx.State):
                 begins,
                 _day(values, "valid_until"),
             )
-            return await profiles.set_exemption(uow, given, version=self._version())
+            return await profiles.set_exemption(uow, given, version=version_over(values, self._version()))
 
-        await self._save(save)
+        await self._save(save, form_id=EXEMPTION_FORM)
 
     @page_event(WRITE)
     async def end_exemption(self) -> None:
         """Charge tax again, on the next document on."""
         await self._save(lambda uow: profiles.set_exemption(uow, None, version=self._version()))
 
-    async def _save(self, verb: Callable[[UnitOfWork], Awaitable[BillingProfile]]) -> None:
+    async def _save(
+        self, verb: Callable[[UnitOfWork], Awaitable[BillingProfile]], *, form_id: str = ""
+    ) -> None:
         try:
             async with self._staff_work(within=self._organization_id()) as uow:
                 row = await verb(uow)
         except Invalid as refused:
             self.errors = {refused.field: f"{refused.message} {refused.next_step}".strip()}
+            return
+        except StaleVersion as stale:
+            if not form_id:  # an act, with nothing to compare
+                raise
+            async with self._staff_work(within=self._organization_id()) as uow:
+                newer = await queries.profile(uow)
+            self._meet(stale, form_id, _shown(newer), newer.version)
             return
         self.profile = _shown(row)
         self._open("")
@@ -123,10 +141,15 @@ def _shown(row: BillingProfile) -> dict[str, Any]:
         "language": row.language,
         "version": row.version,
         "number": number.get("number", ""),
-        "valid": "true" if number.get("valid", True) else "false",
-        "checked_at": number.get("checked_at", ""),
-        "source": number.get("source", ""),
-        "reference": number.get("reference", ""),
+        "state": number.get("state", ""),
+        "valid": "false" if number.get("state") == NumberState.INVALID else "true",
+        "checked_at": number.get("checked_at") or "",
+        "found_by": number.get("source", ""),
+        "found_reference": number.get("reference", ""),
+        # What a register found is not put into the mouth of who says otherwise.
+        "source": number.get("source", "") if number.get("reason") else "",
+        "reference": number.get("reference", "") if number.get("reason") else "",
+        "override_reason": number.get("reason", ""),
         **{
             name: exemption.get(name) or ""
             for name in ("reason_code", "reason", "evidence", "valid_from", "valid_until")

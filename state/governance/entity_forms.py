@@ -21,7 +21,7 @@ TEXTS = (
 )  # fmt: skip
 LISTS = ("registrations", "reverse_charge_in")
 NUMBERS = ("grace_hours", "payment_days")
-FLAGS = ("is_test", "is_usual")
+FLAGS = ("trusts_unanswered", "is_test", "is_usual")
 CHOICES: dict[str, type[Reset] | type[RoundingLevel] | type[ZeroDocuments]] = {
     "invoice_reset": Reset,
     "note_reset": Reset,

@@ -6,16 +6,20 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import queries
+from services.billing import finalizing, queries
+from services.core import listing_sql
+from services.core.errors import Conflict, Invalid
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.disputes import queries as dispute_queries
 from state import addresses, disputes_view, invoices_view
-from state.base import page_event
+from state.base import PageState, page_event
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
+from state.problems import problem_of
 
 HOME = "/governance/invoices"
+ISSUERS_SHOWN_MAX = 100
 
 
 class StaffInvoicesState(ListedState, rx.State):
@@ -37,12 +41,34 @@ class StaffInvoicesState(ListedState, rx.State):
         return rx.redirect(addresses.own_path(f"{HOME}/{answer.get('id', '')}"))
 
 
+class NewInvoiceState(PageState, rx.State):
+    """What a draft can be begun with: who may issue it, and in which currency."""
+
+    issuers: list[dict[str, str]] = []
+    asking: bool = False
+
+    @page_event(Capability.STAFF_INVOICES_WRITE)
+    async def ask(self, is_open: bool) -> None:
+        """Open or close the dialog."""
+        self.asking = bool(is_open)
+        if not self.asking:
+            return
+        async with self._staff_work() as uow:
+            found = await listing_sql.select(uow, queries.ENTITIES, limit=ISSUERS_SHOWN_MAX)
+        self.issuers = [{"id": "", "label": ""}] + [
+            {"id": row.id, "label": f"{row.code} \u00b7 {row.name} ({row.currency})"} for row in found
+        ]
+
+
 class StaffInvoiceState(InvoiceOnScreen, rx.State):
     """One invoice of any organisation, and the act that is asked about."""
 
     _staff: ClassVar[bool] = True
 
     asking: str = ""
+    foreseen: dict[str, Any] = {}  # what finalising the draft comes to
+    foreseen_taxes: list[dict[str, Any]] = []
+    refusal: str = ""  # why it cannot be finalised
     removing: str = ""  # the line that is asked about
     contests: list[dict[str, Any]] = []  # what the customer says is wrong, for who sees payments
 
@@ -63,7 +89,23 @@ class StaffInvoiceState(InvoiceOnScreen, rx.State):
     @page_event(Capability.STAFF_INVOICES_WRITE)
     async def ask(self, act: str) -> None:
         """Ask about an act before it is done."""
+        self.foreseen, self.foreseen_taxes, self.refusal = {}, [], ""
+        if act == "finalize":
+            await self._foresee()
         self.asking = act
+
+    async def _foresee(self) -> None:
+        invoice_id = self._invoice_id()
+        async with self._staff_work() as uow:
+            whose = await queries.organization_of(uow, invoice_id)
+        try:
+            async with self._staff_work(within=whose) as uow:
+                found = await finalizing.foresee(uow, invoice_id)
+        except (Invalid, Conflict) as refused:
+            self.refusal = problem_of(refused, "").text
+        else:
+            self.foreseen = invoices_view.foreseen_shown(found)
+            self.foreseen_taxes = invoices_view.taxes_shown(found.invoice)
 
     @page_event(Capability.STAFF_INVOICES_WRITE)
     async def ask_remove(self, line_id: str) -> None:

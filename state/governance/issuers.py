@@ -18,13 +18,15 @@ from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from state import addresses
-from state.base import PageState, page_event
+from state.base import page_event
 from state.dialogs import DialogsState
+from state.edited import EditedState, version_over
 from state.format import instant_text
 from state.governance import entity_forms
 from state.listed import ListedState
 
 HOME = "/governance/legal-entities"
+FORM = "legal-entity"
 ENTITIES_OFFERED_MAX = 500
 READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
 
@@ -43,7 +45,7 @@ class EntitiesState(ListedState, rx.State):
         self.rows = [_entity_shown(row) for row in found]
 
 
-class EntityState(PageState, rx.State):
+class EntityState(EditedState, rx.State):
     """One legal entity and its form, or the form of a new one. `numbers_wrong` is why there is no next number."""
 
     entity: dict[str, Any] = {}
@@ -85,12 +87,15 @@ class EntityState(PageState, rx.State):
         try:
             given = entity_forms.fields_of(typed)
             async with self._staff_work() as uow:
-                row = await self._save(uow, given)
+                row = await self._save(uow, given, values)
                 if not self.entity:
                     return rx.redirect(addresses.own_path(f"{HOME}/{row.id}"))
                 await self._show(uow, row)
-        except StaleVersion:
-            raise
+        except StaleVersion as stale:
+            async with self._staff_work() as uow:
+                row = await policies.entity_for(uow, str(self.entity["id"]), READ)
+            self._meet(stale, FORM, entity_forms.form_of(row), row.version)
+            return None
         except (Invalid, Conflict) as refused:
             self.form, told = typed, entity_forms.at_fields(refused)
             self.error, self.is_saved = told.pop("", ""), False
@@ -99,11 +104,13 @@ class EntityState(PageState, rx.State):
         self.errors, self.error, self.is_saved = {}, "", True
         return None
 
-    async def _save(self, uow: UnitOfWork, given: entities.EntityFields) -> LegalEntity:
+    async def _save(
+        self, uow: UnitOfWork, given: entities.EntityFields, values: Mapping[str, Any]
+    ) -> LegalEntity:
         if not self.entity:
             # Nobody unticks a box of a form that is new: the first entity bills all even so.
             return await entities.add_entity(uow, replace(given, is_usual=given.is_usual or None))
-        version = int(self.entity["version"])
+        version = version_over(values, int(self.entity["version"]))
         return await entities.change_entity(uow, str(self.entity["id"]), given, version=version)
 
     async def _show(self, uow: UnitOfWork, row: LegalEntity) -> None:

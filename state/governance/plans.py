@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -12,15 +12,15 @@ from services.catalog import estimates, plan_queries, plan_rules, plans
 from services.catalog.plan_queries import PlanRow, VersionDetail, VersionRow
 from services.catalog.plan_rules import EntitlementFields
 from services.catalog.plans import ADDON_TO_MAX, VersionFields
-from services.catalog.rating import Step
 from services.core import listing_sql
-from services.core.errors import Invalid, not_found
+from services.core.errors import Invalid, StaleVersion, not_found
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.metering.queries import platform_meters
 from state import plan_view
-from state.base import PageState, page_event
+from state.base import page_event
+from state.edited import EditedState, version_over
 from state.format import decimal_text, instant_text
 from state.governance import plan_drafts
 from state.listed import ListedState
@@ -60,6 +60,7 @@ class PlansState(ListedState, rx.State):
                 "slug": row.slug,
                 "description": row.description,
                 "plans": row.plans,
+                "version": row.version,
             }
             for row in products
         ]
@@ -83,13 +84,28 @@ class PlansState(ListedState, rx.State):
         return PlansState.load
 
     @page_event(WRITE)
+    async def take_theirs(self) -> Any:
+        """Somebody else was faster: show what it is called now."""
+        self.open_dialog = ""
+        return PlansState.load
+
+    @page_event(WRITE)
     async def planned(self, answer: dict[str, Any]) -> Any:
         """A plan was created through the API: its draft is what comes next."""
         self.open_dialog = ""
         return rx.redirect(f"/governance/plans/{answer.get('id', '')}")
 
 
-class PlanState(PageState, rx.State):
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What was typed into a form, and what a newer version says in its fields."""
+
+    form_id: str
+    values: Mapping[str, Any]
+    theirs: Callable[[VersionDetail], Mapping[str, Any]]
+
+
+class PlanState(EditedState, rx.State):
     """One plan, its versions, and of the chosen one all that it says. `missing` is why it cannot be published."""
 
     plan: dict[str, Any] = {}
@@ -100,7 +116,8 @@ class PlanState(PageState, rx.State):
     missing: str = ""
     meters: list[dict[str, str]] = []
     open_dialog: str = ""
-    chosen: str = ""  # the price or the entitlement that a dialog is about
+    chosen: str = ""  # the entitlement that a dialog is about
+    price: list[str] = []  # the price that a dialog is about, by what tells it apart; empty for a new one
     form: dict[str, str] = {}
     errors: dict[str, str] = {}
     error: str = ""
@@ -132,10 +149,8 @@ class PlanState(PageState, rx.State):
             "id": shown.id,
             "number": shown.number,
             "state": shown.state,
-            "trial_days": shown.trial_days,
-            "tax_code": shown.tax_code,
-            "payment": shown.payment,
             "version": shown.version,
+            **_terms_shown(shown),
         }
         self.charges = [plan_view.charge_shown(row) for row in shown.charges]
         self.entitlements = plan_view.entitlements_shown(shown.entitlements)
@@ -159,7 +174,7 @@ class PlanState(PageState, rx.State):
 
     @page_event(WRITE)
     async def add_charge(self) -> None:
-        self.chosen, self.form = "", dict(plan_drafts.BLANK)
+        self.price, self.form = [], dict(plan_drafts.BLANK)
         self._open("charge")
 
     @page_event(WRITE)
@@ -171,7 +186,7 @@ class PlanState(PageState, rx.State):
         if found is None:
             raise not_found("price", charge_id)
         self.form = plan_drafts.form_of(found)
-        self.chosen = "" if act == "copy" else charge_id
+        self.price = [] if act == "copy" else plan_drafts.apart(found)
         self._open("remove-charge" if act == "remove" else "charge")
 
     @page_event(WRITE)
@@ -196,6 +211,12 @@ class PlanState(PageState, rx.State):
     def _open(self, name: str) -> None:
         self.open_dialog, self.errors, self.error, self.terms_errors = name, {}, "", {}
 
+    @page_event(WRITE)
+    async def take_theirs(self) -> Any:
+        """Somebody else was faster: show what the draft says now."""
+        self._open("")
+        return PlanState.load
+
     # -- changes of the draft
 
     @page_event(WRITE)
@@ -203,23 +224,23 @@ class PlanState(PageState, rx.State):
         """Put a new price behind the others, or a changed one in its place."""
         typed = {name: str(values.get(name) or "") for name in plan_drafts.FIELDS if name in values}
         self.form = self.form | typed
-        place = next((n for n, row in enumerate(self.charges) if row["id"] == self.chosen), None)
 
         def changed(given: VersionFields) -> VersionFields:
-            charges, made = list(given.charges), plan_drafts.charge_of(self.form)
-            if place is None:
-                charges.append(made)
-            elif place < len(charges):
-                charges[place] = made
-            return replace(given, charges=charges)
+            made = plan_drafts.charge_of(self.form)
+            return replace(given, charges=plan_drafts.with_price(given.charges, made, of=self.price))
 
-        await self._change(changed)
+        def theirs(newer: VersionDetail) -> Mapping[str, Any]:
+            same = [row for row in newer.charges if plan_drafts.apart(row) == self.price]
+            return plan_drafts.form_of(same[0]) if same else {}
+
+        await self._change(changed, _Form("charge", values, theirs))
 
     @page_event(WRITE)
     async def remove_charge(self) -> None:
-        gone = next((n for n, row in enumerate(self.charges) if row["id"] == self.chosen), None)
         await self._change(
-            lambda given: replace(given, charges=[one for n, one in enumerate(given.charges) if n != gone])
+            lambda given: replace(
+                given, charges=[one for one in given.charges if plan_drafts.apart(one) != self.price]
+            )
         )
 
     @page_event(WRITE)
@@ -231,7 +252,8 @@ class PlanState(PageState, rx.State):
                 trial_days=int(days) if isinstance(days, int | float) else 0,
                 tax_code=str(values.get("tax_code") or ""),
                 payment=str(values.get("payment") or given.payment),
-            )
+            ),
+            _Form("terms", values, _terms_shown),
         )
 
     @page_event(WRITE)
@@ -244,7 +266,11 @@ class PlanState(PageState, rx.State):
             others = [one for one in given.entitlements if one.key != key]
             return replace(given, entitlements=[*others, made])
 
-        await self._change(changed)
+        def theirs(newer: VersionDetail) -> Mapping[str, Any]:
+            same = [asdict(one) for one in newer.entitlements if one.key == key]
+            return same[0] if same else {}
+
+        await self._change(changed, _Form("entitlement", values, theirs))
 
     @page_event(WRITE)
     async def remove_entitlement(self) -> None:
@@ -254,9 +280,13 @@ class PlanState(PageState, rx.State):
             )
         )
 
-    async def _change(self, change: Callable[[VersionFields], VersionFields]) -> None:
-        """Save the draft as `change` makes it of what is there. What is refused is told at its field."""
+    async def _change(
+        self, change: Callable[[VersionFields], VersionFields], typed: _Form | None = None
+    ) -> None:
+        """Save the draft as `change` makes it of what is there, `typed` into a form or by one press. What is refused
+        is told at its field."""
         version_id, at = str(self.version.get("id", "")), int(self.version.get("version", 0))
+        at = version_over(typed.values, at) if typed else at
         try:
             async with self._staff_work() as uow:
                 before = _given(await plan_queries.version_detail(uow, version_id))
@@ -269,6 +299,13 @@ class PlanState(PageState, rx.State):
                 self.errors, self.error = ({field: said}, "") if field else ({}, said)
             else:
                 self.terms_errors = {field: said}
+            return
+        except StaleVersion as stale:
+            if typed is None:
+                raise
+            async with self._staff_work() as uow:
+                newer = await plan_queries.version_detail(uow, version_id)
+            self._meet(stale, typed.form_id, typed.theirs(newer), newer.version)
             return
         self._open("")
         self._show(shown)
@@ -322,8 +359,12 @@ class PlanState(PageState, rx.State):
             "currency": charge.currency,
         }
         self.steps = [
-            _step_shown(index, step, charge.currency) for index, step in enumerate(made.rated.steps)
+            plan_view.step_shown(index, step, charge.currency) for index, step in enumerate(made.rated.steps)
         ]
+
+
+def _terms_shown(shown: VersionDetail) -> dict[str, Any]:
+    return {"trial_days": shown.trial_days, "tax_code": shown.tax_code, "payment": shown.payment}
 
 
 def _given(shown: VersionDetail) -> VersionFields:
@@ -356,16 +397,4 @@ def _version_shown(row: VersionRow) -> dict[str, Any]:
         "published_at": instant_text(row.published_at),
         "retired_at": instant_text(row.retired_at),
         "href": f"/governance/plans/{row.plan_id}?version={row.number}",
-    }
-
-
-def _step_shown(index: int, step: Step, currency: str) -> dict[str, Any]:
-    return {
-        "id": str(index),
-        "kind": step.kind.value,
-        "quantity": decimal_text(step.quantity),
-        "unit_amount": decimal_text(step.unit_amount),
-        "flat_amount": decimal_text(step.flat_amount),
-        "amount": decimal_text(step.amount),
-        "currency": currency,
     }

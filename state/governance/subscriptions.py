@@ -17,13 +17,13 @@ from services.core.permissions import Capability
 from services.metering.queries import platform_meters
 from services.subscriptions import queries as subscription_queries
 from state import subscriptions_view
-from state.base import PageState, page_event
+from state.base import page_event
 from state.dialogs import DialogsState
 from state.format import decimal_text, instant_text
 from state.listed import ListedState
+from state.subscription_on_screen import SubscriptionOnScreen
 
 HOME = "/governance/subscriptions"
-INVOICES = "/governance/invoices"
 
 
 class StaffSubscriptionsState(ListedState, rx.State):
@@ -43,54 +43,25 @@ class StaffSubscriptionsState(ListedState, rx.State):
         self.rows = [subscriptions_view.row_shown(row, HOME) for row in found]
 
 
-class StaffSubscriptionState(PageState, rx.State):
+class StaffSubscriptionState(SubscriptionOnScreen, rx.State):
     """One subscription of any organisation."""
 
-    subscription: dict[str, Any] = {}
-    items: list[dict[str, Any]] = []
-    coupons: list[dict[str, Any]] = []
-    invoices: list[dict[str, Any]] = []
-    asking: str = ""
-    read_at: str = ""
+    _acts_need: ClassVar[Capability] = Capability.STAFF_SUBSCRIPTIONS_WRITE
+    _invoices: ClassVar[str] = "/governance/invoices"
+    _staff: ClassVar[bool] = True
 
     @page_event(Capability.STAFF_SUBSCRIPTIONS_READ, reads=True)
     async def load(self) -> None:
-        self.subscription, self.items, self.coupons, self.invoices = {}, [], [], []
-        self.asking = ""
-        await self._look()
+        await self._read_anew()
 
     @page_event(Capability.STAFF_SUBSCRIPTIONS_READ)
     async def follow(self) -> None:
-        """Something changed. While an act is asked about the page stays as it was asked about."""
-        if self.subscription and not self.asking:
-            await self._look()
-
-    async def _look(self) -> None:
-        subscription_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
-        async with self._staff_work() as uow:
-            organization_id = await subscription_queries.organization_of(uow, subscription_id)
-        async with self._staff_work(within=organization_id) as uow:
-            found = await subscription_queries.detail(uow, subscription_id, staff=True)
-            billed = await subscription_queries.billed(uow, found)
-        self.read_at = instant_text(uow.wall_now)
-        self.subscription = subscriptions_view.detail_shown(found)
-        self.items = subscriptions_view.items_shown(found.items, found.currency)
-        self.coupons = [subscriptions_view.coupon_shown(one, found.currency) for one in found.coupons]
-        self.invoices = [subscriptions_view.billed_shown(one, found.currency, INVOICES) for one in billed]
-
-    @page_event(Capability.STAFF_SUBSCRIPTIONS_WRITE)
-    async def ask(self, act: str) -> None:
-        """Ask about an act before it is done."""
-        self.asking = str(act)[:40]
-
-    @page_event(Capability.STAFF_SUBSCRIPTIONS_READ)
-    async def dismiss(self, is_open: bool) -> None:
-        if not is_open:
-            self.asking = ""
+        await self._read_on()
 
     @page_event(Capability.STAFF_SUBSCRIPTIONS_READ)
     async def changed(self) -> Any:
         """Something was done through the API."""
+        self._forget()
         return StaffSubscriptionState.load
 
 

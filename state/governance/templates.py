@@ -9,7 +9,7 @@ import reflex as rx
 from models.papers import TemplateState as States
 from services.billing import queries as billing
 from services.core import listing_sql
-from services.core.errors import Invalid
+from services.core.errors import Invalid, StaleVersion
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.documents.html import html
@@ -17,12 +17,14 @@ from services.papers import queries, service, templates
 from services.papers.designs import LANGUAGES, Design, design_from_json
 from services.papers.queries import PaperRow, TemplateRow
 from state import addresses
-from state.base import PageState, page_event
+from state.base import page_event
+from state.edited import EditedState, version_over
 from state.format import instant_text
 from state.governance import template_drafts
 from state.listed import ListedState
 
 HOME = "/governance/templates"
+FORM = "template"
 ENTITIES_OFFERED_MAX = 500
 LIVE_LOGO_BYTES_MAX = (
     256 * 1024
@@ -53,7 +55,7 @@ class TemplatesState(ListedState, rx.State):
         return rx.redirect(addresses.own_path(f"{HOME}/{answer.get('id', '')}"))
 
 
-class TemplateState(PageState, rx.State):
+class TemplateState(EditedState, rx.State):
     """One version: its form, and a made-up document as the form as it stands would make it."""
 
     template: dict[str, Any] = {}
@@ -107,11 +109,16 @@ class TemplateState(PageState, rx.State):
         try:
             design = template_drafts.design_of(values)
             async with self._staff_work() as uow:
-                version = int(self.template["version"])
+                version = version_over(values, int(self.template["version"]))
                 row = await templates.change(uow, self._template_id(), design, version=version)
         except Invalid as refused:
             self.errors = {refused.field: refused.message} if refused.field in self.form else {}
             self.error = "" if self.errors else f"{refused.message} {refused.next_step}".strip()
+            return
+        except StaleVersion as stale:
+            async with self._staff_work() as uow:
+                newer = await queries.template(uow, self._template_id())
+            self._meet(stale, FORM, template_drafts.form_of(design_from_json(newer.design)), newer.version)
             return
         self.errors, self.error, self.is_saved = {}, "", True
         self.template = {**self.template, "version": row.version}

@@ -21,7 +21,7 @@ class BillingProfileState(PageState, rx.State):
     @page_event(Capability.INVOICES_READ, reads=True)
     async def load(self) -> None:
         self.profile, self.version = (
-            {"name": "", "address": "", "country": "", "language": "en", "tax": ""},
+            {"name": "", "address": "", "country": "", "language": "en", "tax": "", "tax_state": ""},
             0,
         )
         async with self._unit_of_work() as uow:
@@ -36,6 +36,10 @@ class BillingProfileState(PageState, rx.State):
             "country": found.country,
             "language": found.language,
             "tax": number.get("number", ""),
+            "tax_state": number.get("state", ""),
+            "tax_checked_at": number.get("checked_at") or "",
+            "tax_source": number.get("source", ""),
+            "tax_reference": number.get("reference", ""),
         }
         self.version = found.version
 

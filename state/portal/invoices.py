@@ -9,12 +9,13 @@ import reflex as rx
 
 from models.billing import InvoiceState as InvoiceStates
 from models.money import Money
-from services.billing import policies, queries
+from services.billing import customer_credits, policies, queries
 from services.core import listing_sql
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.disputes import queries as dispute_queries
 from services.payments import queries as payments
+from services.terms import queries as terms
 from state import disputes_view, invoices_view, payments_view
 from state.base import page_event
 from state.invoice_on_screen import InvoiceOnScreen
@@ -46,6 +47,8 @@ class InvoiceState(InvoiceOnScreen, rx.State):
     kept: list[dict[str, str]] = []  # methods that it can be paid with at once, the usual one first
     bank: dict[str, str] = {}  # where a transfer goes to
     takes_play_money: bool = False  # one of the ways is a test provider's
+    terms: int = 0  # the version that paying accepts
+    wallet: dict[str, str] = {}  # what the wallet would pay, and what is due then; empty for nothing
     may_pay: bool = False  # something is due, and whoever looks may pay it
     contests: list[dict[str, Any]] = []
     contestable: list[dict[str, str]] = []  # the lines on screen
@@ -63,13 +66,15 @@ class InvoiceState(InvoiceOnScreen, rx.State):
         self.explained, self.steps = explained, steps  # somebody may be reading it
 
     async def _read_again(self) -> None:
-        self.ways, self.kept, self.bank, self.may_pay = [], [], {}, False
+        self.ways, self.kept, self.bank, self.wallet, self.may_pay = [], [], {}, {}, False
         self.contests, self.contestable, self.may_contest = [], [], False
         await self._look()
         await self._look_at_contests()
         due = self.invoice["state"] == InvoiceStates.FINALIZED.value and self.invoice["due"] != "0"
         if due and self._actor.may(Capability.PAYMENTS_WRITE):
             await self._look_at_ways()
+        if due and self._actor.may(Capability.WALLET_WRITE):
+            await self._look_at_wallet()
 
     async def _look_at_ways(self) -> None:
         due = Money.of(Decimal(self.invoice["due"]), self.invoice["currency"])
@@ -79,6 +84,7 @@ class InvoiceState(InvoiceOnScreen, rx.State):
             entity_id = (
                 await policies.invoice_for(uow, self.invoice["id"], Capability.INVOICES_READ, lock=False)
             ).legal_entity_id
+            self.terms = await terms.current_number(uow)
         there = {way.id for way in ways}
         usual_first = sorted(kept, key=lambda one: not one.is_default)
         self.kept = [
@@ -90,6 +96,11 @@ class InvoiceState(InvoiceOnScreen, rx.State):
         self.takes_play_money = any(way.is_test for way in ways)
         self.bank = await payments_view.bank_shown(entity_id)
         self.may_pay = True
+
+    async def _look_at_wallet(self) -> None:
+        async with self._unit_of_work() as uow:
+            found = await customer_credits.wallet_would_pay(uow, self.invoice["id"])
+        self.wallet = invoices_view.wallet_shown(found) if found.minor else {}
 
     async def _look_at_contests(self) -> None:
         if self._actor.may(Capability.PAYMENTS_READ):

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.core.ids import is_id
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.identity import projects
@@ -35,16 +34,6 @@ class ProjectsState(DialogsState, ListedState, rx.State):
         async with self._unit_of_work() as uow:
             found = await self._read(uow, projects.PROJECTS)
         self.rows = [_shown(row) for row in found]
-
-    @page_event(Capability.PROJECTS_WRITE)
-    async def archive(self, project_id: str) -> Any:
-        """The name was typed under the words that its keys stop."""
-        self.open_dialog = ""
-        if not is_id(str(project_id), "proj"):
-            return None
-        async with self._unit_of_work() as uow:
-            await projects.archive_project(uow, project_id, end_keys=True)
-        return ProjectsState.load
 
 
 def _shown(row: ProjectRow) -> dict[str, Any]:

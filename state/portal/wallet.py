@@ -14,10 +14,14 @@ from services.wallets import queries
 from state import wallets_view
 from state.base import page_event
 from state.dialogs import DialogsState
+from state.format import instant_text
 from state.listed import ListedState
 
 WALLETS_SHOWN_MAX = 20  # one for each currency that is used
 WRITE = Capability.WALLET_WRITE
+HOME = "/portal/wallet"
+USES = f"{HOME}/uses"
+PLACES = wallets_view.Places("/portal/invoices", "/portal/requests")
 
 
 class WalletState(DialogsState, ListedState, rx.State):
@@ -29,6 +33,7 @@ class WalletState(DialogsState, ListedState, rx.State):
     _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(("rule", "remove"), WRITE)
 
     balances: list[dict[str, Any]] = []
+    read_at: str = ""
     may_begin: bool = False  # there is no wallet in the organisation's own currency that has a rule
 
     @page_event(Capability.WALLET_READ, reads=True)
@@ -36,7 +41,8 @@ class WalletState(DialogsState, ListedState, rx.State):
         async with self._unit_of_work() as uow:
             found = await self._read(uow, queries.LOTS)
             balances = await listing_sql.select(uow, queries.WALLETS, limit=WALLETS_SHOWN_MAX)
-        self.rows = [wallets_view.lot_shown(row) for row in found]
+        self.read_at = instant_text(uow.wall_now)
+        self.rows = [wallets_view.lot_shown(row, USES) for row in found]
         self.balances = [wallets_view.wallet_shown(row) for row in balances]
         self.may_begin = not any(
             row.currency == self._currency and row.threshold_minor is not None for row in balances
@@ -50,3 +56,54 @@ class WalletState(DialogsState, ListedState, rx.State):
         wanted = currency or self._currency
         there = next((row for row in self.balances if row["currency"] == wanted), None)
         self.chosen = there if there is not None else wallets_view.no_wallet(self._currency)
+
+
+class WalletDebitsState(ListedState, rx.State):
+    """One page of what was taken."""
+
+    _listing: ClassVar[Listing[Any]] = queries.DEBITS
+    _file_url: ClassVar[str] = "/api/v1/wallet-debits"
+    _filter_keys: ClassVar[tuple[str, ...]] = wallets_view.DEBIT_FILTERS
+
+    read_at: str = ""
+
+    @page_event(Capability.WALLET_READ, reads=True)
+    async def load(self) -> None:
+        async with self._unit_of_work() as uow:
+            found = await self._read(uow, queries.DEBITS)
+        self.read_at = instant_text(uow.wall_now)
+        self.rows = [wallets_view.debit_shown(row, USES, PLACES) for row in found]
+
+
+class WalletUsesState(ListedState, rx.State):
+    """One page of what was taken of which lot."""
+
+    _listing: ClassVar[Listing[Any]] = queries.USES
+    _file_url: ClassVar[str] = "/api/v1/wallet-uses"
+    _filter_keys: ClassVar[tuple[str, ...]] = wallets_view.USE_FILTERS
+
+    read_at: str = ""
+
+    @page_event(Capability.WALLET_READ, reads=True)
+    async def load(self) -> None:
+        async with self._unit_of_work() as uow:
+            found = await self._read(uow, queries.USES)
+        self.read_at = instant_text(uow.wall_now)
+        self.rows = [wallets_view.use_shown(row, PLACES) for row in found]
+
+
+class WalletTopUpsState(ListedState, rx.State):
+    """One page of the top-ups that the rule asked for, and where to pay for them."""
+
+    _listing: ClassVar[Listing[Any]] = queries.TOP_UPS
+    _file_url: ClassVar[str] = "/api/v1/wallet-top-ups"
+    _filter_keys: ClassVar[tuple[str, ...]] = wallets_view.TOP_UP_FILTERS
+
+    read_at: str = ""
+
+    @page_event(Capability.WALLET_READ, reads=True)
+    async def load(self) -> None:
+        async with self._unit_of_work() as uow:
+            found = await self._read(uow, queries.TOP_UPS)
+        self.read_at = instant_text(uow.wall_now)
+        self.rows = [wallets_view.top_up_shown(row) for row in found]

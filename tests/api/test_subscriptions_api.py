@@ -167,8 +167,24 @@ async def test_staff_begins_one_in_the_past_and_sees_all(api: Api, house: House)
     (row,) = (await staff.get("staff/subscriptions")).json()["data"]
     assert (row["organization_name"], row["state"]) == ("Acme", "active")
     assert (await staff.get(path)).json() == made.json()
-    ended = await staff.post(f"{path}/cancel", json={"at_once": True, "credits_unused": False})
-    assert ended.json()["state"] == "ended"
+    half = {"code": "HALF", "name": "Half", "rate": "0.5"}
+    assert (await staff.post("staff/coupons", json=half)).status_code == 201
+    for act, body, state in (
+        ("pause", {}, "paused"),
+        ("resume", {}, "active"),
+        ("coupons", {"coupon": "HALF"}, "active"),
+        ("cancel", {}, "canceled"),
+        ("reactivate", None, "active"),
+        ("cancel", {"at_once": True, "credits_unused": False}, "ended"),
+    ):
+        agreed: dict[str, Any] = dict(body or {})
+        if body is not None:
+            seen = await staff.post(f"{path}/{act}/preview", json=body)
+            assert (seen.status_code, seen.json()["state"]) == (200, state), (act, seen.text)
+            if act != "coupons":
+                agreed |= {"at": seen.json()["at"], "agreed_minor": seen.json()["total_minor"]}
+        done = await staff.post(f"{path}/{act}", json=agreed)
+        assert (done.status_code, done.json()["state"]) == (200, state), (act, done.text)
     problem(await house.client.get(path), 403, "not_allowed")
 
 

@@ -29,6 +29,11 @@ async def test_a_wallet_is_filled_by_staff_and_read_and_ruled_by_its_organisatio
     soon = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     given = await staff.post("staff/wallets/grants", json={**GRANT, **whose, "expires_at": soon})
     assert (given.status_code, given.json()["is_new"]) == (201, True), given.text
+    unnamed = {name: said for name, said in GRANT.items() if name != "grant_key"}
+    again = await staff.post(
+        "staff/wallets/grants", json={**unnamed, **whose, "currency": "JPY", "amount": "9"}
+    )
+    assert (again.status_code, again.json()["is_new"]) == (201, True), again.text
     for new in (True, False):  # the same payment, told twice
         paid = await staff.post("staff/wallets/top-ups", json={**TOP_UP, **whose})
         assert (paid.status_code, paid.json()["is_new"]) == (201, new), paid.text
@@ -50,7 +55,7 @@ async def test_a_wallet_is_filled_by_staff_and_read_and_ruled_by_its_organisatio
     answered = {**TOP_UP, **whose, "amount": "20.00", "payment_key": "wire-2", "top_up_id": due["id"]}
     assert (await staff.post("staff/wallets/top-ups", json=answered)).status_code == 201
     assert (await staff.get("staff/wallet-top-ups", params={"state": "due"})).json()["data"] == []
-    lots = (await billing.get("wallet-lots")).json()["data"]
+    lots = (await billing.get("wallet-lots", params={"currency": "USD"})).json()["data"]
     assert {(lot["source"], lot["priority"], lot["left_minor"]) for lot in lots} == {
         ("promotion", 10, 25_00), ("purchase", 50, 50_00), ("purchase", 50, 20_00),
     }  # fmt: skip

@@ -196,8 +196,11 @@ def api_beside(product: Product) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def beside(product: Product, command: str, **settings: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run `matrix web` or `matrix api` beside the running product, on the same data; gives its address too."""
-    port = free_port()
+    """Run `matrix web` or `matrix api` beside the running product, on the same data; gives its address too.
+
+    On a free port, unless `settings` name one.
+    """
+    port = int(settings.get("port") or free_port())
     changed = {f"MATRIX_{name.upper()}": value for name, value in settings.items()}
     environment = product.environment | {"MATRIX_PORT": str(port)} | changed
     log_path = product.data_dir / "logs" / f"{command}-{port}.log"

@@ -1,18 +1,24 @@
-"""Two web processes and one browser: when the process that held its pages is killed, they go on at the other."""
+"""Two web processes and one browser: its pages outlive a restart of both, one by one, and the death of one."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
+import aiohttp
 import psutil
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from services.identity.cookies import session_cookie
 from tests.bench.product import Product, beside, free_port
 from tests.e2e.browsing import MARKS, MODEL, OWNER, Faults, becomes, figure, settled
 from tests.fakes.balancer import ROUTE_COOKIE, Balancer
@@ -20,6 +26,8 @@ from tests.fakes.balancer import ROUTE_COOKIE, Balancer
 pytestmark = MARKS
 
 WAIT_S = 60
+Start = Callable[[str], subprocess.Popen[bytes]]
+Act = Callable[[aiohttp.ClientSession], Awaitable[None]]
 FILTERED = "/portal/requests?" + urlencode({"outcome": "ok", "model": MODEL})
 
 
@@ -31,6 +39,13 @@ class Farm:
     balancer: Balancer
     window: BrowserContext
     key: str
+    start: Start
+
+    async def restart(self, address: str) -> None:
+        """As docs/operations.md has it: ask it to end, start it again, wait until it is ready."""
+        self.processes[address].terminate()
+        assert await asyncio.to_thread(self.processes[address].wait, WAIT_S) == 0
+        self.processes[address] = await asyncio.to_thread(self.start, address)
 
     async def holder(self) -> str:
         """The address of the process that the window is sent to."""
@@ -50,21 +65,100 @@ class Farm:
         return answer.headers["x-request-id"]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def farm(product: Product, browser: Browser) -> AsyncIterator[Farm]:
     address = f"http://127.0.0.1:{free_port()}"
+    model_url = psutil.Process(product.pid("model")).environ()["MATRIX_MODEL_URL"]
     with ExitStack() as stack:
-        started = await asyncio.gather(*(asyncio.to_thread(start, product, address, stack) for _ in range(2)))
-        processes = dict(started)
-        async with Balancer(list(processes), sticky=True, port=int(address.rpartition(":")[2])) as balancer:
+
+        def start(at: str) -> subprocess.Popen[bytes]:
+            port = at.rpartition(":")[2]
+            return stack.enter_context(
+                beside(product, "web", port=port, public_url=address, model_url=model_url)
+            )[1]
+
+        addresses = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+        started = await asyncio.gather(*(asyncio.to_thread(start, one) for one in addresses))
+        processes = dict(zip(addresses, started, strict=True))
+        async with Balancer(addresses, sticky=True, port=int(address.rpartition(":")[2])) as balancer:
             window = await browser.new_context(base_url=address, reduced_motion="reduce")
-            yield Farm(processes, balancer, window, product.key)
+            page = await window.new_page()
+            await sign_in(page)
+            await page.close()
+            yield Farm(processes, balancer, window, product.key, start)
             await window.close()
 
 
-def start(product: Product, address: str, stack: ExitStack) -> tuple[str, subprocess.Popen[bytes]]:
-    model_url = psutil.Process(product.pid("model")).environ()["MATRIX_MODEL_URL"]
-    return stack.enter_context(beside(product, "web", public_url=address, model_url=model_url))
+class Load:
+    """Callers who come through the balancer and go on until they are told to stop. What went wrong is in `failures`."""
+
+    def __init__(self, farm: Farm, cookie: str) -> None:
+        self.answers: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self._at = farm.balancer.address
+        self._person = {"Cookie": cookie, "X-Matrix-CSRF": "1"}
+        self._program = {"Authorization": f"Bearer {farm.key}"}
+        self._progress = asyncio.Event()
+        self._leaving = False
+
+    @asynccontextmanager
+    async def going_on(self) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            acts = (self._read, self._write, self._complete, self._stream)
+            tasks = [asyncio.create_task(self._repeat(act, session)) for act in acts for _ in range(2)]
+            try:
+                yield
+            finally:
+                self._leaving = True
+                await asyncio.gather(*tasks)
+
+    async def more(self, count: int) -> None:
+        """Wait until each kind of call was answered so often again."""
+        wanted = {name: self.answers[name] + count for name in ("_read", "_write", "_complete", "_stream")}
+        async with asyncio.timeout(WAIT_S):
+            while any(self.answers[name] < least for name, least in wanted.items()):
+                self._progress.clear()
+                await self._progress.wait()
+
+    async def _repeat(self, act: Act, session: aiohttp.ClientSession) -> None:
+        while not self._leaving:
+            try:
+                await act(session)
+            except (aiohttp.ClientError, TimeoutError, AssertionError) as error:
+                self.failures.append(f"{act.__name__}: {error!r}")
+            self.answers[act.__name__] += 1
+            self._progress.set()
+
+    async def _read(self, session: aiohttp.ClientSession) -> None:
+        async with session.get(f"{self._at}/api/v1/requests?limit=5", headers=self._person) as answer:
+            assert answer.status == 200, await answer.text()
+            assert (await answer.json())["data"]
+
+    async def _write(self, session: aiohttp.ClientSession) -> None:
+        now = datetime.now(UTC).isoformat()
+        event = {"source": "restart", "event_id": str(uuid4()), "type": "page.restarted", "time": now}
+        async with session.post(
+            f"{self._at}/api/v1/usage/events", json=event, headers=self._person
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            assert (await answer.json())["accepted"] == 1
+
+    async def _complete(self, session: aiohttp.ClientSession) -> None:
+        async with self._call(session, stream=False) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def _stream(self, session: aiohttp.ClientSession) -> None:
+        async with self._call(session, stream=True) as answer:
+            said = await answer.text()
+            assert answer.status == 200, said
+            assert said.rstrip().endswith("data: [DONE]"), said
+            assert '"error"' not in said
+
+    def _call(self, session: aiohttp.ClientSession, *, stream: bool) -> Any:
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 6}
+        return session.post(
+            f"{self._at}/v1/chat/completions", json=body | {"stream": stream}, headers=self._program
+        )
 
 
 async def sign_in(page: Page) -> None:
@@ -80,9 +174,39 @@ async def rows(page: Page) -> list[str]:
     return await page.get_by_role("table").locator("tbody tr").all_inner_texts()
 
 
+async def test_a_rolling_restart_fails_no_request_and_loses_no_session(product: Product, farm: Farm) -> None:
+    page = await farm.window.new_page()
+    await page.goto("/portal")
+    await settled(page)
+    live = page.locator(".live-status")
+    await expect(live).to_have_attribute("data-state", "live")
+    session = await asyncio.to_thread(product.session, OWNER.email, OWNER.password)
+    load = Load(farm, f"{session_cookie(farm.balancer.address)}={session}")
+
+    async with load.going_on():
+        await load.more(3)
+        for address in farm.processes:
+            before = farm.processes[address].pid
+            await farm.restart(address)
+            assert farm.processes[address].pid != before
+            await load.more(3)
+            await expect(live).to_have_attribute("data-state", "live")
+
+    assert load.failures == [], "\n".join(load.failures)
+    request_id = await farm.call()
+    newest = page.get_by_role("table", name="Latest requests").locator("tbody tr").first
+    await expect(newest.get_by_role("link")).to_have_attribute("href", f"/portal/requests/{request_id}")
+    await page.get_by_role(
+        "link", name="Requests", exact=True
+    ).first.click()  # a page event, at either process
+    await page.wait_for_url("**/portal/requests")
+    await expect(page.get_by_role("table").locator("tbody tr").first).to_be_visible()
+    await page.close()
+
+
 async def test_pages_go_on_at_the_other_process_when_theirs_is_killed(farm: Farm) -> None:
     overview = await farm.window.new_page()
-    await sign_in(overview)
+    await overview.goto("/portal")
     await settled(overview)
     await expect(overview.locator(".live-status")).to_have_attribute("data-state", "live")
     requests = await farm.window.new_page()

@@ -1,7 +1,8 @@
-"""kill -9 of each process in the middle of gateway load: nothing lost, nothing counted twice, nothing undelivered.
+"""kill -9 of each process under mixed load: nothing lost, nothing done twice, nothing undelivered, nothing stuck.
 
 The callers write down what they got, the model server what it answered, and in the end the books must say the same. Of
-a call that was under way when a process died, as many tokens may be booked as lie between the two. To replay a run:
+a call that was under way when a process died, as many tokens may be booked as lie between the two. What people wrote
+over the REST API is there once if they were told so, and at most once if nobody told them. To replay a run:
 `pytest tests/faults -m deep -k "[7]"`, where 7 is its seed.
 """
 
@@ -20,13 +21,16 @@ from tests.bench.product import Product, running
 from tests.bench.stub import Stub, upstream
 from tests.checks import assert_invariants
 from tests.fakes.smtp import FakeSmtp, smtp_server
-from tests.faults import books
+from tests.faults import books, kept
 from tests.faults.callers import Callers, Outcome, until, until_none
 from tests.faults.recovering import runs_anew, settled
+from tests.faults.writers import Writers
 
 pytestmark = pytest.mark.e2e
 
 VICTIMS = ("web", "worker", "model", "database")
+# What a task's lease waits for has happened: the worker that held it is dead.
+LEASES_OVER = "update task set due_at = now() where state = 'running'"
 TOKEN_S = 0.004  # a stream lasts long enough to be hit in its middle
 SIGN_UPS_EACH = 3
 DEEP_SEEDS = range(20)
@@ -50,14 +54,20 @@ async def _kill_all_under_load(*, seed: int, rounds: int = 1) -> None:
         with upstream(token_s=TOKEN_S) as model, _in_production(model, post) as product:
             (party,) = await parties(product, 1)
             sign_ups = SignUps(product)
-            async with Callers(product.address, party.key, seed) as callers:
+            async with (
+                Callers(product.address, party.key, seed) as callers,
+                Writers(product.address, party, seed) as writers,
+            ):
                 for victim in [one for _ in range(rounds) for one in chance.sample(VICTIMS, len(VICTIMS))]:
                     await callers.more(chance.randint(10, 60))
                     await sign_ups.send(SIGN_UPS_EACH)
                     await _kill(victim, product, model, callers)
+            product.change(LEASES_OVER)
             await settled(product)
             async with inside(product):
                 await until_none(books.unsent)
+                await until_none(kept.unended)
+                assert await kept.write_faults(product, party, writers) == []
                 assert await _faults(party.organization_id, callers, model) == []
                 assert await books.mail_faults(sign_ups.addresses, post.received) == []
                 await assert_invariants()
@@ -65,6 +75,8 @@ async def _kill_all_under_load(*, seed: int, rounds: int = 1) -> None:
         "the run hit too little"
     )
     assert {call.status for call in callers.seen if call.status} <= {502, 503}
+    assert all(any(write.acknowledged for write in those) for those in writers.all)
+    assert writers.troubles
 
 
 def _in_production(model: Stub, post: FakeSmtp) -> AbstractContextManager[Product]:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -35,6 +35,14 @@ async def stream(request):
             yield b"piece"
     return StreamingResponse(pieces())
 
+async def held(request):
+    async def pieces():
+        yield b"begun"
+        async for _ in request.stream():
+            pass
+        yield b" and ended"
+    return StreamingResponse(pieces())
+
 async def ready(request):
     return PlainTextResponse("", 503 if draining.begun() else 200)
 
@@ -46,7 +54,11 @@ async def talk(socket):
     except WebSocketDisconnect as gone:
         print(f"gone {gone.code}", flush=True)
 
-routes = [Route("/quick", quick), Route("/stream", stream), Route("/readyz", ready), WebSocketRoute("/talk", talk)]
+either = ["GET", "POST"]
+routes = [
+    Route("/quick", quick, methods=either), Route("/stream", stream, methods=either),
+    Route("/held", held, methods=["POST"]), Route("/readyz", ready), WebSocketRoute("/talk", talk),
+]
 serving.serve(Starlette(routes=routes), Settings(port=int(sys.argv[1]), drain_notice_s=float(sys.argv[2])))
 """
 Server = tuple[subprocess.Popen[str], str]
@@ -80,7 +92,10 @@ def start() -> Iterator[Start]:
 
 
 class Load:
-    """Callers that go on until nobody listens any more. What else went wrong is in `failures`."""
+    """Callers that go on until nobody listens any more. What else went wrong is in `failures`.
+
+    They POST: a lost GET is sent again by the client itself, and nobody learns of it.
+    """
 
     def __init__(self, address: str) -> None:
         self.answers = 0
@@ -94,7 +109,7 @@ class Load:
         async with aiohttp.ClientSession(connector=connector) as session:
             while True:
                 try:
-                    async with session.get(f"{self._address}{path}") as answer:
+                    async with session.post(f"{self._address}{path}", json={"a": 1}) as answer:
                         content = await answer.read()
                 except aiohttp.ClientConnectorError:
                     return
@@ -122,6 +137,39 @@ async def test_no_request_fails_when_a_process_ends_under_load(start: Start, not
 
     assert load.failures == []
     assert await asyncio.to_thread(process.wait, WAIT_S) == 0
+
+
+async def test_newcomers_are_refused_while_an_answer_is_brought_to_its_end(start: Start) -> None:
+    process, address = await start(0)
+    may_end = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x"
+        await may_end.wait()
+
+    async with (
+        asyncio.timeout(WAIT_S),
+        aiohttp.ClientSession() as session,
+        session.post(f"{address}/held", data=body()) as answer,
+    ):
+        assert await answer.content.readexactly(5) == b"begun"
+        process.send_signal(signal.SIGTERM)
+        while await is_let_in(address):
+            pass
+        assert process.poll() is None
+        may_end.set()
+        assert await answer.read() == b" and ended"
+
+    assert await asyncio.to_thread(process.wait, WAIT_S) == 0
+
+
+async def is_let_in(address: str) -> bool:
+    """False when refused. Turned away without a word, a connection is tried again until it is."""
+    try:
+        async with aiohttp.ClientSession() as newcomer, newcomer.get(f"{address}/quick"):
+            return True
+    except aiohttp.ClientConnectorError:
+        return False
 
 
 async def test_a_balancer_is_told_before_anybody_is_refused(start: Start) -> None:

@@ -13,6 +13,7 @@ from matrix_app.api.v1.shape import Body, Shown, resource
 from services.billing import profiles, queries
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
+from services.tax.numbers import NUMBER_CHARACTERS_MAX
 
 router = resource("invoices")
 
@@ -23,7 +24,10 @@ class OwnBillingProfileShown(Shown):
     address: str
     country: str
     language: str
-    tax_number: dict[str, Any] | None = Field(description="With who found it valid, and when")
+    tax_number: dict[str, Any] | None = Field(
+        description="With its `state`: `unchecked`, `valid`, `invalid`, or `unavailable` while its register does not"
+        " answer; who found it so, when, and under which reference"
+    )
     updated_at: AwareDatetime
     version: int
 
@@ -33,6 +37,12 @@ class OwnBillingProfile(Body):
     address: str = Field(description="Lines as they stand on a letter, without the country")
     country: str = Field(examples=["DE"])
     language: str = "en"
+    tax_number: str | None = Field(
+        None,
+        max_length=NUMBER_CHARACTERS_MAX,
+        examples=["DE136695976"],
+        description="As it stands in your register. Left out: as it is; empty: none",
+    )
     version: int | None = Field(None, description="As it was read, 0 for none; or send it as If-Match")
 
 
@@ -54,7 +64,8 @@ async def set_own_billing_profile(
 ) -> OwnBillingProfileShown:
     """Say to whom invoices are addressed. Those that are final keep what was said then.
 
-    A change of country leaves out what was checked of the tax number: it was checked for another one.
+    A tax number is checked for its form at once, and its register asked whether it exists within a minute or as soon as
+    it answers. A change of country leaves out what was checked of it: it was checked for another one.
     """
     given = body.model_dump(exclude={"version"})
     async with unit_of_work(who.actor) as uow, showing_current(lambda: _own(uow)):

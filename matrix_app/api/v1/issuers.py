@@ -15,10 +15,11 @@ from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.invoices import TaxIdShown
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Instant, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
 from models.billing import BillingProfile, TaxRate, ZeroDocuments
-from services.billing import entities, policies, profiles, queries, taxation
+from services.billing import entities, policies, profiles, queries, tax_numbers, taxation
 from services.billing.entities import EntityFields
 from services.billing.numbering import Reset, Series
 from services.billing.profiles import ProfileFields
@@ -26,7 +27,7 @@ from services.billing.series import SERIES
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.tax.engine import Exemption
-from services.tax.rules import CheckedNumber, Rate, RoundingLevel
+from services.tax.rules import CheckedNumber, NumberState, Rate, RoundingLevel
 
 router = resource("staff", prefix="/staff")
 
@@ -44,6 +45,7 @@ class EntityShown(Shown):
     tax_ids: list[TaxIdShown]
     registrations: list[str]
     reverse_charge_in: list[str]
+    trusts_unanswered: bool
     brand: str
     invoice_pattern: str
     invoice_reset: Reset
@@ -74,6 +76,7 @@ class NewEntity(Body):
     tax_ids: list[TaxId] = Field([])
     registrations: list[str] = Field([], description="Jurisdictions whose tax it charges")
     reverse_charge_in: list[str] = Field([], description="Where buyers with a checked number owe the tax")
+    trusts_unanswered: bool = Field(False, description="Also with a number whose register does not answer")
     brand: str = "MX"
     invoice_pattern: str = Field("{entity}-{year}-{seq:6}", description="Fixed once a number was drawn")
     invoice_reset: Reset = Reset.YEARLY
@@ -134,6 +137,7 @@ class TaxNumber(Body):
     checked_at: Instant
     source: str = Field(max_length=100, description="Who found it valid or not")
     reference: str = Field("", max_length=200)
+    reason: str = Field("", max_length=500, description="Why you say so, if its register does not")
 
 
 class TaxExemption(Body):
@@ -166,6 +170,10 @@ class NewBillingProfile(Body):
     tax_number: TaxNumber | None = Field(None, description="With who checked it")
     exemption: TaxExemption | None = None
     version: int | None = Field(None, description="As it was read, 0 for none; or send it as If-Match")
+
+
+class CheckedAgain(Body):
+    version: int | None = Field(None, description="As it was read")
 
 
 class SeriesShown(Shown):
@@ -286,12 +294,33 @@ async def set_billing_profile(
     given = {
         name: getattr(body, name) for name in ("name", "address", "country", "language", "legal_entity_id")
     }
-    number = CheckedNumber(**body.tax_number.model_dump()) if body.tax_number else None
+    number = _number_said(body.tax_number) if body.tax_number else None
     exemption = Exemption(**body.exemption.model_dump()) if body.exemption else None
     version = expected.version(body.version)
     async with within(who, organization_id) as uow, showing_current(lambda: _read_profile(uow)):
         profile = ProfileFields(**given, tax_number=number, exemption=exemption)
         return _profile(await profiles.set_profile(uow, profile, version=version))
+
+
+def _number_said(body: TaxNumber) -> CheckedNumber:
+    state = NumberState.VALID if body.valid else NumberState.INVALID
+    return CheckedNumber(**body.model_dump(exclude={"valid"}), state=state)
+
+
+@router.post(
+    "/organizations/{organization_id}/billing-profile/check-tax-number",
+    response_model=BillingProfileShown,
+    responses=failures(404, 412),
+)
+async def check_tax_number(
+    who: AnyCaller, organization_id: str, body: CheckedAgain, repeat: RepeatOnce
+) -> Response:
+    """Have the register of the tax number asked once more, within a minute or as soon as it answers."""
+
+    async def act(uow: UnitOfWork) -> BillingProfileShown:
+        return _profile(await tax_numbers.check_again(uow, version=body.version))
+
+    return await repeat.once(within(who, organization_id), act, owner=who.actor.id, status=200)
 
 
 async def _read_profile(uow: UnitOfWork) -> BillingProfileShown:

@@ -86,7 +86,8 @@ async def update_project(
 
 @router.post("/{project_id}/archive", response_model=ProjectShown)
 async def archive_project(who: Member, project_id: str, body: Archiving, repeat: RepeatOnce) -> Response:
-    """Put a project aside. Its usage stays, and its keys end at once if that is meant."""
+    """Put a project aside. Its usage stays, and its keys end at once if that is meant: by a person who proved who it is
+    a moment ago. With an API key, revoke them first."""
 
     async def act(uow: UnitOfWork) -> ProjectShown:
         await projects.archive_project(uow, project_id, end_keys=body.end_keys)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Response
@@ -16,6 +15,8 @@ from matrix_app.api.v1.invoices import (
     CreditNoteShown,
     InvoiceLineShown,
     InvoiceShown,
+    Minor,
+    TaxTotalShown,
     line_shown,
     note_shown,
     shown,
@@ -24,7 +25,6 @@ from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Instant, Shown, resource
 from models.billing import Invoice
-from models.money import Money
 from services.billing import (
     customer_credits,
     finalizing,
@@ -35,7 +35,6 @@ from services.billing import (
 )
 from services.billing.new_lines import NewLine, manual_line
 from services.billing.notes import Asked as AskedBack
-from services.catalog.charges import LINE_AMOUNT_MAX
 from services.core.crossing import Reason, crossing
 from services.core.errors import Invalid
 from services.core.ids import new_id
@@ -87,13 +86,57 @@ class WhyVoid(Body):
     reason: str
 
 
-class NewCreditNote(Body):
+class CreditAsked(Body):
     """An amount of all lines, or amounts by line (null: what is left of it), or with neither all that is left."""
 
-    reason: str
     amount: OrEmpty = Field(None, description="Gross, in major units", examples=["10.00"])
     by_line: dict[str, Exact | None] | None = Field(None, max_length=LINES_AT_ONCE_MAX)
+
+
+class NewCreditNote(CreditAsked):
+    reason: str
     key: Key = None
+
+
+class CreditLinePreview(Shown):
+    line_id: str
+    description: str
+    left_minor: int = Field(description="What can be taken back of it, tax included, in minor units")
+    net_minor: Minor
+    tax_minor: Minor
+
+
+class CreditPreview(Shown):
+    """Nothing was done. net + tax = total."""
+
+    currency: str
+    lines: list[CreditLinePreview]
+    net_minor: Minor
+    tax_minor: Minor
+    total_minor: Minor
+    offset_minor: int = Field(description="What comes off what is due")
+
+
+class FinalLinePreview(Shown):
+    id: str
+    description: str
+    discount_minor: Minor
+    net_minor: Minor
+    tax_minor: Minor
+    gross_minor: Minor
+
+
+class FinalPreview(Shown):
+    """The draft as the document that it would be now. Nothing was done."""
+
+    currency: str
+    lines: list[FinalLinePreview]
+    taxes: list[TaxTotalShown]
+    net_minor: Minor
+    tax_minor: Minor
+    total_minor: Minor
+    paid_minor: int = Field(description="What credits and the wallet pay at once")
+    due_minor: Minor
 
 
 @asynccontextmanager
@@ -189,6 +232,15 @@ async def finalize_invoice(who: AnyCaller, invoice_id: str, body: Nothing, repea
     return await repeat.once(at(who, invoice_id), act, owner=who.actor.id, status=200)
 
 
+@router.post("/invoices/{invoice_id}/finalize/preview", responses=failures(404, 409))
+async def preview_finalizing(who: AnyCaller, invoice_id: str, body: Nothing) -> FinalPreview:
+    """What finalising a draft comes to: its tax by rate, and what credits pay of it."""
+    async with at(who, invoice_id) as uow:
+        found = await finalizing.foresee(uow, invoice_id)
+    named = {name: getattr(found.invoice, name) for name in FinalPreview.model_fields if name != "lines"}
+    return FinalPreview.model_validate({**named, "lines": found.lines, "taxes": found.invoice.taxes or []})
+
+
 @router.post("/invoices/{invoice_id}/void", response_model=InvoiceShown)
 async def void_invoice(who: AnyCaller, invoice_id: str, body: WhyVoid, repeat: RepeatOnce) -> Response:
     """Undo an invoice; its number stays taken. A draft is given up."""
@@ -219,25 +271,29 @@ async def issue_credit_note(
     """Take back an invoice in full, by line or by amount; never more than is left."""
 
     async def issue(uow: UnitOfWork) -> CreditNoteShown:
-        currency = (await policies.invoice_for(uow, invoice_id, WRITE)).currency
-        by_line: dict[str, int | None] | None = None
-        if body.by_line is not None:
-            by_line = {
-                line_id: None if part is None else _minor(part, currency, f"by_line.{line_id}")
-                for line_id, part in body.by_line.items()
-            }
-        amount = None if body.amount is None else _minor(body.amount, currency, "amount")
-        asked = AskedBack(amount, by_line)
-        key = body.key or new_id("crn")
+        asked, key = await _asked_back(uow, invoice_id, body), body.key or new_id("crn")
         note = await notes.issue(uow, invoice_id, key=key, reason=body.reason, asked=asked)
         return note_shown(await queries.note(uow, note))
 
     return await repeat.once(at(who, invoice_id), issue, owner=who.actor.id)
 
 
-def _minor(amount: Decimal, currency: str, field: str) -> int:
-    """In minor units, never rounded. Raises Invalid."""
-    money = Money.of(amount, currency) if abs(amount) <= LINE_AMOUNT_MAX else None
-    if money is None or money.amount != amount:
-        raise Invalid(f"{amount:f} is no amount of {currency} that can be credited.", field=field)
-    return money.minor
+@router.post("/invoices/{invoice_id}/credit-notes/preview", responses=failures(404, 409))
+async def preview_credit_note(who: AnyCaller, invoice_id: str, body: CreditAsked) -> CreditPreview:
+    """What a credit note would take back, line by line; with nothing asked all that is left."""
+    async with at(who, invoice_id) as uow:
+        found = await notes.preview(uow, invoice_id, await _asked_back(uow, invoice_id, body))
+    return CreditPreview.model_validate(found)
+
+
+async def _asked_back(uow: UnitOfWork, invoice_id: str, body: CreditAsked) -> AskedBack:
+    currency = (await policies.invoice_for(uow, invoice_id, WRITE)).currency
+    by_line: dict[str, int | None] | None = None
+    if body.by_line is not None:
+        by_line = {
+            line_id: None if part is None else notes.minor_of(part, currency, f"by_line.{line_id}")
+            for line_id, part in body.by_line.items()
+        }
+    return AskedBack(
+        None if body.amount is None else notes.minor_of(body.amount, currency, "amount"), by_line
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
 
-from matrix_app.api.deps import AnyCaller, staff_work
+from matrix_app.api.deps import AnyCaller, Caller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.plans import AskedEstimate, ChargeShown, EntitlementShown, EstimateShown, estimated
@@ -21,7 +22,7 @@ from matrix_app.api.v1.shape import (
     Shown,
     resource,
 )
-from models.plans import ChargeKind, ChargeTiming, EntitlementKind, PaymentTime, VersionState
+from models.plans import ChargeKind, ChargeTiming, EntitlementKind, PaymentTime, PlanVersion, VersionState
 from models.types import BillingInterval, ProrationPolicy
 from services.catalog import naming, plan_queries, plans
 from services.catalog.plan_rules import ChargeFields, EntitlementFields
@@ -166,6 +167,7 @@ class ChargeGiven(Body):
     included_credits: Exact = Field(
         Decimal(0), description="To the wallet with each whole period, for each seat; for usage in it"
     )
+    tax_inclusive: bool = Field(False, description="The tax is in the price; else it comes on top")
 
 
 class EntitlementGiven(Body):
@@ -344,15 +346,7 @@ async def publish_version(
     who: AnyCaller, plan_version_id: str, expected: IfMatch, repeat: RepeatOnce
 ) -> Response:
     """Sell a draft from now on, in place of the version that was sold until then. It can never be changed again."""
-
-    async def act(uow: UnitOfWork) -> PlanVersionShown:
-        async with showing_current(lambda: _version(uow, plan_version_id)):
-            await plans.publish_version(uow, plan_version_id, version=expected.version())
-            return await _version(uow, plan_version_id)
-
-    return await repeat.once(
-        staff_work(who, Capability.STAFF_PLANS_WRITE), act, owner=who.actor.id, status=200
-    )
+    return await _turned(who, plan_version_id, expected, repeat, plans.publish_version)
 
 
 @router.post(
@@ -362,10 +356,21 @@ async def retire_version(
     who: AnyCaller, plan_version_id: str, expected: IfMatch, repeat: RepeatOnce
 ) -> Response:
     """Stop selling a version. Who has it keeps it."""
+    return await _turned(who, plan_version_id, expected, repeat, plans.retire_version)
+
+
+async def _turned(
+    who: Caller,
+    plan_version_id: str,
+    expected: IfMatch,
+    repeat: RepeatOnce,
+    verb: Callable[..., Awaitable[PlanVersion]],
+) -> Response:
+    """Have a version, as it was read, be sold or be sold no more."""
 
     async def act(uow: UnitOfWork) -> PlanVersionShown:
         async with showing_current(lambda: _version(uow, plan_version_id)):
-            await plans.retire_version(uow, plan_version_id, version=expected.version())
+            await verb(uow, plan_version_id, version=expected.version())
             return await _version(uow, plan_version_id)
 
     return await repeat.once(

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import Annotated, Any
 
 from fastapi import Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from matrix_app.api.deps import AnyCaller, Caller, staff_work
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
@@ -63,13 +64,22 @@ class RefundPreview(Shown):
     needs_approval: bool
 
 
+def _filled(given: Any) -> Any:
+    """A form sends a field that nobody filled in as an empty text: such a line is not meant."""
+    kept = {name: said for name, said in given.items() if said != ""} if isinstance(given, dict) else given
+    return kept or None
+
+
+ByLine = Annotated[dict[str, Exact | None] | None, BeforeValidator(_filled)]
+
+
 class RefundAsked(Body):
     """An amount, or lines of the invoice, or with neither all that is left of the payment."""
 
     to: RefundTo = Field(RefundTo.SOURCE, description="Where it goes")
     amount: OrEmpty = Field(None, description="In major units, tax included", examples=["10.00"])
     line_ids: list[str] = Field([], max_length=LINES_AT_ONCE_MAX, description="Lines to give back whole")
-    by_line: dict[str, Exact | None] | None = Field(
+    by_line: ByLine = Field(
         None, max_length=LINES_AT_ONCE_MAX, description="Or what of each line; null: what is left of it"
     )
 

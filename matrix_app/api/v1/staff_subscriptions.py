@@ -19,8 +19,14 @@ from matrix_app.api.v1.shape import Instant, resource
 from matrix_app.api.v1.staff_invoices import within
 from matrix_app.api.v1.subscription_shapes import (
     Cancellation,
+    CancelPreviewed,
+    CouponGiven,
     NewSubscription,
+    Nothing,
+    Pause,
+    PausePreviewed,
     PlanGiven,
+    Resume,
     StaffChange,
     StaffChangePreviewed,
     SubscriptionListed,
@@ -29,13 +35,19 @@ from matrix_app.api.v1.subscription_shapes import (
     changing,
     done,
     looked_at,
+    pausing,
+    resuming,
     starting,
+    taking,
 )
+from services.billing import policies
+from services.catalog.plan_rules import TRIAL_DAYS_MAX
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.subscriptions import queries as subscription_queries
 from services.subscriptions import subscriptions
+from services.subscriptions.previewing import Act
 
 router = resource("staff", prefix="/staff")
 
@@ -45,7 +57,7 @@ READ, WRITE = Capability.STAFF_SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTION
 class StaffStartPreviewed(PlanGiven):
     organization_id: str
     started_at: Instant | None = Field(None, description="Now if left out, at most three years ago")
-    trial_days: int | None = Field(None, ge=0, le=730, description="The plan's if left out")
+    trial_days: int | None = Field(None, ge=0, le=TRIAL_DAYS_MAX, description="The plan's if left out")
     anchor: Instant | None = Field(
         None, description="What periods are counted from: where billing begins if left out"
     )
@@ -98,14 +110,106 @@ async def get_any_subscription(who: AnyCaller, subscription_id: str) -> Subscrip
         return SubscriptionShown.model_validate(found)
 
 
+async def _act(
+    who: Caller, subscription_id: str, repeat: RepeatOnce, act: Act, agreed_minor: int | None = None
+) -> Response:
+    effect = done(act, agreed_minor)
+    return await repeat.once(at(who, subscription_id, WRITE), effect, owner=who.actor.id, status=200)
+
+
+async def _preview(who: Caller, subscription_id: str, act: Act) -> PreviewShown:
+    async with at(who, subscription_id, WRITE) as uow:
+        return await looked_at(uow, act)
+
+
 @router.post("/subscriptions/{subscription_id}/cancel", response_model=SubscriptionShown)
 async def cancel_for_organization(
     who: AnyCaller, subscription_id: str, body: Cancellation, repeat: RepeatOnce
 ) -> Response:
-    """End a subscription for its organisation."""
+    """End a subscription for its organisation: when what is paid for ends, at a time, or at once."""
     said = {"reason": body.reason, "comment": body.comment, "at": body.at}
-    effect = done(canceling(subscription_id, body, **said), body.agreed_minor)
-    return await repeat.once(at(who, subscription_id, WRITE), effect, owner=who.actor.id, status=200)
+    return await _act(
+        who, subscription_id, repeat, canceling(subscription_id, body, **said), body.agreed_minor
+    )
+
+
+@router.post("/subscriptions/{subscription_id}/cancel/preview")
+async def preview_cancel_for_organization(
+    who: AnyCaller, subscription_id: str, body: CancelPreviewed
+) -> PreviewShown:
+    """What ending it would come to."""
+    return await _preview(who, subscription_id, canceling(subscription_id, body))
+
+
+@router.post("/subscriptions/{subscription_id}/pause", response_model=SubscriptionShown)
+async def pause_for_organization(
+    who: AnyCaller, subscription_id: str, body: Pause, repeat: RepeatOnce
+) -> Response:
+    """Give and bill nothing from now on. What was paid for longer is credited."""
+    act = pausing(subscription_id, body, at=body.at)
+    return await _act(who, subscription_id, repeat, act, body.agreed_minor)
+
+
+@router.post("/subscriptions/{subscription_id}/pause/preview")
+async def preview_pause_for_organization(
+    who: AnyCaller, subscription_id: str, body: PausePreviewed
+) -> PreviewShown:
+    """What pausing would come to."""
+    return await _preview(who, subscription_id, pausing(subscription_id, body))
+
+
+@router.post("/subscriptions/{subscription_id}/resume", response_model=SubscriptionShown)
+async def resume_for_organization(
+    who: AnyCaller, subscription_id: str, body: Resume, repeat: RepeatOnce
+) -> Response:
+    """Go on: the rest of the period that is passing is billed."""
+    act = resuming(subscription_id, at=body.at)
+    return await _act(who, subscription_id, repeat, act, body.agreed_minor)
+
+
+@router.post("/subscriptions/{subscription_id}/resume/preview")
+async def preview_resume_for_organization(
+    who: AnyCaller, subscription_id: str, body: Nothing
+) -> PreviewShown:
+    """What resuming would come to."""
+    return await _preview(who, subscription_id, resuming(subscription_id))
+
+
+@router.post("/subscriptions/{subscription_id}/reactivate", response_model=SubscriptionShown)
+async def reactivate_for_organization(
+    who: AnyCaller, subscription_id: str, body: Nothing, repeat: RepeatOnce
+) -> Response:
+    """Let one go on that was cancelled and has not ended."""
+    return await _act(
+        who, subscription_id, repeat, lambda uow: subscriptions.reactivate(uow, subscription_id)
+    )
+
+
+@router.post("/subscriptions/{subscription_id}/coupons", response_model=SubscriptionShown)
+async def take_coupon_for_organization(
+    who: AnyCaller, subscription_id: str, body: CouponGiven, repeat: RepeatOnce
+) -> Response:
+    """Have a coupon work from the next invoice on."""
+    return await _act(who, subscription_id, repeat, taking(subscription_id, body))
+
+
+@router.post("/subscriptions/{subscription_id}/coupons/preview")
+async def preview_coupon_for_organization(
+    who: AnyCaller, subscription_id: str, body: CouponGiven
+) -> PreviewShown:
+    """What the next invoice would be with a coupon."""
+    return await _preview(who, subscription_id, taking(subscription_id, body))
+
+
+@router.delete("/subscriptions/{subscription_id}/coupons/{redemption_id}")
+async def take_coupon_off_for_organization(
+    who: AnyCaller, subscription_id: str, redemption_id: str
+) -> SubscriptionShown:
+    """Have a coupon work no more. What it took stays taken."""
+    async with at(who, subscription_id, WRITE) as uow:
+        await subscriptions.take_coupon_off(uow, subscription_id, redemption_id)
+        row = await policies.subscription_for(uow, subscription_id, subscriptions.WRITE)
+        return SubscriptionShown.model_validate(await subscription_queries.shown(uow, row))
 
 
 @router.post("/subscriptions/{subscription_id}/change", response_model=SubscriptionShown)
@@ -113,8 +217,8 @@ async def change_for_organization(
     who: AnyCaller, subscription_id: str, body: StaffChange, repeat: RepeatOnce
 ) -> Response:
     """Have a subscription consist of something else, billed in any of the ways there are."""
-    effect = done(changing(subscription_id, body, at=body.at), body.agreed_minor)
-    return await repeat.once(at(who, subscription_id, WRITE), effect, owner=who.actor.id, status=200)
+    act = changing(subscription_id, body, at=body.at)
+    return await _act(who, subscription_id, repeat, act, body.agreed_minor)
 
 
 @router.post("/subscriptions/{subscription_id}/change/preview")
@@ -122,8 +226,7 @@ async def preview_change_for_organization(
     who: AnyCaller, subscription_id: str, body: StaffChangePreviewed
 ) -> PreviewShown:
     """What a change would come to."""
-    async with at(who, subscription_id, WRITE) as uow:
-        return await looked_at(uow, changing(subscription_id, body))
+    return await _preview(who, subscription_id, changing(subscription_id, body))
 
 
 @router.delete("/subscriptions/{subscription_id}/scheduled-change")

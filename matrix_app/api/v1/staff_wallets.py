@@ -14,9 +14,10 @@ from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Instant, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
-from matrix_app.api.v1.wallets import LotShown, TopUpShown, WalletShown
+from matrix_app.api.v1.wallets import DebitShown, LotShown, TopUpShown, UseShown, WalletShown
 from models.ledger import Purpose
 from models.wallets import LotSource
+from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.wallets import queries, rules, wallets
@@ -41,7 +42,9 @@ class NewGrant(Body):
     organization_id: str
     currency: str
     amount: Exact = Field(description="In major units, above zero", examples=["25.00"])
-    grant_key: str = Field(description="Of this grant: the same one comes in once, for good")
+    grant_key: str | None = Field(
+        None, description="Of this grant: the same one comes in once, for good; made up if left out"
+    )
     given_as: GivenSource = GivenSource.PROMOTION
     priority: int = Field(
         rules.GIVEN_PRIORITY, ge=0, le=rules.PRIORITY_MAX, description="The lowest is burnt first"
@@ -79,6 +82,18 @@ async def list_all_wallet_lots(request: Request, who: AnyCaller, asked: Asked) -
     return await answer(request, queries.STAFF_LOTS, LotShown, asked, partial(staff_work, who, READ))
 
 
+@router.get("/wallet-debits", **listed(queries.STAFF_DEBITS, DebitShown))
+async def list_all_wallet_debits(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """What was taken out of the wallets of all organisations."""
+    return await answer(request, queries.STAFF_DEBITS, DebitShown, asked, partial(staff_work, who, READ))
+
+
+@router.get("/wallet-uses", **listed(queries.STAFF_USES, UseShown))
+async def list_all_wallet_uses(request: Request, who: AnyCaller, asked: Asked) -> Answer:
+    """What was taken of which lot, of all organisations."""
+    return await answer(request, queries.STAFF_USES, UseShown, asked, partial(staff_work, who, READ))
+
+
 @router.get("/wallet-top-ups", **listed(queries.STAFF_TOP_UPS, TopUpShown))
 async def list_all_wallet_top_ups(request: Request, who: AnyCaller, asked: Asked) -> Answer:
     """Top-ups that rules asked for; those in the state `due` wait for a payment."""
@@ -87,13 +102,13 @@ async def list_all_wallet_top_ups(request: Request, who: AnyCaller, asked: Asked
 
 @router.post("/wallets/grants", status_code=201, response_model=LotCame, responses=failures(404, 409))
 async def grant_credit(who: AnyCaller, body: NewGrant, repeat: RepeatOnce) -> Response:
-    """Give credit away."""
+    """Give credit away. Needs a recent proof."""
 
     async def grant(uow: UnitOfWork) -> LotCame:
         came = await wallets.grant(
             uow,
             money=wallets.money_of(body.amount, body.currency),
-            key=body.grant_key,
+            key=body.grant_key or new_id("lot"),
             source=LotSource(body.given_as.value),
             priority=body.priority,
             expires_at=body.expires_at,

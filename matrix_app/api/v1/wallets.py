@@ -63,6 +63,7 @@ class LotShown(Shown):
 
     id: str
     organization_id: str
+    organization_name: str
     wallet_id: str
     currency: str
     source: LotSource
@@ -81,10 +82,13 @@ class LotShown(Shown):
 
 class DebitShown(Shown):
     id: str
+    organization_id: str
+    organization_name: str
     wallet_id: str
     currency: str
     kind: DebitKind
     cause_id: str = Field(description="The invoice, or the last of the calls")
+    invoice_number: str | None
     minor: Minor
     calls: int | None = Field(description="How many calls were settled with it")
     cost: Exact | None = Field(description="What these calls cost, exactly")
@@ -100,6 +104,33 @@ class TakenPartShown(Shown):
 
 class DebitWithParts(DebitShown):
     parts: list[TakenPartShown] = Field(description="What was taken of which lot; they add up to it")
+
+
+class UseShown(Shown):
+    """What one debit took of one lot."""
+
+    id: str
+    organization_id: str
+    organization_name: str
+    wallet_id: str
+    currency: str
+    lot_id: str
+    source: LotSource
+    debit_id: str
+    kind: DebitKind
+    cause_id: str = Field(description="The invoice, or the last of the calls")
+    invoice_number: str | None
+    minor: Minor
+    created_at: AwareDatetime
+    given_back_at: AwareDatetime | None
+
+
+class WalletPaysShown(Shown):
+    """Nothing was done."""
+
+    currency: str
+    minor: int = Field(description="What the wallet pays, in minor units")
+    due_minor: int = Field(description="What is due then")
 
 
 class TopUpShown(Shown):
@@ -188,6 +219,12 @@ async def get_wallet_debit(who: Member, debit_id: str) -> DebitWithParts:
     return DebitWithParts(**said, parts=[TakenPartShown.model_validate(part) for part in found.parts])
 
 
+@router.get("/wallet-uses", **listed(queries.USES, UseShown))
+async def list_wallet_uses(request: Request, who: Member, asked: Asked) -> Answer:
+    """What was taken of which lot, the newest first: by `lot_id` what a lot paid for, by `debit_id` what paid."""
+    return await answer(request, queries.USES, UseShown, asked, lambda: unit_of_work(who.actor))
+
+
 @router.get("/wallet-top-ups", **listed(queries.TOP_UPS, TopUpShown))
 async def list_wallet_top_ups(request: Request, who: Member, asked: Asked) -> Answer:
     """Top-ups that the rule asked for, the newest first."""
@@ -206,3 +243,10 @@ async def pay_invoice_from_wallet(
         return await shown(uow, await customer_credits.pay_by_wallet(uow, invoice_id))
 
     return await repeat.once(unit_of_work(who.actor), pay, owner=who.actor.organization_id or "", status=200)
+
+
+@router.post("/invoices/{invoice_id}/pay-from-wallet/preview", responses=failures(404, 409))
+async def preview_paying_from_wallet(who: Member, invoice_id: str, body: Nothing) -> WalletPaysShown:
+    """What the wallet would pay of an invoice."""
+    async with unit_of_work(who.actor) as uow:
+        return WalletPaysShown.model_validate(await customer_credits.wallet_would_pay(uow, invoice_id))

@@ -6,7 +6,6 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.badges import badge
 from components.feedback.figures import fact, facts
 from components.feedback.states import empty_state
 from components.format.values import when
@@ -15,9 +14,10 @@ from components.forms.form import action_button, form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.shell.page import card, section
 from components.texts import t
+from matrix_app.pages.tax_numbers import number_badge
 from services.billing.profiles import REASON_CHARACTERS_MAX
 from services.core.permissions import Capability
-from state.governance.customer_tax import CustomerTaxState
+from state.governance.customer_tax import EXEMPTION_FORM, NUMBER_FORM, CustomerTaxState
 from state.session import SessionState
 
 _S, _ROW = CustomerTaxState, CustomerTaxState.profile
@@ -27,9 +27,11 @@ MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.v
 def tax_section() -> rx.Component:
     """Who is addressed, the checked number, and why no tax is charged."""
     none = empty_state(t("customer_tax.none"), t("customer_tax.none_text"), icon_name="building-2", level=3)
+    ask = action_button(t("customer_tax.check_again"), on_press=_S.check_again, icon="refresh-cw")
+    again = rx.cond(_ROW["number"], ask, rx.fragment())
     acts = rx.cond(
         MAY_WRITE & (_ROW.length() > 0),
-        rx.el.div(_number_dialog(), _exemption_dialog(), class_name="row"),
+        rx.el.div(again, _number_dialog(), _exemption_dialog(), class_name="row"),
         rx.fragment(),
     )
     shown = rx.cond(_ROW.length() > 0, card(_facts()), none)
@@ -43,14 +45,12 @@ def tax_section() -> rx.Component:
 
 
 def _facts() -> rx.Component:
-    valid = rx.cond(
-        _ROW["valid"] == "true",
-        badge(t("customer_tax.valid_of.true"), "ok"),
-        badge(t("customer_tax.valid_of.false"), "danger"),
+    checked = rx.el.span(
+        _ROW["found_by"].to(str), ", ", when(_ROW["checked_at"], "datetime"), class_name="small muted"
     )
     number = rx.fragment(
-        _ROW["number"].to(str), " ", valid, " ",
-        rx.el.span(_ROW["source"].to(str), ", ", when(_ROW["checked_at"], "date"), class_name="small muted"),
+        _ROW["number"].to(str), " ", number_badge(_ROW["state"].to(str)), " ",
+        rx.cond(_ROW["checked_at"], checked, rx.fragment()),
     )  # fmt: skip
     until = rx.cond(_ROW["valid_until"], when(_ROW["valid_until"], "date"), t("tax_rates.open"))
     exempt = rx.fragment(
@@ -63,6 +63,8 @@ def _facts() -> rx.Component:
         (t("customer_tax.country"), _ROW["country"].to(str)),
         (t("customer_tax.language"), _ROW["language"].to(str)),
         _if(_ROW["number"], "number", number),
+        _if(_ROW["found_reference"], "reference", _ROW["found_reference"].to(str)),
+        _if(_ROW["override_reason"], "override_reason", _ROW["override_reason"].to(str)),
         _if(_ROW["is_exempt"], "exemption", exempt),
         _if(_ROW["is_exempt"], "evidence", _ROW["evidence"].to(str)),
     )
@@ -89,14 +91,17 @@ def _number_dialog() -> rx.Component:
     found = [Option(one, t(f"customer_tax.valid_of.{one}")) for one in ("true", "false")]
     return dialog(
         form(
-            "customer-tax-number",
+            NUMBER_FORM,
             _text("number", required=False, hint=True),
             select("valid", t("customer_tax.valid"), found, value=_ROW["valid"]),
             _text("source", required=False, hint=True),
             _text("reference", required=False),
+            _text("override_reason", required=False, hint=True),
             dialog_foot(dialog_close(), submit_button(t("customer_tax.save"))),
             on_submit=_S.save_number,
             errors=_S.errors,
+            met=_S.met,
+            on_take_theirs=_S.load,
         ),
         title=t("customer_tax.set_number"),
         description=t("customer_tax.set_number_text"),
@@ -110,7 +115,7 @@ def _exemption_dialog() -> rx.Component:
     end = action_button(t("customer_tax.end_exemption"), on_press=_S.end_exemption, look="danger")
     return dialog(
         form(
-            "customer-exemption",
+            EXEMPTION_FORM,
             _text("reason_code", required=False, hint=True),
             _text("reason", required=False, hint=True),
             _text("evidence", hint=True),
@@ -126,6 +131,8 @@ def _exemption_dialog() -> rx.Component:
             ),
             on_submit=_S.save_exemption,
             errors=_S.errors,
+            met=_S.met,
+            on_take_theirs=_S.load,
         ),
         title=t("customer_tax.set_exemption"),
         description=t("customer_tax.set_exemption_text"),

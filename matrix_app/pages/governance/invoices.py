@@ -6,7 +6,10 @@ from typing import Any
 
 import reflex as rx
 
-from components.forms.fields import money_field, text_field
+from components.feedback.figures import facts
+from components.feedback.states import banner
+from components.format.values import money
+from components.forms.fields import checkbox, money_field, select, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import (
     MenuEntry,
@@ -17,8 +20,10 @@ from components.kit.overlays import (
     icon_button,
     menu,
 )
+from components.links import button_link
 from components.links import link as to_page
 from components.props import Drawn as Part
+from components.tables.table import data_table
 from components.texts import t
 from matrix_app.pages import contest_lists, endpoints, invoice_papers
 from matrix_app.pages.governance.payments import on_the_statement
@@ -28,7 +33,7 @@ from models.billing import InvoiceState as States
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, MEMO_CHARACTERS_MAX
 from services.core.permissions import Capability
 from state.governance.disputes import CONTESTS
-from state.governance.invoices import HOME, StaffInvoicesState, StaffInvoiceState
+from state.governance.invoices import HOME, NewInvoiceState, StaffInvoicesState, StaffInvoiceState
 from state.session import SessionState
 
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.value)
@@ -48,6 +53,23 @@ def _begin() -> rx.Component:
                 hint=t("invoices.organization_hint"),
                 autocomplete="off",
             ),
+            select(
+                "legal_entity_id",
+                t("invoices.legal_entity"),
+                NewInvoiceState.issuers.to(list[dict[str, str]]),
+                hint=t("invoices.legal_entity_hint"),
+                value="",
+                required=False,
+            ),
+            text_field(
+                "currency",
+                t("invoices.currency"),
+                hint=t("invoices.currency_hint"),
+                required=False,
+                max_length=3,
+                pattern="[A-Z]{3}",
+                autocomplete="off",
+            ),
             text_field(
                 "memo",
                 t("invoices.memo"),
@@ -63,6 +85,8 @@ def _begin() -> rx.Component:
         title=t("invoices.create"),
         description=t("invoices.create_text"),
         trigger=Trigger(t("invoices.create"), "primary", "plus"),
+        open=NewInvoiceState.asking,
+        on_open_change=NewInvoiceState.ask,
     )
     return rx.cond(MAY_WRITE, begin, rx.fragment())
 
@@ -106,17 +130,10 @@ def _dialogs() -> list[rx.Component]:
     return [
         _add_line(),
         _remove_line(),
-        _act("finalize", f"{_URL}/finalize", "finalized", text="finalize_text"),
+        _act("finalize", f"{_URL}/finalize", "finalized", _foreseen(), text="finalize_text"),
         _act("void", f"{_URL}/void", "voided", _reason(), danger=True, text="void_text"),
         _act("uncollectible", f"{_URL}/uncollectible", "given_up", danger=True, text="uncollectible_text"),
-        _act(
-            "credit",
-            f"{_URL}/credit-notes",
-            "credited_done",
-            _reason(),
-            money_field("amount", t("invoices.credit_amount"), currency=currency, required=False),
-            text="credit_text",
-        ),
+        _act("credits", f"{_URL}/pay-by-credits", "credits_used", text="credits_text"),
         _act(
             "transfer",
             endpoints.STAFF_TRANSFERS,
@@ -133,6 +150,24 @@ def _dialogs() -> list[rx.Component]:
     ]
 
 
+def _foreseen() -> rx.Component:
+    """The tax and the sums of a draft, as they would be."""
+    seen = _S.foreseen
+    sums = facts(
+        *(
+            (t(f"invoices.{name}"), money(seen[name], seen["currency"].to(str)))
+            for name in ("net", "tax", "total", "paid", "due")
+        )
+    )
+    shown = rx.el.div(
+        data_table(invoice_papers.TAXES, _S.foreseen_taxes, phone="cards"), sums, class_name="stack"
+    )
+    return rx.fragment(
+        rx.cond(_S.refusal, banner("warn", _S.refusal), rx.fragment()),
+        rx.cond(seen.contains("total"), shown, rx.fragment()),
+    )
+
+
 def _add_line() -> rx.Component:
     decimal = r"\d{1,15}(\.\d{1,12})?"
     return _act(
@@ -147,6 +182,15 @@ def _add_line() -> rx.Component:
         ),
         text_field("quantity", t("invoices.quantity"), value="1", pattern=decimal, autocomplete="off"),
         text_field("unit_amount", t("invoices.unit_amount"), pattern=decimal, autocomplete="off"),
+        checkbox("inclusive", t("invoices.inclusive")),
+        text_field(
+            "period_start",
+            t("invoices.period_start"),
+            kind="datetime-local",
+            hint=t("invoices.period_hint"),
+            required=False,
+        ),
+        text_field("period_end", t("invoices.period_end"), kind="datetime-local", required=False),
     )
 
 
@@ -174,7 +218,7 @@ def _acts() -> rx.Component:
         ]
         return menu(t("invoices.acts"), entries, on_action=_S.ask, show_label=True, look="")
 
-    credit = ("credit", "rotate-ccw", False)
+    credits_ = ("credits", "wallet", False)
     give_up = (("void", "ban", True), ("uncollectible", "circle-alert", True))
     transfer = ("transfer", "wallet", False)
     offered = rx.match(
@@ -185,14 +229,16 @@ def _acts() -> rx.Component:
         ),
         (
             States.FINALIZED.value,
-            rx.cond(MAY_RECORD, acts(transfer, credit, *give_up), acts(credit, *give_up)),
+            rx.cond(MAY_RECORD, acts(transfer, credits_, *give_up), acts(credits_, *give_up)),
         ),
-        (States.PAID.value, acts(credit)),
         rx.fragment(),
     )
-    return rx.el.div(
-        rx.cond(MAY_WRITE, rx.fragment(offered, *_dialogs()), rx.fragment()), class_name="no-print"
+    credit = button_link(
+        t("invoices.credit"), href=f"{HOME}/{_ROW['id'].to(str)}/credit", icon_name="rotate-ccw"
     )
+    stands = rx.match(_ROW["state"], *[(one.value, True) for one in (States.FINALIZED, States.PAID)], False)
+    acting = rx.fragment(rx.cond(stands.to(bool), credit, rx.fragment()), offered, *_dialogs())
+    return rx.el.div(rx.cond(MAY_WRITE, acting, rx.fragment()), class_name="row no-print")
 
 
 def _of_line(row: rx.Var[dict[str, Any]]) -> rx.Component:

@@ -31,7 +31,7 @@ from services.billing.entities import (
 from services.billing.numbering import PATTERN_CHARS_MAX
 from services.core.permissions import Capability
 from state.governance.entity_forms import CHOICES
-from state.governance.issuers import HOME, EntitiesState, EntityState
+from state.governance.issuers import FORM, HOME, EntitiesState, EntityState
 from state.session import SessionState
 
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.value)
@@ -183,6 +183,12 @@ def _tax() -> list[rx.Component]:
         rx.el.h2(t("entity.tax")),
         _jurisdictions("registrations"),
         _jurisdictions("reverse_charge_in"),
+        checkbox(
+            "trusts_unanswered",
+            t("entity.trusts_unanswered"),
+            hint=t("entity.trusts_unanswered_hint"),
+            value=_FORM["trusts_unanswered"],
+        ),
         _choice("tax_rounding", "tax_rounding_of"),
     ]
 
@@ -237,7 +243,7 @@ def _next() -> rx.Component:
 
 def _form(verb: str) -> rx.Component:
     return form(
-        "legal-entity",
+        FORM,
         *_who(),
         *_bills(),
         *_tax(),
@@ -248,6 +254,8 @@ def _form(verb: str) -> rx.Component:
         on_settled=_S.settle,
         errors=_S.errors,
         error=_S.error,
+        met=_S.met,
+        on_take_theirs=_S.load,
         guard=True,
     )
 

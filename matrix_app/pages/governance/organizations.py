@@ -12,7 +12,7 @@ from components.feedback.states import empty_state, skeleton
 from components.format.values import money, value, when
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
-from components.links import link
+from components.links import button_link, link
 from components.shell.page import card, page_header, section
 from components.tables.filters import Filter
 from components.tables.listed import table_of
@@ -139,6 +139,25 @@ def _change() -> rx.Component:
     return rx.cond(shown, either, rx.fragment())
 
 
+def _bills(organization_id: rx.Var[str]) -> rx.Component:
+    """The ways to what this organisation has and owes, for who may see it."""
+    lists_of = (
+        ("subscriptions", Capability.STAFF_SUBSCRIPTIONS_READ),
+        ("invoices", Capability.STAFF_INVOICES_READ),
+        ("payments", Capability.STAFF_PAYMENTS_READ),
+        ("wallets", Capability.STAFF_WALLETS_READ),
+    )
+    ways = [
+        rx.cond(
+            SessionState.capabilities.contains(needs.value),
+            link(t(f"nav.{name}"), href=f"/governance/{name}?organization_id={organization_id}"),
+            rx.fragment(),
+        )
+        for name, needs in lists_of
+    ]
+    return rx.el.span(*ways, class_name="row")
+
+
 def _facts() -> rx.Component:
     organization = OrganizationState.organization
     billing = [(mode, t(f"organization.billing.{mode}")) for mode in ("postpaid", "prepaid")]
@@ -151,6 +170,7 @@ def _facts() -> rx.Component:
             (t("organizations.currency"), organization["currency"].to(str)),
             (t("organization.billing_mode"), rx.match(organization["billing_mode"], *billing, "")),
             (t("organizations.since"), when(organization["created_at"], "date", zone=SessionState.zone)),
+            (t("organization.bills"), _bills(organization["id"].to(str))),
         ),
         title=t("organization.facts"),
     )
@@ -192,9 +212,16 @@ def organization() -> Drawn:
         ),
     )
     name = OrganizationState.organization["name"].to(str)
+    bill = SessionState.capabilities.contains(Capability.STAFF_SUBSCRIPTIONS_WRITE.value)
+    here = f"/governance/organizations/{OrganizationState.organization['id'].to(str)}"
+    subscribe = button_link(t("organization.subscribe"), href=f"{here}/subscribe", icon_name="plus")
     return [
         rx.el.p(link(t("organization.back"), href="/governance/organizations"), class_name="back-link"),
-        page_header(rx.cond(name, name, t("organization.title")), _change()),
+        page_header(
+            rx.cond(name, name, t("organization.title")),
+            rx.cond(bill & (OrganizationState.status == "ready"), subscribe, rx.fragment()),
+            _change(),
+        ),
         in_its_state(
             OrganizationState,
             rx.fragment(

@@ -139,6 +139,8 @@ def _rename(kind: str, url: str) -> rx.Component:
             dialog_foot(dialog_close(), submit_button(t("plans.save"))),
             url=f"{url}/{row['id'].to(str)}",
             method="PATCH",
+            version=row["version"].to(int),
+            on_take_theirs=PlansState.take_theirs,
             done_text=t("plans.renamed"),
             on_done=PlansState.changed,
         ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 from components.feedback.states import banner, empty_state, skeleton
-from components.forms.fields import Option, checkboxes, money_field, radios, text_field
+from components.forms.fields import Option, money_field, radios, text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.links import link
@@ -80,6 +82,20 @@ def refunds() -> Drawn:
     ]
 
 
+def _part_of_line(line: Any) -> rx.Component:
+    """How much of a line goes back; left empty nothing of it."""
+    return rx.fragment(
+        money_field(
+            "by_line." + line["id"].to(str),
+            line["description"].to(str),
+            currency=line["currency"].to(str),
+            hint=t("refunds.of_line", amount=line["amount"].to(str), currency=line["currency"].to(str)),
+            required=False,
+        ),
+        key=line["id"].to(str),
+    )
+
+
 def _give() -> rx.Component:
     row, seen = _P.payment, _P.preview
     outlook = t(
@@ -102,11 +118,18 @@ def _give() -> rx.Component:
             hint=t("refunds.stays_on_chain"),
         ),
     )
-    lines = checkboxes("line_ids", t("refunds.lines"), _P.lines)
+    lines = rx.el.fieldset(
+        rx.el.legend(t("refunds.lines"), class_name="label"),
+        rx.foreach(_P.lines, _part_of_line),
+        class_name="stack",
+    )
     form = rest_form(
         "give-back",
-        rx.el.p(outlook),
-        rx.cond(seen["waits"].to(bool), banner("warn", t("refunds.will_wait")), rx.fragment()),
+        rx.el.div(
+            rx.cond(_P.objection, banner("warn", _P.objection), rx.el.p(outlook)),
+            rx.cond(seen["waits"].to(bool), banner("warn", t("refunds.will_wait")), rx.fragment()),
+            aria_live="polite",
+        ),
         where,
         money_field(
             "amount",
@@ -127,6 +150,7 @@ def _give() -> rx.Component:
         url=f"{endpoints.STAFF_PAYMENTS}/{row['id'].to(str)}/refunds",
         done_text=t("refunds.given"),
         on_done=_P.changed,
+        on_settled=_P.weigh,
     )
     opened = dialog(
         form,
@@ -136,7 +160,7 @@ def _give() -> rx.Component:
         open=_P.open_dialog == "give",
         on_open_change=lambda is_open: _P.show("give", is_open),
     )
-    return rx.cond(refund_lists.MAY_WRITE & seen.contains("amount"), opened, rx.fragment())
+    return rx.cond(refund_lists.MAY_WRITE & _P.can_give, opened, rx.fragment())
 
 
 @page(

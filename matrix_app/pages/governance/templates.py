@@ -26,7 +26,7 @@ from services.core.permissions import Capability
 from services.documents.brand import LOGO_BYTES_MAX, Field, Font, Paper
 from services.papers import queries
 from services.papers.designs import LANGUAGES
-from state.governance.templates import HOME, PapersState, TemplatesState, TemplateState
+from state.governance.templates import FORM, HOME, PapersState, TemplatesState, TemplateState
 from state.session import SessionState
 
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.value)
@@ -176,7 +176,7 @@ def _desk() -> rx.Component:
     )
     fields = [Option(one.value, t(f"template.field.{one.value}")) for one in Field]
     return form(
-        "template",
+        FORM,
         rx.el.h2(t("template.look")),
         rx.el.div(_text("accent", hint=True, width=7), rx.el.p(contrast, class_name="small", role="status")),
         rx.el.div(
@@ -201,6 +201,8 @@ def _desk() -> rx.Component:
         on_settled=_S.settle,
         errors=_S.errors,
         error=_S.error,
+        met=_S.met,
+        on_take_theirs=_S.load,
         guard=True,
     )
 

@@ -9,6 +9,7 @@ from matrix_app.pages import endpoints, invoice_papers
 from matrix_app.pages.payment_link_acts import payment_link
 from matrix_app.pages.portal.contests import contest_invoice, contests_of_invoice
 from matrix_app.pages.portal.payments import MAY_PAY, pay_invoice
+from matrix_app.pages.portal.wallet import pay_from_wallet
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from state.portal.invoices import HOME, InvoicesState, InvoiceState
@@ -46,6 +47,6 @@ def invoice() -> Drawn:
         InvoiceState,
         HOME,
         staff=False,
-        acts=rx.fragment(pay_invoice(), link, contest_invoice()),
+        acts=rx.fragment(pay_invoice(), pay_from_wallet(), link, contest_invoice()),
         below=rx.fragment(contests_of_invoice(), rx.cond(MAY_SEE_PAYMENTS, follow, rx.fragment())),
     )

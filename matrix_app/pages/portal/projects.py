@@ -11,6 +11,7 @@ from components.feedback.states import empty_state
 from components.forms.fields import text_field
 from components.forms.form import rest_form, submit_button
 from components.kit.overlays import (
+    Act,
     MenuEntry,
     Trigger,
     confirm_dialog,
@@ -107,7 +108,13 @@ def _dialogs() -> list[rx.Component]:
         verb=t("projects.archive"),
         text=plural("projects.archive_text", chosen["active_keys"].to(int)),
         typed=name,
-        on_confirm=ProjectsState.archive(chosen["id"].to(str)),
+        act=Act(
+            "archive-project",
+            f"{url}/archive",
+            t("projects.archived"),
+            ProjectsState.changed,
+            extra={"end_keys": True},
+        ),
         open=ProjectsState.open_dialog == "archive",
         on_open_change=ProjectsState.dismiss,
     )

@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.progress import progress_bar
 from components.feedback.states import empty_state
-from components.icons import icon
+from components.forms.form import action_button
 from components.links import button_link
 from components.live.figures import live_rows, live_status
 from components.shell.page import page_header
@@ -51,14 +51,13 @@ TASKS = Table(
 )
 
 
-def _button(row: Row, act: str, icon_name: str, on_click: Any) -> rx.Component:
-    return rx.el.button(
-        icon(icon_name),
+def _button(row: Row, act: str, icon_name: str, on_press: Any) -> rx.Component:
+    return action_button(
         t(f"tasks.{act}"),
-        type="button",
-        class_name="button compact",
-        aria_label=t(f"tasks.{act}_of", task=_name(row)),
-        on_click=on_click,
+        on_press=on_press,
+        look="compact",
+        icon=icon_name,
+        name=t(f"tasks.{act}_of", task=_name(row)),
     )
 
 

@@ -9,28 +9,22 @@ import reflex as rx
 from components.feedback.states import empty_state
 from components.forms.fields import money_field
 from components.forms.form import action_button, rest_form, submit_button
-from components.kit.overlays import MenuEntry, dialog, dialog_close, dialog_foot, menu
+from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
 from components.shell.page import page_header, section
-from components.tables.filters import Filter
 from components.tables.listed import table_of
 from components.tables.table import Column, data_table
-from components.texts import t, texts_under
-from matrix_app.pages import endpoints, lists
+from components.texts import t
+from matrix_app.pages import endpoints, lists, wallet_lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from services.wallets import queries
-from state.portal.wallet import WalletState
+from state.portal.invoices import InvoiceState
+from state.portal.wallet import HOME, WalletDebitsState, WalletState, WalletTopUpsState, WalletUsesState
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
 MAY_WRITE = SessionState.capabilities.contains(Capability.WALLET_WRITE.value)
-
-
-def _words(which: str) -> Any:
-    return lambda row: rx.fragment(
-        rx.match(row[which], *texts_under(f"wallets.{which}").items(), row[which].to(str))
-    )
 
 
 BALANCES = table_of(
@@ -46,21 +40,6 @@ BALANCES = table_of(
     "ceiling_minor",
     texts="wallets",
     caption="wallets.balance",
-)
-LOTS = table_of(
-    queries.LOTS,
-    "lots",
-    Column("created_at", "wallets.created_at", kind="datetime", row_header=True),
-    Column("source", "wallets.source", draw=_words("source")),
-    "minor",
-    "used_minor",
-    "expired_minor",
-    "left_minor",
-    "expires_at",
-    "priority",
-    "note",
-    texts="wallets",
-    caption="wallets.lots",
 )
 
 
@@ -84,7 +63,9 @@ def _rule_dialog() -> rx.Component:
             dialog_foot(dialog_close(), submit_button(t("wallets.save_rule"))),
             url=f"{endpoints.WALLETS}/{currency}/top-up-rule",
             method="PUT",
-            extra={"version": chosen["version"]},
+            version=chosen["version"].to(int),
+            names={name: f"{name}_minor" for name in ("threshold", "refill", "ceiling")},
+            on_take_theirs=WalletState.changed,
             done_text=t("wallets.rule_saved"),
             on_done=WalletState.changed,
         ),
@@ -131,6 +112,32 @@ def _rule_actions(row: Row) -> rx.Component:
     )
 
 
+def pay_from_wallet() -> rx.Component:
+    """The way to pay an invoice that is due from the wallet, as far as it goes."""
+    row, found = InvoiceState.invoice, InvoiceState.wallet
+    pays, due = found["pays"].to(str), found["due"].to(str)
+    opened = dialog(
+        rx.el.p(
+            rx.cond(
+                found["due"],
+                t("wallets.pays_a_part", amount=pays, due=due),
+                t("wallets.pays_all", amount=pays),
+            )
+        ),
+        rest_form(
+            "pay-from-wallet",
+            dialog_foot(dialog_close(), submit_button(t("wallets.pay", amount=pays))),
+            url=f"{endpoints.INVOICES}/{row['id'].to(str)}/pay-from-wallet",
+            done_text=t("wallets.paid"),
+            on_done=InvoiceState.changed,
+        ),
+        title=t("wallets.pay_of", number=row["name"].to(str)),
+        trigger=Trigger(t("wallets.pay_from"), "", "wallet"),
+        size="small",
+    )
+    return rx.el.span(rx.cond(found["pays"], opened, rx.fragment()), class_name="no-print")
+
+
 def _set_rule() -> rx.Component:
     begin = action_button(t("wallets.set_rule"), on_press=WalletState.ask_rule("", "rule"), icon="plus")
     return rx.cond(MAY_WRITE & WalletState.may_begin, begin, rx.fragment())
@@ -145,7 +152,6 @@ def _set_rule() -> rx.Component:
 )
 def wallet() -> Drawn:
     """The balance of each wallet, and the lots that came in."""
-    words = {which: texts_under(f"wallets.{which}") for which in ("source", "state")}
     balance = section(
         t("wallets.balance"),
         rx.el.p(t("wallets.balance_text"), class_name="small muted"),
@@ -162,19 +168,54 @@ def wallet() -> Drawn:
     )
     content = lists.listing(
         WalletState,
-        LOTS,
-        [
-            *(Filter(which, f"wallets.{which}", options=list(words[which].items())) for which in words),
-            Filter("currency", "wallets.currency", "search"),
-        ],
+        wallet_lists.LOTS[HOME],
+        wallet_lists.lot_filters(),
         empty=empty_state(t("wallets.none"), t("wallets.none_text"), icon_name="inbox"),
         names={"state": t("wallets.state"), "currency": t("wallets.currency")},
-        values={f"{which}:{name}": said for which in words for name, said in words[which].items()},
+        values=wallet_lists.values_of("source", "state"),
         between=balance,
     )
     return [
         page_header(t("wallets.title"), lists.export(WalletState), text=t("wallets.text")),
+        wallet_lists.tabs(HOME),
         in_its_state(WalletState, content, retry=WalletState.load),
         _rule_dialog(),
         _remove_dialog(),
+        wallet_lists.follows(WalletState, HOME),
     ]
+
+
+@page(
+    "/portal/wallet/debits",
+    console=Console.PORTAL,
+    title="wallets.debits_title",
+    needs=Capability.WALLET_READ,
+    on_load=WalletDebitsState.load,
+)
+def wallet_debits() -> Drawn:
+    """What was taken, and what it paid for."""
+    return wallet_lists.debits(WalletDebitsState, HOME)
+
+
+@page(
+    "/portal/wallet/uses",
+    console=Console.PORTAL,
+    title="wallets.uses_title",
+    needs=Capability.WALLET_READ,
+    on_load=WalletUsesState.load,
+)
+def wallet_uses() -> Drawn:
+    """What each lot paid for."""
+    return wallet_lists.uses(WalletUsesState, HOME)
+
+
+@page(
+    "/portal/wallet/top-ups",
+    console=Console.PORTAL,
+    title="wallets.top_ups_title",
+    needs=Capability.WALLET_READ,
+    on_load=WalletTopUpsState.load,
+)
+def wallet_top_ups() -> Drawn:
+    """What the rule asked for."""
+    return wallet_lists.top_ups(WalletTopUpsState, HOME)

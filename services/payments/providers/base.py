@@ -18,12 +18,14 @@ An adapter never retries, never sleeps and holds no state but its connections.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from models.money import Money
 from services.core.errors import Conflict, MatrixError, Unavailable
+from services.core.work import Work
 from services.payments.providers.values import (
     Advice,
     Capabilities,
@@ -120,6 +122,20 @@ class WebhookRefused(MatrixError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"The event was refused: {reason}.", reason=reason)
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an account is opened with. `allowed` are the `host:port` pairs that may be private.
+
+    `work` opens the product's own work across tenants, for those that nobody can ask what moved: it is kept here.
+    """
+
+    account_id: str
+    settings: Mapping[str, str]
+    secrets: Mapping[str, str]
+    allowed: Collection[str]
+    work: Work
 
 
 class PaymentProvider(Protocol):

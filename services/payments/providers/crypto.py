@@ -12,9 +12,10 @@ from models.currencies import CURRENCIES
 from models.money import Money, Provider
 from services.core.errors import Invalid
 from services.core.outgoing import checked_url
+from services.crypto import holdings, moved
 from services.crypto.amounts import Asset
 from services.payments.providers import crypto_keys
-from services.payments.providers.base import ProviderUnavailable, RefusedByProvider, WebhookRefused
+from services.payments.providers.base import Opening, ProviderUnavailable, RefusedByProvider, WebhookRefused
 from services.payments.providers.crypto_chain import Chain
 from services.payments.providers.values import (
     Capabilities,
@@ -42,6 +43,7 @@ CONFIRMATIONS, CONFIRMATIONS_MAX = 12, 1_000
 LOCKED_MINUTES, LOCKED_MINUTES_MAX = 15, 1_440
 CHAIN_ID_MAX = 2**53 - 1  # what wallets can read
 NATIVE_DECIMALS = 18
+_LISTING = "listing:"  # begins a cursor once all addresses were asked what they hold
 CAPABILITIES = Capabilities(
     provider=Provider.CRYPTO,
     flows=frozenset({Flow.TRANSFER}),
@@ -134,9 +136,10 @@ def _asset(text: str) -> Asset:
 class CryptoProvider:
     """An account on a chain. `chain` reads it."""
 
-    def __init__(self, account: Terms, node: str, allowed: Collection[str] = ()) -> None:
-        self.terms = account
-        self.chain = Chain(checked_url(node, allowed=allowed), allowed)
+    def __init__(self, given: Opening) -> None:
+        self.terms = terms(given.settings)
+        self.chain = Chain(checked_url(given.secrets["node"], allowed=given.allowed), given.allowed)
+        self._account_id, self._work = given.account_id, given.work
 
     @property
     def capabilities(self) -> Capabilities:
@@ -202,9 +205,25 @@ class CryptoProvider:
         raise WebhookRefused("a chain sends no events")
 
     async def movements(self, *, since: datetime, until: datetime, cursor: str = "") -> Page[Movement]:
-        """There is no balance but yours. Raises as `require_chain`."""
-        await self.require_chain()
-        return Page(())
+        """What moved at all addresses of the account. Before that, each address is asked what it holds, a part of them
+        for each page. Raises as `require_chain`."""
+        if not cursor.startswith(_LISTING):
+            await self.require_chain()
+            after = await holdings.compare(
+                self._work,
+                self.chain,
+                self._account_id,
+                confirmations=self.terms.confirmations,
+                since=since,
+                after=cursor,
+            )
+            if after:
+                return Page((), after)
+        async with self._work() as uow:
+            page = await moved.listed(
+                uow, self._account_id, since=since, until=until, cursor=cursor.removeprefix(_LISTING)
+            )
+        return Page(page.items, page.cursor and _LISTING + page.cursor)
 
     async def payouts(self, *, since: datetime, cursor: str = "") -> Page[Payout]:
         return Page(())

@@ -18,6 +18,7 @@ ANSWER_WITHIN_S = 20
 ANSWER_BYTES_MAX = 16_000_000  # a full block with its transactions is well below
 # keccak-256 of Transfer(address,address,uint256), as each ERC-20 token logs it
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+BALANCE_OF = "0x70a08231"  # the first four bytes of keccak-256 of balanceOf(address)
 NATIVE = -1  # in the place of a log's index: the transaction itself
 
 
@@ -115,8 +116,13 @@ class Chain:
         except (KeyError, TypeError, ValueError) as error:
             raise _unreadable("eth_getTransactionReceipt") from error
 
-    async def balance(self, address: str, block: int) -> int:
-        return _number(await self._ask("eth_getBalance", address, hex(block)))
+    async def held(self, address: str, contract: str | None, block: int) -> int:
+        """What an address had of the chain's coin, or of a token, when a block was made; one of long ago is known to
+        few nodes."""
+        if contract is None:
+            return _number(await self._ask("eth_getBalance", address, hex(block)))
+        question = {"to": contract, "data": f"{BALANCE_OF}{address[2:].lower():0>64}"}
+        return _number(await self._ask("eth_call", question, hex(block)))
 
     async def _ask(self, method: str, *parameters: Any) -> Any:
         if self._session is None:

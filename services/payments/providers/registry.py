@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.core.errors import Invalid
 from services.payments.providers import crypto, paypal_terms, stripe_terms
-from services.payments.providers.base import PaymentProvider
+from services.payments.providers.base import Opening, PaymentProvider
 from services.payments.providers.paypal import PayPalProvider
 from services.payments.providers.paypal_wire import CERTIFICATE_NAME, LIVE, PayPalAccount
 from services.payments.providers.stripe import StripeProvider
@@ -21,48 +21,46 @@ Text = Mapping[str, str]
 class Kind:
     """How an account with a provider is opened, and what it has to say for that.
 
-    `open` is given settings, secrets, and the `host:port` pairs that may be private. `settings` anybody may know,
+    `open` is given what an adapter may know. `settings` anybody may know,
     `secrets` nobody; `optional` are settings that may be left out, and `fixed` those that stay as they are. `check`
-    raises Invalid for values that are not what their names say. `watched`: money comes there by itself, and whoever
-    watches for it moves the payment; nobody asks the provider.
+    raises Invalid for values that are not what their names say.
     """
 
-    open: Callable[[Text, Text, Collection[str]], PaymentProvider]
+    open: Callable[[Opening], PaymentProvider]
     capabilities: Capabilities
     settings: frozenset[str]
     secrets: frozenset[str]
     optional: frozenset[str] = frozenset()
     fixed: frozenset[str] = frozenset()
     check: Callable[[Text, Text, Collection[str]], None] = lambda settings, secrets, allowed: None
-    watched: bool = False
+
+    @property
+    def watched(self) -> bool:
+        return self.capabilities.is_watched
 
 
-def _crypto(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
-    return crypto.CryptoProvider(crypto.terms(settings), secrets["node"], allowed)
-
-
-def _stripe(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
+def _stripe(given: Opening) -> PaymentProvider:
     return StripeProvider(
         StripeAccount(
-            secrets["secret_key"],
-            tuple(secrets["webhook_secret"].split()),
-            settings.get("account", ""),
-            settings.get("base", ""),
-            frozenset(allowed),
+            given.secrets["secret_key"],
+            tuple(given.secrets["webhook_secret"].split()),
+            given.settings.get("account", ""),
+            given.settings.get("base", ""),
+            frozenset(given.allowed),
         )
     )
 
 
-def _paypal(settings: Text, secrets: Text, allowed: Collection[str]) -> PaymentProvider:
+def _paypal(given: Opening) -> PaymentProvider:
     return PayPalProvider(
         PayPalAccount(
-            settings["client"],
-            secrets["secret"],
-            settings["webhook_id"],
-            base=settings.get("base", LIVE),
-            certificate_name=settings.get("certificate_name", CERTIFICATE_NAME),
-            trusted=settings.get("trusted", ""),
-            allowed=frozenset(allowed),
+            given.settings["client"],
+            given.secrets["secret"],
+            given.settings["webhook_id"],
+            base=given.settings.get("base", LIVE),
+            certificate_name=given.settings.get("certificate_name", CERTIFICATE_NAME),
+            trusted=given.settings.get("trusted", ""),
+            allowed=frozenset(given.allowed),
         )
     )
 
@@ -85,14 +83,13 @@ KINDS: dict[str, Kind] = {
         optional=frozenset({"base", "certificate_name", "trusted"}),
     ),
     "crypto": Kind(
-        _crypto,
+        crypto.CryptoProvider,
         crypto.CAPABILITIES,
         settings=frozenset({"chain_id", "key", "assets"}) | _OF_A_CHAIN,
         secrets=frozenset({"node"}),  # its address often holds the key to it
         optional=_OF_A_CHAIN,
         fixed=frozenset({"chain_id"}),
         check=crypto.check,
-        watched=True,
     ),
 }
 

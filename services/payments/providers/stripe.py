@@ -29,7 +29,6 @@ from services.payments.providers.values import (
     Dispute,
     Evidence,
     EvidenceFile,
-    Flow,
     Method,
     Movement,
     Order,
@@ -92,7 +91,7 @@ class StripeProvider:
         amount = chargeable_units(order.amount)
         if order.reference:
             return await self._confirmed(order)
-        if not order.method and order.flow is Flow.REDIRECT:
+        if not order.method:
             return await self._page_to_pay(order, amount)
         params: Any = {
             "amount": amount,
@@ -266,7 +265,7 @@ class StripeProvider:
     # Methods
 
     async def setup(self, order: SetupOrder) -> Setup:
-        if not order.method and order.flow is Flow.REDIRECT:
+        if not order.method:
             return await self._page_to_keep(order)
         params: Any = {
             "customer": order.customer,

@@ -176,7 +176,7 @@ def _action(intent: Thing) -> Action | None:
     if intent["status"] not in ("requires_payment_method", "requires_confirmation", "requires_action"):
         return None
     redirect = expanded(expanded(intent.get("next_action")).get("redirect_to_url"))
-    return Action(url=redirect.get("url") or "", client_secret=intent.get("client_secret") or "")
+    return Action(redirect["url"]) if redirect.get("url") else None
 
 
 def decline(error: Thing | None) -> Decline | None:

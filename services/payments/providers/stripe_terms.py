@@ -29,7 +29,7 @@ _MINIMUMS = {
 }  # fmt: skip
 CAPABILITIES = Capabilities(
     provider=Provider.STRIPE,
-    flows=frozenset({Flow.REDIRECT, Flow.HOSTED_FIELDS}),
+    flows=frozenset({Flow.REDIRECT}),
     currencies=frozenset(_CODES.split()) & frozenset(CURRENCIES),
     minimums={code: Money(minor, code) for code, minor in _MINIMUMS.items()},
     keys_last=timedelta(hours=24),

@@ -19,10 +19,9 @@ EVIDENCE_TEXT_MAX = 150_000  # characters of all texts together
 
 
 class Flow(StrEnum):
-    """How a customer gives the means to pay: on the provider's page, in its fields on ours, or by sending money."""
+    """How a customer gives the means to pay: on the provider's page, or by sending money."""
 
     REDIRECT = "redirect"
-    HOSTED_FIELDS = "hosted_fields"
     TRANSFER = "transfer"
 
 
@@ -87,6 +86,8 @@ class MovementKind(StrEnum):
     FEE = "fee"
     PAYOUT = "payout"
     PAYOUT_FAILURE = "payout_failure"
+    REVERSAL = "reversal"  # a payment is gone again, with the block it was in
+    SWEEP = "sweep"  # sent on from where it had come to, by somebody else than us
     OTHER = "other"
 
 
@@ -181,6 +182,11 @@ class Capabilities:
     lists_payouts: bool
     evidence: EvidenceTerms | None = None  # None: it takes no answers to disputes from programs
 
+    @property
+    def is_watched(self) -> bool:
+        """Money comes there by itself: nobody is asked for it, and whoever watches for it moves the payment."""
+        return Flow.REDIRECT not in self.flows
+
     def minimum(self, currency: str) -> Money:
         return self.minimums.get(currency, Money(1, currency))
 
@@ -198,10 +204,10 @@ class Customer:
 class Order:
     """One attempt to be paid.
 
-    With `method` it is charged at once; without one the customer gives the means by `flow` (REDIRECT: the answer's
-    `action` leads there; HOSTED_FIELDS: `client_secret` opens the fields). `off_session` says that nobody is there
-    to authenticate, and needs `method` and `customer`. `reference` confirms an existing payment again instead of
-    making one, for example with another method. `capture` False only reserves the money.
+    With `method` it is charged at once; without one the customer gives the means on the provider's page, where the
+    answer's `action` leads. `off_session` says that nobody is there to authenticate, and needs `method` and
+    `customer`. `reference` confirms an existing payment again instead of making one, for example with another method.
+    `capture` False only reserves the money: an invoice asks for what is owed, so nothing here does that yet.
     """
 
     key: str
@@ -209,7 +215,6 @@ class Order:
     description: str
     customer: str = ""
     method: str = ""
-    flow: Flow = Flow.HOSTED_FIELDS
     reference: str = ""
     off_session: bool = False
     capture: bool = True
@@ -220,10 +225,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Where the customer must go on: a page of the provider, or its fields opened by a secret. Never logged."""
+    """The page of the provider where the customer must go on. Never logged."""
 
-    url: str = ""
-    client_secret: str = field(default="", repr=False)
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +271,6 @@ class SetupOrder:
     key: str
     customer: str
     method: str = ""
-    flow: Flow = Flow.HOSTED_FIELDS
     return_url: str = ""
 
 

@@ -19,6 +19,7 @@ from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.ids import new_id
 from services.core.permissions import Capability
+from services.core.work import UnitOfWork
 from services.metering import service as metering
 from services.metering.rules import GATEWAY_TYPE, UsageEventIn
 from services.metering.service import ensure_platform_meters
@@ -65,12 +66,21 @@ class Subscribers:
             plan = await plans.create_plan(
                 uow, product_id=self.product.id, slug=name, name=name, addon_to=addon_to
             )
-            draft = await plan_queries.newest_version(uow, plan.id)
-            assert draft is not None
             fields = VersionFields(charges=charges, trial_days=trial_days, payment=payment)
-            await plans.change_draft(uow, draft.id, fields)
-            await plans.publish_version(uow, draft.id)
+            await self._publish(uow, plan, fields)
         return plan
+
+    async def publish(self, plan: Plan, *charges: ChargeFields) -> None:
+        """Sell a newer version of it."""
+        async with crossing(Reason.CATALOG, actor=system()) as uow:
+            await plans.draft_version(uow, plan.id)
+            await self._publish(uow, plan, VersionFields(charges=charges))
+
+    async def _publish(self, uow: UnitOfWork, plan: Plan, fields: VersionFields) -> None:
+        draft = await plan_queries.newest_version(uow, plan.id)
+        assert draft is not None
+        await plans.change_draft(uow, draft.id, fields)
+        await plans.publish_version(uow, draft.id)
 
     def at(self, *when: int) -> None:
         """Have it be that time, in UTC."""

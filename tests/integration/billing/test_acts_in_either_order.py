@@ -16,14 +16,14 @@ from services.invariants.book import RevenueIsEarnedInTime
 from services.payments import transfers
 from services.refunds import refunds
 from services.subscriptions import subscriptions
-from services.tax.rules import CheckedNumber
+from services.tax.rules import CheckedNumber, NumberState
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.shop import BUYER, MARCH, open_shop
 from tests.integration.billing.subscribers import Subscribers, price
 from tests.world import World
 
 ALONE = {"*": 10**9}
-NUMBER = CheckedNumber("AT", "ATU12345675", True, MARCH, "VIES")
+NUMBER = CheckedNumber("AT", "ATU12345675", NumberState.VALID, MARCH, "VIES")
 
 
 @dataclass

@@ -34,7 +34,7 @@ from services.core.database import Database, libpq_url
 from services.core.errors import Conflict, Invalid, MatrixError, NotFound, StaleVersion
 from services.core.listing_grammar import read
 from services.core.work import unit_of_work
-from services.tax.rules import CheckedNumber, RoundingLevel
+from services.tax.rules import CheckedNumber, NumberState, RoundingLevel
 from services.wallets import wallets
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.integration.billing.shop import BUYER, GERMAN, MARCH, RATES, Shop, line, open_shop
@@ -215,7 +215,7 @@ async def test_revenue_is_deferred_over_the_service_period_and_taken_back_from_w
 
 
 async def test_buyers_elsewhere_are_taxed_as_their_evidence_says(shop: Shop) -> None:
-    number = CheckedNumber("AT", "ATU12345675", True, MARCH, "VIES", "WAPIAAAA")
+    number = CheckedNumber("AT", "ATU12345675", NumberState.VALID, MARCH, "VIES", "WAPIAAAA")
     cases = [
         (replace(BUYER, country="FR"), 2_000, ["S"]),
         (replace(BUYER, country="AT", tax_number=number), 0, ["AE"]),

@@ -159,6 +159,6 @@ def test_each_language_says_all_of_it() -> None:
     for language in ("en", "de-AT", "fr", "ja", "ar"):
         said = charge_words.expires(language, card)
         assert said.language == language[:2]
-        assert "visa 4242" in said.sentences[0]
+        assert "Visa 4242" in said.sentences[0]
         assert "05/2026" in said.sentences[0]
     assert charge_words.waits("xx").language == "en"

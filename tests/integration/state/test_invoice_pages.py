@@ -6,9 +6,10 @@ import pytest
 
 from models.types import OrganizationKind, Role
 from state.governance import invoices as governance
+from state.governance.credit_note import PART, CreditNoteState
 from state.portal import invoices as portal
 from tests.integration.billing.shop import YEAR, Shop, line, open_shop
-from tests.integration.state.visitor import sent_to, sign_in
+from tests.integration.state.visitor import Visitor, sent_to, sign_in
 from tests.world import World
 
 PAGES = {
@@ -79,3 +80,67 @@ async def test_others_find_nothing_or_may_not_look(world: World, shop: Shop) -> 
         viewer.at = f"/portal/invoices/{made.id}"
         seen, _ = await viewer.call(state, "load")
         assert seen.status == "forbidden", state
+
+
+async def operator(world: World) -> Visitor:
+    house = await world.organization(OrganizationKind.OPERATOR)
+    return (await sign_in(world, house, Role.OPERATOR))[0]
+
+
+async def test_a_draft_shows_its_tax_before_it_is_finalised_and_keeps_its_number(
+    world: World, shop: Shop
+) -> None:
+    draft = await shop.draft(line("100", inclusive=True), line("10"))
+    staff = await operator(world)
+    staff.at = f"/governance/invoices/{draft.id}"
+    await staff.call(governance.StaffInvoiceState, "load")
+
+    seen, _ = await staff.call(governance.StaffInvoiceState, "ask", "finalize")
+
+    assert (seen.asking, seen.refusal) == ("finalize", "")
+    assert [(one["name"], one["rate"], one["tax"]) for one in seen.foreseen_taxes] == [
+        ("VAT", "19 %", "17.87")
+    ]
+    assert (seen.foreseen["net"], seen.foreseen["total"], seen.foreseen["due"]) == ("94.03", "111.9", "111.9")
+    assert (await shop.read(draft)).state == "draft"
+    made = await shop.finalize(draft)
+    assert (made.tax_minor, made.total_minor, made.sequence) == (17_87, 111_90, 1)
+    await shop.new_customer(profile=None)
+    nobodys = await shop.draft(line("1"))
+    staff.at = f"/governance/invoices/{nobodys.id}"
+    await staff.call(governance.StaffInvoiceState, "load")
+    seen, _ = await staff.call(governance.StaffInvoiceState, "ask", "finalize")
+    assert (seen.foreseen, "billing profile" in seen.refusal) == ({}, True)
+    seen, _ = await staff.call(governance.NewInvoiceState, "ask", True)
+    assert [one["id"] for one in seen.issuers] == ["", shop.entity.id]
+
+
+async def test_a_credit_note_is_seen_line_by_line_before_it_is_issued(world: World, shop: Shop) -> None:
+    made = await shop.invoice(line("100"), line("10"))
+    first, second = await shop.lines(made)
+    staff = await operator(world)
+    staff.at = f"/governance/invoices/{made.id}/credit"
+
+    seen, _ = await staff.call(CreditNoteState, "load")
+
+    assert [(one["id"], one["left"]) for one in seen.lines] == [(first.id, "119"), (second.id, "11.9")]
+    assert (seen.preview["total"], seen.preview["offset"], seen.asked) == ("130.9", "130.9", {})
+    await staff.call(CreditNoteState, "choose", "lines")
+    part, all_of = PART + first.id, PART + second.id
+    seen, _ = await staff.call(CreditNoteState, "weigh", {part: "11.9", all_of: "", "way": "lines"})
+    assert (seen.asked, seen.preview["net"], seen.preview["tax"]) == (
+        {"by_line": {first.id: "11.9"}}, "10", "1.9",
+    )  # fmt: skip
+    for wrong in ({part: "119.01"}, {part: "0"}, {part: "1.001"}, {part: "1e9"}, {PART + "invl_x": "1"}):
+        seen, _ = await staff.call(CreditNoteState, "weigh", wrong)
+        assert (seen.preview, seen.refusal != "") == ({}, True), wrong
+    await staff.call(CreditNoteState, "choose", "amount")
+    seen, _ = await staff.call(CreditNoteState, "weigh", {"amount": "13.09"})
+    assert sorted(one["tax"] for one in seen.taken) == ["0.19", "1.9"]
+    assert (await shop.read(made)).credited_minor == 0
+    await shop.credit(made)
+    seen, _ = await staff.call(CreditNoteState, "load")
+    assert (seen.status, seen.lines, seen.refusal != "") == ("ready", [], True)
+    support, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    support.at = staff.at
+    assert (await support.call(CreditNoteState, "load"))[0].status == "forbidden"

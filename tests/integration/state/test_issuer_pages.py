@@ -94,13 +94,15 @@ async def test_what_numbers_are_made_by_stays_once_there_are_some_and_saving_ove
     )  # fmt: skip
     async with crossing(Reason.STAFF, actor=world.actor(operators, Role.OPERATOR)) as uow:
         await entities.change_entity(uow, shop.entity.id, GERMAN, version=2)
-    _, refused = await staff.call(EntityState, "save", {"name": "Matrix SE"})
-    assert "Somebody changed this meanwhile" in said(refused)
+    seen, answer = await staff.call(EntityState, "save", {"name": "Matrix SE"})
+    assert (answer, seen.met["theirs"]["name"], seen.met["version"]) == (None, "Matrix GmbH", 3)
+    seen, _ = await staff.call(EntityState, "save", {"name": "Matrix SE", "version": 3})
+    assert (seen.is_saved, seen.form["name"], seen.entity["version"]) == (True, "Matrix SE", 4)
 
     support, _ = await sign_in(world, operators, Role.SUPPORT)
     support.at = staff.at
     seen, _ = await support.call(EntityState, "load")
-    assert seen.form["name"] == "Matrix GmbH"
+    assert seen.form["name"] == "Matrix SE"
     _, refused = await support.call(EntityState, "save", seen.form)
     assert "staff.invoices.write" in str(refused)
     for address in (f"{HOME}/ent_nothing", f"{HOME}/{shop.customer.id}"):
@@ -176,12 +178,23 @@ async def test_why_a_customer_pays_no_tax_is_said_with_its_proof_and_ended(
     assert (await shop.invoice(line("100"))).tax_minor == 0
     seen, _ = await staff.call(CustomerTaxState, "save_number", {"number": "DE1", "valid": "true"})
     assert list(seen.errors) == ["source"]
-    seen, _ = await staff.call(
-        CustomerTaxState, "save_number", {"number": "DE123456788", "valid": "false", "source": "VIES"}
-    )
-    assert (seen.profile["number"], seen.profile["valid"], seen.profile["is_exempt"]) == (
-        "DE123456788", "false", True,
+    found = {"number": "DE123456788", "valid": "false", "source": "A call"}
+    seen, _ = await staff.call(CustomerTaxState, "save_number", found)
+    assert list(seen.errors) == ["override_reason"]
+    seen, _ = await staff.call(CustomerTaxState, "save_number", found | {"override_reason": "Struck off"})
+    assert (seen.profile["number"], seen.profile["state"], seen.profile["is_exempt"]) == (
+        "DE123456788", "invalid", True,
     )  # fmt: skip
+    seen, _ = await staff.call(CustomerTaxState, "check_again")
+    assert (seen.profile["state"], seen.profile["override_reason"], seen.errors) == ("unchecked", "", {})
+    other, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    other.at = staff.at
+    await other.call(CustomerTaxState, "load")
+    await staff.call(CustomerTaxState, "save_exemption", exempt | {"reason": "A school"})
+    seen, _ = await other.call(CustomerTaxState, "save_exemption", exempt | {"reason": "A museum"})
+    assert (seen.met["form"], seen.met["theirs"]["reason"]) == ("customer-exemption", "A school")
+    _, refused = await other.call(CustomerTaxState, "end_exemption")
+    assert "changed the billing profile meanwhile" in said(refused)
     seen, _ = await staff.call(CustomerTaxState, "end_exemption")
     assert (await shop.invoice(line("100"))).tax_minor == 1_900
     seen, _ = await staff.call(CustomerTaxState, "save_number", {"number": ""})

@@ -132,7 +132,8 @@ async def test_projects_and_programs_on_their_pages(world: World) -> None:
     await owner.call(ProjectsState, "load")
     state, _ = await owner.call(ProjectsState, "ask", project.id, "archive")
     assert (state.open_dialog, state.chosen["active_keys"]) == ("archive", 1)
-    await owner.call(ProjectsState, "archive", project.id)
+    async with unit_of_work(actor) as uow:
+        await projects.archive_project(uow, project.id, end_keys=True)
     state, _ = await owner.call(ProjectsState, "load")
     assert state.rows == []
     owner.at = "/portal/projects?status[in]=active,archived"

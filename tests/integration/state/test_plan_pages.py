@@ -129,13 +129,51 @@ async def test_what_somebody_else_saved_meanwhile_is_not_overwritten(
     await second.call(PlanState, "load")
     await add(first, BASE)
 
-    await second.call(PlanState, "add_charge")
-    _, answer = await second.call(PlanState, "save_charge", TOKENS)
-    assert "Somebody changed this" in said(answer)
+    seen = await add(second, TOKENS)
+    assert (seen.met["form"], seen.met["theirs"], seen.met["version"]) == ("charge", {}, 2)
     _, answer = await second.call(PlanState, "publish")
+    assert "changed the version meanwhile" in said(answer)
 
     seen, _ = await second.call(PlanState, "load")
     assert ([row["key"] for row in seen.charges], seen.version["state"]) == (["base"], "draft")
+
+
+async def test_both_values_are_shown_and_mine_go_over_theirs_and_nothing_else_of_theirs(
+    world: World, operator: Organization
+) -> None:
+    first = await begun(world, operator)
+    await add(first, BASE)
+    seen = await add(first, BASE | {"currency": "EUR"})
+    second, _ = await sign_in(world, operator, Role.OPERATOR)
+    second.at = first.at
+    await second.call(PlanState, "load")
+    await second.call(PlanState, "ask_charge", seen.charges[1]["id"], "edit")
+    await first.call(PlanState, "ask_charge", seen.charges[1]["id"], "edit")
+    await first.call(PlanState, "save_charge", BASE | {"currency": "EUR", "amount": "21"})
+    mine = BASE | {"currency": "EUR", "amount": "22"}
+
+    seen, answer = await second.call(PlanState, "save_charge", mine)
+
+    assert (answer, seen.open_dialog, seen.form["amount"]) == (None, "charge", "22")
+    assert (seen.met["theirs"]["amount"], "@example.com" in seen.met["who"]) == ("21", True)
+    terms = {"trial_days": 7, "tax_code": "software", "payment": "after"}
+    await first.call(PlanState, "save_terms", terms)
+    seen, _ = await second.call(PlanState, "save_charge", mine | {"version": seen.met["version"]})
+    assert seen.met["times"] == 2  # what was shown is not the newest by now
+    seen, _ = await second.call(PlanState, "save_charge", mine | {"version": seen.met["version"]})
+    assert [(row["currency"], row["lines"][0]["amount"]) for row in seen.charges] == [
+        ("USD", "20"), ("EUR", "22")
+    ]  # fmt: skip
+    assert (seen.open_dialog, seen.version["trial_days"]) == ("", 7)
+
+    seen, _ = await first.call(PlanState, "save_terms", terms | {"trial_days": 9})
+    assert (seen.met["form"], seen.met["theirs"]) == ("terms", terms)
+    given = {"key": "help", "name": "Help", "kind": "text", "value": "by email"}
+    await second.call(PlanState, "save_entitlement", given)
+    seen, _ = await first.call(PlanState, "save_entitlement", given | {"value": "by phone"})
+    assert (seen.met["form"], seen.met["theirs"]) == ("entitlement", given)
+    seen, _ = await first.call(PlanState, "save_entitlement", given | {"version": seen.met["version"]})
+    assert [row["key"] for row in seen.entitlements] == ["help"]
 
 
 async def test_support_looks_and_changes_nothing(world: World, operator: Organization) -> None:

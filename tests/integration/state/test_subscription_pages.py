@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from models.types import OrganizationKind, Role
 from services.subscriptions import subscriptions
+from state.governance.choosing import StaffChoiceState
 from state.governance.subscriptions import StaffSubscriptionsState, StaffSubscriptionState
 from state.portal.billing_profile import BillingProfileState
 from state.portal.choosing import ChoiceState
@@ -90,9 +91,11 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
 
     await look_at_a_coupon(client, sold)
 
-    for act, state in (("pause", "paused"), ("cancel", "ended")):
+    for act, state in (("pause", "paused"), ("cancel", "canceled")):
         seen, _ = await client.call(SubscriptionState, "ask", act)
         assert (seen.asking, seen.preview["state"]) == (act, state)
+    seen, _ = await client.call(SubscriptionState, "weigh", {"at_once": "true"})
+    assert (seen.preview["state"], seen.documents[0]["total"][0]) == ("ended", "-")
     async with shop.work() as uow:
         await subscriptions.pause(uow, seen.subscription["id"])
     seen, _ = await client.call(SubscriptionState, "follow")
@@ -134,6 +137,20 @@ async def test_an_add_on_is_taken_in_the_number_that_is_shown_and_billed(world: 
     assert [one["quantity"] for one in seen.addons[0]["counted"]] == ["3"]
 
 
+async def test_a_plans_price_is_what_is_flat_and_says_that_the_tax_is_in_it(world: World, shop: Shop) -> None:
+    sold = Subscribers(shop)
+    given = {"included_credits": Decimal(30), "tax_inclusive": True}
+    await sold.plan(price("base", "flat", "60", **given), price("seats", "seat", "7"))
+    client, _ = await sign_in(world, shop.customer, Role.BILLING)
+    client.at = "/portal/plans"
+
+    seen, _ = await client.call(PlansOnSaleState, "load")
+
+    (card,) = seen.plans
+    assert (card["base"], card["with_tax"]) == ("60", True)
+    assert [line["what"] for line in card["charges"][0]["lines"]] == ["each"]
+
+
 async def test_who_has_no_billing_profile_is_led_to_it(world: World, shop: Shop) -> None:
     sold = Subscribers(shop)
     plan = await sold.plan(price("base", "flat", "60"))
@@ -168,3 +185,89 @@ async def test_another_organisations_subscription_is_not_there_and_staff_sees_it
     staff.at = seen.rows[0]["href"]
     seen, _ = await staff.call(StaffSubscriptionState, "load")
     assert (seen.subscription["cancel_reason"], len(seen.items), len(seen.invoices)) == ("other", 1, 1)
+
+
+async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_it(
+    world: World, shop: Shop
+) -> None:
+    sold = Subscribers(shop)
+    seats = price("seats", "seat", "30", quantity_max=Decimal(9), proration="fixed_30")
+    team = await sold.plan(price("base", "flat", "60", proration="fixed_30"), seats, trial_days=14)
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    staff.at = f"/governance/organizations/{shop.customer.id}/subscribe"
+
+    seen, _ = await staff.call(StaffChoiceState, "load")
+    assert (seen.status, seen.organization["name"], seen.preview["state"]) == ("ready", "Acme", "trialing")
+    for wrong, field in (
+        ({"started_at": "2999-01-01T00:00:00Z"}, "started_at"),
+        ({"started_at": "soon"}, "started_at"),
+        ({"trial_days": 731}, "trial_days"),
+        ({"trial_days": "-1"}, "trial_days"),
+        ({"anchor": "2999-01-01T00:00:00Z"}, "anchor"),
+    ):
+        seen, _ = await staff.call(StaffChoiceState, "apply_terms", wrong)
+        assert (seen.preview, list(seen.term_errors)) == ({}, [field]), wrong
+    two_months_ago = (shop.now - timedelta(days=61)).isoformat()
+    terms = {"started_at": two_months_ago, "trial_days": 0, "anchor": None}
+    await staff.call(StaffChoiceState, "apply_terms", terms)
+    seen, _ = await staff.call(StaffChoiceState, "count", "seats", "2")
+    shown = seen.preview["total_minor"]
+    assert len(seen.documents) >= 2  # a document for each period since
+    _, answer = await staff.call(StaffChoiceState, "confirm")
+    staff.at = sent_to(answer)
+    seen, _ = await staff.call(StaffSubscriptionState, "load")
+    assert (seen.subscription["state"], seen.just_done, seen.subscription["name"]) == (
+        "active",
+        True,
+        team.name,
+    )
+    assert sum(one.total_minor for one in await sold.invoices()) == shown
+
+    here = seen.subscription["id"]
+    staff.at = f"/governance/subscriptions/{here}/change"
+    await staff.call(StaffChoiceState, "load")
+    seen, _ = await staff.call(StaffChoiceState, "count", "seats", "5")
+    at_once = seen.preview["due"]
+    seen, _ = await staff.call(StaffChoiceState, "apply_terms", {"behaviour": "none"})
+    assert (Decimal(at_once) > 0, seen.preview["due"], seen.preview["total_minor"]) == (True, "0", 0)
+    _, answer = await staff.call(StaffChoiceState, "confirm")
+    staff.at = sent_to(answer)
+    seen, _ = await staff.call(StaffSubscriptionState, "load")
+    assert [row["quantity"] for row in seen.items] == ["1", "5"]
+
+    seen, _ = await staff.call(StaffSubscriptionState, "ask", "cancel")
+    assert (seen.asking, seen.preview["state"], seen.documents) == ("cancel", "canceled", [])
+    credited, kept = {"at_once": "true"}, {"at_once": "true", "credits_unused": False}
+    seen, _ = await staff.call(StaffSubscriptionState, "weigh", credited)
+    assert (seen.preview["state"], seen.preview["total_minor"] < 0) == ("ended", True)
+    seen, _ = await staff.call(StaffSubscriptionState, "weigh", kept)
+    assert (seen.preview["state"], seen.preview["total_minor"]) == ("ended", 0)
+    for wrong in ("never", "2999-01-01T00:00:00Z", two_months_ago):
+        seen, _ = await staff.call(StaffSubscriptionState, "weigh", {"cancel_at": wrong})
+        assert (seen.preview, seen.refusal != "") == ({}, True), wrong
+
+    support, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    support.at = staff.at
+    assert (await support.call(StaffSubscriptionState, "load"))[0].status == "ready"
+    _, refused = await support.call(StaffSubscriptionState, "ask", "cancel")
+    assert "staff.subscriptions.write" in str(refused)
+    support.at = f"/governance/organizations/{shop.customer.id}/subscribe"
+    assert (await support.call(StaffChoiceState, "load"))[0].status == "forbidden"
+
+
+async def test_who_keeps_an_older_version_is_shown_its_prices(world: World, shop: Shop) -> None:
+    sold = Subscribers(shop)
+    seats = price("seats", "seat", "30", quantity_max=Decimal(9), proration="fixed_30")
+    old = await sold.plan(price("base", "flat", "60", proration="fixed_30"), seats)
+    one = await sold.start(old, quantities={"seats": Decimal(2)})
+    await sold.publish(old, price("base", "flat", "90", proration="fixed_30"), price("desks", "seat", "40"))
+    client, _ = await sign_in(world, shop.customer, Role.BILLING)
+    client.at = f"/portal/subscriptions/{one.id}/change"
+
+    seen, _ = await client.call(ChoiceState, "load")
+
+    assert [(row["id"], row["quantity"], row["charge"]["lines"][0]["amount"]) for row in seen.counted] == [
+        ("seats", "2", "30")
+    ]
+    seen, _ = await client.call(ChoiceState, "count", "seats", "3")
+    assert (seen.refusal, seen.preview != {}) == ("", True)

@@ -73,6 +73,27 @@ async def test_a_draft_is_looked_at_while_it_is_typed_and_published_as_it_was_sa
     assert "staff.invoices.write" in str(refused)
 
 
+async def test_of_two_who_change_a_draft_the_second_sees_both_and_chooses(world: World, shop: Shop) -> None:
+    operators = await world.organization(OrganizationKind.OPERATOR)
+    async with crossing(Reason.STAFF, actor=world.actor(operators, Role.OPERATOR)) as uow:
+        draft = await templates.begin(uow, shop.entity.id)
+    (first, _), (second, _) = [await sign_in(world, operators, Role.OPERATOR) for _ in "ab"]
+    for one in (first, second):
+        one.at = f"{HOME}/{draft.id}"
+        seen, _ = await one.call(TemplateState, "load")
+    await first.call(TemplateState, "save", seen.form | {"accent": "#aa0000"})
+    mine = seen.form | {"accent": "#00aa00"}
+
+    seen, answer = await second.call(TemplateState, "save", mine)
+
+    assert (answer, seen.is_saved, seen.met["form"]) == (None, False, "template")
+    assert (seen.met["theirs"]["accent"], seen.met["version"]) == ("#aa0000", 2)
+    seen, _ = await second.call(TemplateState, "save", mine | {"version": seen.met["version"]})
+    assert (seen.is_saved, seen.template["version"]) == (True, 3)
+    seen, _ = await first.call(TemplateState, "load")
+    assert seen.form["accent"] == "#00aa00"
+
+
 async def test_documents_that_wait_are_listed_and_tried_again(world: World, shop: Shop) -> None:
     made = await shop.invoice(line("1"))
     await hand_on(world.database)

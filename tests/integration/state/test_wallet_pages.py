@@ -8,6 +8,7 @@ from decimal import Decimal
 from models.budgets import BudgetMeasure, BudgetPeriod
 from models.money import Money
 from models.types import OrganizationKind, Role
+from services.billing import finalizing
 from services.budgets import budgets
 from services.budgets.budgets import NewBudget
 from services.core.actor import system
@@ -15,9 +16,17 @@ from services.core.work import unit_of_work
 from services.identity import keys
 from services.wallets import refills, wallets
 from services.wallets.rules import TopUpRule
-from state.governance.wallets import StaffWalletsState
+from state.governance.wallets import (
+    StaffLotsState,
+    StaffTopUpsState,
+    StaffWalletDebitsState,
+    StaffWalletsState,
+    StaffWalletUsesState,
+)
 from state.portal.budgets import BudgetsState
-from state.portal.wallet import WalletState
+from state.portal.invoices import InvoiceState
+from state.portal.wallet import WalletDebitsState, WalletState, WalletUsesState
+from tests.integration.billing.shop import line, open_shop
 from tests.integration.state.visitor import sign_in
 from tests.world import World
 
@@ -132,3 +141,77 @@ async def test_a_rule_for_top_ups_is_asked_for_where_there_is_a_wallet_and_where
     viewer.at = billing.at
     _, refused = await viewer.call(WalletState, "ask_rule", "EUR", "rule")
     assert "wallet.write" in str(refused)
+
+
+async def test_each_lot_is_traced_to_what_it_paid_for_on_pages_of_both_consoles(world: World) -> None:
+    shop = await open_shop(world)
+    await shop.new_customer(name="Acme", currency="EUR")
+    shop.now = datetime.now(UTC)
+    first = await shop.draft(line("60"))
+    async with shop.work() as uow:
+        for key, minor in (("a", 50_00), ("b", 40_00)):
+            await wallets.grant(uow, money=Money(minor, "EUR"), key=key, note=key)
+        await finalizing.finalize(uow, first.id)  # 71.40 with its tax: the wallet pays at once
+    billing, _ = await sign_in(world, shop.customer, Role.BILLING)
+    billing.at = "/portal/wallet/debits"
+
+    seen, _ = await billing.call(WalletDebitsState, "load")
+
+    (debit,) = seen.rows
+    assert (debit["kind"], debit["minor"], debit["cause_href"]) == (
+        "invoice", "71.4", f"/portal/invoices/{first.id}",
+    )  # fmt: skip
+    assert debit["cause"] == (await shop.read(first)).number
+    billing.at = debit["href"]
+    seen, _ = await billing.call(WalletUsesState, "load")
+    assert sorted(row["minor"] for row in seen.rows) == ["21.4", "50"]
+    billing.at = "/portal/wallet"
+    seen, _ = await billing.call(WalletState, "load")
+    lots = {row["note"]: row for row in seen.rows}
+    billing.at = lots["b"]["href"]
+    seen, _ = await billing.call(WalletUsesState, "load")
+    assert [(row["lot_id"], row["minor"]) for row in seen.rows] == [(lots["b"]["id"], "21.4")]
+
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    for kind, path in (
+        (StaffLotsState, "lots"),
+        (StaffWalletDebitsState, "debits"),
+        (StaffWalletUsesState, "uses"),
+        (StaffTopUpsState, "top-ups"),
+    ):
+        staff.at = f"/governance/wallets/{path}?organization_id={shop.customer.id}"
+        seen, _ = await staff.call(kind, "load")
+        assert (seen.status, [row["organization_name"] for row in seen.rows]) == (
+            "ready",
+            ["Acme"] * {"debits": 1, "top-ups": 0}.get(path, 2),
+        ), path
+    _, refused = await staff.call(StaffWalletsState, "show", "grant", True)
+    assert "staff.wallets.write" in str(refused)
+    stranger, _ = await sign_in(world, await world.organization())
+    for kind in (WalletDebitsState, WalletUsesState):
+        stranger.at = f"/portal/wallet/uses?lot_id={lots['b']['id']}"
+        assert (await stranger.call(kind, "load"))[0].rows == []
+
+
+async def test_an_invoice_says_what_the_wallet_would_pay_of_it_and_pays_nothing_by_that(world: World) -> None:
+    shop = await open_shop(world)
+    await shop.new_customer(name="Acme", currency="EUR")
+    shop.now = datetime.now(UTC)
+    invoice = await shop.draft(line("60"))
+    async with shop.work() as uow:
+        await finalizing.finalize(uow, invoice.id)
+    billing, _ = await sign_in(world, shop.customer, Role.BILLING)
+    billing.at = f"/portal/invoices/{invoice.id}"
+    seen, _ = await billing.call(InvoiceState, "load")
+    assert seen.wallet == {}
+    async with shop.work() as uow:
+        await wallets.grant(uow, money=Money(50_00, "EUR"), key="a")
+
+    seen, _ = await billing.call(InvoiceState, "load")
+
+    assert (seen.wallet["pays"], seen.wallet["due"]) == ("50.00\u00a0EUR", "21.40\u00a0EUR")
+    assert (await shop.read(invoice)).due_minor == 71_40
+    async with shop.work() as uow:
+        await wallets.grant(uow, money=Money(50_00, "EUR"), key="b")
+    seen, _ = await billing.call(InvoiceState, "load")
+    assert (seen.wallet["pays"], seen.wallet["due"]) == ("71.40\u00a0EUR", "")

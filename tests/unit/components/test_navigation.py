@@ -14,9 +14,12 @@ from components.shell.navigation import (
     main_nav,
     require_fitting,
 )
+from matrix_app import pages
+from matrix_app.pages.frame import GOVERNANCE_NAV
+from matrix_app.pages.registry import PAGES, Console
 
 HOME = NavItem("gallery.nav.overview", "/portal", "gauge", phone=True)
-KEYS = NavItem("gallery.nav.keys", "/portal/keys", "key-round", phone=True)
+KEYS = NavItem("gallery.nav.keys", "/portal/keys", "key-round", phone=True, also=("/portal/robots",))
 NAV = (NavGroup((HOME, KEYS)),)
 
 
@@ -27,6 +30,7 @@ NAV = (NavGroup((HOME, KEYS)),)
         ("/portal/keys", KEYS),
         ("/portal/keys/[key_id]", KEYS),
         ("/portal/keysmith", HOME),
+        ("/portal/robots/[robot_id]", KEYS),
         ("/elsewhere", None),
     ],
 )
@@ -54,3 +58,9 @@ def test_one_of_the_tabs_that_are_pages_is_current() -> None:
     )
     assert drawn.count('"aria-current":"page"') == 1
     assert drawn.index('to:"/keys/old"') > 0
+
+
+def test_every_page_of_staff_belongs_to_an_entry_of_its_navigation() -> None:
+    pages.load_all()
+    of_staff = [route for route, page in PAGES.items() if page.console is Console.GOVERNANCE]
+    assert [route for route in of_staff if current_item(GOVERNANCE_NAV, route) is None] == []

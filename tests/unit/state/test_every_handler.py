@@ -12,14 +12,27 @@ from matrix_app.doors import is_api
 from matrix_app.pages import endpoints
 from matrix_app.pages.registry import PAGES, Console
 from services.core.permissions import Capability
+from services.identity import projects
 from state.base import Access, HandlerNotAsync, PageState, page_event
+from state.choosing import Choosing
 from state.dialogs import DialogsState
+from state.edited import EditedState
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
 from state.statements import StatementOfState
-from tests.handlers import handlers, our_states
+from state.subscription_on_screen import SubscriptionOnScreen
+from tests.handlers import handlers, our_states, verbs
 
-MIXINS = {PageState, ListedState, DialogsState, InvoiceOnScreen, StatementOfState}
+MIXINS = {
+    PageState,
+    ListedState,
+    DialogsState,
+    EditedState,
+    InvoiceOnScreen,
+    StatementOfState,
+    Choosing,
+    SubscriptionOnScreen,
+}
 
 
 def test_there_are_states_to_look_at() -> None:
@@ -76,6 +89,19 @@ def test_a_handler_that_would_hold_up_everybody_is_refused() -> None:
         @page_event(Access.ANYONE)  # pyright: ignore[reportArgumentType]
         async def stream(self: PageState):
             yield
+
+
+def test_what_needs_a_proof_is_done_by_the_rest_api() -> None:
+    """There the page asks for it and sends what was pressed again; a page event could only say that it is missing."""
+
+    def needs_proof(verb: Any) -> bool:
+        return "require_recent_proof" in inspect.getsource(verb) or "ProofNeeded" in (verb.__doc__ or "")
+
+    asking = {
+        str(one): {verb.__name__ for verb in verbs(one.function) if needs_proof(verb)} for one in handlers()
+    }
+    assert {name: found for name, found in asking.items() if found} == {}
+    assert needs_proof(projects.archive_project)
 
 
 def test_first_reading_of_a_page_needs_what_the_page_says() -> None:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from models.money import Money, round_half_away
 from services.core.errors import Invalid
 from services.tax.engine import Buyer, Exemption, RateTable, RegisteredRates, Seller, TaxEngine
-from services.tax.evidence import evidence_of, taxable_from
+from services.tax.evidence import evidence_of, number_from_json, taxable_from
 from services.tax.rules import (
     Category,
     CheckedNumber,
+    NumberState,
     Rate,
     RoundingLevel,
     TaxableLine,
@@ -56,7 +57,10 @@ def taxes(made: tuple[TaxedLine, ...]) -> list[int]:
 
 DE19, DE7, FREE = rate("0.19"), rate("0.07", name="reduced"), rate("0")
 GST, QST = rate("0.05", "CA", "GST"), rate("0.09975", "CA-QC", "QST")
-NUMBER = CheckedNumber("FR", "FR40303265045", True, datetime(2026, 2, 28, tzinfo=UTC), "VIES", "WAPI-1")
+NUMBER = CheckedNumber(
+    "FR", "FR40303265045", NumberState.VALID, datetime(2026, 2, 28, tzinfo=UTC), "VIES", "WAPI-1"
+)
+INVALID = replace(NUMBER, state=NumberState.INVALID)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +130,11 @@ def test_a_line_keeps_why_it_bears_its_tax() -> None:
     assert kept["number"] == {
         "country": "FR",
         "number": "FR40303265045",
-        "valid": True,
+        "state": "valid",
         "checked_at": "2026-02-28T00:00:00+00:00",
         "source": "VIES",
         "reference": "WAPI-1",
+        "reason": "",
     }
     assert [(part["name"], part["rate"], part["tax"]) for part in evidence_of(mixed)["parts"]] == [
         ("GST", "0.05", 10),
@@ -154,7 +159,7 @@ def test_a_line_keeps_why_it_bears_its_tax() -> None:
         (lambda: Treatment(Category.EXEMPT, DAY, (DE19,), reason="charity"), "rates"),
         (lambda: Treatment(Category.REVERSE_CHARGE, DAY, reason="r"), "number"),
         (
-            lambda: Treatment(Category.REVERSE_CHARGE, DAY, reason="r", number=replace(NUMBER, valid=False)),
+            lambda: Treatment(Category.REVERSE_CHARGE, DAY, reason="r", number=INVALID),
             "number",
         ),
         (lambda: RateTable([rate("0.19"), rate("0.16", since=DAY)]), "rates"),
@@ -193,8 +198,15 @@ def test_who_is_taxed_how() -> None:
     paper = Exemption("VATEX-EU-132", "", "file_1", date(2026, 1, 1), date(2026, 4, 1))
     assert treated(Buyer("FR", NUMBER, paper)).category is Category.EXEMPT
     assert treated(Buyer("FR", NUMBER, paper), date(2026, 4, 1)).category is Category.REVERSE_CHARGE
-    for unproven in (replace(NUMBER, valid=False), replace(NUMBER, country="IT"), None):
+    unanswered = replace(NUMBER, state=NumberState.UNAVAILABLE)
+    unchecked = CheckedNumber("FR", NUMBER.number, NumberState.UNCHECKED)
+    for unproven in (INVALID, replace(NUMBER, country="IT"), unanswered, unchecked, None):
         with pytest.raises(Invalid, match="No tax rate of FR is known"):  # taxed, and the rate is not made up
+            treated(Buyer("FR", unproven))
+    seller = replace(seller, trusts_unanswered=True)
+    assert treated(Buyer("FR", unanswered)).category is Category.REVERSE_CHARGE
+    for unproven in (INVALID, unchecked):
+        with pytest.raises(Invalid, match="No tax rate of FR is known"):
             treated(Buyer("FR", unproven))
 
 
@@ -275,3 +287,28 @@ def test_numbers_rounded_together_add_up_and_stay_near(exact: list[Fraction]) ->
     assert sum(parts) == round_half_away(sum(exact, Fraction(0)))
     assert all(abs(part - one) < 1 and part * one >= 0 for part, one in zip(parts, exact, strict=True))
     assert round_together([-one for one in exact]) == [-part for part in parts]
+
+
+def test_a_number_that_changed_nothing_is_kept_beside_the_rate() -> None:
+    engine, seller = (
+        RegisteredRates(RateTable([replace(DE19, jurisdiction="FR")])),
+        Seller("DE", frozenset({"FR"}), frozenset({"FR"})),
+    )
+
+    how = engine.treat(tax_code="", seller=seller, buyer=Buyer("FR", INVALID), on=DAY)
+
+    assert (how.category, how.number) == (Category.STANDARD, INVALID)
+    made = tax_lines(lines(how, 100), rounding=LINE)[0]
+    assert taxable_from(evidence_of(made)) == lines(how, 100)[0]
+
+
+def test_a_number_that_was_kept_before_numbers_had_a_state_is_read() -> None:
+    said = {
+        "country": "FR",
+        "number": "FR1",
+        "checked_at": "2026-02-28T00:00:00+00:00",
+        "source": "s",
+        "reference": "",
+    }
+    states = [number_from_json(said | {"valid": valid}).state for valid in (True, False)]
+    assert states == [NumberState.VALID, NumberState.INVALID]
