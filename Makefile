@@ -49,7 +49,7 @@ test-deep: dev chromium anvil moto ## The long runs that `make test` leaves out
 	@$(BIN)/pytest -m deep $(T)
 
 .PHONY: check
-check: rules ## Lint, format, types, import rules, house rules; tells known vulnerabilities
+check: rules ## Lint, format, types, import and house rules, known vulnerabilities that a newer version mends
 	@$(BIN)/basedpyright --level error
 
 .PHONY: lint
@@ -61,7 +61,7 @@ lint: dev
 .PHONY: rules
 rules: lint
 	@$(BIN)/python -m tests.tools.house_rules
-	@$(BIN)/python -m tests.tools.audit
+	@$(BIN)/python -m tests.tools.audit --strict
 
 .PHONY: audit
 audit: dev ## Fail if a locked package has a known vulnerability and a fixed version
@@ -79,6 +79,11 @@ bench: dev chromium ## Benchmarks, as ratios; also saved as JSON
 .PHONY: shot
 shot: dev chromium ## Pictures of a page in both themes and on a phone (PAGE=/portal)
 	@$(BIN)/python -m tests.tools.shot $(PAGE)
+
+.PHONY: pictures
+pictures: dev chromium ## Take the gallery's reference pictures anew, to be looked at before they are committed
+	@MATRIX_PICTURES=renew $(BIN)/pytest -n 0 -q tests/e2e/test_gallery_pictures.py
+	@git status --short tests/e2e/pictures
 
 .PHONY: chromium
 chromium:

@@ -119,7 +119,7 @@ def stepper_example() -> rx.Component:
             error=say("Two are the most."),
             on_change=rx.noop,
         ),
-        class_name="text-column",
+        class_name="text-column stack",
     )
 
 

@@ -138,7 +138,7 @@ class PlanCharge(Table, table=True):
     `definition` is the charge as services/catalog/charge_json.py writes it, free units included. A one-off charge
     has no interval and goes with each of its currency. `quantity_min` and `quantity_max` bound what may be chosen of
     seats and one-offs. `included_credits`, in major units, come to the wallet with each whole period, for each seat,
-    and are there for usage in it.
+    and are there for usage in it. Whether the tax is in the price or comes on top is `tax_inclusive`.
     """
 
     __tablename__ = "plan_charge"
@@ -185,6 +185,7 @@ class PlanCharge(Table, table=True):
     included_credits: Decimal = Field(
         default=Decimal(0), sa_type=AMOUNT, sa_column_kwargs={"server_default": sa.text("0")}
     )
+    tax_inclusive: bool = Field(default=False, sa_column_kwargs={"server_default": sa.text("false")})
 
 
 class PlanEntitlement(Table, table=True):

@@ -76,6 +76,8 @@ PREFIXES: dict[str, str] = {
     "task": "task",
     "txr": "tax rate",
     "tok": "mail token",
+    "trms": "version of the terms",
+    "tacc": "acceptance of terms",
     "tplv": "version of a template",
     "uper": "period of usage",
     "ups": "upstream",

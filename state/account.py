@@ -10,6 +10,7 @@ import reflex as rx
 
 from services.catalog import queries as catalog
 from services.core.crossing import Reason, crossing
+from services.terms import queries as terms
 from state import addresses
 from state.base import ANYONE, SIGNED_IN, PageState, page_event
 
@@ -53,11 +54,13 @@ class WelcomeState(PageState, rx.State):
 
     zone: str = "UTC"
     currencies: list[dict[str, str]] = []
+    terms: int = 0  # the version that founding accepts
 
     @page_event(SIGNED_IN, reads=True)
     async def load(self) -> Any:
         async with crossing(Reason.CATALOG) as uow:
             priced = {price.currency for price in await catalog.current(uow)}
+            self.terms = await terms.current_number(uow)
         ordered = sorted(priced | {USUAL_CURRENCY}, key=lambda code: (code != USUAL_CURRENCY, code))
         self.currencies = [{"id": code, "label": code} for code in ordered]
         return rx.call_script("Intl.DateTimeFormat().resolvedOptions().timeZone", callback=WelcomeState.guess)

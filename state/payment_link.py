@@ -43,6 +43,8 @@ class PaymentLinkState(PageState, rx.State):
     takes_play_money: bool = False
     bank: dict[str, str] = {}
     payment: dict[str, str] = {}
+    on_chain: dict[str, Any] = {}  # what is asked for there; empty for other payments
+    came: list[dict[str, Any]] = []
     expires_at: str = ""
 
     @page_event(ANYONE, reads=True)
@@ -79,6 +81,7 @@ class PaymentLinkState(PageState, rx.State):
         self.stage, self.invoice, self.lines, self.has_more = "", {}, [], False
         self.has_pdf, self.pdf, self.ways, self.takes_play_money = False, "", [], False
         self.bank, self.payment, self.expires_at = {}, {}, ""
+        self.on_chain, self.came = {}, []
 
     async def _opened(self) -> Opened | None:
         """None for a link that has ended. Raises NotFound for none of ours, and RateLimited for too many of those."""
@@ -115,6 +118,9 @@ class PaymentLinkState(PageState, rx.State):
         self.ways = [payments_view.way_shown(way) for way in seen.ways]
         self.takes_play_money = any(way.is_test for way in seen.ways)
         self.payment = _payment_shown(seen.latest)
+        if seen.on_chain is not None:
+            self.on_chain = payments_view.on_chain_shown(seen.on_chain)
+            self.came = [payments_view.came_shown(one, seen.on_chain) for one in seen.on_chain.came]
         self.stage = _stage(seen)
         self.expires_at = instant_text(link.expires_at)
         is_payable = self.stage == "pay"

@@ -42,13 +42,16 @@ def charge_shown(row: ChargeRow) -> dict[str, Any]:
         "timing": row.timing,
         "quantity_min": decimal_text(row.quantity_min),
         "quantity_max": decimal_text(row.quantity_max),
-        "lines": lines_of(charge, row.currency, included=row.included_credits),
+        "with_tax": row.tax_inclusive,
+        "lines": lines_of(charge, row.currency, included=row.included_credits, with_tax=row.tax_inclusive),
     }
 
 
-def lines_of(charge: Charge, currency: str, *, included: Decimal = Decimal(0)) -> list[Line]:
-    """What the charge asks for, in the order in which it is reckoned, and the credits that come with it. Amounts are in
-    major units."""
+def lines_of(
+    charge: Charge, currency: str, *, included: Decimal = Decimal(0), with_tax: bool = False
+) -> list[Line]:
+    """What the charge asks for, in the order in which it is reckoned, the credits that come with it, and that the tax
+    is in it where it is. Amounts are in major units."""
     lines = [_line("free", size=charge.free_units)] if charge.free_units else []
     model = charge.model
     if isinstance(model, Flat):
@@ -68,6 +71,8 @@ def lines_of(charge: Charge, currency: str, *, included: Decimal = Decimal(0)) -
         lines.append(_line("maximum", charge.maximum))
     if included:
         lines.append(_line("included", included))
+    if with_tax:
+        lines.append(_line("with_tax"))
     return [line | {"currency": currency, "at": str(index)} for index, line in enumerate(lines)]
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from argon2 import PasswordHasher
 
 from services.core import crypto, logs, migrations
 from services.core import database as databases
 from services.core.database import Database
 from services.core.postgres import EmbeddedPostgres
 from services.core.settings import settings
+from services.identity import passwords
 from tests import leftovers
 from tests.folders import short_folder
 from tests.leftovers import LookedThrough
@@ -51,6 +53,16 @@ def _files_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Those that tests made in `tmp_path` are looked through when all are over."""
     yield
     leftovers.look_through_folder(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def production_hasher() -> Iterator[PasswordHasher]:
+    """What production hashes passwords by. Here they are hashed the same way with next to no memory: hundreds of people
+    sign in, and to keep guesses slow took as long as a tenth of all tests."""
+    found = passwords._hasher
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    yield found
+    passwords._hasher = found
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,12 @@ from models.billing import (
     BillingProfile,
     CreditNote,
     CreditNoteLine,
-    CreditUse,
-    CustomerCredit,
     Invoice,
     InvoiceLine,
     LegalEntity,
 )
 from models.crypto import CryptoMovement, CryptoRate, CryptoRequest, CryptoTransfer
+from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCampaign, DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.installation import SecretOpening
@@ -31,6 +30,7 @@ from models.payments import Payment, PaymentMethod, ProviderAccount, ProviderCus
 from models.plans import CouponOffer, Plan, PlanCharge, PlanVersion, Product
 from models.refunds import Refund
 from models.subscriptions import CouponRedemption, CouponUse, Subscription, SubscriptionItem
+from models.terms import TermsAcceptance, TermsVersion
 from models.usage_billing import UsagePeriod
 from services.core.ids import new_id
 from tests.world import LONG_AGO
@@ -161,6 +161,27 @@ def account(account_id: str, name: str, secrets: bytes = b"s") -> ProviderAccoun
 def campaign(campaign_id: str, name: str) -> DunningCampaign:
     """One that takes up nothing: it is switched off."""
     return DunningCampaign(id=campaign_id, name=name, retry_days=[1], steps=_STEPS, created_at=LONG_AGO)
+
+
+def terms(terms_id: str, number: int, text: str = "x") -> TermsVersion:
+    """A version of the terms of service."""
+    return TermsVersion(
+        id=terms_id, number=number, text=text, sha256=b"x", published_by="sys", published_at=LONG_AGO
+    )
+
+
+def accepted(organization_id: str, terms_id: str, account_id: str, text: str = "x") -> TermsAcceptance:
+    """That somebody accepted one."""
+    return TermsAcceptance(
+        id=new_id("tacc"),
+        organization_id=organization_id,
+        terms_id=terms_id,
+        account_id=account_id,
+        occasion="founding",
+        address=text,
+        user_agent=text,
+        accepted_at=LONG_AGO,
+    )
 
 
 def reminded(

@@ -36,9 +36,13 @@ def upgrade() -> None:
     create_list_indexes()
     create_chain_movements()
     create_tax_numbers()
+    create_terms()
+    create_inclusive_prices()
 
 
 def downgrade() -> None:
+    drop_inclusive_prices()
+    drop_terms()
     drop_tax_numbers()
     drop_chain_movements()
     drop_list_indexes()
@@ -176,3 +180,78 @@ def drop_tax_numbers() -> None:
     op.drop_index("ix_billing_profile_number_check", "billing_profile")
     for column in ("number_check_tries", "number_check_at"):
         op.drop_column("billing_profile", column)
+
+
+# -- terms: versions as they were published, and who accepted them
+
+
+def create_terms() -> None:
+    op.create_table(
+        "terms_version",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("published_by", sa.Text(collation="C"), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("number > 0", name=op.f("ck_terms_version_number")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_terms_version")),
+        sa.UniqueConstraint("number", name=op.f("uq_terms_version_number")),
+    )
+    op.create_index("ix_terms_version_published_at", "terms_version", ["published_at", "id"])
+    run("grant select on terms_version to matrix_app")
+    run("grant select, insert on terms_version to matrix_crossing")
+    op.create_table(
+        "terms_acceptance",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("terms_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("account_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("occasion", sa.Text(collation="C"), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("user_agent", sa.Text(), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "occasion in ('founding','subscribing','paying')", name=op.f("ck_terms_acceptance_occasion")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_terms_acceptance_organization_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["terms_id"], ["terms_version.id"], name=op.f("fk_terms_acceptance_terms_id")
+        ),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_terms_acceptance_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_terms_acceptance")),
+        sa.UniqueConstraint(
+            "organization_id",
+            "account_id",
+            "terms_id",
+            name=op.f("uq_terms_acceptance_organization_id_account_id_terms_id"),
+        ),
+    )
+    op.create_index(
+        "ix_terms_acceptance_accepted_at", "terms_acceptance", ["organization_id", "accepted_at", "id"]
+    )
+    secure("terms_acceptance", application="select, insert", crossing="select, insert")
+    # With what somebody came is written down with what they accept.
+    run("grant select (user_agent) on session to matrix_app")
+
+
+def drop_terms() -> None:
+    run("revoke select (user_agent) on session from matrix_app")
+    op.drop_table("terms_acceptance")
+    op.drop_table("terms_version")
+
+
+# -- inclusive prices: whether the tax is in what a plan asks for
+
+
+def create_inclusive_prices() -> None:
+    op.add_column(
+        "plan_charge",
+        sa.Column("tax_inclusive", sa.Boolean(), nullable=False, server_default=sa.text("false")),
+    )
+
+
+def drop_inclusive_prices() -> None:
+    op.drop_column("plan_charge", "tax_inclusive")

@@ -36,7 +36,8 @@ export function FocusKeeper() {
       if (!relatedTarget) setTimeout(() => target === last && !isGone(target) && (last = null));
     };
     const watch = new MutationObserver(() => {
-      if (waits || !nowhere()) return;
+      // A button that was switched off has the focus until the next frame: then it has to be looked at again.
+      if (waits || !last || !isGone(last)) return;
       waits = true;
       later(FRAMES);
     });

@@ -29,7 +29,7 @@ export function useField(name) {
  */
 export function Form({ formId, url, method = "POST", extra, version, met, names, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
   const [conflict, setConflict] = useState(null);
-  const [own, setOwn] = useState({ errors: {}, error: "" });
+  const [own, setOwn] = useState(() => ({ errors: errors ?? {}, error: error ?? "" }));
   const [complaints, setComplaints] = useState({}); // of fields that were left; the summary is for what was sent
   const [sending, setSending] = useState(false);
   const [dirty, setDirty] = useState(false);
@@ -39,7 +39,9 @@ export function Form({ formId, url, method = "POST", extra, version, met, names,
   const handed = useRef(null); // what the page was given last, to be given again over a newer version
   const attempt = useRef(null); // what was sent and not answered: sent again, it must not happen twice
   const given = JSON.stringify(errors ?? {}) + (error ?? "");
-  useEffect(() => setOwn({ errors: errors ?? {}, error: error ?? "" }), [given]);
+  useEffect(() => {
+    if (drawn.current) setOwn({ errors: errors ?? {}, error: error ?? "" });
+  }, [given]);
   useEffect(() => {
     if (met?.form !== formId || !handed.current) return;
     setDirty(true);

@@ -163,6 +163,8 @@ TEXTS: dict[str, str] = {
     "audit.event.payment_case.accepted": "Accepted what a case about money proposed",
     "audit.event.payment_case.dismissed": "Closed a case about money",
     "audit.event.payment_case.opened": "Found something about money to look at",
+    "audit.event.terms.published": "Published terms of service",
+    "audit.event.terms.accepted": "Accepted the terms of service",
     "audit.event.crypto_rate.said": "Said what a coin costs",
     "audit.event.refund.approved": "Agreed to give money back",
     "audit.event.refund.canceled": "Gave up giving money back",

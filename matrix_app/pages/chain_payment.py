@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import reflex as rx
@@ -39,17 +40,36 @@ _CAME = Table(
 )
 
 
-def waits(again: rx.Component) -> rx.Component:
+@dataclass(frozen=True, slots=True)
+class OnChain:
+    """A payment on a chain as a page shows it: its state, what is asked for, what came, and in which timezone."""
+
+    state: rx.Var[str]
+    asked: rx.Var[dict[str, Any]]
+    came: rx.Var[list[dict[str, Any]]]
+    status: rx.Var[str]
+    zone: rx.Var[str] | str
+
+
+PORTAL = OnChain(
+    PaymentState.payment["state"].to(str),
+    PaymentState.on_chain,
+    PaymentState.came,
+    PaymentState.status,
+    SessionState.zone,
+)
+
+
+def waits(on: OnChain, again: rx.Component) -> rx.Component:
     """What we wait for."""
     return rx.cond(
-        PaymentState.payment["state"] == States.PROCESSING.value,
-        rx.el.div(banner("info", _how_deep(), action=again), role="status"),
+        on.state == States.PROCESSING.value,
+        rx.el.div(banner("info", _how_deep(on.asked), action=again), role="status"),
         banner("warn", t("crypto.waiting"), action=again),
     )
 
 
-def _how_deep() -> rx.Var[str]:
-    row = PaymentState.on_chain
+def _how_deep(row: rx.Var[dict[str, Any]]) -> rx.Var[str]:
     all_of_it = t("crypto.processing", done=row["depth"].to(int), needed=row["needed"].to(int))
     part = t("crypto.part", received=row["received"].to(str), asked=row["named"].to(str))
     return rx.cond(row["missing"] == "0", all_of_it, part)
@@ -63,23 +83,21 @@ def follows() -> rx.Component:
     return rx.cond(PaymentState.payment["state"] == States.PROCESSING.value, follow, rx.fragment())
 
 
-def asked() -> rx.Component:
+def asked(on: OnChain) -> rx.Component:
     """Where to send how much, as long as something is missing: nobody should pay twice."""
-    state, row = PaymentState.payment["state"], PaymentState.on_chain
+    state, row = on.state, on.asked
     is_open = (state == States.REQUIRES_ACTION.value) | (state == States.PROCESSING.value)
     is_asked = row.contains("address") & is_open & (row["missing"] != "0")
-    return rx.cond(is_asked, _where(), rx.fragment())
+    return rx.cond(is_asked, _where(on), rx.fragment())
 
 
-def came() -> rx.Component:
-    table = data_table(
-        _CAME, PaymentState.came, status=PaymentState.status, empty=rx.fragment(), zone=SessionState.zone
-    )
-    return rx.cond(PaymentState.came.length() > 0, section(t("crypto.came"), table), rx.fragment())
+def came(on: OnChain) -> rx.Component:
+    table = data_table(_CAME, on.came, status=on.status, empty=rx.fragment(), zone=on.zone)
+    return rx.cond(on.came.length() > 0, section(t("crypto.came"), table), rx.fragment())
 
 
-def _where() -> rx.Component:
-    row = PaymentState.on_chain
+def _where(on: OnChain) -> rx.Component:
+    row = on.asked
     uri = row["uri"].to(str)
     needed = row["needed"].to(int)
     fields = rx.el.div(
@@ -93,7 +111,7 @@ def _where() -> rx.Component:
         class_name="stack",
     )
     return section(
-        rx.cond(PaymentState.came.length() > 0, t("crypto.rest"), t("crypto.title")),
+        rx.cond(on.came.length() > 0, t("crypto.rest"), t("crypto.title")),
         rx.el.p(t("crypto.text", chain=row["chain"].to(str), needed=needed)),
         rx.el.div(
             rx.el.img(src=row["picture"].to(str), alt=t("crypto.qr"), class_name="qr-code"),
@@ -102,7 +120,7 @@ def _where() -> rx.Component:
         ),
         facts(
             (t("crypto.price"), price(row["price"], row["currency"].to(str))),
-            (t("crypto.expires"), rx.fragment(_expiry(row), " ", t("crypto.expires_text"))),
+            (t("crypto.expires"), rx.fragment(_expiry(row, on.zone), " ", t("crypto.expires_text"))),
             (t("crypto.received"), row["received"].to(str)),
         ),
         actions=[
@@ -124,7 +142,7 @@ def _test_wallet(href: rx.Var[str]) -> rx.Component:
     )
 
 
-def _expiry(row: rx.Var[dict[str, Any]]) -> rx.Component:
+def _expiry(row: rx.Var[dict[str, Any]], zone: rx.Var[str] | str) -> rx.Component:
     """The moment, and how long it is until then, which goes on while the page is open."""
     at = row["expires_at"]
-    return rx.fragment(when(at, "time", zone=SessionState.zone), " (", when(at, "ago"), ").")
+    return rx.fragment(when(at, "time", zone=zone), " (", when(at, "ago"), ").")

@@ -161,7 +161,7 @@ def _choice(state: State) -> rx.Component:
 # -- what it comes to
 
 
-def _agree(state: State, words: Words) -> rx.Component:
+def _agree(state: State, words: Words, accepts: Part) -> rx.Component:
     def agree(name: str, **values: Any) -> rx.Component:
         return action_button(words(name, **values), on_press=state.confirm, look="primary", icon="check")
 
@@ -172,20 +172,21 @@ def _agree(state: State, words: Words) -> rx.Component:
     )
     return rx.el.div(
         rx.el.p(words("held"), class_name="small muted"),
+        accepts,
         due,
         action_button(t("choose.again"), on_press=state.look, look="quiet", icon="refresh-cw"),
         class_name="stack",
     )
 
 
-def _bill(state: State, words: Words, missing_profile: Part) -> rx.Component:
+def _bill(state: State, words: Words, missing_profile: Part, accepts: Part) -> rx.Component:
     trial = state.plan["trial_days"].to(int)
     says_trial = (trial > 0) & (state.preview["state"] == "trialing")
     shown = rx.fragment(
         documents(state.documents),
         rx.cond(says_trial, rx.el.p(words("trial", count=trial), class_name="muted"), rx.fragment()),
         comes_next(state.preview),
-        _agree(state, words),
+        _agree(state, words, accepts),
     )
     refused = rx.el.div(
         rx.cond(
@@ -221,11 +222,13 @@ def choosing(
     missing_profile: Part,
     words: Words = own_words,
     terms: Part | None = None,
+    accepts: Part | None = None,
 ) -> Drawn:
     """The page: what there is to choose, with `terms` below it, beside what it comes to. `missing_profile` stands there
-    while nobody has said to whom invoices are addressed."""
+    while nobody has said to whom invoices are addressed; `accepts` says what agreeing accepts."""
     chosen = rx.el.div(_choice(state), *([terms] if terms is not None else []), class_name="stack")
-    content = rx.el.div(chosen, _bill(state, words, missing_profile), class_name="checkout")
+    bill = _bill(state, words, missing_profile, accepts if accepts is not None else rx.fragment())
+    content = rx.el.div(chosen, bill, class_name="checkout")
     nothing = empty_state(t("offers.none"), words("no_plans"), icon_name="tags")
     return [
         rx.el.p(back, class_name="back-link"),

@@ -45,6 +45,7 @@ def _line(line: rx.Var[Any]) -> rx.Component:
             ("fee", rx.fragment(amount, " ", t("price.fee"))),
             ("minimum", rx.fragment(t("price.minimum"), " ", amount)),
             ("maximum", rx.fragment(t("price.maximum"), " ", amount)),
+            ("with_tax", rx.fragment(t("price.with_tax"))),
             ("included", rx.fragment(amount, " ", t("price.included"))),
             rx.fragment(amount, " ", t("price.each")),
         ),

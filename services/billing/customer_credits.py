@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Row
 
-from models.billing import CustomerCredit, Invoice, InvoiceState
+from models.billing import Invoice, InvoiceState
+from models.customer_credits import CustomerCredit
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import policies, states

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from models.money import Money
@@ -22,6 +23,7 @@ from services.billing.proration import WHOLE, Ending, Portion, Ruler
 from services.core.errors import Invalid
 
 FORMULA = 1  # of stored lines; a line keeps the number of the formula that made it
+FACTS_KEPT = 1_000  # of lines that were asked for lately
 ROUNDING = "half_away_from_zero"  # once for the line, to the currency's minor unit
 
 
@@ -35,9 +37,9 @@ class LineKind(StrEnum):
 class Terms:
     """What an item is sold at: `quantity` of a price cost `period_amount` for one whole period.
 
-    `period_amount` is exact, in major units of `currency`, before discount and tax; services/catalog makes it
-    of price and quantity. Two terms are the same offer when all of this is equal. Raises Invalid for a
-    negative quantity or amount.
+    `period_amount` is exact, in major units of `currency`, before discount, and before tax unless it is `inclusive`;
+    services/catalog makes it of price and quantity. Two terms are the same offer when all of this is equal. Raises
+    Invalid for a negative quantity or amount.
     """
 
     price_id: str
@@ -46,6 +48,7 @@ class Terms:
     currency: str
     interval: BillingInterval
     count: int = 1
+    inclusive: bool = False
 
     def __post_init__(self) -> None:
         if not self.quantity.is_finite() or self.quantity < 0:
@@ -91,8 +94,8 @@ class Line:
     """One line for the time `span` of the period that `ruler` measures, with all that explains it.
 
     `amount` of a debit is its price, before discount and with tax if the price includes it; of a credit and of
-    what takes it back, net without tax. `source` names the line that is credited, or whose credit is taken
-    back; empty for a debit.
+    what takes it back, net without tax, or a part of the price where the tax of its debit is not decided yet. `source`
+    names the line that is credited, or whose credit is taken back; empty for a debit.
     """
 
     kind: LineKind
@@ -104,6 +107,9 @@ class Line:
     source: str
     amount: Money
     tax: Money
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.terms.price_id, self.terms.quantity, self.ruler, self.source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +196,9 @@ def restore(credit_id: str, credited: Line) -> Line:
     )
 
 
-def facts_of(line: Line) -> dict[str, Any]:
-    """A line as plain JSON, to be kept with it: exact numbers as text, times in ISO 8601."""
+@lru_cache(maxsize=FACTS_KEPT)
+def facts_of(line: Line) -> Mapping[str, Any]:
+    """A line as plain JSON, to be kept with it: exact numbers as text, times in ISO 8601. Of the same line the same."""
     terms, calendar, period = line.terms, line.ruler.calendar, line.ruler.period
     return {
         "formula": FORMULA,
@@ -217,6 +224,7 @@ def facts_of(line: Line) -> dict[str, Any]:
         "tax_of": _stored_figure(line.tax_of) if line.tax_of else None,
         "amount_minor": line.amount.minor,
         "tax_minor": line.tax.minor,
+        **({"inclusive": True} if terms.inclusive else {}),
     }
 
 
@@ -242,6 +250,7 @@ def read_line(facts: Mapping[str, Any]) -> Line:
         currency,
         BillingInterval(facts["interval"]),
         facts["count"],
+        facts.get("inclusive", False),
     )
     calendar = Calendar(
         _instant(days["anchor"]), days["timezone"], BillingInterval(days["interval"]), days["count"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from models.billing import LineOrigin
@@ -18,6 +19,8 @@ from services.billing.usage_rules import Part
 from services.catalog import charge_json
 from services.catalog.charges import Charge, OneOff
 from services.catalog.rating import EventTally, rate
+
+RATED_KEPT = 1_000  # that were asked for lately
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def item_line(
 ) -> NewLine:
     """A line of a subscription's item. What credits an earlier line brings its tax, and how that was taxed: its
     `tax` as it stands on the document. A debit keeps the `charge` that its price for a whole period comes from."""
-    rated = {"rated": charge_json.facts_of(charge, line.terms.quantity)} if charge is not None else {}
+    rated = {"rated": _rated(charge, line.terms.quantity)} if charge is not None else {}
     return NewLine(
         LineOrigin.SUBSCRIPTION,
         description,
@@ -108,8 +111,15 @@ def item_line(
         line.amount,
         {"made_by": "item", **facts_of_item(line), **rated},
         period=(line.span.start, line.span.end),
+        inclusive=line.terms.inclusive and treatment is None,  # a tax that was decided is beside its net
         discountable=treatment is None,
         tax=line.tax if treatment is not None else None,
         treatment=treatment,
         **more,
     )
+
+
+@lru_cache(maxsize=RATED_KEPT)
+def _rated(charge: Charge, quantity: Decimal) -> Mapping[str, Any]:
+    """What a price for a whole period comes from: of all who pay the same price the same."""
+    return charge_json.facts_of(charge, quantity)

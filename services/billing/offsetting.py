@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlmodel import and_, or_, select
 
-from models.billing import CustomerCredit, Invoice, InvoiceState
+from models.billing import Invoice, InvoiceState
+from models.customer_credits import CustomerCredit
 from models.ledger import Purpose
 from models.money import Money
 from services.billing import customer_credits

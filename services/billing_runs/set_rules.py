@@ -150,6 +150,7 @@ class Renewals:
                     charged=Money(line["amount_minor"], code),
                     treatment=taxed.treat(line["tax_code"], None),
                     plan=line["plan"],
+                    inclusive=line["inclusive"],
                 )
                 for line in document.lines
             ],

@@ -86,6 +86,7 @@ class ChargeRow:
     quantity_min: Decimal
     quantity_max: Decimal | None
     included_credits: Decimal
+    tax_inclusive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +311,7 @@ async def charges_of(uow: UnitOfWork, version_ids: Sequence[str]) -> dict[str, t
     """The prices of each version, in their order."""
     found = await uow.execute(
         "select plan_version_id, id, key, name, kind, meter, currency, interval, interval_count, timing,"
-        " proration, definition, quantity_min, quantity_max, included_credits from plan_charge"
+        " proration, definition, quantity_min, quantity_max, included_credits, tax_inclusive from plan_charge"
         " where plan_version_id = any(:ids) order by plan_version_id, position",
         ids=list(version_ids),
     )
@@ -363,4 +364,5 @@ def planned(row: ChargeRow) -> PlannedCharge:
         quantity_min=row.quantity_min,
         quantity_max=row.quantity_max,
         included_credits=row.included_credits,
+        tax_inclusive=row.tax_inclusive,
     )

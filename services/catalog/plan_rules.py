@@ -68,6 +68,7 @@ class ChargeFields:
     quantity_min: Decimal = Decimal(0)
     quantity_max: Decimal | None = None
     included_credits: Decimal = Decimal(0)  # to the wallet with each period, for each seat
+    tax_inclusive: bool = False  # the tax is in the price, and what is left is the net
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class PlannedCharge:
     quantity_min: Decimal
     quantity_max: Decimal | None
     included_credits: Decimal = Decimal(0)
+    tax_inclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,9 @@ def checked_charge(given: ChargeFields) -> PlannedCharge:
     if (given.meter is not None) != (kind is ChargeKind.METERED):
         raise Invalid("A metered charge names its meter, and no other has one.", field="meter")
     _check_quantities(given, kind)
+    timing = _timing(given, kind)
+    ahead = kind in (ChargeKind.FLAT, ChargeKind.SEAT) and timing is ChargeTiming.ADVANCE
+    check_included(given.included_credits, given.currency, is_ahead=ahead)
     return PlannedCharge(
         key=given.key,
         name=require_name(given.name),
@@ -148,12 +153,13 @@ def checked_charge(given: ChargeFields) -> PlannedCharge:
         currency=given.currency,
         charge=charge,
         length=_length(given, kind),
-        timing=_timing(given, kind),
+        timing=timing,
         proration=_one_of(ProrationPolicy, given.proration, "proration"),
         meter=given.meter,
         quantity_min=given.quantity_min,
         quantity_max=given.quantity_max,
-        included_credits=_included_credits(given, kind),
+        included_credits=given.included_credits,
+        tax_inclusive=given.tax_inclusive,
     )
 
 
@@ -327,14 +333,8 @@ def _check_quantities(given: ChargeFields, kind: ChargeKind) -> None:
             )
     if kind in _NO_QUANTITY and (given.quantity_min or given.quantity_max is not None):
         raise Invalid(
-            "Only a quantity that is chosen can have limits: of seats or one-offs.", field="quantity_min"
+            "Only a quantity that is chosen can have limits: seats, one-offs.", field="quantity_min"
         )
-
-
-def _included_credits(given: ChargeFields, kind: ChargeKind) -> Decimal:
-    ahead = kind in (ChargeKind.FLAT, ChargeKind.SEAT) and _timing(given, kind) is ChargeTiming.ADVANCE
-    check_included(given.included_credits, given.currency, is_ahead=ahead)
-    return given.included_credits
 
 
 def _require_apart(made: PlannedCharge, other: PlannedCharge) -> None:
@@ -391,9 +391,7 @@ def _entitled(kind: EntitlementKind, value: str) -> str:
         raise Invalid("A flag is 'true' or 'false'.", field="value")
     if kind is EntitlementKind.NUMBER:
         if not _NUMBER.fullmatch(value):
-            raise Invalid(
-                f"{value[:40]!r} is no number.", field="value", next_step="Write it like 25 or 0.5."
-            )
+            raise Invalid(f"{value[:40]!r} is no number.", field="value", next_step="Write it like 25.")
         check_quantity(Decimal(value), "value")
     if not 0 < len(value) <= ENTITLEMENT_CHARACTERS_MAX or not value.isprintable():
         raise Invalid(f"A text has 1 to {ENTITLEMENT_CHARACTERS_MAX} printable characters.", field="value")

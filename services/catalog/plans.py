@@ -336,6 +336,7 @@ def _charge_row(version_id: str, position: int, one: PlannedCharge) -> PlanCharg
         quantity_min=one.quantity_min,
         quantity_max=one.quantity_max,
         included_credits=one.included_credits,
+        tax_inclusive=one.tax_inclusive,
     )
 
 

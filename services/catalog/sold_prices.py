@@ -21,6 +21,9 @@ class SoldPrice:
     tax_code: str
     charge: PlannedCharge
 
+    def __hash__(self) -> int:
+        return hash(self.id)
+
 
 SOLD_KNOWN_MAX = 10_000  # prices that one process keeps
 _sold: dict[str, SoldPrice] = {}  # by their ids
@@ -35,7 +38,7 @@ async def prices(
     found = await uow.execute(
         "select c.plan_version_id, v.plan_id, v.tax_code, v.state, c.id, c.key, c.name, c.kind, c.meter, c.currency,"
         " c.interval, c.interval_count, c.timing, c.proration, c.definition, c.quantity_min, c.quantity_max,"
-        " c.included_credits"
+        " c.included_credits, c.tax_inclusive"
         " from plan_charge c join plan_version v on v.id = c.plan_version_id"
         " where c.plan_version_id = any(:versions) or c.id = any(:ids) order by c.plan_version_id, c.position",
         versions=list(version_ids),

@@ -36,7 +36,7 @@ from services.files.stores import Store
 from services.payments import checking, policies
 from services.payments.cashier import Cashier
 from services.payments.providers import values
-from services.payments.providers.base import RefusedByProvider
+from services.payments.providers.base import RefusedByProvider, UnknownOutcome
 
 log = get_logger(__name__)
 
@@ -146,6 +146,19 @@ class Answering:
             picture = await self._read_again(dispute, account)
             if not picture.submissions:
                 await self._failed(dispute, f"{account.name} refuses it: {error.message}")
+        except UnknownOutcome:
+            await self._take_another_key(dispute)
+            raise
+
+    async def _take_another_key(self, dispute: Dispute) -> None:
+        """For the next time. What failed inside of the provider it answers alike for as long as it knows the key, which
+        may be longer than there is to answer. By then the dispute is read: it is handed in only where nothing is there,
+        and a second answer is refused."""
+        async with self._work(dispute.organization_id) as uow:
+            if (row := await _held(uow, dispute)) is not None and row.evidence is not None:
+                tries = int(row.evidence.get("tries", 0)) + 1
+                row.evidence = {**row.evidence, "tries": tries}
+                uow.add(row)
 
     async def _read_again(self, dispute: Dispute, account: ProviderAccount) -> values.Dispute:
         provider = await self._cashier.provider_of(account)
@@ -156,7 +169,8 @@ class Answering:
     async def _hand_in(self, dispute: Dispute, account: ProviderAccount, evidence: values.Evidence) -> None:
         """Raises what asking raises."""
         provider = await self._cashier.provider_of(account)
-        key = (dispute.evidence or {})["key"]
+        said = dispute.evidence or {}
+        key = ".".join(filter(None, (said["key"], str(said.get("tries", "")))))
         await self._disputing.keep(
             account, await provider.answer_dispute(dispute.provider_ref, evidence, key=key)
         )

@@ -5,6 +5,7 @@ For staff, in work across tenants: it is about people's sign-ins and mails, too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +27,7 @@ ROWS_MAX = 60  # of each section
 BEFORE = timedelta(days=90)  # the payment
 TEXT_CHARACTERS_MAX = 20_000  # of one field
 PACK_NAME = "evidence.pdf"
+TERMS_ACCEPTED = "Terms accepted"
 
 _PAYMENT = """
 select p.minor, p.currency, p.succeeded_at, coalesce(m.brand, '') as brand, coalesce(m.last4, '') as last4,
@@ -63,6 +65,13 @@ where e.created_at >= :since and e.created_at < :until and lower(e.recipient) in
 )
 order by e.created_at desc, e.id limit :most
 """
+_TERMS = """
+select a.accepted_at, a.address, a.user_agent, a.occasion, coalesce(p.email, '') as email, v.number, v.text,
+  encode(v.sha256, 'hex') as sha256
+from terms_acceptance a join terms_version v on v.id = a.terms_id left join account p on p.id = a.account_id
+where a.organization_id = :organization_id and a.accepted_at < :until order by a.accepted_at desc, a.id limit :most
+"""
+TERMS_PARAGRAPHS_MAX = 400  # of the text, as it was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,9 @@ async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
     sign_ins = list(await uow.execute(_SIGN_INS, span))
     usage = list(await uow.execute(_USAGE, span))
     keys = list(await uow.execute(_KEYS, {name: span[name] for name in ("organization_id", "since", "most")}))
+    terms = list(
+        await uow.execute(_TERMS, {name: span[name] for name in ("organization_id", "until", "most")})
+    )
     reads_mail = uow.actor.may(Capability.STAFF_MAILBOX_READ)
     mails = list(await uow.execute(_MAILS, span)) if reads_mail else []
     before = [row for row in sign_ins if row.created_at <= at] or sign_ins
@@ -149,6 +161,7 @@ async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
                 ("When", "To", "Subject"),
                 tuple((_time(row.sent_at or row.created_at), row.recipient, row.subject) for row in mails),
             ),
+            *_of_terms(terms, at),
         ),
     )
 
@@ -183,6 +196,33 @@ def _of_payment(dispute: Dispute, paid: Row[Any], at: datetime) -> Section:
     )
 
 
+def _of_terms(accepted: Sequence[Row[Any]], at: datetime) -> tuple[Section, ...]:
+    """Who accepted which version, and the text of the one that was accepted last before it was paid; nothing where
+    nobody did."""
+    if not accepted:
+        return ()
+    counts = next((row for row in accepted if row.accepted_at <= at), accepted[-1])
+    paragraphs = [line for line in counts.text.splitlines() if line.strip()][:TERMS_PARAGRAPHS_MAX]
+    return (
+        Section(
+            TERMS_ACCEPTED,
+            ("When", "Version", "Who", "By", "From", "With", "SHA-256 of the text"),
+            tuple(
+                (
+                    _time(row.accepted_at), str(row.number), row.email, row.occasion, row.address,
+                    row.user_agent[:80], row.sha256[:16],
+                )
+                for row in accepted
+            ),
+        ),
+        Section(
+            "Text of the terms",
+            (f"Version {counts.number}",),
+            tuple((paragraph,) for paragraph in paragraphs),
+        ),
+    )  # fmt: skip
+
+
 def worded(pack: Pack, provider: str, said: str = "") -> Evidence:
     """By the provider's fields; what is not known has none. `said` is what staff adds. Where there are no fields for
     texts it is the notes, with what was paid and the PDF told of."""
@@ -208,7 +248,15 @@ def worded(pack: Pack, provider: str, said: str = "") -> Evidence:
             )
         ),
         "uncategorized_text": "\n\n".join(
-            filter(None, (said.strip(), _text(by_title["Payment"]), _text(by_title["Mails sent"])))
+            filter(
+                None,
+                (
+                    said.strip(),
+                    _text(by_title["Payment"]),
+                    _text(by_title[TERMS_ACCEPTED]) if TERMS_ACCEPTED in by_title else "",
+                    _text(by_title["Mails sent"]),
+                ),
+            )
         ),
     }
     return Evidence({name: text[:TEXT_CHARACTERS_MAX] for name, text in texts.items() if text})

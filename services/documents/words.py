@@ -60,6 +60,7 @@ class Words(NamedTuple):
     taken_back: str
     late_usage: str
     usage_of: str
+    price_with_tax: str
 
     def no_tax(self, category: TaxCategory) -> str:
         """What the law has a document say when no tax is due; empty when it asks for nothing."""
@@ -124,6 +125,7 @@ WORDS: dict[str, Words] = {
         taken_back="Unused time taken back: {name}",
         late_usage="Late usage: {name}",
         usage_of="Usage of {name}",
+        price_with_tax="Price with tax",
     ),
     "de": Words(
         invoice="Rechnung",
@@ -176,6 +178,7 @@ WORDS: dict[str, Words] = {
         taken_back="Rücknahme nicht genutzter Zeit: {name}",
         late_usage="Nachträglich erfasste Nutzung: {name}",
         usage_of="Nutzung von {name}",
+        price_with_tax="Preis mit Steuer",
     ),
     "fr": Words(
         invoice="Facture",
@@ -228,6 +231,7 @@ WORDS: dict[str, Words] = {
         taken_back="Reprise de temps non utilisé\u00a0: {name}",
         late_usage="Consommation tardive\u00a0: {name}",
         usage_of="Consommation de {name}",
+        price_with_tax="Prix taxe comprise",
     ),
     "ja": Words(
         invoice="請求書",
@@ -280,6 +284,7 @@ WORDS: dict[str, Words] = {
         taken_back="未使用期間の取消：{name}",
         late_usage="追加計上の利用：{name}",
         usage_of="{name} の利用",
+        price_with_tax="税込価格",
     ),
     "ar": Words(
         invoice="فاتورة",
@@ -332,5 +337,6 @@ WORDS: dict[str, Words] = {
         taken_back="استرجاع وقت غير مستخدم: {name}",
         late_usage="استخدام مسجل لاحقا: {name}",
         usage_of="استخدام {name}",
+        price_with_tax="السعر شامل الضريبة",
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.identity import Organization
+from models.terms import Occasion
 from models.types import BillingMode, OrganizationKind, Role
 from services.core.database import database
 from services.core.errors import Conflict, not_found
@@ -19,6 +20,7 @@ from services.identity.events import (
     OrganizationUpdated,
 )
 from services.identity.proof import require_recent_proof
+from services.terms import service as terms
 
 
 async def create_organization(
@@ -34,9 +36,11 @@ async def create_organization(
         raise Conflict("A key belongs to an organisation and cannot found another.", next_step="Sign in.")
     open_kind = rules.require_open_kind(kind)
     await require_room_for_another(uow, account_id)
-    return await found_organization(
+    row = await found_organization(
         uow, owner_id=account_id, kind=open_kind, name=name, timezone=timezone, currency=currency
     )
+    await terms.accept(uow, Occasion.FOUNDING, organization_id=row.id)
+    return row
 
 
 async def require_room_for_another(uow: UnitOfWork, account_id: str) -> None:

@@ -258,7 +258,7 @@ def _single_price(rated: RatedCharge, quantity: Decimal) -> Decimal | None:
 
 
 def _discounts(say: _Say, line: InvoiceLine) -> tuple[tuple[Discount, ...], tuple[str, ...]]:
-    """By coupon. What is taken off a price with tax in it is no part of the net amount, and is told in words."""
+    """By coupon. A price with tax in it, and what is taken off that, is no part of the net amount and told in words."""
     words = WORDS[say.locale.language]
     taken = [
         (f"{words.discount} {printable(coupon['code'])}", say.money(share["discount"]))
@@ -267,8 +267,10 @@ def _discounts(say: _Say, line: InvoiceLine) -> tuple[tuple[Discount, ...], tupl
         if share["key"] == line.id and share["discount"]
     ]
     if line.inclusive:
+        asked = (words.price_with_tax, say.money(line.amount_minor - line.billed_before_minor))
+        told = [asked, *((label, -amount) for label, amount in taken)]
         return (), tuple(
-            words.labelled.format(label=label, value=say.formats.money(-amount)) for label, amount in taken
+            words.labelled.format(label=label, value=say.formats.money(amount)) for label, amount in told
         )
     return tuple(Discount(label, amount) for label, amount in taken), ()
 

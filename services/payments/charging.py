@@ -16,6 +16,7 @@ from datetime import timedelta
 from models.billing import Invoice, InvoiceState
 from models.money import Money
 from models.payments import Initiator, Payment, PaymentMethod, PaymentState, ProviderAccount
+from models.terms import Occasion
 from services.billing import contested, states
 from services.billing import policies as of_billing
 from services.billing.invoices import KeyMeansOther, require_key
@@ -27,6 +28,7 @@ from services.crypto import requests as crypto_requests
 from services.payments import policies
 from services.payments.events import PaymentStarted
 from services.payments.providers import registry
+from services.terms import service as terms
 
 ANSWER_WITHIN = timedelta(seconds=90)  # longer than any call to a provider takes
 
@@ -114,6 +116,8 @@ async def start(uow: UnitOfWork, wanted: Wanted, *, locked: Invoice | None = Non
     if wanted.method_id is not None:
         uow.read.append(await _kept_method(uow, wanted.method_id, account))
     _require_no_other(stands)
+    if wanted.initiator is Initiator.CUSTOMER:
+        await terms.accept(uow, Occasion.PAYING)
     payment = await _written(uow, wanted, invoice, account, owed)
     if registry.kind(account.provider).watched:
         await crypto_requests.ask(uow, payment, account, asset)

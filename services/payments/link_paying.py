@@ -13,6 +13,8 @@ from services.billing import queries as billing
 from services.core.errors import not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.crypto import requests as crypto_requests
+from services.crypto.requests import Asked
 from services.payments import charging, policies, queries, rules
 from services.payments.charging import Wanted
 from services.payments.links import Opened
@@ -45,14 +47,15 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`has_more` lines than are here. `ways` is empty for what is not to be paid, or not now; what is
-    paid on a chain needs the portal, which shows the address."""
+    """`has_more` lines than are here. `ways` is empty for what is not to be paid, or not now. `on_chain` is where to
+    send what, and what came, of a payment on a chain that was begun by a link."""
 
     invoice: Invoice
     lines: list[InvoiceLine]
     has_more: bool
     ways: list[Way]
     latest: Latest | None
+    on_chain: Asked | None
 
 
 async def see(uow: UnitOfWork, link: Opened) -> Seen:
@@ -61,12 +64,16 @@ async def see(uow: UnitOfWork, link: Opened) -> Seen:
     lines = await billing.lines(uow, invoice, limit=LINES_SHOWN_MAX + 1)
     latest = await _latest(uow, link)
     is_open = charging.is_owed(invoice) and not (latest and latest.is_under_way)
-    ways = [way for way in await queries.ways(uow) if not way.is_on_a_chain] if is_open else []
-    return Seen(invoice, lines[:LINES_SHOWN_MAX], len(lines) > LINES_SHOWN_MAX, ways, latest)
+    ways = await queries.ways(uow) if is_open else []
+    on_chain = await crypto_requests.asked_for(uow, latest.id) if latest and latest.begun_here else None
+    return Seen(invoice, lines[:LINES_SHOWN_MAX], len(lines) > LINES_SHOWN_MAX, ways, latest, on_chain)
 
 
 async def start(uow: UnitOfWork, link: Opened, account_id: str, *, key: str) -> Payment:
-    """Write down that all the invoice is owed is to be paid, on the provider's page. Raises as `charging.start`."""
+    """Write down that all the invoice is owed is to be paid, on the provider's page or on a chain.
+
+    Raises as `charging.start`.
+    """
     wanted = Wanted(link.invoice_id, account_id, f"{link.id}:{key}", link_id=link.id)
     return await charging.start(uow, wanted)
 

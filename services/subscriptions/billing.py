@@ -214,7 +214,8 @@ def _named(row: Subscription) -> dict[str, str]:
 async def new_line(uow: UnitOfWork, held: Held, made: Made) -> NewLine:
     """What a moment made, as it is put on a draft."""
     if made.line is None and made.span is not None:
-        return await usage_lines.usage_line(uow, held.row.id, made, made.item.price.charge.name, _more(made))
+        more = _more(made) | {"inclusive": made.item.price.charge.tax_inclusive}
+        return await usage_lines.usage_line(uow, held.row.id, made, made.item.price.charge.name, more)
     # What credits a line that was billed is taxed as that was; on one draft together they are taxed together.
     source = held.billed.get(made.line.source) if made.line is not None else None
     return known_line(made, treatment=source.treatment if source is not None else None)
@@ -236,6 +237,7 @@ def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLin
         item.price.charge.charge,
         item.quantity,
         item.price.charge.currency,
+        inclusive=item.price.charge.tax_inclusive,
         **_more(made),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from models.subscriptions import CancelReason, Subscription, SubscriptionState
+from models.terms import Occasion
 from models.types import ProrationBehaviour
 from services.billing import invoices, policies, redemptions
 from services.billing.changes import Billed
@@ -40,6 +41,7 @@ from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
 from services.subscriptions.selecting import Wanted
 from services.subscriptions.subscribed import Change, Subscribed, Turn
+from services.terms import service as terms
 
 WRITE = Capability.SUBSCRIPTIONS_WRITE
 S = SubscriptionState
@@ -95,6 +97,7 @@ async def start(
     if trial_days is not None:
         require_trial_days(trial_days)
     await _require_room(uow)
+    await terms.accept(uow, Occasion.SUBSCRIBING)
     wanted = replace(wanted, currency=require_currency(wanted.currency, on=uow.now.date()))
     selection = await selecting.select(uow, wanted)
     organization = await policies.organization_of(uow)

@@ -41,7 +41,7 @@ def written(country: str, given: str, *, field: str = "tax_number") -> str:
     known = get_cc_module(country.lower(), "vat")
     if known is None:
         if not _PLAIN.fullmatch(text):
-            raise _refused(text, "has letters, digits and blanks, 3 at least", field)
+            raise _refused(f"{text!r} is no tax number: at least 3 letters and digits are.", field)
         return text
     try:
         return letters + str(known.validate(text))
@@ -58,17 +58,13 @@ def _wrong(country: str, text: str, error: exceptions.ValidationError, field: st
             next_step=f"Enter your number in {country}, or correct the country.",
         )
     if isinstance(error, exceptions.InvalidChecksum):
-        return _refused(
-            text, f"has check digits, and those of {country} do not fit: one digit is wrong", field
-        )
+        return _refused(f"The check digits of {text!r} do not fit: at least one character is wrong.", field)
     if isinstance(error, exceptions.InvalidLength):
-        return _refused(text, f"of {country} has another number of digits", field)
-    return _refused(text, f"of {country} is written otherwise", field)
+        return _refused(f"{text!r} has too many or too few characters for a tax number of {country}.", field)
+    return _refused(f"{text!r} is not written as tax numbers of {country} are.", field)
 
 
-def _refused(text: str, rule: str, field: str) -> Invalid:
+def _refused(message: str, field: str) -> Invalid:
     return Invalid(
-        f"{text!r} is no tax number: one {rule}.",
-        field=field,
-        next_step="Copy it from the paper of your tax office, or leave it out.",
+        message, field=field, next_step="Copy it from the paper of your tax office, or leave it out."
     )

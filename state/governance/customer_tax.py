@@ -144,8 +144,11 @@ def _shown(row: BillingProfile) -> dict[str, Any]:
         "state": number.get("state", ""),
         "valid": "false" if number.get("state") == NumberState.INVALID else "true",
         "checked_at": number.get("checked_at") or "",
-        "source": number.get("source", ""),
-        "reference": number.get("reference", ""),
+        "found_by": number.get("source", ""),
+        "found_reference": number.get("reference", ""),
+        # What a register found is not put into the mouth of who says otherwise.
+        "source": number.get("source", "") if number.get("reason") else "",
+        "reference": number.get("reference", "") if number.get("reason") else "",
         "override_reason": number.get("reason", ""),
         **{
             name: exemption.get(name) or ""

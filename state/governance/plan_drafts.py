@@ -35,7 +35,7 @@ FIELDS = (
     "key", "name", "kind", "model", "currency", "interval", "interval_count", "proration", "meter", "unit_amount",
     "amount", "size", "tiers", "first_flat_at_zero", "rate", "fixed_fee", "free_events", "event_minimum",
     "event_maximum", "free_units", "minimum", "maximum", "quantity_min", "quantity_max", "timing",
-    "included_credits",
+    "included_credits", "tax_inclusive",
 )  # fmt: skip
 BLANK: dict[str, str] = dict.fromkeys(FIELDS, "") | {
     "kind": "flat",
@@ -68,6 +68,7 @@ def form_of(row: ChargeRow) -> dict[str, str]:
         "quantity_min": decimal_text(row.quantity_min) if row.quantity_min else "",
         "quantity_max": decimal_text(row.quantity_max),
         "included_credits": decimal_text(row.included_credits) if row.included_credits else "",
+        "tax_inclusive": _TICKED if row.tax_inclusive else "",
     }
     for name in (*MODEL_FIELDS[said["model"]], "minimum", "maximum"):
         given[name] = _said_text(name, said.get(name))
@@ -116,6 +117,7 @@ def charge_of(values: Mapping[str, Any]) -> ChargeFields:
         included_credits=number(text["included_credits"] or "0", "included_credits")
         if text["kind"] in ("flat", "seat")
         else Decimal(0),
+        tax_inclusive=values.get("tax_inclusive") in (True, _TICKED),
     )
 
 

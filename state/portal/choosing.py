@@ -7,6 +7,7 @@ from typing import ClassVar
 import reflex as rx
 
 from services.core.permissions import Capability
+from services.terms import queries as terms
 from state.base import page_event
 from state.choosing import Choosing
 
@@ -20,10 +21,13 @@ class ChoiceState(Choosing, rx.State):
     _needs: ClassVar[Capability] = Capability.SUBSCRIPTIONS_WRITE
     _home: ClassVar[str] = HOME
 
+    accepts: int = 0  # the version of the terms that subscribing accepts
+
     @page_event(Capability.SUBSCRIPTIONS_WRITE, reads=True)
     async def load(self) -> None:
         path = self.router.url.path.rstrip("/")
         standing = "" if path == START else path.removesuffix("/change").rsplit("/", 1)[-1]
         async with self._unit_of_work() as uow:
             await self._open(uow, self._currency, subscription_id=standing)
+            self.accepts = 0 if standing else await terms.current_number(uow)
         await self._look()

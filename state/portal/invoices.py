@@ -15,6 +15,7 @@ from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.disputes import queries as dispute_queries
 from services.payments import queries as payments
+from services.terms import queries as terms
 from state import disputes_view, invoices_view, payments_view
 from state.base import page_event
 from state.invoice_on_screen import InvoiceOnScreen
@@ -46,6 +47,7 @@ class InvoiceState(InvoiceOnScreen, rx.State):
     kept: list[dict[str, str]] = []  # methods that it can be paid with at once, the usual one first
     bank: dict[str, str] = {}  # where a transfer goes to
     takes_play_money: bool = False  # one of the ways is a test provider's
+    terms: int = 0  # the version that paying accepts
     wallet: dict[str, str] = {}  # what the wallet would pay, and what is due then; empty for nothing
     may_pay: bool = False  # something is due, and whoever looks may pay it
     contests: list[dict[str, Any]] = []
@@ -82,6 +84,7 @@ class InvoiceState(InvoiceOnScreen, rx.State):
             entity_id = (
                 await policies.invoice_for(uow, self.invoice["id"], Capability.INVOICES_READ, lock=False)
             ).legal_entity_id
+            self.terms = await terms.current_number(uow)
         there = {way.id for way in ways}
         usual_first = sorted(kept, key=lambda one: not one.is_default)
         self.kept = [

@@ -85,8 +85,13 @@ def _base_price(card: dict[str, Any]) -> Decimal:
 
 
 def _flat(charges: list[dict[str, Any]]) -> Decimal:
-    flat = [charge for charge in charges if charge["kind"] == ChargeKind.FLAT]
-    return sum((Decimal(line["amount"]) for charge in flat for line in charge["lines"]), Decimal(0))
+    """What is flat, together; credits that come with it are no price."""
+    prices = [line for charge in _flat_ones(charges) for line in charge["lines"] if line["what"] == "flat"]
+    return sum((Decimal(line["amount"]) for line in prices), Decimal(0))
+
+
+def _flat_ones(charges: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [charge for charge in charges if charge["kind"] == ChargeKind.FLAT]
 
 
 def _marked(plan: PlanOnSale, running: list[Running], currency: str, interval: str) -> dict[str, Any]:
@@ -119,6 +124,7 @@ def _card(plan: PlanOnSale, offers: tuple[Offer, ...], currency: str, interval: 
         "trial_days": plan.trial_days,
         "sold": offer is not None,
         "base": decimal_text(_flat(charges)),
+        "with_tax": any(charge["with_tax"] for charge in _flat_ones(charges)),
         "currency": currency,
         "interval": offer.length.interval.value if offer else "",
         "interval_count": offer.length.count if offer else 1,

@@ -16,6 +16,9 @@ async def test_staff_sees_findings_invariants_and_queues(api: Api, operators: Or
     assert [finding["health"] for finding in seen["findings"]][:2] == ["ok", "ok"]
     assert {"relay", "usage roll-ups"} <= {queue["name"] for queue in seen["queues"]}
     assert {invariant["checked_at"] for invariant in seen["invariants"]} == {None}
+    again = (await staff.get("staff/health")).json()["traffic"]
+    (own,) = [one for one in again if one["door"] == "rest" and one["name"].endswith("/staff/health")]
+    assert own["handled"] >= 1
 
 
 async def test_members_do_not(api: Api, acme: Organization) -> None:

@@ -15,10 +15,12 @@ from models.gateway import AiModel, Upstream
 from models.identity import Organization
 from models.types import Role
 from services.catalog.service import set_price
+from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.database import libpq_url
 from services.core.ids import new_id
+from services.core.work import unit_of_work
 from services.gateway.calls import Call
 from services.gateway.settlement import settle
 from services.metering import queries
@@ -326,3 +328,21 @@ async def test_models_and_prices_are_for_everybody_who_may_call(api: Api, acme: 
         ("prompt_tokens", "2", "current"),
         ("completion_tokens", "4", "current"),
     }
+
+
+async def test_the_overview_is_what_its_page_shows(api: Api, acme: Organization) -> None:
+    request_id = await call(acme)
+
+    shown = (await (await api.browser(acme)).get("usage/overview")).json()
+
+    async with unit_of_work(system(acme.id)) as uow:
+        expected = await queries.overview(uow)
+    assert [one["id"] for one in shown["latest"]] == [one.id for one in expected.latest] == [request_id]
+    assert (shown["timezone"], shown["currency"]) == (expected.timezone, expected.currency)
+    assert len(shown["hours"]) == len(expected.hours)
+    assert shown["month"]["tokens"] == expected.month.tokens
+    assert Decimal(shown["month"]["cost"]) == Decimal(expected.month.cost or 0) > 0
+
+    viewer = await api.browser(acme, Role.VIEWER)
+    assert (await viewer.get("usage/overview")).json()["month"]["cost"] is None
+    problem(await (await api.key_client(acme, "inference")).get("usage/overview"), 403, "not_allowed")

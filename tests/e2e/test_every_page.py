@@ -58,6 +58,8 @@ pages.load_all()
 NOWHERE = "/there/is/no/such/page"
 # Of the operations of the API, which are alike and drawn when they are opened, some are looked into.
 UNFOLD = "document.querySelectorAll('details.operation:nth-of-type(3)').forEach(one => { one.open = true })"
+# Rows of a table are alike. On a desk each is examined, in the other look and size a few are.
+ROWS_ALIKE = "tbody tr:nth-child(n + 7)"
 ROLES = {"anonymous": None, "owner": OWNER, "viewer": VIEWER, "staff": STAFF}
 # Who sees a console's pages at their fullest: for these both themes are examined, for others one.
 AT_HOME = {Console.PORTAL: OWNER, Console.GOVERNANCE: STAFF}
@@ -303,7 +305,7 @@ async def _problems(page: Page, *, full: bool) -> list[str]:
     found += await _too_wide(page, PHONE)
     if full:
         await _theme(page, "dark")
-        found += await violations(page, "phone, dark")
+        found += await violations(page, "phone, dark", but=ROWS_ALIKE)
         await _theme(page, "light")
     return found + await _too_wide(page, REFLOW)
 

@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from playwright.async_api import Dialog, Locator, Page, expect
+from playwright.async_api import Dialog, Locator, Page, Route, expect
 
 from tests.e2e.browsing import (
     DESK,
@@ -22,10 +22,12 @@ from tests.e2e.browsing import (
     sideways,
     violations,
 )
+from tests.e2e.pictures import differing, opened
 
 pytestmark = MARKS
 
 GALLERY = "/developer/gallery"
+STOPS = 60  # of the Tab key: past figures, charts, buttons, tables and into the forms
 
 
 async def gallery(
@@ -332,3 +334,79 @@ async def test_the_unfinished_bar_is_hatched_in_its_own_colour(visitors: Visitor
     blue = await page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--series-1')")
     colours = await strokes.evaluate_all("all => all.map((one) => one.getAttribute('stroke'))")
     assert "rgb({}, {}, {})".format(*bytes.fromhex(blue.strip().removeprefix("#"))) in colours
+
+
+async def test_acts_are_off_and_say_so_while_the_connection_is_gone(visitors: Visitors) -> None:
+    page = await gallery(visitors, connection="lost")
+    await expect(page.get_by_text("Reconnecting. You can read this page")).to_be_visible()
+    row = page.get_by_role("button", name="Actions for Production").first
+
+    for name in ("Refund 40.00 EUR", "Copy invoice number", "Set up an app"):
+        await expect(page.get_by_role("button", name=name)).to_have_attribute("aria-disabled", "true")
+    await expect(page.get_by_role("switch", name="Send alerts")).to_have_attribute("aria-disabled", "true")
+    await page.get_by_role("button", name="Export").first.press("Enter")
+    await expect(page.get_by_text("Export started")).to_have_count(0)
+    await row.press("Enter")
+    await expect(page.get_by_role("menuitem", name="Rotate")).to_have_attribute("aria-disabled", "true")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Archive by proof").press("Enter")
+    verb = page.get_by_role("alertdialog").get_by_role("button", name="Archive", exact=True)
+    await expect(verb).to_have_attribute("aria-disabled", "true")
+
+
+async def test_an_act_that_is_sent_stays_until_it_is_done_and_says_why_it_was_not(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    answers = iter(
+        [(409, {"detail": "It has a run under way.", "next_step": "Wait for it."}), (200, {"id": "x"})]
+    )
+
+    async def answer(route: Route) -> None:
+        status, body = next(answers)
+        await route.fulfill(status=status, json=body)
+
+    await page.route("**/api/v1/gallery", answer)
+    await page.get_by_role("button", name="Archive by proof").press("Enter")
+    asking = page.get_by_role("alertdialog")
+    await asking.get_by_role("button", name="Archive", exact=True).press("Enter")
+    await expect(asking.get_by_text("It has a run under way. Wait for it.")).to_be_visible()
+
+    await asking.get_by_role("button", name="Archive", exact=True).press("Enter")
+    await expect(asking).to_have_count(0)
+    await expect(page.get_by_role("status").filter(has_text="Archived").first).to_be_visible()
+
+
+CHOSEN = (
+    "main [aria-current]:not([aria-current=false]), .side [aria-current=page], [role=tab][aria-selected=true],"
+    " [aria-pressed=true], input:checked"
+)
+NOT_CHOSEN = """one => {
+  for (const name of ["aria-current", "aria-selected", "data-selected"]) one.removeAttribute(name);
+  if (one.hasAttribute("aria-pressed")) one.setAttribute("aria-pressed", "false");
+  one.checked = false;
+}"""
+RING = """() => {
+  const one = document.activeElement, looks = [one, one.parentElement, one.closest("label")].filter(Boolean);
+  const ringed = ({ outlineStyle, outlineWidth }) => outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
+  const seen = looks.some((it) => ringed(getComputedStyle(it))) || one.matches(".date-segment");
+  return seen ? "" : one.outerHTML.slice(0, 160);
+}"""
+
+
+async def test_forced_colours_keep_what_is_chosen_and_where_the_focus_is(visitors: Visitors) -> None:
+    page = await gallery(visitors)
+    await page.emulate_media(forced_colors="active")
+    await page.get_by_role("main").focus()
+    ringless = set[str]()
+    for _ in range(STOPS):
+        await page.keyboard.press("Tab")
+        ringless.add(await page.evaluate(RING))
+    assert ringless == {""}
+
+    chosen = await page.query_selector_all(CHOSEN)  # handles: what is not chosen any more is found no more
+    assert len(chosen) > 8
+    for one in chosen:
+        before = await one.screenshot(animations="disabled")
+        said = await one.evaluate("one => one.outerHTML.slice(0, 160)")
+        await one.evaluate(NOT_CHOSEN)
+        after = await one.screenshot(animations="disabled")
+        assert differing(opened(before), opened(after)).getbbox(), said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.async_api import Page, expect
 
 from tests.bench.product import Product
@@ -136,6 +138,48 @@ async def test_a_rows_menu_goes_by_arrows_and_back(visitors: Visitors) -> None:
     await page.keyboard.press("Escape")
     await expect(asking).to_have_count(0)
     await expect(opener).to_be_focused()
+
+
+async def test_a_list_is_sorted_narrowed_turned_and_opened_by_keyboard_alone(visitors: Visitors) -> None:
+    page = await visitors.page(OWNER)
+    await page.goto("/portal/requests")
+    await settled(page)
+    table = page.get_by_role("table", name="Requests")
+    first = table.locator("tbody tr").first
+    time = table.get_by_role("columnheader", name="Time")
+    await expect(time).to_have_attribute("aria-sort", "descending")
+    newest = await first.get_by_role("rowheader").inner_text()
+
+    await tab_to(page, "button", "Time")
+    await page.keyboard.press("Enter")
+    await expect(time).to_have_attribute("aria-sort", "ascending")
+    await expect(first.get_by_role("rowheader")).not_to_have_text(newest)
+    await expect(page.get_by_role("button", name="Time", exact=True)).to_be_focused()
+
+    oldest = await first.get_by_role("rowheader").inner_text()
+    await tab_to(page, "button", "Next")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile("[?&]at="))
+    await expect(first.get_by_role("rowheader")).not_to_have_text(oldest)
+    await expect(page.get_by_role("button", name="Next", exact=True)).to_be_focused()
+    await page.keyboard.press("Shift+Tab")
+    await page.keyboard.press("Enter")  # the page before
+    await expect(first.get_by_role("rowheader")).to_have_text(oldest)
+    await expect(page.locator("main :focus")).to_have_count(1)  # there is none before it: that button is off
+
+    await page.get_by_role("main").focus()
+    await tab_to(page, "combobox", "Outcome")
+    await page.keyboard.type("Fail")
+    await expect(page).to_have_url(re.compile("outcome=failed"))
+    await expect(table.get_by_text("Answered")).to_have_count(0)
+    await expect(page.get_by_role("combobox", name="Outcome")).to_be_focused()
+    await tab_to(page, "button", "Clear filters")
+    await page.keyboard.press("Enter")
+    await expect(page).not_to_have_url(re.compile("outcome="))
+
+    await tab_to(page, "link", oldest)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile("/portal/requests/req_"))
 
 
 async def test_the_chosen_theme_is_there_before_anything_is_drawn(visitors: Visitors) -> None:

@@ -1,12 +1,14 @@
-"""A plan in a browser, from comparison to what is billed for it: to the cent what was shown."""
+"""Plans in a browser, from an empty product to a customer's paper, and from comparison to what is billed: to the cent
+what was shown."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from playwright.async_api import Page, expect
 
-from tests.e2e.browsing import MARKS, OTHER_OWNER, Visitors, becomes, settled
+from tests.e2e.browsing import MARKS, OTHER_OWNER, STAFF, Visitors, becomes, settled
 
 pytestmark = MARKS
 
@@ -26,11 +28,56 @@ async def billed(page: Page) -> set[str]:
     return {re.sub(r"[^\d.,]", "", text) for text in await cells.all_inner_texts()}
 
 
-async def test_a_change_of_plan_is_billed_as_it_was_shown(visitors: Visitors) -> None:
+async def put_on_sale(page: Page, plan: str, amount: str) -> None:
+    """A plan of the product Orbit, with one price a month that has the tax in it."""
+    await page.goto("/governance/plans")
+    await settled(page)
+    await page.get_by_role("button", name="Create plan").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Product").select_option(label="Orbit")
+    await dialog.get_by_label("Name").fill(plan)
+    await dialog.get_by_label("Slug").fill(plan.lower().replace(" ", "-"))
+    await dialog.get_by_role("button", name="Create plan").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text(plan)
+    await settled(page)
+    await page.get_by_role("button", name="Add price").click()
+    await dialog.get_by_label("Name on invoices").fill("Base")
+    await dialog.get_by_label("Key").fill("base")
+    await dialog.get_by_label("Amount").fill(amount)
+    await dialog.get_by_label("The price includes the tax").check()
+    await dialog.get_by_role("button", name="Save price").click()
+    await page.get_by_role("button", name="Publish version 1").click()
+    await page.get_by_role("alertdialog").get_by_role("button", name="Publish").click()
+    await expect(page.get_by_text("On sale").first).to_be_visible()
+
+
+async def agree(page: Page) -> str:
+    """To what is shown; returns how much that was."""
+    amount = await agreed_amount(page)
+    await page.get_by_role("button", name=f"Agree and pay {amount}").click()
+    await expect(page.get_by_text("Done. What you agreed to is below.")).to_be_visible()
+    return amount
+
+
+async def test_from_a_new_product_to_a_customers_paper_and_a_change_billed_as_shown(
+    visitors: Visitors,
+) -> None:
+    staff = await visitors.page(STAFF)
+    await staff.goto("/governance/plans")
+    await settled(staff)
+    await staff.get_by_role("button", name="Create product").click()
+    dialog = staff.get_by_role("dialog")
+    await dialog.get_by_label("Name").fill("Orbit")
+    await dialog.get_by_label("Slug").fill("orbit")
+    await dialog.get_by_role("button", name="Create product").click()
+    await expect(staff.get_by_role("table", name="Products").get_by_text("Orbit").first).to_be_visible()
+    await put_on_sale(staff, "Orbit Small", "60")
+    await put_on_sale(staff, "Orbit Large", "240")
+
     page = await visitors.page(OTHER_OWNER)
     await page.goto("/portal/plans")
     await settled(page)
-    await page.get_by_role("link", name="Choose Scale").click()
+    await page.get_by_role("link", name="Choose Orbit Small").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Choose a plan")
     await settled(page)
     await page.get_by_role("link", name="Fill in billing profile").click()
@@ -39,29 +86,34 @@ async def test_a_change_of_plan_is_billed_as_it_was_shown(visitors: Visitors) ->
     await page.get_by_label("Name or company").fill("Meridian Ltd")
     await page.get_by_label("Address").fill("1 Harbour Road\nBristol")
     await page.get_by_label("Country").fill("GB")
+    await page.get_by_label("Tax number").fill("GB 980 7806 84")
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Billing profile saved")).to_be_visible()
+    await expect(page.get_by_text("Not checked yet")).to_be_visible()
 
     await page.goto("/portal/plans")
     await settled(page)
-    await page.get_by_role("link", name="Choose Scale").click()
-    first = await agreed_amount(page)
-    await page.get_by_role("button", name=f"Agree and pay {first}").click()
-    await expect(page.get_by_text("Done. What you agreed to is below.")).to_be_visible()
+    await page.get_by_role("link", name="Choose Orbit Small").click()
+    first = await agree(page)
+    assert first == "60.00"  # the tax is in it, whatever it is
     await becomes(lambda: billed(page), {first})
-
-    await page.get_by_role("link", name="Change", exact=True).click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Change your plan")
-    await settled(page)
-    await page.get_by_role("spinbutton", name="Seats").fill("12")
-    await expect(page.get_by_text("Unused time: Seats").first).to_be_visible()
-    await page.get_by_text("Why?").first.click()
-    await expect(page.get_by_text("Rounded once for the line").first).to_be_visible()
-    second = await agreed_amount(page)
-    await page.get_by_role("button", name=f"Agree and pay {second}").click()
-    await expect(page.get_by_text("Done. What you agreed to is below.")).to_be_visible()
-    await becomes(lambda: billed(page), {first, second})
+    subscription = page.url
+    await page.get_by_role("table", name="Invoices").get_by_role("link").first.click()
+    await expect(page.get_by_role("link", name="Download PDF")).to_be_visible()
+    async with page.expect_download() as begun:
+        await page.get_by_role("link", name="Download PDF").click()
+    kept = await (await begun.value).path()
+    paper = await asyncio.to_thread(kept.read_bytes)
+    assert paper.startswith(b"%PDF-")
 
     await page.goto("/portal/plans")
     await settled(page)
     await expect(page.get_by_text("Your plan", exact=True)).to_be_visible()
+    await page.get_by_role("link", name="Change to Orbit Large").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Change your plan")
+    await settled(page)
+    await expect(page.get_by_text("Unused time: Base").first).to_be_visible()
+    await page.get_by_text("Why?").first.click()
+    await expect(page.get_by_text("Rounded once for the line").first).to_be_visible()
+    second = await agree(page)
+    assert page.url.partition("?")[0] == subscription.partition("?")[0]
+    await becomes(lambda: billed(page), {first, second})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 
 import pytest
@@ -180,6 +181,35 @@ def test_status_colours_differ_for_every_kind_of_sight(theme: str, smallest: flo
     found = min(distance(a, b, vision) for vision in VISION for a, b in combinations(statuses, 2))
 
     assert found >= smallest - 0.2
+
+
+RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+INK = re.compile(r"(?<![\w-])color: var\(--([\w-]+)\)")
+GROUND = re.compile(r"(?<![\w-])background(?:-color)?: var\(--([\w-]+)\)")
+
+
+def coloured_rules() -> list[tuple[str, str, str]]:
+    """Every rule of the stylesheets that says both what is written and on what."""
+    found: list[tuple[str, str, str]] = []
+    for sheet in sorted(tokens.STYLESHEET.parent.glob("*.css")):
+        for selector, said in RULE.findall(sheet.read_text(encoding="utf-8")):
+            ink, ground = INK.search(said), GROUND.search(said)
+            if ink and ground and {ink[1], ground[1]} <= tokens.COLOURS.keys():
+                found.append((selector.strip().rpartition("*/")[2].strip(), ink[1], ground[1]))
+    return found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_whatever_the_stylesheets_write_is_readable_on_what_they_write_it_on(theme: str) -> None:
+    rules = coloured_rules()
+
+    assert len(rules) > 20
+    pale = [
+        (selector, ink, ground)
+        for selector, ink, ground in rules
+        if contrast(colour(ink, theme), colour(ground, theme)) < TEXT_MIN
+    ]
+    assert pale == []
 
 
 def test_stylesheet_is_written_from_the_table() -> None:

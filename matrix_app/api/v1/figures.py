@@ -80,6 +80,44 @@ class TotalsShown(Shown):
     data: list[TotalShown]
 
 
+class PeriodShown(Shown):
+    """What models were asked and answered, from `start` on."""
+
+    start: AwareDatetime
+    requests: int
+    failed: int
+    error_rate: float | None = Field(description="Failed of all; null where there was none")
+    prompt_tokens: int
+    completion_tokens: int
+    tokens: int
+    cost: Exact | None = Field(description="Null without the right to see costs")
+    unpriced: int = Field(description="Requests that the cost leaves out")
+
+
+class LatestShown(Shown):
+    id: str
+    started_at: AwareDatetime
+    model: str
+    key_id: str
+    key: str = Field(description="Its name; empty without the right to see keys")
+    status: int
+    prompt_tokens: int
+    completion_tokens: int
+    latency_ms: int
+    cost: Exact | None
+
+
+class OverviewShown(Shown):
+    """Days and months are those of `timezone`."""
+
+    currency: str
+    timezone: str
+    today: PeriodShown
+    month: PeriodShown
+    hours: list[PeriodShown] = Field(description="Each hour of today, also those to come")
+    latest: list[LatestShown] = Field(description="The latest requests, newest first")
+
+
 class MeterShown(Shown):
     id: str
     slug: str
@@ -122,6 +160,13 @@ async def usage(
             where=where,
         )
     return _shown(series)
+
+
+@router.get("/usage/overview")
+async def overview(who: Member) -> OverviewShown:
+    """What the overview of an organisation shows: today, this month so far, and the latest requests."""
+    async with unit_of_work(who.actor) as uow:
+        return OverviewShown.model_validate(await queries.overview(uow))
 
 
 @router.get("/usage/totals", responses=failures(404))

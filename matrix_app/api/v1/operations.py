@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import Request, Response
 from pydantic import AwareDatetime, Field
@@ -21,6 +21,7 @@ from services.core.work import UnitOfWork
 from services.invariants import check
 from services.operations import held_jobs, queues
 from services.operations.doctor import Health, examine
+from services.operations.traffic import traffic
 
 router = resource("staff", prefix="/staff")
 
@@ -48,15 +49,29 @@ class QueueShown(Shown):
     held: int = Field(description="Failed for good: these wait for a person")
 
 
+class TrafficShown(Shown):
+    """What came through a door since the process began that answers this."""
+
+    door: Literal["rest", "pages", "gateway"]
+    name: str = Field(description="The route, the page's handler, or the model")
+    handled: int
+    failed: int = Field(description="By a fault of ours: from status 500 on")
+    mean_ms: float
+    slow_ms: float | None = Field(
+        description="95 of 100 stayed below; null beyond the longest that is told apart"
+    )
+
+
 class HealthShown(Shown):
     findings: list[FindingShown]
     invariants: list[InvariantShown]
     queues: list[QueueShown]
+    traffic: list[TrafficShown] = Field(description="The busiest of each door first")
 
 
 @router.get("/health")
 async def get_health(who: AnyCaller) -> HealthShown:
-    """What `matrix doctor` finds, what always must be true, and what waits."""
+    """What `matrix doctor` finds, what always must be true, what waits, and how the doors do."""
     async with staff_work(who, Capability.STAFF_HEALTH_READ) as uow:
         invariants = await check.results(uow)
     findings = await examine(who.actor, settings(), database())
@@ -67,6 +82,7 @@ async def get_health(who: AnyCaller) -> HealthShown:
             QueueShown(name=one.name, waiting=one.waiting, age_s=_seconds(one.age), held=one.held)
             for one in await queues.queues()
         ],
+        traffic=[TrafficShown.model_validate(one) for one in traffic()],
     )
 
 

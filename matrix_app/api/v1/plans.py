@@ -51,6 +51,7 @@ class ChargeShown(Shown):
     quantity_min: Exact
     quantity_max: Exact | None
     included_credits: Exact = Field(description="To the wallet with each whole period, for each seat")
+    tax_inclusive: bool = Field(description="The tax is in the price; else it comes on top")
 
 
 class EntitlementShown(Shown):

@@ -167,6 +167,7 @@ class ChargeGiven(Body):
     included_credits: Exact = Field(
         Decimal(0), description="To the wallet with each whole period, for each seat; for usage in it"
     )
+    tax_inclusive: bool = Field(False, description="The tax is in the price; else it comes on top")
 
 
 class EntitlementGiven(Body):

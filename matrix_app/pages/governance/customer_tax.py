@@ -46,7 +46,7 @@ def tax_section() -> rx.Component:
 
 def _facts() -> rx.Component:
     checked = rx.el.span(
-        _ROW["source"].to(str), ", ", when(_ROW["checked_at"], "datetime"), class_name="small muted"
+        _ROW["found_by"].to(str), ", ", when(_ROW["checked_at"], "datetime"), class_name="small muted"
     )
     number = rx.fragment(
         _ROW["number"].to(str), " ", number_badge(_ROW["state"].to(str)), " ",
@@ -63,7 +63,7 @@ def _facts() -> rx.Component:
         (t("customer_tax.country"), _ROW["country"].to(str)),
         (t("customer_tax.language"), _ROW["language"].to(str)),
         _if(_ROW["number"], "number", number),
-        _if(_ROW["reference"], "reference", _ROW["reference"].to(str)),
+        _if(_ROW["found_reference"], "reference", _ROW["found_reference"].to(str)),
         _if(_ROW["override_reason"], "override_reason", _ROW["override_reason"].to(str)),
         _if(_ROW["is_exempt"], "exemption", exempt),
         _if(_ROW["is_exempt"], "evidence", _ROW["evidence"].to(str)),

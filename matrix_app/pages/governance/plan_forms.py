@@ -206,6 +206,12 @@ def charge_dialog() -> rx.Component:
                 (KIND == "flat") | (KIND == "seat"),
                 _amount("included_credits", required=False, hint="plan.included_hint"),
             ),
+            checkbox(
+                "tax_inclusive",
+                t("plan.tax_inclusive"),
+                hint=t("plan.tax_inclusive_hint"),
+                value=PlanState.form["tax_inclusive"] != "",
+            ),
             dialog_foot(dialog_close(), submit_button(t("plan.save_price"))),
             on_submit=PlanState.save_charge,
             errors=PlanState.errors,

@@ -68,6 +68,9 @@ def _form() -> rx.Component:
             url=endpoints.BILLING_PROFILE,
             method="PUT",
             version=_S.version,
+            names={
+                "tax_number": "tax_number.number"
+            },  # read, it is more than what was typed: left out of a conflict
             on_take_theirs=_S.load,
             done_text=t("profile.saved"),
             on_done=_S.saved,

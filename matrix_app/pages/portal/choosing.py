@@ -9,6 +9,8 @@ from components.links import button_link, link
 from components.texts import t
 from matrix_app.pages import plan_choosing
 from matrix_app.pages.registry import Console, Drawn, page
+from matrix_app.pages.terms_line import terms_line
+from models.terms import Occasion
 from services.core.permissions import Capability
 from state.portal.choosing import HOME, ChoiceState
 
@@ -18,7 +20,13 @@ PROFILE = "/portal/billing-profile"
 def _choosing(title: str, back: rx.Component) -> Drawn:
     to_profile = button_link(t("choose.profile_action"), href=PROFILE, look="primary")
     missing = banner("info", t("choose.profile"), action=to_profile)
-    return plan_choosing.choosing(ChoiceState, t(title), back, missing_profile=missing)
+    return plan_choosing.choosing(
+        ChoiceState,
+        t(title),
+        back,
+        missing_profile=missing,
+        accepts=terms_line(ChoiceState.accepts, Occasion.SUBSCRIBING),
+    )
 
 
 @page(

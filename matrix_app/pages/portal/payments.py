@@ -19,7 +19,9 @@ from matrix_app.pages import chain_payment, endpoints, invoice_papers, lists, pa
 from matrix_app.pages.bank_details import transfer_facts
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
+from matrix_app.pages.terms_line import terms_line
 from models.payments import PaymentState as States
+from models.terms import Occasion
 from services.core.permissions import Capability
 from services.payments import queries
 from state.portal.invoices import HOME as INVOICES
@@ -83,7 +85,7 @@ def _waiting() -> rx.Component:
     )
     go_on = rx.el.a(t("payments.go_on"), href=row["action_url"].to(str), class_name="button primary")
     is_under_way = (row["state"] == States.REQUIRES_ACTION.value) | (row["state"] == States.PROCESSING.value)
-    on_chain = rx.cond(is_under_way, chain_payment.waits(again), rx.fragment())
+    on_chain = rx.cond(is_under_way, chain_payment.waits(chain_payment.PORTAL, again), rx.fragment())
     at_provider = rx.match(
         row["state"],
         (
@@ -145,11 +147,11 @@ def payment() -> Drawn:
             PaymentState,
             rx.fragment(
                 _waiting(),
-                chain_payment.asked(),
+                chain_payment.asked(chain_payment.PORTAL),
                 rx.cond(
                     PaymentState.receipt.contains("seller"), _receipt(), payment_lists.facts_of(row, INVOICES)
                 ),
-                chain_payment.came(),
+                chain_payment.came(chain_payment.PORTAL),
                 _given_back(),
                 rx.cond(PaymentState.on_chain.contains("address"), chain_payment.follows(), rx.fragment()),
                 live_refresh(
@@ -189,6 +191,7 @@ def pay_invoice() -> rx.Component:
         dialog_foot(dialog_close()),
     )
     opened = dialog(
+        terms_line(InvoiceState.terms, Occasion.PAYING),
         rx.cond(has_kept, rx.fragment(kept, rx.el.h3(t("payments.another_way"))), rx.fragment()),
         rx.cond(InvoiceState.ways.length() > 0, form, none),
         rx.cond(InvoiceState.bank.contains("account"), transfer, rx.fragment()),

@@ -70,7 +70,11 @@ def _big_price(plan: Any) -> rx.Component:
     nothing = rx.cond(
         plan["charges"].to(list[dict[str, Any]]).length() > 0, t("offers.by_use"), t("offers.free")
     )
-    return rx.el.p(rx.cond(plan["base"] == "0", nothing, amount), class_name="big-price")
+    with_tax = rx.el.p(t("price.with_tax"), class_name="small muted")
+    return rx.fragment(
+        rx.el.p(rx.cond(plan["base"] == "0", nothing, amount), class_name="big-price"),
+        rx.cond(plan["with_tax"], with_tax, rx.fragment()),
+    )
 
 
 def _choose(plan: Any) -> rx.Component:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import reflex as rx
 
 from components.feedback.figures import copyable, facts
-from components.feedback.states import skeleton
+from components.feedback.states import empty_state, skeleton
 from components.forms.fields import combobox, text_field
 from components.forms.form import form_foot, rest_form, submit_button
-from components.shell.page import card, page_header
+from components.shell.page import card, page_header, section
+from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.public.welcome import timezones
 from matrix_app.pages.registry import Console, Drawn, page
+from models.terms import Occasion
 from services.core.permissions import Capability
 from state.portal.settings import SettingsState
 from state.session import SessionState
@@ -67,6 +69,36 @@ def _fixed() -> rx.Component:
     )
 
 
+ACCEPTED = (
+    Column("accepted_at", "terms.accepted_at", kind="datetime", row_header=True),
+    Column("number", "terms.number", kind="integer", brief=True),
+    Column("who", "terms.who", brief=True),
+    Column(
+        "occasion",
+        "terms.occasion",
+        draw=lambda row: rx.match(
+            row["occasion"],
+            *((one.value, t(f"terms.occasion_of.{one.value}")) for one in Occasion),
+            row["occasion"].to(str),
+        ),
+    ),
+    Column("address", "terms.address"),
+    Column("device", "terms.device"),
+)
+
+
+def _accepted() -> rx.Component:
+    """Who has accepted which terms, for owners."""
+    table = Table("accepted-terms", "terms.accepted", ACCEPTED)
+    none = empty_state(
+        t("terms.accepted_none"), t("terms.accepted_none_text"), icon_name="file-text", level=3
+    )
+    shown = data_table(
+        table, SettingsState.accepted, status=SettingsState.status, empty=none, zone=SessionState.zone
+    )
+    return rx.cond(MAY_WRITE, section(t("terms.accepted"), shown), rx.fragment())
+
+
 @page(
     "/portal/settings",
     console=Console.PORTAL,
@@ -80,6 +112,9 @@ def settings() -> Drawn:
     return [
         page_header(t("settings.title"), text=t("settings.text")),
         in_its_state(
-            SettingsState, rx.fragment(_general(), _fixed()), loading=loading, retry=SettingsState.load
+            SettingsState,
+            rx.fragment(_general(), _fixed(), _accepted()),
+            loading=loading,
+            retry=SettingsState.load,
         ),
     ]

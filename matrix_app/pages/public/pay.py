@@ -13,7 +13,7 @@ from components.links import file_link
 from components.shell.page import card, page_header, section
 from components.tables.table import data_table
 from components.texts import t
-from matrix_app.pages import endpoints, invoice_papers
+from matrix_app.pages import chain_payment, endpoints, invoice_papers
 from matrix_app.pages.bank_details import transfer_facts
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
@@ -22,6 +22,7 @@ from state.payment_link import PaymentLinkState
 
 _S = PaymentLinkState
 _ROW = PaymentLinkState.invoice
+ON_CHAIN = chain_payment.OnChain(_S.payment["state"], _S.on_chain, _S.came, _S.status, "UTC")
 
 
 def _document() -> rx.Component:
@@ -81,7 +82,10 @@ def _waiting() -> rx.Component:
         done_text=t("payments.canceled"),
         on_done=_S.go_on,
     )
-    words = rx.match(
+    on_chain = rx.fragment(
+        chain_payment.waits(ON_CHAIN, again), chain_payment.asked(ON_CHAIN), chain_payment.came(ON_CHAIN)
+    )
+    at_provider = rx.match(
         state,
         (
             States.REQUIRES_ACTION.value,
@@ -90,6 +94,7 @@ def _waiting() -> rx.Component:
         (States.SENDING.value, banner("info", t("payments.sending"), action=again)),
         banner("info", t("payments.processing"), action=again),
     )
+    words = rx.cond(_S.on_chain.contains("address"), on_chain, at_provider)
     return rx.fragment(words, rx.cond(state == States.PROCESSING.value, rx.fragment(), given_up))
 
 

@@ -11,6 +11,8 @@ from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
+from matrix_app.pages.terms_line import terms_line
+from models.terms import Occasion
 from state.account import WelcomeState
 from state.session import PORTAL_HOME
 
@@ -44,6 +46,7 @@ def welcome() -> Drawn:
                 hint=t("welcome.currency_hint"),
                 value="USD",
             ),
+            terms_line(WelcomeState.terms, Occasion.FOUNDING),
             form_foot(submit_button(t("welcome.submit"))),
             url=endpoints.ORGANIZATIONS,
             go_on=(endpoints.SWITCH_ORGANIZATION, "organization_id"),

@@ -15,6 +15,7 @@ KINDS = {
     "hang_after": "it is done and no answer comes",
     "error_before": "500, nothing is done",
     "error_after": "500, although it is done",
+    "error_kept": "500, nothing is done, and the same key is answered so for a day",
     "in_use": "409: a request with that idempotency key is under way",
     "locked": "429 lock_timeout: the object is in use",
     "limited": "429: too many requests",
@@ -25,6 +26,7 @@ HANG_S = 120.0
 REFUSALS = {
     "error_before": ("An unknown error occurred", 500, "api_error", None),
     "error_after": ("An unknown error occurred", 500, "api_error", None),
+    "error_kept": ("An unknown error occurred", 500, "api_error", None),
     "in_use": (
         "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
         "twice, and the other request is still going through). Please try again later.",

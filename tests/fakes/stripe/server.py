@@ -116,7 +116,8 @@ class Server:
                 await self.faults.hold(fault)
             if request.method == "POST" and self.world.terms.bank_takes_ms:
                 await asyncio.sleep(self.world.terms.bank_takes_ms / 1_000)
-            status, answer = await self._do(request, body, key)
+            fails = refusal(kind) if kind == "error_kept" else None
+            status, answer = await self._do(request, body, key, fails)
         finally:
             self._under_way -= {key}
         if kind in ("close_after", "hang_after"):
@@ -162,8 +163,11 @@ class Server:
         response.headers["Original-Request"] = kept["request"]
         return response
 
-    async def _do(self, request: web.Request, body: bytes, key: str) -> tuple[int, Thing]:
-        """Does it and keeps the answer for the key. What was refused before it began is kept for no key."""
+    async def _do(
+        self, request: web.Request, body: bytes, key: str, fails: Refusal | None = None
+    ) -> tuple[int, Thing]:
+        """Does it, unless it `fails`, and keeps the answer for the key. What was refused before it began is kept for
+        none."""
         world = self.world
         operation = world.document.operation(request.method, request.path)
         if operation.path == "/v1/files":
@@ -176,6 +180,8 @@ class Server:
         world.asked = Asked(world.new_id("req"), key or None)
         status = 200
         try:
+            if fails is not None:
+                raise fails
             if upload is not None:
                 made = files.keep(world, name=upload[0], content=upload[1], purpose=fields["purpose"])
             else:

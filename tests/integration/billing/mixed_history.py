@@ -37,7 +37,7 @@ from services.refunds import refunds
 from services.subscriptions import subscriptions
 from services.subscriptions.selecting import Wanted
 from services.wallets import wallets
-from tests.integration.billing.mixed_market import WALL, Market
+from tests.integration.billing.mixed_market import TOKENS, WALL, Market
 from tests.integration.billing.shop import line
 from tests.integration.payments.refund_ways import way
 
@@ -53,10 +53,11 @@ WAITS = {
 }
 # Of which the trial is not over when one looks, or was not at the look before.
 _TRIALS = """
-select s.id, s.trial_end, exists (
+select s.id, s.trial_end, m.meter, exists (
   select from subscription_item t join plan_charge c on c.id = t.price_id
-  where t.subscription_id = s.id and t.ended_at is null and c.meter = 'completion_tokens') as metered
+  where t.subscription_id = s.id and t.ended_at is null and c.meter = m.meter) as metered
 from subscription s join organization o on o.id = s.organization_id join test_clock k on k.id = o.test_clock_id
+cross join unnest(cast(:meters as text[])) as m(meter)
 where s.organization_id = :id and s.trial_end > k.now_at
 """
 Act = tuple[Any, ...]
@@ -71,10 +72,10 @@ class History:
         self.script: list[Act] = []
         self.told: list[tuple[list[Call], bool]] = []  # calls, and whether they were paid ahead
         self.tried: dict[
-            str, list[list[datetime]]
-        ] = {}  # when output was metered by a trial, by subscription
+            tuple[str, str], list[list[datetime]]
+        ] = {}  # when a trial metered something, by subscription and meter
         self.cash = 0  # what is on our bank account of theirs, in minor units
-        self.paid = self.asked_back = self.voided = False
+        self.paid = self.asked_back = self.voided = self.has_long_periods = False
         self.refused = Counter[str]()
 
     async def begin(self) -> None:
@@ -105,8 +106,8 @@ class History:
 
     async def _see_trials(self) -> None:
         """A plan is changed in a trial by acts only, so its meters are free from one act until another."""
-        for row in await self.rows(_TRIALS):
-            seen = self.tried.setdefault(row["id"], [])
+        for row in await self.rows(_TRIALS, meters=list(TOKENS)):
+            seen = self.tried.setdefault((row["id"], row["meter"]), [])
             is_open = bool(seen) and seen[-1][1] == row["trial_end"]
             if row["metered"] and not is_open:
                 seen.append([self.shows, row["trial_end"]])
@@ -175,21 +176,23 @@ class History:
                 uow, money=money, key=f"g{len(self.script)}", expires_at=self.shows + days * DAY
             )
 
-    async def starts(self, plan: int, seats: int, days_ago: int, coupon: str) -> None:
+    async def starts(self, plan: int, seats: int, days_ago: int, coupon: str, extra: bool = False) -> None:
         async with self.work() as uow:
             await subscriptions.start(
                 uow,
-                self._wanted(plan, seats),
+                self._wanted(plan, seats, extra),
                 key=f"s{len(self.script)}",
                 coupon=self._code(coupon),
                 started_at=max(self.shows - days_ago * DAY, BEGAN) if days_ago else None,
             )
 
-    async def changes(self, which: int, plan: int, seats: int, behaviour: str | None) -> None:
+    async def changes(
+        self, which: int, plan: int, seats: int, behaviour: str | None, extra: bool = False
+    ) -> None:
         async with self.work() as uow:
             how = ProrationBehaviour(behaviour) if behaviour else None
             await subscriptions.change(
-                uow, await self._subscription(uow, which), self._wanted(plan, seats), behaviour=how
+                uow, await self._subscription(uow, which), self._wanted(plan, seats, extra), behaviour=how
             )
 
     async def takes_coupon(self, which: int, coupon: str) -> None:
@@ -306,8 +309,17 @@ class History:
                     await refunds.cancel(uow, refund.id)
         self.cash += {"sends": -refund.minor, "returns": refund.minor}.get(what, 0)
 
-    def _wanted(self, plan: int, seats: int) -> Wanted:
-        return Wanted(self.market.plans[plan].id, self.code, "month", quantities={"seats": Decimal(seats)})
+    def _wanted(self, plan: int, seats: int, extra: bool) -> Wanted:
+        offered = self.market.plans[plan]
+        self.has_long_periods |= offered.interval == "half_year"
+        return Wanted(
+            offered.plan.id,
+            self.code,
+            offered.interval,
+            offered.interval_count,
+            quantities={"seats": Decimal(seats)},
+            addons={one: {} for one in offered.extra} if extra else {},
+        )
 
     def _code(self, coupon: str) -> str:
         """Of an amount there is one in each currency."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from models.catalog import Price
 from models.gateway import AiModel, Upstream
@@ -29,16 +31,44 @@ WALL = FixedClock(datetime(2026, 3, 10, 9, tzinfo=UTC))
 TOKENS = ("prompt_tokens", "completion_tokens")
 
 
-def metered(code: str) -> ChargeFields:
-    """What comes out, by volume: sixteen may cost less than fifteen."""
-    tiers = [
-        {"up_to": "100", "unit_amount": "0.5", "flat_amount": "0"},
-        {"up_to": None, "unit_amount": "0.0333", "flat_amount": "3"},
-    ]
-    return ChargeFields(
-        "out", "Out", "metered", code, {"model": "volume", "tiers": tiers}, interval="month", proration="day",
-        meter="completion_tokens",
-    )  # fmt: skip
+OUT_TIERS = [
+    {"up_to": "100", "unit_amount": "0.5", "flat_amount": "0"},
+    {"up_to": None, "unit_amount": "0.0333", "flat_amount": "3"},
+]
+# What comes out, by volume: sixteen may cost less than fifteen.
+OUT = {"model": "volume", "tiers": OUT_TIERS}
+# What goes in, with all that a price gives and asks for once a period.
+IN = {
+    "model": "graduated", "tiers": [{"up_to": "900", "unit_amount": "0.02"}, {"up_to": None, "unit_amount": "0.003"}],
+    "free_units": "200", "minimum": "3", "maximum": "17",
+}  # fmt: skip
+SEATS = {
+    "model": "graduated",
+    "tiers": [
+        {"up_to": "2", "unit_amount": "1.5", "flat_amount": "0.7"},
+        {"up_to": None, "unit_amount": "0.9"},
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A plan, and how it is sold. `extra` are ids of what can be added to it."""
+
+    plan: Plan
+    interval: str = "month"
+    interval_count: int = 1
+    extra: tuple[str, ...] = ()
+
+
+def each(key: str, kind: str, amount: str, **more: Any) -> list[ChargeFields]:
+    """So much in every currency."""
+    return [price(key, kind, amount, code, **more) for code in CURRENCIES]
+
+
+def rated(key: str, kind: str, definition: Any, **more: Any) -> list[ChargeFields]:
+    """By a definition, in every currency."""
+    return [ChargeFields(key, key.title(), kind, code, definition, **more) for code in CURRENCIES]
 
 
 class Market:
@@ -46,7 +76,7 @@ class Market:
 
     def __init__(self, shop: Shop, staff: Actor) -> None:
         self.shop, self.staff, self.sold = shop, staff, Subscribers(shop)
-        self.plans: list[Plan] = []
+        self.plans: list[Offered] = []
 
     @classmethod
     async def open(cls, world: World) -> Market:
@@ -72,23 +102,70 @@ class Market:
                             unit_amount=Decimal(amount), per_units=100, valid_from=LONG_AGO, created_at=LONG_AGO,
                         )
                     )  # fmt: skip
+        await market._offer()
+        await market._coupons()
+        return market
+
+    async def _offer(self) -> None:
+        """Plans of every kind and length: paid before and after, with what is metered, included, set up and added."""
+        one = Decimal(1)
+        out = rated("out", "metered", OUT, interval="month", proration="day", meter="completion_tokens")
+        fed = rated(
+            "in", "metered", IN, interval="day", interval_count=5, proration="second", meter="prompt_tokens"
+        )
         for base, seat, policy, trial_days, more in (
-            ("19.99", "7.77", "second", 0, [metered(code) for code in CURRENCIES]),
+            ("19.99", "7.77", "second", 0, out),
             ("150", "3.33", "day", 0, []),
             ("60", "11.11", "fixed_30", 9, []),
         ):
-            fixed = [
-                one
-                for code in CURRENCIES
-                for one in (
-                    price("base", "flat", base, code, proration=policy),
-                    price("seats", "seat", seat, code, proration=policy, quantity_min=Decimal(1)),
-                )
-            ]
-            market.plans.append(await market.sold.plan(*fixed, *more, trial_days=trial_days))
-        await market.sold.coupon("FIFTH", rate=Decimal("0.2"), duration="forever")
+            fixed = each("base", "flat", base, proration=policy)
+            seats = each("seats", "seat", seat, proration=policy, quantity_min=one)
+            self.plans.append(Offered(await self.sold.plan(*fixed, *seats, *more, trial_days=trial_days)))
+        by_week = await self.sold.plan(
+            *each("base", "flat", "4.99", interval="week", proration="minute"),
+            *each(
+                "seats",
+                "seat",
+                "1.11",
+                interval="week",
+                proration="minute",
+                timing="arrears",
+                quantity_min=one,
+            ),
+            *each("setup", "one_off", "12.5"),
+        )
+        half_year = await self.sold.plan(
+            *each("base", "flat", "199", interval="half_year", included_credits=Decimal(20)),
+            *rated("seats", "seat", SEATS, interval="half_year", proration="fixed_30", quantity_min=one),
+        )
+        five_days = await self.sold.plan(
+            *each("base", "flat", "1.05", interval="day", interval_count=5, proration="second"),
+            *rated("seats", "seat", SEATS, interval="day", interval_count=5, quantity_min=one),
+            *fed,
+        )
+        month = self.plans[0].plan
+        extra = await self.sold.plan(
+            *each("more", "flat", "2.5", included_credits=Decimal(3)),
+            *each("more", "flat", "0.75", interval="week"),
+            *each("training", "one_off", "9"),
+            addon_to=(month.id, by_week.id),
+        )
+        self.plans[0] = Offered(month, extra=(extra.id,))
+        self.plans += [
+            Offered(by_week, "week", extra=(extra.id,)), Offered(half_year, "half_year"), Offered(five_days, "day", 5)
+        ]  # fmt: skip
+
+    async def _coupons(self) -> None:
+        """Of a part and of an amount, once, for a while and for good, of all and of something."""
+        offer = self.sold.coupon
+        await offer("FIFTH", rate=Decimal("0.2"), duration="forever")
+        await offer("FREE", rate=Decimal(1), duration="once")
+        await offer("TOKENS", rate=Decimal("0.3"), duration="forever", meters=TOKENS)
+        await offer(
+            "PLAN", rate=Decimal("0.25"), duration="periods", periods=3,
+            plans=[self.plans[place].plan.id for place in (1, 4)],
+        )  # fmt: skip
         for code in CURRENCIES:
-            await market.sold.coupon(
+            await offer(
                 f"LESS-{code}", amount=Money(1_234, code).amount, currency=code, duration="periods", periods=2
             )
-        return market

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise, product
 
 from models.billing import Invoice
 from services.billing import explaining
@@ -15,7 +16,8 @@ from tests.integration.billing.mixed_history import History
 from tests.integration.billing.mixed_market import TOKENS, WALL
 from tests.integration.billing.test_billing_run import NOT_HERE
 
-REST_HOURS = 24 * 70  # in which the last period ends, its usage comes in, and its document is made
+# In which the last period ends, its usage comes in, and its document is made.
+REST_HOURS, LONG_REST_HOURS = 24 * 70, 24 * 190
 # Of a customer, `id`; anything found is wrong.
 _ALWAYS = """
 select 'wallet' as what, w.id as id from wallet w left join wallet_lot l on l.wallet_id = w.id
@@ -74,7 +76,7 @@ async def come_to_rest(history: History) -> None:
     await history.play(
         *[("cancels", which, True) for which in range(begun)],
         *[("refund_goes_on", 0, "sends")] * waiting,
-        ("turn", REST_HOURS),
+        ("turn", LONG_REST_HOURS if history.has_long_periods else REST_HOURS),
     )
     history.script = script
 
@@ -89,6 +91,7 @@ async def agrees(history: History) -> None:
             for each in await history.market.shop.lines(one):
                 assert (await explaining.explain(uow, one, each)).agrees, (one.number, each.description)
     await _each_token_is_billed_once(history, made)
+    await _each_period_is_billed_once(history, made)
     ours = await book(history)
     standing = [one for one in made if one.state != "void"]
     assert ours["receivable"] == sum(one.due_minor for one in standing)
@@ -106,6 +109,23 @@ async def book(history: History) -> Counter[str]:
     shop = history.market.shop
     shop.customer = history.customer
     return Counter(await shop.balances())
+
+
+async def _each_period_is_billed_once(history: History, made: Sequence[Invoice]) -> None:
+    """However a period was cut, what its lines ask for together is what the last of them says of the whole."""
+    if history.voided:
+        return
+    asked: Counter[tuple[str, ...]] = Counter()
+    whole: dict[tuple[str, ...], tuple[int, list[list[str]]]] = {}
+    for one in made:
+        for each in await history.market.shop.lines(one):
+            if each.metric is not None:
+                base = part_of(each.facts, each.key)
+                asked[base] += each.amount_minor - each.billed_before_minor
+                whole[base] = (each.amount_minor, each.facts["pieces"]["spans"])
+    assert asked == {base: minor for base, (minor, _) in whole.items()}
+    for _, spans in whole.values():
+        assert all(before[1] <= after[0] for before, after in pairwise(spans)), spans
 
 
 async def _each_token_is_billed_once(history: History, made: Sequence[Invoice]) -> None:
@@ -128,13 +148,14 @@ async def _each_token_is_billed_once(history: History, made: Sequence[Invoice]) 
 
 def _asked_for(history: History) -> dict[str, int]:
     """What nobody paid ahead, and no trial gave free. Plans are billed by whole minutes."""
-    tried = [(_minute(start), _minute(end)) for spans in history.tried.values() for start, end in spans]
+    tried = {meter: [] for meter in TOKENS}
+    for (_, meter), spans in history.tried.items():
+        tried[meter] += [(_minute(start), _minute(end)) for start, end in spans]
     asked: dict[str, int] = dict.fromkeys(TOKENS, 0)
     for made, ahead in history.told:
-        for one in made:
-            free = any(start <= one.started_at < end for start, end in tried)
-            asked["prompt_tokens"] += 0 if ahead else one.prompt_tokens
-            asked["completion_tokens"] += 0 if ahead or free else one.completion_tokens
+        for one, meter in product(() if ahead else made, TOKENS):
+            if not any(start <= one.started_at < end for start, end in tried[meter]):
+                asked[meter] += getattr(one, meter)
     return asked
 
 

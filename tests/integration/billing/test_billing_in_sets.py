@@ -83,6 +83,8 @@ CUSTOMERS = {
     "austrian": Customer("base", profile=AUSTRIAN),
     "american": Customer("base", profile=ProfileFields("Smith", "Road 1", "US")),
     "exempt": Customer("base", profile=EXEMPT),
+    "with tax": Customer("with tax", seats=2),
+    "with tax together": Customer("with tax", seats=2, entity="monthly"),
     "coupon": Customer("base", coupon="TENTH", together=False),
     "used": Customer("metered", together=False),
     "mixed": Customer("base", then="metered", together=False),
@@ -121,6 +123,7 @@ class Market:
             ("arrears", (base[0], price("later", "flat", "33.33", timing="arrears")), 0),
             ("free", (price("base", "flat", "0"),), 0),
             ("metered", (base[0], price("tokens", "metered", "0.01", meter="prompt_tokens")), 0),
+            ("with tax", (price("base", "flat", "59.99", tax_inclusive=True), base[1]), 0),
             ("day", (price("base", "flat", "1", interval="day"),), 0),
         ):
             self.plans[name] = (await self.sold.plan(*charges, trial_days=trial_days)).id

@@ -29,8 +29,9 @@ from tests.world import World
 
 LATE_DAYS = 20  # a document comes at least each month, and usage is looked at for 35 days
 WHICH, SEATS = st.integers(0, 3), st.integers(1, 4)
-PLAN = st.sampled_from([0, 0, 1, 2])
-COUPON = st.sampled_from(["FIFTH", "LESS"])
+PLAN = st.sampled_from([0, 0, 1, 2, 3, 4, 5, 5])
+EXTRA = st.sampled_from([False, False, True])
+COUPON = st.sampled_from(["FIFTH", "LESS", "FREE", "TOKENS", "PLAN"])
 CALL = st.tuples(st.integers(0, LATE_DAYS * 1_440), st.integers(0, 3_000), st.integers(0, 160))
 
 
@@ -43,11 +44,13 @@ class Mixed(RuleBasedStateMachine):
     def do(self, awaited: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(awaited, self.loop).result()
 
-    @initialize(code=st.sampled_from(CURRENCIES), zone=st.sampled_from(ZONES), plan=PLAN)
-    def begin(self, code: str, zone: str, plan: int) -> None:
+    @initialize(
+        code=st.sampled_from(CURRENCIES), zone=st.sampled_from(ZONES), plan=PLAN, coupon=COUPON, extra=EXTRA
+    )
+    def begin(self, code: str, zone: str, plan: int, coupon: str, extra: bool) -> None:
         self.history = History(self.market, code, zone)
         self.do(self.history.begin())
-        self.act("starts", plan, 2, 0, "FIFTH")
+        self.act("starts", plan, 2, 0, coupon, extra)
 
     def act(self, name: str, *given: Any) -> None:
         async def then_look() -> None:
@@ -73,10 +76,14 @@ class Mixed(RuleBasedStateMachine):
         self.act("calls_are_told_again", which)
 
     @rule(
-        plan=PLAN, seats=SEATS, days_ago=st.sampled_from([0, 0, 3, 20]), coupon=st.one_of(st.just(""), COUPON)
+        plan=PLAN,
+        seats=SEATS,
+        days_ago=st.sampled_from([0, 0, 3, 20]),
+        coupon=st.one_of(st.just(""), COUPON),
+        extra=EXTRA,
     )
-    def starts(self, plan: int, seats: int, days_ago: int, coupon: str) -> None:
-        self.act("starts", plan, seats, days_ago, coupon)
+    def starts(self, plan: int, seats: int, days_ago: int, coupon: str, extra: bool) -> None:
+        self.act("starts", plan, seats, days_ago, coupon, extra)
 
     @rule(which=WHICH, coupon=COUPON)
     def takes_coupon(self, which: int, coupon: str) -> None:
@@ -87,9 +94,10 @@ class Mixed(RuleBasedStateMachine):
         plan=PLAN,
         seats=SEATS,
         behaviour=st.sampled_from([None, *[one.value for one in ProrationBehaviour]]),
+        extra=EXTRA,
     )
-    def changes(self, which: int, plan: int, seats: int, behaviour: str | None) -> None:
-        self.act("changes", which, plan, seats, behaviour)
+    def changes(self, which: int, plan: int, seats: int, behaviour: str | None, extra: bool) -> None:
+        self.act("changes", which, plan, seats, behaviour, extra)
 
     @rule(which=WHICH, days=st.one_of(st.none(), st.integers(1, 10)))
     def pauses(self, which: int, days: int | None) -> None:
@@ -185,6 +193,18 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("refund_goes_on", 0, "gives_up"), ("turn", 1), ("transfers", 0, 100, False),
             ("gives_back", 2, "all", 1, False), ("gives_back", 0, "all", 1, True), ("refund_goes_on", 0, "rejects"),
             ("takes_coupon", 0, "LESS"), ("is_given_up", 4),
+        ],
+    ),
+    (
+        "TND",
+        "Asia/Kathmandu",
+        [
+            ("starts", 5, 3, 0, "TOKENS"), ("calls_are_made", [(0, 180, 40)], False, False), ("turn", 30),
+            ("pauses", 0, 1), ("turn", 30), ("calls_are_made", [(1, 150, 3), (1_900, 7, 0)], False, True), ("turn", 20),
+            ("changes", 0, 4, 2, "invoice_now"), ("turn", 10), ("calls_are_made", [(1, 90, 3)], True, False),
+            ("changes", 0, 5, 1, "invoice_now"), ("calls_are_made", [(0, 2_000, 3)], False, False), ("turn", 24 * 9),
+            ("starts", 3, 1, 3, "PLAN", True), ("changes", 1, 3, 2, "next_invoice", False), ("turn", 24 * 10),
+            ("changes", 0, 4, 1, None), ("calls_are_made", [(14_000, 33, 9)], False, False), ("turn", 24 * 20),
         ],
     ),
     (

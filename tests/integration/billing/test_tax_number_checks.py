@@ -9,12 +9,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from alembic import command
 from models.types import Role
 from services.billing import entities, profiles, queries, tax_numbers
+from services.core import migrations
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
+from services.core.database import Database
 from services.core.errors import Forbidden, Invalid
 from services.core.settings import settings
 from services.core.work import unit_of_work
@@ -42,8 +46,9 @@ async def shop(world: World, register: Vies) -> Shop:
 
 
 async def says(shop: Shop, number: str | None, **other: Any) -> dict[str, Any]:
+    named: dict[str, Any] = FRENCH | other
     async with shop.work() as uow:
-        row = await profiles.set_own(uow, **(FRENCH | other), tax_number=number)
+        row = await profiles.set_own(uow, **named, tax_number=number)
         return row.tax_number or {}
 
 
@@ -213,3 +218,27 @@ async def test_nobody_is_asked_where_there_is_nobody_to_ask(
     monkeypatch.setenv("MATRIX_VIES_URL", "")
     settings.cache_clear()
     assert (await ask(shop), register.asked) == (0, [])
+
+
+async def test_the_migration_goes_down_and_up_with_what_is_known_of_numbers(
+    shop: Shop, database: Database, owner_url: str
+) -> None:
+    await says(shop, REAL)
+    await ask(shop)
+    proof = await kept(shop)
+    checked = shop.customer.id
+    await shop.new_customer()
+    await says(shop, UNKNOWN)
+    await database.close()
+
+    engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
+    read = sa.text("select tax_number from billing_profile order by organization_id = :checked desc")
+    with engine.begin() as connection:
+        command.downgrade(migrations.config(connection), "0008")
+        before = list(connection.execute(read, {"checked": checked}).scalars())
+    migrations.migrate(owner_url)
+    with engine.connect() as connection:
+        after = list(connection.execute(read, {"checked": checked}).scalars())
+
+    assert (before[0]["valid"], before[1]) == (True, None)  # nothing was known of the other by anybody
+    assert after == [proof, None]

@@ -22,8 +22,6 @@ from models.billing import (
     BillingProfile,
     CreditNote,
     CreditNoteLine,
-    CreditUse,
-    CustomerCredit,
     Invoice,
     InvoiceLine,
 )
@@ -47,7 +45,7 @@ from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
-from tests.papers import account, campaign, entity, paid, papers, reminded, sold, subscribed
+from tests.papers import accepted, account, campaign, entity, paid, papers, reminded, sold, subscribed, terms
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
@@ -59,8 +57,6 @@ PAPERS = (
     InvoiceLine,
     CreditNote,
     CreditNoteLine,
-    CustomerCredit,
-    CreditUse,
     Subscription,
     SubscriptionItem,
     CouponRedemption,
@@ -130,6 +126,7 @@ def rows_of(tenant: Tenant) -> list[Table]:
     booked: Any = {**own, "happened_at": LONG_AGO}
     return [
         Membership(id=new_id("mem"), account_id=tenant.account.id, role="viewer", **made),
+        accepted(tenant.organization.id, f"trms_{tenant.organization.id}", tenant.account.id),
         ApiKey(id=new_id("apikey"), name="k", prefix="mx-k", secret_hash=secret, **made),
         Meter(id=new_id("mtr"), slug=new_id("mtr"), name="m", event_type="t", aggregation="count", **made),
         GatewayRequest(id=key, model="m", endpoint="chat", status=200, started_at=LONG_AGO, **own),
@@ -226,6 +223,7 @@ async def tenants(database: Database, world: World) -> Tenants:
                 entity(_entity_of(made), name.upper()),
                 account(f"pacc_{made.organization.id}", name),
                 campaign(f"dcmp_{made.organization.id}", name),
+                terms(f"trms_{made.organization.id}", len(name)),
                 *sold(_sold_of(made)),
             )
             for row in (*house, *rows_of(made)):

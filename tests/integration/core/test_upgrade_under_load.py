@@ -21,6 +21,7 @@ from services.core.migrations import migrate
 
 ROOT = Path(__file__).parents[3]
 ROWS, ROUNDS, WAIT_S = 500, 20, 60
+RECENT = "0007"  # what installations have that are one release behind, or two
 # A caller of the product gives up after as long: what a migration may cost is its lock timeout and its own work.
 STATEMENT_TIMEOUT = "4s"
 TABLES = ("organization", "account", "membership", "session", "api_key", "event")
@@ -212,6 +213,40 @@ async def test_a_migration_neither_fails_nor_holds_up_those_who_work(old: str) -
         recorded = connection.execute("select count(*) from event").fetchone()
     assert counted == (version.rounds["writes"],)
     assert recorded == (ROWS + version.rounds["writes"],)
+
+
+class EveryTable(OldVersion):
+    """Reads every table of the version before and holds each as whoever writes to it does."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        with connected(url) as connection:
+            found = connection.execute(
+                "select tablename from pg_tables where schemaname = 'public' order by 1"
+            )
+            self._tables = [row[0] for row in found]
+
+    async def _read(self, connection: psycopg.AsyncConnection, number: int) -> None:
+        for table in self._tables:
+            await connection.execute(f"select from {table} limit 1".encode())
+
+    async def _write(self, connection: psycopg.AsyncConnection, number: int) -> None:
+        for table in self._tables:
+            async with connection.transaction():
+                await connection.execute(f"lock table {table} in row exclusive mode".encode())
+
+
+async def test_the_newest_migrations_come_while_every_table_is_in_use(owner_url: str) -> None:
+    migrate(owner_url, RECENT)
+    version = EveryTable(owner_url)
+
+    async with version.working():
+        await version.more_rounds(1)
+        await asyncio.wait_for(asyncio.to_thread(migrate, owner_url), WAIT_S)
+        await version.more_rounds(1)
+
+    with connected(owner_url) as connection:
+        assert connection.execute("select version_num from alembic_version").fetchone() != (RECENT,)
 
 
 def test_a_migration_that_gets_no_turn_changes_nothing_and_names_who_holds_it(old: str) -> None:

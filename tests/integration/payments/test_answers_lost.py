@@ -97,12 +97,30 @@ async def test_what_is_lost_is_handed_in_once_and_as_it_was(
 
         answered = await desk.read()
         assert (answered.state, answered.submitted_by) == ("under_review", "acc_staff")
-        assert answered.evidence == begun.evidence
+        assert {**(answered.evidence or {}), "tries": 0} == {**begun.evidence, "tries": 0}
         there = await (await desk.till.cashier.provider_of(desk.till.account)).read_dispute(
             desk.dispute.provider_ref
         )
         assert there.submissions == 1
         assert await desk.desk.check_due() == 0
+        assert await cases(desk) == []
+
+
+async def test_a_failure_that_the_provider_keeps_for_a_key_does_not_outlast_the_time_to_answer(
+    world: World, fakes: dict[str, RunningFake], tmp_path: Path
+) -> None:
+    async with open_answer_desk(world, fakes["stripe"], tmp_path) as desk:
+        spoil(desk, "error_kept")
+        await desk.answer([])
+        for _ in range(2):  # the first is answered as before, since the key is
+            desk.till.later(LATER)
+            await desk.desk.check_due()
+
+        assert (await desk.read()).state == "under_review"
+        there = await (await desk.till.cashier.provider_of(desk.till.account)).read_dispute(
+            desk.dispute.provider_ref
+        )
+        assert there.submissions == 1
         assert await cases(desk) == []
 
 

@@ -21,8 +21,10 @@ from services.payments import link_paying, links
 from services.payments.charging import PaymentUnderWay
 from services.payments.links import FRESH_FOR, PAGE, VALID_FOR, LinkEnded
 from state.payment_link import PaymentLinkState
+from tests.fakes.anvil.running import running_anvil
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import Shop, line, open_shop
+from tests.integration.payments.chain_till import open_chain_till
 from tests.integration.payments.till import ADDRESS, Till, open_till, pay_on_page
 from tests.integration.state.visitor import Visitor, sent_to
 from tests.world import World
@@ -164,3 +166,43 @@ async def test_a_stranger_learns_nothing_of_a_payment_begun_in_the_portal_nor_by
     statuses = [(await stranger.call(PaymentLinkState, "load"))[0] for _ in range(25)]
     assert {one.status for one in statuses} <= {"missing", "error"}
     assert statuses[-1].invoice == {}
+
+
+async def test_a_stranger_pays_on_a_chain_and_sees_what_came(world: World) -> None:
+    shop = await open_shop(world)
+    shop.now = datetime.now(UTC)  # a link is opened by the wall
+    with running_anvil(at=shop.now) as anvil:
+        async with open_chain_till(shop, anvil) as till:
+            cashiers.install(till.cashier)
+            invoice = await shop.invoice(line("100"))
+            token = await link_to(shop, invoice)
+            stranger = Visitor(at=f"{PAGE}/{token}")
+            seen, _ = await stranger.call(PaymentLinkState, "load")
+            way = f"{till.account.id}:ETH"
+            assert way in [one["id"] for one in seen.ways]
+            link = await links.opened(token, clock=till.clock)
+            async with links.work(link, clock=till.clock) as uow:
+                begun = await link_paying.start(uow, link, way, key="k")
+
+            seen, _ = await stranger.call(PaymentLinkState, "load")
+            assert (seen.stage, seen.on_chain["missing"], seen.on_chain["asset"]) == (
+                "waiting",
+                "0.05",
+                "ETH",
+            )
+            anvil.send(seen.on_chain["address"], 10**16)
+            await till.watch(1)
+            seen, _ = await stranger.call(PaymentLinkState, "load")
+            assert (seen.on_chain["missing"], [one["state"] for one in seen.came]) == ("0.04", ["seen"])
+            anvil.send(seen.on_chain["address"], 4 * 10**16)
+            await till.watch(3)
+            seen, _ = await stranger.call(PaymentLinkState, "load")
+
+            assert (seen.stage, seen.ways) == ("paid", [])
+            assert (await till.cashier.read(begun.id, shop.customer.id)).state == "succeeded"
+            other = await shop.invoice(line("10"))
+            asked = await till.ask(other)  # in the portal
+            stranger.at = f"{PAGE}/{await link_to(shop, other)}"
+            seen, _ = await stranger.call(PaymentLinkState, "load")
+            assert (seen.stage, seen.on_chain, asked.address in str(seen.dict())) == ("elsewhere", {}, False)
+            await cashiers.close()

@@ -137,6 +137,20 @@ async def test_an_add_on_is_taken_in_the_number_that_is_shown_and_billed(world: 
     assert [one["quantity"] for one in seen.addons[0]["counted"]] == ["3"]
 
 
+async def test_a_plans_price_is_what_is_flat_and_says_that_the_tax_is_in_it(world: World, shop: Shop) -> None:
+    sold = Subscribers(shop)
+    given = {"included_credits": Decimal(30), "tax_inclusive": True}
+    await sold.plan(price("base", "flat", "60", **given), price("seats", "seat", "7"))
+    client, _ = await sign_in(world, shop.customer, Role.BILLING)
+    client.at = "/portal/plans"
+
+    seen, _ = await client.call(PlansOnSaleState, "load")
+
+    (card,) = seen.plans
+    assert (card["base"], card["with_tax"]) == ("60", True)
+    assert [line["what"] for line in card["charges"][0]["lines"]] == ["each"]
+
+
 async def test_who_has_no_billing_profile_is_led_to_it(world: World, shop: Shop) -> None:
     sold = Subscribers(shop)
     plan = await sold.plan(price("base", "flat", "60"))

@@ -15,9 +15,20 @@ from services.files.rules import MB
 from services.files.stores import FilePlaces, FolderStore
 from services.tasks import queries, running, service
 from services.tasks.rules import State
-from tests.bench.table import REQUESTS_SQL
 from tests.world import World
 
+REQUESTS_SQL = """
+insert into request (organization_id, id, key_id, account_id, model, upstream_id, endpoint, streamed, status,
+  error_code, prompt_tokens, completion_tokens, tokens_source, started_at, latency_ms, attempts, cost, currency,
+  address, trace_id)
+select :organization_id, 'req_' || lpad(n::text, 8, '0'), 'apikey_' || n % 20, 'acc_' || n % 5, 'model-' || n % 7,
+  'ups_1',
+  (array['chat', 'completions', 'embeddings'])[1 + n % 3], n % 2 = 0, case when n % 50 = 0 then 429 else 200 end,
+  case when n % 50 = 0 then 'rate_limited' else '' end, n % 900, n % 700, 'upstream',
+  now() - n * interval '1 minute', (n::bigint * 7919) % 30000, 1,
+  case when n % 10 > 0 then (n::bigint * 104729) % 1000000 / 1000000.0 end, 'USD', '', ''
+from generate_series(1, :rows) n
+"""
 ROWS = 1_000_000
 MORE_MB_MAX = 200
 

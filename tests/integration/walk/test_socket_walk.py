@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import json
 import os
 import re
@@ -219,7 +220,10 @@ async def test_no_frame_reads_or_changes_what_is_not_the_senders(
             if "did not foresee" in heard:
                 wrong.append(f"{name} failed")
 
-        for name, payload in what_no_page_declares():
+        # Nobody is asked who they are before such a name is refused, so each of those who try sends a part of them.
+        for name, payload in itertools.islice(
+            what_no_page_declares(), list(CAST).index(who), None, len(CAST)
+        ):
             await socket.send(name, payload)
         heard = await socket.settle()
 

@@ -47,7 +47,7 @@ from services.files.stores import FOLDER, INCOMING, FilePlaces, FolderStore, pla
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
-from tests.papers import account, campaign, entity, paid, papers, reminded, subscribed
+from tests.papers import accepted, account, campaign, entity, paid, papers, reminded, subscribed, terms
 from tests.sealing import at_once
 from tests.world import LONG_AGO, World
 
@@ -86,9 +86,14 @@ class Victim:
         self.canaries.append(canary)
         return canary.text
 
+    @property
+    def places(self) -> int:
+        """A number that no other victim has."""
+        return int(self.organization.id[-6:].encode().hex(), 16)
+
     def amount(self, *seen_by: Capability) -> Decimal:
         """A sum that nobody else's rows add up to."""
-        places = int(self.organization.id[-6:].encode().hex(), 16) % 10**11
+        places = self.places % 10**11
         # As many digits before the point each time: none is found in another that ends alike.
         canary = Canary(f"{1_000 + len(self.canaries)}.{places:011}3", frozenset(seen_by))
         self.canaries.append(canary)
@@ -233,6 +238,8 @@ def _paid(v: Victim) -> Iterator[Table]:
     yield from paid(owner, pacc, ids, said, lambda *row: _sealed(v, row[0], owner, *row))
     cases = reminded(owner, v.id("dcmp"), v.id("inv"), v.id("dcas"), v.id("dhld"))
     yield from (campaign(v.id("dcmp"), "Usual"), *cases)
+    yield terms(v.id("trms"), v.places % 10**9)
+    yield accepted(owner, v.id("trms"), v.owner.id, v.mark("came from", C.ORGANIZATION_WRITE))
 
 
 def _prepaid(v: Victim) -> Iterator[Table]:

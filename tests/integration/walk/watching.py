@@ -16,7 +16,7 @@ _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
     "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
     "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
-    "crypto_key", "crypto_rate", "crypto_watch", "crypto_block",
+    "crypto_key", "crypto_rate", "crypto_watch", "crypto_block", "terms_version",
     "provider_pull", "provider_movement", "provider_payout", "bank_statement", "bank_line", "dunning_campaign",
 )  # fmt: skip
 # Books of the house itself, and what is written down about those who knock.

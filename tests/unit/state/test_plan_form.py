@@ -45,6 +45,7 @@ def shown(kind: str, definition: dict[str, Any]) -> dict[str, str]:
             id="chg_1", key="price", name="Price", kind=kind, meter="events" if kind == "metered" else None,
             currency="EUR", interval="month", interval_count=1, timing="advance", proration="day",
             definition=definition, quantity_min=Decimal(0), quantity_max=None, included_credits=Decimal(0),
+            tax_inclusive=True,
         )
     )  # fmt: skip
 
@@ -54,6 +55,7 @@ def test_a_price_is_the_same_after_its_form(kind: str, definition: dict[str, Any
     made = charge_from_json(definition)
     saved = charge_of(shown(kind, charge_to_json(made)))
     assert charge_from_json(saved.definition) == made
+    assert saved.tax_inclusive
 
 
 def test_every_model_is_tried() -> None:

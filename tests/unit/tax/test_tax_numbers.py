@@ -34,10 +34,10 @@ def test_a_number_is_kept_as_its_register_writes_it(country: str, given: str, ke
     ("country", "given", "said"),
     [
         ("DE", "DE136695978", "check digits"),
-        ("DE", "DE1366959", "number of digits"),
-        ("DE", "DE13669597X", "written otherwise"),
+        ("DE", "DE1366959", "too many or too few characters"),
+        ("DE", "DE13669597X", "not written as tax numbers of DE are"),
         ("DE", "ATU13585627", "begins with AT, and the country is DE"),
-        ("US", "-", "letters, digits and blanks"),
+        ("US", "-", "at least 3 letters and digits"),
         ("DE", "9" * 51, "at most 50 characters"),
     ],
 )
