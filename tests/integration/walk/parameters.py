@@ -371,6 +371,7 @@ ARGUMENTS: dict[str, Maker] = {
     "channel": _plain("mail"),
     "wanted": _plain(False),
     "what": _plain("accept"),
+    "way": _plain("lines"),
     "value": _plain("name-canary"),
     "values": lambda victim: {"address": victim.owner.email},
     "zone": _plain("Asia/Tokyo"),

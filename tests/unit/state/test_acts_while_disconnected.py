@@ -24,13 +24,17 @@ GUARDED = {"SubmitButton", "IconButton", "ActionMenu", "ConfirmDialog", "Form", 
 # These are told what happened: something was opened, closed or done through the REST API.
 TOLD = {"Dialog", "SecretDialog", "EnrolDialog", "RecoveryCodesDialog", "LiveRefresh"}
 # They choose what is looked at, and change nothing else.
-CHOICES = {"choose_currency", "choose_interval", "choose_plan", "count", "count_addon", "tick"}
-LOOKS = {f"{console}.{name}" for console in ("ChoiceState", "StaffChoiceState") for name in CHOICES} | {
+LOOKS = {
     "BudgetsState.choose_measure", "CreditNoteState.choose", "InvoiceState.first_page", "NoticesState.first_page",
     "PlanMoveState.from_the_first", "PlanMoveState.further", "PlanState.choose_kind", "PlanState.choose_model",
     "StaffDisputeState.say", "StaffInvoiceState.first_page", "StaffStatementState.choose_days",
     "StaffStatementState.first_page", "StatementState.choose_days", "StatementState.first_page",
     "TasksState.first_page", "TemplateState.look_in",
+    *(
+        f"{console}.{choice}"
+        for console in ("ChoiceState", "StaffChoiceState")
+        for choice in ("choose_currency", "choose_interval", "choose_plan", "count", "count_addon", "tick")
+    ),
 }  # fmt: skip
 
 
