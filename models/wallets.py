@@ -145,6 +145,7 @@ class WalletDebit(Table, table=True):
         check("minor > 0", "minor"),
         check("(kind = 'usage') = (calls is not null)", "calls"),
         sa.Index("ix_wallet_debit_organization_id", "organization_id", "created_at", "id"),
+        sa.Index("ix_wallet_debit_created_at", "created_at", "id"),
         sa.Index("ix_wallet_debit_cause_id", "cause_id", "id"),
     )
 

@@ -52,7 +52,7 @@ def downgrade() -> None:
 
 
 def create_list_indexes() -> None:
-    for table in ("plan_migration_move", "wallet", "wallet_lot", "wallet_top_up"):
+    for table in ("plan_migration_move", "wallet", "wallet_debit", "wallet_lot", "wallet_top_up"):
         op.create_index(f"ix_{table}_created_at", table, ["created_at", "id"])
     for table in ("contest", "dispute"):
         op.create_index(f"ix_{table}_due", table, ["due_at", "id"])
@@ -68,7 +68,7 @@ def drop_list_indexes() -> None:
     op.drop_index("ix_subscription_parked_at", "subscription")
     for table in ("dispute", "contest"):
         op.drop_index(f"ix_{table}_due", table)
-    for table in ("wallet_top_up", "wallet_lot", "wallet", "plan_migration_move"):
+    for table in ("wallet_top_up", "wallet_lot", "wallet_debit", "wallet", "plan_migration_move"):
         op.drop_index(f"ix_{table}_created_at", table)
 
 

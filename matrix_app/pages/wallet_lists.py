@@ -82,7 +82,7 @@ def lots_table(listing: Listing[Any], *more: Column) -> Table:
         "expires_at",
         "priority",
         "note",
-        Column("uses", "wallets.uses", draw=_lot_uses),
+        Column("id", "wallets.uses", draw=_lot_uses),
         texts="wallets",
         caption="wallets.lots",
     )
@@ -96,7 +96,7 @@ def _debits(listing: Listing[Any], *more: Column) -> Table:
         *more,
         Column("cause", "wallets.cause", draw=_cause),
         "minor",
-        Column("lots", "wallets.from_lots", draw=_of_lots),
+        Column("id", "wallets.from_lots", draw=_of_lots),
         texts="wallets",
         caption="wallets.debits",
     )

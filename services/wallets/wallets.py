@@ -40,8 +40,8 @@ async def grant(
     currency that is none, an end that is past, and a source that is not for giving.
     """
     uow.actor.require(Capability.STAFF_WALLETS_WRITE)
-    require_recent_proof(uow)
     clocks.require_still_for_people(uow)
+    require_recent_proof(uow)
     if source not in GIVEN:
         raise Invalid(f"What is {source.value!r} is not given away.", field="source")
     lot = NewLot(

@@ -117,7 +117,7 @@ def charge_of(values: Mapping[str, Any]) -> ChargeFields:
         included_credits=number(text["included_credits"] or "0", "included_credits")
         if text["kind"] in ("flat", "seat")
         else Decimal(0),
-        tax_inclusive=values.get("tax_inclusive") in (True, _TICKED),
+        tax_inclusive=bool(text["tax_inclusive"]),
     )
 
 

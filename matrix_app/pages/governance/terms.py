@@ -25,9 +25,9 @@ MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.v
 VERSIONS = table_of(
     queries.VERSIONS,
     "terms",
-    Column("number", "terms.number", kind="integer", row_header=True),
+    Column("number", "terms.number", kind="number", row_header=True),
     Column("published_at", "terms.published_at", kind="datetime", brief=True),
-    Column("accepted", "terms.organizations", kind="integer", brief=True),
+    Column("accepted", "terms.organizations", kind="number", brief=True),
     Column("author", "terms.author"),
     Column("sha256", "terms.sha256"),
     texts="terms",

@@ -71,7 +71,7 @@ def _fixed() -> rx.Component:
 
 ACCEPTED = (
     Column("accepted_at", "terms.accepted_at", kind="datetime", row_header=True),
-    Column("number", "terms.number", kind="integer", brief=True),
+    Column("number", "terms.number", kind="number", brief=True),
     Column("who", "terms.who", brief=True),
     Column(
         "occasion",

@@ -25,13 +25,16 @@ GUARDED = {"SubmitButton", "IconButton", "ActionMenu", "ConfirmDialog", "Form", 
 TOLD = {"Dialog", "SecretDialog", "EnrolDialog", "RecoveryCodesDialog", "LiveRefresh"}
 # They choose what is looked at, and change nothing else.
 LOOKS = {
-    "BudgetsState.choose_measure", "ChoiceState.choose_currency", "ChoiceState.choose_interval",
-    "ChoiceState.choose_plan", "ChoiceState.count",
-    "ChoiceState.count_addon", "ChoiceState.tick", "InvoiceState.first_page", "NoticesState.first_page",
+    "BudgetsState.choose_measure", "CreditNoteState.choose", "InvoiceState.first_page", "NoticesState.first_page",
     "PlanMoveState.from_the_first", "PlanMoveState.further", "PlanState.choose_kind", "PlanState.choose_model",
     "StaffDisputeState.say", "StaffInvoiceState.first_page", "StaffStatementState.choose_days",
     "StaffStatementState.first_page", "StatementState.choose_days", "StatementState.first_page",
     "TasksState.first_page", "TemplateState.look_in",
+    *(
+        f"{console}.{choice}"
+        for console in ("ChoiceState", "StaffChoiceState")
+        for choice in ("choose_currency", "choose_interval", "choose_plan", "count", "count_addon", "tick")
+    ),
 }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def test_no_state_begins_with_content() -> None:
 def test_only_pages_that_are_open_to_anyone_have_handlers_for_anyone() -> None:
     for one in handlers():
         if getattr(one.function, "__matrix_needs__", None) is Access.ANYONE:
-            open_to_all = ("account", "session", "mailbox", "api_docs", "invitation", "payment_link")
+            open_to_all = ("account", "session", "mailbox", "api_docs", "invitation", "payment_link", "terms")
             assert str(one).split(".")[1] in open_to_all, one
 
 

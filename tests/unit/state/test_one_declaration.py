@@ -23,7 +23,7 @@ pages.load_all()
 WRITTEN: dict[Kind, set[str]] = {
     Kind.ID: {"code", "text", "link"},
     Kind.INSTANT: {"datetime", "date", "ago"},
-    Kind.INTEGER: {"number", "tokens", "duration", "bytes", "percent", "money", "text", "code"},
+    Kind.INTEGER: {"number", "integer", "tokens", "duration", "bytes", "percent", "money", "text", "code"},
     Kind.DECIMAL: {"number", "money", "price", "per_million", "percent", "text"},
     Kind.FLAG: {"badge"},
     Kind.ENUM: {"badge"},
@@ -70,7 +70,11 @@ MADE_OF: dict[str, dict[str, str]] = {
     "staff.tax_rates": {"state": "valid_from valid_until"},
     "staff.templates": {"name": "legal_entity brand number"},
     "staff.upstreams": {"key": "kind has_api_key", "status": "enabled"},
+    "staff.wallet_debits": {"lots": "id"},
+    "staff.wallet_lots": {"uses": "id"},
     "subscriptions": {"name": "plan_name"},
+    "wallet.debits": {"lots": "id"},
+    "wallet.lots": {"uses": "id"},
 }
 
 

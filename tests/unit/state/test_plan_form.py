@@ -56,6 +56,11 @@ def test_a_price_is_the_same_after_its_form(kind: str, definition: dict[str, Any
     saved = charge_of(shown(kind, charge_to_json(made)))
     assert charge_from_json(saved.definition) == made
     assert saved.tax_inclusive
+    as_typed = {
+        ticked: charge_of(shown(kind, definition) | {"tax_inclusive": str(ticked or "")})
+        for ticked in (True, False)
+    }
+    assert [one.tax_inclusive for one in as_typed.values()] == [True, False]
 
 
 def test_every_model_is_tried() -> None:
