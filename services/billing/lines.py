@@ -13,7 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
 from models.money import Money
@@ -23,7 +22,6 @@ from services.billing.proration import WHOLE, Ending, Portion, Ruler
 from services.core.errors import Invalid
 
 FORMULA = 1  # of stored lines; a line keeps the number of the formula that made it
-FACTS_KEPT = 1_000  # of lines that were asked for lately
 ROUNDING = "half_away_from_zero"  # once for the line, to the currency's minor unit
 
 
@@ -107,9 +105,6 @@ class Line:
     source: str
     amount: Money
     tax: Money
-
-    def __hash__(self) -> int:
-        return hash((self.kind, self.terms.price_id, self.terms.quantity, self.ruler, self.source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +191,8 @@ def restore(credit_id: str, credited: Line) -> Line:
     )
 
 
-@lru_cache(maxsize=FACTS_KEPT)
-def facts_of(line: Line) -> Mapping[str, Any]:
-    """A line as plain JSON, to be kept with it: exact numbers as text, times in ISO 8601. Of the same line the same."""
+def facts_of(line: Line) -> dict[str, Any]:
+    """A line as plain JSON, to be kept with it: exact numbers as text, times in ISO 8601."""
     terms, calendar, period = line.terms, line.ruler.calendar, line.ruler.period
     return {
         "formula": FORMULA,

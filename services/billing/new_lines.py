@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from models.billing import LineOrigin
@@ -19,8 +18,6 @@ from services.billing.usage_rules import Part
 from services.catalog import charge_json
 from services.catalog.charges import Charge, OneOff
 from services.catalog.rating import EventTally, rate
-
-RATED_KEPT = 1_000  # that were asked for lately
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ def item_line(
 ) -> NewLine:
     """A line of a subscription's item. What credits an earlier line brings its tax, and how that was taxed: its
     `tax` as it stands on the document. A debit keeps the `charge` that its price for a whole period comes from."""
-    rated = {"rated": _rated(charge, line.terms.quantity)} if charge is not None else {}
+    rated = {"rated": charge_json.facts_of(charge, line.terms.quantity)} if charge is not None else {}
     return NewLine(
         LineOrigin.SUBSCRIPTION,
         description,
@@ -117,9 +114,3 @@ def item_line(
         treatment=treatment,
         **more,
     )
-
-
-@lru_cache(maxsize=RATED_KEPT)
-def _rated(charge: Charge, quantity: Decimal) -> Mapping[str, Any]:
-    """What a price for a whole period comes from: of all who pay the same price the same."""
-    return charge_json.facts_of(charge, quantity)

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
-from functools import lru_cache
 from itertools import pairwise
 
 from models.money import Money
 from models.types import ProrationPolicy
-from services.billing.periods import MONTHS, PERIODS_KEPT, Calendar, Period, Span, in_utc
+from services.billing.periods import MONTHS, Calendar, Period, Span, in_utc
 from services.core.errors import Invalid
 
 CUTS_MAX = 1_000  # of one item
@@ -75,11 +74,6 @@ class Ruler:
             number = self.period.number
             whole = (self.calendar.day(number + 1) - self.calendar.day(number)).days
         object.__setattr__(self, "whole", whole)
-
-    def __hash__(self) -> int:
-        return hash(
-            (self.policy, self.period.start, self.period.end)
-        )  # what tells it from others, and no more
 
     def before(self, at: datetime) -> int:
         """Units of the period before the one that `at` falls in: 0 at its start, `whole` at its end.
@@ -151,12 +145,6 @@ class Ruler:
         if calendar.month_day(number, months) > day:
             months -= 1
         return MONTH_DAYS * months + (day - calendar.month_day(number, months)).days
-
-
-@lru_cache(maxsize=PERIODS_KEPT)
-def ruler_of(policy: ProrationPolicy, calendar: Calendar, period: Period) -> Ruler:
-    """Every item of a subscription asks for the same one."""
-    return Ruler(policy, calendar, period)
 
 
 @dataclass(frozen=True, slots=True)

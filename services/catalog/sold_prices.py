@@ -21,9 +21,6 @@ class SoldPrice:
     tax_code: str
     charge: PlannedCharge
 
-    def __hash__(self) -> int:
-        return hash(self.id)
-
 
 SOLD_KNOWN_MAX = 10_000  # prices that one process keeps
 _sold: dict[str, SoldPrice] = {}  # by their ids

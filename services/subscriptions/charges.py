@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
-from functools import lru_cache
 
 from models.money import Money
 from models.subscriptions import SubscriptionState
@@ -16,12 +14,11 @@ from services.billing import lines
 from services.billing.changes import Undoable
 from services.billing.lines import Debited, Line
 from services.billing.periods import Span
-from services.billing.proration import Ending, Ruler, ruler_of
+from services.billing.proration import Ending, Ruler
 from services.core.errors import Invalid
-from services.subscriptions.subscribed import Credited, Item, Made, Price, Source, Subscribed
+from services.subscriptions.subscribed import Credited, Item, Made, Source, Subscribed
 
 S = SubscriptionState
-AHEAD_KEPT = 1_000  # lines of periods to come that were worked out lately
 
 
 def due(now: Subscribed, item: Item) -> datetime | None:
@@ -76,23 +73,18 @@ def bill_ahead(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, .
                 item, once = number(now, item, Source.ONE_OFF)
                 item, made = replace(item, billed_until=None, ended_at=at), [*made, once]
             elif item.price.in_advance:
-                line = _ahead(item.price, item.quantity, _ruler(now, item, at), at)
+                ruler = _ruler(now, item, at)
+                line = lines.debit(item.price.terms(item.quantity), ruler, Span(at, ruler.period.end))
                 item, ahead = number(now, item, Source.ITEM, line=line)
                 item, made = live(item, ahead), [*made, ahead]
         items.append(item)
     return replace(now, items=tuple(items)), tuple(made)
 
 
-@lru_cache(maxsize=AHEAD_KEPT)
-def _ahead(price: Price, quantity: Decimal, ruler: Ruler, at: datetime) -> Line:
-    """What is charged from `at` to the end of a period: of many who renew together, the same line."""
-    return lines.debit(price.terms(quantity), ruler, Span(at, ruler.period.end))
-
-
 def _ruler(now: Subscribed, item: Item, at: datetime) -> Ruler:
     """What measures parts of the period that `at` falls in, by the price of an item."""
     calendar = now.calendar(item.price.charge.length)
-    return ruler_of(item.price.charge.proration, calendar, calendar.period_at(at))
+    return Ruler(item.price.charge.proration, calendar, calendar.period_at(at))
 
 
 def number(

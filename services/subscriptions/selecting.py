@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from models.plans import ChargeKind
@@ -149,7 +148,6 @@ def _quantity(price: SoldPrice, asked: Decimal | None) -> Decimal:
                 return quantity
 
 
-@lru_cache(maxsize=sold_prices.SOLD_KNOWN_MAX)
 def price_of(sold: SoldPrice, *, addon: bool) -> Price:
     return Price(sold.id, sold.plan_id, sold.version_id, sold.charge, addon, sold.tax_code)
 

@@ -45,9 +45,6 @@ class Price:
     addon: bool = False
     tax_code: str = ""
 
-    def __hash__(self) -> int:
-        return hash((self.id, self.addon))  # there is no other with that id
-
     @property
     def slot(self) -> str:
         """By which a change of plan finds the item that it changes."""

@@ -14,7 +14,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from functools import lru_cache
 
 from models.money import Money, round_half_away
 from services.catalog.charges import check_number
@@ -22,7 +21,6 @@ from services.core.errors import Invalid
 
 RATE_MAX = Decimal(1)
 RATES_MAX = 10  # on one line
-RATES_KEPT = 1_000  # that were asked for lately
 
 
 class Category(StrEnum):
@@ -257,15 +255,9 @@ def round_together(exact: Sequence[Fraction]) -> list[int]:
 
 def _exclusive(lines: Sequence[TaxableLine]) -> list[list[int]]:
     """Minor units of tax of each line by rate, the rates of all of them being the same."""
-    rates = [_exactly(one.rate) for one in lines[0].treatment.rates]
+    rates = [Fraction(one.rate) for one in lines[0].treatment.rates]
     columns = [round_together([line.amount.minor * rate for line in lines]) for rate in rates]
     return [[column[index] for column in columns] for index in range(len(lines))]
-
-
-@lru_cache(maxsize=RATES_KEPT)
-def _exactly(rate: Decimal) -> Fraction:
-    """Of each line the same few."""
-    return Fraction(rate)
 
 
 def _inclusive(lines: Sequence[TaxableLine]) -> list[list[int]]:
