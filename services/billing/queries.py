@@ -126,6 +126,7 @@ class EntityRow:
     zero_documents: str
     grace_hours: int
     payment_days: int
+    trusts_unanswered: bool
     is_test: bool
     is_usual: bool
     created_at: datetime
@@ -151,6 +152,7 @@ ENTITIES: Listing[EntityRow] = Listing(
         ),
         *(Column(name, f"e.{name}") for name in ("tax_rounding", "zero_documents")),
         *(Column(name, f"e.{name}", Kind.INTEGER) for name in ("grace_hours", "payment_days")),
+        Column("trusts_unanswered", "e.trusts_unanswered", Kind.FLAG),
         Column("is_test", "e.is_test", Kind.FLAG, filterable=True),
         Column("is_usual", "e.is_usual", Kind.FLAG),
         Column("created_at", "e.created_at", Kind.INSTANT),

@@ -70,11 +70,7 @@ MADE_OF: dict[str, dict[str, str]] = {
     "staff.tax_rates": {"state": "valid_from valid_until"},
     "staff.templates": {"name": "legal_entity brand number"},
     "staff.upstreams": {"key": "kind has_api_key", "status": "enabled"},
-    "staff.wallet_debits": {"lots": "id"},
-    "staff.wallet_lots": {"uses": "id"},
     "subscriptions": {"name": "plan_name"},
-    "wallet.debits": {"lots": "id"},
-    "wallet.lots": {"uses": "id"},
 }
 
 
