@@ -46,6 +46,7 @@ TAGS = {
     "invoices": "Invoices: what they ask for and why, and what was taken back of them",
     "budgets": "How much may be used or spent in a day or a month, and what happens then",
     "wallets": "What was paid ahead: balances, lots, debits, and when to top up",
+    "terms": "Terms of service: what counts, and who accepted which version",
     "payments": "Paying one's own invoices: payments, what is kept to pay with, and events of providers",
     "tasks": "Work that goes on in the background: how far it is, cancelling it, trying again",
     "files": "Files that were sent or made, and links to them",

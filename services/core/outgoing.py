@@ -14,7 +14,14 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import (
+    ClientPayloadError,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    StreamReader,
+    TCPConnector,
+)
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -170,6 +177,16 @@ def inside_session(**options: Any) -> ClientSession:
     is lost. A new one takes a fifth of a millisecond here.
     """
     return _session(TCPConnector(limit=0, force_close=True), **options)
+
+
+async def read_within(content: StreamReader, most: int) -> bytes:
+    """A whole body: one read would end with what has come so far. Raises ClientPayloadError above `most` bytes."""
+    body = bytearray()
+    async for part in content.iter_any():
+        body += part
+        if len(body) > most:
+            raise ClientPayloadError(f"An answer of more than {most} bytes.")
+    return bytes(body)
 
 
 _POOL: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEPALIVE_S, "ttl_dns_cache": 10}

@@ -16,7 +16,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
 
 from services.core.errors import Unavailable
-from services.core.outgoing import checked_url, guarded_session
+from services.core.outgoing import checked_url, guarded_session, read_within
 from services.core.tracing import outgoing_call
 
 CONNECT_TIMEOUT_S = 5
@@ -80,7 +80,7 @@ class Vies:
                 async with self._session.post(
                     address, json=body, timeout=_TIMEOUT, allow_redirects=False
                 ) as answer:
-                    raw = await answer.content.read(ANSWER_BYTES_MAX)
+                    raw = await read_within(answer.content, ANSWER_BYTES_MAX)
         except (ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"VIES cannot be reached ({type(error).__name__}).") from error
         try:

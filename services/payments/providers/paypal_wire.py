@@ -22,7 +22,7 @@ from aiohttp import (
 )
 from yarl import URL
 
-from services.core.outgoing import checked_url, guarded_session
+from services.core.outgoing import checked_url, guarded_session, read_within
 from services.core.tracing import outgoing_call
 from services.payments.providers.base import (
     Declined,
@@ -39,6 +39,7 @@ LIVE, SANDBOX = "https://api-m.paypal.com", "https://api-m.sandbox.paypal.com"
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 30
 ANSWER_BYTES_MAX = 16_000_000
+CERTIFICATE_BYTES_MAX = 100_000
 _TIMEOUT = ClientTimeout(total=ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
 _NEVER_SENT = (ClientConnectorError, ConnectionTimeoutError)
 
@@ -144,7 +145,8 @@ class PayPalWire:
                         method, URL(self._base + path), headers={**kind, **headers}, data=data,
                         params=dict(query or {}), timeout=_TIMEOUT, allow_redirects=False,
                     ) as answer:  # fmt: skip
-                        return answer.status, await answer.read(), answer.headers
+                        raw = await read_within(answer.content, ANSWER_BYTES_MAX)
+                        return answer.status, raw, answer.headers
             except (ClientError, TimeoutError, OSError) as error:
                 if changes and not isinstance(error, _NEVER_SENT):
                     raise UnknownOutcome(f"PayPal's answer was lost ({type(error).__name__}).") from error
@@ -181,7 +183,7 @@ class PayPalWire:
             async with self._session.get(URL(url), timeout=_TIMEOUT, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise ProviderUnavailable("PayPal's certificate cannot be had.")
-                return await answer.content.read(100_000)
+                return await read_within(answer.content, CERTIFICATE_BYTES_MAX)
         except (ClientError, TimeoutError, OSError) as error:
             raise ProviderUnavailable("PayPal's certificate cannot be had.") from error
 

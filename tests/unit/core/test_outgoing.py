@@ -1,10 +1,14 @@
-"""Addresses that a person typed: what is refused when it is written down."""
+"""Addresses that a person typed: what is refused when it is written down. And how answers are read."""
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from services.core.outgoing import AddressRefused, checked_url
+import pytest
+from aiohttp import ClientPayloadError, StreamReader
+from aiohttp.base_protocol import BaseProtocol
+
+from services.core.outgoing import AddressRefused, checked_url, read_within
 
 
 @pytest.mark.parametrize(
@@ -71,3 +75,27 @@ def test_what_the_operator_vouches_for_is_let_through_with_its_port_only() -> No
     assert checked_url("http://127.0.0.1:9000/v1", allowed=["127.0.0.1:9000"]) == "http://127.0.0.1:9000/v1"
     with pytest.raises(AddressRefused):
         checked_url("http://127.0.0.1:9001/v1", allowed=["127.0.0.1:9000"])
+
+
+def answering() -> StreamReader:
+    """The body of an answer whose connection is open."""
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    protocol.connection_made(asyncio.Transport())
+    return StreamReader(protocol, 2**16)
+
+
+async def test_a_body_that_comes_in_pieces_is_read_to_its_end() -> None:
+    content = answering()
+    content.feed_data(b'{"valid"')
+    reading = asyncio.create_task(read_within(content, 13))
+    await asyncio.sleep(0)  # it has the first piece
+    content.feed_data(b":true")
+    content.feed_eof()
+    assert await reading == b'{"valid":true'
+
+
+async def test_a_body_that_is_too_long_is_refused() -> None:
+    content = answering()
+    content.feed_data(b"12345")
+    with pytest.raises(ClientPayloadError, match="more than 4 bytes"):
+        await read_within(content, 4)
