@@ -17,6 +17,7 @@ from services.demo.stories import Story
 from services.papers import templates
 from services.papers.designs import Design, Wording
 from services.tax.rules import Rate
+from services.terms import service as terms
 from services.wallets import wallets
 
 SELLER_DAYS = 371
@@ -52,6 +53,20 @@ LOOK = Design(
 )
 
 
+TERMS = """Terms of service of Matrix Demo GmbH
+
+This is a demonstration: nobody is bound by these terms, and no money moves.
+
+1. What you get. Access to models and to what your plan names, for as long as the plan runs.
+
+2. What you pay. The price that was shown before you agreed. Usage is billed as it was metered; each line says how.
+
+3. Ending. You may end a plan at any time, with the end of its period or at once.
+
+4. Your data. It is yours. It leaves with you as files, and is deleted when you ask for it.
+"""
+
+
 async def publish_template(uow: UnitOfWork, entity_id: str) -> None:
     """How the documents of the seller look; a worker makes the files of the first once it runs."""
     draft = await templates.begin(uow, entity_id)
@@ -66,6 +81,7 @@ def seller(today: datetime) -> Step:
         row = await entities.add_entity(uow, SELLER)
         await publish_template(uow, row.id)
         await taxation.add_tax_rate(uow, RATE)
+        await terms.publish(uow, TERMS)
         return {"seller": row.id}
 
     return Step("seller", today - timedelta(days=SELLER_DAYS), add)
