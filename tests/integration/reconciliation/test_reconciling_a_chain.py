@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
-from services.core import listing_sql
+from alembic import command
+from services.core import listing_sql, migrations
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
 from services.core.permissions import ROLE_CAPABILITIES, Role
@@ -154,3 +156,33 @@ async def test_a_node_that_is_away_is_asked_later_and_nothing_is_missed(audit: A
     till.clock.at += timedelta(days=4)
     assert await audit.pull() == (11_900, 0)
     assert await audit.cases() == []
+
+
+async def test_the_migration_finds_what_came_and_went_before_there_were_movements(
+    audit: Audit, owner_url: str
+) -> None:
+    till = audit.till
+    whole, token = await till.shop.invoice(line("100")), await till.shop.invoice(line("50"))
+    asked, in_tokens = await till.ask(whole), await till.ask(token, "USDX")
+    till.anvil.send(asked.address, OWED)
+    till.anvil.send(asked.address, COIN // 1_000)  # too much
+    till.anvil.send_token(till.token, in_tokens.address, 30_000_000)  # a part
+    await till.watch(3)
+    till.anvil.forget(3)
+    await till.watch()
+    await till.shop.world.database.close()
+
+    engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
+    read = sa.text(
+        "select organization_id, provider_account_id, request_id, kind, booked_id, currency, minor from crypto_movement"
+        " order by booked_id, kind"
+    )
+    with engine.begin() as connection:
+        kept = connection.execute(read).all()
+        command.downgrade(migrations.config(connection), "0008")
+    migrations.migrate(owner_url)
+    with engine.connect() as connection:
+        found = connection.execute(read).all()
+
+    assert {row.kind for row in kept} == {"came", "gone"}
+    assert found == kept
