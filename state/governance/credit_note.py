@@ -74,8 +74,8 @@ class CreditNoteState(PageState, rx.State):
 
     async def _look(self) -> None:
         self.preview, self.taken, self.refusal = {}, [], ""
-        if self.way != "all" and not any(self.asked.values()):
-            return
+        if not self.invoice or (self.way != "all" and not any(self.asked.values())):
+            return  # nothing is open, or nothing was said yet
         try:
             asked = _asked(self.asked, self.invoice["currency"])
             async with self._staff_work(within=self.organization_id) as uow:

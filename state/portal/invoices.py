@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import reflex as rx
 from models.billing import InvoiceState as InvoiceStates
 from models.money import Money
 from services.billing import customer_credits, policies, queries
+from services.billing.states import InvoiceStateConflict
 from services.core import listing_sql
 from services.core.listing import Listing
 from services.core.permissions import Capability
@@ -98,9 +100,12 @@ class InvoiceState(InvoiceOnScreen, rx.State):
         self.may_pay = True
 
     async def _look_at_wallet(self) -> None:
-        async with self._unit_of_work() as uow:
-            found = await customer_credits.wallet_would_pay(uow, self.invoice["id"])
-        self.wallet = invoices_view.wallet_shown(found) if found.minor else {}
+        with suppress(
+            InvoiceStateConflict
+        ):  # it was paid while this looked: the page is told, and reads again
+            async with self._unit_of_work() as uow:
+                found = await customer_credits.wallet_would_pay(uow, self.invoice["id"])
+            self.wallet = invoices_view.wallet_shown(found) if found.minor else {}
 
     async def _look_at_contests(self) -> None:
         if self._actor.may(Capability.PAYMENTS_READ):

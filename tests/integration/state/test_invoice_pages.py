@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from models.billing import InvoiceState
 from models.types import OrganizationKind, Role
+from services.billing import customer_credits, states
 from state.governance import invoices as governance
 from state.governance.credit_note import PART, CreditNoteState
 from state.portal import invoices as portal
@@ -65,6 +67,22 @@ async def test_an_invoice_is_followed_from_the_list_to_the_reason_of_a_line(
     visitor.at = sent_to(answer)
     seen, _ = await visitor.call(one, "load")
     assert (len(seen.lines), seen.next_after, seen.is_first) == (1, "", False)
+
+
+async def test_one_that_is_paid_while_its_page_is_read_is_shown(
+    world: World, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await shop.invoice(line("1"))
+    visitor, _ = await sign_in(world, shop.customer)
+    visitor.at = f"/portal/invoices/{made.id}"
+
+    async def paid_meanwhile(*_: object) -> None:
+        raise states.refused(InvoiceState.PAID, "cannot be paid")
+
+    monkeypatch.setattr(customer_credits, "wallet_would_pay", paid_meanwhile)
+    seen, _ = await visitor.call(portal.InvoiceState, "load")
+
+    assert (seen.status, seen.invoice["id"], seen.wallet) == ("ready", made.id, {})
 
 
 async def test_others_find_nothing_or_may_not_look(world: World, shop: Shop) -> None:
