@@ -16,6 +16,11 @@ pytestmark = MARKS
 
 # What floats over the page would stand in whichever part is below it.
 WITHOUT_FRAME = ".mode-bar, .top-bar, .side, .connection { visibility: hidden !important; }"
+# Charts are laid out again a moment after the room for them has changed.
+CHARTS_FIT = """() => [...document.querySelectorAll(".js-plotly-plot")].every((plot) => {
+  const drawn = plot.querySelector(".main-svg");
+  return drawn && Math.abs(drawn.getBoundingClientRect().width - plot.getBoundingClientRect().width) < 1;
+})"""
 BOXES = """() => [...document.querySelectorAll("main .section-head h2")].map((title) => {
   const box = title.closest("section").getBoundingClientRect();
   return [title.innerText, [box.left, box.top + scrollY, box.right, box.bottom + scrollY].map(Math.round)];
@@ -26,6 +31,7 @@ async def parts(page: Page) -> list[tuple[str, Image.Image]]:
     """A picture of each part of the gallery, by its title."""
     await page.evaluate("document.fonts.ready")
     await drawn(page)
+    await page.wait_for_function(CHARTS_FIT)
     whole = pictures.opened(
         await page.screenshot(full_page=True, animations="disabled", caret="hide", style=WITHOUT_FRAME)
     )

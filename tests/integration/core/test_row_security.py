@@ -27,6 +27,7 @@ from models.billing import (
 )
 from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.crypto import CryptoMovement, CryptoRequest, CryptoTransfer
+from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
 from models.dunning import DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
@@ -57,6 +58,8 @@ PAPERS = (
     InvoiceLine,
     CreditNote,
     CreditNoteLine,
+    CustomerCredit,
+    CreditUse,
     Subscription,
     SubscriptionItem,
     CouponRedemption,

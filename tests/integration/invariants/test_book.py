@@ -111,7 +111,7 @@ DEFERRAL = (
 
 ENTITY = (
     "insert into legal_entity values ('ent_1', 'E1', 'Entity', 'Street', 'DE', '[]', '[]', '[]', 'UTC', 'USD', 'MX',"
-    " 'x{{seq}}', 'never', 'y{{seq}}', 'never', 'line', 'issue', 0, 0, false, true, now(), 1);"
+    " 'x{{seq}}', 'never', 'y{{seq}}', 'never', 'line', 'issue', 0, 0, false, true, now(), 1, false);"
 )
 # A document that asks for 5 without a line, and its journal, with nothing behind it in the books.
 DOCUMENT = (
