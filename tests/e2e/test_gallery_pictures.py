@@ -19,7 +19,7 @@ WITHOUT_FRAME = ".mode-bar, .top-bar, .side, .connection { visibility: hidden !i
 # Charts are laid out again a moment after the room for them has changed.
 CHARTS_FIT = """() => [...document.querySelectorAll(".js-plotly-plot")].every((plot) => {
   const drawn = plot.querySelector(".main-svg");
-  return drawn && Math.abs(drawn.getBoundingClientRect().width - plot.getBoundingClientRect().width) < 1;
+  return drawn && Math.abs(drawn.width.baseVal.value - plot.clientWidth) < 1;
 })"""
 BOXES = """() => [...document.querySelectorAll("main .section-head h2")].map((title) => {
   const box = title.closest("section").getBoundingClientRect();
