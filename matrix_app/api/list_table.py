@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from matrix_app.api.app import create_app
 from services.core import listing_csv, listing_grammar
@@ -35,8 +36,8 @@ def table() -> str:
 
 def lists() -> dict[str, dict[str, Any]]:
     """What the API's document says of each declared list, by its path."""
-    mounted = next(route for route in create_app().routes if getattr(route, "path", "") == "/api/v1")
-    rest: FastAPI = mounted.app  # type: ignore[attr-defined]
+    mounted = (route.app for route in create_app().routes if isinstance(route, Mount))
+    rest = next(app for app in mounted if isinstance(app, FastAPI))
     paths: dict[str, Any] = rest.openapi()["paths"]
     return {path: each["get"] for path, each in paths.items() if _is_listed(each.get("get", {}))}
 
