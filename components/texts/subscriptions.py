@@ -46,6 +46,7 @@ TEXTS: dict[str, str] = {
     "choose.later": "Counts from",
     "choose.trial": "{count, plural, one {# day} other {# days}} of trial first. You can cancel until it ends.",
     "choose.invoice": "Invoice now",
+    "choose.invoice_for": "Invoice for",
     "choose.invoice_later": "Waits for your next invoice",
     "choose.invoice_comes": "The first invoice with it",
     "choose.without_usage": "With the tax of today. What you use by then is billed besides.",

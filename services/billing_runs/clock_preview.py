@@ -29,7 +29,9 @@ from services.subscriptions.previewing import PreviewInvoice
 
 DOCUMENTS_MAX = 100  # that are made before one stops to look
 LINES_MAX = 2_000  # of all documents that are shown; the first is shown whatever it has
-LOOK_S_MAX = 15  # no further moment is begun after that; others who would bill the same customers wait so long
+LOOK_S_MAX = (
+    15  # no further moment is begun after that; others who would bill the same customers wait so long
+)
 STEP = 5  # moments between two looks at the bounds
 LOCK_WAIT_S = 0.5  # less than it takes the database to see two that wait for each other
 
@@ -43,7 +45,8 @@ order by coalesce(i.finalized_at, i.collect_until), i.id
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """A document that turning makes. Without `subscription_id` it is for usage by the price list."""
+    """A document that turning makes. Without `subscription_id` it is for usage by the price list, or staff's
+    own."""
 
     subscription_id: str | None
     plan_name: str
@@ -81,9 +84,7 @@ async def preview(uow: UnitOfWork, organization_id: str, *, to: datetime) -> Clo
     return ClockPreview(there.shows, to, until, more, tuple(documents))
 
 
-async def _go(
-    clock_id: str, on: Database, wall: FixedClock, told: Sequence[DomainEvent]
-) -> datetime | None:
+async def _go(clock_id: str, on: Database, wall: FixedClock, told: Sequence[DomainEvent]) -> datetime | None:
     """How far the clock came within the bounds; None where it has arrived. Raises Busy."""
     begun = time.monotonic()
     while True:

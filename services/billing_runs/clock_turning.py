@@ -100,7 +100,11 @@ async def standing(uow: UnitOfWork, organization_id: str) -> ClockShown:
 
 
 def moment(
-    there: ClockShown, *, by: BillingInterval | None = None, on: date | None = None, to: datetime | None = None
+    there: ClockShown,
+    *,
+    by: BillingInterval | None = None,
+    on: date | None = None,
+    to: datetime | None = None,
 ) -> datetime:
     """Where a clock goes that is turned so. Raises Invalid where not one way is said."""
     if by is not None and on is None and to is None:

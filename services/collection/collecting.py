@@ -167,9 +167,7 @@ class Collector:
             return learn(await history.retries_made(uow, since=uow.wall_now - history.HABITS_OF))
 
 
-async def _found(
-    clock_id: str | None, on: Database | None, clock: Clock | None
-) -> AsyncIterator[Due]:
+async def _found(clock_id: str | None, on: Database | None, clock: Clock | None) -> AsyncIterator[Due]:
     whose = running.ON_THE_WALL if clock_id is None else running.ON_A_CLOCK
     after = (date.min, "")
     while True:

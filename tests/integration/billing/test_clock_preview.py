@@ -162,7 +162,8 @@ async def test_a_look_leads_on_from_where_the_last_one_ended(
     whole = await look(trial, to)
     monkeypatch.setattr(clock_preview, "DOCUMENTS_MAX", 3)
     part = await look(trial, to)
-    assert part.more and part.until < to
+    assert part.more
+    assert part.until < to
     assert shown(part) == shown(whole)[: len(part.documents)]
     monkeypatch.setattr(clock_preview, "DOCUMENTS_MAX", 100)
     monkeypatch.setattr(clock_preview, "LINES_MAX", 4)
@@ -170,7 +171,8 @@ async def test_a_look_leads_on_from_where_the_last_one_ended(
     assert (part.more, part.until) == (True, part.documents[-1].document.billed_at)
     monkeypatch.setattr(clock_preview, "LOOK_S_MAX", -1)
     part = await look(trial, to)
-    assert part.more and BEGAN < part.until < to
+    assert part.more
+    assert BEGAN < part.until < to
 
 
 async def test_who_may_look_and_when(world: World) -> None:

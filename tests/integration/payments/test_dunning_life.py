@@ -13,8 +13,10 @@ from models.dunning import StepAction
 from models.money import Money
 from models.subscriptions import Subscription
 from models.types import OrganizationKind, Role
+from services.billing_runs import clock_preview
 from services.collection.collecting import Collector
 from services.core.actor import system
+from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden
 from services.core.work import unit_of_work
 from services.dunning import cases, mails, running
@@ -180,3 +182,21 @@ async def test_two_workers_charge_once_and_remind_once_and_one_that_fails_holds_
             "select type from event where type like 'dunning.%' order by id"
         )] == ["dunning.began", "dunning.reminded"]  # fmt: skip
         assert first.id != two.organization_id
+
+
+async def test_a_look_ahead_takes_as_paid_what_would_be_charged(debt: Debt) -> None:
+    await debt.campaign((2, A.MAIL), (10, A.CANCEL))
+    await debt.subscribe()
+    to = BEGAN + 95 * DAY
+
+    async def looked() -> list[int]:
+        async with crossing(Reason.STAFF, actor=debt.staff, clock=debt.till.clock) as uow:
+            found = await clock_preview.preview(uow, debt.till.shop.customer.id, to=to)
+        return [one.document.total_minor for one in found.documents]
+
+    assert await looked() == [-2_303]  # nobody pays, and the campaign ends it
+    await debt.card("pm_card_visa")
+    assert await looked() == [3_570] * 3
+    assert await debt.story() == []
+    await debt.turn(to)
+    assert [one.state for one in await debt.sold.invoices()] == ["paid"] * 4
