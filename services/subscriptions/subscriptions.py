@@ -35,7 +35,7 @@ from services.identity import clocks
 from services.identity.rules import clean_text, require_currency
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import changes as subscription_changes
-from services.subscriptions import first_payments, rules, selecting, states, trial_terms, trials
+from services.subscriptions import first_payments, net_prices, rules, selecting, states, trial_terms, trials
 from services.subscriptions import policies as subscription_policies
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
@@ -147,7 +147,12 @@ async def change(
     moment = agreed_moment(uow, at)
     tried_until = await trial_terms.until(uow, now, selection)
     made = subscription_changes.change(
-        now, selection, at=moment, behaviour=behaviour, trial_until=tried_until
+        now,
+        selection,
+        at=moment,
+        behaviour=behaviour,
+        trial_until=tried_until,
+        net_shares=await net_prices.shares(uow, now, selection),
     )
     made = await _moved_all_the_same(uow, wanted, now, made, moment)
     named = {"aggregate_id": row.id, "organization_id": row.organization_id}
