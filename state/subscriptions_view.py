@@ -62,6 +62,8 @@ def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
         "scheduled_at": instant_text(scheduled.at) if scheduled else "",
         "scheduled_name": scheduled.plan_name if scheduled else "",
         "pay_until": instant_text(found.pay_until),
+        "collection": found.collection,
+        "payment_days": "" if found.payment_days is None else found.payment_days,
         "scheduled_by_staff": scheduled is not None and scheduled.by_staff,
         "scheduled_amount": _period_amount(scheduled, found.currency) if scheduled else "",
         **upcoming,

@@ -31,8 +31,49 @@ def secure(table: str, *, application: str, crossing: str) -> None:
 
 
 def upgrade() -> None:
-    pass
+    create_later_starts()
+    create_ways_of_collecting()
 
 
 def downgrade() -> None:
-    pass
+    drop_ways_of_collecting()
+    drop_later_starts()
+
+
+# -- later starts: a subscription that was agreed to and begins on a day to come
+
+
+def create_later_starts() -> None:
+    _allow_states("'scheduled','incomplete','trialing','active','past_due','paused','canceled','ended'")
+
+
+def drop_later_starts() -> None:
+    run(
+        "update subscription set state = 'ended', ended_at = created_at, next_at = null where state = 'scheduled'"
+    )
+    _allow_states("'incomplete','trialing','active','past_due','paused','canceled','ended'")
+
+
+def _allow_states(states: str) -> None:
+    run("alter table subscription drop constraint ck_subscription_state")
+    run(f"alter table subscription add constraint ck_subscription_state check (state in ({states}))")
+
+
+# -- ways of collecting: invoices of a subscription are charged by themselves, or sent with days to pay them in
+
+
+def create_ways_of_collecting() -> None:
+    run(
+        "alter table subscription add collection text collate \"C\" not null default 'charge', add payment_days integer"
+    )
+    run(
+        "alter table subscription add constraint ck_subscription_collection check (collection in ('charge','send'))"
+    )
+    run(
+        "alter table subscription add constraint ck_subscription_payment_days check"
+        " (payment_days is null or (collection = 'send' and payment_days between 0 and 365))"
+    )
+
+
+def drop_ways_of_collecting() -> None:
+    run("alter table subscription drop payment_days, drop collection")

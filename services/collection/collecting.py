@@ -48,7 +48,9 @@ CONTESTED_WAIT = timedelta(days=1)
 _AHEAD = timedelta(hours=14)  # somewhere on earth it is a day later already
 _WRITE = Capability.PAYMENTS_WRITE
 
-_OWED = f"s.state = 'finalized' and s.due_minor > 0 and not {disputed.INVOICE}"
+# What is sent to be paid is charged by nobody.
+_SENT = "exists (select from subscription b where b.id = s.subscription_id and b.collection = 'send')"
+_OWED = f"s.state = 'finalized' and s.due_minor > 0 and not {disputed.INVOICE} and not {_SENT}"
 _KEEPS = """
 exists (select from payment_method m where m.organization_id = s.organization_id and m.is_default)
 """

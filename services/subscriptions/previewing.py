@@ -116,7 +116,7 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
             at=at,
             currency=row.currency,
             state=row.state,
-            effective_at=row.scheduled_at or row.cancel_at or at,
+            effective_at=row.scheduled_at or row.cancel_at or max(row.started_at, at),
             invoices=tuple(found),
             upcoming=await upcoming(uow, row),
             included_minor=_included(events()),
