@@ -209,7 +209,6 @@ def _collection(desk: Desk) -> rx.Component:
         done="collected",
         text="collect_text",
         verb="collect_verb",
-        method="PUT",
     )
 
 

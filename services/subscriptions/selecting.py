@@ -42,17 +42,19 @@ class Wanted:
 
 
 async def select(
-    uow: UnitOfWork, wanted: Wanted, *, standing: Subscribed | None = None, version: int | None = None
+    uow: UnitOfWork, wanted: Wanted, *, standing: Subscribed | None = None, plan_version: int | None = None
 ) -> Selection:
     """The prices of what is asked for. Who has a version of a plan keeps it, even if it is sold no more; staff may sell
-    any `version` of a plan that was ever published.
+    any `plan_version` that was ever published.
 
     Raises NotFound for a plan that is not for sale, and Invalid naming the field at fault.
     """
     length = _length(wanted)
     if len(wanted.addons) > ADDONS_MAX:
         raise Invalid(f"At most {ADDONS_MAX} add-ons go with a plan.", field="addons")
-    had = _had(standing) if version is None else {wanted.plan_id: await _chosen(uow, wanted, version)}
+    had = (
+        _had(standing) if plan_version is None else {wanted.plan_id: await _chosen(uow, wanted, plan_version)}
+    )
     versions = await _versions(uow, wanted, had)
     sold = await sold_prices.prices(uow, version_ids=list(versions.values()))
     choices = choices_of(sold, versions[wanted.plan_id], wanted, length, wanted.quantities)
@@ -88,7 +90,7 @@ async def _chosen(uow: UnitOfWork, wanted: Wanted, number: int) -> str:
     if (version_id := found.scalar_one_or_none()) is None:
         raise Invalid(
             f"This plan has no version {number} that was published.",
-            field="version",
+            field="plan_version",
             next_step="Leave it out for the one that is sold.",
         )
     return version_id

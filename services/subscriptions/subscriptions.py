@@ -81,14 +81,14 @@ async def start(
     started_at: datetime | None = None,
     trial_days: int | None = None,
     anchor: datetime | None = None,
-    version: int | None = None,
+    plan_version: int | None = None,
     collection: Collection | None = None,
     payment_days: int | None = None,
 ) -> Subscription:
     """Subscribe to a plan. The same key is the subscription that is there.
 
     Staff may have it begin in the past or later (`started_at`), with another trial than the plan's, count its periods
-    from `anchor` and not from where billing begins, sell a `version` of the plan that is sold no more, and send its
+    from `anchor` and not from where billing begins, sell a `plan_version` that is sold no more, and send its
     invoices, to be paid within `payment_days`. Raises Forbidden, NotFound, Invalid, and what the first invoice raises.
     """
     uow.actor.require(WRITE)
@@ -101,14 +101,16 @@ async def start(
     )
     if (there := known.scalar_one_or_none()) is not None:
         return await policies.subscription_for(uow, there, WRITE)
-    if any(one is not None for one in (started_at, trial_days, anchor, version, collection, payment_days)):
+    if any(
+        one is not None for one in (started_at, trial_days, anchor, plan_version, collection, payment_days)
+    ):
         uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_WRITE)
     if trial_days is not None:
         require_trial_days(trial_days)
     await _require_room(uow)
     await terms.accept(uow, Occasion.SUBSCRIBING)
     wanted = replace(wanted, currency=require_currency(wanted.currency, on=uow.now.date()))
-    selection = await selecting.select(uow, wanted, version=version)
+    selection = await selecting.select(uow, wanted, plan_version=plan_version)
     organization = await policies.organization_of(uow)
     at = moments.start(uow, started_at)
     days = trial_days if trial_days is not None else await trial_terms.days(uow, selection.version_id)

@@ -83,7 +83,7 @@ class StaffChoiceState(Choosing, rx.State):
 
     def _terms(self) -> dict[str, Any]:
         said = {name: _READ[name](given, name) for name, given in self.terms.items()}
-        return said | ({"version": int(self.version)} if self.version else {})
+        return said | ({"plan_version": int(self.version)} if self.version else {})
 
     def _version_chosen(self) -> int | None:
         said = self._query.get("version", "")

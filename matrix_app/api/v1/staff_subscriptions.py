@@ -40,7 +40,7 @@ from matrix_app.api.v1.subscription_shapes import (
     starting,
     taking,
 )
-from models.subscriptions import Collection
+from models.subscriptions import Collection, Subscription
 from services.billing import policies
 from services.catalog.plan_rules import TRIAL_DAYS_MAX
 from services.core.ids import new_id
@@ -80,9 +80,9 @@ class StaffStartPreviewed(PlanGiven):
     anchor: Instant | None = Field(
         None, description="What periods are counted from: where billing begins if left out"
     )
-    version: int | None = Field(
+    plan_version: int | None = Field(
         None,
-        description="Of the plan, by its number, also one that is sold no more; the one sold if left out",
+        description="By its number, also one that is sold no more; the one sold if left out",
     )
     collection: Collection | None = Field(
         None, description="`send`: invoices are sent to be paid. Charged by themselves if left out"
@@ -104,7 +104,7 @@ async def at(who: Caller, subscription_id: str, needs: Capability) -> AsyncItera
 
 
 def _terms(body: StaffStartPreviewed) -> dict[str, Any]:
-    named = ("started_at", "trial_days", "anchor", "version", "collection", "payment_days")
+    named = ("started_at", "trial_days", "anchor", "plan_version", "collection", "payment_days")
     return {name: getattr(body, name) for name in named}
 
 
@@ -258,14 +258,16 @@ async def preview_change_for_organization(
     return await _preview(who, subscription_id, changing(subscription_id, body))
 
 
-@router.put("/subscriptions/{subscription_id}/collection")
+@router.post("/subscriptions/{subscription_id}/collection", response_model=SubscriptionShown)
 async def collect_for_organization(
-    who: AnyCaller, subscription_id: str, body: CollectionGiven
-) -> SubscriptionShown:
+    who: AnyCaller, subscription_id: str, body: CollectionGiven, repeat: RepeatOnce
+) -> Response:
     """Have its invoices be charged by themselves, or sent to be paid within some days from now on."""
-    async with at(who, subscription_id, WRITE) as uow:
-        row = await collecting.collect(uow, subscription_id, body.collection, payment_days=body.payment_days)
-        return SubscriptionShown.model_validate(await subscription_queries.shown(uow, row))
+
+    async def act(uow: UnitOfWork) -> Subscription:
+        return await collecting.collect(uow, subscription_id, body.collection, payment_days=body.payment_days)
+
+    return await _act(who, subscription_id, repeat, act)
 
 
 @router.delete("/subscriptions/{subscription_id}/scheduled-change")

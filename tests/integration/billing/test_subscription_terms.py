@@ -49,7 +49,7 @@ async def test_staff_sells_an_older_version_and_it_keeps_its_prices(sold: Subscr
     assert [made.net_minor for made in await sold.invoices()] == [80_00]
 
     await sold.shop.new_customer(name="Early")
-    early = await sold.start(plan, version=1)
+    early = await sold.start(plan, plan_version=1)
     assert [made.net_minor for made in await sold.invoices()] == [60_00]
     await sold.change(early, plan, quantities={"seats": Decimal(3)})
     assert (await sold.invoices())[1].net_minor == 15_00
@@ -59,11 +59,11 @@ async def test_staff_sells_an_older_version_and_it_keeps_its_prices(sold: Subscr
 async def test_only_what_was_published_is_sold(sold: Subscribers, version: int) -> None:
     plan = await in_two_versions(sold)
     with pytest.raises(Invalid, match="no version") as refused:
-        await sold.start(plan, version=version)
-    assert getattr(refused.value, "field", "") == "version"
+        await sold.start(plan, plan_version=version)
+    assert getattr(refused.value, "field", "") == "plan_version"
 
 
-@pytest.mark.parametrize("terms", [{"version": 1}, {"collection": SEND}, {"payment_days": 30}])
+@pytest.mark.parametrize("terms", [{"plan_version": 1}, {"collection": SEND}, {"payment_days": 30}])
 async def test_customers_take_no_terms_of_their_own(
     world: World, sold: Subscribers, terms: dict[str, Any]
 ) -> None:
@@ -104,8 +104,8 @@ async def test_an_invoice_is_due_as_its_subscription_has_it(
     if metered:
         charges.append(price("tokens", "metered", "0.01", meter="prompt_tokens"))
     await sold.start(await sold.plan(*charges), **terms)
-    for _ in range(2):  # what was used is waited for
-        sold.shop.now += 25 * DAY
+    for _ in range(3):  # what was used is waited for
+        sold.shop.now += 20 * DAY
         await running.bill_due(clock=FixedClock(sold.shop.now))
     assert await due_after(sold) == [days, days]
 
