@@ -229,6 +229,8 @@ async def ways(uow: UnitOfWork) -> list[Way]:
 
 
 def _ways_of(row: Row[Any]) -> list[Way]:
+    if row.provider in registry.OUR_BANKS:
+        return []  # whoever makes a transfer asks nobody
     if not registry.kind(row.provider).watched:
         return [Way(row.id, row.provider, row.name, row.is_test)]
     return [

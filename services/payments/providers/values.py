@@ -25,6 +25,14 @@ class Flow(StrEnum):
     TRANSFER = "transfer"
 
 
+class GivesBack(StrEnum):
+    """How money goes back to where it came from."""
+
+    ASKED = "asked"  # by `refund`
+    BY_HAND = "by_hand"  # staff sends it, and says so
+    NEVER = "never"
+
+
 class PaymentState(StrEnum):
     """CREATED waits for a means to pay; after a decline it is CREATED again, with `decline` saying why.
 
@@ -180,6 +188,8 @@ class Capabilities:
     keeps_methods: bool
     captures_later: bool
     lists_payouts: bool
+    gives_back: GivesBack = GivesBack.ASKED
+    is_our_bank: bool = False  # what is there is ours to spend: nobody has to pay it out
     evidence: EvidenceTerms | None = None  # None: it takes no answers to disputes from programs
 
     @property
