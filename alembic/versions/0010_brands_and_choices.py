@@ -99,7 +99,11 @@ def create_banks() -> None:
     for statement in BANKS:
         run(statement)
     op.create_foreign_key(
-        op.f("fk_bank_line_provider_account_id"), "bank_line", "provider_account", ["provider_account_id"], ["id"]
+        op.f("fk_bank_line_provider_account_id"),
+        "bank_line",
+        "provider_account",
+        ["provider_account_id"],
+        ["id"],
     )
     op.create_unique_constraint(
         op.f("uq_bank_line_provider_account_id_bank_ref"), "bank_line", ["provider_account_id", "bank_ref"]

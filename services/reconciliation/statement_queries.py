@@ -108,7 +108,11 @@ LINES: Listing[LineRow] = Listing(
         Column("counterparty", "l.counterparty"),
         Column("remittance", "l.remittance"),
         Column(
-            "match", f"coalesce({_moved('match')}, 'waiting')", Kind.ENUM, values=tuple(Match), filterable=True
+            "match",
+            f"coalesce({_moved('match')}, 'waiting')",
+            Kind.ENUM,
+            values=tuple(Match),
+            filterable=True,
         ),
         Column("subject_id", _moved("subject_id"), Kind.ID, nullable=True, operators=_EXACTLY),
         Column("journal_id", _moved("journal_id"), Kind.ID, nullable=True),
