@@ -105,7 +105,7 @@ class PaymentMethod(Table, table=True):
     organization_id: str = reference("organization.id")
     provider_account_id: str = reference("provider_account.id")
     kind: str = Field(sa_type=ID)  # card, paypal...
-    brand: str = Field(default="", sa_type=ID)
+    brand: str = Field(default="", sa_type=ID)  # as services/payments/brands.py has them
     last4: str = Field(default="", sa_type=ID)
     expires_month: int | None = None
     expires_year: int | None = None

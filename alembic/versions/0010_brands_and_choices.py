@@ -87,8 +87,10 @@ NO_BANKS = (
     " where a.id = l.provider_account_id",
     "update bank_line l set match = m.match, subject_id = m.subject_id, journal_id = m.journal_id"
     " from provider_movement m where m.provider_account_id = l.provider_account_id and m.provider_ref = l.id",
-    "delete from provider_movement m using provider_account a where a.id = m.provider_account_id and a.provider = 'bank'",
-    "delete from provider_pull p using provider_account a where a.id = p.provider_account_id and a.provider = 'bank'",
+    *(
+        f"delete from {table} t using provider_account a where a.id = t.provider_account_id and a.provider = 'bank'"
+        for table in ("provider_movement", "provider_pull")
+    ),
     "drop index uq_provider_movement_journal_id",
     "create unique index uq_provider_movement_journal_id on provider_movement (journal_id) where kind <> 'fee'",
 )
@@ -132,8 +134,22 @@ def drop_banks() -> None:
     run("grant update (match, subject_id, journal_id) on bank_line to matrix_crossing")
 
 
+# -- cards: a brand is one of our codes, where it was the provider's word
+
+
+def name_cards() -> None:
+    """Taken away again, the words stay: they are those of the one provider that keeps cards."""
+    codes = (
+        "amex", "cartes_bancaires", "diners", "discover", "eftpos_au", "jcb", "link", "maestro", "mastercard",
+        "unionpay", "visa",
+    )  # fmt: skip
+    known = ", ".join(f"'{one}'" for one in codes)
+    run(f"update payment_method set brand = case when lower(brand) in ({known}) then lower(brand) else '' end")
+
+
 def upgrade() -> None:
     create_banks()
+    name_cards()
 
 
 def downgrade() -> None:

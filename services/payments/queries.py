@@ -106,7 +106,7 @@ class MethodRow:
     provider_account_id: str
     account: str
     kind: str
-    brand: str
+    brand: str  # a CardBrand
     last4: str
     expires_month: int | None
     expires_year: int | None

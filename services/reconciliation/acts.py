@@ -35,7 +35,8 @@ update provider_movement set match = 'settled', journal_id = coalesce(journal_id
   subject_id = coalesce(subject_id, :subject_id) where id = :id
 """
 _REFUND = """
-select r.minor, r.currency, p.provider_account_id, p.provider from refund r join payment p on p.id = r.payment_id where r.id = :id
+select r.minor, r.currency, p.provider_account_id, p.provider from refund r join payment p on p.id = r.payment_id
+where r.id = :id
 """
 _SETTLE_FEE = (
     "update provider_movement set fee_journal_id = :journal_id where id = :id and fee_journal_id is null"

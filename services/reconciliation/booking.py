@@ -59,8 +59,8 @@ from unnest(cast(:ids as text[]), cast(:journals as text[])) as b(id, journal_id
 # What has arrived at our bank before that is this booking, too: there it is cash.
 _ARRIVED_BOOKED = """
 update provider_movement m set journal_id = b.journal_id
-from unnest(cast(:ids as text[]), cast(:journals as text[])) as b(id, journal_id) join provider_movement w on w.id = b.id
-where m.subject_id = w.subject_id and m.kind = 'charge' and m.journal_id is null
+from unnest(cast(:ids as text[]), cast(:journals as text[])) as b(id, journal_id)
+join provider_movement w on w.id = b.id where m.subject_id = w.subject_id and m.kind = 'charge' and m.journal_id is null
 """
 
 

@@ -22,6 +22,7 @@ from services.reconciliation import booking
 GRACE = timedelta(days=1)  # for what is still being booked here
 MISSING_AFTER = timedelta(days=3)  # without a movement of what was booked here
 MISSING_BACK = timedelta(days=60)  # how far one looks back for that
+MISSING_MAX = 500  # cases of one run; the next finds the others
 _ASKED_FOR = """
 select l.bank_ref, i.id as invoice_id, i.organization_id, i.number from bank_line l left join lateral (
   select id, organization_id, number from invoice
@@ -29,12 +30,11 @@ select l.bank_ref, i.id as invoice_id, i.organization_id, i.number from bank_lin
   order by abs(due_minor - cast(:minor as bigint)), due_date, id limit 1) i on true
 where l.id = :line
 """
-MISSING_MAX = 500  # cases of one run; the next finds the others
 
 # What is not found once its time is over. `other` and `sweep` wait for nothing: they are never booked before.
 _UNFOUND = """
-select m.*, a.provider, p.organization_id, p.state as payment_state, p.currency as payment_currency, p.minor as payment_minor,
-  p.journal_id as payment_journal_id,
+select m.*, a.provider, p.organization_id, p.state as payment_state, p.currency as payment_currency,
+  p.minor as payment_minor, p.journal_id as payment_journal_id,
   exists (select 1 from provider_movement x where x.journal_id = p.journal_id and x.kind <> 'fee') as taken
 from provider_movement m join provider_account a on a.id = m.provider_account_id
 left join payment p on p.id = m.subject_id

@@ -216,7 +216,8 @@ with booked as (
   select b.provider_account_id, e.currency, sum(e.minor) as minor from booked b
   join provider_account a on a.id = b.provider_account_id
   join ledger_entry e on e.journal_id = b.journal_id join ledger_account l on l.id = e.account_id
-  where l.purpose = case when a.provider = any(:banks) then 'cash' else 'clearing' end group by b.provider_account_id, e.currency
+  where l.purpose = case when a.provider = any(:banks) then 'cash' else 'clearing' end
+  group by b.provider_account_id, e.currency
 ), theirs as (
   select provider_account_id, currency, sum(net_minor) as minor from provider_movement
   group by provider_account_id, currency

@@ -13,8 +13,8 @@ from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.payments.providers import registry
 from services.payments import policies
+from services.payments.providers import registry
 
 R = TypeVar("R", bound="RefundRow")
 

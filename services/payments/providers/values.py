@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from models.money import Money, Provider
+from services.payments.brands import CardBrand
 
 T = TypeVar("T")
 
@@ -246,7 +247,7 @@ class Method:
 
     reference: str
     kind: str  # card, link, sepa_debit ...: the provider's word
-    brand: str = ""
+    brand: CardBrand = CardBrand.UNKNOWN
     last4: str = ""
     expiry_month: int = 0
     expiry_year: int = 0
