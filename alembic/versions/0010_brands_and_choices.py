@@ -81,7 +81,8 @@ from bank_line l join bank_statement s on s.id = l.statement_id group by {_NAMED
 )
 NO_BANKS = (
     "revoke update (provider_account_id) on payment from matrix_crossing",
-    "update payment_case set subject = 'bln_' || substr(subject, 5) where kind = 'unmatched'",
+    "update payment_case c set subject = m.provider_ref from provider_movement m"
+    " where c.kind = 'unmatched' and c.subject = m.id",
     "update payment set provider_account_id = null, provider_ref = null where provider = 'bank'",
     "update bank_line l set account = a.settings ->> 'number', match = 'waiting' from provider_account a"
     " where a.id = l.provider_account_id",
@@ -144,7 +145,9 @@ def name_cards() -> None:
         "unionpay", "visa",
     )  # fmt: skip
     known = ", ".join(f"'{one}'" for one in codes)
-    run(f"update payment_method set brand = case when lower(brand) in ({known}) then lower(brand) else '' end")
+    run(
+        f"update payment_method set brand = case when lower(brand) in ({known}) then lower(brand) else '' end"
+    )
 
 
 def upgrade() -> None:

@@ -35,7 +35,9 @@ _NAMES = {
     CardBrand.VISA: "Visa",
 }
 # What providers and schemes also write, without regard to case, blanks and signs.
-_CODES = {"".join(filter(str.isalnum, word)).lower(): one for one in CardBrand for word in (one, _NAMES[one])} | {
+_CODES = {
+    "".join(filter(str.isalnum, word)).lower(): one for one in CardBrand for word in (one, _NAMES[one])
+} | {
     "cb": CardBrand.CARTES_BANCAIRES,
     "cbnationale": CardBrand.CARTES_BANCAIRES,
     "chinaunionpay": CardBrand.UNIONPAY,
