@@ -181,7 +181,7 @@ async def test_lines_from_before_banks_were_providers_are_found_again(desk: Desk
             entry("119.00", "R1", f"Invoice {invoice.number}"),
             entry("9.00", "R2"),
             entry("12.50", "R3", way="DBIT"),
-        )  # fmt: skip
+        )
     )
     (went_out,) = [one for one in await desk.cases() if one.cause == "went_out"]
     await desk.accept(went_out)
