@@ -105,7 +105,7 @@ def view(content: Content, brand: Brand) -> View:
         notes_title=words.notes,
         notes=tuple(map(formats.own, content.notes)) if shows(Field.NOTES) else (),
         legal_text=formats.own(content.legal_text),
-        seller=content.seller.name,
+        seller=content.seller.trading_name or content.seller.name,
         page_of=words.page,
     )
 

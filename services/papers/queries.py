@@ -193,11 +193,12 @@ STAFF_PAPERS: Listing[PaperRow] = Listing(
 
 @dataclass(frozen=True, slots=True)
 class TemplateRow:
-    """A version of a template. Of those that are published for an entity and brand, the latest is in force."""
+    """A version of a template. Of those that are published for a brand, the latest is in force."""
 
     id: str
     legal_entity_id: str
     legal_entity: str
+    brand_id: str
     brand: str
     number: int
     state: str
@@ -213,23 +214,22 @@ TEMPLATES: Listing[TemplateRow] = Listing(
     "staff.templates",
     row=TemplateRow,
     needs=Capability.STAFF_INVOICES_READ,
-    source="template_version t",
+    source="template_version t join brand b on b.id = t.brand_id",
     alias="t",
     joins="join legal_entity e on e.id = t.legal_entity_id",
     columns=(
         Column("id", "t.id", Kind.ID, filterable=True),
         Column("legal_entity_id", "t.legal_entity_id", Kind.ID, operators=_EXACTLY),
         Column("legal_entity", "e.code", joined=True, text="Code of who issues"),
-        Column("brand", "t.brand", operators=_EXACTLY),
+        Column("brand_id", "t.brand_id", Kind.ID, operators=_EXACTLY),
+        Column("brand", "b.code", text="Code of the brand", operators=_EXACTLY),
         Column("number", "t.number", Kind.INTEGER),
         Column("state", "t.state", Kind.ENUM, values=tuple(TemplateState), filterable=True),
         Column(
             "is_in_force",
-            "e.brand = t.brand and t.state = 'published' and not exists (select from template_version n"
-            " where n.legal_entity_id = t.legal_entity_id and n.brand = t.brand and n.state = 'published'"
-            " and n.number > t.number)",
+            "t.state = 'published' and not exists (select from template_version n"
+            " where n.brand_id = t.brand_id and n.state = 'published' and n.number > t.number)",
             Kind.FLAG,
-            joined=True,
         ),
         Column("has_logo", "t.logo_sha256 is not null", Kind.FLAG),
         Column("created_by", "t.created_by", Kind.ID),
@@ -265,12 +265,13 @@ async def previewed(
     design: Design | None = None,
     logo_bytes_max: int = LOGO_BYTES_MAX,
 ) -> tuple[Content, Brand]:
-    """A made-up document of the template's seller, and how the template has it look; by a `design` that is not kept
+    """A made-up document of the template's brand, and how the template has it look; by a `design` that is not kept
     yet, if one is given. A larger logo is left out. Raises Forbidden and NotFound."""
     row = await template(uow, template_id)
     look = await look_of(uow, row)
     entity = await billing_policies.entity_for(uow, row.legal_entity_id, Capability.STAFF_INVOICES_READ)
+    named = await billing_policies.brand_for(uow, row.brand_id, Capability.STAFF_INVOICES_READ)
     design, logo = design or look.design, look.logo
     if logo is not None and len(logo) > logo_bytes_max:
         logo = None
-    return sample(entity, design, language), design.brand(logo)
+    return sample(entity, named, design, language), design.brand(logo)

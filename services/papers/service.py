@@ -161,12 +161,12 @@ async def _says(uow: UnitOfWork, paper: Paper) -> _Said:
     """All from the database in one reading, under the template that is in force now."""
     if paper.kind == "invoice":
         invoice = await billing.invoice(uow, paper.document_id, staff=True)
-        look = await templates.in_force(uow, invoice.legal_entity_id)
+        look = await templates.in_force(uow, invoice.brand_id)
         lines = await billing.lines(uow, invoice, limit=LINES_MAX)
         content = invoice_says(invoice, lines, look.design, due_minor=paper.due_minor or 0)
     else:
         found = await billing.note_document(uow, paper.document_id)
-        look = await templates.in_force(uow, found.invoice.legal_entity_id)
+        look = await templates.in_force(uow, found.invoice.brand_id)
         content = note_says(found.invoice, found.lines, Noted(found.note, found.taken), look.design)
     return _Said(content, look.design.brand(look.logo), look.template_id)
 

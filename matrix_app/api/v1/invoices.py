@@ -73,6 +73,11 @@ class TaxIdShown(Shown):
     number: str
 
 
+class BrandSaid(Shown):
+    code: str
+    name: str
+
+
 class SellerShown(Shown):
     """As it was when the document was issued."""
 
@@ -81,6 +86,7 @@ class SellerShown(Shown):
     address: str
     country: str
     tax_ids: list[TaxIdShown]
+    brand: BrandSaid | None = Field(None, description="Null on documents from before brands had names")
 
 
 class BuyerShown(Shown):
@@ -122,6 +128,7 @@ class InvoiceShown(Shown):
     id: str
     organization_id: str
     legal_entity_id: str
+    brand_id: str
     number: str | None
     state: InvoiceState
     currency: str
