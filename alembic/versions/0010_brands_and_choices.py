@@ -52,12 +52,14 @@ def create_brands() -> None:
         "insert into brand (id, legal_entity_id, code, name, is_default, created_at, version)"
         " select 'brnd_' || split_part(id, '_', 2), id, brand, name, true, created_at, 1 from legal_entity"
     )
-    # Templates stayed with the brand that an entity had before its first number.
+    # Templates stayed with the brand that an entity had before its first number, and documents with those that an
+    # earlier upgrade, which was taken back, let it have.
     run(
         "insert into brand (id, legal_entity_id, code, name, is_default, archived_at, created_at, version)"
-        " select 'brnd_' || split_part(min(t.id), '_', 2), t.legal_entity_id, t.brand, t.brand, false, now(),"
-        " min(t.created_at), 1 from template_version t join legal_entity e on e.id = t.legal_entity_id"
-        " where t.brand <> e.brand group by t.legal_entity_id, t.brand"
+        " select 'brnd_' || split_part(min(t.id), '_', 2), e.id, t.code, t.code, false, now(), min(t.created_at), 1"
+        " from (select id, legal_entity_id, brand as code, created_at from template_version union all"
+        "   select id, legal_entity_id, series_brand, created_at from invoice where series_brand <> '') t"
+        " join legal_entity e on e.id = t.legal_entity_id where t.code <> e.brand group by e.id, t.code"
     )
     op.add_column("billing_profile", sa.Column("brand_id", sa.Text(collation="C"), nullable=True))
     op.create_check_constraint(
@@ -65,7 +67,8 @@ def create_brands() -> None:
         "billing_profile",
         "brand_id is null or legal_entity_id is not null",
     )
-    add_brand("invoice", "is_fixed", of="b.is_default")
+    of_its_number = "case when t.series_brand <> '' then b.code = t.series_brand else b.is_default end"
+    add_brand("invoice", "is_fixed", of=of_its_number)
     add_brand("template_version", "is_kept", of="b.code = t.brand")
     for table in BRANDED:
         op.create_foreign_key(

@@ -127,8 +127,8 @@ DOCUMENT = (
     " insert into invoice (id, organization_id, legal_entity_id, brand_id, key, state, currency, memo, lines,"
     " next_position, number, series_brand, series_period, sequence, charged_minor, discount_minor, net_minor,"
     " tax_minor, total_minor, credited_minor, offset_minor, paid_minor, written_off_minor, due_minor, created_at,"
-    " collect_until, finalized_at) values ('inv_1', '{organization}', 'ent_1', 'brnd_1', 'k', 'finalized', 'USD', '', 0,"
-    " 1, 'x1', '', '', 1, 5, 0, 5, 0, 5, 0, 0, 0, 0, 5, now(), now(), now()); end $$"
+    " collect_until, finalized_at) values ('inv_1', '{organization}', 'ent_1', 'brnd_1', 'k', 'finalized', 'USD', '',"
+    " 0, 1, 'x1', '', '', 1, 5, 0, 5, 0, 5, 0, 0, 0, 0, 5, now(), now(), now()); end $$"
 )
 DRAWN = (
     "do $$ begin " + ENTITY + " insert into number_series values ('ent_1', 'credit_note', '', '', 2); end $$"
