@@ -214,7 +214,7 @@ TEMPLATES: Listing[TemplateRow] = Listing(
     "staff.templates",
     row=TemplateRow,
     needs=Capability.STAFF_INVOICES_READ,
-    source="template_version t join brand b on b.id = t.brand_id",
+    source="template_version t",
     alias="t",
     joins="join legal_entity e on e.id = t.legal_entity_id",
     columns=(
@@ -222,7 +222,12 @@ TEMPLATES: Listing[TemplateRow] = Listing(
         Column("legal_entity_id", "t.legal_entity_id", Kind.ID, operators=_EXACTLY),
         Column("legal_entity", "e.code", joined=True, text="Code of who issues"),
         Column("brand_id", "t.brand_id", Kind.ID, operators=_EXACTLY),
-        Column("brand", "b.code", text="Code of the brand", operators=_EXACTLY),
+        Column(
+            "brand",
+            "(select b.code from brand b where b.id = t.brand_id)",
+            text="Code of the brand",
+            operators=_EXACTLY,
+        ),
         Column("number", "t.number", Kind.INTEGER),
         Column("state", "t.state", Kind.ENUM, values=tuple(TemplateState), filterable=True),
         Column(
