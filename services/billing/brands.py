@@ -98,6 +98,15 @@ async def rename_brand(uow: UnitOfWork, brand_id: str, *, name: str, version: in
     return row
 
 
+async def take_name(uow: UnitOfWork, entity: LegalEntity, name: str) -> None:
+    """Brands that have the name of their entity have its new one, too; called before it takes that itself."""
+    found = await uow.execute(
+        "select id from brand where legal_entity_id = :id and name = :name", id=entity.id, name=entity.name
+    )
+    for brand_id in found.scalars().all():
+        await rename_brand(uow, brand_id, name=name)
+
+
 async def make_default(uow: UnitOfWork, brand_id: str) -> Brand:
     """Have it bill whom nobody gave another brand, from the next draft on; the one that did so before no longer does.
 

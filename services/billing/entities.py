@@ -114,6 +114,8 @@ async def change_entity(uow: UnitOfWork, entity_id: str, given: EntityFields, *,
             f"{row.code} has numbered documents: {', '.join(kept)} cannot change any more.",
             next_step="Add another legal entity and bill under it from now on.",
         )
+    if "name" in changed:
+        await brands.take_name(uow, row, values["name"])
     for name in changed:
         setattr(row, name, values[name])
     if changed:

@@ -262,6 +262,14 @@ async def test_what_a_customer_says_of_itself_leaves_its_brand(shop: Shop) -> No
     assert (row.brand_id, row.legal_entity_id) == (blue.id, shop.entity.id)
 
 
+async def test_a_brand_of_the_entitys_name_follows_it(shop: Shop) -> None:
+    await add(shop, "BLUE")
+    async with staff() as uow:
+        renamed = replace(GERMAN, name="Matrix SE", **BY_BRAND)
+        await entities.change_entity(uow, shop.entity.id, renamed, version=1)
+        assert [one.name for one in await listing_sql.select(uow, BRANDS)] == ["Matrix SE", "Blue"]
+
+
 async def test_the_next_numbers_are_those_of_the_brand(shop: Shop) -> None:
     await add(shop, "BLUE")
     async with staff() as uow:
