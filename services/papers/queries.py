@@ -13,8 +13,8 @@ from services.core.errors import Conflict
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.documents.brand import LOGO_BYTES_MAX, Brand
 from services.documents.content import Content
+from services.documents.style import LOGO_BYTES_MAX, Style
 from services.papers import policies
 from services.papers.designs import Design, design_from_json
 from services.papers.keeping import KeptBytes
@@ -269,14 +269,14 @@ async def previewed(
     *,
     design: Design | None = None,
     logo_bytes_max: int = LOGO_BYTES_MAX,
-) -> tuple[Content, Brand]:
+) -> tuple[Content, Style]:
     """A made-up document of the template's brand, and how the template has it look; by a `design` that is not kept
     yet, if one is given. A larger logo is left out. Raises Forbidden and NotFound."""
     row = await template(uow, template_id)
     look = await look_of(uow, row)
     entity = await billing_policies.entity_for(uow, row.legal_entity_id, Capability.STAFF_INVOICES_READ)
-    named = await billing_policies.brand_for(uow, row.brand_id, Capability.STAFF_INVOICES_READ)
+    brand = await billing_policies.brand_for(uow, row.brand_id, Capability.STAFF_INVOICES_READ)
     design, logo = design or look.design, look.logo
     if logo is not None and len(logo) > logo_bytes_max:
         logo = None
-    return sample(entity, named, design, language), design.brand(logo)
+    return sample(entity, brand, design, language), design.style(logo)

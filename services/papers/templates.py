@@ -16,7 +16,7 @@ from services.core.errors import Conflict, Invalid, TooLarge
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.documents.brand import LOGO_BYTES_MAX
+from services.documents.style import LOGO_BYTES_MAX
 from services.identity.queries import changed_meanwhile
 from services.papers import policies
 from services.papers.designs import Design, design_from_json, design_to_json
@@ -151,7 +151,7 @@ async def set_logo(
     row = await _draft(uow, template_id, version)
     if logo is not None and len(logo) > LOGO_BYTES_MAX:
         raise LogoTooLarge
-    Design().brand(logo)
+    Design().style(logo)
     sha256 = None if logo is None else hashlib.sha256(logo).hexdigest()
     if logo is not None:
         await uow.execute(_KEEP_LOGO, sha256=sha256, content=logo, now=uow.wall_now)

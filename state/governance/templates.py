@@ -164,11 +164,11 @@ class TemplateState(EditedState, rx.State):
 
     async def _draw(self, design: Design) -> None:
         async with self._staff_work() as uow:
-            content, brand = await queries.previewed(
+            content, style = await queries.previewed(
                 uow, self._template_id(), self.language, design=design, logo_bytes_max=LIVE_LOGO_BYTES_MAX
             )
-        self.preview, self.preview_error = html(content, brand), ""
-        self.contrast, self.is_readable = f"{brand.contrast:.1f}", brand.accent_is_readable
+        self.preview, self.preview_error = html(content, style), ""
+        self.contrast, self.is_readable = f"{style.contrast:.1f}", style.accent_is_readable
 
     def _template_id(self) -> str:
         return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]

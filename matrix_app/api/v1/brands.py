@@ -40,6 +40,13 @@ class BrandShown(Shown):
     version: int
 
 
+class BrandSaid(Shown):
+    """As a document has it."""
+
+    code: str
+    name: str
+
+
 class NewBrand(Body):
     legal_entity_id: str
     code: str = Field(description="1 to 10 of A-Z and 0-9, for ever", examples=["BLUE"])

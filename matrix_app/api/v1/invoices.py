@@ -11,6 +11,7 @@ from fastapi import Request
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import AnyCaller, Caller, Member, staff_work
+from matrix_app.api.v1.brands import BrandSaid
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
@@ -71,11 +72,6 @@ class InvoiceListed(Shown):
 class TaxIdShown(Shown):
     kind: str
     number: str
-
-
-class BrandSaid(Shown):
-    code: str
-    name: str
 
 
 class SellerShown(Shown):

@@ -20,10 +20,10 @@ from models.papers import TemplateState, TemplateVersion
 from services.billing import policies as billing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.documents.brand import LOGO_BYTES_MAX, Font, Paper
-from services.documents.brand import Field as DocumentField
 from services.documents.content import Labelled
 from services.documents.html import html
+from services.documents.style import LOGO_BYTES_MAX, Font, Paper
+from services.documents.style import Field as DocumentField
 from services.papers import queries, templates
 from services.papers.designs import Design, Wording, design_from_json
 from services.papers.templates import LogoTooLarge
@@ -110,7 +110,7 @@ class TemplateShown(Shown):
 
 
 async def _shown(uow: UnitOfWork, row: TemplateVersion) -> TemplateShown:
-    contrast = round(design_from_json(row.design).brand().contrast, 2)
+    contrast = round(design_from_json(row.design).style().contrast, 2)
     brand = await billing.brand_for(uow, row.brand_id, READ)
     return TemplateShown.model_validate(row.model_dump() | {"contrast": contrast, "brand": brand.code})
 
@@ -247,8 +247,8 @@ _PDF: dict[int | str, dict[str, Any]] = {
 async def preview_template(who: AnyCaller, template_id: str, language: Language = "en") -> Response:
     """A made-up invoice of the brand by a version, as a page that runs nothing."""
     async with staff_work(who, READ) as uow:
-        content, brand = await queries.previewed(uow, template_id, language)
-    return Response(html(content, brand), headers=SHOWN_HEADERS, media_type="text/html")
+        content, style = await queries.previewed(uow, template_id, language)
+    return Response(html(content, style), headers=SHOWN_HEADERS, media_type="text/html")
 
 
 @router.get("/{template_id}/preview/pdf", response_class=Response, responses=_PDF)
@@ -257,6 +257,6 @@ async def preview_template_as_pdf(
 ) -> Response:
     """The same as the PDF it would be."""
     async with staff_work(who, READ) as uow:
-        content, brand = await queries.previewed(uow, template_id, language)
-    made = await request.app.state.press.pdf(content, brand)
+        content, style = await queries.previewed(uow, template_id, language)
+    made = await request.app.state.press.pdf(content, style)
     return Response(made.pdf, headers=SHOWN_HEADERS, media_type="application/pdf")

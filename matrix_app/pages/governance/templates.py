@@ -23,7 +23,7 @@ from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.papers import PaperState
 from services.core.permissions import Capability
-from services.documents.brand import LOGO_BYTES_MAX, Field, Font, Paper
+from services.documents.style import LOGO_BYTES_MAX, Field, Font, Paper
 from services.papers import queries
 from services.papers.designs import LANGUAGES
 from state.governance.templates import FORM, HOME, PapersState, TemplatesState, TemplateState

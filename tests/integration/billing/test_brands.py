@@ -206,7 +206,7 @@ async def profile(shop: Shop, **given: str) -> Any:
         return await profiles.set_profile(uow, replace(BUYER, **given))
 
 
-async def draft(shop: Shop, **given: str) -> Any:
+async def draft(shop: Shop, **given: Any) -> Any:
     async with shop.work() as uow:
         return await invoices.create_draft(uow, key="one", **given)
 
