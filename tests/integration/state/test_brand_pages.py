@@ -107,7 +107,9 @@ async def test_a_new_entity_says_the_code_of_its_first_brand_and_shows_its_numbe
     seen, _ = await staff.call(EntityState, "save", seen.form | {"brand": "OTHER", "name": "Matrix France"})
     assert (seen.errors, seen.form["brand"], seen.form["name"]) == ({}, "BLEU", "Matrix France")
     staff.at = "/governance/brands"
-    assert [row["name"] for row in (await staff.call(BrandsState, "load"))[0].rows] == ["Matrix SARL"]
+    assert [row["name"] for row in (await staff.call(BrandsState, "load"))[0].rows] == [
+        "Matrix France"
+    ]  # it had the name of its entity
 
 
 async def test_who_may_look_opens_no_dialog(world: World, operators: Organization, shop: Shop) -> None:
