@@ -5,6 +5,8 @@ Each field has a function that makes what it needs and one that takes it away ag
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from alembic import op
 
 revision = "0010"
@@ -31,8 +33,70 @@ def secure(table: str, *, application: str, crossing: str) -> None:
 
 
 def upgrade() -> None:
-    pass
+    create_blocks()
+    open_openings()
 
 
 def downgrade() -> None:
-    pass
+    close_openings()
+    drop_blocks()
+
+
+# -- blocks: since when and until when a case had calls refused, so that what was paid for that time is credited
+
+
+def create_blocks() -> None:
+    op.create_table(
+        "dunning_block",
+        sa.Column("case_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("due", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("ended_at >= started_at", name=op.f("ck_dunning_block_ended")),
+        sa.CheckConstraint("not due or ended_at is not null", name=op.f("ck_dunning_block_due")),
+        sa.ForeignKeyConstraint(["case_id"], ["dunning_case.id"], name=op.f("fk_dunning_block_case_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_dunning_block_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("case_id", "started_at", name=op.f("pk_dunning_block")),
+    )
+    op.create_index(
+        "uq_dunning_block_open", "dunning_block", ["case_id"], unique=True,
+        postgresql_where=sa.text("ended_at is null"),
+    )  # fmt: skip
+    op.create_index("ix_dunning_block_organization_id", "dunning_block", ["organization_id", "started_at"])
+    op.create_index(
+        "ix_dunning_block_due", "dunning_block", ["organization_id"], postgresql_where=sa.text("due")
+    )
+    rights = "select, insert, update"
+    secure("dunning_block", application=rights, crossing=rights)
+    # Cases that have calls refused now: since their step, or since they were restored.
+    run("""
+        insert into dunning_block (case_id, started_at, organization_id, due)
+        select c.id, greatest(min(s.done_at), (
+            select max(e.happened_at) from event e where e.aggregate_id = c.id and e.type = 'dunning.restored'
+          )), c.organization_id, false
+        from dunning_case c join dunning_step s on s.case_id = c.id and s.action in ('restrict', 'suspend')
+        where c.restricts and not c.lifted group by c.id
+    """)
+
+
+def drop_blocks() -> None:
+    op.drop_table("dunning_block")
+
+
+# -- openings: who works for a tenant reads what was opened of that tenant, as the whole log was for staff alone
+
+
+def open_openings() -> None:
+    run(
+        "create policy of_tenant on secret_opening for select to matrix_app"
+        " using (tenant = any ((select matrix_scope())::text[]))"
+    )
+    run("grant select on secret_opening to matrix_app")
+
+
+def close_openings() -> None:
+    run("revoke select on secret_opening from matrix_app")
+    run("drop policy of_tenant on secret_opening")
