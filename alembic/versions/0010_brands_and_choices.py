@@ -34,11 +34,13 @@ def secure(table: str, *, application: str, crossing: str) -> None:
 
 def upgrade() -> None:
     create_blocks()
+    let_coins_come_back()
     open_openings()
 
 
 def downgrade() -> None:
     close_openings()
+    forget_coins_that_came_back()
     drop_blocks()
 
 
@@ -84,6 +86,36 @@ def create_blocks() -> None:
 
 def drop_blocks() -> None:
     op.drop_table("dunning_block")
+
+
+# -- coins: what a chain took away of a payment that could not be undone, and gave back
+
+
+def let_coins_come_back() -> None:
+    op.add_column("crypto_movement", sa.Column("nth", sa.Integer(), nullable=False, server_default="1"))
+    op.alter_column("crypto_movement", "nth", server_default=None)
+    op.create_check_constraint(op.f("ck_crypto_movement_nth"), "crypto_movement", "nth >= 1")
+    _bind_coins("'came','gone','back'", "booked_id", "kind", "nth")
+
+
+def forget_coins_that_came_back() -> None:
+    run("delete from crypto_movement where kind = 'back' or nth > 1")
+    _bind_coins("'came','gone'", "booked_id", "kind")
+    op.drop_column("crypto_movement", "nth")
+
+
+def _bind_coins(of_payments: str, *unique: str) -> None:
+    for name, rule in (
+        ("kind", f"kind in ({of_payments},'swept','unseen')"),
+        ("units", f"(units = 0) = (kind in ({of_payments}))"),
+    ):
+        op.drop_constraint(op.f(f"ck_crypto_movement_{name}"), "crypto_movement")
+        op.create_check_constraint(op.f(f"ck_crypto_movement_{name}"), "crypto_movement", rule)
+    run("alter table crypto_movement drop constraint if exists uq_crypto_movement_booked_id_kind")
+    run("alter table crypto_movement drop constraint if exists uq_crypto_movement_booked_id_kind_nth")
+    op.create_unique_constraint(
+        op.f(f"uq_crypto_movement_{'_'.join(unique)}"), "crypto_movement", list(unique)
+    )
 
 
 # -- openings: who works for a tenant reads what was opened of that tenant, as the whole log was for staff alone

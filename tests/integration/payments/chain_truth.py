@@ -26,7 +26,7 @@ select 'watch', provider_account_id, problem from crypto_watch where problem is 
 # Payments that have brought money and still count, and what of a chain they count for.
 BOOKED = """
 select p.id, p.key, p.minor, p.currency, p.refunded_minor, r.payment_id as asked_id,
-  exists (select from crypto_movement m where m.booked_id = p.id and m.kind = 'gone') as gone
+  (select sum(m.minor) from crypto_movement m where m.booked_id = p.id) = 0 as gone
 from payment p left join crypto_request r on r.payment_id = p.id
 where p.provider = 'crypto' and p.state = 'succeeded'
 """
