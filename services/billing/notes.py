@@ -151,6 +151,11 @@ async def creditable(uow: UnitOfWork, invoice: Invoice) -> Money:
     return max(nothing, sum((piece.gross for piece in left), nothing))
 
 
+async def left(uow: UnitOfWork, invoice: Invoice) -> dict[str, Money]:
+    """What notes may take back of each line of a final invoice still, tax included."""
+    return {piece.key: piece.gross for piece in await _left(uow, invoice, await lines_of(uow, invoice))}
+
+
 async def _known(uow: UnitOfWork, invoice: Invoice, key: str) -> CreditNote | None:
     found = await uow.execute(
         "select * from credit_note where organization_id = :organization_id and key = :key",
