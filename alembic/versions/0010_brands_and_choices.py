@@ -39,9 +39,13 @@ def upgrade() -> None:
     create_blocks()
     let_coins_come_back()
     open_openings()
+    create_later_starts()
+    create_ways_of_collecting()
 
 
 def downgrade() -> None:
+    drop_ways_of_collecting()
+    drop_later_starts()
     close_openings()
     forget_coins_that_came_back()
     drop_blocks()
@@ -382,3 +386,42 @@ def open_openings() -> None:
 def close_openings() -> None:
     run("revoke select on secret_opening from matrix_app")
     run("drop policy of_tenant on secret_opening")
+
+
+# -- later starts: a subscription that was agreed to and begins on a day to come
+
+
+def create_later_starts() -> None:
+    _allow_states("'scheduled','incomplete','trialing','active','past_due','paused','canceled','ended'")
+
+
+def drop_later_starts() -> None:
+    run(
+        "update subscription set state = 'ended', ended_at = created_at, next_at = null where state = 'scheduled'"
+    )
+    _allow_states("'incomplete','trialing','active','past_due','paused','canceled','ended'")
+
+
+def _allow_states(states: str) -> None:
+    run("alter table subscription drop constraint ck_subscription_state")
+    run(f"alter table subscription add constraint ck_subscription_state check (state in ({states}))")
+
+
+# -- ways of collecting: invoices of a subscription are charged by themselves, or sent with days to pay them in
+
+
+def create_ways_of_collecting() -> None:
+    run(
+        "alter table subscription add collection text collate \"C\" not null default 'charge', add payment_days integer"
+    )
+    run(
+        "alter table subscription add constraint ck_subscription_collection check (collection in ('charge','send'))"
+    )
+    run(
+        "alter table subscription add constraint ck_subscription_payment_days check"
+        " (payment_days is null or (collection = 'send' and payment_days between 0 and 365))"
+    )
+
+
+def drop_ways_of_collecting() -> None:
+    run("alter table subscription drop payment_days, drop collection")
