@@ -185,10 +185,10 @@ async def _left(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine])
 
 
 async def _credited_since(uow: UnitOfWork, invoice: Invoice, whole: Sequence[Piece]) -> list[Piece]:
-    """What changes of a subscription took back of its lines by lines of other documents."""
+    """What lines of other documents took back of its lines."""
     by_key, code = {piece.key: piece for piece in whole}, invoice.currency
     made: list[Piece] = []
-    for row in await credited_since.of_time(uow, invoice):
+    for row in (*await credited_since.of_time(uow, invoice), *await credited_since.of_usage(uow, invoice)):
         taxes = tuple(Money(0, code) for _ in by_key[row.line_id].taxes)
         if row.tax:  # over the rates as the line itself bears them
             taxes = Money(row.tax, code).split([tax.minor for tax in by_key[row.line_id].taxes])
