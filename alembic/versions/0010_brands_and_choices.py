@@ -30,9 +30,23 @@ def secure(table: str, *, application: str, crossing: str) -> None:
     run(f"grant {crossing} on {table} to matrix_crossing")
 
 
+# -- tax numbers: valid ones are asked about again before their proof is old
+
+
+def create_renewed_numbers() -> None:
+    run(
+        "update billing_profile set number_check_at = (tax_number ->> 'checked_at')::timestamptz + interval '90 days'"
+        " where tax_number ->> 'state' = 'valid' and tax_number ->> 'source' = 'VIES' and number_check_at is null"
+    )
+
+
+def drop_renewed_numbers() -> None:
+    run("update billing_profile set number_check_at = null where tax_number ->> 'state' = 'valid'")
+
+
 def upgrade() -> None:
-    pass
+    create_renewed_numbers()
 
 
 def downgrade() -> None:
-    pass
+    drop_renewed_numbers()
