@@ -62,8 +62,8 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether its figures stand right-aligned."""
-        return self.kind in NUMBER_KINDS
+        """Whether its figures stand right-aligned. One that names the row begins it, whatever it is."""
+        return self.kind in NUMBER_KINDS and not self.row_header
 
 
 class TableWithoutRowHeader(ValueError):
