@@ -261,14 +261,16 @@ def _pager(table: Table, paging: Paging) -> rx.Component:
             *content, type="button", class_name="button compact", disabled=off, on_click=on_click
         )
 
+    turns = rx.el.div(
+        button(paging.has_previous, paging.on_previous, icon("chevron-left"), t("table.previous")),
+        button(paging.has_next, paging.on_next, t("table.next"), icon("chevron-right")),
+        class_name="row",
+        role="group",
+        aria_label=t("table.pages", caption=t(table.caption)),
+    )
+    there_are_more = rx.Var.create(paging.has_previous) | rx.Var.create(paging.has_next)
     return rx.el.div(
         rx.el.p(paging.summary, class_name="small muted num"),
-        rx.el.div(
-            button(paging.has_previous, paging.on_previous, icon("chevron-left"), t("table.previous")),
-            button(paging.has_next, paging.on_next, t("table.next"), icon("chevron-right")),
-            class_name="row",
-            role="group",
-            aria_label=t("table.pages", caption=t(table.caption)),
-        ),
+        rx.cond(there_are_more, turns, rx.fragment()),
         class_name="pager",
     )

@@ -114,7 +114,7 @@ class WalletTopUpsState(DialogsState, ListedState, rx.State):
         self.read_at = instant_text(uow.wall_now)
         self.rows = [wallets_view.top_up_shown(row) for row in found]
 
-    @page_event(Capability.PAYMENTS_WRITE, reads=True)
+    @page_event(Capability.PAYMENTS_WRITE)
     async def how_to_pay(self, top_up_id: str) -> None:
         """Open the dialog that says where the money for a top-up goes."""
         self.bank = {}

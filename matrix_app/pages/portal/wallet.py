@@ -169,15 +169,18 @@ def wallet() -> Drawn:
         ),
         actions=[_set_rule()],
     )
-    content = lists.listing(
-        WalletState,
-        wallet_lists.LOTS[HOME],
-        wallet_lists.lot_filters(),
-        empty=empty_state(t("wallets.none"), t("wallets.none_text"), icon_name="inbox"),
-        names={"state": t("wallets.state"), "currency": t("wallets.currency")},
-        values=wallet_lists.values_of("source", "state"),
-        between=balance,
+    lots = section(
+        t("wallets.lots"),
+        lists.listing(
+            WalletState,
+            wallet_lists.LOTS[HOME],
+            wallet_lists.lot_filters(),
+            empty=empty_state(t("wallets.none"), t("wallets.none_text"), icon_name="inbox", level=3),
+            names={"state": t("wallets.state"), "currency": t("wallets.currency")},
+            values=wallet_lists.values_of("source", "state"),
+        ),
     )
+    content = rx.el.div(balance, lots, class_name="stack stack-32")
     return [
         page_header(t("wallets.title"), lists.export(WalletState), text=t("wallets.text")),
         wallet_lists.tabs(HOME),
