@@ -95,7 +95,7 @@ TEXTS: dict[str, str] = {
     "wallets.no_top_ups": "No top-up was asked for",
     "wallets.no_top_ups_text": "A rule asks for one when the balance falls below its threshold.",
     "wallets.how_to_pay": "How to pay",
-    "wallets.how_to_pay_of": "Top up {amount} {currency}",
+    "wallets.how_to_pay_of": "Top up {amount}",
     "wallets.how_to_pay_text": "Send the whole amount by bank transfer. It is in the wallet once it was seen on our account.",
     "wallets.no_account": "No bank account is named yet",
     "wallets.no_account_text": "Ask whoever bills you where to send the money.",

@@ -33,14 +33,16 @@ where s.invoice_id = :id and not exists (
 )
 order by s.id, c.id
 """
+# Documents that may hold lines of the same usage: of a subscription, or of the price list, by their keys.
+_SUBSCRIBED = "{0}.subscription_id = :subscription_id"
+_BY_LIST = "{0}.organization_id = :organization_id and {0}.key >= 'uper_' and {0}.key < 'uper`'"
 # What lines of usage on other documents that stand gave back of those of an invoice, unless notes took that.
 _GIVEN = """
 select s.id as line_id, b.net, b.tax
 from invoice i join invoice_line c on c.invoice_id = i.id and c.origin = 'usage'
-cross join jsonb_to_recordset(c.facts #> '{back,lines}') as b(line text, net bigint, tax bigint)
+cross join jsonb_to_recordset(c.facts #> '{{back,lines}}') as b(line text, net bigint, tax bigint)
 join invoice_line s on s.id = b.line and s.invoice_id = :id
-where i.organization_id = :organization_id and i.subscription_id is not distinct from :subscription_id
-  and i.state <> 'void' and i.created_at >= :since
+where {whose} and i.state <> 'void' and i.created_at >= :since
   and not exists (select from credit_note_line where invoice_line_id = c.id)
 order by s.id, c.id
 """
@@ -57,15 +59,13 @@ left join lateral (
 left join lateral (
   select sum(b.minor) as minor, sum(b.net) as net, sum(b.tax) as tax
   from invoice j join invoice_line c on c.invoice_id = j.id and c.origin = 'usage'
-  cross join jsonb_to_recordset(c.facts #> '{back,lines}') as b(line text, minor bigint, net bigint, tax bigint)
-  where j.organization_id = i.organization_id and j.subscription_id is not distinct from i.subscription_id
-    and j.state <> 'void' and j.created_at >= i.created_at and c.key <> :key and b.line = s.id
+  cross join jsonb_to_recordset(c.facts #> '{{back,lines}}') as b(line text, minor bigint, net bigint, tax bigint)
+  where {theirs} and j.state <> 'void' and j.created_at >= i.created_at and c.key <> :key and b.line = s.id
     and not exists (select from credit_note_line where invoice_line_id = c.id)
 ) g on true
-where i.organization_id = :organization_id and i.subscription_id is not distinct from :subscription_id
-  and i.state not in ('draft', 'void') and s.origin = 'usage' and s.amount_minor > s.billed_before_minor
+where {whose} and i.state not in ('draft', 'void') and s.origin = 'usage' and s.amount_minor > s.billed_before_minor
   and case when cast(:price as text) is null then split_part(s.key, '.late', 1) = :base
-    else (s.facts #>> '{pieces,price}', s.facts #>> '{pieces,period_start}') = (:price, :base) end
+    else (s.facts #>> '{{pieces,price}}', s.facts #>> '{{pieces,period_start}}') = (:price, :base) end
 order by i.created_at desc, i.id desc, s.position desc
 """
 # A line that asks for less than was billed before, of a usage that a line of the invoice billed.
@@ -99,13 +99,17 @@ async def of_time(uow: UnitOfWork, invoice: Invoice) -> Sequence[Any]:
 async def of_usage(uow: UnitOfWork, invoice: Invoice) -> Sequence[Any]:
     """Net and tax that each line which gave something back stands for, above zero."""
     found = await uow.execute(
-        _GIVEN,
+        _GIVEN.format(whose=_whose(invoice.subscription_id).format("i")),
         id=invoice.id,
         organization_id=invoice.organization_id,
         subscription_id=invoice.subscription_id,
         since=invoice.created_at,
     )
     return found.all()
+
+
+def _whose(subscription_id: str | None) -> str:
+    return _BY_LIST if subscription_id is None else _SUBSCRIBED
 
 
 async def against(
@@ -129,10 +133,12 @@ async def against(
         "base": whole[-1],
         "key": line.key,
     }
-    found = (await uow.execute(_DEBITED, named)).all()
+    whose = _whose(subscription_id)
+    query = _DEBITED.format(whose=whose.format("i"), theirs=whose.format("j"))
+    found = (await uow.execute(query, named)).all()
     if locks and found:
         await offsetting.lock_owed(uow, code, subscription_id, beside=[one.invoice_id for one in found])
-        found = (await uow.execute(_DEBITED, named)).all()  # as notes left them that came before
+        found = (await uow.execute(query, named)).all()  # as notes left them that came before
     debited = [
         Debited(
             one.id, one.key, one.asked, one.net_minor, one.tax_minor, one.noted, one.noted_tax,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -18,7 +19,7 @@ from services.wallets import queries
 from state import payments_view, wallets_view
 from state.base import page_event
 from state.dialogs import DialogsState
-from state.format import instant_text
+from state.format import figure_text, instant_text
 from state.listed import ListedState
 
 WALLETS_SHOWN_MAX = 20  # one for each currency that is used
@@ -106,6 +107,7 @@ class WalletTopUpsState(DialogsState, ListedState, rx.State):
 
     read_at: str = ""
     bank: dict[str, str] = {}  # where a transfer goes to; empty where the seller has said nothing
+    asked: str = ""  # how much the one is that the dialog is about
 
     @page_event(Capability.WALLET_READ, reads=True)
     async def load(self) -> None:
@@ -126,3 +128,5 @@ class WalletTopUpsState(DialogsState, ListedState, rx.State):
         self.chosen = next((row for row in self.rows if row["id"] == top_up_id), {})
         if not self.chosen:
             self.open_dialog = ""
+            return
+        self.asked = figure_text(Decimal(self.chosen["minor"]), self.chosen["currency"])

@@ -229,8 +229,8 @@ def _how_to_pay() -> rx.Component:
     nobody = empty_state(t("wallets.no_account"), t("wallets.no_account_text"), icon_name="wallet", level=3)
     return dialog(
         rx.cond(bank.contains("account"), transfer_facts(bank, chosen["id"]), nobody),
-        dialog_foot(dialog_close()),
-        title=t("wallets.how_to_pay_of", amount=chosen["minor"].to(str), currency=chosen["currency"].to(str)),
+        dialog_foot(dialog_close(t("dialog.close"))),
+        title=t("wallets.how_to_pay_of", amount=WalletTopUpsState.asked),
         description=t("wallets.how_to_pay_text"),
         open=WalletTopUpsState.open_dialog == "pay",
         on_open_change=WalletTopUpsState.dismiss,

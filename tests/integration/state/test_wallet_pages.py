@@ -158,7 +158,11 @@ async def test_a_top_up_that_is_due_says_where_to_send_the_money(world: World) -
 
     seen, _ = await billing.call(WalletTopUpsState, "how_to_pay", due["id"])
 
-    assert (seen.open_dialog, seen.chosen["minor"], seen.bank) == ("pay", "50", {})  # nobody named an account
+    assert (seen.open_dialog, seen.asked, seen.bank) == (
+        "pay",
+        "50.00\u00a0EUR",
+        {},
+    )  # nobody named an account
     operator = world.actor(await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
     async with crossing(Reason.STAFF, actor=operator) as uow:
         draft = await templates.begin(uow, shop.entity.id)
