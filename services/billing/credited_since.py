@@ -126,11 +126,13 @@ async def against(
     code = line.amount.currency
     if line.amount.minor >= standing:
         return replace(line, billed_before=Money(standing, code))
+    *of_price, base = whole  # a price in a period, or what is before a key's LATE_MARK
+    price = of_price[0] if of_price else None
     named = {
         "organization_id": uow.organization_id,
         "subscription_id": subscription_id,
-        "price": whole[0] if len(whole) > 1 else None,
-        "base": whole[-1],
+        "price": price,
+        "base": base,
         "key": line.key,
     }
     whose = _whose(subscription_id)

@@ -125,8 +125,9 @@ class WalletTopUpsState(DialogsState, ListedState, rx.State):
                 entity = await invoices.billing_entity(uow, needs=Capability.INVOICES_READ)
             self.bank = await payments_view.bank_shown(entity.id)
         self._open("pay")
-        self.chosen = next((row for row in self.rows if row["id"] == top_up_id), {})
-        if not self.chosen:
+        found = [row for row in self.rows if row["id"] == top_up_id]
+        if not found:
             self.open_dialog = ""
             return
+        (self.chosen,) = found
         self.asked = figure_text(Decimal(self.chosen["minor"]), self.chosen["currency"])

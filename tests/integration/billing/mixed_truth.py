@@ -103,6 +103,7 @@ async def agrees(history: History) -> None:
                 assert (await explaining.explain(uow, one, each)).agrees, (one.number, each.description)
     await _each_token_is_billed_once(history, made)
     await _each_period_is_billed_once(history, made)
+    await _usage_gives_back_what_was_debited(history, made)
     ours = await book(history)
     standing = [one for one in made if one.state != "void"]
     assert ours["receivable"] == sum(one.due_minor for one in standing)
@@ -142,6 +143,26 @@ async def _each_period_is_billed_once(history: History, made: Sequence[Invoice])
     assert asked == {base: minor for base, (minor, _) in whole.items()}
     for _, spans in whole.values():
         assert all(before[1] <= after[0] for before, after in pairwise(spans)), spans
+
+
+async def _usage_gives_back_what_was_debited(history: History, made: Sequence[Invoice]) -> None:
+    """Of a price in a period, notes and lines below zero take back no more than lines above it asked for."""
+    noted = {
+        row["invoice_line_id"]: (row["net"], row["tax"])
+        for row in await history.rows(
+            "select invoice_line_id, cast(sum(net_minor) as bigint) as net, cast(sum(tax_minor) as bigint) as tax"
+            " from credit_note_line where organization_id = :id group by invoice_line_id"
+        )
+    }
+    net: Counter[tuple[str, ...]] = Counter()
+    tax: Counter[tuple[str, ...]] = Counter()
+    for one in (one for one in made if one.state != "void"):
+        for each in await history.market.shop.lines(one):
+            if each.origin == "usage":
+                base, (less_net, less_tax) = part_of(each.facts, each.key), noted.get(each.id, (0, 0))
+                net[base] += each.net_minor - less_net
+                tax[base] += each.tax_minor - less_tax
+    assert all(minor >= 0 for minor in (*net.values(), *tax.values())), (net, tax)
 
 
 async def _each_token_is_billed_once(history: History, made: Sequence[Invoice]) -> None:

@@ -97,7 +97,7 @@ class Fallen:
                 " where invoice_line_id = l.id) n on true where l.organization_id = :id and l.metric is not null",
                 id=self.shop.customer.id,
             )
-            net, tax = found.one()
+            net, tax = tuple(found.one())
         await self.shop.earn(until=datetime(2027, 1, 1, tzinfo=UTC))
         await assert_invariants(but=MADE_BY_HAND)
         return net, tax

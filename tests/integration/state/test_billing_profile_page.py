@@ -26,8 +26,9 @@ async def shop(world: World) -> Shop:
 
 
 async def _says(shop: Shop, number: str, **other: Any) -> None:
+    named: dict[str, Any] = FRENCH | other
     async with shop.work() as uow:
-        await profiles.set_own(uow, **(FRENCH | other), tax_number=number)
+        await profiles.set_own(uow, **named, tax_number=number)
 
 
 async def _is_found(shop: Shop) -> None:
