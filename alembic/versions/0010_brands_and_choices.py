@@ -41,9 +41,11 @@ def upgrade() -> None:
     open_openings()
     create_later_starts()
     create_ways_of_collecting()
+    create_renewed_numbers()
 
 
 def downgrade() -> None:
+    drop_renewed_numbers()
     drop_ways_of_collecting()
     drop_later_starts()
     close_openings()
@@ -425,3 +427,17 @@ def create_ways_of_collecting() -> None:
 
 def drop_ways_of_collecting() -> None:
     run("alter table subscription drop payment_days, drop collection")
+
+
+# -- tax numbers: valid ones are asked about again before their proof is old
+
+
+def create_renewed_numbers() -> None:
+    run(
+        "update billing_profile set number_check_at = (tax_number ->> 'checked_at')::timestamptz + interval '90 days'"
+        " where tax_number ->> 'state' = 'valid' and tax_number ->> 'source' = 'VIES' and number_check_at is null"
+    )
+
+
+def drop_renewed_numbers() -> None:
+    run("update billing_profile set number_check_at = null where tax_number ->> 'state' = 'valid'")
