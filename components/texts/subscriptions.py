@@ -105,7 +105,7 @@ TEXTS: dict[str, str] = {
     "profile.address": "Address",
     "profile.address_hint": "Lines as they stand on a letter, without the country",
     "profile.country": "Country",
-    "profile.country_hint": "Its code of two letters, such as DE",
+    "profile.country_hint": "Where the address is. It decides which tax is charged.",
     "profile.language": "Language of documents",
     "profile.save": "Save",
     "profile.saved": "Billing profile saved",

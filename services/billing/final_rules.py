@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from models.billing import BillingProfile, LegalEntity
+from models.brands import Brand
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import discounts
@@ -98,7 +99,13 @@ def booking_of(
 
 
 def said_by(
-    entity: LegalEntity, profile: BillingProfile, totals: Totals, on: date, *, payment_days: int | None
+    entity: LegalEntity,
+    brand: Brand,
+    profile: BillingProfile,
+    totals: Totals,
+    on: date,
+    *,
+    payment_days: int | None,
 ) -> dict[str, Any]:
     """What the document says of its parties, its rules and its sums: the columns that finalising fixes. It is due
     within `payment_days`, or as the entity has it."""
@@ -109,6 +116,7 @@ def said_by(
             "address": entity.address,
             "country": entity.country,
             "tax_ids": entity.tax_ids,
+            "brand": {"code": brand.code, "name": brand.name},
         },
         "buyer": {
             "name": profile.name,

@@ -171,7 +171,7 @@ async def finish(
     """Finalise the draft of a subscription, with usage as it is known by now and its coupons. `lines` are all that it
     has; they are read where nobody knows them."""
     lines = lines or await finalizing.lines_of(uow, draft)
-    await usage_lines.count_again(uow, lines)
+    await usage_lines.count_again(uow, row.id, lines)
     if any(item.price.charge.meter is not None for item in now.items):
         late = await usage_lines.late_lines(uow, row)
         if await invoices.add_to(uow, draft, late):

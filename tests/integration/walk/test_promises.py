@@ -41,6 +41,7 @@ WITHOUT_KEY = {
     "/invitation/accept": SIGNS_IN,
     "/invitation/sign-up": SIGNS_IN,
     "/invitation/look": LOOKS,
+    "/staff/legal-entities/next-numbers": LOOKS,
     "/account/authenticator": "changes nothing until it is confirmed, and each time shows another secret",
     "/payment-link/payments": BY_LINK,
     "/payment-link/cancel": BY_LINK,
