@@ -98,7 +98,7 @@ select 'nobody will ask', id, 0, 0 from (
       where provider <> 'crypto' and state in ('sending', 'requires_action', 'processing')
         and provider_account_id is not null
     union all select r.id, r.check_at from refund r join payment p on p.id = r.payment_id
-      where p.provider_account_id is not null and r.state in ('sending', 'processing')) one
+      where p.provider <> 'bank' and r.state in ('sending', 'processing')) one
   where check_at is null or check_at > cast(:now as timestamptz) + cast(:bound as interval)
 """
 

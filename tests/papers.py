@@ -17,6 +17,7 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
+from models.brands import Brand
 from models.crypto import CryptoMovement, CryptoRate, CryptoRequest, CryptoTransfer
 from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
@@ -52,10 +53,26 @@ def entity(entity_id: str, code: str, name: str = "Entity") -> LegalEntity:
     return LegalEntity(
         id=entity_id, code=code, name=name, address="Street 1", country="DE", tax_ids=[], registrations=[],
         reverse_charge_in=[], trusts_unanswered=False,
-        timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
+        timezone="UTC", currency="USD", invoice_pattern="{entity}-{seq}",
         invoice_reset="never", note_pattern="{entity}-CN-{seq}", note_reset="never", tax_rounding="line",
         zero_documents="issue", grace_hours=0, payment_days=0, is_test=False, is_usual=False, created_at=LONG_AGO,
     )  # fmt: skip
+
+
+def brand_id(entity_id: str) -> str:
+    """Of the default brand of an entity of these tests."""
+    return f"brnd_{entity_id.partition('_')[2]}"
+
+
+def brand(entity_id: str, name: str = "Brand") -> Brand:
+    return Brand(
+        id=brand_id(entity_id),
+        legal_entity_id=entity_id,
+        code="MX",
+        name=name,
+        is_default=True,
+        created_at=LONG_AGO,
+    )
 
 
 def papers(
@@ -74,8 +91,9 @@ def papers(
             legal_entity_id=entity_id, name=text, address=text, country="DE", language="en", updated_at=LONG_AGO, **own
         ),
         Invoice(
-            id=known["inv"], legal_entity_id=entity_id, key=known["inv"], currency="USD", memo=text, lines=1,
-            next_position=2, charged_minor=5, net_minor=5, total_minor=5, credited_minor=1, offset_minor=1,
+            id=known["inv"], legal_entity_id=entity_id, brand_id=brand_id(entity_id), key=known["inv"],
+            currency="USD", memo=text, lines=1, next_position=2, charged_minor=5,
+            net_minor=5, total_minor=5, credited_minor=1, offset_minor=1,
             collect_until=LONG_AGO, label_date=LONG_AGO.date(), due_date=LONG_AGO.date(), policy={}, coupons=[],
             taxes=[], seller=_PARTY | {"code": "E", "tax_ids": []} | {"name": text},
             buyer=_PARTY | {"language": "en", "tax_number": None, "name": text}, **made,

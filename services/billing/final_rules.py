@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from models.billing import BillingProfile, LegalEntity
+from models.brands import Brand
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import discounts
@@ -97,7 +98,9 @@ def booking_of(
     )
 
 
-def said_by(entity: LegalEntity, profile: BillingProfile, totals: Totals, on: date) -> dict[str, Any]:
+def said_by(
+    entity: LegalEntity, brand: Brand, profile: BillingProfile, totals: Totals, on: date
+) -> dict[str, Any]:
     """What the document says of its parties, its rules and its sums: the columns that finalising fixes."""
     return {
         "seller": {
@@ -106,6 +109,7 @@ def said_by(entity: LegalEntity, profile: BillingProfile, totals: Totals, on: da
             "address": entity.address,
             "country": entity.country,
             "tax_ids": entity.tax_ids,
+            "brand": {"code": brand.code, "name": brand.name},
         },
         "buyer": {
             "name": profile.name,

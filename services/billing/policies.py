@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlmodel import select
 
 from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
+from models.brands import Brand
 from models.identity import Organization
 from models.subscriptions import CouponRedemption, Subscription
 from models.usage_billing import UsagePeriod
@@ -43,6 +44,31 @@ async def entity_for(
     row = await uow.get(LegalEntity, entity_id, lock=lock)
     if row is None:
         raise not_found("legal entity", entity_id)
+    uow.read.append(row)
+    return row
+
+
+async def hold_issuers(uow: UnitOfWork) -> None:
+    """Codes are free, one entity is the usual one, and a brand bills nobody, only if nobody else decides so at the
+    same time."""
+    await uow.execute("select pg_advisory_xact_lock(hashtextextended('legal_entities', 53))")
+
+
+async def brand_for(uow: UnitOfWork, brand_id: str, needs: Capability, *, lock: bool = False) -> Brand:
+    """Raises Forbidden and NotFound."""
+    uow.actor.require(needs)
+    row = await uow.get(Brand, brand_id, lock=lock)
+    if row is None:
+        raise not_found("brand", brand_id)
+    uow.read.append(row)
+    return row
+
+
+async def default_brand(uow: UnitOfWork, entity: LegalEntity, needs: Capability) -> Brand:
+    """The brand of an entity that bills whom nobody gave another. Raises Forbidden."""
+    uow.actor.require(needs)
+    found = await uow.session.exec(select(Brand).where(Brand.legal_entity_id == entity.id, Brand.is_default))
+    row = found.one()
     uow.read.append(row)
     return row
 

@@ -17,6 +17,7 @@ from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import rules
 from services.payments.events import PaymentSucceeded, PaymentTakenBack
+from services.payments.providers import registry
 
 
 async def succeed(
@@ -125,7 +126,7 @@ def divided(minor: int, invoice: Invoice | None) -> rules.Applied:
 
 async def _book(uow: UnitOfWork, payment: Payment, applied: rules.Applied) -> str:
     """Money that a provider took is with the provider until it pays out; a transfer is on our own account."""
-    arrived = Purpose.CASH if payment.provider_account_id is None else Purpose.CLEARING
+    arrived = registry.held_on(payment.provider)
     code = payment.currency
     posted = await ledger.post(
         uow,

@@ -12,6 +12,7 @@ from httpx import AsyncClient
 from models.identity import Organization
 from models.types import Role
 from tests.api.conftest import Api, problem
+from tests.api.test_disputes_api import _disputed
 
 ENTITY = {
     "code": "DE1", "name": "Matrix GmbH", "address": "Hauptstr. 1", "country": "DE", "currency": "EUR",
@@ -297,3 +298,47 @@ async def test_nobody_is_billed_who_did_not_say_to_whom(api: Api, house: House) 
     moved = await new.put("billing-profile", json={**BUYER, "country": "FR"}, headers={"If-Match": '"1"'})
     assert (moved.json()["country"], moved.json()["version"]) == ("FR", 2)
     assert "country" in (await new.put("billing-profile", json={**BUYER, "country": "Mars"})).text
+
+
+async def test_subscribing_accepts_the_terms_that_count_once_for_each_version(api: Api, house: House) -> None:
+    staff, owner = house.staff, await api.browser(house.organization, Role.OWNER)
+
+    async def accepted() -> list[tuple[int, str, str]]:
+        rows = (await owner.get("terms-acceptances")).json()["data"]
+        return [(row["number"], row["occasion"], row["account_id"]) for row in rows]
+
+    async def publish(text: str) -> None:
+        assert (await staff.post("staff/terms", json={"text": text})).status_code == 201
+
+    await house.started()
+    assert await accepted() == []  # no terms are published
+    await publish("Be fair.")
+    await house.post("preview", **house.team())
+    problem(
+        await house.client.post("subscriptions", json=house.team(agreed_minor=1)), 409, "preview_outdated"
+    )
+    on_behalf = {**house.team(), "organization_id": house.organization.id}
+    assert (await staff.post("staff/subscriptions", json=on_behalf)).status_code == 201
+    assert await accepted() == []  # looking, what was refused, and staff in somebody's place accept nothing
+
+    await house.started()
+    await house.started()
+    ((number, occasion, who),) = await accepted()
+    assert (number, occasion) == (1, "subscribing")
+    await publish("Be fair, and pay in time.")
+    assert len(await accepted()) == 1  # a new version asks for nothing until somebody acts
+    await house.started()
+    assert await accepted() == [(2, "subscribing", who), (1, "subscribing", who)]
+
+    invoice = (await owner.get("invoices")).json()["data"][0]
+    said = {
+        "organization_id": house.organization.id, "invoice_id": invoice["id"], "currency": "EUR", "amount": "5",
+        "transfer_key": "a-part",
+    }  # fmt: skip
+    paid = await staff.post("staff/transfers", json=said)
+    assert paid.status_code == 201, paid.text
+    dispute_id = await _disputed(house.organization.id, paid.json()["id"])
+    known = (await staff.get(f"staff/disputes/{dispute_id}/evidence")).json()
+    sections = {one["title"]: one["rows"] for one in known["sections"]}
+    assert [row[1:4:2] for row in sections["Terms accepted"]] == [["2", "subscribing"], ["1", "subscribing"]]
+    assert sections["Text of the terms"] == [["Be fair, and pay in time."]]

@@ -18,7 +18,7 @@ from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Exact, Instant, Shown, resource
 from matrix_app.api.v1.staff_invoices import within
-from models.billing import BillingProfile, TaxRate, ZeroDocuments
+from models.billing import BillingProfile, LegalEntity, TaxRate, ZeroDocuments
 from services.billing import entities, policies, profiles, queries, tax_numbers, taxation
 from services.billing.entities import EntityFields
 from services.billing.numbering import Reset, Series
@@ -46,7 +46,7 @@ class EntityShown(Shown):
     registrations: list[str]
     reverse_charge_in: list[str]
     trusts_unanswered: bool
-    brand: str
+    brand: str = Field(description="Code of its default brand")
     invoice_pattern: str
     invoice_reset: Reset
     note_pattern: str
@@ -66,7 +66,7 @@ class TaxId(Body):
     number: str
 
 
-class NewEntity(Body):
+class EntitySaid(Body):
     code: str = Field(examples=["DE1"])
     name: str
     address: str
@@ -77,7 +77,6 @@ class NewEntity(Body):
     registrations: list[str] = Field([], description="Jurisdictions whose tax it charges")
     reverse_charge_in: list[str] = Field([], description="Where buyers with a checked number owe the tax")
     trusts_unanswered: bool = Field(False, description="Also with a number whose register does not answer")
-    brand: str = "MX"
     invoice_pattern: str = Field("{entity}-{year}-{seq:6}", description="Fixed once a number was drawn")
     invoice_reset: Reset = Reset.YEARLY
     note_pattern: str = "{entity}-CN-{year}-{seq:6}"
@@ -96,7 +95,13 @@ class NewEntity(Body):
     )
 
 
-class ChangedEntity(NewEntity):
+class NewEntity(EntitySaid):
+    brand: str = Field(
+        entities.FIRST_BRAND, description="Code of its first brand, which has its name: its default one"
+    )
+
+
+class ChangedEntity(EntitySaid):
     version: int
 
 
@@ -151,6 +156,7 @@ class TaxExemption(Body):
 class BillingProfileShown(Shown):
     organization_id: str
     legal_entity_id: str | None
+    brand_id: str | None
     name: str
     address: str
     country: str
@@ -167,6 +173,10 @@ class NewBillingProfile(Body):
     country: str
     language: str = "en"
     legal_entity_id: str | None = None
+    brand_id: str | None = Field(
+        None,
+        description="Of that legal entity, which it says, too, where none is named; left out: its default one",
+    )
     tax_number: TaxNumber | None = Field(None, description="With who checked it")
     exemption: TaxExemption | None = None
     version: int | None = Field(None, description="As it was read, 0 for none; or send it as If-Match")
@@ -209,12 +219,13 @@ async def add_legal_entity(who: AnyCaller, body: NewEntity, repeat: RepeatOnce) 
     """Add somebody who issues documents."""
 
     async def add(uow: UnitOfWork) -> EntityShown:
-        return EntityShown.model_validate(await entities.add_entity(uow, _entity_fields(body)))
+        row = await entities.add_entity(uow, _entity_fields(body), brand=body.brand)
+        return await _shown(uow, row)
 
     return await repeat.once(staff_work(who, WRITE), add, owner=who.actor.id)
 
 
-def _entity_fields(body: NewEntity) -> EntityFields:
+def _entity_fields(body: EntitySaid) -> EntityFields:
     given = {field.name: getattr(body, field.name) for field in fields(EntityFields)}
     given["tax_ids"] = tuple(one.model_dump() for one in body.tax_ids)
     for name in ("registrations", "reverse_charge_in"):
@@ -230,7 +241,12 @@ async def get_legal_entity(who: AnyCaller, legal_entity_id: str) -> EntityShown:
 
 
 async def _entity(uow: UnitOfWork, entity_id: str) -> EntityShown:
-    return EntityShown.model_validate(await policies.entity_for(uow, entity_id, READ))
+    return await _shown(uow, await policies.entity_for(uow, entity_id, READ))
+
+
+async def _shown(uow: UnitOfWork, row: LegalEntity) -> EntityShown:
+    brand = await policies.default_brand(uow, row, READ)
+    return EntityShown.model_validate(row.model_dump() | {"brand": brand.code})
 
 
 @router.put("/legal-entities/{legal_entity_id}")
@@ -244,7 +260,7 @@ async def change_legal_entity(
         showing_current(lambda: _entity(uow, legal_entity_id)),
     ):
         row = await entities.change_entity(uow, legal_entity_id, _entity_fields(body), version=body.version)
-        return EntityShown.model_validate(row)
+        return await _shown(uow, row)
 
 
 @router.get("/tax-rates", **listed(queries.TAX_RATES, TaxRateShown))
@@ -292,7 +308,8 @@ async def set_billing_profile(
 ) -> BillingProfileShown:
     """Say to whom documents are addressed, and what is known of the customer's tax."""
     given = {
-        name: getattr(body, name) for name in ("name", "address", "country", "language", "legal_entity_id")
+        name: getattr(body, name)
+        for name in ("name", "address", "country", "language", "legal_entity_id", "brand_id")
     }
     number = _number_said(body.tax_number) if body.tax_number else None
     exemption = Exemption(**body.exemption.model_dump()) if body.exemption else None

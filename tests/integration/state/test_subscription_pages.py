@@ -8,7 +8,13 @@ from decimal import Decimal
 import pytest
 
 from models.types import OrganizationKind, Role
+from services.core import listing_sql
+from services.core.actor import Actor
+from services.core.crossing import Reason, crossing
+from services.core.permissions import ROLE_CAPABILITIES
 from services.subscriptions import subscriptions
+from services.terms import queries as terms_queries
+from services.terms import service as terms
 from state.governance.choosing import StaffChoiceState
 from state.governance.subscriptions import StaffSubscriptionsState, StaffSubscriptionState
 from state.portal.billing_profile import BillingProfileState
@@ -17,8 +23,10 @@ from state.portal.plans import PlansOnSaleState
 from state.portal.subscriptions import SubscriptionsState, SubscriptionState
 from tests.integration.billing.shop import Shop, open_shop
 from tests.integration.billing.subscribers import Subscribers, price
-from tests.integration.state.visitor import Visitor, sent_to, sign_in
+from tests.integration.state.visitor import ADDRESS, Visitor, sent_to, sign_in
 from tests.world import World
+
+ALL = ROLE_CAPABILITIES[Role.OPERATOR] | ROLE_CAPABILITIES[Role.OWNER]
 
 
 @pytest.fixture
@@ -271,3 +279,40 @@ async def test_who_keeps_an_older_version_is_shown_its_prices(world: World, shop
     ]
     seen, _ = await client.call(ChoiceState, "count", "seats", "3")
     assert (seen.refusal, seen.preview != {}) == ("", True)
+
+
+async def test_the_page_says_which_terms_subscribing_accepts_and_that_is_written_down(
+    world: World, shop: Shop
+) -> None:
+    sold = Subscribers(shop)
+    plan = await sold.plan(price("base", "flat", "60", proration="fixed_30"))
+    client, _ = await sign_in(world, shop.customer, Role.OWNER)
+
+    async def subscribe() -> int:
+        """As on the page; which version of the terms it named."""
+        client.at = f"/portal/subscribe?plan={plan.id}"
+        seen, _ = await client.call(ChoiceState, "load")
+        assert seen.preview
+        named = seen.accepts
+        _, answer = await client.call(ChoiceState, "confirm")
+        client.at = f"{sent_to(answer).partition('?')[0]}/change"
+        changed, _ = await client.call(ChoiceState, "load")
+        assert changed.accepts == 0  # changing one accepts nothing anew
+        return named
+
+    async def accepted() -> list[terms_queries.AcceptanceRow]:
+        async with crossing(Reason.STAFF, actor=Actor("acc_x", shop.customer.id, ALL)) as uow:
+            return list(await listing_sql.select(uow, terms_queries.ACCEPTANCES, limit=9))
+
+    async def publish(text: str) -> None:
+        async with crossing(Reason.STAFF, actor=Actor("acc_staff", None, ALL)) as uow:
+            await terms.publish(uow, text)
+
+    assert (await subscribe(), await accepted()) == (0, [])
+    await publish("Be fair.")
+    assert (await subscribe(), await subscribe()) == (1, 1)
+    (first,) = await accepted()
+    assert (first.number, first.occasion, first.address) == (1, "subscribing", ADDRESS)
+    await publish("Be fair, and pay in time.")
+    assert await subscribe() == 2
+    assert [row.number for row in await accepted()] == [2, 1]
