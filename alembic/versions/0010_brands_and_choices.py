@@ -39,9 +39,17 @@ def upgrade() -> None:
     create_blocks()
     let_coins_come_back()
     open_openings()
+    create_later_starts()
+    create_ways_of_collecting()
+    create_renewed_numbers()
+    create_late()
 
 
 def downgrade() -> None:
+    drop_late()
+    drop_renewed_numbers()
+    drop_ways_of_collecting()
+    drop_later_starts()
     close_openings()
     forget_coins_that_came_back()
     drop_blocks()
@@ -382,3 +390,81 @@ def open_openings() -> None:
 def close_openings() -> None:
     run("revoke select on secret_opening from matrix_app")
     run("drop policy of_tenant on secret_opening")
+
+
+# -- later starts: a subscription that was agreed to and begins on a day to come
+
+
+def create_later_starts() -> None:
+    _allow_states("'scheduled','incomplete','trialing','active','past_due','paused','canceled','ended'")
+
+
+def drop_later_starts() -> None:
+    run(
+        "update subscription set state = 'ended', ended_at = created_at, next_at = null where state = 'scheduled'"
+    )
+    _allow_states("'incomplete','trialing','active','past_due','paused','canceled','ended'")
+
+
+def _allow_states(states: str) -> None:
+    run("alter table subscription drop constraint ck_subscription_state")
+    run(f"alter table subscription add constraint ck_subscription_state check (state in ({states}))")
+
+
+# -- ways of collecting: invoices of a subscription are charged by themselves, or sent with days to pay them in
+
+
+def create_ways_of_collecting() -> None:
+    run(
+        "alter table subscription add collection text collate \"C\" not null default 'charge', add payment_days integer"
+    )
+    run(
+        "alter table subscription add constraint ck_subscription_collection check (collection in ('charge','send'))"
+    )
+    run(
+        "alter table subscription add constraint ck_subscription_payment_days check"
+        " (payment_days is null or (collection = 'send' and payment_days between 0 and 365))"
+    )
+
+
+def drop_ways_of_collecting() -> None:
+    run("alter table subscription drop payment_days, drop collection")
+
+
+# -- tax numbers: valid ones are asked about again before their proof is old
+
+
+def create_renewed_numbers() -> None:
+    run(
+        "update billing_profile set number_check_at = (tax_number ->> 'checked_at')::timestamptz + interval '90 days'"
+        " where tax_number ->> 'state' = 'valid' and tax_number ->> 'source' = 'VIES' and number_check_at is null"
+    )
+
+
+def drop_renewed_numbers() -> None:
+    run("update billing_profile set number_check_at = null where tax_number ->> 'state' = 'valid'")
+
+
+# -- overdue invoices: found by their due dates, and by the clocks of those who have one of their own
+
+
+def create_late() -> None:
+    # A function, because its answer is known when a statement is planned: how few they mostly are makes its plan.
+    run(
+        "create function matrix_on_clocks() returns text[] language sql stable parallel safe as"
+        " $$ select coalesce(array_agg(id), '{}') from organization where test_clock_id is not null $$"
+    )
+    # What comes in its place is made beside the work of others: services/core/online_indexes.py.
+    op.drop_index("ix_invoice_overdue", table_name="invoice")
+
+
+def drop_late() -> None:
+    for index in ("ix_invoice_unpaid", "ix_invoice_state", "ix_terms_acceptance_terms_id"):
+        run(f"drop index if exists {index}")
+    op.create_index(
+        "ix_invoice_overdue",
+        "invoice",
+        ["due_date", "id"],
+        postgresql_where=sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null"),
+    )
+    run("drop function matrix_on_clocks()")

@@ -156,6 +156,53 @@ async def test_a_subscription_is_previewed_started_changed_and_ended_for_what_wa
     assert (row["id"], row["plan_name"], row["plan_version"]) == (path, "Team", 1)
 
 
+async def test_staff_begins_one_later_with_an_older_version_and_terms_to_pay(house: House) -> None:
+    staff, client = house.staff, house.client
+    plan = house.plans["solo"]
+    draft = (await staff.post(f"staff/plans/{plan}/versions")).json()["id"]
+    saved = await staff.put(f"staff/plan-versions/{draft}", json={"charges": [flat("base", "12")]})
+    assert saved.status_code == 200, saved.text
+    assert (await staff.post(f"staff/plan-versions/{draft}/publish")).status_code == 200
+    begins = datetime.now(UTC).replace(microsecond=0) + timedelta(days=40)
+    asked = {
+        "organization_id": house.organization.id, "plan_id": plan, "plan_version": 1, "collection": "send",
+        "payment_days": 30, "started_at": begins.isoformat(),
+    }  # fmt: skip
+    shown = (await staff.post("staff/subscriptions/preview", json=asked)).json()
+    assert (shown["state"], shown["invoices"], shown["first_invoice"]["net_minor"]) == (
+        "scheduled",
+        [],
+        1_000,
+    )
+    for wrong in (
+        {"plan_version": 3},
+        {"collection": "charge"},
+        {"collection": "keep"},
+        {"payment_days": 366},
+    ):
+        refused = await staff.post("staff/subscriptions", json=asked | wrong)
+        problem(refused, 422, "invalid_input")
+    made = (await staff.post("staff/subscriptions", json=asked)).json()
+    said = ("state", "plan_version", "collection", "payment_days", "period_end")
+    assert [made[name] for name in said] == ["scheduled", 1, "send", 30, None]
+    problem(
+        await client.post("subscriptions", json={"plan_id": plan, "plan_version": 1}), 422, "invalid_input"
+    )
+
+    path = f"staff/subscriptions/{made['id']}"
+    paid = (await staff.post(f"{path}/collection", json={"collection": "charge"})).json()
+    assert (paid["collection"], paid["payment_days"]) == ("charge", None)
+    problem(await client.post(f"{path}/collection", json={"collection": "send"}), 403, "not_allowed")
+    own = (await client.get(f"subscriptions/{made['id']}")).json()
+    assert (own["state"], own["collection"], own["started_at"][:10]) == (
+        "scheduled",
+        "charge",
+        str(begins.date()),
+    )
+    ended = (await client.post(f"subscriptions/{made['id']}/cancel", json={})).json()
+    assert (ended["state"], (await client.get("invoices")).json()["data"]) == ("ended", [])
+
+
 async def test_staff_begins_one_in_the_past_and_sees_all(api: Api, house: House) -> None:
     staff, began = house.staff, datetime.now(UTC).replace(microsecond=0) - timedelta(days=40)
     asked = house.team(organization_id=house.organization.id, started_at=began.isoformat())

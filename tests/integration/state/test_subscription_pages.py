@@ -212,6 +212,9 @@ async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_
         ({"trial_days": 731}, "trial_days"),
         ({"trial_days": "-1"}, "trial_days"),
         ({"anchor": "2999-01-01T00:00:00Z"}, "anchor"),
+        ({"collection": "keep"}, "collection"),
+        ({"collection": "charge", "payment_days": 3}, "payment_days"),
+        ({"collection": "send", "payment_days": 366}, "payment_days"),
     ):
         seen, _ = await staff.call(StaffChoiceState, "apply_terms", wrong)
         assert (seen.preview, list(seen.term_errors)) == ({}, [field]), wrong
@@ -220,7 +223,10 @@ async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_
     await staff.call(StaffChoiceState, "apply_terms", terms)
     seen, _ = await staff.call(StaffChoiceState, "count", "seats", "2")
     shown = seen.preview["total_minor"]
-    assert len(seen.documents) >= 2  # a document for each period since
+    assert len(seen.documents) >= 2  # a document for each period since, which says which
+    spans = [(one["period_start"], one["period_end"]) for one in seen.documents]
+    assert spans == [(start, end) for start, end in sorted(spans) if "" < start < end]
+    assert len(set(spans)) == len(spans)
     _, answer = await staff.call(StaffChoiceState, "confirm")
     staff.at = sent_to(answer)
     seen, _ = await staff.call(StaffSubscriptionState, "load")
@@ -261,6 +267,43 @@ async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_
     assert "staff.subscriptions.write" in str(refused)
     support.at = f"/governance/organizations/{shop.customer.id}/subscribe"
     assert (await support.call(StaffChoiceState, "load"))[0].status == "forbidden"
+
+
+async def test_staff_sells_an_older_version_from_a_day_to_come_on(world: World, shop: Shop) -> None:
+    sold = Subscribers(shop)
+    plan = await sold.plan(price("base", "flat", "60"), trial_days=14)
+    await sold.publish(plan, price("base", "flat", "80"))
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    home = f"/governance/organizations/{shop.customer.id}/subscribe"
+    staff.at = home
+    seen, _ = await staff.call(StaffChoiceState, "load")
+    assert ([one["id"] for one in seen.versions], seen.version, seen.preview["due"]) == (
+        ["2", "1"],
+        "",
+        "95.2",
+    )
+    _, answer = await staff.call(StaffChoiceState, "choose_version", "1")
+    staff.at = sent_to(answer)
+    assert "version=1" in staff.at
+    seen, _ = await staff.call(StaffChoiceState, "load")
+    assert (seen.version, seen.plan["trial_days"], seen.preview["state"]) == ("1", 14, "trialing")
+
+    begins = (shop.now + timedelta(days=40)).replace(microsecond=0).isoformat()
+    terms = {"started_at": begins, "trial_days": 0, "collection": "send", "payment_days": 30}
+    seen, _ = await staff.call(StaffChoiceState, "apply_terms", terms)
+    assert (seen.preview["state"], seen.preview["is_later"], seen.preview["due"]) == ("scheduled", True, "0")
+    assert [(one["total"], one["comes"], one["period_start"]) for one in seen.documents] == [
+        ("71.4", True, "")
+    ]
+    _, answer = await staff.call(StaffChoiceState, "confirm")
+    staff.at = sent_to(answer)
+    seen, _ = await staff.call(StaffSubscriptionState, "load")
+    shown = seen.subscription
+    assert (shown["state"], shown["plan_version"], shown["collection"], shown["payment_days"]) == (
+        "scheduled", 1, "send", 30,
+    )  # fmt: skip
+    staff.at = f"{home}?plan={plan.id}&version=9"
+    assert (await staff.call(StaffChoiceState, "load"))[0].status == "missing"
 
 
 async def test_who_keeps_an_older_version_is_shown_its_prices(world: World, shop: Shop) -> None:
