@@ -21,7 +21,7 @@ from models.types import AMOUNT, BIG, ID, QUANTITY, TEXT
 DAY: Any = sa.Date()
 _JSON_OR_NULL: Any = JSONB(none_as_null=True)
 _DRAFT = sa.text("state = 'draft'")
-_UNPAID = sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null")
+_UNPAID = sa.text("state = 'finalized' and due_minor > 0")
 
 
 class InvoiceState(StrEnum):
@@ -209,7 +209,16 @@ class Invoice(Table, table=True):
         sa.Index("ix_invoice_subscription_id", "subscription_id", "created_at", "id"),
         # The one that gathers lines of a subscription.
         sa.Index("uq_invoice_subscription_draft", "subscription_id", unique=True, postgresql_where=_DRAFT),
-        sa.Index("ix_invoice_overdue", "due_date", "id", postgresql_where=_UNPAID),  # what makes it past due
+        # What is overdue, of one organisation and of all.
+        sa.Index(
+            "ix_invoice_unpaid",
+            "due_date",
+            "organization_id",
+            postgresql_where=_UNPAID,
+            postgresql_concurrently=True,
+        ),
+        # Documents are wide: those of a rare state or currency are not looked for among all.
+        sa.Index("ix_invoice_state", "state", "currency", postgresql_concurrently=True),
         sa.Index(
             "ix_invoice_open",
             "organization_id",

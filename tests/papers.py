@@ -21,7 +21,14 @@ from models.brands import Brand
 from models.crypto import CryptoMovement, CryptoRate, CryptoRequest, CryptoTransfer
 from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
-from models.dunning import DunningCampaign, DunningCase, DunningHold, DunningStep, InvoiceCollection
+from models.dunning import (
+    DunningBlock,
+    DunningCampaign,
+    DunningCase,
+    DunningHold,
+    DunningStep,
+    InvoiceCollection,
+)
 from models.installation import SecretOpening
 from models.method_setups import MethodSetup
 from models.papers import Paper
@@ -210,7 +217,8 @@ def reminded(
     hold_id: str = "",
     text: str = "x",
 ) -> list[Table]:
-    """A case of dunning about an invoice, paused after a step, what the schedule says of it, and a hold long over."""
+    """A case of dunning about an invoice, paused after a step, when it had calls refused, what the schedule says of it,
+    and a hold long over."""
     case_id = case_id or new_id("dcas")
     own: Any = {"organization_id": organization_id}
     return [
@@ -219,6 +227,9 @@ def reminded(
             base_date=LONG_AGO.date(), currency="USD", created_at=LONG_AGO, **own,
         ),
         DunningStep(case_id=case_id, position=0, action="in_app", done_at=LONG_AGO, **own),
+        DunningBlock(
+            case_id=case_id, started_at=LONG_AGO, ended_at=LONG_AGO + timedelta(days=1), **own,
+        ),
         InvoiceCollection(invoice_id=invoice_id, reason="no_method", decided_at=LONG_AGO, **own),
         DunningHold(
             id=hold_id or new_id("dhld"), reason=text, placed_by="acc_of_nobody", created_at=LONG_AGO,

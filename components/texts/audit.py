@@ -106,6 +106,7 @@ TEXTS: dict[str, str] = {
     "audit.event.template.discarded": "Discarded a draft of a template",
     "audit.event.template.drafted": "Began a draft of a template",
     "audit.event.template.published": "Published a template",
+    "audit.event.subscription.collection_changed": "Changed how a subscription's invoices are paid",
     "audit.event.test_clock.advanced": "Moved a test clock forward",
     "audit.event.test_clock.turned": "Began to turn a test clock",
     "audit.event.test_clock.created": "Put an organisation on a test clock",

@@ -43,7 +43,6 @@ TEXTS: dict[str, str] = {
     "entity.address": "Address",
     "entity.address_hint": "Up to 10 lines, as a letter would have them.",
     "entity.country": "Country",
-    "entity.country_hint": "Two letters, such as DE.",
     "entity.tax_ids": "Tax numbers",
     "entity.tax_ids_hint": "One a line: what it is, then the number, such as VAT DE123456788.",
     "entity.bills": "How it bills",

@@ -218,6 +218,14 @@ class SubscriptionOfferAccepted(DomainEvent):
     coupon: str
 
 
+class SubscriptionCollectionChanged(DomainEvent):
+    """Its invoices are charged by themselves, or sent with days to pay them in."""
+
+    type: ClassVar[str] = "subscription.collection_changed"
+    collection: str
+    payment_days: int | None
+
+
 class SubscriptionReactivated(DomainEvent):
     type: ClassVar[str] = "subscription.reactivated"
 

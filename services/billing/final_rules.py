@@ -99,9 +99,16 @@ def booking_of(
 
 
 def said_by(
-    entity: LegalEntity, brand: Brand, profile: BillingProfile, totals: Totals, on: date
+    entity: LegalEntity,
+    brand: Brand,
+    profile: BillingProfile,
+    totals: Totals,
+    on: date,
+    *,
+    payment_days: int | None,
 ) -> dict[str, Any]:
-    """What the document says of its parties, its rules and its sums: the columns that finalising fixes."""
+    """What the document says of its parties, its rules and its sums: the columns that finalising fixes. It is due
+    within `payment_days`, or as the entity has it."""
     return {
         "seller": {
             "code": entity.code,
@@ -143,5 +150,5 @@ def said_by(
         "tax_minor": totals.tax.minor,
         "total_minor": totals.gross.minor,
         "label_date": on,
-        "due_date": on + timedelta(days=entity.payment_days),
+        "due_date": on + timedelta(days=entity.payment_days if payment_days is None else payment_days),
     }

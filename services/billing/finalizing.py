@@ -90,7 +90,7 @@ async def finalize_draft(
     redemptions: Sequence[Redemption],
     needs: Capability,
 ) -> Invoice:
-    """As `finalize`, of a draft that is locked, with all of its lines."""
+    """As `finalize`, of a draft that is locked, with all of its lines. It is due as its subscription has it."""
     if not lines:
         raise Invalid("This draft has no lines.", field="lines", next_step="Add a line, or void it.")
     entity = await policies.entity_for(uow, invoice.legal_entity_id, needs)
@@ -118,7 +118,8 @@ async def finalize_draft(
     )
     drawn = await _number(uow, invoice, Issuer(entity, brand), on)
     invoice.journal_id = journal_id
-    _fix(invoice, said_by(entity, brand, profile, totals, on), drawn, uow.now)
+    payment_days = await policies.payment_days_of(uow, invoice)
+    _fix(invoice, said_by(entity, brand, profile, totals, on, payment_days=payment_days), drawn, uow.now)
     invoice.due_minor = totals.due.minor
     uow.record(
         InvoiceFinalized(

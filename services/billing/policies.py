@@ -128,6 +128,16 @@ async def subscription_paid_for(uow: UnitOfWork, invoice: Invoice) -> Subscripti
     return await uow.get(Subscription, invoice.subscription_id, lock=True)
 
 
+async def payment_days_of(uow: UnitOfWork, invoice: Invoice) -> int | None:
+    """In which an invoice of the caller's is to be paid by the terms of its subscription, if those say so."""
+    if invoice.subscription_id is None:
+        return None
+    found = await uow.execute(
+        "select payment_days from subscription where id = :id", id=invoice.subscription_id
+    )
+    return found.scalar_one_or_none()
+
+
 async def draft_of(uow: UnitOfWork, subscription: Subscription) -> Invoice | None:
     """The draft that gathers lines of a subscription that the caller was let to, locked."""
     found = await uow.execute(

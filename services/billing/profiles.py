@@ -186,7 +186,11 @@ async def write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
 
 def _is_to_be_asked(row: BillingProfile) -> bool:
     number = tax_number_of(row)
-    return number is not None and number.state is NumberState.UNCHECKED and bool(register_of(number.country))
+    return (
+        number is not None
+        and number.state is NumberState.UNCHECKED
+        and bool(register_of(number.country, number.number))
+    )
 
 
 def _number_said(given: str, country: str, known: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

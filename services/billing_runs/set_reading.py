@@ -24,8 +24,8 @@ _DAY = timedelta(days=1)  # by which the date of a place may differ from that of
 _SUBSCRIPTIONS = """
 select s.id, s.organization_id, s.state, s.plan_id, s.plan_version_id, s.currency, s.interval, s.interval_count,
   s.anchor, s.timezone, s.started_at, s.trial_end, s.scheduled, s.scheduled_at, s.cancel_at, s.cancel_reason,
-  s.paused_at, s.resume_at, s.ended_at, s.pay_until, s.invoices, o.timezone as zone,
-  o.test_clock_id is null and s.scheduled is null and s.state <> 'incomplete'
+  s.paused_at, s.resume_at, s.ended_at, s.pay_until, s.invoices, s.payment_days, o.timezone as zone,
+  o.test_clock_id is null and s.scheduled is null and s.state not in ('scheduled','incomplete')
     and not exists (select from invoice i where i.subscription_id = s.id and i.state = 'draft')
     and not exists (select from subscription_item t join plan_charge p on p.id = t.price_id
       where t.subscription_id = s.id and p.meter is not null)

@@ -119,7 +119,7 @@ class Renewals:
         made = Document(self._draft(invoice_id, row, by, len(lines)), lines, by, self._on(by.entity))
         asks = any(line.amount.minor for line in new)
         if asks or by.entity.zero_documents != ZeroDocuments.DROP:
-            self._finalise(made, profile, row.zone)
+            self._finalise(made, profile, row.zone, payment_days=row.payment_days)
         return made
 
     def _issuer(self, profile: BillingProfile) -> Issuer | None:
@@ -148,7 +148,9 @@ class Renewals:
             "collect_until": self._now,
         }
 
-    def _finalise(self, document: Document, profile: BillingProfile, zone: str) -> None:
+    def _finalise(
+        self, document: Document, profile: BillingProfile, zone: str, *, payment_days: int | None
+    ) -> None:
         values, entity, brand = document.values, document.by.entity, document.by.brand
         code, invoice_id, organization_id = values["currency"], values["id"], values["organization_id"]
         taxed = self._taxed_of(entity, profile, document.on)
@@ -172,7 +174,7 @@ class Renewals:
         document.totals = totals
         document.deferrals = deferrals_of(totals, periods, zone=zone)
         document.booked = booking_of(invoice_id, organization_id, totals, document.deferrals, at=self._now)
-        values.update(said_by(entity, brand, profile, totals, document.on))
+        values.update(said_by(entity, brand, profile, totals, document.on, payment_days=payment_days))
         paid = not totals.due.minor
         values["state"] = (InvoiceState.PAID if paid else InvoiceState.FINALIZED).value
         values["due_minor"] = totals.due.minor

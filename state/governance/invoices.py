@@ -34,11 +34,6 @@ class StaffInvoicesState(ListedState, rx.State):
             found = await self._read(uow, queries.STAFF_INVOICES)
         self.rows = [invoices_view.row_shown(row, HOME) for row in found]
 
-    @page_event(Capability.STAFF_INVOICES_WRITE)
-    async def changed(self, answer: dict[str, Any]) -> Any:
-        """A draft was begun through the API: go on with it."""
-        return rx.redirect(addresses.own_path(f"{HOME}/{answer.get('id', '')}"))
-
 
 class NewInvoiceState(PageState, rx.State):
     """What a draft can be begun with: under which brand it may be issued."""
@@ -54,6 +49,12 @@ class NewInvoiceState(PageState, rx.State):
             return
         async with self._staff_work() as uow:
             self.brands = [{"id": "", "label": ""}, *await brands_to_choose(uow)]
+
+    @page_event(Capability.STAFF_INVOICES_WRITE)
+    async def changed(self, answer: dict[str, Any]) -> Any:
+        """A draft was begun through the API: go on with it."""
+        self.asking = False  # or the dialog is open again for whoever comes back to the list
+        return rx.redirect(addresses.own_path(f"{HOME}/{answer.get('id', '')}"))
 
 
 class StaffInvoiceState(InvoiceOnScreen, rx.State):

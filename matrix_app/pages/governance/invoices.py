@@ -80,7 +80,7 @@ def _begin() -> rx.Component:
             dialog_foot(dialog_close(), submit_button(t("invoices.create"))),
             url=endpoints.STAFF_INVOICES,
             done_text=t("invoices.created"),
-            on_done=StaffInvoicesState.changed,
+            on_done=NewInvoiceState.changed,
         ),
         title=t("invoices.create"),
         description=t("invoices.create_text"),

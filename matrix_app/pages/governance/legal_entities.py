@@ -21,6 +21,7 @@ from matrix_app.pages import lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.public.welcome import timezones
 from matrix_app.pages.registry import Console, Drawn, page
+from models.places import COUNTRIES
 from services.billing import queries
 from services.billing.entities import (
     ADDRESS_CHARACTERS_MAX,
@@ -139,7 +140,13 @@ def _who() -> list[rx.Component]:
         rx.el.h2(t("entity.who")),
         _text("name", most=NAME_CHARACTERS_MAX),
         _lines("address", rows=4, required=True),
-        _text("country", most=2, pattern="[A-Z]{2}"),
+        combobox(
+            "country",
+            t("entity.country"),
+            [{"id": code} for code in COUNTRIES],
+            names="region",
+            value=_FORM["country"].to(str),
+        ),
         _lines("tax_ids", rows=2, required=False),
     ]
 

@@ -29,7 +29,7 @@ from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.crypto import CryptoMovement, CryptoRequest, CryptoTransfer
 from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
-from models.dunning import DunningCase, DunningHold, DunningStep, InvoiceCollection
+from models.dunning import DunningBlock, DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
@@ -77,7 +77,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-DUNNING = (*PAPERS, DunningCase, DunningStep, InvoiceCollection, DunningHold)
+DUNNING = (*PAPERS, DunningCase, DunningStep, DunningBlock, InvoiceCollection, DunningHold)
 PAYMENTS = (
     *PAPERS,
     PaymentMethod,
