@@ -48,6 +48,8 @@ class TermsAcceptance(Table, table=True):
         sa.UniqueConstraint("organization_id", "account_id", "terms_id"),
         check("occasion in ('founding','subscribing','paying')", "occasion"),
         sa.Index("ix_terms_acceptance_accepted_at", "organization_id", "accepted_at", "id"),
+        # By how many organisations a version was accepted.
+        sa.Index("ix_terms_acceptance_terms_id", "terms_id", "organization_id", postgresql_concurrently=True),
     )
 
     id: str = id_field()

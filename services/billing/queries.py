@@ -8,8 +8,8 @@ from datetime import date, datetime
 
 from models.billing import BillingProfile, CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
 from services.audit.reads import note_read
-from services.billing import explaining, policies
-from services.billing.due_dates import DAYS_OVERDUE, OVERDUE
+from services.billing import due_dates, explaining, policies
+from services.billing.due_dates import Lateness
 from services.billing.explaining import Explanation
 from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
@@ -48,7 +48,9 @@ def _amount(name: str) -> Column:
     return Column(name, f"i.{name}", Kind.INTEGER, currency="currency")
 
 
-def _invoices(name: str, needs: Capability, where: str, *organization: Operator) -> Listing[InvoiceRow]:
+def _invoices(
+    name: str, needs: Capability, late: Lateness, where: str, *organization: Operator
+) -> Listing[InvoiceRow]:
     return Listing(
         name,
         row=InvoiceRow,
@@ -70,20 +72,7 @@ def _invoices(name: str, needs: Capability, where: str, *organization: Operator)
             _amount("due_minor"),
             Column("label_date", "cast(i.label_date as text)", nullable=True),
             Column("due_date", "cast(i.due_date as text)", nullable=True),
-            Column(
-                "overdue",
-                f"({OVERDUE} is true)",
-                Kind.FLAG,
-                text="Due, uncontested, and its due date has passed",
-                filterable=True,
-            ),
-            Column(
-                "days_overdue",
-                DAYS_OVERDUE,
-                Kind.INTEGER,
-                nullable=True,
-                operators=(Operator.GTE, Operator.LTE),
-            ),
+            *late.columns(),
             Column("lines", "i.lines", Kind.INTEGER),
             Column("memo", "i.memo"),
             Column(
@@ -97,10 +86,12 @@ def _invoices(name: str, needs: Capability, where: str, *organization: Operator)
 
 # A draft is nobody's business but staff's: what it says is not decided yet.
 INVOICES = _invoices(
-    "invoices", Capability.INVOICES_READ, "i.organization_id = :organization_id and i.state <> 'draft'"
+    "invoices", Capability.INVOICES_READ, due_dates.OWN, "i.organization_id = :organization_id and i.state <> 'draft'"
     " and i.number is not null",
 )  # fmt: skip
-STAFF_INVOICES = _invoices("staff.invoices", Capability.STAFF_INVOICES_READ, "true", *_EXACTLY)
+STAFF_INVOICES = _invoices(
+    "staff.invoices", Capability.STAFF_INVOICES_READ, due_dates.EVERYBODY, "true", *_EXACTLY
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +128,7 @@ ENTITIES: Listing[EntityRow] = Listing(
     "staff.legal_entities",
     row=EntityRow,
     needs=Capability.STAFF_INVOICES_READ,
-    source="legal_entity e",
+    source="legal_entity e join brand b on b.legal_entity_id = e.id and b.is_default",
     columns=(
         Column("id", "e.id", Kind.ID, filterable=True),
         Column("code", "e.code", sortable=True, operators=_EXACTLY),
@@ -148,8 +139,9 @@ ENTITIES: Listing[EntityRow] = Listing(
         ),
         *(
             Column(name, f"e.{name}")
-            for name in ("brand", "invoice_pattern", "invoice_reset", "note_pattern", "note_reset")
+            for name in ("invoice_pattern", "invoice_reset", "note_pattern", "note_reset")
         ),
+        Column("brand", "b.code", text="Code of its default brand"),
         *(Column(name, f"e.{name}") for name in ("tax_rounding", "zero_documents")),
         *(Column(name, f"e.{name}", Kind.INTEGER) for name in ("grace_hours", "payment_days")),
         Column("trusts_unanswered", "e.trusts_unanswered", Kind.FLAG),

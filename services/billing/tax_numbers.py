@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from models.billing import BillingProfile
-from services.billing import invoices, policies, profiles
+from services.billing import issuers, policies, profiles
 from services.billing.events import TaxNumberChecked
 from services.core.actor import system
 from services.core.clock import Clock
@@ -128,8 +128,8 @@ async def _check(organization_id: str, vies: Vies, on: Database | None, clock: C
 async def _own_number(uow: UnitOfWork) -> str:
     """The number of whoever bills the customer, which VIES gives a proof of the question to; empty if it has none."""
     try:
-        entity = await invoices.billing_entity(uow, needs=Capability.INVOICES_READ)
-    except (Invalid, invoices.LegalEntityMissing):
+        entity = await issuers.billing_entity(uow, needs=Capability.INVOICES_READ)
+    except (Invalid, issuers.LegalEntityMissing):
         return ""
     numbers = [one["number"] for one in entity.tax_ids if one["kind"].upper() == _VAT]
     own = "".join(numbers[0].split()) if numbers else ""

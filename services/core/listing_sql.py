@@ -291,10 +291,11 @@ def _filtered(query: Query[R], *conditions: str) -> tuple[str, dict[str, Any]]:
 
 def _condition(one: Condition, name: str, values: dict[str, Any]) -> str:
     column, operator = one.column, one.operator
-    if operator is Operator.IS_NULL:
+    own = column.conditions.get(operator)
+    if operator is Operator.IS_NULL and own is None:
         return f"{column.sql} is {'' if one.value else 'not '}null"
-    kind = _TYPES[column.kind]
-    own = column.conditions.get(operator) or _usual(column, operator)
+    kind = "boolean" if operator is Operator.IS_NULL else _TYPES[column.kind]
+    own = own or _usual(column, operator)
     folded = "" if operator is Operator.IN else column.fold(str(one.value))
     like = folded.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     many = "[]" if operator is Operator.IN else ""

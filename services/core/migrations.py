@@ -13,6 +13,7 @@ from psycopg.errors import DeadlockDetected, InsufficientPrivilege, LockNotAvail
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from alembic import command
+from services.core import online_indexes
 from services.core.errors import Unavailable
 from services.core.logs import get_logger
 from services.core.refusal import Refused
@@ -42,7 +43,8 @@ def config(connection: sa.Connection | None = None) -> Config:
 
 
 def migrate(owner_url: str, revision: str = "head", *, retry_for_s: float = RETRY_FOR_S) -> None:
-    """Upgrade (or, to an older revision, downgrade) in one transaction. Blocking: for start-up and the CLI.
+    """Upgrade (or, to an older revision, downgrade) in one transaction, and then make what indexes are made beside the
+    work of others. Blocking: for start-up and the CLI.
 
     Nobody waits for it longer than LOCK_TIMEOUT_S at a time: while others hold a table it is undone as a whole and
     tried again. Raises Unavailable after `retry_for_s` of that, with nothing changed, and Refused when the owner may
@@ -56,6 +58,8 @@ def migrate(owner_url: str, revision: str = "head", *, retry_for_s: float = RETR
                 raise _blocked(engine, retry_for_s)
             log.warning("migration_waits", retry_after_s=RETRY_AFTER_S)
             time.sleep(RETRY_AFTER_S)
+        if revision == "head":
+            online_indexes.make(engine)
     finally:
         engine.dispose()
 

@@ -149,6 +149,7 @@ async def test_the_document_says_openapi_3_1_and_how_to_sign_in(api: Api) -> Non
                 "/session",
                 "/session/code",
                 "/invitation/look",
+                "/terms",
                 "/invitation/sign-up",
                 "/session/sign-out",
                 "/files/{file_id}/content",  # by a signed link

@@ -12,7 +12,7 @@ from services.core.actor import system
 from services.core.crossing import Reason, crossing
 from services.core.work import unit_of_work
 from services.terms import service as terms
-from tests.api.conftest import Api
+from tests.api.conftest import Api, problem
 from tests.api.test_disputes_api import _disputed
 from tests.fakes.anvil.running import KEY
 from tests.integration.billing.shop import line, open_shop
@@ -32,13 +32,17 @@ async def test_terms_are_accepted_by_what_people_do_and_only_by_people(api: Api)
         paid = await owner.post(f"invoices/{invoice.id}/payments", json={"provider_account_id": account})
         assert paid.status_code == 201, paid.text
 
+    anybody = api.client()
     await pays()  # there are no terms yet
+    problem(await anybody.get("terms"), 404, "not_found")
     assert (await owner.get("terms-acceptances")).json()["data"] == []
     assert (await owner.post("staff/terms", json={"text": FIRST})).status_code == 403
     for refused in ("", " \n ", "x" * 100_001):
         assert (await staff.post("staff/terms", json={"text": refused})).status_code == 422
     made = await staff.post("staff/terms", json={"text": f"  {FIRST}  \n"})
     assert (made.status_code, made.json()["number"]) == (201, 1), made.text
+    shown = (await anybody.get("terms")).json()
+    assert (shown["number"], shown["text"]) == (1, FIRST)
 
     await pays()
     await pays()

@@ -1,15 +1,16 @@
 """Many rows out of one: a row of a table copied in SQL, told apart where the table or its lists ask for it.
 
 A copy keeps what its row says, so that it stays a row that its list shows and finds what it is joined to. What is
-unique gets a number at its end, the same for all tables, so that the copies of two tables belong together. Moments go
-back a minute a copy, all of a row alike; states, names and flags vary. For databases that are thrown away: checks and
-triggers are taken off, since not every copy would be a row that the product writes.
+unique gets a number at its end, the same for all tables, and what refers to a row that is copied refers to its copy of
+the same number: a hundred thousand payments of one invoice are no shop, and make plans that no shop has. Moments and
+days go back a minute a copy, all of a row alike; states, names and flags vary. For databases that are thrown away:
+checks and triggers are taken off, since not every copy would be a row that the product writes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, LiteralString
 
 import psycopg
@@ -19,6 +20,7 @@ from services.core.listing import Column, Kind, Listing
 
 RARE_EVERY = 5_000  # of so many rows one has the last of a column's values
 NAMES = 1_000
+MINUTES_A_DAY = 24 * 60
 _PLAIN = re.compile(r"(?:\w+\.)?(\w+)")
 _TABLE = re.compile(r"\w+")
 
@@ -90,13 +92,20 @@ def begin(connection: psycopg.Connection, table: str, lists: Iterable[Listing[An
 
 
 def multiply(
-    connection: psycopg.Connection, table: str, key: tuple[str, Any], rows: int, lists: Iterable[Listing[Any]]
+    connection: psycopg.Connection,
+    table: str,
+    keys: Mapping[str, tuple[str, Any]],
+    rows: int,
+    lists: Iterable[Listing[Any]],
 ) -> None:
-    """Copy the row of `table` whose column `key[0]` is `key[1]`, `rows` times, as varied as its `lists` ask for."""
-    declared = _declared(lists)
+    """Copy the row that `keys` names of the table, by a column and its value there, `rows` times, as varied as its
+    `lists` ask for."""
+    declared, key = _declared(lists), keys[table]
     columns = _columns(connection, table)
     values = [
         _value(name, kind, unique, refers is not None, declared.get(name))
+        if refers == table or (copied := _copied(keys, refers)) is None
+        else _numbered(sql.Literal(copied), kind)
         for name, kind, _, refers, unique in columns
     ]
     statement = sql.SQL(
@@ -111,6 +120,12 @@ def multiply(
         is_=sql.Literal(key[1]),
     )
     connection.execute(statement)
+
+
+def _copied(keys: Mapping[str, tuple[str, Any]], refers: str | None) -> str | None:
+    """The id of the row that is copied in the table which a column refers to."""
+    column, value = keys.get(refers or "", ("", None))
+    return value if column == "id" and isinstance(value, str) and refers != "organization" else None
 
 
 def _columns(connection: psycopg.Connection, table: str) -> list[Any]:
@@ -131,6 +146,8 @@ def _value(name: str, kind: str, unique: bool, refers: bool, declared: Column | 
     column = sql.SQL("t.{}").format(sql.Identifier(name))
     if kind.startswith("timestamp"):
         return sql.SQL("{} - n * interval '1 minute'").format(column)
+    if kind == "date":
+        return sql.SQL("{} - n / {}").format(column, sql.Literal(MINUTES_A_DAY))
     if unique and name != "organization_id":
         return _numbered(column, kind)
     if declared is None or refers or name == "organization_id":

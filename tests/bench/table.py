@@ -73,6 +73,7 @@ async def _fill(server: EmbeddedPostgres, on: Database, actor: Actor, growing: l
     by_table: dict[str, list[Listing[Any]]] = defaultdict(list)
     for listing in growing:
         by_table[table_of(listing)].append(listing)
+    keys: dict[str, tuple[str, Any]] = {}
     with server.superuser(DATABASE) as connection:
         loosen(connection)
         for table, lists in by_table.items():
@@ -82,7 +83,9 @@ async def _fill(server: EmbeddedPostgres, on: Database, actor: Actor, growing: l
                 key = await _shown_row(actor, lists)
             if key is None:
                 raise LookupError(f"None of the lists shows a row of {table}.")
-            multiply(connection, table, key, ROWS, lists)
+            keys[table] = key
+        for table, lists in by_table.items():
+            multiply(connection, table, keys, ROWS, lists)
         connection.execute("vacuum analyze")
 
 

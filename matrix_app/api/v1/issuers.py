@@ -1,11 +1,11 @@
-"""Who issues documents, at which tax rates, and to whom; and the proof that no number is missing. For staff."""
+"""Who issues documents, and at which tax rates; and the proof that no number is missing. For staff."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from datetime import date
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Request, Response
 from pydantic import AwareDatetime, BeforeValidator, Field
@@ -15,19 +15,15 @@ from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.invoices import TaxIdShown
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
-from matrix_app.api.v1.route import failures
-from matrix_app.api.v1.shape import Body, Exact, Instant, Shown, resource
-from matrix_app.api.v1.staff_invoices import within
-from models.billing import BillingProfile, TaxRate, ZeroDocuments
-from services.billing import entities, policies, profiles, queries, tax_numbers, taxation
+from matrix_app.api.v1.shape import Body, Exact, Shown, resource
+from models.billing import LegalEntity, TaxRate, ZeroDocuments
+from services.billing import entities, policies, queries, series, taxation
 from services.billing.entities import EntityFields
 from services.billing.numbering import Reset, Series
-from services.billing.profiles import ProfileFields
 from services.billing.series import SERIES
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.tax.engine import Exemption
-from services.tax.rules import CheckedNumber, NumberState, Rate, RoundingLevel
+from services.tax.rules import Rate, RoundingLevel
 
 router = resource("staff", prefix="/staff")
 
@@ -46,7 +42,7 @@ class EntityShown(Shown):
     registrations: list[str]
     reverse_charge_in: list[str]
     trusts_unanswered: bool
-    brand: str
+    brand: str = Field(description="Code of its default brand")
     invoice_pattern: str
     invoice_reset: Reset
     note_pattern: str
@@ -66,7 +62,7 @@ class TaxId(Body):
     number: str
 
 
-class NewEntity(Body):
+class EntitySaid(Body):
     code: str = Field(examples=["DE1"])
     name: str
     address: str
@@ -77,7 +73,6 @@ class NewEntity(Body):
     registrations: list[str] = Field([], description="Jurisdictions whose tax it charges")
     reverse_charge_in: list[str] = Field([], description="Where buyers with a checked number owe the tax")
     trusts_unanswered: bool = Field(False, description="Also with a number whose register does not answer")
-    brand: str = "MX"
     invoice_pattern: str = Field("{entity}-{year}-{seq:6}", description="Fixed once a number was drawn")
     invoice_reset: Reset = Reset.YEARLY
     note_pattern: str = "{entity}-CN-{year}-{seq:6}"
@@ -96,7 +91,13 @@ class NewEntity(Body):
     )
 
 
-class ChangedEntity(NewEntity):
+class NewEntity(EntitySaid):
+    brand: str = Field(
+        entities.FIRST_BRAND, description="Code of its first brand, which has its name: its default one"
+    )
+
+
+class ChangedEntity(EntitySaid):
     version: int
 
 
@@ -130,50 +131,15 @@ class EndedTaxRate(Body):
     valid_until: date = Field(description="The first day on which it does not hold: today or later")
 
 
-class TaxNumber(Body):
-    country: str
-    number: str = Field(max_length=50)
-    valid: bool
-    checked_at: Instant
-    source: str = Field(max_length=100, description="Who found it valid or not")
-    reference: str = Field("", max_length=200)
-    reason: str = Field("", max_length=500, description="Why you say so, if its register does not")
+class NumberedEntity(NewEntity):
+    legal_entity_id: str = Field("", description="Of one that is there; left out for a new one")
 
 
-class TaxExemption(Body):
-    reason_code: str = Field(max_length=50, description="Of the list VATEX")
-    reason: str = Field(max_length=500)
-    evidence: str = Field(max_length=500)
-    valid_from: date
-    valid_until: date | None = None
+class NextNumbersShown(Shown):
+    """What a document that were finalised now would be called."""
 
-
-class BillingProfileShown(Shown):
-    organization_id: str
-    legal_entity_id: str | None
-    name: str
-    address: str
-    country: str
-    language: str
-    tax_number: dict[str, Any] | None
-    exemption: dict[str, Any] | None
-    updated_at: AwareDatetime
-    version: int
-
-
-class NewBillingProfile(Body):
-    name: str
-    address: str
-    country: str
-    language: str = "en"
-    legal_entity_id: str | None = None
-    tax_number: TaxNumber | None = Field(None, description="With who checked it")
-    exemption: TaxExemption | None = None
-    version: int | None = Field(None, description="As it was read, 0 for none; or send it as If-Match")
-
-
-class CheckedAgain(Body):
-    version: int | None = Field(None, description="As it was read")
+    invoice: str
+    note: str
 
 
 class SeriesShown(Shown):
@@ -209,12 +175,23 @@ async def add_legal_entity(who: AnyCaller, body: NewEntity, repeat: RepeatOnce) 
     """Add somebody who issues documents."""
 
     async def add(uow: UnitOfWork) -> EntityShown:
-        return EntityShown.model_validate(await entities.add_entity(uow, _entity_fields(body)))
+        row = await entities.add_entity(uow, _entity_fields(body), brand=body.brand)
+        return await _shown(uow, row)
 
     return await repeat.once(staff_work(who, WRITE), add, owner=who.actor.id)
 
 
-def _entity_fields(body: NewEntity) -> EntityFields:
+@router.post("/legal-entities/next-numbers", response_model=NextNumbersShown)
+async def preview_next_numbers(who: AnyCaller, body: NumberedEntity) -> NextNumbersShown:
+    """What the next documents would be called, by what is said of a legal entity. Draws no number."""
+    async with staff_work(who, READ) as uow:
+        found = await series.next_numbers(
+            uow, _entity_fields(body), brand=body.brand, entity_id=body.legal_entity_id
+        )
+        return NextNumbersShown.model_validate(found)
+
+
+def _entity_fields(body: EntitySaid) -> EntityFields:
     given = {field.name: getattr(body, field.name) for field in fields(EntityFields)}
     given["tax_ids"] = tuple(one.model_dump() for one in body.tax_ids)
     for name in ("registrations", "reverse_charge_in"):
@@ -230,7 +207,12 @@ async def get_legal_entity(who: AnyCaller, legal_entity_id: str) -> EntityShown:
 
 
 async def _entity(uow: UnitOfWork, entity_id: str) -> EntityShown:
-    return EntityShown.model_validate(await policies.entity_for(uow, entity_id, READ))
+    return await _shown(uow, await policies.entity_for(uow, entity_id, READ))
+
+
+async def _shown(uow: UnitOfWork, row: LegalEntity) -> EntityShown:
+    brand = await policies.default_brand(uow, row, READ)
+    return EntityShown.model_validate(row.model_dump() | {"brand": brand.code})
 
 
 @router.put("/legal-entities/{legal_entity_id}")
@@ -244,7 +226,7 @@ async def change_legal_entity(
         showing_current(lambda: _entity(uow, legal_entity_id)),
     ):
         row = await entities.change_entity(uow, legal_entity_id, _entity_fields(body), version=body.version)
-        return EntityShown.model_validate(row)
+        return await _shown(uow, row)
 
 
 @router.get("/tax-rates", **listed(queries.TAX_RATES, TaxRateShown))
@@ -277,55 +259,3 @@ async def end_tax_rate(who: AnyCaller, tax_rate_id: str, body: EndedTaxRate, rep
         return _rate_shown(await taxation.end_tax_rate(uow, tax_rate_id, on=body.valid_until))
 
     return await repeat.once(staff_work(who, WRITE), act, owner=who.actor.id, status=200)
-
-
-@router.get("/organizations/{organization_id}/billing-profile")
-async def get_billing_profile(who: AnyCaller, organization_id: str) -> BillingProfileShown:
-    """To whom an organisation's documents are addressed."""
-    async with within(who, organization_id, READ) as uow:
-        return await _read_profile(uow)
-
-
-@router.put("/organizations/{organization_id}/billing-profile")
-async def set_billing_profile(
-    who: AnyCaller, organization_id: str, body: NewBillingProfile, expected: IfMatch
-) -> BillingProfileShown:
-    """Say to whom documents are addressed, and what is known of the customer's tax."""
-    given = {
-        name: getattr(body, name) for name in ("name", "address", "country", "language", "legal_entity_id")
-    }
-    number = _number_said(body.tax_number) if body.tax_number else None
-    exemption = Exemption(**body.exemption.model_dump()) if body.exemption else None
-    version = expected.version(body.version)
-    async with within(who, organization_id) as uow, showing_current(lambda: _read_profile(uow)):
-        profile = ProfileFields(**given, tax_number=number, exemption=exemption)
-        return _profile(await profiles.set_profile(uow, profile, version=version))
-
-
-def _number_said(body: TaxNumber) -> CheckedNumber:
-    state = NumberState.VALID if body.valid else NumberState.INVALID
-    return CheckedNumber(**body.model_dump(exclude={"valid"}), state=state)
-
-
-@router.post(
-    "/organizations/{organization_id}/billing-profile/check-tax-number",
-    response_model=BillingProfileShown,
-    responses=failures(404, 412),
-)
-async def check_tax_number(
-    who: AnyCaller, organization_id: str, body: CheckedAgain, repeat: RepeatOnce
-) -> Response:
-    """Have the register of the tax number asked once more, within a minute or as soon as it answers."""
-
-    async def act(uow: UnitOfWork) -> BillingProfileShown:
-        return _profile(await tax_numbers.check_again(uow, version=body.version))
-
-    return await repeat.once(within(who, organization_id), act, owner=who.actor.id, status=200)
-
-
-async def _read_profile(uow: UnitOfWork) -> BillingProfileShown:
-    return _profile(await queries.profile(uow))
-
-
-def _profile(row: BillingProfile) -> BillingProfileShown:
-    return BillingProfileShown.model_validate(row)

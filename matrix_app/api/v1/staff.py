@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.etag import IfMatch, showing_current
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.members import MemberShown
 from matrix_app.api.v1.models import PriceShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
@@ -20,6 +21,7 @@ from matrix_app.api.v1.shape import (
     Shown,
     resource,
 )
+from matrix_app.api.v1.staff_invoices import within
 from models.types import BillingMode
 from services.catalog import queries as catalog
 from services.catalog import service as price_book
@@ -47,6 +49,10 @@ class StaffOrganizationShown(Shown):
     members: int
     active_keys: int
     version: int
+
+
+class MembersShown(Shown):
+    data: list[MemberShown]
 
 
 class HowBilled(Body):
@@ -140,6 +146,14 @@ async def get_organization(who: AnyCaller, organization_id: str) -> StaffOrganiz
         return StaffOrganizationShown.model_validate(
             await identity_staff.look_at_organization(uow, organization_id)
         )
+
+
+@router.get("/organizations/{organization_id}/members", responses=failures(404))
+async def list_members_of_organization(who: AnyCaller, organization_id: str) -> MembersShown:
+    """The people of one organisation, the first 50 as they joined. That staff looked is in its audit log."""
+    async with within(who, organization_id, Capability.STAFF_ORGANIZATIONS_READ) as uow:
+        found = await identity_staff.look_at_members(uow)
+        return MembersShown(data=[MemberShown.model_validate(one) for one in found])
 
 
 @router.post("/organizations/{organization_id}/suspend", response_model=StaffOrganizationShown)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import AwareDatetime, Field
 
-from matrix_app.api.deps import AnyCaller, Member, staff_work
+from matrix_app.api.deps import AnyCaller, Member, staff_work, stranger
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
+from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
+from services.core.crossing import Reason, crossing
+from services.core.errors import NotFound
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.terms import queries
@@ -51,10 +54,26 @@ class NewTerms(Body):
     text: str = Field(description="Plain text", max_length=terms.TEXT_CHARACTERS_MAX)
 
 
+class TermsInForce(Shown):
+    number: int
+    text: str = Field(description="Plain text")
+    published_at: AwareDatetime
+
+
 class TermsPublished(Shown):
     id: str
     number: int
     published_at: AwareDatetime
+
+
+@router.get("/terms", dependencies=[Depends(stranger)], responses=failures(404))
+async def get_terms() -> TermsInForce:
+    """The terms of service that count: who founds an organisation, subscribes or pays accepts them. For anybody."""
+    async with crossing(Reason.CATALOG) as uow:
+        found = await queries.current(uow)
+        if found is None:
+            raise NotFound("No terms of service are published yet.")
+        return TermsInForce.model_validate(found)
 
 
 @router.get("/terms-acceptances", **listed(queries.ACCEPTANCES, AcceptanceShown))

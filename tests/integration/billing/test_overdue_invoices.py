@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime
 
 import pytest
@@ -9,10 +11,13 @@ import pytest
 from models.billing import Invoice
 from models.types import OrganizationKind, Role
 from services.billing import due_dates, invoices, queries
+from services.billing.queries import InvoiceRow
 from services.core import listing_sql
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
-from services.core.work import unit_of_work
+from services.core.listing import Listing
+from services.core.listing_grammar import read
+from services.core.work import UnitOfWork, unit_of_work
 from services.disputes import contests
 from services.disputes.contests import Wanted
 from services.identity import clocks
@@ -33,9 +38,59 @@ async def days(shop: Shop, invoice: Invoice, at: datetime) -> tuple[int | None, 
     staff = shop.world.actor(await shop.world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
     async with crossing(Reason.STAFF, actor=staff, clock=FixedClock(at)) as uow:
         all_of_them = await listing_sql.select(uow, queries.STAFF_INVOICES, ("days_overdue[gte]", "1"))
+        await filters_say_what_rows_show(uow, queries.STAFF_INVOICES)
+    async with unit_of_work(shop.world.actor(shop.customer), clock=FixedClock(at)) as uow:
+        await filters_say_what_rows_show(uow, queries.INVOICES)
     assert not {row.id for row in own} & {row.id for row in later}
     assert all(not row.overdue and row.days_overdue is None for row in later)
     return one, [row.days_overdue for row in own], [row.id for row in all_of_them]
+
+
+async def filters_say_what_rows_show(uow: UnitOfWork, listing: Listing[InvoiceRow]) -> None:
+    """What an index finds is what each row says of itself."""
+    shown = {row.id: row.days_overdue for row in await listing_sql.select(uow, listing)}
+
+    async def found(name: str, value: object) -> set[str]:
+        return {row.id for row in await listing_sql.select(uow, listing, (name, str(value).lower()))}
+
+    late = {one: days for one, days in shown.items() if days is not None}
+    for bound in {
+        -(10**17),
+        -1,
+        0,
+        1,
+        2,
+        10**17,
+        *(days + step for days in late.values() for step in (-1, 0, 1)),
+    }:
+        assert await found("days_overdue[gte]", bound) == {one for one, days in late.items() if days >= bound}
+        assert await found("days_overdue[lte]", bound) == {one for one, days in late.items() if days <= bound}
+    for name, is_late in (("overdue", True), ("days_overdue[is_null]", False)):
+        assert await found(name, is_late) == set(late)
+        assert await found(name, not is_late) == set(shown) - set(late)
+
+
+@pytest.mark.parametrize("listing", [queries.INVOICES, queries.STAFF_INVOICES], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("overdue", "true"),
+        ("days_overdue[gte]", "30"),
+        ("days_overdue[lte]", "5"),
+        ("days_overdue[is_null]", "false"),
+    ],
+)
+async def test_what_is_overdue_is_found_by_the_index_of_due_dates(
+    world: World, listing: Listing[InvoiceRow], asked: tuple[str, str]
+) -> None:
+    actor = world.actor(await world.organization())
+    async with crossing(Reason.STAFF, actor=actor) as uow:
+        for ways in ("seqscan", "indexscan"):  # what an empty table would suggest
+            await uow.execute(f"set local enable_{ways} = off")
+        plan = json.dumps(await listing_sql.plan(uow, read(listing, [asked]), limit=50))
+    assert re.search(r"due_date <= '[0-9-]{10}'::date", plan)  # a day that is known before any row is read
+    if listing is queries.STAFF_INVOICES:  # one's own may as well be found by whose they are
+        assert '"Index Name": "ix_invoice_unpaid"' in plan
 
 
 @pytest.mark.parametrize(

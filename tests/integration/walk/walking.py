@@ -25,6 +25,7 @@ PUBLIC = {
     "POST /api/v1/password/reset/confirm",
     "POST /api/v1/invitation/look",
     "POST /api/v1/invitation/sign-up",
+    "GET /api/v1/terms",
     "GET /api/v1/payment-link/pdf",
     "POST /api/v1/payment-link/payments",
     "POST /api/v1/payment-link/cancel",
