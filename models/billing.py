@@ -83,7 +83,6 @@ class LegalEntity(Table, table=True):
     trusts_unanswered: bool  # also with a number whose register does not answer
     timezone: str
     currency: str
-    brand: str  # {brand} of its number patterns
     invoice_pattern: str
     invoice_reset: str
     note_pattern: str
@@ -139,6 +138,8 @@ class BillingProfile(Table, table=True):
     __tablename__ = "billing_profile"
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
+        sa.ForeignKeyConstraint(["legal_entity_id", "brand_id"], ["brand.legal_entity_id", "brand.id"]),
+        sa.CheckConstraint("brand_id is null or legal_entity_id is not null", name="brand_id"),
         sa.Index(
             "ix_billing_profile_number_check",
             "number_check_at",
@@ -148,6 +149,9 @@ class BillingProfile(Table, table=True):
 
     organization_id: str = Field(sa_type=ID, foreign_key="organization.id", primary_key=True)
     legal_entity_id: str | None = reference("legal_entity.id", nullable=True)
+    brand_id: str | None = Field(
+        default=None, sa_type=ID, nullable=True
+    )  # of that entity; its default one: null
     name: str = personal()
     address: str = personal(sa_type=TEXT)
     country: str
@@ -178,6 +182,7 @@ class Invoice(Table, table=True):
         sa.UniqueConstraint(
             "legal_entity_id", "series_brand", "series_period", "sequence", name="uq_invoice_counter"
         ),
+        sa.ForeignKeyConstraint(["legal_entity_id", "brand_id"], ["brand.legal_entity_id", "brand.id"]),
         sa.CheckConstraint("state in ('draft','finalized','paid','void','uncollectible')", name="state"),
         sa.CheckConstraint("net_minor + tax_minor = total_minor", name="total"),
         sa.CheckConstraint(
@@ -226,6 +231,7 @@ class Invoice(Table, table=True):
     id: str = id_field()
     organization_id: str = reference("organization.id")
     legal_entity_id: str = reference("legal_entity.id")
+    brand_id: str = Field(sa_type=ID)
     key: str = Field(sa_type=ID)  # the same act makes the same draft, however often it is tried
     subscription_id: str | None = reference("subscription.id", nullable=True)
     state: str = Field(default=InvoiceState.DRAFT.value, sa_type=ID)

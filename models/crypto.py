@@ -126,6 +126,7 @@ class ChainMovement(StrEnum):
 
     CAME = "came"  # and was booked as a payment
     GONE = "gone"  # with the block it was in
+    BACK = "back"  # in another block, and its payment was never undone
     SWEPT = "swept"  # sent on by whoever holds the private key
     UNSEEN = "unseen"  # it is there, and was not seen to come
 
@@ -133,17 +134,19 @@ class ChainMovement(StrEnum):
 class CryptoMovement(Table, table=True):
     """One change of what our addresses hold, as reconciliation is told of it. Written once, never changed.
 
-    What came and is gone belongs to a payment. What was swept or came unseen is known by the balance of an address
-    alone: `units` is by how much that differed, signed, from all that was known, and `minor` what that is in the books.
+    What came, is gone and is back belongs to a payment: `nth` counts how often each of these. What was swept or came
+    unseen is known by the balance of an address alone: `units` is by how much that differed, signed, from all that was
+    known, and `minor` what that is in the books.
     """
 
     __tablename__ = "crypto_movement"
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
-        check("kind in ('came','gone','swept','unseen')", "kind"),
+        check("kind in ('came','gone','back','swept','unseen')", "kind"),
         check("(booked_id is null) = (kind in ('swept','unseen'))", "booked"),
-        check("(units = 0) = (kind in ('came','gone'))", "units"),
-        sa.UniqueConstraint("booked_id", "kind"),
+        check("(units = 0) = (kind in ('came','gone','back'))", "units"),
+        check("nth >= 1", "nth"),
+        sa.UniqueConstraint("booked_id", "kind", "nth"),
         sa.Index("ix_crypto_movement_account", "provider_account_id", "id"),
         sa.Index("ix_crypto_movement_request_id", "request_id"),
     )
@@ -154,6 +157,7 @@ class CryptoMovement(Table, table=True):
     request_id: str = reference("crypto_request.payment_id")  # whose address it is
     kind: str = Field(sa_type=ID)
     booked_id: str | None = reference("payment.id", nullable=True)
+    nth: int = 1
     block_number: int = Field(sa_type=BIG)  # 0 where a payment says it
     units: Decimal = Field(sa_type=UNITS)
     currency: str = Field(sa_type=ID)

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from models.base import Table, check, id_field, instant, reference
-from models.types import BIG, ID, TEXT
+from models.types import BIG, ID, TEXT, UTC
 
 DAY: Any = sa.Date()
 
@@ -173,6 +173,29 @@ class DunningStep(Table, table=True):
     action: str = Field(sa_type=ID)
     done_at: datetime = instant()
     recovered_minor: int = Field(default=0, sa_type=BIG)
+
+
+class DunningBlock(Table, table=True):
+    """A stretch in which a case had calls refused, by the clock of its organisation. `due`: it is over, and nobody has
+    looked yet what was paid for that time."""
+
+    __tablename__ = "dunning_block"
+    tenant_column: ClassVar[str | None] = "organization_id"
+    __table_args__ = (
+        check("ended_at >= started_at", "ended"),
+        check("not due or ended_at is not null", "due"),
+        sa.Index(
+            "uq_dunning_block_open", "case_id", unique=True, postgresql_where=sa.text("ended_at is null")
+        ),
+        sa.Index("ix_dunning_block_organization_id", "organization_id", "started_at"),
+        sa.Index("ix_dunning_block_due", "organization_id", postgresql_where=sa.text("due")),
+    )
+
+    case_id: str = Field(primary_key=True, sa_type=ID, foreign_key="dunning_case.id")
+    started_at: datetime = Field(primary_key=True, sa_type=UTC)
+    organization_id: str = reference("organization.id")
+    ended_at: datetime | None = instant(nullable=True)
+    due: bool = False
 
 
 class DunningHold(Table, table=True):

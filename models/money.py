@@ -39,6 +39,7 @@ class Provider(StrEnum):
     STRIPE = "stripe"
     PAYPAL = "paypal"
     CRYPTO = "crypto"
+    BANK = "bank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ _WIRES: dict[Provider, dict[str, _Wire]] = {
     },
     Provider.PAYPAL: {code: _Wire(0) for code in ("HUF", "JPY", "TWD")},
     Provider.CRYPTO: {},  # amounts on a chain are made by a rate: services/crypto/amounts.py
+    Provider.BANK: {},
 }
 
 

@@ -54,14 +54,14 @@ class TemplateVersion(Table, table=True):
 
     __tablename__ = "template_version"
     __table_args__ = (
-        sa.UniqueConstraint("legal_entity_id", "brand", "number"),
+        sa.UniqueConstraint("brand_id", "number"),
+        sa.ForeignKeyConstraint(["legal_entity_id", "brand_id"], ["brand.legal_entity_id", "brand.id"]),
         sa.CheckConstraint("state in ('draft','published')", name="state"),
         sa.CheckConstraint("(state = 'published') = (published_at is not null)", name="published_at"),
         sa.CheckConstraint("number > 0", name="number"),
         sa.Index(
             "uq_template_version_draft",
-            "legal_entity_id",
-            "brand",
+            "brand_id",
             unique=True,
             postgresql_where=sa.text("state = 'draft'"),
         ),
@@ -70,7 +70,7 @@ class TemplateVersion(Table, table=True):
 
     id: str = id_field()
     legal_entity_id: str = reference("legal_entity.id")
-    brand: str = Field(sa_type=ID)
+    brand_id: str = Field(sa_type=ID)
     number: int
     state: str = Field(default=TemplateState.DRAFT.value, sa_type=ID)
     design: dict[str, Any] = Field(sa_type=JSONB, nullable=False)

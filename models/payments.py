@@ -41,7 +41,8 @@ _UNDER_WAY = "state in ('sending','requires_action','processing')"
 
 
 class ProviderAccount(Table, table=True):
-    """An account with a payment provider. `settings` anybody may know; `secrets` is a sealed JSON object."""
+    """An account with a payment provider. `settings` anybody may know; `secrets` is a sealed JSON object, None where
+    nothing is secret."""
 
     __tablename__ = "provider_account"
     __table_args__ = (
@@ -54,7 +55,7 @@ class ProviderAccount(Table, table=True):
     name: str
     is_test: bool  # money of its payments is play money
     settings: dict[str, Any] = Field(sa_type=JSONB, nullable=False)
-    secrets: bytes = sealed(tenant=None, row="id")
+    secrets: bytes | None = sealed(tenant=None, row="id", nullable=True)
     enabled: bool = True
     created_at: datetime = instant()
     version: int = 1
@@ -104,7 +105,7 @@ class PaymentMethod(Table, table=True):
     organization_id: str = reference("organization.id")
     provider_account_id: str = reference("provider_account.id")
     kind: str = Field(sa_type=ID)  # card, paypal...
-    brand: str = Field(default="", sa_type=ID)
+    brand: str = Field(default="", sa_type=ID)  # as services/payments/brands.py has them
     last4: str = Field(default="", sa_type=ID)
     expires_month: int | None = None
     expires_year: int | None = None
@@ -151,6 +152,7 @@ class Payment(Table, table=True):
     id: str = id_field()
     organization_id: str = reference("organization.id")
     invoice_id: str | None = reference("invoice.id", nullable=True)
+    # None of a transfer that no statement has shown yet
     provider_account_id: str | None = reference("provider_account.id", nullable=True)
     provider: str = Field(sa_type=ID)
     method_id: str | None = reference("payment_method.id", nullable=True)

@@ -94,10 +94,12 @@ class ProviderMovement(Table, table=True):
         sa.Index("ix_provider_movement_account", "provider_account_id", "currency", "happened_at"),
         sa.Index("ix_provider_movement_subject_id", "subject_id"),
         sa.Index("ix_provider_movement_payout_id", "payout_id"),
-        # Fees are booked together; everything else has a journal of its own.
+        # Fees are booked together; everything else has a journal of its own, which moves two accounts where a payout
+        # of one arrives at the other. To be found by the journal, that comes first.
         sa.Index(
             "uq_provider_movement_journal_id",
             "journal_id",
+            "provider_account_id",
             unique=True,
             postgresql_where=sa.text("kind <> 'fee'"),
         ),
@@ -145,27 +147,25 @@ class BankStatement(Table, table=True):
 
 
 class BankLine(Table, table=True):
-    """One booking on our account at a bank. `bank_ref` is the bank's name for it, or a hash of what it says."""
+    """One booking on an account of ours with a bank. `bank_ref` is the bank's name for it, or a hash of what it says.
+
+    It is read again as a movement of that account, whose `provider_ref` is the line's id.
+    """
 
     __tablename__ = "bank_line"
     __table_args__ = (
-        sa.UniqueConstraint("account", "bank_ref"),
-        check(_MATCHES, "match"),
+        sa.UniqueConstraint("provider_account_id", "bank_ref"),
         check("minor <> 0", "minor"),
-        sa.Index("ix_bank_line_open", "id", postgresql_where=sa.text(_OPEN)),
         sa.Index("ix_bank_line_booked_on", "booked_on", "id"),
         sa.Index("ix_bank_line_statement_id", "statement_id", "id"),
     )
 
     id: str = id_field()
     statement_id: str = reference("bank_statement.id")
-    account: str = Field(sa_type=ID)  # ours, as the bank names it
+    provider_account_id: str = reference("provider_account.id")
     bank_ref: str = Field(sa_type=ID)
     booked_on: date
     currency: str = Field(sa_type=ID)
     minor: int = Field(sa_type=BIG)
     counterparty: str = personal(default="", sa_type=TEXT)
     remittance: str = personal(default="", sa_type=TEXT)
-    match: str = Field(default="waiting", sa_type=ID)
-    subject_id: str | None = Field(default=None, sa_type=ID, nullable=True)  # the payment or payout
-    journal_id: str | None = Field(default=None, sa_type=ID, nullable=True)

@@ -20,6 +20,7 @@ _JSON_OR_NULL: Any = JSONB(none_as_null=True)
 class SubscriptionState(StrEnum):
     """services/subscriptions/states.py says what may become of each."""
 
+    SCHEDULED = "scheduled"  # begins at `started_at`, which is to come
     INCOMPLETE = "incomplete"  # begins once its first invoice is paid
     TRIALING = "trialing"
     ACTIVE = "active"
@@ -27,6 +28,13 @@ class SubscriptionState(StrEnum):
     PAUSED = "paused"  # nothing is given and nothing billed
     CANCELED = "canceled"  # goes on until `cancel_at` and may be taken up again
     ENDED = "ended"
+
+
+class Collection(StrEnum):
+    """How its invoices are paid."""
+
+    CHARGE = "charge"  # by themselves, from a method that is kept
+    SEND = "send"  # by whoever gets them
 
 
 class CancelReason(StrEnum):
@@ -54,13 +62,20 @@ class Subscription(Table, table=True):
     tenant_column: ClassVar[str | None] = "organization_id"
     __table_args__ = (
         sa.UniqueConstraint("organization_id", "key"),
-        check("state in ('incomplete','trialing','active','past_due','paused','canceled','ended')", "state"),
+        check(
+            "state in ('scheduled','incomplete','trialing','active','past_due','paused','canceled','ended')",
+            "state",
+        ),
         check("interval in ('day','week','month','quarter','half_year','year')", "interval"),
         check("(scheduled is null) = (scheduled_at is null)", "scheduled"),
         check("(state = 'ended') = (ended_at is not null)", "ended"),
         check("state <> 'canceled' or cancel_at is not null", "cancel_at"),
         check("(parked_reason is null) = (parked_at is null)", "parked"),
         check("state <> 'incomplete' or pay_until is not null", "pay_until"),
+        check("collection in ('charge','send')", "collection"),
+        check(
+            "payment_days is null or (collection = 'send' and payment_days between 0 and 365)", "payment_days"
+        ),
         sa.Index("ix_subscription_organization_id", "organization_id", "created_at", "id"),
         sa.Index("ix_subscription_created_at", "created_at", "id"),
         sa.Index("ix_subscription_plan_version_id", "plan_version_id", "id"),
@@ -112,6 +127,10 @@ class Subscription(Table, table=True):
     pay_until: datetime | None = instant(
         nullable=True
     )  # of one that waits for its first payment: else it ends
+    collection: str = Field(
+        default=Collection.CHARGE.value, sa_type=ID, sa_column_kwargs={"server_default": "charge"}
+    )
+    payment_days: int | None = None  # to pay what is sent; by the legal entity if null
     offer_taken_at: datetime | None = instant(nullable=True)  # what its plan offers to those who would cancel
     created_by: str | None = Field(default=None, sa_type=ID, nullable=True)
     created_at: datetime = instant()

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 PREFIXES: dict[str, str] = {
     "acc": "account",
     "apikey": "API key",
+    "brnd": "brand",
     "brun": "billing run",
     "bud": "budget",
     "bln": "line of a bank statement",

@@ -129,6 +129,10 @@ class Choosing(PageState, mixin=True):
         """What else is said of the start, or of the change."""
         return {}
 
+    def _version_chosen(self) -> int | None:
+        """The version of the plan by its number, where not the one that is sold is wanted."""
+        return None
+
     def _forget_terms(self) -> None:
         """Nothing else is chosen yet, or wrong."""
 
@@ -148,6 +152,10 @@ class Choosing(PageState, mixin=True):
             self.subscription = subscriptions_view.detail_shown(standing)
             mine = await plan_queries.version_by_number(uow, standing.plan_id, standing.plan_version)
             found = plan_layout.own_version(found, mine)
+        elif (chosen := self._version_chosen()) is not None:
+            found = plan_layout.own_version(
+                found, await plan_queries.version_by_number(uow, self._query.get("plan", ""), chosen)
+            )
         self._lay_out(found, standing, currency)
         self.key = new_id("sub")
 
@@ -242,7 +250,9 @@ class Choosing(PageState, mixin=True):
             self.refusal = said
 
     def _go(self, name: str, value: str) -> Any:
-        kept = {key: self._query.get(key, "") for key in ("plan", "currency", "interval", "addon")}
+        kept = {key: self._query.get(key, "") for key in ("plan", "version", "currency", "interval", "addon")}
+        if name == "plan":
+            kept["version"] = ""  # of another plan
         if name == "currency":  # what was chosen may not be sold in it
             kept = dict.fromkeys(kept, "")
         return rx.redirect(addresses.with_query(self.router.url.path, kept | {name: str(value)[:80]}))

@@ -54,7 +54,13 @@ def own_version(found: list[PlanOnSale], mine: VersionDetail) -> list[PlanOnSale
         entitlements=mine.entitlements,
     )
     sold = [
-        replace(one, number=own.number, version_id=own.version_id, charges=own.charges)
+        replace(
+            one,
+            number=own.number,
+            version_id=own.version_id,
+            trial_days=own.trial_days,
+            charges=own.charges,
+        )
         if one.id == own.id
         else one
         for one in found

@@ -24,6 +24,7 @@ from services.catalog.rating import Step
 from state.format import decimal_text
 
 Line = dict[str, Any]
+CENT = Decimal("0.01")  # what costs less is told for a million, which somebody can compare
 
 
 def charge_shown(row: ChargeRow) -> dict[str, Any]:
@@ -62,7 +63,10 @@ def lines_of(
         lines.append(_line("package", model.amount, size=model.size))
     elif isinstance(model, Graduated | Volume):
         kind = "volume" if isinstance(model, Volume) else "tier"
-        lines += [_tier(kind, tier) for tier in model.tiers]
+        tiers = [_tier(kind, tier) for tier in model.tiers]
+        if not lines and kind == "tier" and _is_free(model.tiers[0]):
+            tiers[0] = _line("free", size=model.tiers[0].up_to)
+        lines += tiers
     else:
         lines += _percentage(model)
     if charge.minimum is not None:
@@ -80,6 +84,7 @@ def _line(what: str, amount: Any = None, *, size: Any = None, rate: Any = None) 
     return {
         "what": what,
         "amount": decimal_text(amount),
+        "a_million": amount is not None and 0 < amount < CENT,
         "size": decimal_text(size),
         "rate": decimal_text(rate),
         "above": "",
@@ -94,6 +99,10 @@ def _tier(kind: str, tier: Tier) -> Line:
         "up_to": decimal_text(tier.up_to),
         "flat": decimal_text(tier.flat_amount) if tier.flat_amount else "",
     }
+
+
+def _is_free(tier: Tier) -> bool:
+    return tier.up_to is not None and not tier.unit_amount and not tier.flat_amount
 
 
 def _percentage(model: Percentage) -> list[Line]:

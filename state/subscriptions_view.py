@@ -62,6 +62,8 @@ def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
         "scheduled_at": instant_text(scheduled.at) if scheduled else "",
         "scheduled_name": scheduled.plan_name if scheduled else "",
         "pay_until": instant_text(found.pay_until),
+        "collection": found.collection,
+        "payment_days": "" if found.payment_days is None else found.payment_days,
         "scheduled_by_staff": scheduled is not None and scheduled.by_staff,
         "scheduled_amount": _period_amount(scheduled, found.currency) if scheduled else "",
         **upcoming,
@@ -183,14 +185,23 @@ def offer_shown(found: Offer) -> dict[str, Any]:
 def documents_shown(found: Preview) -> list[dict[str, Any]]:
     """Invoices that an act makes; where it makes none, the first on which it counts, if that is known."""
     if found.first_invoice is not None:
-        return [_document(0, found.first_invoice, comes=True)]
-    return [_document(place, one) for place, one in enumerate(found.invoices)]
+        return [document_shown(0, found.first_invoice, comes=True)]
+    several = sum(not one.waits for one in found.invoices) > 1
+    return [document_shown(place, one, one_of_several=several) for place, one in enumerate(found.invoices)]
 
 
-def _document(place: int, one: PreviewInvoice, *, comes: bool = False) -> dict[str, Any]:
+def document_shown(
+    place: int, one: PreviewInvoice, *, comes: bool = False, one_of_several: bool = False
+) -> dict[str, Any]:
+    """An invoice that is made; one of several at the same moment is told apart by the time that it charges for."""
     names = ("discount", "net", "tax", "total", "credits", "due", "carried")
+    charges = [line for line in one.lines if line.period_start is not None and line.amount_minor >= 0]
+    starts = [line.period_start for line in charges if line.period_start is not None]
+    ends = [line.period_end for line in charges if line.period_end is not None]
     return {
         "id": str(place),
+        "period_start": instant_text(min(starts)) if starts and one_of_several else "",
+        "period_end": instant_text(max(ends)) if ends and one_of_several else "",
         "currency": one.currency,
         "billed_at": one.billed_at.isoformat(),
         "waits": one.waits,

@@ -87,6 +87,7 @@ union all
 select 'refunded', p.id, p.refunded_minor, coalesce(sum(r.minor), 0) from payment p
   left join refund r on r.payment_id = p.id and r.destination = 'source'
     and r.state in ('sending', 'processing', 'succeeded')
+  where not exists (select from ledger_journal j where j.reverses = p.journal_id)  -- its chain took it back
   group by p.id having p.refunded_minor <> coalesce(sum(r.minor), 0) or p.refunded_minor > p.minor
 union all
 select 'twice under way', invoice_id, count(*), 1 from payment
@@ -94,9 +95,10 @@ select 'twice under way', invoice_id, count(*), 1 from payment
 union all
 select 'nobody will ask', id, 0, 0 from (
     select id, check_at from payment
-      where provider_account_id is not null and state in ('sending', 'requires_action', 'processing')
+      where provider <> 'crypto' and state in ('sending', 'requires_action', 'processing')
+        and provider_account_id is not null
     union all select r.id, r.check_at from refund r join payment p on p.id = r.payment_id
-      where p.provider_account_id is not null and r.state in ('sending', 'processing')) one
+      where p.provider <> 'bank' and r.state in ('sending', 'processing')) one
   where check_at is null or check_at > cast(:now as timestamptz) + cast(:bound as interval)
 """
 

@@ -36,6 +36,7 @@ BOUNDED = {
     "staff.dunning_campaigns": _BY_HAND,
     "staff.held_jobs": "what failed for good and waits for a person",
     "staff.invoice_series": "one of a legal entity and year",
+    "staff.brands": _BY_HAND,
     "staff.legal_entities": _BY_HAND,
     "staff.models": _BY_HAND,
     "staff.plan_migrations": _BY_HAND,

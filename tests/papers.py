@@ -17,10 +17,18 @@ from models.billing import (
     InvoiceLine,
     LegalEntity,
 )
+from models.brands import Brand
 from models.crypto import CryptoMovement, CryptoRate, CryptoRequest, CryptoTransfer
 from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
-from models.dunning import DunningCampaign, DunningCase, DunningHold, DunningStep, InvoiceCollection
+from models.dunning import (
+    DunningBlock,
+    DunningCampaign,
+    DunningCase,
+    DunningHold,
+    DunningStep,
+    InvoiceCollection,
+)
 from models.installation import SecretOpening
 from models.method_setups import MethodSetup
 from models.papers import Paper
@@ -45,10 +53,26 @@ def entity(entity_id: str, code: str, name: str = "Entity") -> LegalEntity:
     return LegalEntity(
         id=entity_id, code=code, name=name, address="Street 1", country="DE", tax_ids=[], registrations=[],
         reverse_charge_in=[], trusts_unanswered=False,
-        timezone="UTC", currency="USD", brand="MX", invoice_pattern="{entity}-{seq}",
+        timezone="UTC", currency="USD", invoice_pattern="{entity}-{seq}",
         invoice_reset="never", note_pattern="{entity}-CN-{seq}", note_reset="never", tax_rounding="line",
         zero_documents="issue", grace_hours=0, payment_days=0, is_test=False, is_usual=False, created_at=LONG_AGO,
     )  # fmt: skip
+
+
+def brand_id(entity_id: str) -> str:
+    """Of the default brand of an entity of these tests."""
+    return f"brnd_{entity_id.partition('_')[2]}"
+
+
+def brand(entity_id: str, name: str = "Brand") -> Brand:
+    return Brand(
+        id=brand_id(entity_id),
+        legal_entity_id=entity_id,
+        code="MX",
+        name=name,
+        is_default=True,
+        created_at=LONG_AGO,
+    )
 
 
 def papers(
@@ -67,8 +91,9 @@ def papers(
             legal_entity_id=entity_id, name=text, address=text, country="DE", language="en", updated_at=LONG_AGO, **own
         ),
         Invoice(
-            id=known["inv"], legal_entity_id=entity_id, key=known["inv"], currency="USD", memo=text, lines=1,
-            next_position=2, charged_minor=5, net_minor=5, total_minor=5, credited_minor=1, offset_minor=1,
+            id=known["inv"], legal_entity_id=entity_id, brand_id=brand_id(entity_id), key=known["inv"],
+            currency="USD", memo=text, lines=1, next_position=2, charged_minor=5,
+            net_minor=5, total_minor=5, credited_minor=1, offset_minor=1,
             collect_until=LONG_AGO, label_date=LONG_AGO.date(), due_date=LONG_AGO.date(), policy={}, coupons=[],
             taxes=[], seller=_PARTY | {"code": "E", "tax_ids": []} | {"name": text},
             buyer=_PARTY | {"language": "en", "tax_number": None, "name": text}, **made,
@@ -192,7 +217,8 @@ def reminded(
     hold_id: str = "",
     text: str = "x",
 ) -> list[Table]:
-    """A case of dunning about an invoice, paused after a step, what the schedule says of it, and a hold long over."""
+    """A case of dunning about an invoice, paused after a step, when it had calls refused, what the schedule says of it,
+    and a hold long over."""
     case_id = case_id or new_id("dcas")
     own: Any = {"organization_id": organization_id}
     return [
@@ -201,6 +227,9 @@ def reminded(
             base_date=LONG_AGO.date(), currency="USD", created_at=LONG_AGO, **own,
         ),
         DunningStep(case_id=case_id, position=0, action="in_app", done_at=LONG_AGO, **own),
+        DunningBlock(
+            case_id=case_id, started_at=LONG_AGO, ended_at=LONG_AGO + timedelta(days=1), **own,
+        ),
         InvoiceCollection(invoice_id=invoice_id, reason="no_method", decided_at=LONG_AGO, **own),
         DunningHold(
             id=hold_id or new_id("dhld"), reason=text, placed_by="acc_of_nobody", created_at=LONG_AGO,

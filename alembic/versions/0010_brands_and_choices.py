@@ -32,6 +32,419 @@ def secure(table: str, *, application: str, crossing: str) -> None:
     run(f"grant {crossing} on {table} to matrix_crossing")
 
 
+def upgrade() -> None:
+    create_brands()
+    create_banks()
+    name_cards()
+    create_blocks()
+    let_coins_come_back()
+    open_openings()
+    create_later_starts()
+    create_ways_of_collecting()
+    create_renewed_numbers()
+    create_late()
+
+
+def downgrade() -> None:
+    drop_late()
+    drop_renewed_numbers()
+    drop_ways_of_collecting()
+    drop_later_starts()
+    close_openings()
+    forget_coins_that_came_back()
+    drop_blocks()
+    drop_banks()
+    drop_brands()
+
+
+# -- banks: accounts with a bank are accounts with a provider, and lines of statements what moved there
+
+
+_NAMED = "'Bank ' || upper(regexp_replace(account, '\\s', '', 'g'))"
+# A number that was written in two ways is one account; a line that both had keeps its name once.
+_LINES_HAVE_ACCOUNTS = f"""
+update bank_line l set provider_account_id = a.id,
+  bank_ref = case d.turn when 1 then l.bank_ref else l.bank_ref || '/' || l.id end
+from (select id, {_NAMED} as name, row_number() over (
+  partition by {_NAMED}, bank_ref order by id) as turn from bank_line) d
+join provider_account a on a.provider = 'bank' and a.name = d.name where d.id = l.id
+"""
+_MOVED = """
+insert into provider_movement (id, provider_account_id, provider_ref, kind, category, currency, gross_minor, fee_minor,
+  net_minor, source, payment_ref, key, match, subject_id, journal_id, happened_at, available_at, stored_at)
+select 'mvt_' || substr(l.id, 5), l.provider_account_id, l.id, case when l.minor > 0 then 'charge' else 'other' end,
+  case when l.minor > 0 then 'came' else 'went_out' end, l.currency, l.minor, 0, l.minor, '',
+  case when l.minor > 0 then l.bank_ref else '' end, '', l.match, l.subject_id,
+  coalesce(l.journal_id, (select w.journal_id from provider_movement w where w.subject_id = l.subject_id
+    and w.kind = 'payout' and w.journal_id is not null order by w.id limit 1)),
+  cast(l.booked_on as timestamp) at time zone 'UTC', cast(l.booked_on as timestamp) at time zone 'UTC', s.imported_at
+from bank_line l join bank_statement s on s.id = l.statement_id
+"""
+BANKS = (
+    "alter table provider_account alter column secrets drop not null",
+    f"""
+insert into provider_account (id, provider, name, is_test, settings, secrets, enabled, created_at, version)
+select 'pacc_' || substr(min(l.id), 5), 'bank', {_NAMED}, false,
+  jsonb_build_object('number', upper(regexp_replace(min(account), '\\s', '', 'g'))), null, true, min(s.imported_at), 1
+from bank_line l join bank_statement s on s.id = l.statement_id group by {_NAMED}
+""",
+    "alter table bank_line drop constraint uq_bank_line_account_bank_ref",
+    _LINES_HAVE_ACCOUNTS,
+    "alter table bank_line alter column provider_account_id set not null",
+    _MOVED,
+    "update payment p set provider_account_id = l.provider_account_id, provider_ref = l.bank_ref from bank_line l"
+    " where l.subject_id = p.id and p.provider = 'bank'",
+    "update payment_case c set subject = 'mvt_' || substr(c.subject, 5), proposal = case"
+    " when c.proposal ->> 'act' = 'book' and c.state = 'open'"
+    " then jsonb_set(c.proposal, '{account}', to_jsonb(l.provider_account_id)) else c.proposal end"
+    " from bank_line l where c.kind = 'unmatched' and c.subject = l.id",
+    "drop index uq_provider_movement_journal_id",
+    "create unique index uq_provider_movement_journal_id on provider_movement (journal_id, provider_account_id)"
+    " where kind <> 'fee'",
+    # Where a transfer came to, a statement says later.
+    "grant update (provider_account_id) on payment to matrix_crossing",
+)
+NO_BANKS = (
+    "revoke update (provider_account_id) on payment from matrix_crossing",
+    "update payment_case c set subject = m.provider_ref from provider_movement m"
+    " where c.kind = 'unmatched' and c.subject = m.id",
+    "update payment set provider_account_id = null, provider_ref = null where provider = 'bank'",
+    "update bank_line l set account = a.settings ->> 'number', match = 'waiting' from provider_account a"
+    " where a.id = l.provider_account_id",
+    "update bank_line l set match = m.match, subject_id = m.subject_id, journal_id = m.journal_id"
+    " from provider_movement m where m.provider_account_id = l.provider_account_id and m.provider_ref = l.id",
+    *(
+        f"delete from {table} t using provider_account a where a.id = t.provider_account_id and a.provider = 'bank'"
+        for table in ("provider_movement", "provider_pull")
+    ),
+    "drop index uq_provider_movement_journal_id",
+    "create unique index uq_provider_movement_journal_id on provider_movement (journal_id) where kind <> 'fee'",
+)
+
+
+def create_banks() -> None:
+    op.add_column("bank_line", sa.Column("provider_account_id", sa.Text(collation="C"), nullable=True))
+    for statement in BANKS:
+        run(statement)
+    op.create_foreign_key(
+        op.f("fk_bank_line_provider_account_id"),
+        "bank_line",
+        "provider_account",
+        ["provider_account_id"],
+        ["id"],
+    )
+    op.create_unique_constraint(
+        op.f("uq_bank_line_provider_account_id_bank_ref"), "bank_line", ["provider_account_id", "bank_ref"]
+    )
+    for column in ("account", "match", "subject_id", "journal_id"):
+        op.drop_column("bank_line", column)
+
+
+def drop_banks() -> None:
+    for column in ("account", "match", "subject_id", "journal_id"):
+        op.add_column("bank_line", sa.Column(column, sa.Text(collation="C"), nullable=True))
+    for statement in NO_BANKS:
+        run(statement)
+    op.drop_column("bank_line", "provider_account_id")
+    run("delete from provider_account where provider = 'bank'")
+    for column in ("account", "match"):
+        op.alter_column("bank_line", column, nullable=False)
+    op.alter_column("provider_account", "secrets", nullable=False)
+    op.create_unique_constraint(op.f("uq_bank_line_account_bank_ref"), "bank_line", ["account", "bank_ref"])
+    op.create_check_constraint(
+        op.f("ck_bank_line_match"), "bank_line", "match in ('waiting','matched','differs','settled')"
+    )
+    op.create_index(
+        "ix_bank_line_open", "bank_line", ["id"], postgresql_where=sa.text("match in ('waiting','differs')")
+    )
+    run("grant update (match, subject_id, journal_id) on bank_line to matrix_crossing")
+
+
+# -- cards: a brand is one of our codes, where it was the provider's word
+
+
+def name_cards() -> None:
+    """Taken away again, the words stay: they are those of the one provider that keeps cards."""
+    codes = (
+        "amex", "cartes_bancaires", "diners", "discover", "eftpos_au", "jcb", "link", "maestro", "mastercard",
+        "unionpay", "visa",
+    )  # fmt: skip
+    known = ", ".join(f"'{one}'" for one in codes)
+    run(
+        f"update payment_method set brand = case when lower(brand) in ({known}) then lower(brand) else '' end"
+    )
+
+
+# -- brands: names under which a legal entity issues documents, each with templates and perhaps numbers of its own
+
+
+def create_brands() -> None:
+    create_brand_table()
+    run("grant select on brand to matrix_app")
+    run("grant select, insert, update on brand to matrix_crossing")
+    # The one by which each entity numbered until now bills whom nobody gave another.
+    run(
+        "insert into brand (id, legal_entity_id, code, name, is_default, created_at, version)"
+        " select 'brnd_' || split_part(id, '_', 2), id, brand, name, true, created_at, 1 from legal_entity"
+    )
+    # Templates stayed with the brand that an entity had before its first number, and documents with those that an
+    # earlier upgrade, which was taken back, let it have.
+    run(
+        "insert into brand (id, legal_entity_id, code, name, is_default, archived_at, created_at, version)"
+        " select 'brnd_' || split_part(min(t.id), '_', 2), e.id, t.code, t.code, false, now(), min(t.created_at), 1"
+        " from (select id, legal_entity_id, brand as code, created_at from template_version union all"
+        "   select id, legal_entity_id, series_brand, created_at from invoice where series_brand <> '') t"
+        " join legal_entity e on e.id = t.legal_entity_id where t.code <> e.brand group by e.id, t.code"
+    )
+    op.add_column("billing_profile", sa.Column("brand_id", sa.Text(collation="C"), nullable=True))
+    op.create_check_constraint(
+        op.f("ck_billing_profile_brand_id"),
+        "billing_profile",
+        "brand_id is null or legal_entity_id is not null",
+    )
+    of_its_number = "case when t.series_brand <> '' then b.code = t.series_brand else b.is_default end"
+    add_brand("invoice", "is_fixed", of=of_its_number)
+    add_brand("template_version", "is_kept", of="b.code = t.brand")
+    for table in BRANDED:
+        op.create_foreign_key(
+            op.f(f"fk_{table}_legal_entity_id_brand_id"),
+            table,
+            "brand",
+            ["legal_entity_id", "brand_id"],
+            ["legal_entity_id", "id"],
+        )
+    number_templates("brand_id")
+    op.drop_column("template_version", "brand")
+    op.drop_column("legal_entity", "brand")
+
+
+BRANDED = ("billing_profile", "invoice", "template_version")
+
+
+def create_brand_table() -> None:
+    op.create_table(
+        "brand",
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("legal_entity_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("code", sa.Text(collation="C"), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint("code ~ '^[A-Z0-9]{1,10}$'", name=op.f("ck_brand_code")),
+        sa.CheckConstraint("archived_at is null or not is_default", name=op.f("ck_brand_archived_at")),
+        sa.ForeignKeyConstraint(
+            ["legal_entity_id"], ["legal_entity.id"], name=op.f("fk_brand_legal_entity_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_brand")),
+        sa.UniqueConstraint("legal_entity_id", "code", name=op.f("uq_brand_legal_entity_id_code")),
+        sa.UniqueConstraint("legal_entity_id", "id", name=op.f("uq_brand_legal_entity_id_id")),
+    )
+    op.create_index(
+        "uq_brand_default",
+        "brand",
+        ["legal_entity_id"],
+        unique=True,
+        postgresql_where=sa.text("is_default"),
+    )
+
+
+def add_brand(table: str, keeps: str, *, of: str) -> None:
+    """Say the brand of rows that are there, final ones too, which the trigger `keeps` as they are otherwise."""
+    op.add_column(table, sa.Column("brand_id", sa.Text(collation="C"), nullable=True))
+    run(f"alter table {table} disable trigger {keeps}")
+    run(
+        f"update {table} t set brand_id = b.id from brand b"
+        f" where b.legal_entity_id = t.legal_entity_id and {of}"
+    )
+    run(f"alter table {table} enable trigger {keeps}")
+    op.alter_column(table, "brand_id", nullable=False)
+
+
+def number_templates(by: str) -> None:
+    """Versions of a template count by the column that says of which brand they are."""
+    op.drop_index("uq_template_version_draft", "template_version")
+    whose = ["legal_entity_id", "brand"] if by == "brand" else ["brand_id"]
+    other = ["brand_id"] if by == "brand" else ["legal_entity_id", "brand"]
+    op.drop_constraint(
+        op.f(f"uq_template_version_{'_'.join(other)}_number"), "template_version", type_="unique"
+    )
+    op.create_unique_constraint(
+        op.f(f"uq_template_version_{'_'.join(whose)}_number"), "template_version", [*whose, "number"]
+    )
+    op.create_index(
+        "uq_template_version_draft",
+        "template_version",
+        whose,
+        unique=True,
+        postgresql_where=sa.text("state = 'draft'"),
+    )
+
+
+def drop_brands() -> None:
+    op.add_column("legal_entity", sa.Column("brand", sa.String(), nullable=True))
+    run(
+        "update legal_entity e set brand = b.code from brand b where b.legal_entity_id = e.id and b.is_default"
+    )
+    op.alter_column("legal_entity", "brand", nullable=False)
+    op.add_column("template_version", sa.Column("brand", sa.Text(collation="C"), nullable=True))
+    run("alter table template_version disable trigger is_kept")
+    run("update template_version t set brand = b.code from brand b where b.id = t.brand_id")
+    run("alter table template_version enable trigger is_kept")
+    op.alter_column("template_version", "brand", nullable=False)
+    number_templates("brand")
+    for table in BRANDED:
+        op.drop_constraint(op.f(f"fk_{table}_legal_entity_id_brand_id"), table, type_="foreignkey")
+    op.drop_constraint(op.f("ck_billing_profile_brand_id"), "billing_profile", type_="check")
+    for table in BRANDED:
+        op.drop_column(table, "brand_id")
+    op.drop_table("brand")
+
+
+# -- blocks: since when and until when a case had calls refused, so that what was paid for that time is credited
+
+
+def create_blocks() -> None:
+    op.create_table(
+        "dunning_block",
+        sa.Column("case_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("organization_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("due", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("ended_at >= started_at", name=op.f("ck_dunning_block_ended")),
+        sa.CheckConstraint("not due or ended_at is not null", name=op.f("ck_dunning_block_due")),
+        sa.ForeignKeyConstraint(["case_id"], ["dunning_case.id"], name=op.f("fk_dunning_block_case_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organization.id"], name=op.f("fk_dunning_block_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("case_id", "started_at", name=op.f("pk_dunning_block")),
+    )
+    op.create_index(
+        "uq_dunning_block_open", "dunning_block", ["case_id"], unique=True,
+        postgresql_where=sa.text("ended_at is null"),
+    )  # fmt: skip
+    op.create_index("ix_dunning_block_organization_id", "dunning_block", ["organization_id", "started_at"])
+    op.create_index(
+        "ix_dunning_block_due", "dunning_block", ["organization_id"], postgresql_where=sa.text("due")
+    )
+    rights = "select, insert, update"
+    secure("dunning_block", application=rights, crossing=rights)
+    # Cases that have calls refused now: since their step, or since they were restored.
+    run("""
+        insert into dunning_block (case_id, started_at, organization_id, due)
+        select c.id, greatest(min(s.done_at), (
+            select max(e.happened_at) from event e where e.aggregate_id = c.id and e.type = 'dunning.restored'
+          )), c.organization_id, false
+        from dunning_case c join dunning_step s on s.case_id = c.id and s.action in ('restrict', 'suspend')
+        where c.restricts and not c.lifted group by c.id
+    """)
+
+
+def drop_blocks() -> None:
+    op.drop_table("dunning_block")
+
+
+# -- coins: what a chain took away of a payment that could not be undone, and gave back
+
+
+def let_coins_come_back() -> None:
+    op.add_column("crypto_movement", sa.Column("nth", sa.Integer(), nullable=False, server_default="1"))
+    op.alter_column("crypto_movement", "nth", server_default=None)
+    op.create_check_constraint(op.f("ck_crypto_movement_nth"), "crypto_movement", "nth >= 1")
+    _bind_coins("'came','gone','back'", "booked_id", "kind", "nth")
+
+
+def forget_coins_that_came_back() -> None:
+    run("delete from crypto_movement where kind = 'back' or nth > 1")
+    _bind_coins("'came','gone'", "booked_id", "kind")
+    op.drop_column("crypto_movement", "nth")
+
+
+def _bind_coins(of_payments: str, *unique: str) -> None:
+    for name, rule in (
+        ("kind", f"kind in ({of_payments},'swept','unseen')"),
+        ("units", f"(units = 0) = (kind in ({of_payments}))"),
+    ):
+        op.drop_constraint(op.f(f"ck_crypto_movement_{name}"), "crypto_movement")
+        op.create_check_constraint(op.f(f"ck_crypto_movement_{name}"), "crypto_movement", rule)
+    run("alter table crypto_movement drop constraint if exists uq_crypto_movement_booked_id_kind")
+    run("alter table crypto_movement drop constraint if exists uq_crypto_movement_booked_id_kind_nth")
+    op.create_unique_constraint(
+        op.f(f"uq_crypto_movement_{'_'.join(unique)}"), "crypto_movement", list(unique)
+    )
+
+
+# -- openings: who works for a tenant reads what was opened of that tenant, as the whole log was for staff alone
+
+
+def open_openings() -> None:
+    run(
+        "create policy of_tenant on secret_opening for select to matrix_app"
+        " using (tenant = any ((select matrix_scope())::text[]))"
+    )
+    run("grant select on secret_opening to matrix_app")
+
+
+def close_openings() -> None:
+    run("revoke select on secret_opening from matrix_app")
+    run("drop policy of_tenant on secret_opening")
+
+
+# -- later starts: a subscription that was agreed to and begins on a day to come
+
+
+def create_later_starts() -> None:
+    _allow_states("'scheduled','incomplete','trialing','active','past_due','paused','canceled','ended'")
+
+
+def drop_later_starts() -> None:
+    run(
+        "update subscription set state = 'ended', ended_at = created_at, next_at = null where state = 'scheduled'"
+    )
+    _allow_states("'incomplete','trialing','active','past_due','paused','canceled','ended'")
+
+
+def _allow_states(states: str) -> None:
+    run("alter table subscription drop constraint ck_subscription_state")
+    run(f"alter table subscription add constraint ck_subscription_state check (state in ({states}))")
+
+
+# -- ways of collecting: invoices of a subscription are charged by themselves, or sent with days to pay them in
+
+
+def create_ways_of_collecting() -> None:
+    run(
+        "alter table subscription add collection text collate \"C\" not null default 'charge', add payment_days integer"
+    )
+    run(
+        "alter table subscription add constraint ck_subscription_collection check (collection in ('charge','send'))"
+    )
+    run(
+        "alter table subscription add constraint ck_subscription_payment_days check"
+        " (payment_days is null or (collection = 'send' and payment_days between 0 and 365))"
+    )
+
+
+def drop_ways_of_collecting() -> None:
+    run("alter table subscription drop payment_days, drop collection")
+
+
+# -- tax numbers: valid ones are asked about again before their proof is old
+
+
+def create_renewed_numbers() -> None:
+    run(
+        "update billing_profile set number_check_at = (tax_number ->> 'checked_at')::timestamptz + interval '90 days'"
+        " where tax_number ->> 'state' = 'valid' and tax_number ->> 'source' = 'VIES' and number_check_at is null"
+    )
+
+
+def drop_renewed_numbers() -> None:
+    run("update billing_profile set number_check_at = null where tax_number ->> 'state' = 'valid'")
+
+
 # -- overdue invoices: found by their due dates, and by the clocks of those who have one of their own
 
 
@@ -55,11 +468,3 @@ def drop_late() -> None:
         postgresql_where=sa.text("state = 'finalized' and due_minor > 0 and subscription_id is not null"),
     )
     run("drop function matrix_on_clocks()")
-
-
-def upgrade() -> None:
-    create_late()
-
-
-def downgrade() -> None:
-    drop_late()

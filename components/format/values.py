@@ -14,7 +14,7 @@ from components.props import Text
 
 ValueKind = Literal[
     "text", "number", "tokens", "compact", "percent", "money", "price", "per_million", "duration",
-    "bytes", "ago", "date", "time", "datetime", "second", "month", "day",
+    "bytes", "ago", "date", "time", "datetime", "second", "month", "day", "region", "language",
 ]  # fmt: skip
 
 NUMBER_KINDS = frozenset(
@@ -47,7 +47,7 @@ def value(
 
     `percent` takes a share (0.19), `duration` milliseconds, `money` a decimal string and its `currency`;
     `exact` keeps all twelve places of an amount. `price` keeps four significant digits of any amount, `per_million`
-    those of a million times what one unit costs.
+    those of a million times what one unit costs. `region` and `language` take codes, and are named.
     """
     given = {"currency": currency, "zone": zone, "digits": digits}
     props = {name: prop for name, prop in given.items() if prop is not None}

@@ -89,6 +89,7 @@ class _ComboBox(AriaComponent):
     hint: rx.Var[str]
     value: rx.Var[str]
     options: rx.Var[list[dict[str, Any]]]
+    names: rx.Var[str]
     required: rx.Var[bool]
     search_url: rx.Var[str]
     texts: rx.Var[dict[str, str]]
@@ -261,6 +262,7 @@ def combobox(
     label: Text,
     options: Options,
     *,
+    names: Literal["region", "language"] | None = None,
     hint: Text | None = None,
     value: Any = None,
     required: bool = True,
@@ -268,12 +270,14 @@ def combobox(
     search_url: Text | None = None,
     on_search: Any = None,
 ) -> rx.Component:
-    """One of many choices, found by typing.
+    """One of many choices, found by typing. With `names` their ids are codes of that, which the browser names and sorts
+    in the page's language.
 
     Too many to send at once are looked up: at `search_url`, which takes the settled text as `q` and answers
     `{"data": [{id, label or name, detail?}]}`, or by `on_search(text)`, after which the page changes `options`.
     """
     given = {
+        "names": names,
         "hint": hint,
         "value": value,
         "on_change": on_change,

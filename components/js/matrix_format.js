@@ -193,6 +193,18 @@ export function formatBytes(bytes) {
 }
 
 /** One door for declared columns, cards and live values: `kind` names the unit, never the look. */
+/** What a "region" or "language" of that code is called; the code where there is no name, or none is given. */
+export function nameOf(kind, code) {
+  try {
+    return formatter("DisplayNames", { type: kind }).of(code);
+  } catch {
+    return code;
+  }
+}
+
+/** The collator of the page's language. */
+export const inOrder = (first, second) => formatter("Collator", {}).compare(first, second);
+
 export function formatValue(kind, value, { currency, zone, digits, exact } = {}) {
   switch (kind) {
     case "number":
@@ -222,6 +234,9 @@ export function formatValue(kind, value, { currency, zone, digits, exact } = {})
     case "month":
     case "day":
       return formatDate(value, kind, zone);
+    case "region":
+    case "language":
+      return isMissing(value) ? MISSING : nameOf(kind, value);
     default:
       return isMissing(value) ? MISSING : String(value);
   }

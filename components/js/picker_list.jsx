@@ -1,8 +1,9 @@
 // The field and list of picker.jsx, of React Aria.
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { Button, ComboBox as AriaComboBox, Input, Label, ListBox, ListBoxItem, Popover, Text } from "react-aria-components";
 import { FieldError, useField } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
+import { inOrder, nameOf } from "./matrix_format.js";
 import { useSearch } from "./picker_search.js";
 
 function Option({ option }) {
@@ -17,7 +18,16 @@ function Option({ option }) {
   );
 }
 
-export default function PickerList({ name, label, hint, options: given, value, required, onChange, searchUrl, onSearch, texts }) {
+// By their codes, in the page's language and order; what was chosen is there, whether or not it is offered.
+function named(kind, options, value) {
+  const codes = new Set(options.map((option) => option.id));
+  if (value) codes.add(value);
+  const made = [...codes].map((id) => ({ id, label: nameOf(kind, id), detail: id }));
+  return made.sort((first, second) => inOrder(first.label, second.label));
+}
+
+export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, onSearch, texts }) {
+  const given = useMemo(() => (names ? named(names, listed, value) : listed), [names, listed, value]);
   const [chosen, setChosen] = useState(value ?? null);
   const [typed, setTyped] = useState(() => given?.find((option) => option.id === value)?.label ?? "");
   const { options, state, search } = useSearch({ options: given, searchUrl, onSearch });

@@ -62,8 +62,8 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether its figures stand right-aligned."""
-        return self.kind in NUMBER_KINDS
+        """Whether its figures stand right-aligned. One that names the row begins it, whatever it is."""
+        return self.kind in NUMBER_KINDS and not self.row_header
 
 
 class TableWithoutRowHeader(ValueError):
@@ -261,14 +261,16 @@ def _pager(table: Table, paging: Paging) -> rx.Component:
             *content, type="button", class_name="button compact", disabled=off, on_click=on_click
         )
 
+    turns = rx.el.div(
+        button(paging.has_previous, paging.on_previous, icon("chevron-left"), t("table.previous")),
+        button(paging.has_next, paging.on_next, t("table.next"), icon("chevron-right")),
+        class_name="row",
+        role="group",
+        aria_label=t("table.pages", caption=t(table.caption)),
+    )
+    there_are_more = rx.Var.create(paging.has_previous) | rx.Var.create(paging.has_next)
     return rx.el.div(
         rx.el.p(paging.summary, class_name="small muted num"),
-        rx.el.div(
-            button(paging.has_previous, paging.on_previous, icon("chevron-left"), t("table.previous")),
-            button(paging.has_next, paging.on_next, t("table.next"), icon("chevron-right")),
-            class_name="row",
-            role="group",
-            aria_label=t("table.pages", caption=t(table.caption)),
-        ),
+        rx.cond(there_are_more, turns, rx.fragment()),
         class_name="pager",
     )

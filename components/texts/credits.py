@@ -10,7 +10,7 @@ TEXTS = {
     "credits.notes_text": "What was taken back of which invoice, and why?",
     "credits.no_notes": "No credit note yet",
     "credits.no_notes_text": "One appears here when a part of an invoice is taken back.",
-    "credits.credits_text": "What is still owed to the customer? It pays what comes, the oldest first.",
+    "credits.credits_text": "How much credit is left? It pays the next invoices by itself, the oldest credit first.",
     "credits.no_credits": "No credit yet",
     "credits.no_credits_text": "One appears here when more was paid or taken back than was due.",
     "credits.number": "Number",

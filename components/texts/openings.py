@@ -8,6 +8,7 @@ TEXTS: dict[str, str] = {
     "openings.back": "Audit log",
     "openings.title": "Opened secrets",
     "openings.text": "What that is kept sealed was opened in the last 400 days, by whom and why?",
+    "openings.own_text": "What of yours that is kept sealed was opened in the last 400 days, by whom and why?",
     "openings.none": "Nothing was opened yet",
     "openings.none_text": "Each use of a key of an upstream, a payment method or an authenticator that is kept sealed appears here.",
     "openings.opened_at": "Time",

@@ -14,6 +14,7 @@ TEXTS: dict[str, str] = {
     "templates.created_at": "Begun",
     "templates.published_at": "Published",
     "templates.legal_entity_id": "Seller",
+    "templates.brand_id": "Brand",
     "templates.state_of.draft": "Draft",
     "templates.state_of.published": "Published",
     "templates.state_of.in_force": "In force",

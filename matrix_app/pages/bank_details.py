@@ -1,4 +1,4 @@
-"""Where a transfer for an invoice goes to, with what to write on it."""
+"""Where a transfer for an invoice or a top-up goes to, with what to write on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.texts import t
 
 
 def transfer_facts(bank: rx.Var[dict[str, str]], number: rx.Var[Any]) -> rx.Component:
-    """The seller's account, and the invoice's number as what the transfer is for."""
+    """The seller's account, and the invoice's number, or the top-up's, as what the transfer is for."""
     return rx.fragment(
         rx.el.p(t("payment_link.bank_text")),
         facts(

@@ -107,6 +107,7 @@ GOVERNANCE_NAV = (
             NavItem("nav.templates", "/governance/templates", "pencil"),
             NavItem("nav.terms", "/governance/terms", "handshake"),
             NavItem("nav.legal_entities", "/governance/legal-entities", "building-2"),
+            NavItem("nav.brands", "/governance/brands", "layers"),
             NavItem("nav.tax_rates", "/governance/tax-rates", "table"),
             NavItem("nav.number_series", "/governance/number-series", "list-filter"),
         ),

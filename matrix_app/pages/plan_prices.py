@@ -30,7 +30,9 @@ def lines(row: Row) -> Drawn:
 
 
 def _line(line: rx.Var[Any]) -> rx.Component:
-    amount = price(line["amount"], line["currency"].to(str))
+    code = line["currency"].to(str)
+    amount = price(line["amount"], code)
+    each = rx.cond(line["a_million"], price(line["amount"], code, per_unit=True), amount)
     size = line["size"].to(str)
     return rx.el.li(
         rx.match(
@@ -39,36 +41,43 @@ def _line(line: rx.Var[Any]) -> rx.Component:
             ("free_events", rx.fragment(t("price.free_events", size=size))),
             ("flat", rx.fragment(amount)),
             ("package", rx.fragment(amount, " ", t("price.package", size=size))),
-            ("tier", rx.fragment(amount, " ", _bounds(line), _flat(line))),
-            ("volume", rx.fragment(amount, " ", _reached(line), _flat(line))),
+            ("tier", rx.fragment(each, " ", _bounds(line), _flat(line))),
+            ("volume", rx.fragment(each, " ", _reached(line), _flat(line))),
             ("rate", rx.fragment(value(line["rate"], "percent"), " ", t("price.rate"))),
             ("fee", rx.fragment(amount, " ", t("price.fee"))),
             ("minimum", rx.fragment(t("price.minimum"), " ", amount)),
             ("maximum", rx.fragment(t("price.maximum"), " ", amount)),
             ("with_tax", rx.fragment(t("price.with_tax"))),
             ("included", rx.fragment(amount, " ", t("price.included"))),
-            rx.fragment(amount, " ", t("price.each")),
+            rx.fragment(each, " ", _for(line, "each")),
         ),
         key=line["at"].to(str),
     )
+
+
+def _for(line: rx.Var[Any], words: str, **amounts: Any) -> Any:
+    """Those words of one, or of a million."""
+    return rx.cond(line["a_million"], t(f"price.million.{words}", **amounts), t(f"price.{words}", **amounts))
 
 
 def _bounds(line: rx.Var[Any]) -> Any:
     above, up_to = line["above"].to(str), line["up_to"].to(str)
     return rx.cond(
         up_to == "",
-        rx.cond(above == "0", t("price.tier_all"), t("price.tier_from", above=above)),
+        rx.cond(above == "0", _for(line, "each"), _for(line, "tier_from", above=above)),
         rx.cond(
             above == "0",
-            t("price.tier_first", up_to=up_to),
-            t("price.tier_between", above=above, up_to=up_to),
+            _for(line, "tier_first", up_to=up_to),
+            _for(line, "tier_between", above=above, up_to=up_to),
         ),
     )
 
 
 def _reached(line: rx.Var[Any]) -> Any:
     above, up_to = line["above"].to(str), line["up_to"].to(str)
-    return rx.cond(up_to == "", t("price.volume_from", above=above), t("price.volume_first", up_to=up_to))
+    return rx.cond(
+        up_to == "", _for(line, "volume_from", above=above), _for(line, "volume_first", up_to=up_to)
+    )
 
 
 def _flat(line: rx.Var[Any]) -> rx.Component:
@@ -79,4 +88,5 @@ def _flat(line: rx.Var[Any]) -> rx.Component:
 def entitlement(row: Row) -> Drawn:
     """What is given of a feature: yes, no, or how much."""
     said = rx.cond(row["value"] == "true", t("plan.yes"), t("plan.no"))
-    return rx.fragment(rx.cond(row["kind"] == "flag", said, row["value"].to(str)))
+    figure = value(row["value"], "number")
+    return rx.fragment(rx.match(row["kind"], ("flag", said), ("number", figure), row["value"].to(str)))

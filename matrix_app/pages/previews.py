@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import reflex as rx
 
 from components.feedback.figures import fact, facts
 from components.format.values import money, when
+from components.props import Drawn
 from components.texts import t
 from matrix_app.pages.line_reasons import formula_of
 from state.session import SessionState
@@ -68,15 +70,24 @@ def _sum(row: Any, name: str, *, always: bool = False) -> rx.Component:
     return shown if always else rx.cond(row[name] != "0", shown, rx.fragment())
 
 
-def _document(row: Any) -> rx.Component:
+def _title(row: Any) -> rx.Component:
+    """When it is made; of several that are made now, what each is for."""
+
+    def day(name: str) -> rx.Component:
+        return when(row[name], "date", zone=SessionState.zone)
+
     waits = rx.cond(row["comes"], t("choose.invoice_comes"), t("choose.invoice_later"))
-    title = rx.cond(
+    period = rx.fragment(t("choose.invoice_for"), " ", day("period_start"), " \u2013 ", day("period_end"))
+    return rx.cond(
         row["waits"],
-        rx.fragment(waits, " (", when(row["billed_at"], "date", zone=SessionState.zone), ")"),
-        t("choose.invoice"),
+        rx.fragment(waits, " (", day("billed_at"), ")"),
+        rx.cond(row["period_start"], period, rx.fragment(t("choose.invoice"))),
     )
+
+
+def _document(row: Any, title: Callable[[Any], Drawn]) -> rx.Component:
     return rx.el.div(
-        rx.el.h3(title),
+        rx.el.h3(title(row)),
         rx.el.ul(rx.foreach(_rows(row, "lines"), _line), class_name="plain-list bill"),
         rx.el.dl(
             _sum(row, "discount"), _sum(row, "net", always=True), _sum(row, "tax", always=True),
@@ -90,9 +101,9 @@ def _document(row: Any) -> rx.Component:
     )  # fmt: skip
 
 
-def documents(rows: Any) -> rx.Component:
+def documents(rows: Any, title: Callable[[Any], Drawn] = _title) -> rx.Component:
     """Invoices that an act would make, each line explained."""
-    return rx.fragment(rx.foreach(rows, _document))
+    return rx.fragment(rx.foreach(rows, lambda row: _document(row, title)))
 
 
 def comes_next(shown: Any) -> rx.Component:

@@ -9,7 +9,7 @@ import reflex as rx
 
 from components.feedback.states import banner
 from components.format.values import money, when
-from components.forms.fields import Option, checkbox, radios, select, text_area, text_field
+from components.forms.fields import Option, checkbox, number_field, radios, select, text_area, text_field
 from components.forms.form import action_button, form, rest_form, submit_button
 from components.kit.overlays import MenuEntry, dialog, dialog_close, dialog_foot, icon_button, menu
 from components.links import button_link
@@ -17,10 +17,13 @@ from components.props import Drawn as Part
 from components.texts import t
 from matrix_app.pages import subscription_papers
 from matrix_app.pages.previews import comes_next, documents
-from models.subscriptions import CancelReason
+from models.subscriptions import CancelReason, Collection
 from models.subscriptions import SubscriptionState as States
+from services.subscriptions.payment_terms import PAYMENT_DAYS_MAX
 from services.subscriptions.subscriptions import COMMENT_CHARACTERS_MAX
 from state.session import SessionState
+
+COLLECTIONS = tuple(one.value for one in Collection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,39 @@ def _add_coupon(desk: Desk) -> rx.Component:
     )
 
 
+def collections() -> list[Option]:
+    """The ways in which invoices are paid; nothing is as for customers."""
+    return [Option(one, t(f"subscription.collection_of.{one or 'usual'}")) for one in ("", *COLLECTIONS)]
+
+
+def payment_days(**given: Any) -> rx.Component:
+    return number_field(
+        "payment_days",
+        t("subscription.payment_days"),
+        hint=t("subscription.payment_days_hint"),
+        required=False,
+        min=0,
+        max=PAYMENT_DAYS_MAX,
+        step=1,
+        **given,
+    )
+
+
+def _collection(desk: Desk) -> rx.Component:
+    row = desk.state.subscription
+    ways = [Option(one, t(f"subscription.collection_of.{one}")) for one in COLLECTIONS]
+    return _act(
+        desk,
+        "collect",
+        radios("collection", t("subscription.collection"), ways, value=row["collection"].to(str)),
+        payment_days(value=row["payment_days"].to(str)),
+        path="collection",
+        done="collected",
+        text="collect_text",
+        verb="collect_verb",
+    )
+
+
 def dialogs(desk: Desk, *, offer: Part | None = None) -> rx.Component:
     """One for each act. `offer` is shown to whoever cancels."""
     state = desk.state
@@ -203,6 +239,7 @@ def dialogs(desk: Desk, *, offer: Part | None = None) -> rx.Component:
         _act(desk, "reactivate", path="reactivate", done="reactivated", text="reactivate_text"),
         _act(desk, "undo", path="scheduled-change", done="undone", text="undo_text", method="DELETE"),
         _add_coupon(desk),
+        *([_collection(desk)] if desk.staff else []),
         _act(
             desk,
             "remove",
@@ -224,9 +261,12 @@ def acts(desk: Desk) -> rx.Component:
     change = button_link(t("subscription.change"), href=desk.change, look="primary", icon_name="pencil")
     pause = MenuEntry("pause", t("subscription.pause"), "circle-minus")
     cancel = MenuEntry("cancel", t("subscription.cancel"), "ban", danger=True)
+    collect = [MenuEntry("collect", t("subscription.collect"), "receipt")] if desk.staff else []
 
     def more(*entries: MenuEntry) -> rx.Component:
-        return menu(t("subscription.acts"), entries, on_action=state.ask, show_label=True, look="")
+        return menu(
+            t("subscription.acts"), [*collect, *entries], on_action=state.ask, show_label=True, look=""
+        )
 
     def press(name: str, symbol: str) -> rx.Component:
         return action_button(t(f"subscription.{name}"), on_press=state.ask(name), look="primary", icon=symbol)
@@ -240,6 +280,7 @@ def acts(desk: Desk) -> rx.Component:
         (States.PAUSED.value, rx.fragment(press("resume", "refresh-cw"), more(cancel))),
         (States.CANCELED.value, press("reactivate", "rotate-ccw")),
         (States.INCOMPLETE.value, more(cancel)),
+        (States.SCHEDULED.value, more(cancel)),
         rx.fragment(),
     )
     return rx.cond(desk.may, rx.el.div(offered, class_name="row"), rx.fragment())

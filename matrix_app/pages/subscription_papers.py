@@ -21,7 +21,7 @@ from components.texts import t
 from matrix_app.pages import invoice_papers, lists, plan_prices
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Drawn
-from models.subscriptions import CancelReason
+from models.subscriptions import CancelReason, Collection
 from models.subscriptions import SubscriptionState as States
 from services.core.listing import Listing
 from services.subscriptions import queries as subscription_queries
@@ -31,6 +31,7 @@ Row = rx.Var[dict[str, Any]]
 State = Any  # a page's state of either console: they hold the same
 
 _LOOKS = {
+    States.SCHEDULED: ("info", "hourglass"),
     States.INCOMPLETE: ("warn", "hourglass"),
     States.TRIALING: ("info", "clock"),
     States.ACTIVE: ("ok", None),
@@ -211,8 +212,12 @@ def head(row: Any, *, staff: bool) -> rx.Component:
             (t("subscriptions.state"), rx.fragment(status_badge(row["state"], STATES))),
             (t("subscriptions.interval"), _often(row)),
             *(of_staff if staff else []),
-            (t("subscriptions.started_at"), when(row["started_at"], "date", zone=SessionState.zone)),
+            (
+                rx.cond(_is_to_come(row), t("subscription.begins_at"), t("subscriptions.started_at")),
+                when(row["started_at"], "date", zone=SessionState.zone),
+            ),
             _moment(row, "trial_end"),
+            (t("subscription.collection"), _collection(row)),
             rx.cond(goes_on, fact(t("subscription.upcoming"), upcoming), rx.fragment()),
             *(_moment(row, name) for name in ("cancel_at", "paused_at", "resume_at", "ended_at")),
             _said(row, "reason", rx.match(row["cancel_reason"], *reasons(), "")),
@@ -220,6 +225,27 @@ def head(row: Any, *, staff: bool) -> rx.Component:
             (t("subscription.id"), copyable(row["id"].to(str), label=t("subscription.id"))),
         )
     )
+
+
+def _collection(row: Any) -> rx.Component:
+    """How its invoices are paid, and within how many days."""
+    days = t("subscription.within_days", count=row["payment_days"].to(int))
+    sent = rx.fragment(
+        t("subscription.collection_of.send"),
+        rx.cond(row["payment_days"] != "", rx.fragment(", ", days), rx.fragment()),
+    )
+    charged = rx.fragment(t("subscription.collection_of.charge"))
+    return rx.cond(row["collection"] == Collection.SEND.value, sent, charged)
+
+
+def _is_to_come(row: Any) -> Any:
+    return row["state"] == States.SCHEDULED.value
+
+
+def begins_later(row: Any) -> rx.Component:
+    """When it begins, of one that has not."""
+    shown = rx.el.p(t("subscription.begins_later"), " ", when(row["started_at"], zone=SessionState.zone))
+    return rx.cond(_is_to_come(row), rx.el.div(shown, class_name="banner tone-info"), rx.fragment())
 
 
 def parked(row: Any) -> rx.Component:

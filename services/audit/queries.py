@@ -126,35 +126,43 @@ case when e.tenant = '{PLATFORM}' then '{PLATFORM}'
   else 'other' end
 """
 
-STAFF_OPENINGS: Listing[OpeningEntry] = Listing(
-    "staff.secret_openings",
-    row=OpeningEntry,
-    needs=Capability.STAFF_AUDIT_READ,
-    source="secret_opening e",
-    alias="e",
-    joins=(f"left join organization o on o.id = e.tenant left join account b on b.id = e.tenant {_JOINS}"),
-    columns=(
-        Column("id", "e.id", Kind.ID),
-        Column("opened_at", "e.opened_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
-        Column("purpose", "e.purpose", Kind.ENUM, values=tuple(Purpose), filterable=True),
-        Column(
-            "place",
-            "e.table_name || '.' || e.column_name",
-            operators=_EXACTLY,
-            text="The column in which it lies, as `payment_method.token`",
+
+def _openings(name: str, needs: Capability, where: str, *tenant: Operator) -> Listing[OpeningEntry]:
+    """What was opened as one may see it; by `tenant` only those may choose who see several."""
+    return Listing(
+        name,
+        row=OpeningEntry,
+        needs=needs,
+        source="secret_opening e",
+        alias="e",
+        joins=f"left join organization o on o.id = e.tenant left join account b on b.id = e.tenant {_JOINS}",
+        where=where,
+        columns=(
+            Column("id", "e.id", Kind.ID),
+            Column("opened_at", "e.opened_at", Kind.INSTANT, sortable=True, unchanging=True, filterable=True),
+            Column("purpose", "e.purpose", Kind.ENUM, values=tuple(Purpose), filterable=True),
+            Column(
+                "place",
+                "e.table_name || '.' || e.column_name",
+                operators=_EXACTLY,
+                text="The column in which it lies, as `payment_method.token`",
+            ),
+            Column("row_id", "e.row_id", Kind.ID, operators=_EXACTLY),
+            Column(
+                "tenant",
+                "e.tenant",
+                Kind.ID,
+                operators=tenant,
+                text=f"Whose it is: the id of an organisation or an account, or `{PLATFORM}`",
+            ),
+            Column("tenant_kind", _TENANT_KIND, joined=True),
+            Column("tenant_name", "coalesce(o.name, nullif(b.name, ''), b.email, '')", joined=True),
+            *_WHO,
+            Column("trace_id", "e.trace_id"),
         ),
-        Column("row_id", "e.row_id", Kind.ID, operators=_EXACTLY),
-        Column(
-            "tenant",
-            "e.tenant",
-            Kind.ID,
-            operators=_EXACTLY,
-            text=f"Whose it is: the id of an organisation or an account, or `{PLATFORM}`",
-        ),
-        Column("tenant_kind", _TENANT_KIND, joined=True),
-        Column("tenant_name", "coalesce(o.name, nullif(b.name, ''), b.email, '')", joined=True),
-        *_WHO,
-        Column("trace_id", "e.trace_id"),
-    ),
-    sort="-opened_at",
-)
+        sort="-opened_at",
+    )
+
+
+OPENINGS = _openings("secret_openings", Capability.AUDIT_READ, "e.tenant = :organization_id")
+STAFF_OPENINGS = _openings("staff.secret_openings", Capability.STAFF_AUDIT_READ, "true", *_EXACTLY)

@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from models.billing import LegalEntity, ZeroDocuments
-from services.billing import policies
+from services.billing import brands, policies
 from services.billing.events import LegalEntityAdded, LegalEntityChanged
-from services.billing.numbering import Reset, parse_pattern, require_apart
+from services.billing.numbering import Reset, parse_pattern, require_apart, require_code
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -30,11 +30,11 @@ JURISDICTIONS_MAX = 300
 SHORT_TEXT_CHARACTERS_MAX = 100
 GRACE_HOURS_MAX = 720
 PAYMENT_DAYS_MAX = 365
-_CODE = re.compile(r"[A-Z0-9]{1,10}")
+FIRST_BRAND = "MX"  # the code of an entity's own name, where nobody says another
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _JURISDICTION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 # What an entity's numbers are made by: it stays once a number was drawn, or numbers could repeat.
-_NUMBERED_BY = ("code", "brand", "invoice_pattern", "invoice_reset", "note_pattern", "note_reset", "is_test")
+_NUMBERED_BY = ("code", "invoice_pattern", "invoice_reset", "note_pattern", "note_reset", "is_test")
 
 
 class NumbersBegun(Conflict):
@@ -58,7 +58,6 @@ class EntityFields:
     registrations: tuple[str, ...] = ()
     reverse_charge_in: tuple[str, ...] = ()
     trusts_unanswered: bool = False
-    brand: str = "MX"
     invoice_pattern: str = "{entity}-{year}-{seq:6}"
     invoice_reset: Reset = Reset.YEARLY
     note_pattern: str = "{entity}-CN-{year}-{seq:6}"
@@ -71,15 +70,16 @@ class EntityFields:
     is_usual: bool | None = None  # None: as it is; a new one if nobody is yet
 
 
-async def add_entity(uow: UnitOfWork, given: EntityFields) -> LegalEntity:
-    """Add somebody who issues documents. The usual one of its kind, the first if nobody says so, bills whoever has no
-    other.
+async def add_entity(uow: UnitOfWork, given: EntityFields, *, brand: str = FIRST_BRAND) -> LegalEntity:
+    """Add somebody who issues documents, under its own name: `brand` is the code of that in numbers. The usual one of
+    its kind, the first if nobody says so, bills whoever has no other.
 
     `uow` crosses tenants for staff. Raises Forbidden, Invalid, and Conflict for a code that is taken.
     """
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
     values = _checked(given, on=uow.wall_now.date())
-    await one_at_a_time(uow)
+    require_code(brand, "brand")
+    await policies.hold_issuers(uow)
     taken = await uow.execute("select from legal_entity where code = :code", code=given.code)
     if taken.first() is not None:
         raise Conflict(
@@ -92,6 +92,7 @@ async def add_entity(uow: UnitOfWork, given: EntityFields) -> LegalEntity:
     uow.add(row)
     await uow.session.flush()
     uow.record(LegalEntityAdded(aggregate_id=row.id, organization_id=None, code=row.code))
+    await brands.begin(uow, row, code=brand, name=row.name, is_default=True)
     return row
 
 
@@ -100,7 +101,7 @@ async def change_entity(uow: UnitOfWork, entity_id: str, given: EntityFields, *,
 
     Raises Forbidden, NotFound, Invalid, StaleVersion, Conflict for a code that is taken, and NumbersBegun.
     """
-    await one_at_a_time(uow)
+    await policies.hold_issuers(uow)
     row = await policies.entity_for(uow, entity_id, Capability.STAFF_INVOICES_WRITE, lock=True)
     if row.version != version:
         raise await changed_meanwhile(uow, row.id, LegalEntityChanged.type, what="legal entity")
@@ -113,6 +114,8 @@ async def change_entity(uow: UnitOfWork, entity_id: str, given: EntityFields, *,
             f"{row.code} has numbered documents: {', '.join(kept)} cannot change any more.",
             next_step="Add another legal entity and bill under it from now on.",
         )
+    if "name" in changed:
+        await brands.take_name(uow, row, values["name"])
     for name in changed:
         setattr(row, name, values[name])
     if changed:
@@ -136,11 +139,6 @@ _NO_LONGER_USUAL = sa.text(
 )
 
 
-async def one_at_a_time(uow: UnitOfWork) -> None:
-    """Codes are free, and one entity is the usual one, only if nobody else decides so at the same time."""
-    await uow.execute("select pg_advisory_xact_lock(hashtextextended('legal_entities', 53))")
-
-
 async def _has_usual(uow: UnitOfWork, *, is_test: bool) -> bool:
     found = await uow.execute(
         "select from legal_entity where is_usual and is_test = :is_test", is_test=is_test
@@ -159,9 +157,7 @@ async def _make_usual(uow: UnitOfWork, row: LegalEntity) -> None:
 
 
 def _checked(given: EntityFields, *, on: date) -> dict[str, Any]:
-    for name in ("code", "brand"):
-        if not _CODE.fullmatch(getattr(given, name)):
-            raise Invalid("A code has 1 to 10 of A-Z and 0-9.", field=name)
+    require_code(given.code, "code")
     invoices = parse_pattern(given.invoice_pattern, given.invoice_reset)
     try:
         require_apart(invoices, parse_pattern(given.note_pattern, given.note_reset))

@@ -92,6 +92,29 @@ class LegalEntityChanged(DomainEvent):
     changed: list[str]
 
 
+class BrandAdded(DomainEvent):
+    """One more name that a legal entity issues documents under. `aggregate_id` is the brand, here and below."""
+
+    type: ClassVar[str] = "brand.added"
+    legal_entity_id: str
+    code: str
+
+
+class BrandChanged(DomainEvent):
+    type: ClassVar[str] = "brand.changed"
+    changed: list[str]
+
+
+class BrandArchived(DomainEvent):
+    type: ClassVar[str] = "brand.archived"
+    code: str
+
+
+class BrandRestored(DomainEvent):
+    type: ClassVar[str] = "brand.restored"
+    code: str
+
+
 class TaxRateAdded(DomainEvent):
     type: ClassVar[str] = "tax_rate.added"
     jurisdiction: str
@@ -193,6 +216,14 @@ class SubscriptionOfferAccepted(DomainEvent):
 
     type: ClassVar[str] = "subscription.offer_accepted"
     coupon: str
+
+
+class SubscriptionCollectionChanged(DomainEvent):
+    """Its invoices are charged by themselves, or sent with days to pay them in."""
+
+    type: ClassVar[str] = "subscription.collection_changed"
+    collection: str
+    payment_days: int | None
 
 
 class SubscriptionReactivated(DomainEvent):

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from models.billing import BillingProfile, LegalEntity
+from models.brands import Brand
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import discounts
@@ -97,8 +98,17 @@ def booking_of(
     )
 
 
-def said_by(entity: LegalEntity, profile: BillingProfile, totals: Totals, on: date) -> dict[str, Any]:
-    """What the document says of its parties, its rules and its sums: the columns that finalising fixes."""
+def said_by(
+    entity: LegalEntity,
+    brand: Brand,
+    profile: BillingProfile,
+    totals: Totals,
+    on: date,
+    *,
+    payment_days: int | None,
+) -> dict[str, Any]:
+    """What the document says of its parties, its rules and its sums: the columns that finalising fixes. It is due
+    within `payment_days`, or as the entity has it."""
     return {
         "seller": {
             "code": entity.code,
@@ -106,6 +116,7 @@ def said_by(entity: LegalEntity, profile: BillingProfile, totals: Totals, on: da
             "address": entity.address,
             "country": entity.country,
             "tax_ids": entity.tax_ids,
+            "brand": {"code": brand.code, "name": brand.name},
         },
         "buyer": {
             "name": profile.name,
@@ -139,5 +150,5 @@ def said_by(entity: LegalEntity, profile: BillingProfile, totals: Totals, on: da
         "tax_minor": totals.tax.minor,
         "total_minor": totals.gross.minor,
         "label_date": on,
-        "due_date": on + timedelta(days=entity.payment_days),
+        "due_date": on + timedelta(days=entity.payment_days if payment_days is None else payment_days),
     }

@@ -21,6 +21,7 @@ from services.billing import customer_credits, invoices, offsetting, policies, s
 from services.billing.discounts import Redemption
 from services.billing.events import InvoiceFinalized
 from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
+from services.billing.issuers import Issuer
 from services.billing.numbering import CounterKey, Reset, Series, label_date, parse_pattern
 from services.billing.totals import InvoiceLine as LineOfTotals
 from services.billing.totals import Totals
@@ -89,10 +90,11 @@ async def finalize_draft(
     redemptions: Sequence[Redemption],
     needs: Capability,
 ) -> Invoice:
-    """As `finalize`, of a draft that is locked, with all of its lines."""
+    """As `finalize`, of a draft that is locked, with all of its lines. It is due as its subscription has it."""
     if not lines:
         raise Invalid("This draft has no lines.", field="lines", next_step="Add a line, or void it.")
     entity = await policies.entity_for(uow, invoice.legal_entity_id, needs)
+    brand = await policies.brand_for(uow, invoice.brand_id, needs)
     asks = any(line.amount_minor or line.billed_before_minor for line in lines)
     if not asks and entity.zero_documents == ZeroDocuments.DROP:
         await invoices.drop(uow, invoice)
@@ -114,9 +116,10 @@ async def finalize_draft(
         amount=totals.carried,
         of=invoice.subscription_id,
     )
-    drawn = await _number(uow, invoice, entity, on)
+    drawn = await _number(uow, invoice, Issuer(entity, brand), on)
     invoice.journal_id = journal_id
-    _fix(invoice, said_by(entity, profile, totals, on), drawn, uow.now)
+    payment_days = await policies.payment_days_of(uow, invoice)
+    _fix(invoice, said_by(entity, brand, profile, totals, on, payment_days=payment_days), drawn, uow.now)
     invoice.due_minor = totals.due.minor
     uow.record(
         InvoiceFinalized(
@@ -238,19 +241,20 @@ def _fix(invoice: Invoice, said: Mapping[str, Any], drawn: Drawn, now: datetime)
     invoice.state, invoice.finalized_at = InvoiceState.FINALIZED.value, now
 
 
-async def _number(uow: UnitOfWork, invoice: Invoice, entity: LegalEntity, on: date) -> Drawn:
+async def _number(uow: UnitOfWork, invoice: Invoice, by: Issuer, on: date) -> Drawn:
     """The next number; for what will be undone one of its own, for which nobody has to wait."""
     if uow.undoes:
         return Drawn(invoice.id, 0, invoice.id, "")
-    (drawn,) = await draw_numbers(uow, entity, Series.INVOICE, on)
+    (drawn,) = await draw_numbers(uow, by, Series.INVOICE, on)
     return drawn
 
 
 async def draw_numbers(
-    uow: UnitOfWork, entity: LegalEntity, series: Series, on: date, *, count: int = 1
+    uow: UnitOfWork, by: Issuer, series: Series, on: date, *, count: int = 1
 ) -> list[Drawn]:
-    """The next `count` numbers of the entity's series, which nobody else draws until this work has ended. Call it
+    """The next `count` numbers of the issuer's series, which nobody else draws until this work has ended. Call it
     last."""
+    entity, brand = by.entity, by.brand
     is_invoice = series is Series.INVOICE
     text, reset = (
         (entity.invoice_pattern, entity.invoice_reset)
@@ -258,7 +262,7 @@ async def draw_numbers(
         else (entity.note_pattern, entity.note_reset)
     )
     pattern = parse_pattern(text, Reset(reset))
-    counter: CounterKey = pattern.counter_key(entity=entity.code, brand=entity.brand, series=series, on=on)
+    counter: CounterKey = pattern.counter_key(entity=entity.code, brand=brand.code, series=series, on=on)
     drawn = await uow.execute(
         _DRAW,
         entity_id=entity.id,
@@ -270,7 +274,7 @@ async def draw_numbers(
     last: int = drawn.scalar_one()
     return [
         Drawn(
-            pattern.format(entity=entity.code, brand=entity.brand, on=on, seq=sequence),
+            pattern.format(entity=entity.code, brand=brand.code, on=on, seq=sequence),
             sequence,
             counter.brand,
             counter.period,

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 
-from models.billing import Invoice, InvoiceLine, InvoiceState, LegalEntity
+from models.billing import Invoice, InvoiceLine, InvoiceState
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import credited_since, customer_credits, policies, states
@@ -25,6 +25,7 @@ from services.billing.events import (
     InvoiceUncollectible,
     InvoiceVoided,
 )
+from services.billing.issuers import issuer
 from services.billing.new_lines import NewLine
 from services.billing.totals import LINES_MAX
 from services.core.errors import Conflict, Invalid
@@ -46,13 +47,6 @@ SERVICE_PERIOD_MAX = timedelta(days=10 * 366)
 AMOUNT_MINOR_MAX = 10**15  # of a line and of a document: what one entry of the ledger takes
 
 
-class LegalEntityMissing(Conflict):
-    """Nobody is there who could issue the document."""
-
-    code = "legal_entity_missing"
-    title = "No legal entity issues documents to this organisation"
-
-
 class KeyMeansOther(Conflict):
     """The key of a document or a line that is there already came with something else."""
 
@@ -67,21 +61,23 @@ async def create_draft(
     currency: str = "",
     memo: str = "",
     legal_entity_id: str | None = None,
+    brand_id: str | None = None,
     subscription_id: str | None = None,
     needs: Capability = _WRITE,
 ) -> Invoice:
     """A draft without lines, in the entity's currency if none is said. The same key is the draft that is there.
 
     `needs` is what the act needs that bills: staff's own, or another that ends in an invoice. Raises Forbidden,
-    Invalid, NotFound for an entity that is not there, LegalEntityMissing, and KeyMeansOther.
+    Invalid, NotFound for an entity or a brand that is not there, BrandIsArchived, LegalEntityMissing, and
+    KeyMeansOther.
     """
     uow.actor.require(needs)
     if subscription_id is None:  # else whoever acts was asked already
         clocks.require_still_for_people(uow)
     require_key(key)
     memo = _memo(memo)
-    entity = await billing_entity(uow, legal_entity_id, needs=needs)
-    currency = require_currency(currency or entity.currency, on=uow.now.date())
+    by = await issuer(uow, legal_entity_id=legal_entity_id, brand_id=brand_id, needs=needs)
+    currency = require_currency(currency or by.entity.currency, on=uow.now.date())
     made = await uow.session.exec(
         insert(Invoice)
         .values(
@@ -89,13 +85,14 @@ async def create_draft(
                 **NOTHING_YET,
                 "id": new_id("inv"),
                 "organization_id": uow.organization_id,
-                "legal_entity_id": entity.id,
+                "legal_entity_id": by.entity.id,
+                "brand_id": by.brand.id,
                 "key": key,
                 "subscription_id": subscription_id,
                 "currency": currency,
                 "memo": memo,
                 "created_at": uow.now,
-                "collect_until": uow.now + timedelta(hours=entity.grace_hours),
+                "collect_until": uow.now + timedelta(hours=by.entity.grace_hours),
             }
         )
         .on_conflict_do_nothing(index_elements=["organization_id", "key"])
@@ -103,58 +100,26 @@ async def create_draft(
     )
     row = made.scalars().one_or_none()
     if row is None:
-        return await _known_draft(uow, key, currency, memo, entity, needs)
+        row = await _known_draft(uow, key, needs)
+        meant = (currency, memo, by.entity.id, brand_id or row.brand_id)
+        if (row.currency, row.memo, row.legal_entity_id, row.brand_id) != meant:
+            raise KeyMeansOther(
+                f"{key!r} is the key of another invoice.",
+                next_step="Give another act another key.",
+                invoice_id=row.id,
+            )
+        return row
     uow.record(InvoiceDrafted(aggregate_id=row.id, organization_id=uow.organization_id, currency=currency))
     return row
 
 
-async def _known_draft(
-    uow: UnitOfWork, key: str, currency: str, memo: str, entity: LegalEntity, needs: Capability
-) -> Invoice:
+async def _known_draft(uow: UnitOfWork, key: str, needs: Capability) -> Invoice:
     found = await uow.execute(
         "select id from invoice where organization_id = :organization_id and key = :key",
         organization_id=uow.organization_id,
         key=key,
     )
-    row = await policies.invoice_for(uow, found.scalar_one(), needs)
-    if (row.currency, row.memo, row.legal_entity_id) != (currency, memo, entity.id):
-        raise KeyMeansOther(
-            f"{key!r} is the key of another invoice.",
-            next_step="Give another act another key.",
-            invoice_id=row.id,
-        )
-    return row
-
-
-async def billing_entity(
-    uow: UnitOfWork, asked: str | None = None, *, needs: Capability = _WRITE
-) -> LegalEntity:
-    """The one asked for, else that of the billing profile, else the usual one. Whoever is on a test clock that stands
-    is billed by a test entity, and nobody else is: trials take no number of a real series.
-
-    Raises Forbidden, NotFound, Invalid for one of the other kind, and LegalEntityMissing.
-    """
-    profile = await policies.profile_of(uow)
-    on_trial = uow.clock is not None and not uow.clock.follows_wall
-    chosen = asked or (profile.legal_entity_id if profile is not None else None)
-    if chosen is not None:
-        entity = await policies.entity_for(uow, chosen, needs)
-    else:
-        entity = await policies.usual_entity(uow, needs, is_test=on_trial)
-    if entity is None:
-        raise LegalEntityMissing(
-            f"There is no {'test ' if on_trial else ''}legal entity that issues documents.",
-            next_step="Add one, or name one in the organisation's billing profile.",
-        )
-    if entity.is_test != on_trial:
-        raise Invalid(
-            f"{entity.code} is {'a test' if entity.is_test else 'a real'} entity, and this organisation is"
-            f" {'on a test clock' if on_trial else 'real'}.",
-            field="legal_entity_id",
-            code="legal_entity_kind",
-            next_step="Bill trials under a test entity, and real customers under a real one.",
-        )
-    return entity
+    return await policies.invoice_for(uow, found.scalar_one(), needs)
 
 
 async def add_lines(

@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from models.billing import CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState
+from models.billing import CreditNote, CreditNoteLine, Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.ledger import JournalKind, Purpose
 from models.money import Money
 from services.billing import credited_since, customer_credits, offsetting, policies, states
@@ -21,6 +21,7 @@ from services.billing.credit_notes import Piece, credit_all, credit_amount, cred
 from services.billing.events import CreditNoteIssued
 from services.billing.finalizing import draw_numbers, lines_of
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, KeyMeansOther, require_key
+from services.billing.issuers import Issuer
 from services.billing.numbering import Series, label_date
 from services.catalog.charges import LINE_AMOUNT_MAX
 from services.core.errors import Invalid
@@ -150,6 +151,11 @@ async def creditable(uow: UnitOfWork, invoice: Invoice) -> Money:
     return max(nothing, sum((piece.gross for piece in left), nothing))
 
 
+async def left(uow: UnitOfWork, invoice: Invoice) -> dict[str, Money]:
+    """What notes may take back of each line of a final invoice still, tax included."""
+    return {piece.key: piece.gross for piece in await _left(uow, invoice, await lines_of(uow, invoice))}
+
+
 async def _known(uow: UnitOfWork, invoice: Invoice, key: str) -> CreditNote | None:
     found = await uow.execute(
         "select * from credit_note where organization_id = :organization_id and key = :key",
@@ -181,14 +187,17 @@ async def _left(uow: UnitOfWork, invoice: Invoice, lines: Sequence[InvoiceLine])
         )
         for row in found
     ]
-    return left_of(whole, [noted, await _credited_since(uow, invoice, whole)])
+    since = [*await credited_since.of_time(uow, invoice)]
+    if any(line.origin == LineOrigin.USAGE for line in lines):
+        since += await credited_since.of_usage(uow, invoice)
+    return left_of(whole, [noted, _credited(invoice, whole, since)])
 
 
-async def _credited_since(uow: UnitOfWork, invoice: Invoice, whole: Sequence[Piece]) -> list[Piece]:
-    """What changes of a subscription took back of its lines by lines of other documents."""
+def _credited(invoice: Invoice, whole: Sequence[Piece], since: Sequence[Any]) -> list[Piece]:
+    """What lines of other documents took back of its lines."""
     by_key, code = {piece.key: piece for piece in whole}, invoice.currency
     made: list[Piece] = []
-    for row in await credited_since.of_time(uow, invoice):
+    for row in since:
         taxes = tuple(Money(0, code) for _ in by_key[row.line_id].taxes)
         if row.tax:  # over the rates as the line itself bears them
             taxes = Money(row.tax, code).split([tax.minor for tax in by_key[row.line_id].taxes])
@@ -247,8 +256,9 @@ async def _issue(
     else:
         customer_credits.open_credit(uow, invoice.organization_id, note_id, total - offset)
     entity = await policies.entity_for(uow, invoice.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
+    brand = await policies.brand_for(uow, invoice.brand_id, Capability.STAFF_INVOICES_WRITE)
     on = label_date(uow.now, entity.timezone)
-    (drawn,) = await draw_numbers(uow, entity, Series.CREDIT_NOTE, on)
+    (drawn,) = await draw_numbers(uow, Issuer(entity, brand), Series.CREDIT_NOTE, on)
     note = CreditNote(
         id=note_id,
         organization_id=invoice.organization_id,

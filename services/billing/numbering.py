@@ -76,8 +76,8 @@ class NumberPattern:
 
     def counter_key(self, *, entity: str, brand: str, series: Series, on: date) -> CounterKey:
         """The counter of a document labelled `on`. Brands share one unless the pattern tells them apart."""
-        _check_code(entity, "entity")
-        _check_code(brand, "brand")
+        require_code(entity, "entity")
+        require_code(brand, "brand")
         periods = {
             Reset.NEVER: "",
             Reset.YEARLY: f"{on.year:04d}",
@@ -90,8 +90,8 @@ class NumberPattern:
 
         A sequence that outgrows its digits is written in full, never cut. Raises Invalid.
         """
-        _check_code(entity, "entity")
-        _check_code(brand, "brand")
+        require_code(entity, "entity")
+        require_code(brand, "brand")
         if type(seq) is not int or not 1 <= seq <= SEQ_MAX:
             raise Invalid(f"A sequence number is from 1 to {SEQ_MAX:,}.", field="seq")
         values = {"entity": entity, "brand": brand, "year": f"{on.year:04d}", "month": f"{on.month:02d}"}
@@ -183,7 +183,8 @@ def _check_borders(parts: list[_Part]) -> None:
                 raise _refused(f"{{{part.field}}} needs one of - / . _ between it and what is next to it.")
 
 
-def _check_code(code: str, field: str) -> None:
+def require_code(code: str, field: str) -> None:
+    """Raises Invalid for what is no code of an entity or a brand."""
     if not _CODE.fullmatch(code):
         raise Invalid(f"{code!r} is no code: 1 to {CODE_CHARS_MAX} of A-Z and 0-9.", field=field)
 

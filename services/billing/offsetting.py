@@ -6,6 +6,8 @@ Source: docs/decisions/0049-paid-time.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlmodel import and_, or_, select
 
@@ -37,20 +39,20 @@ async def lock_with_owed(uow: UnitOfWork, invoice_id: str) -> None:
     what the other credits, would wait for each other if each held its own first."""
     found = await uow.execute("select currency, subscription_id from invoice where id = :id", id=invoice_id)
     if (one := found.one_or_none()) is not None:
-        await lock_owed(uow, one.currency, one.subscription_id, beside=invoice_id)
+        await lock_owed(uow, one.currency, one.subscription_id, beside=[invoice_id])
 
 
 async def lock_owed(
-    uow: UnitOfWork, currency: str, of: str | None, *, beside: str = "", waits: bool = True
+    uow: UnitOfWork, currency: str, of: str | None, *, beside: Sequence[str] = (), waits: bool = True
 ) -> list[Invoice]:
-    """The open invoices of the organisation, those of the subscription `of` that were given up, and the one `beside`
+    """The open invoices of the organisation, those of the subscription `of` that were given up, and those `beside`
     them, locked by id. Before its credits are, as everywhere."""
     wanted = [and_(Invoice.state == InvoiceState.FINALIZED.value, Invoice.due_minor > 0)]
     if of is not None:
         was_given_up = Invoice.state == InvoiceState.UNCOLLECTIBLE.value
         wanted.append(and_(was_given_up, Invoice.written_off_minor > 0, Invoice.subscription_id == of))
     if beside:
-        wanted.append(and_(Invoice.id == beside))
+        wanted.append(and_(sa.column("id").in_(beside)))
     found = await uow.session.exec(
         select(Invoice)
         .where(Invoice.organization_id == uow.organization_id, Invoice.currency == currency)

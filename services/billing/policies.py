@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlmodel import select
 
 from models.billing import BillingProfile, CreditNote, Invoice, InvoiceLine, LegalEntity
+from models.brands import Brand
 from models.identity import Organization
 from models.subscriptions import CouponRedemption, Subscription
 from models.usage_billing import UsagePeriod
@@ -43,6 +44,31 @@ async def entity_for(
     row = await uow.get(LegalEntity, entity_id, lock=lock)
     if row is None:
         raise not_found("legal entity", entity_id)
+    uow.read.append(row)
+    return row
+
+
+async def hold_issuers(uow: UnitOfWork) -> None:
+    """Codes are free, one entity is the usual one, and a brand bills nobody, only if nobody else decides so at the
+    same time."""
+    await uow.execute("select pg_advisory_xact_lock(hashtextextended('legal_entities', 53))")
+
+
+async def brand_for(uow: UnitOfWork, brand_id: str, needs: Capability, *, lock: bool = False) -> Brand:
+    """Raises Forbidden and NotFound."""
+    uow.actor.require(needs)
+    row = await uow.get(Brand, brand_id, lock=lock)
+    if row is None:
+        raise not_found("brand", brand_id)
+    uow.read.append(row)
+    return row
+
+
+async def default_brand(uow: UnitOfWork, entity: LegalEntity, needs: Capability) -> Brand:
+    """The brand of an entity that bills whom nobody gave another. Raises Forbidden."""
+    uow.actor.require(needs)
+    found = await uow.session.exec(select(Brand).where(Brand.legal_entity_id == entity.id, Brand.is_default))
+    row = found.one()
     uow.read.append(row)
     return row
 
@@ -100,6 +126,16 @@ async def subscription_paid_for(uow: UnitOfWork, invoice: Invoice) -> Subscripti
     if invoice.subscription_id is None:
         return None
     return await uow.get(Subscription, invoice.subscription_id, lock=True)
+
+
+async def payment_days_of(uow: UnitOfWork, invoice: Invoice) -> int | None:
+    """In which an invoice of the caller's is to be paid by the terms of its subscription, if those say so."""
+    if invoice.subscription_id is None:
+        return None
+    found = await uow.execute(
+        "select payment_days from subscription where id = :id", id=invoice.subscription_id
+    )
+    return found.scalar_one_or_none()
 
 
 async def draft_of(uow: UnitOfWork, subscription: Subscription) -> Invoice | None:

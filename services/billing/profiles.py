@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from models.billing import BillingProfile
-from services.billing import policies
+from services.billing import brands, policies
 from services.billing.entities import NAME_CHARACTERS_MAX, clean_address, require_country
 from services.billing.events import BillingProfileChanged
 from services.core.errors import Invalid, not_found
@@ -35,6 +35,7 @@ class ProfileFields:
     country: str
     language: str = "en"
     legal_entity_id: str | None = None
+    brand_id: str | None = None  # which says the legal entity, too
     tax_number: CheckedNumber | None = None
     exemption: Exemption | None = None
 
@@ -42,13 +43,36 @@ class ProfileFields:
 async def set_profile(uow: UnitOfWork, given: ProfileFields, *, version: int | None = None) -> BillingProfile:
     """Say to whom the organisation's documents are addressed, in work bound to it. `version` as for `set_own`.
 
-    Raises Forbidden, Invalid and StaleVersion; NotFound for an entity that is not there.
+    Raises Forbidden, Invalid and StaleVersion; NotFound for an entity or a brand that is not there, BrandIsArchived.
     """
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
+    named = await _billed_by(uow, given.legal_entity_id, given.brand_id)
     await _require_version(uow, await policies.profile_of(uow, lock=True), version)
-    if given.legal_entity_id is not None:
-        await policies.entity_for(uow, given.legal_entity_id, Capability.STAFF_INVOICES_WRITE)
-    return await write(uow, _profile_values(given))
+    return await write(uow, _profile_values(given) | named)
+
+
+async def set_brand(uow: UnitOfWork, brand_id: str | None, *, version: int | None = None) -> BillingProfile:
+    """Bill the organisation under a brand from the next draft on; under the default one of whoever bills it for None.
+
+    For staff, in work bound to the organisation. Raises Forbidden, StaleVersion, BrandIsArchived, and NotFound for a
+    brand that is not there, or where there is no profile.
+    """
+    named = await _billed_by(uow, None, brand_id)
+    row = await for_staff(uow, version)
+    if brand_id is None:
+        named["legal_entity_id"] = row.legal_entity_id
+    return await write(uow, values_of(row) | named)
+
+
+async def _billed_by(uow: UnitOfWork, entity_id: str | None, brand_id: str | None) -> dict[str, str | None]:
+    """The two columns. Called before the profile is locked, in the order in which a brand is archived."""
+    needs = Capability.STAFF_INVOICES_WRITE
+    if brand_id is not None:
+        await policies.hold_issuers(uow)
+        entity_id = (await brands.usable_brand(uow, brand_id, needs, of=entity_id)).legal_entity_id
+    elif entity_id is not None:
+        await policies.entity_for(uow, entity_id, needs)
+    return {"legal_entity_id": entity_id, "brand_id": brand_id}
 
 
 async def set_own(
@@ -71,7 +95,7 @@ async def set_own(
     await _require_version(uow, row, version)
     values = _profile_values(ProfileFields(name, address, country, language))
     if row is not None:
-        values["legal_entity_id"] = row.legal_entity_id
+        values |= {"legal_entity_id": row.legal_entity_id, "brand_id": row.brand_id}
         if row.country == values["country"]:
             values |= {"tax_number": row.tax_number, "exemption": row.exemption}
     if tax_number is not None:
@@ -128,7 +152,9 @@ async def for_staff(uow: UnitOfWork, version: int | None) -> BillingProfile:
 
 def values_of(row: BillingProfile) -> dict[str, Any]:
     """What is said of it, as `write` takes it."""
-    names = ("name", "address", "country", "language", "legal_entity_id", "tax_number", "exemption")
+    names = (
+        "name", "address", "country", "language", "legal_entity_id", "brand_id", "tax_number", "exemption"
+    )  # fmt: skip
     return {name: getattr(row, name) for name in names}
 
 
@@ -160,7 +186,11 @@ async def write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
 
 def _is_to_be_asked(row: BillingProfile) -> bool:
     number = tax_number_of(row)
-    return number is not None and number.state is NumberState.UNCHECKED and bool(register_of(number.country))
+    return (
+        number is not None
+        and number.state is NumberState.UNCHECKED
+        and bool(register_of(number.country, number.number))
+    )
 
 
 def _number_said(given: str, country: str, known: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -183,6 +213,7 @@ def _profile_values(given: ProfileFields) -> dict[str, Any]:
         "country": require_country(given.country),
         "language": given.language,
         "legal_entity_id": given.legal_entity_id,
+        "brand_id": given.brand_id,
         "tax_number": number_to_json(given.tax_number) if given.tax_number else None,
         "exemption": _exemption_json(given.exemption) if given.exemption else None,
     }

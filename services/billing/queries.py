@@ -128,7 +128,7 @@ ENTITIES: Listing[EntityRow] = Listing(
     "staff.legal_entities",
     row=EntityRow,
     needs=Capability.STAFF_INVOICES_READ,
-    source="legal_entity e",
+    source="legal_entity e join brand b on b.legal_entity_id = e.id and b.is_default",
     columns=(
         Column("id", "e.id", Kind.ID, filterable=True),
         Column("code", "e.code", sortable=True, operators=_EXACTLY),
@@ -139,8 +139,9 @@ ENTITIES: Listing[EntityRow] = Listing(
         ),
         *(
             Column(name, f"e.{name}")
-            for name in ("brand", "invoice_pattern", "invoice_reset", "note_pattern", "note_reset")
+            for name in ("invoice_pattern", "invoice_reset", "note_pattern", "note_reset")
         ),
+        Column("brand", "b.code", text="Code of its default brand"),
         *(Column(name, f"e.{name}") for name in ("tax_rounding", "zero_documents")),
         *(Column(name, f"e.{name}", Kind.INTEGER) for name in ("grace_hours", "payment_days")),
         Column("trusts_unanswered", "e.trusts_unanswered", Kind.FLAG),

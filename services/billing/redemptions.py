@@ -13,7 +13,7 @@ from models.billing import Invoice, InvoiceLine
 from models.money import Money, round_half_away
 from models.plans import CouponOffer
 from models.subscriptions import CouponRedemption, Subscription
-from services.billing import discounts, policies
+from services.billing import discounts, given_back, policies
 from services.billing.discounts import COUPONS_MAX, Redemption
 from services.billing.events import CouponRemoved, CouponTaken
 from services.billing.lines import LineKind, read_line
@@ -185,6 +185,8 @@ async def _credited_parts(
         read_line(line.facts) for line in lines if line.facts.get("made_by") == "item" and line.treatment
     ]
     parts = [(one.source, -one.net.portion.fraction) for one in items if one.kind is LineKind.CREDIT]
+    fallen = [part for line in lines for part in given_back.parts_from(line.facts)]
+    parts += [(part.key, Fraction(-part.minor, part.asked)) for part in fallen]
     restored = [one.source for one in items if one.kind is LineKind.RESTORE]
     if restored:
         found = await uow.execute(_CREDITS, organization_id=row.organization_id, id=row.id, keys=restored)

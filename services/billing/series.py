@@ -99,8 +99,11 @@ class NextNumbers:
     note: str
 
 
-async def next_numbers(uow: UnitOfWork, given: EntityFields, *, entity_id: str = "") -> NextNumbers:
-    """By what is typed for a legal entity that is there as `entity_id`, or for a new one. Draws nothing.
+async def next_numbers(
+    uow: UnitOfWork, given: EntityFields, *, brand: str, entity_id: str = ""
+) -> NextNumbers:
+    """By what is typed for a legal entity that is there as `entity_id`, or for a new one, under the brand with that
+    code. Draws nothing.
 
     Raises Forbidden, and Invalid with the name of the field in EntityFields that says no number.
     """
@@ -112,7 +115,7 @@ async def next_numbers(uow: UnitOfWork, given: EntityFields, *, entity_id: str =
     ):
         try:
             pattern = parse_pattern(text, reset)
-            made[name] = await _next(uow, given, entity_id, series, pattern)
+            made[name] = await _next(uow, given, brand, entity_id, series, pattern)
         except Invalid as refused:
             field_of = {"pattern": f"{name}_pattern", "reset": f"{name}_reset", "entity": "code"}
             raise Invalid(
@@ -122,10 +125,15 @@ async def next_numbers(uow: UnitOfWork, given: EntityFields, *, entity_id: str =
 
 
 async def _next(
-    uow: UnitOfWork, given: EntityFields, entity_id: str, series: Series, pattern: NumberPattern
+    uow: UnitOfWork,
+    given: EntityFields,
+    brand: str,
+    entity_id: str,
+    series: Series,
+    pattern: NumberPattern,
 ) -> str:
     on = label_date(uow.wall_now, given.timezone)
-    key = pattern.counter_key(entity=given.code, brand=given.brand, series=series, on=on)
+    key = pattern.counter_key(entity=given.code, brand=brand, series=series, on=on)
     found = await uow.execute(
         "select last from number_series where legal_entity_id = :id and series = :series and brand = :brand"
         " and period = :period",
@@ -135,4 +143,4 @@ async def _next(
         period=key.period,
     )
     last: int = found.scalar_one_or_none() or 0
-    return pattern.format(entity=given.code, brand=given.brand, on=on, seq=last + 1)
+    return pattern.format(entity=given.code, brand=brand, on=on, seq=last + 1)

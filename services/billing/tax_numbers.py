@@ -1,7 +1,8 @@
 """Customers' tax numbers: asked of their register, and what staff found out itself.
 
 The register is asked outside of any transaction. One that does not answer is asked again, ever later; until then the
-legal entity says whether its buyers are believed. What was found is kept on each document as evidence.
+legal entity says whether its buyers are believed. What was found is kept on each document as evidence. A number that
+was valid is asked about again before its proof is old, and stays valid until the register says otherwise.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from models.billing import BillingProfile
-from services.billing import invoices, policies, profiles
+from services.billing import issuers, policies, profiles
 from services.billing.events import TaxNumberChecked
 from services.core.actor import system
 from services.core.clock import Clock
@@ -32,6 +33,7 @@ BATCH = 20  # numbers asked in one run, one after the other: VIES bounds how man
 TAKEN_FOR = timedelta(minutes=15)  # by one worker; more than a batch takes when nothing answers
 RETRY = timedelta(minutes=5)  # doubled each time
 RETRY_MAX = timedelta(hours=6)
+PROVEN_FOR = timedelta(days=90)  # then a valid number is asked about again: it may have been struck off
 _VAT = "VAT"
 
 _TAKE = """
@@ -77,7 +79,7 @@ async def check_again(uow: UnitOfWork, *, version: int | None = None) -> Billing
     """Have the register asked once more, as soon as a worker has time. For staff, as `set_tax_number`."""
     row = await profiles.for_staff(uow, version)
     number = profiles.tax_number_of(row)
-    if number is None or not register_of(number.country):
+    if number is None or not register_of(number.country, number.number):
         raise Invalid(
             "There is no number here that a register could be asked about.",
             field="number",
@@ -126,24 +128,26 @@ async def _check(organization_id: str, vies: Vies, on: Database | None, clock: C
 async def _own_number(uow: UnitOfWork) -> str:
     """The number of whoever bills the customer, which VIES gives a proof of the question to; empty if it has none."""
     try:
-        entity = await invoices.billing_entity(uow, needs=Capability.INVOICES_READ)
-    except (Invalid, invoices.LegalEntityMissing):
+        entity = await issuers.billing_entity(uow, needs=Capability.INVOICES_READ)
+    except (Invalid, issuers.LegalEntityMissing):
         return ""
     numbers = [one["number"] for one in entity.tax_ids if one["kind"].upper() == _VAT]
-    return "".join(numbers[0].split()) if numbers and register_of(entity.country) else ""
+    own = "".join(numbers[0].split()) if numbers else ""
+    return own if register_of(entity.country, own) else ""
 
 
 async def _keep(uow: UnitOfWork, row: BillingProfile, number: CheckedNumber, answer: Answer | None) -> None:
-    state, row.number_check_at = NumberState.UNAVAILABLE, None
-    if answer is not None:
-        state = NumberState.VALID if answer.valid else NumberState.INVALID
-        row.number_check_tries = 0
-    else:
+    if answer is None:
         waits = min(RETRY_MAX, RETRY * 2 ** min(row.number_check_tries, 10))
         row.number_check_at = uow.wall_now + waits
         row.number_check_tries += 1
-    if state is number.state:
-        return
+        if number.state is not NumberState.UNCHECKED:
+            return  # what was found stands
+        state = NumberState.UNAVAILABLE
+    else:
+        state = NumberState.VALID if answer.valid else NumberState.INVALID
+        row.number_check_at = uow.wall_now + PROVEN_FOR if answer.valid else None
+        row.number_check_tries = 0
     reference = answer.reference if answer is not None else ""
     found = CheckedNumber(number.country, number.number, state, uow.wall_now, VIES, reference)
     row.tax_number = number_to_json(found)

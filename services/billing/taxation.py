@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any
 
 from models.billing import BillingProfile, InvoiceLine, LegalEntity, TaxRate
-from services.billing.entities import SHORT_TEXT_CHARACTERS_MAX, one_at_a_time, require_jurisdictions
+from services.billing import policies
+from services.billing.entities import SHORT_TEXT_CHARACTERS_MAX, require_jurisdictions
 from services.billing.events import TaxRateAdded, TaxRateEnded
 from services.billing.profiles import exemption_from, tax_number_of
 from services.core.errors import Conflict, Invalid, not_found
@@ -31,7 +32,7 @@ async def add_tax_rate(uow: UnitOfWork, given: Rate) -> TaxRate:
         clean_text(
             getattr(given, name), field=name, what=name.title(), characters_max=SHORT_TEXT_CHARACTERS_MAX
         )
-    await one_at_a_time(uow)
+    await policies.hold_issuers(uow)
     named = {"jurisdiction": given.jurisdiction, "name": given.name, "from": given.valid_from}
     await uow.execute(
         "update tax_rate set valid_until = :from where jurisdiction = :jurisdiction and name = :name"
@@ -81,7 +82,7 @@ async def end_tax_rate(uow: UnitOfWork, rate_id: str, *, on: date) -> TaxRate:
     one that ends earlier, and Invalid for a day that is over or not after it begins.
     """
     uow.actor.require(Capability.STAFF_INVOICES_WRITE)
-    await one_at_a_time(uow)
+    await policies.hold_issuers(uow)
     row = await uow.get(TaxRate, rate_id, lock=True) if is_id(str(rate_id), "txr") else None
     if row is None:
         raise not_found("tax rate", rate_id)

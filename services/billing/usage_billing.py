@@ -17,11 +17,13 @@ from typing import Any
 from models.billing import Invoice, InvoiceLine, InvoiceState
 from models.money import Money
 from models.usage_billing import UsagePeriod, UsagePeriodState
-from services.billing import finalizing, invoices, policies, usage_rules
+from services.billing import credited_since, finalizing, invoices, policies, usage_rules
 from services.billing.descriptions import LATE, USAGE_OF
 from services.billing.events import UsageBilled
+from services.billing.given_back import standing_after
 from services.billing.new_lines import NewLine, priced_line
 from services.billing.periods import Span
+from services.billing.usage_pieces import LATE_MARK
 from services.billing.usage_rules import Part
 from services.catalog.rules import PRICEABLE
 from services.core.ids import new_id
@@ -76,9 +78,11 @@ _KNOWN = "select key from invoice where organization_id = :organization_id and s
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What was billed last of a model in a month, and how often. Of what is `void` nothing is asked for again."""
+    """What a model came to in a month when it was billed last, what counts as billed of it, and how often it was. Of
+    what is `void` nothing is asked for again."""
 
     amount: Money
+    billed_minor: int
     times: int
     void: bool
 
@@ -123,7 +127,7 @@ async def _end(uow: UnitOfWork, row: UsagePeriod) -> None:
 async def _finish(uow: UnitOfWork, row: UsagePeriod) -> None:
     """Count again what is on the drafts, add what came late of earlier months, and make invoices of them. A draft that
     staff finalised or gave up meanwhile stays what it is."""
-    own, late = await lines_of(uow, row), await late_lines(uow, row)
+    own, late = await lines_of(uow, row), await late_lines(uow, row, locks=True)
     known = await uow.execute(_KNOWN, organization_id=row.organization_id, prefix=f"{row.id}.")
     made = set(known.scalars())
     for currency in sorted({*own, *late, *(key.rpartition(".")[2] for key in made)}):
@@ -223,7 +227,7 @@ def _line(
     parts: tuple[Part, ...],
     spans: Mapping[str, tuple[Span, ...]],
     *,
-    late: _Standing | None = None,
+    late: int | None = None,
 ) -> NewLine:
     # A name may be longer than a key.
     named = model if len(model) <= MODEL_IN_KEY_MAX else blake2b(model.encode(), digest_size=16).hexdigest()
@@ -231,15 +235,15 @@ def _line(
     more: dict[str, Any] = {"period": (row.starts_at, row.ends_at), "key": key}
     if late is not None:
         name = LATE + name
-        more |= {"key": f"{key}.late{late.times}", "billed_before": late.amount}
+        more |= {"key": f"{key}{LATE_MARK}{late}"}
     return priced_line(name, model, parts, currency, spans=spans, **more)
 
 
 async def late_lines(
-    uow: UnitOfWork, row: UsagePeriod, *, needs: Capability = NEEDS
+    uow: UnitOfWork, row: UsagePeriod, *, needs: Capability = NEEDS, locks: bool = False
 ) -> dict[str, list[NewLine]]:
     """What has changed of earlier months since they were billed, by currency. Each difference is billed once: a line
-    says the whole of its month again, and the next look compares with it."""
+    says the whole of its month again, and the next look compares with it. `locks` what they give back of."""
     found = await uow.execute(
         _EARLIER,
         organization_id=row.organization_id,
@@ -251,12 +255,12 @@ async def late_lines(
     made: dict[str, list[NewLine]] = {}
     for period_id in reversed(list(found.scalars())):
         earlier = await policies.usage_period_for(uow, period_id, needs)
-        for line in await _late_of(uow, earlier):
+        for line in await _late_of(uow, earlier, locks=locks):
             made.setdefault(line.amount.currency, []).append(line)
     return made
 
 
-async def _late_of(uow: UnitOfWork, row: UsagePeriod) -> list[NewLine]:
+async def _late_of(uow: UnitOfWork, row: UsagePeriod, *, locks: bool) -> list[NewLine]:
     """Of one month, for each model."""
     standing = await _standing(uow, row)
     fresh = {
@@ -266,12 +270,17 @@ async def _late_of(uow: UnitOfWork, row: UsagePeriod) -> list[NewLine]:
     }
     made: list[NewLine] = []
     for currency, model in sorted({*standing, *fresh}):
-        before = standing.get((currency, model)) or _Standing(Money(0, currency), 0, void=False)
+        before = standing.get((currency, model)) or _Standing(Money(0, currency), 0, 0, void=False)
         line = fresh.get((currency, model))
         parts = usage_rules.parts_from(line.facts) if line is not None else ()
         if not before.void and usage_rules.amount_of(parts, currency) != before.amount:
-            spans = await spans_of(uow, row)
-            made.append(_line(row, model, currency, parts, spans, late=before))
+            fresh_line = _line(row, model, currency, parts, await spans_of(uow, row), late=before.times)
+            whole = (fresh_line.key.partition(LATE_MARK)[0],)
+            made.append(
+                await credited_since.against(
+                    uow, fresh_line, before.billed_minor, whole=whole, subscription_id=None, locks=locks
+                )
+            )
     return made
 
 
@@ -283,5 +292,6 @@ async def _standing(uow: UnitOfWork, row: UsagePeriod) -> dict[tuple[str, str], 
         key = (one.facts["currency"], one.facts["model"])
         times = made[key].times + 1 if key in made else 1
         void = one.void and one.amount_minor != 0  # one of nothing was dropped for asking nothing
-        made[key] = _Standing(Money(one.amount_minor, one.facts["currency"]), times, void)
+        amount = Money(one.amount_minor, one.facts["currency"])
+        made[key] = _Standing(amount, standing_after(one.facts, amount.minor), times, void)
     return made

@@ -15,7 +15,9 @@ from typing import Any
 from models.billing import InvoiceLine, LineOrigin
 from models.money import Money
 from models.subscriptions import Subscription
+from services.billing import credited_since
 from services.billing.descriptions import LATE
+from services.billing.given_back import standing_after, standing_before
 from services.billing.new_lines import NewLine, charged_line
 from services.billing.periods import Span
 from services.billing.usage_pieces import LATE_MARK, part_of, pieces_of, spans_of
@@ -53,7 +55,7 @@ async def usage_line(
         raise Invalid(f"'{price.charge.key}' has no meter.", field="meter")
     before = await _before(uow, subscription_id, price.id, ruler.period.start, span.start)
     pieces = pieces_of(price.id, ruler, (*(spans_of(before.facts, span) if before else ()), span))
-    return await _line(
+    line = await _line(
         uow,
         name,
         pieces.charge(price.charge.charge),
@@ -62,9 +64,15 @@ async def usage_line(
         facts={"pieces": pieces.to_json()},
         period=(span.start, span.end),
         metric=meter,
-        billed_before=Money(before.amount_minor, price.charge.currency) if before else None,
         **more,
     )
+    if before is None:
+        return line
+    standing = standing_after(before.facts, before.amount_minor)
+    if before.open:  # on one draft they are counted together, when it is finalised
+        return replace(line, billed_before=Money(standing, price.charge.currency))
+    whole = part_of(line.facts, line.key)
+    return await credited_since.against(uow, line, standing, whole=whole, subscription_id=subscription_id)
 
 
 async def _before(
@@ -87,31 +95,62 @@ async def _rows(uow: UnitOfWork, subscription_id: str, *, since: datetime) -> Se
     return found.all()
 
 
-async def count_again(uow: UnitOfWork, lines: Sequence[InvoiceLine]) -> None:
+async def count_again(uow: UnitOfWork, subscription_id: str, lines: Sequence[InvoiceLine]) -> None:
     """Have lines of usage on a draft say what is known by now: late events were let in until this moment. A later piece
     of a period takes off what an earlier one comes to."""
-    counted: dict[tuple[str, ...], int] = {}
+    pieces: dict[tuple[str, ...], list[InvoiceLine]] = {}
     for line in lines:
-        if line.origin != LineOrigin.USAGE or line.metric is None or not line.period_start:
-            continue
-        period = Span(line.period_start, line.period_end or line.period_start)
-        fresh = await _line(
-            uow,
-            line.description,
-            charge_from_json(line.facts["charge"]),
-            line.facts["currency"],
-            spans=spans_of(line.facts, period),
-            facts=_kept(line.facts),
-            metric=line.metric,
-        )
-        whole = part_of(line.facts, line.key)
-        before = counted.get(whole, line.billed_before_minor)
-        counted[whole] = fresh.amount.minor
-        if (fresh.facts, before) != (line.facts, line.billed_before_minor):
-            line.quantity, line.amount_minor, line.facts = fresh.quantity, fresh.amount.minor, fresh.facts
-            line.billed_before_minor = before
-            uow.add(line)
+        if line.origin == LineOrigin.USAGE and line.metric is not None and line.period_start:
+            pieces.setdefault(part_of(line.facts, line.key), []).append(line)
+    for whole, rows in pieces.items():
+        made = await _together(uow, subscription_id, whole, rows)
+        for row, line in zip(rows, made, strict=True):
+            _say(uow, row, line)
     await uow.session.flush()
+
+
+async def _together(
+    uow: UnitOfWork, subscription_id: str, whole: tuple[str, ...], rows: Sequence[InvoiceLine]
+) -> list[NewLine]:
+    """What the pieces of a period that are on one draft come to by now."""
+    fresh = [await _again(uow, row) for row in rows]
+    standing = standing_before(rows[0].facts, rows[0].billed_before_minor)
+    if fresh[-1].amount.minor < standing:  # earlier documents give back, which the last line says once
+        last = await credited_since.against(
+            uow, fresh[-1], standing, whole=whole, subscription_id=subscription_id, locks=True
+        )
+        return [*(replace(line, billed_before=line.amount) for line in fresh[:-1]), last]
+    made: list[NewLine] = []
+    for line in fresh:
+        made.append(replace(line, billed_before=Money(standing, line.amount.currency)))
+        standing = line.amount.minor
+    return made
+
+
+def _say(uow: UnitOfWork, row: InvoiceLine, line: NewLine) -> None:
+    before = line.billed_before.minor if line.billed_before is not None else 0
+    if (line.facts, before) == (row.facts, row.billed_before_minor):
+        return
+    row.quantity, row.amount_minor, row.facts = line.quantity, line.amount.minor, line.facts
+    row.billed_before_minor, row.discountable, row.treatment = before, line.discountable, line.treatment
+    row.given_tax_minor = line.tax.minor if line.tax is not None else None
+    uow.add(row)
+
+
+async def _again(uow: UnitOfWork, row: InvoiceLine) -> NewLine:
+    """What a line comes to by now."""
+    start = row.period_start or row.created_at
+    return await _line(
+        uow,
+        row.description,
+        charge_from_json(row.facts["charge"]),
+        row.facts["currency"],
+        spans=spans_of(row.facts, Span(start, row.period_end or start)),
+        facts=_kept(row.facts),
+        metric=row.metric or "",
+        key=row.key,
+        inclusive=row.inclusive,
+    )
 
 
 async def late_lines(uow: UnitOfWork, row: Subscription, *, since: datetime | None = None) -> list[NewLine]:
@@ -122,7 +161,7 @@ async def late_lines(uow: UnitOfWork, row: Subscription, *, since: datetime | No
     for one in await _rows(uow, row.id, since=since or uow.now - LATE_MAX):
         rows.setdefault(part_of(one.facts, one.key), []).append(one)
     made: list[NewLine] = []
-    for lines in rows.values():
+    for whole, lines in rows.items():
         last = lines[-1]
         if last.open or last.void:
             continue
@@ -139,11 +178,15 @@ async def late_lines(uow: UnitOfWork, row: Subscription, *, since: datetime | No
             plan=last.plan,
             tax_code=last.tax_code,
             inclusive=last.inclusive,
-            billed_before=Money(last.amount_minor, row.currency),
             key=f"{base}{LATE_MARK}{len(lines)}",
         )
         if fresh.amount.minor != last.amount_minor:
-            made.append(fresh)
+            standing = standing_after(last.facts, last.amount_minor)
+            made.append(
+                await credited_since.against(
+                    uow, fresh, standing, whole=whole, subscription_id=row.id, locks=True
+                )
+            )
     return made
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from models.money import Money
 from models.usage_billing import UsagePeriod, UsagePeriodState
-from services.billing import explaining, invoices, policies, usage_billing, usage_rules
+from services.billing import explaining, policies, usage_billing, usage_rules
 from services.billing.explaining import Step
-from services.billing.invoices import LegalEntityMissing
+from services.billing.issuers import LegalEntityMissing, billing_entity
 from services.billing.new_lines import NewLine
 from services.billing.periods import Span
 from services.catalog.rules import PRICEABLE
@@ -248,7 +248,7 @@ async def _bills_at(uow: UnitOfWork, row: UsagePeriod) -> datetime | None:
     if row.state != UsagePeriodState.OPEN:
         return row.next_at
     try:
-        entity = await invoices.billing_entity(uow, needs=READ)
+        entity = await billing_entity(uow, needs=READ)
     except (LegalEntityMissing, Invalid, NotFound):
         return None
     return row.ends_at + timedelta(hours=entity.grace_hours)

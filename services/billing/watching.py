@@ -43,6 +43,15 @@ async def any_subscription_changed(uow: UnitOfWork) -> dict[str, int]:
     return {"changed": found.scalar_one()}
 
 
+async def profile_changed(uow: UnitOfWork) -> dict[str, int]:
+    """The version of the organisation's billing profile, which also a register's answer raises; 0 for none."""
+    uow.actor.require(Capability.INVOICES_READ)
+    found = await uow.execute(
+        "select version from billing_profile where organization_id = :id", id=uow.organization_id
+    )
+    return {"changed": found.scalar_one_or_none() or 0}
+
+
 @dataclass(frozen=True, slots=True)
 class Turned:
     """How far a clock is, in whole days of the way it is turned, as a bar shows it."""

@@ -85,19 +85,35 @@ async def turn_by(
 ) -> ClockShown:
     """Turn the clock of an organisation by a length of its calendar, to the beginning of a day of it, or to a moment;
     one of them is said. In work across tenants. Raises what `turn` does, and NotFound where there is no clock."""
+    there = await standing(uow, organization_id)
+    await turn(uow, there.id, to=moment(there, by=by, on=on, to=to))
+    return await look(uow, organization_id) or there
+
+
+async def standing(uow: UnitOfWork, organization_id: str) -> ClockShown:
+    """The clock of an organisation, for whoever may turn it. Raises Forbidden and NotFound."""
     uow.actor.require(clocks.NEEDED)
     there = await look(uow, organization_id)
     if there is None:
         raise not_found("test clock of the organisation", organization_id)
-    if sum(one is not None for one in (by, on, to)) != 1:
+    return there
+
+
+def moment(
+    there: ClockShown,
+    *,
+    by: BillingInterval | None = None,
+    on: date | None = None,
+    to: datetime | None = None,
+) -> datetime:
+    """Where a clock goes that is turned so. Raises Invalid where not one way is said."""
+    if by is not None and on is None and to is None:
+        return Calendar(there.shows, there.timezone, by, 1).period_at(there.shows).end
+    if on is not None and by is None and to is None:
+        return datetime(on.year, on.month, on.day, tzinfo=ZoneInfo(there.timezone)).astimezone(UTC)
+    if to is None or by is not None or on is not None:
         raise Invalid("Say by how much, to which day, or to which moment.", field="to")
-    if by is not None:
-        to = Calendar(there.shows, there.timezone, by, 1).period_at(there.shows).end
-    elif on is not None:
-        to = datetime(on.year, on.month, on.day, tzinfo=ZoneInfo(there.timezone)).astimezone(UTC)
-    if to is not None:
-        await turn(uow, there.id, to=to)
-    return await look(uow, organization_id) or there
+    return to
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +189,8 @@ async def _do(due: frozenset[Kind], clock_id: str, on: Database | None, clock: C
         await running.bill_clock(clock_id, on, clock=clock)
     if Kind.OVERDUE in due:
         await overdue.mark_clock(clock_id, on, clock=clock)
-    if Kind.COLLECTION in due and (collector := collecting.collector(on, clock)) is not None:
-        await collector.collect_clock(clock_id)
+    if Kind.COLLECTION in due:
+        await _collect(clock_id, on, clock)
     if Kind.DUNNING in due:
         await dunning.remind_clock(clock_id, on, clock=clock)
     if Kind.REVENUE in due:
@@ -185,6 +201,13 @@ async def _do(due: frozenset[Kind], clock_id: str, on: Database | None, clock: C
             while going:
                 async with unit_of_work(system(organization_id), on=on, clock=clock) as uow:
                     going = bool(await recognition.recognize(uow, until=uow.now))
+
+
+async def _collect(clock_id: str, on: Database | None, clock: Clock | None) -> None:
+    if on is not None and on.rehearsal is not None:
+        await collecting.take_as_paid(clock_id, on, clock=clock)
+    elif (collector := collecting.collector(on, clock)) is not None:
+        await collector.collect_clock(clock_id)
 
 
 async def _next_stop(uow: UnitOfWork, clock_id: str) -> Stop | None:
@@ -215,10 +238,11 @@ async def _moments(uow: UnitOfWork, clock_id: str) -> list[tuple[Kind, datetime]
     found += [(Kind.BILLING, moment) for moment in await usage_running.moments_on(uow, clock_id)]
     found.append((Kind.EXPIRY, await expiry.next_on(uow, clock_id)))
     found.append((Kind.OVERDUE, await overdue.next_on(uow, clock_id)))
-    if collecting.collector() is not None:
+    if uow.undoes or collecting.collector() is not None:
         found.append((Kind.COLLECTION, await collecting.next_on(uow, clock_id)))
     found.append((Kind.DUNNING, await dunning.next_on(uow, clock_id)))
-    found.append((Kind.REVENUE, await recognition.next_due_on(uow, clock_id)))
+    if not uow.undoes:  # nothing is made of what is earned
+        found.append((Kind.REVENUE, await recognition.next_due_on(uow, clock_id)))
     return [(kind, moment) for kind, moment in found if moment is not None]
 
 

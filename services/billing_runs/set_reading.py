@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlmodel import col, or_, select
+from sqlmodel import and_, col, or_, select
 
 from models.billing import BillingProfile, LegalEntity
+from models.brands import Brand
 from services.billing import taxation
 from services.catalog import sold_prices
 from services.catalog.sold_prices import SoldPrice
@@ -23,8 +24,8 @@ _DAY = timedelta(days=1)  # by which the date of a place may differ from that of
 _SUBSCRIPTIONS = """
 select s.id, s.organization_id, s.state, s.plan_id, s.plan_version_id, s.currency, s.interval, s.interval_count,
   s.anchor, s.timezone, s.started_at, s.trial_end, s.scheduled, s.scheduled_at, s.cancel_at, s.cancel_reason,
-  s.paused_at, s.resume_at, s.ended_at, s.pay_until, s.invoices, o.timezone as zone,
-  o.test_clock_id is null and s.scheduled is null and s.state <> 'incomplete'
+  s.paused_at, s.resume_at, s.ended_at, s.pay_until, s.invoices, s.payment_days, o.timezone as zone,
+  o.test_clock_id is null and s.scheduled is null and s.state not in ('scheduled','incomplete')
     and not exists (select from invoice i where i.subscription_id = s.id and i.state = 'draft')
     and not exists (select from subscription_item t join plan_charge p on p.id = t.price_id
       where t.subscription_id = s.id and p.meter is not null)
@@ -56,6 +57,8 @@ class Read:
     profiles: Mapping[str, BillingProfile]
     entities: Mapping[str, LegalEntity]
     usual: LegalEntity | None
+    brands: Mapping[str, Brand]  # those that profiles name
+    default_brands: Mapping[str, Brand]  # by legal entity
     rates: Mapping[str, Sequence[Rate]]  # by jurisdiction
 
 
@@ -71,13 +74,15 @@ async def read(uow: UnitOfWork, ids: Sequence[str]) -> Read:
     sold = {one.id: one for one in await sold_prices.prices(uow, ids=sorted(wanted))}
     profiles = await _profiles(uow, {row.organization_id for row in plain})
     entities = await _entities(uow, {one.legal_entity_id for one in profiles.values() if one.legal_entity_id})
+    brands = await _brands(uow, {one.brand_id for one in profiles.values() if one.brand_id}, entities)
     rates: dict[str, list[Rate]] = {}
     places = sorted({one.country for one in profiles.values()})
     today = uow.now.date()
     for rate in await taxation.rates_of(uow, places, since=today - _DAY, until=today + _DAY):
         rates.setdefault(rate.jurisdiction, []).append(rate)
     usual = next((one for one in entities.values() if one.is_usual and not one.is_test), None)
-    return Read(rows, items, sold, profiles, entities, usual, rates)
+    defaults = {one.legal_entity_id: one for one in brands.values() if one.is_default}
+    return Read(rows, items, sold, profiles, entities, usual, brands, defaults, rates)
 
 
 async def _subscriptions(uow: UnitOfWork, ids: Sequence[str]) -> Sequence[Any]:
@@ -102,4 +107,11 @@ async def _entities(uow: UnitOfWork, named: set[str]) -> dict[str, LegalEntity]:
     found = await uow.session.exec(
         select(LegalEntity).where(or_(col(LegalEntity.id).in_(sorted(named)), col(LegalEntity.is_usual)))
     )
+    return {one.id: one for one in found}
+
+
+async def _brands(uow: UnitOfWork, named: set[str], of: Collection[str]) -> dict[str, Brand]:
+    """Those that are named, and the default ones of the legal entities `of`."""
+    default = and_(col(Brand.is_default), col(Brand.legal_entity_id).in_(sorted(of)))
+    found = await uow.session.exec(select(Brand).where(or_(col(Brand.id).in_(sorted(named)), default)))
     return {one.id: one for one in found}

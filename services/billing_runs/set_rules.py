@@ -18,6 +18,7 @@ from services.billing.changes import Billed
 from services.billing.draft_columns import NOTHING_YET
 from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
 from services.billing.invoices import line_values
+from services.billing.issuers import Issuer
 from services.billing.new_lines import NewLine
 from services.billing.numbering import label_date
 from services.billing.taxation import Taxed
@@ -39,7 +40,7 @@ class Document:
 
     values: dict[str, Any]
     lines: list[dict[str, Any]]
-    entity: LegalEntity
+    by: Issuer
     on: date
     totals: Totals | None = None
     deferrals: Sequence[Deferral] = ()
@@ -98,9 +99,8 @@ class Renewals:
         profile = self._read.profiles.get(row.organization_id)
         if profile is None:
             return None
-        named = profile.legal_entity_id
-        entity = self._read.entities.get(named) if named is not None else self._read.usual
-        if entity is None or entity.is_test:
+        by = self._issuer(profile)
+        if by is None or by.entity.is_test:
             return None
         require_currency(row.currency, on=self._now.date())
         invoice_id, organization_id = new_id("inv"), row.organization_id
@@ -116,19 +116,29 @@ class Renewals:
             | {"position": place + 1, **_UNFIXED}
             for place, line in enumerate(new)
         ]
-        made = Document(self._draft(invoice_id, row, entity, len(lines)), lines, entity, self._on(entity))
+        made = Document(self._draft(invoice_id, row, by, len(lines)), lines, by, self._on(by.entity))
         asks = any(line.amount.minor for line in new)
-        if asks or entity.zero_documents != ZeroDocuments.DROP:
-            self._finalise(made, profile, row.zone)
+        if asks or by.entity.zero_documents != ZeroDocuments.DROP:
+            self._finalise(made, profile, row.zone, payment_days=row.payment_days)
         return made
 
-    def _draft(self, invoice_id: str, row: Any, entity: LegalEntity, lines: int) -> dict[str, Any]:
+    def _issuer(self, profile: BillingProfile) -> Issuer | None:
+        """As services/billing/issuers.py finds it for one."""
+        named = profile.legal_entity_id
+        entity = self._read.entities.get(named) if named is not None else self._read.usual
+        if entity is None:
+            return None
+        brand = self._read.brands.get(profile.brand_id or "")
+        return Issuer(entity, brand or self._read.default_brands[entity.id])
+
+    def _draft(self, invoice_id: str, row: Any, by: Issuer, lines: int) -> dict[str, Any]:
         """It is collected at once."""
         return {
             **NOTHING_YET,
             "id": invoice_id,
             "organization_id": row.organization_id,
-            "legal_entity_id": entity.id,
+            "legal_entity_id": by.entity.id,
+            "brand_id": by.brand.id,
             "key": f"{row.id}.{row.invoices + 1}",
             "subscription_id": row.id,
             "currency": row.currency,
@@ -138,8 +148,10 @@ class Renewals:
             "collect_until": self._now,
         }
 
-    def _finalise(self, document: Document, profile: BillingProfile, zone: str) -> None:
-        values, entity = document.values, document.entity
+    def _finalise(
+        self, document: Document, profile: BillingProfile, zone: str, *, payment_days: int | None
+    ) -> None:
+        values, entity, brand = document.values, document.by.entity, document.by.brand
         code, invoice_id, organization_id = values["currency"], values["id"], values["organization_id"]
         taxed = self._taxed_of(entity, profile, document.on)
         totals = totals_by(
@@ -162,7 +174,7 @@ class Renewals:
         document.totals = totals
         document.deferrals = deferrals_of(totals, periods, zone=zone)
         document.booked = booking_of(invoice_id, organization_id, totals, document.deferrals, at=self._now)
-        values.update(said_by(entity, profile, totals, document.on))
+        values.update(said_by(entity, brand, profile, totals, document.on, payment_days=payment_days))
         paid = not totals.due.minor
         values["state"] = (InvoiceState.PAID if paid else InvoiceState.FINALIZED).value
         values["due_minor"] = totals.due.minor

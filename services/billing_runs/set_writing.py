@@ -103,11 +103,11 @@ async def _book(uow: UnitOfWork, documents: Sequence[Document]) -> None:
 async def _issue(uow: UnitOfWork, documents: Sequence[Document]) -> None:
     """Number them, each series at once and in one order, so that two who do this never wait for each other; then keep
     them. Whoever draws a number waits from here to the commit."""
-    series: dict[tuple[str, date], list[Document]] = {}
+    series: dict[tuple[str, str, date], list[Document]] = {}
     for one in documents:
-        series.setdefault((one.entity.id, one.on), []).append(one)
-    for (_, on), of_it in sorted(series.items(), key=lambda pair: pair[0]):
-        drawn = await finalizing.draw_numbers(uow, of_it[0].entity, Series.INVOICE, on, count=len(of_it))
+        series.setdefault((one.by.entity.id, one.by.brand.code, one.on), []).append(one)
+    for (*_, on), of_it in sorted(series.items(), key=lambda pair: pair[0]):
+        drawn = await finalizing.draw_numbers(uow, of_it[0].by, Series.INVOICE, on, count=len(of_it))
         for document, number in zip(of_it, drawn, strict=True):
             _number(uow, document, number)
     await _keep(uow, documents)

@@ -276,6 +276,16 @@ async def plans_on_sale(uow: UnitOfWork, *, after: str = "", limit: int) -> list
     ]
 
 
+async def published_numbers(uow: UnitOfWork, plan_id: str) -> list[int]:
+    """Of the versions of a plan that are sold or were, the newest first. Raises Forbidden."""
+    policies.require_reader(uow)
+    found = await uow.execute(
+        "select number from plan_version where plan_id = :plan_id and state <> 'draft' order by number desc",
+        plan_id=plan_id,
+    )
+    return list(found.scalars())
+
+
 async def newest_version(uow: UnitOfWork, plan_id: str) -> PlanVersion | None:
     """For verbs, which have asked who may."""
     return await _version(uow, "plan_id = :plan_id", plan_id)

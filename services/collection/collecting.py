@@ -14,6 +14,7 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceState
 from models.dunning import InvoiceCollection
+from models.money import Money
 from models.payments import Initiator, Payment, PaymentState
 from services.billing import policies as of_billing
 from services.billing.numbering import label_date
@@ -34,7 +35,7 @@ from services.core.work import UnitOfWork, unit_of_work
 from services.disputes import disputed
 from services.dunning import holding, segments
 from services.payments import cashier as cashiers
-from services.payments import charging, policies
+from services.payments import charging, policies, transfers
 from services.payments.cashier import Cashier
 from services.payments.charging import Wanted
 
@@ -47,7 +48,9 @@ CONTESTED_WAIT = timedelta(days=1)
 _AHEAD = timedelta(hours=14)  # somewhere on earth it is a day later already
 _WRITE = Capability.PAYMENTS_WRITE
 
-_OWED = f"s.state = 'finalized' and s.due_minor > 0 and not {disputed.INVOICE}"
+# What is sent to be paid is charged by nobody.
+_SENT = "exists (select from subscription b where b.id = s.subscription_id and b.collection = 'send')"
+_OWED = f"s.state = 'finalized' and s.due_minor > 0 and not {disputed.INVOICE} and not {_SENT}"
 _KEEPS = """
 exists (select from payment_method m where m.organization_id = s.organization_id and m.is_default)
 """
@@ -121,36 +124,11 @@ class Collector:
         async with asyncio.TaskGroup() as hands:
             for _ in range(self.concurrency):
                 hands.create_task(work())
-            async for due in self._found(clock_id):
+            async for due in _found(clock_id, self.on, self.clock):
                 await waiting.put(due)
             for _ in range(self.concurrency):
                 await waiting.put(None)
         return charged
-
-    async def _found(self, clock_id: str | None) -> AsyncIterator[Due]:
-        whose = running.ON_THE_WALL if clock_id is None else running.ON_A_CLOCK
-        after = (date.min, "")
-        while True:
-            async with crossing(Reason.PAYMENTS, on=self.on, clock=self.clock) as uow:
-                now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
-                named: dict[str, Any] = {} if clock_id is None else {"clock_id": clock_id}
-                rows = await uow.execute(
-                    _DUE.format(whose=whose),
-                    {
-                        **named,
-                        "now": now,
-                        "until": (now + _AHEAD).date(),
-                        "after_date": after[0],
-                        "after_id": after[1],
-                        "most": BATCH,
-                    },
-                )
-                batch = [Due(row.id, row.organization_id, row.due_date) for row in rows]
-            for due in batch:
-                yield due
-            if len(batch) < BATCH:
-                return
-            after = (batch[-1].due_date, batch[-1].id)
 
     async def collect_one(self, due: Due, habits: Habits | None = None) -> bool:
         """Charge one, with one method after the other where that is due. Returns whether anything was tried. Raises
@@ -189,6 +167,45 @@ class Collector:
             if not (await uow.execute(_LEARNS)).scalar_one():
                 return None
             return learn(await history.retries_made(uow, since=uow.wall_now - history.HABITS_OF))
+
+
+async def _found(clock_id: str | None, on: Database | None, clock: Clock | None) -> AsyncIterator[Due]:
+    whose = running.ON_THE_WALL if clock_id is None else running.ON_A_CLOCK
+    after = (date.min, "")
+    while True:
+        async with crossing(Reason.PAYMENTS, on=on, clock=clock) as uow:
+            now = uow.wall_now if clock_id is None else await due_rows.shown(uow, clock_id)
+            named: dict[str, Any] = {} if clock_id is None else {"clock_id": clock_id}
+            rows = await uow.execute(
+                _DUE.format(whose=whose),
+                {
+                    **named,
+                    "now": now,
+                    "until": (now + _AHEAD).date(),
+                    "after_date": after[0],
+                    "after_id": after[1],
+                    "most": BATCH,
+                },
+            )
+            batch = [Due(row.id, row.organization_id, row.due_date) for row in rows]
+        for due in batch:
+            yield due
+        if len(batch) < BATCH:
+            return
+        after = (batch[-1].due_date, batch[-1].id)
+
+
+async def take_as_paid(clock_id: str, on: Database, *, clock: Clock | None = None) -> None:
+    """Where a clock is turned to see what comes of it, nobody is charged: what would be is paid."""
+    async for due in _found(clock_id, on, clock):
+        async with unit_of_work(system(due.organization_id), on=on, clock=clock) as uow:
+            invoice = await of_billing.invoice_for(uow, due.id, _WRITE)
+            row = await policies.collection_of(uow, invoice)
+            owed = (await charging.standing(uow, invoice)).collectable_minor
+            if not _is_owed(invoice, uow.now) or not await _is_due(uow, row) or not owed:
+                continue
+            money = Money(owed, invoice.currency)
+            await transfers.record(uow, money=money, key=f"rehearsed.{invoice.id}", invoice_id=invoice.id)
 
 
 def collector(on: Database | None = None, clock: Clock | None = None) -> Collector | None:

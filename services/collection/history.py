@@ -88,7 +88,7 @@ async def methods_of(uow: UnitOfWork) -> tuple[list[Method], dict[str, str]]:
     methods = [
         Method(
             one.id,
-            one.brand.casefold(),
+            one.brand,
             tuple(row.created_at for row in rows if row.method_id == one.id),
             hard=one.is_disputed or any(row.decline_hard for row in rows if row.method_id == one.id),
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.core import tracing
 from services.core.wakeups import Wakeups
@@ -33,12 +33,22 @@ def libpq_url(url: str) -> str:
 
 
 @dataclass(slots=True)
+class Rehearsal:
+    """The one transaction that all units of work are part of, and that is undone; `recorded` is what they told."""
+
+    connection: AsyncConnection
+    recorded: list[Any] = field(default_factory=list[Any])
+
+
+@dataclass(slots=True)
 class Database:
-    """Pooled connections as the application role, and the wake-ups that follow commits."""
+    """Pooled connections as the application role, and the wake-ups that follow commits. In a `rehearsal` nothing is
+    committed and nobody is woken; see services/core/work.py."""
 
     url: str
     engine: AsyncEngine
     wakeups: Wakeups
+    rehearsal: Rehearsal | None = None
 
     async def unpooled(self) -> psycopg.AsyncConnection[Any]:
         """A connection of one's own in autocommit, for LISTEN, advisory locks and PgQueuer."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import DeadlockDetected, InsufficientPrivilege, LockNotAvailable
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -43,25 +44,43 @@ def config(connection: sa.Connection | None = None) -> Config:
 
 
 def migrate(owner_url: str, revision: str = "head", *, retry_for_s: float = RETRY_FOR_S) -> None:
-    """Upgrade (or, to an older revision, downgrade) in one transaction, and then make what indexes are made beside the
-    work of others. Blocking: for start-up and the CLI.
+    """Upgrade, each revision in a transaction of its own (or, to an older one, downgrade in one), and then make what
+    indexes are made beside the work of others. Blocking: for start-up and the CLI.
 
-    Nobody waits for it longer than LOCK_TIMEOUT_S at a time: while others hold a table it is undone as a whole and
-    tried again. Raises Unavailable after `retry_for_s` of that, with nothing changed, and Refused when the owner may
-    not do what it takes.
+    Nobody waits for it longer than LOCK_TIMEOUT_S at a time: while others hold a table the revision is undone as a
+    whole and tried again. One after another they hold each table briefly: of all in one, a caller who waits for the
+    first table long enough is ended for a deadlock when the last one wants what he holds. Raises Unavailable after
+    `retry_for_s`, at the last revision that was done, and Refused when the owner may not do what it takes.
     """
     engine = sa.create_engine(owner_url, poolclass=sa.NullPool)
     deadline = time.monotonic() + retry_for_s
     try:
-        while not _migrated(engine, revision):
-            if time.monotonic() > deadline:
-                raise _blocked(engine, retry_for_s)
-            log.warning("migration_waits", retry_after_s=RETRY_AFTER_S)
-            time.sleep(RETRY_AFTER_S)
+        for step in _steps(engine, revision):
+            while not _migrated(engine, step):
+                if time.monotonic() > deadline:
+                    raise _blocked(engine, retry_for_s)
+                log.warning("migration_waits", retry_after_s=RETRY_AFTER_S)
+                time.sleep(RETRY_AFTER_S)
         if revision == "head":
             online_indexes.make(engine)
     finally:
         engine.dispose()
+
+
+def _steps(engine: sa.Engine, revision: str) -> list[str]:
+    """The revisions on the way up to `revision`, oldest first; itself, when it does not lead up."""
+    if _leads_down(revision):
+        return [revision]
+    with engine.connect() as connection:
+        there = MigrationContext.configure(connection).get_current_revision()
+    upwards = list(reversed(known()))
+    if revision != "head":
+        upwards = upwards[: upwards.index(revision) + 1]
+    return upwards[upwards.index(there) + 1 :] if there in upwards else upwards
+
+
+def _leads_down(revision: str) -> bool:
+    return revision == "base" or revision.startswith("-")
 
 
 def _migrated(engine: sa.Engine, revision: str) -> bool:
@@ -69,7 +88,7 @@ def _migrated(engine: sa.Engine, revision: str) -> bool:
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"set local lock_timeout = '{LOCK_TIMEOUT_S * 1_000:.0f}ms'")
-            if revision in ("base",) or revision.startswith("-"):
+            if _leads_down(revision):
                 command.downgrade(config(connection), revision)
             else:
                 command.upgrade(config(connection), revision)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.core import clock as clocks
 from services.core import events, tracing
 from services.core.actor import Actor
-from services.core.database import CROSSING_ROLE, Database, database
+from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, Rehearsal, database
 from services.core.errors import Busy, MatrixError, Unavailable
 from services.core.events import DomainEvent
 from services.core.wakeups import EVENTS_COMMITTED
@@ -33,6 +34,8 @@ _Row = TypeVar("_Row", bound=SQLModel)
 _SCOPE = sa.text("select set_config('matrix.scope', :scope, true)")
 _LIMIT_STATEMENTS = sa.text("select set_config('statement_timeout', :to, true)")
 _CROSS = sa.text(f"set local role {CROSSING_ROLE}")
+_STAY = sa.text(f"set local role {APPLICATION_ROLE}")
+_WAIT_BRIEFLY = sa.text("select set_config('lock_timeout', :to, true)")
 _CLOCK = sa.text(
     "select c.now_at, c.follows_wall, c.target_at from organization o join test_clock c on c.id = o.test_clock_id"
     " where o.id = :id"
@@ -156,6 +159,26 @@ async def undone(uow: UnitOfWork) -> AsyncGenerator[Callable[[], Sequence[Domain
 
 
 @asynccontextmanager
+async def rehearsed(
+    uow: UnitOfWork, *, lock_wait_s: float
+) -> AsyncGenerator[tuple[Database, Sequence[DomainEvent]], None]:
+    """A database whose units of work, one after the other, do what they do within `uow`, and undo all of it, however
+    the block ends. For seeing what a long process comes to. Yields with it what they have told so far.
+
+    What waits for others longer than `lock_wait_s` is refused as Busy: nobody is to wait for a rehearsal that waits.
+    """
+    await uow.session.flush()
+    connection = await uow.connection()
+    nested = await connection.begin_nested()
+    rehearsal = Rehearsal(connection)
+    try:
+        await connection.execute(_WAIT_BRIEFLY, {"to": f"{lock_wait_s * 1_000:.0f}ms"})
+        yield replace(database(), rehearsal=rehearsal), rehearsal.recorded
+    finally:
+        await nested.rollback()
+
+
+@asynccontextmanager
 async def unit_of_work(
     actor: Actor, *, on: Database | None = None, clock: clocks.Clock | None = None
 ) -> AsyncGenerator[UnitOfWork, None]:
@@ -178,14 +201,30 @@ async def _transaction(
     actor: Actor, on: Database, clock: clocks.Clock, *, crossing: bool
 ) -> AsyncGenerator[UnitOfWork, None]:
     with tracing.span("unit_of_work", crossing=crossing), _OurErrors():
-        async with AsyncSession(on.engine, expire_on_commit=False, autoflush=True) as session:
+        async with _session(on) as session:
             uow = await _begin(session, actor, clock.now(), crossing=crossing)
+            uow.undoes = on.rehearsal is not None
             yield uow
             await _finish(uow)
+    if on.rehearsal is not None:
+        on.rehearsal.recorded += uow.recorded
+        return
     if uow.recorded:
         on.wakeups.poke(EVENTS_COMMITTED)
     for call in uow.callbacks:
         call()
+
+
+def _session(on: Database) -> AsyncSession:
+    """In a rehearsal what it commits becomes part of the transaction that is undone."""
+    if on.rehearsal is None:
+        return AsyncSession(on.engine, expire_on_commit=False, autoflush=True)
+    return AsyncSession(
+        on.rehearsal.connection,
+        expire_on_commit=False,
+        autoflush=True,
+        join_transaction_mode="create_savepoint",
+    )
 
 
 async def _begin(session: AsyncSession, actor: Actor, wall_now: datetime, *, crossing: bool) -> UnitOfWork:
@@ -193,6 +232,8 @@ async def _begin(session: AsyncSession, actor: Actor, wall_now: datetime, *, cro
     if crossing:
         await connection.execute(_CROSS)
     else:
+        if connection.in_nested_transaction():  # of a rehearsal, whose last work may have crossed
+            await connection.execute(_STAY)
         await connection.execute(_SCOPE, {"scope": actor.organization_id or ""})
     now, clock = wall_now, None
     if actor.organization_id is not None:

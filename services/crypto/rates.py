@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from models.crypto import CryptoRate
-from models.money import currency
+from models.money import Provider, currency
 from services.core import listing_sql
 from services.core.errors import Conflict, Invalid, not_found
 from services.core.ids import new_id
@@ -21,7 +21,7 @@ from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
 from services.payments import policies
 from services.payments.events import CryptoRateSaid
-from services.payments.providers import crypto, registry
+from services.payments.providers import crypto
 
 VALID_MINUTES_MAX = 7 * 24 * 60
 PRICE_MAX = Decimal(10) ** 15
@@ -78,7 +78,7 @@ class RateFields:
 async def say(uow: UnitOfWork, said: RateFields) -> CryptoRate:
     """Raises Forbidden, NotFound for no account on a chain, and Invalid naming the field. In work across tenants."""
     account = await policies.account_for(uow, said.provider_account_id, Capability.STAFF_PAYMENTS_WRITE)
-    if not registry.kind(account.provider).watched:
+    if account.provider != Provider.CRYPTO:
         raise not_found("account on a chain", account.id)
     crypto.terms(account.settings).asset(said.asset)
     _require(said)

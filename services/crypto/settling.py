@@ -19,6 +19,7 @@ from models.crypto import CryptoRequest, CryptoTransfer, TransferState
 from models.money import Money
 from models.payment_cases import CaseKind
 from models.payments import Initiator, Payment, PaymentState
+from services.billing import customer_credits
 from services.billing.invoices import AMOUNT_MINOR_MAX
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -106,7 +107,7 @@ async def _book_over(uow: UnitOfWork, request: CryptoRequest, payment: Payment, 
     if over.minor > AMOUNT_MINOR_MAX:
         await _look_at(uow, request, payment.id, "too_large", f"{over.text()} came too much.")
         return
-    await _pay(uow, request, None, over, key=_over_key(payment.id))
+    await _pay(uow, request, None, over, key=moved.over_key(payment.id))
 
 
 async def _book_alone(
@@ -183,9 +184,6 @@ async def _take_back(
     undone = False
     for booked_by in sorted(gone):
         taken = await _undo(uow, booked_by, invoice)
-        if booked_by == request.payment_id and taken:
-            over = await charging.known(uow, _over_key(booked_by))
-            taken = over is None or await _undo(uow, over.id, None)
         if taken:
             await uow.execute(_UNBOOK, by=booked_by)
             undone = True
@@ -194,11 +192,21 @@ async def _take_back(
 
 
 async def _undo(uow: UnitOfWork, payment_id: str, invoice: Invoice | None) -> bool:
-    await moved.gone(uow, payment_id)
-    payment = await policies.payment_for(uow, payment_id, Capability.PAYMENTS_WRITE, lock=True)
-    if payment.state != S.SUCCEEDED or payment.refunded_minor == payment.minor:
-        return True  # it was no money, or is none any more
-    return await applying.take_back(uow, payment, invoice if payment.invoice_id else None)
+    """A payment and what was over of it: both, or neither where any of that is spent or given up."""
+    over = await charging.known(uow, moved.over_key(payment_id))
+    ids = [payment_id] if over is None else [payment_id, over.id]
+    standing = list[tuple[Payment, Invoice | None]]()
+    for one in ids:
+        await moved.gone(uow, one)
+        payment = await policies.payment_for(uow, one, Capability.PAYMENTS_WRITE, lock=True)
+        if payment.state == S.SUCCEEDED and payment.refunded_minor != payment.minor:
+            standing.append((payment, invoice if payment.invoice_id else None))
+    may = all(applying.may_be_taken_back(*one) for one in standing)
+    if not may or not await customer_credits.are_unused(uow, ids):
+        return False
+    for one, of in standing:
+        await applying.take_back(uow, one, of)
+    return True
 
 
 async def _tell(uow: UnitOfWork, request: CryptoRequest, booked_by: str, *, taken: bool) -> None:
@@ -223,7 +231,3 @@ async def _look_at(uow: UnitOfWork, request: CryptoRequest, subject: str, cause:
         organization_id=request.organization_id,
         detail=detail,
     )
-
-
-def _over_key(payment_id: str) -> str:
-    return f"over.{payment_id}"

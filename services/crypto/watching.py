@@ -26,6 +26,7 @@ from services.core.ids import new_id
 from services.core.logs import get_logger
 from services.core.wakeups import CHAINS_READ
 from services.core.work import UnitOfWork, unit_of_work
+from services.crypto import moved
 from services.crypto import settling as crypto_settling
 from services.crypto.reading import Place, Stretch, Watched, block_at, stretch
 from services.payments import policies
@@ -266,13 +267,16 @@ class Watcher:
             if receipt is None or receipt.block_hash != row.block_hash:
                 continue  # the chain went another way: the next turn walks back
             async with self._crossing() as uow:
-                await uow.execute(
+                done = await uow.execute(
                     "update crypto_transfer set state = :state"
-                    " where id = :id and state = 'seen' and block_hash = :hash",
+                    " where id = :id and state = 'seen' and block_hash = :hash returning booked_by",
                     state="confirmed" if receipt.succeeded else "orphaned",
                     id=row.id,
                     hash=row.block_hash,
                 )
+                booked_by: str | None = done.scalar_one_or_none()
+                if booked_by is not None and receipt.succeeded:  # it could not be undone while it was gone
+                    await moved.back(uow, booked_by)
 
     async def _settle(self, account_id: str) -> None:
         after = ""

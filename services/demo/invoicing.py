@@ -69,7 +69,7 @@ This is a demonstration: nobody is bound by these terms, and no money moves.
 
 async def publish_template(uow: UnitOfWork, entity_id: str) -> None:
     """How the documents of the seller look; a worker makes the files of the first once it runs."""
-    draft = await templates.begin(uow, entity_id)
+    draft = await templates.begin(uow, legal_entity_id=entity_id)
     await templates.change(uow, draft.id, LOOK, version=draft.version)
     await templates.publish(uow, draft.id)
 

@@ -19,7 +19,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.documents import tables
 from services.files.rules import Kind
-from services.payments import policies
+from services.payments import brands, policies
 from services.payments.providers import registry
 from services.payments.providers.values import NOTES, Evidence, EvidenceFile
 
@@ -189,7 +189,7 @@ def _of_payment(dispute: Dispute, paid: Row[Any], at: datetime) -> Section:
         (
             ("Amount", Money(paid.minor, paid.currency).text()),
             ("Paid", _time(at)),
-            ("By", f"{paid.brand} {paid.last4}".strip() or "-"),
+            ("By", f"{brands.named(paid.brand)} {paid.last4}".strip() or "-"),
             ("Disputed", f"{Money(dispute.minor, dispute.currency).text()}: {dispute.reason}"),
             ("Invoice", f"{paid.number} of {paid.label_date}" if paid.number else "on account"),
         ),

@@ -111,8 +111,10 @@ def _agreement(part: Part, content: Content) -> None:
 
 def _party(part: Part, content: Content, party: Party) -> None:
     part.say("ram:Name", party.name)
-    if party.registration_number:
-        part.add("ram:SpecifiedLegalOrganization").say("ram:ID", party.registration_number)
+    if party.registration_number or party.trading_name:
+        legal = part.add("ram:SpecifiedLegalOrganization")
+        legal.say("ram:ID", party.registration_number)
+        legal.say("ram:TradingBusinessName", party.trading_name)
     _address(part.add("ram:PostalTradeAddress"), party.address)
     if party.email:
         part.add("ram:URIUniversalCommunication").say("ram:URIID", party.email, schemeID="EM")

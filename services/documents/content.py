@@ -125,7 +125,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Who sells or who buys. `tax_number` as it stands in the register, with its country's letters if it has some."""
+    """Who sells or who buys. `tax_number` as it stands in the register, with its country's letters if it has some.
+    `trading_name` is another one that it is known by."""
 
     name: str
     address: Address = Address()
@@ -133,10 +134,11 @@ class Party:
     registration_number: str = ""
     email: str = ""
     phone: str = ""
+    trading_name: str = ""
 
     def __post_init__(self) -> None:
         _required("name", self.name)
-        codes = (self.tax_number, self.registration_number, self.email, self.phone)
+        codes = (self.tax_number, self.registration_number, self.email, self.phone, self.trading_name)
         _texts("party", codes, characters_max=NAME_CHARACTERS_MAX, most=len(codes))
 
 

@@ -6,7 +6,7 @@ import struct
 from functools import cache
 from pathlib import Path
 
-from services.documents.brand import Font
+from services.documents.style import Font
 
 FOLDER = Path(__file__).with_name("fonts")
 _LATIN = {Font.SANS: ("Noto Sans",), Font.SERIF: ("Noto Serif", "Noto Sans")}

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from services.documents.brand import Brand, Font, Paper
 from services.documents.content import Content
+from services.documents.style import Font, Paper, Style
 from services.documents.view import LineView, PartyView, PaymentView, Row, View, view
 
 _STYLE = (Path(__file__).with_name("template") / "document.css").read_text()
@@ -24,14 +24,14 @@ _PAPERS = {Paper.A4: "A4", Paper.LETTER: "letter"}
 _MEDIA = {"png": "image/png", "jpg": "image/jpeg", "svg": "image/svg+xml"}
 
 
-def html(content: Content, brand: Brand) -> str:
-    seen = view(content, brand)
+def html(content: Content, style: Style) -> str:
+    seen = view(content, style)
     return (
         f'<!doctype html><html lang="{seen.language}" dir="{"rtl" if seen.is_rtl else "ltr"}"><head>'
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
-        f"<title>{escape(f'{seen.title} {seen.number}')}</title><style>{_style(brand)}</style></head><body><main>"
-        f"<header><div><h1>{escape(seen.title)}</h1>{_rows(seen.facts)}</div>{_logo(seen, brand)}</header>"
+        f"<title>{escape(f'{seen.title} {seen.number}')}</title><style>{_style(style)}</style></head><body><main>"
+        f"<header><div><h1>{escape(seen.title)}</h1>{_rows(seen.facts)}</div>{_logo(seen, style)}</header>"
         f'<div class="parties">{"".join(map(_party, seen.parties))}</div>'
         f"{_headline(seen)}{_table(seen)}{_totals(seen.totals)}"
         f"{''.join(_paragraph(reason) for reason in seen.reasons)}{_payments(seen)}{_notes(seen)}"
@@ -39,11 +39,11 @@ def html(content: Content, brand: Brand) -> str:
     )
 
 
-def _style(brand: Brand) -> str:
-    ink = brand.accent if brand.accent_is_readable else "inherit"
+def _style(style: Style) -> str:
+    ink = style.accent if style.accent_is_readable else "inherit"
     return (
-        f":root{{--accent:{brand.accent};--accent-ink:{ink};--family:{_FAMILIES[brand.font]}}}"
-        f"@page{{size:{_PAPERS[brand.paper]};margin:16mm}}{_STYLE}"
+        f":root{{--accent:{style.accent};--accent-ink:{ink};--family:{_FAMILIES[style.font]}}}"
+        f"@page{{size:{_PAPERS[style.paper]};margin:16mm}}{_STYLE}"
     )
 
 
@@ -60,10 +60,10 @@ def _rows(rows: Iterable[Row]) -> str:
     return f"<dl>{''.join(shown)}</dl>"
 
 
-def _logo(seen: View, brand: Brand) -> str:
-    if brand.logo is None:
+def _logo(seen: View, style: Style) -> str:
+    if style.logo is None:
         return f'<p class="seller">{escape(seen.seller)}</p>'
-    source = f"data:{_MEDIA[brand.logo_format]};base64,{base64.b64encode(brand.logo).decode()}"
+    source = f"data:{_MEDIA[style.logo_format]};base64,{base64.b64encode(style.logo).decode()}"
     return f'<img src="{source}" alt="{escape(seen.seller)}">'
 
 

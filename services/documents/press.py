@@ -18,10 +18,10 @@ import orjson
 from services.core.errors import Unavailable
 from services.core.tether import tied
 from services.documents import storage
-from services.documents.brand import Brand
 from services.documents.content import Content
 from services.documents.press_work import LENGTH
 from services.documents.render import PDF_BYTES_MAX, Made
+from services.documents.style import Style
 from services.documents.text import DocumentRefused
 
 SET_S_MAX = 90  # 5,000 lines take about 10
@@ -52,14 +52,14 @@ class Press:
         self._process: asyncio.subprocess.Process | None = None
         self._made = 0
 
-    async def pdf(self, content: Content, brand: Brand) -> Made:
+    async def pdf(self, content: Content, style: Style) -> Made:
         """Raises DocumentRefused and PressUnavailable."""
-        head, [pdf] = await self._ordered("pdf", content, brand)
+        head, [pdf] = await self._ordered("pdf", content, style)
         return Made(pdf, hashlib.sha256(pdf).hexdigest(), tuple(head["missing"]))
 
-    async def pictures(self, content: Content, brand: Brand) -> list[bytes]:
+    async def pictures(self, content: Content, style: Style) -> list[bytes]:
         """Each page as PNG. Raises DocumentRefused and PressUnavailable."""
-        return (await self._ordered("pictures", content, brand))[1]
+        return (await self._ordered("pictures", content, style))[1]
 
     async def tables(self, told: bytes) -> bytes:
         """A PDF of tables, as tables.py says what `told` is. Raises DocumentRefused and PressUnavailable."""
@@ -73,9 +73,9 @@ class Press:
                 process.kill()
             await process.wait()
 
-    async def _ordered(self, kind: str, content: Content, brand: Brand) -> tuple[dict[str, Any], list[bytes]]:
+    async def _ordered(self, kind: str, content: Content, style: Style) -> tuple[dict[str, Any], list[bytes]]:
         return await self._asked_for(
-            [kind.encode(), storage.content_to_json(content), storage.brand_to_json(brand)]
+            [kind.encode(), storage.content_to_json(content), storage.style_to_json(style)]
         )
 
     async def _asked_for(self, order: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:

@@ -28,10 +28,10 @@ def main() -> None:
         os.nice(NICE)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     while (kind := _piece(orders)) is not None:
-        content, brand = _piece(orders), _piece(orders)
-        if content is None or brand is None:
+        content, style = _piece(orders), _piece(orders)
+        if content is None or style is None:
             return
-        head, files = _answer(kind.decode(), content, brand)
+        head, files = _answer(kind.decode(), content, style)
         for piece in (orjson.dumps(head), *files):
             answers.write(LENGTH.pack(len(piece)))
             answers.write(piece)
@@ -48,12 +48,12 @@ def _piece(orders: BinaryIO) -> bytes | None:
     return piece if len(piece) == size else None
 
 
-def _answer(kind: str, content: bytes, brand: bytes) -> tuple[dict[str, Any], list[bytes]]:
+def _answer(kind: str, content: bytes, style: bytes) -> tuple[dict[str, Any], list[bytes]]:
     """A head that says how many files follow, and the files."""
     try:
         if kind == "tables":
             return {"files": 1}, [tables.set_pdf(content)]
-        ordered, look = storage.content_from_json(content), storage.brand_from_json(brand)
+        ordered, look = storage.content_from_json(content), storage.style_from_json(style)
         if kind == "pdf":
             made = render.pdf(ordered, look)
             return {"files": 1, "missing": made.missing}, [made.pdf]

@@ -8,10 +8,10 @@ from functools import cache
 from importlib.metadata import version
 
 from services.documents import electronic, typeset
-from services.documents.brand import Brand
 from services.documents.cii import cii
 from services.documents.content import Content
 from services.documents.finishing import finished
+from services.documents.style import Style
 from services.documents.text import DocumentRefused
 from services.documents.ubl import ubl
 
@@ -41,10 +41,10 @@ class Made:
         return not self.missing
 
 
-def pdf(content: Content, brand: Brand) -> Made:
+def pdf(content: Content, style: Style) -> Made:
     """PDF/A-3a and PDF/UA-1, with Factur-X in it whenever the content allows. Equal inputs give equal bytes."""
     missing = electronic.missing(content)
-    set_already = typeset.set_pdf(content, brand, None if missing else cii(content))
+    set_already = typeset.set_pdf(content, style, None if missing else cii(content))
     made = finished(set_already, is_electronic=not missing)
     if len(made) > PDF_BYTES_MAX:
         raise DocumentRefused(
@@ -53,7 +53,7 @@ def pdf(content: Content, brand: Brand) -> Made:
     return Made(made, hashlib.sha256(made).hexdigest(), missing)
 
 
-def pictures(content: Content, brand: Brand) -> list[bytes]:
+def pictures(content: Content, style: Style) -> list[bytes]:
     """Each page as PNG, for a preview of few lines."""
     if len(content.lines) > PREVIEW_LINES_MAX:
         raise DocumentRefused(
@@ -61,7 +61,7 @@ def pictures(content: Content, brand: Brand) -> list[bytes]:
             field="lines",
             next_step="Make the PDF instead.",
         )
-    return typeset.set_pictures(content, brand)
+    return typeset.set_pictures(content, style)
 
 
 def electronic_invoice(content: Content) -> bytes:

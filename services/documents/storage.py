@@ -1,4 +1,4 @@
-"""Contents and brands as JSON, and back through every check they went through when they were made."""
+"""Contents and styles as JSON, and back through every check they went through when they were made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.documents.brand import Brand
 from services.documents.content import Content
+from services.documents.style import Style
 from services.documents.text import DocumentRefused
 
 _T = TypeVar("_T")
@@ -22,8 +22,8 @@ def _contents() -> TypeAdapter[Content]:
 
 
 @cache
-def _brands() -> TypeAdapter[Brand]:
-    return TypeAdapter(Brand)
+def _styles() -> TypeAdapter[Style]:
+    return TypeAdapter(Style)
 
 
 def content_to_json(content: Content) -> bytes:
@@ -35,14 +35,14 @@ def content_from_json(stored: bytes) -> Content:
     return _read(_contents(), stored)
 
 
-def brand_to_json(brand: Brand) -> bytes:
+def style_to_json(style: Style) -> bytes:
     """With the logo in it."""
-    return _brands().dump_json(brand)
+    return _styles().dump_json(style)
 
 
-def brand_from_json(stored: bytes) -> Brand:
-    """Raises DocumentRefused for what is no brand, FileRefused for a logo that is none."""
-    return _read(_brands(), stored)
+def style_from_json(stored: bytes) -> Style:
+    """Raises DocumentRefused for what is no style, FileRefused for a logo that is none."""
+    return _read(_styles(), stored)
 
 
 def _read(adapter: TypeAdapter[_T], stored: bytes) -> _T:

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import typst
 
-from services.documents.brand import Font
 from services.documents.fonts import FOLDER, drawable, families
+from services.documents.style import Font
 from services.documents.text import breakable
 
 TEMPLATE = Path(__file__).with_name("tables_template") / "tables.typ"

@@ -95,6 +95,8 @@ def _period(part: Part, period: Period | None) -> None:
 
 def _party(part: Part, content: Content, party: Party) -> None:
     part.say("cbc:EndpointID", party.email, schemeID="EM")
+    if party.trading_name:
+        part.add("cac:PartyName").say("cbc:Name", party.trading_name)
     _address(part.add("cac:PostalAddress"), party.address)
     kind = registration(party)
     if shows_tax_number(content, party) and (kind == VAT or party is content.seller):

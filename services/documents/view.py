@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from services.documents import electronic
-from services.documents.brand import Brand, Field
 from services.documents.content import (
     Address,
     Content,
@@ -19,6 +18,7 @@ from services.documents.content import (
     TaxCategory,
 )
 from services.documents.formats import Formats
+from services.documents.style import Field, Style
 from services.documents.words import WORDS, Words
 
 
@@ -79,10 +79,10 @@ class View:
     page_of: str
 
 
-def view(content: Content, brand: Brand) -> View:
+def view(content: Content, style: Style) -> View:
     words, formats = WORDS[content.locale.language], Formats(content.locale)
     is_invoice = content.kind is Kind.INVOICE
-    shows = brand.shows
+    shows = style.shows
     return View(
         title=words.invoice if is_invoice else words.credit_note,
         number=content.number,
@@ -90,13 +90,13 @@ def view(content: Content, brand: Brand) -> View:
         is_rtl=formats.is_rtl,
         facts=_facts(content, words, formats),
         parties=(
-            _party(words.seller, content.seller, words, formats, brand),
-            _party(words.buyer, content.buyer, words, formats, brand, is_buyer=True),
+            _party(words.seller, content.seller, words, formats, style),
+            _party(words.buyer, content.buyer, words, formats, style, is_buyer=True),
         ),
         headline=_headline(content, words, formats) if shows(Field.HEADLINE) else "",
         columns=(words.description, words.quantity, words.unit_price, words.tax_rate, words.amount),
         shows_rates=shows(Field.LINE_TAX),
-        lines=tuple(_line(line, content.currency, words, formats, brand) for line in content.lines),
+        lines=tuple(_line(line, content.currency, words, formats, style) for line in content.lines),
         totals=_totals(content, words, formats),
         reasons=tuple(dict.fromkeys(filter(None, (_reason(tax, words, formats) for tax in content.taxes)))),
         payment_title=words.payment,
@@ -105,7 +105,7 @@ def view(content: Content, brand: Brand) -> View:
         notes_title=words.notes,
         notes=tuple(map(formats.own, content.notes)) if shows(Field.NOTES) else (),
         legal_text=formats.own(content.legal_text),
-        seller=content.seller.name,
+        seller=content.seller.trading_name or content.seller.name,
         page_of=words.page,
     )
 
@@ -130,16 +130,16 @@ def _facts(content: Content, words: Words, formats: Formats) -> tuple[Row, ...]:
 
 
 def _party(
-    title: str, party: Party, words: Words, formats: Formats, brand: Brand, *, is_buyer: bool = False
+    title: str, party: Party, words: Words, formats: Formats, style: Style, *, is_buyer: bool = False
 ) -> PartyView:
     lines = _address(party.address, formats)
     if party.tax_number:
         label = words.vat_number if electronic.registration(party) == electronic.VAT else words.tax_number
         lines.append(words.labelled.format(label=label, value=formats.own(party.tax_number)))
-    if party.registration_number and (is_buyer or brand.shows(Field.SELLER_REGISTRATION)):
+    if party.registration_number and (is_buyer or style.shows(Field.SELLER_REGISTRATION)):
         number = formats.own(party.registration_number)
         lines.append(words.labelled.format(label=words.registration, value=number))
-    if brand.shows(Field.BUYER_EMAIL if is_buyer else Field.SELLER_CONTACT):
+    if style.shows(Field.BUYER_EMAIL if is_buyer else Field.SELLER_CONTACT):
         lines += (formats.own(one) for one in (party.email, party.phone) if one)
     return PartyView(title, formats.own(party.name), tuple(lines))
 
@@ -170,11 +170,11 @@ def _headline(content: Content, words: Words, formats: Formats) -> str:
     return words.due_headline.format(amount=formats.coded(due), date=formats.day(content.due_on))
 
 
-def _line(line: Line, code: str, words: Words, formats: Formats, brand: Brand) -> LineView:
+def _line(line: Line, code: str, words: Words, formats: Formats, style: Style) -> LineView:
     details: list[str] = []
-    if line.period and brand.shows(Field.LINE_PERIODS):
+    if line.period and style.shows(Field.LINE_PERIODS):
         details.append(formats.days(line.period))
-    if brand.shows(Field.LINE_DETAILS):
+    if style.shows(Field.LINE_DETAILS):
         details += map(formats.own, line.details)
     details += (_discount(discount, words, formats) for discount in line.discounts)
     quantity = formats.number(line.quantity)

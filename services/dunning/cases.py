@@ -18,7 +18,7 @@ from services.core.errors import Conflict, MatrixError
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.dunning import holding, policies, rules
+from services.dunning import blocking, holding, policies, rules
 from services.dunning.events import (
     DunningBegan,
     DunningEnded,
@@ -161,6 +161,7 @@ async def subscription_of(uow: UnitOfWork, invoice: Invoice) -> Subscription | N
 
 async def _restrict(uow: UnitOfWork, case: DunningCase) -> None:
     case.restricts = True
+    await blocking.follow(uow, case)
     await organizations.forget_keys(uow, case.organization_id)
 
 
@@ -183,6 +184,7 @@ async def _let(uow: UnitOfWork, case: DunningCase) -> None:
     """Have calls be answered again."""
     if case.restricts or case.lifted:
         case.restricts = case.lifted = False
+        await blocking.follow(uow, case)
         await organizations.forget_keys(uow, case.organization_id)
     keep(uow, case)
     await uow.session.flush()

@@ -11,7 +11,7 @@ from models.subscriptions import SubscriptionState
 from services.billing import policies as of_billing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.dunning import cases, holding, policies
+from services.dunning import blocking, cases, holding, policies
 from services.dunning.events import DunningLifted, DunningRestored
 from services.identity import organizations
 from services.subscriptions import subscriptions
@@ -65,6 +65,7 @@ async def _lift(uow: UnitOfWork, case: DunningCase, invoice: Invoice) -> bool:
     if lifted is case.lifted:
         return False
     case.lifted = lifted
+    await blocking.follow(uow, case)
     cases.keep(uow, case)
     await organizations.forget_keys(uow, case.organization_id)
     one = await cases.subscription_of(uow, invoice) if case.paused_subscription else None

@@ -218,6 +218,28 @@ async def steps_of(uow: UnitOfWork, case_id: str) -> list[StepRow]:
     return [StepRow(*row) for row in await uow.execute(_STEPS, id=case_id)]
 
 
+BLOCKS_SHOWN_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """A stretch in which a case had calls refused; it lasts while it has no end."""
+
+    started_at: datetime
+    ended_at: datetime | None
+
+
+async def blocks_of(uow: UnitOfWork, case_id: str) -> list[BlockRow]:
+    """The last of a case, the latest first. Raises Forbidden and NotFound."""
+    await policies.case_for(uow, case_id, READ)
+    found = await uow.execute(
+        "select started_at, ended_at from dunning_block where case_id = :id order by started_at desc limit :most",
+        id=case_id,
+        most=BLOCKS_SHOWN_MAX,
+    )
+    return [BlockRow(*row) for row in found]
+
+
 _RESTRICTS = "coalesce(c.restricts and not c.lifted, false)"
 _OVERDUE = f"""
 select i.id, i.number, i.currency, i.due_minor, i.due_date, {DAYS_OVERDUE} as days, {_RESTRICTS},

@@ -20,7 +20,7 @@ from services.core.errors import Busy, Unavailable
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.dunning import cases, holding, looking, policies, segments
+from services.dunning import cases, crediting, holding, looking, policies, segments
 
 log = get_logger(__name__)
 
@@ -71,6 +71,13 @@ select min(s.until) from dunning_hold s where {running.ON_A_CLOCK} and s.ended_a
 """
 
 
+# Whose calls were refused, and are not any more: what was paid for that time is looked for.
+_BLOCKED = """
+select distinct s.organization_id as id, s.organization_id from dunning_block s
+where s.due and s.organization_id > :after and {whose} order by s.organization_id limit :most
+"""
+
+
 async def remind_due(on: Database | None = None, *, clock: Clock | None = None) -> int:
     """Of all organisations whose time is the wall's. Returns how much was done. Safe to run twice, from many workers,
     and to be cut off."""
@@ -97,6 +104,8 @@ async def _remind(clock_id: str | None, on: Database | None, clock: Clock | None
                 log.error("dunning_failed", subject=row_id, exc_info=error)
                 if statement is _DUE:
                     await _later(row_id, organization_id, on, clock)
+    async for organization_id, _ in _found(_BLOCKED, clock_id, on, clock):
+        done += await crediting.credit_blocked(organization_id, on, clock=clock)
     return done
 
 
@@ -136,7 +145,7 @@ async def look_at(organization_id: str, on: Database | None = None, *, clock: Cl
                 done += await looking.look(uow, case_id)
         except Busy:
             continue
-    return done
+    return done + await crediting.credit_blocked(organization_id, on, clock=clock)
 
 
 async def take_up(uow: UnitOfWork, invoice_id: str) -> bool:

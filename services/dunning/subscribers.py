@@ -12,13 +12,14 @@ from services.core.jobs import job
 from services.core.relay import Delivered, Subscriber
 from services.core.settings import settings
 from services.core.work import UnitOfWork
-from services.dunning import mails, running
+from services.dunning import crediting, mails, running
 from services.dunning.mails import ReminderDue
 from services.notify.jobs import sender_of
 
 DUNNING_MAIL, DUNNING_LOOK = "dunning.mail", "dunning.look"
 _CHANGES = (
     "subscription.ended", "contest.opened", "contest.ended", "dispute.changed", "dunning.held", "dunning.released",
+    "dunning.ended", "dunning.lifted",
 )  # fmt: skip
 
 
@@ -44,7 +45,13 @@ async def _look(_: UnitOfWork, event: Delivered) -> None:
         await jobs.enqueue(database(), DUNNING_LOOK, about, dedupe_key=f"{DUNNING_LOOK}:{event.id}")
 
 
+async def _paid(uow: UnitOfWork, event: Delivered) -> None:
+    """Of whoever had calls refused a paid invoice may have been for that time."""
+    if event.organization_id is not None and await crediting.was_blocked(uow, event.organization_id):
+        await _look(uow, event)
+
+
 SUBSCRIBERS = [
     Subscriber("dunning mails", {"dunning.mail_due": _mail}),
-    Subscriber("dunning looks", dict.fromkeys(_CHANGES, _look)),
+    Subscriber("dunning looks", {**dict.fromkeys(_CHANGES, _look), "invoice.paid": _paid}),
 ]

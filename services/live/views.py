@@ -49,6 +49,7 @@ VIEWS: dict[str, View] = {
         View("wallets", Capability.WALLET_READ, wallets.changed),
         View("staff.wallets", Capability.STAFF_WALLETS_READ, wallets.any_changed, everywhere=True),
         View("tasks", Capability.TASKS_READ, tasks.latest),
+        View("billing_profile", Capability.INVOICES_READ, watching.profile_changed),
         View("subscriptions", Capability.SUBSCRIPTIONS_READ, watching.subscriptions_changed),
         View(
             "staff.subscriptions",

@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.documents.brand import Brand, Field, Font, Paper
 from services.documents.content import (
     CODE_CHARACTERS_MAX,
     NOTES_MAX,
@@ -20,6 +19,7 @@ from services.documents.content import (
     Payment,
     PaymentMeans,
 )
+from services.documents.style import Field, Font, Paper, Style
 from services.documents.text import (
     NAME_CHARACTERS_MAX,
     PARAGRAPH_CHARACTERS_MAX,
@@ -66,7 +66,7 @@ NO_WORDS = Wording()
 class Design:
     """All of a version but its logo. Raises DocumentRefused for what no document can show."""
 
-    accent: str = Brand().accent
+    accent: str = Style().accent
     font: Font = Font.SANS
     paper: Paper = Paper.A4
     fields: frozenset[Field] = frozenset(Field)
@@ -79,7 +79,7 @@ class Design:
     wording: Mapping[str, Wording] = field(default_factory=dict[str, Wording])
 
     def __post_init__(self) -> None:
-        self.brand()
+        self.style()
         for name in ("email", "phone", "registration_number", "account", "account_name", "bank_code"):
             limit = CODE_CHARACTERS_MAX if name == "registration_number" else NAME_CHARACTERS_MAX
             require_plain(getattr(self, name), field=name, characters_max=limit)
@@ -91,9 +91,9 @@ class Design:
                     next_step=f"There are {', '.join(LANGUAGES)}.",
                 )
 
-    def brand(self, logo: bytes | None = None) -> Brand:
+    def style(self, logo: bytes | None = None) -> Style:
         """Raises DocumentRefused and FileRefused."""
-        return Brand(accent=self.accent, font=self.font, paper=self.paper, logo=logo, fields=self.fields)
+        return Style(accent=self.accent, font=self.font, paper=self.paper, logo=logo, fields=self.fields)
 
     def words(self, language: str) -> Wording:
         """In that language, else in the fallback, else in whichever there is."""

@@ -33,7 +33,7 @@ class TemplateDrafted(DomainEvent):
 
     type: ClassVar[str] = "template.drafted"
     legal_entity_id: str
-    brand: str
+    brand_id: str
     number: int
 
 
@@ -45,12 +45,12 @@ class TemplateChanged(DomainEvent):
 class TemplatePublished(DomainEvent):
     type: ClassVar[str] = "template.published"
     legal_entity_id: str
-    brand: str
+    brand_id: str
     number: int
 
 
 class TemplateDiscarded(DomainEvent):
     type: ClassVar[str] = "template.discarded"
     legal_entity_id: str
-    brand: str
+    brand_id: str
     number: int

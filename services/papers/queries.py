@@ -13,8 +13,8 @@ from services.core.errors import Conflict
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.documents.brand import LOGO_BYTES_MAX, Brand
 from services.documents.content import Content
+from services.documents.style import LOGO_BYTES_MAX, Style
 from services.papers import policies
 from services.papers.designs import Design, design_from_json
 from services.papers.keeping import KeptBytes
@@ -193,11 +193,12 @@ STAFF_PAPERS: Listing[PaperRow] = Listing(
 
 @dataclass(frozen=True, slots=True)
 class TemplateRow:
-    """A version of a template. Of those that are published for an entity and brand, the latest is in force."""
+    """A version of a template. Of those that are published for a brand, the latest is in force."""
 
     id: str
     legal_entity_id: str
     legal_entity: str
+    brand_id: str
     brand: str
     number: int
     state: str
@@ -220,16 +221,20 @@ TEMPLATES: Listing[TemplateRow] = Listing(
         Column("id", "t.id", Kind.ID, filterable=True),
         Column("legal_entity_id", "t.legal_entity_id", Kind.ID, operators=_EXACTLY),
         Column("legal_entity", "e.code", joined=True, text="Code of who issues"),
-        Column("brand", "t.brand", operators=_EXACTLY),
+        Column("brand_id", "t.brand_id", Kind.ID, operators=_EXACTLY),
+        Column(
+            "brand",
+            "(select b.code from brand b where b.id = t.brand_id)",
+            text="Code of the brand",
+            operators=_EXACTLY,
+        ),
         Column("number", "t.number", Kind.INTEGER),
         Column("state", "t.state", Kind.ENUM, values=tuple(TemplateState), filterable=True),
         Column(
             "is_in_force",
-            "e.brand = t.brand and t.state = 'published' and not exists (select from template_version n"
-            " where n.legal_entity_id = t.legal_entity_id and n.brand = t.brand and n.state = 'published'"
-            " and n.number > t.number)",
+            "t.state = 'published' and not exists (select from template_version n"
+            " where n.brand_id = t.brand_id and n.state = 'published' and n.number > t.number)",
             Kind.FLAG,
-            joined=True,
         ),
         Column("has_logo", "t.logo_sha256 is not null", Kind.FLAG),
         Column("created_by", "t.created_by", Kind.ID),
@@ -264,13 +269,14 @@ async def previewed(
     *,
     design: Design | None = None,
     logo_bytes_max: int = LOGO_BYTES_MAX,
-) -> tuple[Content, Brand]:
-    """A made-up document of the template's seller, and how the template has it look; by a `design` that is not kept
+) -> tuple[Content, Style]:
+    """A made-up document of the template's brand, and how the template has it look; by a `design` that is not kept
     yet, if one is given. A larger logo is left out. Raises Forbidden and NotFound."""
     row = await template(uow, template_id)
     look = await look_of(uow, row)
     entity = await billing_policies.entity_for(uow, row.legal_entity_id, Capability.STAFF_INVOICES_READ)
+    brand = await billing_policies.brand_for(uow, row.brand_id, Capability.STAFF_INVOICES_READ)
     design, logo = design or look.design, look.logo
     if logo is not None and len(logo) > logo_bytes_max:
         logo = None
-    return sample(entity, design, language), design.brand(logo)
+    return sample(entity, brand, design, language), design.style(logo)

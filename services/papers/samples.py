@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from models.billing import LegalEntity
+from models.brands import Brand
 from models.currencies import CURRENCIES
 from models.money import Money
 from services.documents.content import (
@@ -37,8 +38,9 @@ _BUYERS = {
 _BUYER = ("Northwind Research Ltd", "12 High Street\nLondon EC1A 1BB", "GB")
 
 
-def sample(entity: LegalEntity, design: Design, language: str) -> Content:
-    """An invoice of `entity` in one of the languages of documents, with a discount and two kinds of lines."""
+def sample(entity: LegalEntity, brand: Brand, design: Design, language: str) -> Content:
+    """An invoice of `entity` under `brand` in one of the languages of documents, with a discount and two kinds of
+    lines."""
     locale = locale_of({"language": language, "country": entity.country})
     code = entity.currency if entity.currency in CURRENCIES else "EUR"
     name, address, country = _BUYERS.get(locale, _BUYER)
@@ -51,6 +53,7 @@ def sample(entity: LegalEntity, design: Design, language: str) -> Content:
         "address": entity.address,
         "country": entity.country,
         "tax_ids": entity.tax_ids,
+        "brand": {"code": brand.code, "name": brand.name},
     }
     return Content(
         kind=Kind.INVOICE,

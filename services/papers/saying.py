@@ -157,9 +157,11 @@ def _around(say: _Say, number: str, remark: str) -> dict[str, Any]:
 
 
 def seller_says(seller: Mapping[str, Any], design: Design) -> Party:
-    """Who issues: name, address, country and `tax_ids` as a document has them; the rest is of the template."""
+    """Who issues: name, address, country, `tax_ids` and, on those that know it, brand as a document has them; the rest
+    is of the template."""
     numbers = {one["kind"].upper(): printable(one["number"]) for one in reversed(seller["tax_ids"])}
     first = next((printable(one["number"]) for one in seller["tax_ids"]), "")
+    brand = seller.get("brand", {}).get("name", "")
     return Party(
         printable(seller["name"]),
         _address(seller),
@@ -167,6 +169,7 @@ def seller_says(seller: Mapping[str, Any], design: Design) -> Party:
         registration_number=printable(design.registration_number),
         email=printable(design.email),
         phone=printable(design.phone),
+        trading_name=printable(brand) if brand != seller["name"] else "",
     )
 
 

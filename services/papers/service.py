@@ -26,10 +26,10 @@ from services.core.permissions import Capability
 from services.core.settings import settings
 from services.core.work import UnitOfWork
 from services.documents import electronic, render
-from services.documents.brand import Brand
 from services.documents.content import LINES_MAX, Content
 from services.documents.html import html
 from services.documents.press import SET_S_MAX, Press
+from services.documents.style import Style
 from services.files.stores import FilePlaces, places
 from services.papers import keeping, policies, templates
 from services.papers.events import PaperMade, PaperParked, PaperRetried
@@ -72,7 +72,7 @@ class PaperIsThere(Conflict):
 @dataclass(frozen=True, slots=True)
 class _Said:
     content: Content
-    brand: Brand
+    style: Style
     template_id: str | None
 
 
@@ -131,7 +131,7 @@ class Maker:
             metrics.JOBS.labels("paper", outcome).inc()
 
     async def _make(self, on: Database | None, paper: Paper, said: _Said) -> None:
-        made = await self.press.pdf(said.content, said.brand)
+        made = await self.press.pdf(said.content, said.style)
         forms = {Form.PDF: made.pdf} | await asyncio.to_thread(_beside_the_pdf, said)
         where = self.where or places(settings(), self.clock)
         kept = {form: await keeping.keep(where, content) for form, content in forms.items()}
@@ -145,7 +145,7 @@ class Maker:
 
 
 def _beside_the_pdf(said: _Said) -> dict[Form, bytes]:
-    found = {Form.HTML: html(said.content, said.brand).encode()}
+    found = {Form.HTML: html(said.content, said.style).encode()}
     if not electronic.missing(said.content):
         found[Form.UBL] = render.electronic_invoice(said.content)
     return found
@@ -161,14 +161,14 @@ async def _says(uow: UnitOfWork, paper: Paper) -> _Said:
     """All from the database in one reading, under the template that is in force now."""
     if paper.kind == "invoice":
         invoice = await billing.invoice(uow, paper.document_id, staff=True)
-        look = await templates.in_force(uow, invoice.legal_entity_id)
+        look = await templates.in_force(uow, invoice.brand_id)
         lines = await billing.lines(uow, invoice, limit=LINES_MAX)
         content = invoice_says(invoice, lines, look.design, due_minor=paper.due_minor or 0)
     else:
         found = await billing.note_document(uow, paper.document_id)
-        look = await templates.in_force(uow, found.invoice.legal_entity_id)
+        look = await templates.in_force(uow, found.invoice.brand_id)
         content = note_says(found.invoice, found.lines, Noted(found.note, found.taken), look.design)
-    return _Said(content, look.design.brand(look.logo), look.template_id)
+    return _Said(content, look.design.style(look.logo), look.template_id)
 
 
 async def _keep(

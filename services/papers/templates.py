@@ -8,13 +8,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from models.brands import Brand
 from models.papers import TemplateState, TemplateVersion
+from services.billing import brands
 from services.billing import policies as billing
-from services.core.errors import Conflict, TooLarge
+from services.core.errors import Conflict, Invalid, TooLarge
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.documents.brand import LOGO_BYTES_MAX
+from services.documents.style import LOGO_BYTES_MAX
 from services.identity.queries import changed_meanwhile
 from services.papers import policies
 from services.papers.designs import Design, design_from_json, design_to_json
@@ -26,13 +28,11 @@ from services.papers.events import (
 )
 
 _IN_FORCE = """
-select t.*, l.content as logo from legal_entity e
-join template_version t on t.legal_entity_id = e.id and t.brand = e.brand and t.state = 'published'
-left join template_logo l on l.sha256 = t.logo_sha256
-where e.id = :entity_id order by t.number desc limit 1
+select t.*, l.content as logo from template_version t left join template_logo l on l.sha256 = t.logo_sha256
+where t.brand_id = :brand_id and t.state = 'published' order by t.number desc limit 1
 """
 _DRAFT = """
-select * from template_version where legal_entity_id = :entity_id and brand = :brand and state = 'draft'
+select * from template_version where brand_id = :brand_id and state = 'draft'
 """
 _KEEP_LOGO = """
 insert into template_logo (sha256, content, created_at) values (:sha256, :content, :now) on conflict do nothing
@@ -74,30 +74,30 @@ class Look:
     template_id: str | None = None
 
 
-async def in_force(uow: UnitOfWork, entity_id: str) -> Look:
-    """What documents of the entity are made by now: its published version with the highest number, else ours."""
-    found = await uow.execute(_IN_FORCE, entity_id=entity_id)
+async def in_force(uow: UnitOfWork, brand_id: str) -> Look:
+    """What documents of the brand are made by now: its published version with the highest number, else ours."""
+    found = await uow.execute(_IN_FORCE, brand_id=brand_id)
     row = found.mappings().one_or_none()
     return Look(Design()) if row is None else Look(design_from_json(row["design"]), row["logo"], row["id"])
 
 
-async def begin(uow: UnitOfWork, entity_id: str) -> TemplateVersion:
-    """Begin a draft for the entity under its brand, as the version in force is; the draft that is there already is
-    given as it is. Raises Forbidden and NotFound."""
-    entity = await billing.entity_for(uow, entity_id, Capability.STAFF_INVOICES_WRITE, lock=True)
-    there = await uow.execute(_DRAFT, entity_id=entity.id, brand=entity.brand)
+async def begin(
+    uow: UnitOfWork, *, brand_id: str | None = None, legal_entity_id: str | None = None
+) -> TemplateVersion:
+    """Begin a draft for a brand, or for the default one of a legal entity, as the version in force is; the draft that
+    is there already is given as it is. Raises Forbidden, NotFound, Invalid, and BrandIsArchived."""
+    brand = await _brand(uow, brand_id, legal_entity_id)
+    there = await uow.execute(_DRAFT, brand_id=brand.id)
     if (row := there.mappings().one_or_none()) is not None:
         return TemplateVersion(**row)
-    look = await in_force(uow, entity.id)
+    look = await in_force(uow, brand.id)
     last = await uow.execute(
-        "select coalesce(max(number), 0) from template_version where legal_entity_id = :id and brand = :brand",
-        id=entity.id,
-        brand=entity.brand,
+        "select coalesce(max(number), 0) from template_version where brand_id = :id", id=brand.id
     )
     row = TemplateVersion(
         id=new_id("tplv"),
-        legal_entity_id=entity.id,
-        brand=entity.brand,
+        legal_entity_id=brand.legal_entity_id,
+        brand_id=brand.id,
         number=last.scalar_one() + 1,
         design=design_to_json(look.design),
         logo_sha256=None if look.logo is None else hashlib.sha256(look.logo).hexdigest(),
@@ -111,11 +111,23 @@ async def begin(uow: UnitOfWork, entity_id: str) -> TemplateVersion:
             aggregate_id=row.id,
             organization_id=None,
             legal_entity_id=row.legal_entity_id,
-            brand=row.brand,
+            brand_id=row.brand_id,
             number=row.number,
         )
     )
     return row
+
+
+async def _brand(uow: UnitOfWork, brand_id: str | None, legal_entity_id: str | None) -> Brand:
+    """Locked, so that of two who begin one comes after the other."""
+    needs = Capability.STAFF_INVOICES_WRITE
+    if brand_id is None:
+        if legal_entity_id is None:
+            raise Invalid("Say for which brand.", field="brand_id", next_step="Name a brand.")
+        entity = await billing.entity_for(uow, legal_entity_id, needs)
+        brand_id = (await billing.default_brand(uow, entity, needs)).id
+    await billing.brand_for(uow, brand_id, needs, lock=True)
+    return await brands.usable_brand(uow, brand_id, needs, of=legal_entity_id)
 
 
 async def change(uow: UnitOfWork, template_id: str, design: Design, *, version: int) -> TemplateVersion:
@@ -139,7 +151,7 @@ async def set_logo(
     row = await _draft(uow, template_id, version)
     if logo is not None and len(logo) > LOGO_BYTES_MAX:
         raise LogoTooLarge
-    Design().brand(logo)
+    Design().style(logo)
     sha256 = None if logo is None else hashlib.sha256(logo).hexdigest()
     if logo is not None:
         await uow.execute(_KEEP_LOGO, sha256=sha256, content=logo, now=uow.wall_now)
@@ -166,7 +178,7 @@ async def publish(uow: UnitOfWork, template_id: str, *, version: int | None = No
             aggregate_id=row.id,
             organization_id=None,
             legal_entity_id=row.legal_entity_id,
-            brand=row.brand,
+            brand_id=row.brand_id,
             number=row.number,
         )
     )
@@ -182,7 +194,7 @@ async def discard(uow: UnitOfWork, template_id: str) -> TemplateVersion:
             aggregate_id=row.id,
             organization_id=None,
             legal_entity_id=row.legal_entity_id,
-            brand=row.brand,
+            brand_id=row.brand_id,
             number=row.number,
         )
     )

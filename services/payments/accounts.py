@@ -118,6 +118,8 @@ async def change_account(
 
 async def secrets_of(uow: UnitOfWork, row: ProviderAccount, purpose: Purpose) -> dict[str, str]:
     """Raises CannotOpen for a value that was moved or sealed under a key this installation does not have."""
+    if row.secrets is None:
+        return {}
     return orjson.loads(await opened(uow, row.secrets, _place(row.id), purpose))
 
 
@@ -149,8 +151,13 @@ def _values(given: Mapping[str, str], known: frozenset[str], what: str) -> dict[
     return dict(given)
 
 
-async def _require_free(uow: UnitOfWork, name: str, *, but: str) -> None:
+async def lock_names(uow: UnitOfWork) -> None:
+    """Have nobody else add or name an account until this work ends."""
     await uow.execute("select pg_advisory_xact_lock(hashtextextended('provider_account', 44))")
+
+
+async def _require_free(uow: UnitOfWork, name: str, *, but: str) -> None:
+    await lock_names(uow)
     found = await uow.execute(
         "select from provider_account where name = :name and id <> :but", name=name, but=but
     )
@@ -158,7 +165,9 @@ async def _require_free(uow: UnitOfWork, name: str, *, but: str) -> None:
         raise AccountNameTaken(f"Another account is called {name!r}.", next_step="Choose another name.")
 
 
-async def _sealed(account_id: str, secrets: Mapping[str, str]) -> bytes:
+async def _sealed(account_id: str, secrets: Mapping[str, str]) -> bytes | None:
+    if not secrets:
+        return None
     return await vault().seal(orjson.dumps(dict(secrets)), _place(account_id))
 
 

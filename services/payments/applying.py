@@ -17,6 +17,7 @@ from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import rules
 from services.payments.events import PaymentSucceeded, PaymentTakenBack
+from services.payments.providers import registry
 
 
 async def succeed(
@@ -77,16 +78,12 @@ async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) 
     Returns False, and changes nothing, where that cannot be undone: what was over is spent, some of it was given back,
     or its invoice was given up meanwhile.
     """
-    if payment.refunded_minor or payment.journal_id is None:
-        return False
-    paid = invoice if payment.applied_minor else None
-    if paid is not None and (
-        paid.uncollectible_at is not None or paid.state not in (InvoiceState.FINALIZED, InvoiceState.PAID)
-    ):
+    if not may_be_taken_back(payment, invoice) or payment.journal_id is None:
         return False
     if not await customer_credits.withdraw(uow, payment.id):
         return False
     await ledger.reverse(uow, payment.journal_id, at=uow.now)
+    paid = invoice if payment.applied_minor else None
     if paid is not None:
         await reopen(uow, paid, payment.applied_minor)
     payment.applied_minor, payment.refunded_minor = 0, payment.minor
@@ -106,6 +103,15 @@ async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) 
     return True
 
 
+def may_be_taken_back(payment: Payment, invoice: Invoice | None) -> bool:
+    """As far as payment and invoice say, which are locked: what was over may be spent all the same."""
+    if payment.refunded_minor or payment.journal_id is None:
+        return False
+    if invoice is None or not payment.applied_minor:
+        return True
+    return invoice.uncollectible_at is None and invoice.state in (InvoiceState.FINALIZED, InvoiceState.PAID)
+
+
 def divided(minor: int, invoice: Invoice | None) -> rules.Applied:
     """What money that came pays of a locked invoice as it is now."""
     if invoice is None:
@@ -120,7 +126,7 @@ def divided(minor: int, invoice: Invoice | None) -> rules.Applied:
 
 async def _book(uow: UnitOfWork, payment: Payment, applied: rules.Applied) -> str:
     """Money that a provider took is with the provider until it pays out; a transfer is on our own account."""
-    arrived = Purpose.CASH if payment.provider_account_id is None else Purpose.CLEARING
+    arrived = registry.held_on(payment.provider)
     code = payment.currency
     posted = await ledger.post(
         uow,

@@ -347,8 +347,8 @@ async def _picture(case: Case, provider: PaymentProvider) -> values.Payment | No
 
 
 def _is_asked_for(payment: Payment) -> bool:
-    """Whether there is a provider to be asked about it: money comes to a chain by itself."""
-    return payment.provider_account_id is not None and not registry.kind(payment.provider).watched
+    """Whether there is a provider to be asked about it: to a bank and a chain money comes by itself."""
+    return not registry.kind(payment.provider).watched
 
 
 def _needs_customer(payment: Payment) -> bool:

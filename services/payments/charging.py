@@ -154,6 +154,12 @@ def _require_taken(account: ProviderAccount, money: Money) -> None:
     if not account.enabled:
         raise AccountDisabled(f"{account.name} is switched off.", next_step="Choose another way to pay.")
     able = registry.kind(account.provider).capabilities
+    if able.is_our_bank:
+        raise Invalid(
+            f"Nobody is asked for what comes to {account.name}.",
+            field="provider_account_id",
+            next_step="Make a transfer by the bank details of the invoice.",
+        )
     if money.currency not in able.currencies:
         raise Invalid(f"{account.name} does not take {money.currency}.", field="provider_account_id")
     if money < able.minimum(money.currency):

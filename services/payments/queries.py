@@ -106,7 +106,7 @@ class MethodRow:
     provider_account_id: str
     account: str
     kind: str
-    brand: str
+    brand: str  # a CardBrand
     last4: str
     expires_month: int | None
     expires_year: int | None
@@ -229,6 +229,8 @@ async def ways(uow: UnitOfWork) -> list[Way]:
 
 
 def _ways_of(row: Row[Any]) -> list[Way]:
+    if row.provider in registry.OUR_BANKS:
+        return []  # whoever makes a transfer asks nobody
     if not registry.kind(row.provider).watched:
         return [Way(row.id, row.provider, row.name, row.is_test)]
     return [

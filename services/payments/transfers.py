@@ -1,9 +1,9 @@
-"""Bank transfers, recorded by hand by staff that saw them on a statement."""
+"""Bank transfers: recorded by hand by staff that saw them come, or from the line of a statement that shows one."""
 
 from __future__ import annotations
 
 from models.billing import Invoice, InvoiceState
-from models.money import Money
+from models.money import Money, Provider
 from models.payments import Payment
 from services.billing import policies as of_billing
 from services.billing import states
@@ -15,23 +15,31 @@ from services.core.work import UnitOfWork
 from services.identity.rules import clean_text
 from services.payments import applying, charging, policies
 
-PROVIDER = "bank"
+PROVIDER = Provider.BANK.value
 REFERENCE_CHARACTERS_MAX = 140  # as ISO 20022 allows in a remittance line
 # It is applied in the same transaction. Until then it is nothing that is under way: that, an invoice has once.
 _RECORDED = """
-insert into payment (id, organization_id, invoice_id, provider, keep_method, key, state, initiator, currency, minor,
-  applied_minor, refunded_minor, message, reference, created_at, asked_at, checks, version)
-values (:id, :organization_id, :invoice_id, :provider, false, :key, 'canceled', 'staff', :currency, :minor,
-  0, 0, '', :reference, :now, :wall_now, 0, 1)
+insert into payment (id, organization_id, invoice_id, provider_account_id, provider, provider_ref, keep_method, key,
+  state, initiator, currency, minor, applied_minor, refunded_minor, message, reference, created_at, asked_at, checks,
+  version)
+values (:id, :organization_id, :invoice_id, :account_id, :provider, :provider_ref, false, :key,
+  'canceled', 'staff', :currency, :minor, 0, 0, '', :reference, :now, :wall_now, 0, 1)
 on conflict (organization_id, key) do nothing returning id
 """
 
 
 async def record(
-    uow: UnitOfWork, *, money: Money, key: str, reference: str = "", invoice_id: str | None = None
+    uow: UnitOfWork,
+    *,
+    money: Money,
+    key: str,
+    reference: str = "",
+    invoice_id: str | None = None,
+    account_id: str | None = None,
 ) -> Payment:
     """Record money that came by bank transfer, for an invoice or on account. The same key is the same transfer, for
-    good; what is more than was due becomes a credit of the customer.
+    good; what is more than was due becomes a credit of the customer. `account_id` is that of the bank account whose
+    statement shows it, by the name `key`.
 
     Raises Forbidden, NotFound, KeyMeansOther, InvoiceStateConflict for a draft, and Invalid for an amount that is not
     above zero or of another currency than the invoice.
@@ -51,7 +59,9 @@ async def record(
         id=payment_id,
         organization_id=uow.organization_id,
         invoice_id=invoice_id,
+        account_id=account_id,
         provider=PROVIDER,
+        provider_ref=key if account_id else None,
         key=key,
         currency=money.currency,
         minor=money.minor,
@@ -60,7 +70,12 @@ async def record(
         wall_now=uow.wall_now,
     )
     if made.scalar_one_or_none() is None:
-        return await _the_same(uow, key, invoice_id, money)
+        there = await _the_same(uow, key, invoice_id, money)
+        if account_id and there.provider_account_id is None:
+            there.provider_account_id, there.provider_ref = account_id, key
+            there.version += 1
+            uow.add(there)
+        return there
     payment = await policies.payment_for(uow, payment_id, Capability.STAFF_PAYMENTS_WRITE, lock=True)
     charging.started(uow, payment)
     await applying.succeed(uow, payment, invoice)

@@ -31,7 +31,7 @@ from services.plan_migrations.queries import WHOSE, target_of
 from services.plan_migrations.records import MOVES
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import changes as subscription_changes
-from services.subscriptions import subscriptions
+from services.subscriptions import moments, subscriptions
 from services.tasks.work import Made, Work
 
 log = get_logger(__name__)
@@ -182,7 +182,7 @@ async def move(uow: UnitOfWork, migration: PlanMigration, target: Target, subscr
         raise VersionLeft("This subscription has another version by now.")
     having = plan_moves.having(now)
     to = replace(plan_moves.selection(having, target), moved_by=migration.id)
-    at = subscriptions.agreed_moment(uow, None)
+    at = moments.agreed(uow, None)
     made = subscription_changes.change(now, to, at=at, behaviour=ProrationBehaviour(migration.behaviour))
     waits = made.behaviour is ProrationBehaviour.NEXT_PERIOD
     if waits:

@@ -118,9 +118,7 @@ async def _leave(uow: UnitOfWork, case: PaymentCase) -> None:
         case CaseKind.AMOUNT_DIFFERS, "pay":
             payment, _ = await ending.locked(uow, case.subject)
             ending.give_up(uow, payment)
-        case CaseKind.DIFFERENCE, "mvt" if not case.subject.endswith(".fee"):
+        case CaseKind.DIFFERENCE | CaseKind.UNMATCHED, "mvt" if not case.subject.endswith(".fee"):
             await acts.settle_movement(uow, case.subject, None)
-        case CaseKind.UNMATCHED, _:
-            await acts.settle_line(uow, case.subject, None)
         case _:
             pass

@@ -19,10 +19,11 @@ from services.core.work import UnitOfWork
 from services.disputes import rules as dispute_rules
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, Entry, credit, debit
-from services.payments import applying, ending, transfers
+from services.payments import applying, ending
 from services.payments import policies as of_payments
 from services.payments import rules as payment_rules
-from services.reconciliation import policies
+from services.payments.providers import registry
+from services.reconciliation import policies, statements
 from services.refunds import giving_back, refunds
 from services.refunds.refunds import Wanted
 
@@ -30,18 +31,16 @@ NOTE_CHARACTERS_MAX = 1_000
 WARNED = "Your bank told us that this payment may not have been yours."  # the customer reads it
 _WRITE = Capability.STAFF_PAYMENTS_WRITE
 _SETTLE_MOVEMENT = """
-update provider_movement set match = 'settled', journal_id = coalesce(journal_id, :journal_id) where id = :id
+update provider_movement set match = 'settled', journal_id = coalesce(journal_id, :journal_id),
+  subject_id = coalesce(subject_id, :subject_id) where id = :id
 """
 _REFUND = """
-select r.minor, r.currency, p.provider_account_id from refund r join payment p on p.id = r.payment_id where r.id = :id
+select r.minor, r.currency, p.provider_account_id, p.provider from refund r join payment p on p.id = r.payment_id
+where r.id = :id
 """
 _SETTLE_FEE = (
     "update provider_movement set fee_journal_id = :journal_id where id = :id and fee_journal_id is null"
 )
-_SETTLE_LINE = """
-update bank_line set match = 'settled', subject_id = coalesce(:subject_id, subject_id), journal_id = :journal_id
-where id = :id
-"""
 
 
 class CreditUsed(Conflict):
@@ -75,14 +74,10 @@ class Done:
     refund_id: str | None = None
 
 
-async def settle_movement(uow: UnitOfWork, movement_id: str, journal_id: str | None) -> None:
-    await uow.execute(_SETTLE_MOVEMENT, id=movement_id, journal_id=journal_id)
-
-
-async def settle_line(
-    uow: UnitOfWork, line_id: str, journal_id: str | None, subject_id: str | None = None
+async def settle_movement(
+    uow: UnitOfWork, movement_id: str, journal_id: str | None, subject_id: str | None = None
 ) -> None:
-    await uow.execute(_SETTLE_LINE, id=line_id, subject_id=subject_id, journal_id=journal_id)
+    await uow.execute(_SETTLE_MOVEMENT, id=movement_id, journal_id=journal_id, subject_id=subject_id)
 
 
 async def _book(uow: UnitOfWork, case: PaymentCase, proposal: Mapping[str, Any], terms: Terms) -> Done:
@@ -101,8 +96,7 @@ async def _book_refund(uow: UnitOfWork, case: PaymentCase, proposal: Mapping[str
     found = await uow.execute(_REFUND, id=proposal["refund_id"])
     refund = found.one()
     money = Money(refund.minor, refund.currency)
-    left = Purpose.CASH if refund.provider_account_id is None else Purpose.CLEARING
-    entries = debit(Purpose.SUSPENSE, money), credit(left, money)
+    entries = debit(Purpose.SUSPENSE, money), credit(registry.held_on(refund.provider), money)
     return Done(await _post(uow, case, refund.provider_account_id or "", entries))
 
 
@@ -125,8 +119,6 @@ async def _post(uow: UnitOfWork, case: PaymentCase, account_id: str, entries: tu
 async def _settle(uow: UnitOfWork, case: PaymentCase, journal_id: str) -> None:
     if case.subject.endswith(".fee"):
         await uow.execute(_SETTLE_FEE, id=case.subject.removesuffix(".fee"), journal_id=journal_id)
-    elif case.kind == CaseKind.UNMATCHED:
-        await settle_line(uow, case.subject, journal_id)
     else:
         await settle_movement(uow, case.subject, journal_id)
 
@@ -149,15 +141,9 @@ async def _payment(uow: UnitOfWork, case: PaymentCase, proposal: Mapping[str, An
 async def _transfer(uow: UnitOfWork, case: PaymentCase, proposal: Mapping[str, Any], terms: Terms) -> Done:
     """A line of a bank statement as a transfer for the invoice that is proposed."""
     line = await policies.line_of(uow, case.subject)
-    payment = await transfers.record(
-        uow,
-        money=Money(line.minor, line.currency),
-        key=line.bank_ref,
-        reference=line.remittance[: transfers.REFERENCE_CHARACTERS_MAX],
-        invoice_id=proposal["invoice_id"],
-    )
+    payment = await statements.record_line(uow, line, proposal["invoice_id"])
     await uow.session.flush()
-    await settle_line(uow, line.id, payment.journal_id, payment.id)
+    await settle_movement(uow, case.subject, payment.journal_id, payment.id)
     return Done(payment.journal_id)
 
 

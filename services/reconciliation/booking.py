@@ -56,6 +56,12 @@ update provider_movement m set match = 'matched', journal_id = b.journal_id,
     and p.provider_ref in (m.source, m.provider_ref) order by p.id limit 1)
 from unnest(cast(:ids as text[]), cast(:journals as text[])) as b(id, journal_id) where m.id = b.id
 """
+# What has arrived at our bank before that is this booking, too: there it is cash.
+_ARRIVED_BOOKED = """
+update provider_movement m set journal_id = b.journal_id
+from unnest(cast(:ids as text[]), cast(:journals as text[])) as b(id, journal_id)
+join provider_movement w on w.id = b.id where m.subject_id = w.subject_id and m.kind = 'charge' and m.journal_id is null
+"""
 
 
 async def book_fees(uow: UnitOfWork, batch: dict[str, Any]) -> int:
@@ -119,7 +125,8 @@ async def book_payouts(uow: UnitOfWork, batch: dict[str, Any]) -> int:
         for row in rows
     ]
     posted = await _post(uow, drafts)
-    await uow.execute(_PAYOUTS_BOOKED, ids=[row.id for row in rows], journals=posted)
+    for booked in (_PAYOUTS_BOOKED, _ARRIVED_BOOKED):
+        await uow.execute(booked, ids=[row.id for row in rows], journals=posted)
     return len(rows)
 
 

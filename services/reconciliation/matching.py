@@ -2,7 +2,7 @@
 
 By names first: our key, the provider's name of the payment, of the charge. Then by amount and time, where only one
 thing fits. What is found has its fee booked; payouts are booked from what moved. What is not found in time, or differs,
-opens a case.
+opens a case. What a bank tells is matched in banking.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from services.core.database import Database
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.ledger import service as ledger
-from services.reconciliation import booking, closing, differences
+from services.payments.providers import registry
+from services.reconciliation import banking, booking, closing, differences
 
 READ, WRITE = Capability.STAFF_PAYMENTS_READ, Capability.STAFF_PAYMENTS_WRITE
 BATCH = 5_000  # movements in one transaction
@@ -49,7 +50,7 @@ with found as (
     on p.provider_account_id = m.provider_account_id and p.state = 'succeeded' and p.currency = m.currency
     and p.minor = m.gross_minor and p.ended_at between m.happened_at - cast(:window as interval)
     and m.happened_at + cast(:window as interval) and {_NOT_GIVEN_UP}
-  where {_BATCH} and m.subject_id is null and m.kind = 'charge' and m.key = ''
+  where {_BATCH} and m.subject_id is null and m.kind = 'charge' and m.key = '' and p.provider <> all(:banks)
     and not exists (select 1 from provider_movement x where x.subject_id = p.id and x.kind = 'charge')
   group by m.id having count(*) = 1
 ), alone as (select payment_id, min(id) as id from found group by payment_id having count(*) = 1)
@@ -177,13 +178,15 @@ async def _locked(uow: UnitOfWork, batch: dict[str, Any]) -> int:
 
 
 async def _match(uow: UnitOfWork, batch: dict[str, Any]) -> int:
+    await banking.adopt(uow, batch)
     for by_name in (_PAYMENT_BY_KEY, _PAYMENT_BY_NAME):
         await uow.execute(by_name, batch)
-    await uow.execute(_PAYMENT_BY_AMOUNT, batch | {"window": WINDOW})
+    await uow.execute(_PAYMENT_BY_AMOUNT, batch | {"window": WINDOW, "banks": registry.OUR_BANKS})
     found = list((await uow.execute(_CHARGES, batch)).scalars())
     await uow.execute(_ABOUT, batch)
     for way in (_BACK_BY_KEY, _BACK_BY_AMOUNT):
         found += (await uow.execute(way, batch)).scalars()
+    found += await banking.match(uow, batch)
     moved = await booking.book_payouts(uow, batch)
     fees = await booking.book_fees(uow, batch)
     await closing.close_what_was_found(uow, found)

@@ -11,6 +11,7 @@ from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.payments.providers import registry
 from services.payments.providers.values import MovementKind, PayoutState
 from services.reconciliation import policies
 
@@ -213,8 +214,10 @@ with booked as (
   where p.provider_account_id is not null and p.refunded_minor = p.minor
 ), ours as (
   select b.provider_account_id, e.currency, sum(e.minor) as minor from booked b
+  join provider_account a on a.id = b.provider_account_id
   join ledger_entry e on e.journal_id = b.journal_id join ledger_account l on l.id = e.account_id
-  where l.purpose = 'clearing' group by b.provider_account_id, e.currency
+  where l.purpose = case when a.provider = any(:banks) then 'cash' else 'clearing' end
+  group by b.provider_account_id, e.currency
 ), theirs as (
   select provider_account_id, currency, sum(net_minor) as minor from provider_movement
   group by provider_account_id, currency
@@ -223,7 +226,7 @@ with booked as (
     sum(c.minor) as minor, count(*) as cases
   from payment_case c left join provider_movement m on m.id = split_part(c.subject, '.', 1)
   left join refund r on r.id = c.subject left join payment p on p.id = coalesce(r.payment_id, c.subject)
-  where c.state = 'open' and c.kind = 'difference' and c.currency is not null group by 1, 2
+  where c.state = 'open' and c.kind in ('difference','unmatched') and c.currency is not null group by 1, 2
 )
 select a.id as provider_account_id, a.name as account, k.currency,
   cast(coalesce(t.minor, 0) as bigint) as provider_minor, cast(coalesce(o.minor, 0) as bigint) as books_minor,
@@ -240,5 +243,5 @@ order by a.name, k.currency limit :most
 async def clearing(uow: UnitOfWork) -> list[ClearingRow]:
     """By account and currency. Raises Forbidden."""
     uow.actor.require(READ)
-    found = await uow.execute(CLEARING, most=CLEARING_ROWS_MAX)
+    found = await uow.execute(CLEARING, most=CLEARING_ROWS_MAX, banks=registry.OUR_BANKS)
     return [ClearingRow(**row) for row in found.mappings()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.payment_cases import PaymentCase
-from models.reconciliation import BankLine, BankStatement, ProviderPayout
+from models.reconciliation import BankLine, BankStatement, ProviderMovement, ProviderPayout
 from services.core.errors import not_found
 from services.core.ids import is_id
 from services.core.permissions import Capability
@@ -37,9 +37,11 @@ async def statement_for(uow: UnitOfWork, statement_id: str, needs: Capability) -
     return row
 
 
-async def line_of(uow: UnitOfWork, line_id: str) -> BankLine:
-    """A line of a statement, locked, for verbs that were let to its case. Raises NotFound."""
-    row = await uow.get(BankLine, line_id, lock=True) if is_id(line_id, "bln") else None
+async def line_of(uow: UnitOfWork, movement_id: str) -> BankLine:
+    """The line of a statement that a movement is, for verbs that were let to its case, which they have locked. Raises
+    NotFound."""
+    moved = await uow.get(ProviderMovement, movement_id) if is_id(movement_id, "mvt") else None
+    row = None if moved is None else await uow.get(BankLine, moved.provider_ref)
     if row is None:
-        raise not_found("bank line", line_id)
+        raise not_found("bank line", movement_id)
     return row

@@ -26,7 +26,7 @@ from services.payments import policies as of_payments
 from services.payments.cashier import Cashier
 from services.payments.providers.base import PaymentProvider, RefusedByProvider
 from services.payments.providers.values import Movement, Page, Payout
-from services.reconciliation import asking, matching, statements
+from services.reconciliation import asking, matching
 
 log = get_logger(__name__)
 
@@ -47,9 +47,12 @@ on conflict (provider_account_id) do nothing
 _TAKE = """
 update provider_pull set due_at = :until where provider_account_id = (
   select p.provider_account_id from provider_pull p join provider_account a on a.id = p.provider_account_id
-  where p.due_at <= :now and a.enabled order by p.due_at, p.provider_account_id limit 1
+  where p.due_at <= :now and a.enabled and (:only = '' or a.id = :only) order by p.due_at, p.provider_account_id limit 1
   for update of p skip locked)
 returning provider_account_id, since, read_until, page_since, page_until, cursor
+"""
+_BEGIN_ANEW = """
+update provider_pull set page_since = null, page_until = null, cursor = '' where provider_account_id = :account_id
 """
 _STORE_MOVEMENTS = """
 insert into provider_movement (id, provider_account_id, provider_ref, kind, category, currency, gross_minor, fee_minor,
@@ -125,16 +128,24 @@ class Puller:
     async def pull_due(self) -> int:
         """Read all accounts whose time has come, and match; returns how many came to their end. Safe to run twice,
         from many workers, and to be cut off anywhere."""
+        return await self._pull()
+
+    async def pull(self, account_id: str) -> None:
+        """Read one account up to now, and match; a pull that was cut off, or is under way, is begun anew."""
+        async with self._work() as uow:
+            await _due_now(uow, await of_payments.any_account(uow, account_id))
+            await uow.execute(_BEGIN_ANEW, account_id=account_id)
+        await self._pull(account_id)
+
+    async def _pull(self, only: str = "") -> int:
         done = 0
         async with self._work() as uow:
             await uow.execute(_KNOW_ACCOUNTS, now=uow.wall_now, overlap=OVERLAP)
-        while (taken := await self._take()) is not None:
+        while (taken := await self._take(only)) is not None:
             done += await self._pull_one(taken)
         if done:
             await asking.ask_again(self._cashier, self._on, self._clock)
             await matching.Matcher(self._on, self._clock).match_all()
-            async with self._work() as uow:
-                await statements.match_payouts(uow)
         return done
 
     async def _pull_one(self, taken: Any) -> bool:
@@ -166,9 +177,10 @@ class Puller:
             )
         return False
 
-    async def _take(self) -> Any:
+    async def _take(self, only: str) -> Any:
         async with self._work() as uow:
-            return (await uow.execute(_TAKE, now=uow.wall_now, until=uow.wall_now + TAKEN_FOR)).one_or_none()
+            taken = await uow.execute(_TAKE, now=uow.wall_now, until=uow.wall_now + TAKEN_FOR, only=only)
+            return taken.one_or_none()
 
     async def _opened(self, taken: Any) -> Pull:
         async with self._work() as uow:
@@ -335,7 +347,10 @@ async def ask(uow: UnitOfWork, account_id: str) -> None:
 
     Raises Forbidden and NotFound.
     """
-    account = await of_payments.account_for(uow, account_id, matching.WRITE)
+    await _due_now(uow, await of_payments.account_for(uow, account_id, matching.WRITE))
+
+
+async def _due_now(uow: UnitOfWork, account: ProviderAccount) -> None:
     await uow.execute(
         "insert into provider_pull (provider_account_id, since, read_until, cursor, due_at)"
         " values (:id, :since, :read_until, '', :now)"

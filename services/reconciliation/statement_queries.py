@@ -15,6 +15,13 @@ from services.reconciliation import policies
 
 READ = Capability.STAFF_PAYMENTS_READ
 _EXACTLY = (Operator.EQ, Operator.IN)
+# How far a line is found in our books, its movement says.
+_ITS_MOVEMENT = "m.provider_account_id = l.provider_account_id and m.provider_ref = l.id"
+_NUMBER = "(select a.settings ->> 'number' from provider_account a where a.id = l.provider_account_id)"
+
+
+def _moved(column: str) -> str:
+    return f"(select m.{column} from provider_movement m where {_ITS_MOVEMENT})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,9 @@ STATEMENTS: Listing[StatementRow] = Listing(
     needs=READ,
     source="bank_statement s",
     alias="s",
-    joins="left join lateral (select count(*) filter (where l.match in ('matched','settled')) as matched,"
-    " count(*) filter (where l.match in ('waiting','differs')) as open from bank_line l"
+    joins="left join lateral (select count(*) filter (where m.match in ('matched','settled')) as matched,"
+    f" count(*) filter (where coalesce(m.match, 'waiting') in ('waiting','differs')) as open from bank_line l"
+    f" left join provider_movement m on {_ITS_MOVEMENT}"
     " where l.statement_id = s.id) n on true",
     where="true",
     columns=(
@@ -92,16 +100,22 @@ LINES: Listing[LineRow] = Listing(
     columns=(
         Column("id", "l.id", Kind.ID, sortable=True, unchanging=True, filterable=True),
         Column("statement_id", "l.statement_id", Kind.ID, operators=_EXACTLY),
-        Column("account", "l.account", operators=_EXACTLY),
+        Column("account", _NUMBER, operators=_EXACTLY),
         Column("bank_ref", "l.bank_ref", operators=_EXACTLY),
         Column("booked_on", "to_char(l.booked_on, 'YYYY-MM-DD')"),
         Column("currency", "l.currency", operators=_EXACTLY),
         Column("minor", "l.minor", Kind.INTEGER, currency="currency"),
         Column("counterparty", "l.counterparty"),
         Column("remittance", "l.remittance"),
-        Column("match", "l.match", Kind.ENUM, values=tuple(Match), filterable=True),
-        Column("subject_id", "l.subject_id", Kind.ID, nullable=True, operators=_EXACTLY),
-        Column("journal_id", "l.journal_id", Kind.ID, nullable=True),
+        Column(
+            "match",
+            f"coalesce({_moved('match')}, 'waiting')",
+            Kind.ENUM,
+            values=tuple(Match),
+            filterable=True,
+        ),
+        Column("subject_id", _moved("subject_id"), Kind.ID, nullable=True, operators=_EXACTLY),
+        Column("journal_id", _moved("journal_id"), Kind.ID, nullable=True),
     ),
     sort="-id",
 )

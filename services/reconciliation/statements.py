@@ -1,8 +1,8 @@
-"""Bank statements: read, kept line by line, and matched with what we know of.
+"""Bank statements: read, and kept line by line below the account with a bank that they are of.
 
 A line that names an invoice is recorded as its transfer, by the bank's name for it, so the same money never comes in
-twice, be it imported again or recorded by hand before. One of a payout's amount about the day it was to arrive is that
-payout. The rest are cases.
+twice, be it imported again or recorded by hand before. Then the account is read as any other with a provider is
+(pulling.py), and what moved there is matched.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from typing import Any
 
 import orjson
 
-from models.ledger import Purpose
 from models.money import Money
-from models.payment_cases import CaseAct, CaseKind
+from models.payments import Payment
 from services.core.errors import MatrixError, Unavailable
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, Work
 from services.files.rules import Kind
-from services.ledger.rules import credit, debit
-from services.payments import cases, transfers
-from services.reconciliation import bank_csv, camt, closing, differences, policies
+from services.payments import accounts, transfers
+from services.payments.accounts import AccountFields
+from services.payments.providers import bank
+from services.reconciliation import bank_csv, camt
 from services.reconciliation.bank_csv import Mapped
 from services.reconciliation.bank_lines import ParsedLine, StatementRefused, named
 from services.reconciliation.events import BankStatementImported
+from services.reconciliation.pulling import Puller
 
 WRITE = Capability.STAFF_PAYMENTS_WRITE
 NAME_CHARACTERS_MAX = 150
@@ -39,14 +40,20 @@ insert into bank_statement (id, name, format, sha256, lines, new_lines, imported
 values (:id, :name, :format, :sha256, :lines, 0, :by, :now) on conflict (sha256) do nothing
 """
 _STORE_LINES = """
-insert into bank_line (id, statement_id, account, bank_ref, booked_on, currency, minor, counterparty, remittance, match)
-select id, :statement_id, account, bank_ref, booked_on, currency, minor, counterparty, remittance, 'waiting'
+insert into bank_line (id, statement_id, provider_account_id, bank_ref, booked_on, currency, minor, counterparty,
+  remittance)
+select id, :statement_id, provider_account_id, bank_ref, booked_on, currency, minor, counterparty, remittance
 from jsonb_populate_recordset(cast(null as bank_line), cast(:rows as jsonb))
-on conflict (account, bank_ref) do nothing
+on conflict (provider_account_id, bank_ref) do nothing
 """
 _WAITING = """
-select * from bank_line where statement_id = :statement_id and match = 'waiting' and id > :after
-order by id limit :most
+select l.* from bank_line l left join provider_movement m
+  on m.provider_account_id = l.provider_account_id and m.provider_ref = l.id
+where l.statement_id = :statement_id and coalesce(m.match, 'waiting') in ('waiting','differs') and l.id > :after
+order by l.id limit :most
+"""
+_ACCOUNT = """
+select id from provider_account where provider = 'bank' and settings ->> 'number' = :number order by id limit 1
 """
 # By each entity's index of numbers.
 _NAMED = """
@@ -54,31 +61,6 @@ select i.id, i.organization_id, i.currency, i.state from legal_entity e join inv
   on i.legal_entity_id = e.id and i.number = any(:words)
 where i.state <> 'draft' order by i.id limit 2
 """
-_PAYOUTS = """
-with near as (
-  select l.id, p.id as payout_id, row_number() over (partition by l.id order by
-      (strpos(lower(l.remittance), lower(p.provider_ref)) > 0) desc,
-      abs(l.booked_on - cast(p.arrives_at as date)), p.id) as choice,
-    row_number() over (partition by p.id order by
-      (strpos(lower(l.remittance), lower(p.provider_ref)) > 0) desc,
-      abs(l.booked_on - cast(p.arrives_at as date)), l.id) as turn
-  from bank_line l join provider_payout p on p.currency = l.currency and p.minor = l.minor
-    and p.bank_line_id is null and p.state in ('paid','underway')
-    and l.booked_on between cast(p.arrives_at as date) - 3 and cast(p.arrives_at as date) + 7
-  where l.match in ('waiting','differs') and l.minor > 0
-), arrived as (
-  update provider_payout p set bank_line_id = near.id from near
-  where near.choice = 1 and near.turn = 1 and p.id = near.payout_id
-  returning p.id as payout_id, near.id
-)
-update bank_line l set match = 'matched', subject_id = arrived.payout_id from arrived where l.id = arrived.id
-returning l.id
-"""
-_NEAREST = """
-select id, organization_id, number from invoice where state = 'finalized' and due_minor > 0 and currency = :currency
-order by abs(due_minor - :minor), due_date, id limit 1
-"""
-
 Within = Callable[[str], AbstractAsyncContextManager[UnitOfWork]]
 
 
@@ -101,21 +83,18 @@ def lines_of(content: bytes, kind: Kind, mapped: Mapped) -> list[ParsedLine]:
     return lines
 
 
-async def match(doors: Doors, statement_id: str) -> None:
-    """Match the lines of a statement that wait, each in work of its own; what is left is cases. Cut off, it is done
+async def match(doors: Doors, puller: Puller, statement_id: str) -> None:
+    """Record the transfers that a statement names, each in work of its own, and read its accounts. Cut off, it is done
     again by sending the file again."""
     await _record_transfers(doors, statement_id)
     async with doors.work() as uow:
-        await match_payouts(uow)
-    async with doors.work() as uow:
-        await _open_cases(uow, statement_id)
-
-
-async def match_payouts(uow: UnitOfWork) -> int:
-    """Lines that are payouts which have arrived. Returns how many; for verbs and workers that may see all lines."""
-    found = list((await uow.execute(_PAYOUTS)).scalars())
-    await closing.close_what_was_found(uow, found)
-    return len(found)
+        found = await uow.execute(
+            "select distinct provider_account_id from bank_line where statement_id = :id order by 1",
+            id=statement_id,
+        )
+        account_ids = found.scalars().all()
+    for account_id in account_ids:
+        await puller.pull(account_id)
 
 
 async def keep(uow: UnitOfWork, lines: list[ParsedLine], *, name: str, kind: Kind, sha256: bytes) -> str:
@@ -136,7 +115,9 @@ async def keep(uow: UnitOfWork, lines: list[ParsedLine], *, name: str, kind: Kin
     if not stored.rowcount:
         there = await uow.execute("select id from bank_statement where sha256 = :sha256", sha256=sha256)
         return str(there.scalar_one())
-    rows = sorted((_row(one) for one in lines), key=lambda row: (row["account"], row["bank_ref"]))
+    known = {name: await _account(uow, name) for name in sorted({one.account for one in lines})}
+    rows = [_row(one, known[one.account]) for one in lines]
+    rows.sort(key=lambda row: (row["provider_account_id"], row["bank_ref"]))
     new = await uow.execute(_STORE_LINES, statement_id=statement_id, rows=orjson.dumps(rows).decode())
     await uow.execute(
         "update bank_statement set new_lines = :new where id = :id", new=new.rowcount, id=statement_id
@@ -149,10 +130,21 @@ async def keep(uow: UnitOfWork, lines: list[ParsedLine], *, name: str, kind: Kin
     return statement_id
 
 
-def _row(one: ParsedLine) -> dict[str, Any]:
+async def _account(uow: UnitOfWork, named: str) -> str:
+    """The account with a bank that has this number; one that nobody has added yet is added with that."""
+    number = bank.number_of(named)
+    await accounts.lock_names(uow)
+    found = (await uow.execute(_ACCOUNT, number=number)).scalar_one_or_none()
+    if found is not None:
+        return found
+    said = AccountFields(transfers.PROVIDER, f"Bank {number}", settings={"number": number})
+    return (await accounts.add_account(uow, said)).id
+
+
+def _row(one: ParsedLine, account_id: str) -> dict[str, Any]:
     return {
         "id": new_id("bln"),
-        "account": one.account,
+        "provider_account_id": account_id,
         "bank_ref": one.bank_ref,
         "booked_on": one.booked_on,
         "currency": one.money.currency,
@@ -194,55 +186,20 @@ async def _record(doors: Doors, row: Any, invoice: Any) -> None:
     """What cannot be recorded, as by a name that another transfer has, becomes a case with the rest."""
     try:
         async with doors.within(invoice.organization_id) as uow:
-            line = await policies.line_of(uow, row.id)
-            if line.match != "waiting":
-                return
-            payment = await transfers.record(
-                uow,
-                money=Money(line.minor, line.currency),
-                key=line.bank_ref,
-                reference=line.remittance[: transfers.REFERENCE_CHARACTERS_MAX],
-                invoice_id=invoice.id,
-            )
-            await uow.session.flush()
-            line.match, line.subject_id, line.journal_id = "matched", payment.id, payment.journal_id
-            uow.add(line)
+            await record_line(uow, row, invoice.id)
     except Unavailable:
         raise
     except MatrixError:
         return
 
 
-async def _open_cases(uow: UnitOfWork, statement_id: str) -> None:
-    after = ""
-    while batch := await _waiting(uow, statement_id, after):
-        for row in batch:
-            await _open_case(uow, row)
-        await uow.execute(
-            "update bank_line set match = 'differs' where id = any(:ids)", ids=[row.id for row in batch]
-        )
-        after = batch[-1].id
-
-
-async def _open_case(uow: UnitOfWork, row: Any) -> None:
-    money, proposal, organization_id = Money(row.minor, row.currency), None, None
-    cause = "nothing_named" if money.minor > 0 else "went_out"
-    if money.minor > 0:
-        near = await uow.execute(_NEAREST, currency=row.currency, minor=row.minor)
-        if (invoice := near.one_or_none()) is not None:
-            organization_id = invoice.organization_id
-            proposal = cases.propose(
-                CaseAct.TRANSFER, invoice_id=invoice.id, number=invoice.number, minor=row.minor
-            )
-    if proposal is None:
-        proposal = differences.book("", debit(Purpose.CASH, money), credit(Purpose.SUSPENSE, money))
-    await cases.open_case(
+async def record_line(uow: UnitOfWork, line: Any, invoice_id: str) -> Payment:
+    """A line as the transfer for an invoice. Raises what `transfers.record` does."""
+    return await transfers.record(
         uow,
-        CaseKind.UNMATCHED,
-        row.id,
-        cause=cause,
-        organization_id=organization_id,
-        amount=money,
-        detail=f"{row.booked_on:%Y-%m-%d} {row.bank_ref}",
-        proposal=proposal,
+        money=Money(line.minor, line.currency),
+        key=line.bank_ref,
+        reference=line.remittance[: transfers.REFERENCE_CHARACTERS_MAX],
+        invoice_id=invoice_id,
+        account_id=line.provider_account_id,
     )

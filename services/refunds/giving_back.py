@@ -23,7 +23,8 @@ from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments import cases, policies, rules
 from services.payments.events import RefundCanceled, RefundFailed, RefundStarted, RefundSucceeded
-from services.payments.providers import values
+from services.payments.providers import registry, values
+from services.payments.providers.values import GivesBack
 from services.refunds import rules as refund_rules
 
 S = RefundState
@@ -72,7 +73,7 @@ async def begin(uow: UnitOfWork, what: Locked) -> None:
         await customer_credits.hold(uow, refund.credits)
         payment.refunded_minor += refund.minor
         _changed(uow, payment)
-        if payment.provider_account_id is not None:
+        if registry.gives_back(payment.provider) is GivesBack.ASKED:
             refund.check_at = uow.wall_now + ANSWER_WITHIN
     await uow.session.flush()
     uow.record(
@@ -173,7 +174,7 @@ async def _book(uow: UnitOfWork, what: Locked) -> None:
     refund = what.refund
     if refund.journal_id is not None:
         return
-    left = Purpose.CASH if what.payment.provider_account_id is None else Purpose.CLEARING
+    left = registry.held_on(what.payment.provider)
     posted = await ledger.post(
         uow,
         Draft(

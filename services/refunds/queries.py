@@ -14,6 +14,7 @@ from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.payments import policies
+from services.payments.providers import registry
 
 R = TypeVar("R", bound="RefundRow")
 
@@ -109,7 +110,7 @@ STAFF_REFUNDS: Listing[StaffRefundRow] = Listing(
         Column("organization_id", "r.organization_id", Kind.ID, operators=_EXACTLY),
         Column("organization_name", "o.name", joined=True),
         Column("provider", "p.provider", joined=True),
-        Column("by_transfer", "p.provider_account_id is null", Kind.FLAG, joined=True),
+        Column("by_transfer", f"p.provider = any (array{registry.OUR_BANKS})", Kind.FLAG, joined=True),
         Column("requested_by", "r.requested_by", Kind.ID),
         Column("asked_by", "coalesce(nullif(q.name, ''), q.email, r.requested_by)", joined=True),
         Column(

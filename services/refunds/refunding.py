@@ -24,8 +24,9 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.payments import checking, policies
 from services.payments.cashier import Cashier
-from services.payments.providers import base, values
+from services.payments.providers import base, registry, values
 from services.payments.providers.base import PaymentProvider
+from services.payments.providers.values import GivesBack
 from services.refunds import giving_back
 
 log = get_logger(__name__)
@@ -109,7 +110,12 @@ class Refunding:
         async with self._work(organization_id) as uow:
             refund = await policies.refund_for(uow, refund_id, Capability.PAYMENTS_READ)
             payment = await policies.payment_for(uow, refund.payment_id, Capability.PAYMENTS_READ)
-            if refund.asked_at is None or payment.provider_account_id is None or payment.provider_ref is None:
+            if (
+                refund.asked_at is None
+                or registry.gives_back(payment.provider) is not GivesBack.ASKED
+                or payment.provider_account_id is None
+                or payment.provider_ref is None
+            ):
                 return None
             account = await policies.account_for(uow, payment.provider_account_id, Capability.PAYMENTS_READ)
         return _Case(refund, payment.provider_ref, await self._cashier.provider_of(account))

@@ -31,6 +31,7 @@ from services.identity.rules import clean_text
 from services.payments import policies
 from services.payments.events import RefundApproved, RefundRejected, RefundRequested
 from services.payments.providers import registry
+from services.payments.providers.values import GivesBack
 from services.payments.rules import PaymentStateConflict
 from services.payments.transfers import REFERENCE_CHARACTERS_MAX
 from services.refunds import giving_back
@@ -214,7 +215,7 @@ async def cancel(uow: UnitOfWork, refund_id: str) -> Refund:
     Raises Forbidden, NotFound, and RefundStateConflict also for one that a provider may have.
     """
     what = await giving_back.locked(uow, refund_id, _WRITE)
-    if what.refund.state == S.SENDING and what.payment.provider_account_id is not None:
+    if what.refund.state == S.SENDING and not _by_hand(what):
         raise refund_rules.RefundStateConflict(
             "The provider may have this refund already.",
             next_step="Wait until it is known what became of it.",
@@ -231,7 +232,7 @@ async def record_sent(uow: UnitOfWork, refund_id: str, *, reference: str = "") -
     """
     what = await giving_back.locked(uow, refund_id, _WRITE)
     refund = what.refund
-    if what.payment.provider_account_id is not None or refund.state != S.SENDING:
+    if not _by_hand(what) or refund.state != S.SENDING:
         raise refund_rules.RefundStateConflict(
             "Only a transfer back that waits is recorded as sent.", state=refund.state
         )
@@ -254,12 +255,16 @@ async def record_returned(uow: UnitOfWork, refund_id: str) -> Refund:
     what = await giving_back.locked(uow, refund_id, _WRITE)
     refund = what.refund
     sent = refund.state == S.SUCCEEDED and refund.destination == RefundTo.SOURCE
-    if what.payment.provider_account_id is not None or not sent:
+    if not _by_hand(what) or not sent:
         raise refund_rules.RefundStateConflict(
             "Only a transfer back that was sent can come back.", state=refund.state
         )
     await giving_back.fail(uow, what, RETURNED)
     return refund
+
+
+def _by_hand(what: Locked) -> bool:
+    return registry.gives_back(what.payment.provider) is GivesBack.BY_HAND
 
 
 async def require_undisputed(uow: UnitOfWork, payment: Payment) -> None:
@@ -284,7 +289,7 @@ async def _plan(uow: UnitOfWork, wanted: Wanted, payment: Payment, invoice: Invo
             state=payment.state,
         )
     await require_undisputed(uow, payment)
-    if wanted.to is RefundTo.SOURCE and not registry.gives_back(payment.provider):
+    if wanted.to is RefundTo.SOURCE and registry.gives_back(payment.provider) is GivesBack.NEVER:
         raise Invalid(
             "What came on a chain cannot be given back from here: this installation holds no key that could.",
             field="to",

@@ -22,7 +22,9 @@ from services.billing.periods import Calendar
 from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.subscriptions import first_payments
 from services.subscriptions import rows as subscription_rows
+from services.subscriptions import states as subscription_states
 from services.subscriptions.rows import Held
 from services.subscriptions.rules import next_moment, turn
 from services.subscriptions.subscribed import Made, Source, Subscribed, Turn
@@ -85,7 +87,7 @@ async def book(
     if draft is not None and (made.lines or ended) and made.billed is not Billed.RENEWAL:
         lines = rows if there is None else None
         draft = await _collect(uow, row, made, draft, needs, at=at, waits=waits, lines=lines)
-    if ended and before.state is SubscriptionState.INCOMPLETE:
+    if ended and before.state in subscription_states.UNBEGUN:
         await _void_unpaid(uow, row, needs)
     for event in told(row, before.state, after.state):
         uow.record(event)
@@ -96,6 +98,8 @@ async def book(
     row.invoices += there is None and draft is not None
     row.tried = tried(row.tried, after, at)
     await subscription_rows.keep(uow, held, after, next_at=next_at)
+    if before.state is SubscriptionState.SCHEDULED and not ended:
+        await first_payments.wait(uow, row)
     return draft
 
 
@@ -111,8 +115,10 @@ async def _void_unpaid(uow: UnitOfWork, row: Subscription, needs: Capability) ->
 
 def last_look(now: Subscribed) -> datetime | None:
     """When what came in late of one that has ended is billed: nothing comes after that would take it along."""
+    if now.ended_at is None or now.ended_at <= now.started_at:
+        return None
     metered = any(item.price.charge.meter is not None for item in now.items)
-    return now.ended_at + usage_lines.LATE_MAX if now.ended_at is not None and metered else None
+    return now.ended_at + usage_lines.LATE_MAX if metered else None
 
 
 async def _look_last(uow: UnitOfWork, held: Held, now: Subscribed, needs: Capability) -> None:
@@ -165,7 +171,7 @@ async def finish(
     """Finalise the draft of a subscription, with usage as it is known by now and its coupons. `lines` are all that it
     has; they are read where nobody knows them."""
     lines = lines or await finalizing.lines_of(uow, draft)
-    await usage_lines.count_again(uow, lines)
+    await usage_lines.count_again(uow, row.id, lines)
     if any(item.price.charge.meter is not None for item in now.items):
         late = await usage_lines.late_lines(uow, row)
         if await invoices.add_to(uow, draft, late):
@@ -199,7 +205,8 @@ def told(row: Subscription, before: SubscriptionState, after: SubscriptionState)
     """Of states that time alone changes; verbs tell of what they do themselves."""
     if before is not SubscriptionState.ENDED and after is SubscriptionState.ENDED:
         return [SubscriptionEnded(**_named(row), reason=row.cancel_reason or "")]
-    if (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
+    begins = before is SubscriptionState.SCHEDULED and after is not before
+    if begins or (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
         return [SubscriptionStateChanged(**_named(row), before=before.value, after=after.value)]
     return []
 

@@ -5,8 +5,10 @@ Source: docs/decisions/0029-subscriptions.md, services/billing/changes.py for on
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 
 from models.subscriptions import SubscriptionState
 from models.types import ProrationBehaviour
@@ -24,6 +26,7 @@ from services.subscriptions.subscribed import (
     Credited,
     Item,
     Made,
+    Price,
     Selection,
     Source,
     Subscribed,
@@ -31,6 +34,9 @@ from services.subscriptions.subscribed import (
 )
 
 S = SubscriptionState
+NetShares = Mapping[
+    str, Fraction
+]  # what is left of a price without its tax, by tax code; net_prices.py knows them
 
 
 def change(
@@ -40,14 +46,15 @@ def change(
     at: datetime,
     behaviour: ProrationBehaviour | None = None,
     trial_until: datetime | None = None,
+    net_shares: NetShares | None = None,
 ) -> Change:
     """Have it consist of `to`: more at once and less from the next period on, unless asked otherwise. A trial goes on,
-    until `trial_until` at most.
+    until `trial_until` at most. Prices with their tax in them are compared by their `net_shares`.
 
     Raises Invalid for another currency, and SubscriptionStateConflict.
     """
     subscription_states.require_changes(now.state)
-    way = _direction(now, to)
+    way = _direction(now, to, net_shares or {})
     chosen = behaviour or changes.usual_behaviour(way)
     if chosen is ProrationBehaviour.NEXT_PERIOD:
         effective = now.period_end(at)
@@ -83,7 +90,7 @@ def put_off(made: Change, now: Subscribed, *, until: datetime) -> Change:
     return replace(made, effective_at=effective, turn=replace(made.turn, subscribed=waiting))
 
 
-def _direction(now: Subscribed, to: Selection) -> Direction:
+def _direction(now: Subscribed, to: Selection, net_shares: NetShares) -> Direction:
     """Up or down by the price of a year of all that is charged for time; equal is up."""
     if now.currency != to.currency:
         raise Invalid(
@@ -92,13 +99,21 @@ def _direction(now: Subscribed, to: Selection) -> Direction:
             code="subscription_currency",
             next_step="End this subscription and start one in the other currency.",
         )
-    before = sum(
-        changes.yearly(item.price.terms(item.quantity)) for item in now.running if item.price.for_time
-    )
-    after = sum(
-        changes.yearly(choice.price.terms(choice.quantity)) for choice in to.choices if choice.price.for_time
-    )
-    return Direction.UPGRADE if after >= before else Direction.DOWNGRADE
+
+    def yearly(taken: Iterable[Item | Choice]) -> Fraction:
+        parts = (
+            changes.yearly(one.price.terms(one.quantity)) * _net_share(one.price, net_shares)
+            for one in taken
+            if one.price.for_time
+        )
+        return sum(parts, Fraction(0))
+
+    return Direction.UPGRADE if yearly(to.choices) >= yearly(now.running) else Direction.DOWNGRADE
+
+
+def _net_share(price: Price, net_shares: NetShares) -> Fraction:
+    whole = Fraction(1)
+    return net_shares.get(price.tax_code, whole) if price.charge.tax_inclusive else whole
 
 
 def swap(now: Subscribed, to: Selection, at: datetime) -> Subscribed:

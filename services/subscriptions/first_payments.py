@@ -38,6 +38,8 @@ async def wait(uow: UnitOfWork, row: Subscription) -> None:
     """Have what was just started wait for its first payment, if there is anything to pay. A trial waits for nothing."""
     if row.pay_until is None:
         return
+    # What was to begin later may have begun late.
+    row.pay_until = max(row.pay_until, uow.now.replace(microsecond=0) + PAY_WITHIN)
     found = (await uow.execute(_UNPAID, id=row.id)).one()
     if row.state == S.ACTIVE and found.unpaid:
         row.state, row.next_at = S.INCOMPLETE.value, row.pay_until

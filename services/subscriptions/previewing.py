@@ -116,7 +116,7 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
             at=at,
             currency=row.currency,
             state=row.state,
-            effective_at=row.scheduled_at or row.cancel_at or at,
+            effective_at=row.scheduled_at or row.cancel_at or max(row.started_at, at),
             invoices=tuple(found),
             upcoming=await upcoming(uow, row),
             included_minor=_included(events()),
@@ -154,7 +154,7 @@ async def next_invoice(
                 uow, held, now, made, Capability.SUBSCRIPTIONS_WRITE, at=moment
             )
             if draft is not None and _counts(made, counts_from):
-                return replace(await _invoice(uow, draft.id), billed_at=moment, waits=True)
+                return replace(await document(uow, draft.id), billed_at=moment, waits=True)
             held, now = await subscription_rows.load(uow, row)
         return None
 
@@ -199,7 +199,7 @@ async def _made(uow: UnitOfWork, events: Sequence[DomainEvent]) -> list[PreviewI
         for event in events
         if isinstance(event, SubscriptionBilled | InvoiceFinalized)
     }
-    return [await _invoice(uow, invoice_id) for invoice_id in seen]
+    return [await document(uow, invoice_id) for invoice_id in seen]
 
 
 def _included(events: Sequence[DomainEvent]) -> int:
@@ -207,7 +207,8 @@ def _included(events: Sequence[DomainEvent]) -> int:
     return given - sum(event.minor for event in events if isinstance(event, WalletTakenBack))
 
 
-async def _invoice(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
+async def document(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
+    """As it was finalised, or would be now. Raises Forbidden and NotFound, and of a draft what finalising raises."""
     invoice = await policies.invoice_for(uow, invoice_id, Capability.SUBSCRIPTIONS_WRITE, lock=False)
     lines = await finalizing.lines_of(uow, invoice)
     if invoice.state == InvoiceState.DRAFT or invoice.number is None:

@@ -19,7 +19,7 @@ from services.core.work import UnitOfWork
 from services.subscriptions import previewing
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.previewing import Upcoming
-from services.subscriptions.states import CHANGES
+from services.subscriptions.states import CHANGES, UNBEGUN
 from services.subscriptions.subscribed import Item, Price, Selection, Subscribed
 
 READ, STAFF_READ = Capability.SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTIONS_READ
@@ -188,6 +188,8 @@ class SubscriptionDetail:
     resume_at: datetime | None
     ended_at: datetime | None
     pay_until: datetime | None
+    collection: str
+    payment_days: int | None
     parked_reason: str | None
     version: int
     items: tuple[ItemRow, ...]
@@ -218,11 +220,10 @@ async def shown(uow: UnitOfWork, row: Subscription) -> SubscriptionDetail:
         for name in (
             "id", "organization_id", "plan_id", "currency", "interval", "interval_count", "timezone", "started_at",
             "trial_end", "next_at", "cancel_at", "canceled_at", "cancel_reason", "cancel_comment", "paused_at",
-            "resume_at", "ended_at", "pay_until", "parked_reason", "version",
+            "resume_at", "ended_at", "pay_until", "collection", "payment_days", "parked_reason", "version",
         )
     }  # fmt: skip
-    still = (SubscriptionState.ENDED, SubscriptionState.PAUSED, SubscriptionState.INCOMPLETE)
-    runs = now.state not in still
+    runs = now.state not in {SubscriptionState.ENDED, SubscriptionState.PAUSED, *UNBEGUN}
     return SubscriptionDetail(
         **kept,
         state=now.state,

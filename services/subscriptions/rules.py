@@ -59,10 +59,17 @@ def start(
     )
 
 
+def begins_later(now: Subscribed) -> Subscribed:
+    """The same, waiting for the moment at which it begins."""
+    return replace(now, state=S.SCHEDULED)
+
+
 def next_moment(now: Subscribed) -> datetime | None:
     """When something is to be done next; None if nothing ever will without being asked for."""
     if now.state is S.ENDED:
         return None
+    if now.state is S.SCHEDULED:
+        return now.started_at
     if now.state is S.INCOMPLETE:
         return now.pay_until
     moments = [now.scheduled_at, now.cancel_at, now.resume_at]
@@ -78,6 +85,9 @@ def turn(now: Subscribed, at: datetime) -> Turn:
         raise Invalid(f"{at.isoformat()} is not when something is to be done.", field="at")
     if now.state is S.INCOMPLETE:
         return give_up(now, at)
+    if now.state is S.SCHEDULED:
+        is_tried = now.trial_end is not None and at < now.trial_end
+        now = replace(now, state=S.TRIALING if is_tried else S.ACTIVE)
     now, made = bill_passed(now, at)
     if now.state is S.TRIALING and now.trial_end is not None and now.trial_end <= at:
         now = replace(now, state=S.ACTIVE)
@@ -111,7 +121,7 @@ def reactivate(now: Subscribed, at: datetime) -> Subscribed:
 
 
 def give_up(now: Subscribed, at: datetime) -> Turn:
-    """End one whose first invoice was not paid: nothing was given, so nothing is billed. Raises
+    """End one that has not begun, or whose first invoice was not paid: nothing was given, so nothing is billed. Raises
     SubscriptionStateConflict."""
     ended = end(now, at, credits_unused=False)
     return Turn(ended.subscribed)

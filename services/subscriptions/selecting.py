@@ -25,6 +25,7 @@ _PLANS = """
 select p.id, p.addon_to, v.id as sold from plan p
 left join plan_version v on v.plan_id = p.id and v.state = 'published' where p.id = any(:ids)
 """
+_VERSION = "select id from plan_version where plan_id = :plan_id and number = :number and state <> 'draft'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,21 @@ class Wanted:
     addons: Mapping[str, Quantities] = field(default_factory=dict[str, Quantities])
 
 
-async def select(uow: UnitOfWork, wanted: Wanted, *, standing: Subscribed | None = None) -> Selection:
-    """The prices of what is asked for. Who has a version of a plan keeps it, even if it is sold no more.
+async def select(
+    uow: UnitOfWork, wanted: Wanted, *, standing: Subscribed | None = None, plan_version: int | None = None
+) -> Selection:
+    """The prices of what is asked for. Who has a version of a plan keeps it, even if it is sold no more; staff may sell
+    any `plan_version` that was ever published.
 
     Raises NotFound for a plan that is not for sale, and Invalid naming the field at fault.
     """
     length = _length(wanted)
     if len(wanted.addons) > ADDONS_MAX:
         raise Invalid(f"At most {ADDONS_MAX} add-ons go with a plan.", field="addons")
-    versions = await _versions(uow, wanted, standing)
+    had = (
+        _had(standing) if plan_version is None else {wanted.plan_id: await _chosen(uow, wanted, plan_version)}
+    )
+    versions = await _versions(uow, wanted, had)
     sold = await sold_prices.prices(uow, version_ids=list(versions.values()))
     choices = choices_of(sold, versions[wanted.plan_id], wanted, length, wanted.quantities)
     for plan_id, quantities in wanted.addons.items():
@@ -70,12 +77,27 @@ def _length(wanted: Wanted) -> Length:
         ) from None
 
 
-async def _versions(uow: UnitOfWork, wanted: Wanted, standing: Subscribed | None) -> dict[str, str]:
+def _had(standing: Subscribed | None) -> dict[str, str]:
+    """The versions that a subscription has, by plan."""
+    if standing is None:
+        return {}
+    had = {item.price.plan_id: item.price.version_id for item in standing.running if item.price.addon}
+    return had | {standing.plan_id: standing.version_id}
+
+
+async def _chosen(uow: UnitOfWork, wanted: Wanted, number: int) -> str:
+    found = await uow.execute(_VERSION, plan_id=wanted.plan_id, number=number)
+    if (version_id := found.scalar_one_or_none()) is None:
+        raise Invalid(
+            f"This plan has no version {number} that was published.",
+            field="plan_version",
+            next_step="Leave it out for the one that is sold.",
+        )
+    return version_id
+
+
+async def _versions(uow: UnitOfWork, wanted: Wanted, had: Mapping[str, str]) -> dict[str, str]:
     """The version of each plan: the one that is had, else the one that is sold. Add-ons fit the plan."""
-    had: dict[str, str] = {}
-    if standing is not None:
-        had = {item.price.plan_id: item.price.version_id for item in standing.running if item.price.addon}
-        had[standing.plan_id] = standing.version_id
     found = await uow.execute(_PLANS, ids=[wanted.plan_id, *wanted.addons])
     plans = {row.id: row for row in found}
     versions = {plan_id: had.get(plan_id) or row.sold for plan_id, row in plans.items()}

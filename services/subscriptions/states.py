@@ -7,6 +7,7 @@ from services.core.errors import Conflict
 
 S = SubscriptionState
 TRANSITIONS: dict[SubscriptionState, frozenset[SubscriptionState]] = {
+    S.SCHEDULED: frozenset({S.TRIALING, S.ACTIVE, S.ENDED}),
     S.INCOMPLETE: frozenset({S.TRIALING, S.ACTIVE, S.ENDED}),
     S.TRIALING: frozenset({S.ACTIVE, S.CANCELED, S.ENDED}),
     S.ACTIVE: frozenset({S.PAST_DUE, S.PAUSED, S.CANCELED, S.ENDED}),
@@ -17,7 +18,9 @@ TRANSITIONS: dict[SubscriptionState, frozenset[SubscriptionState]] = {
 }
 GIVES = frozenset({S.TRIALING, S.ACTIVE, S.PAST_DUE, S.CANCELED})  # what the plan gives can be used
 CHANGES = frozenset({S.TRIALING, S.ACTIVE, S.PAST_DUE})  # plan, quantity, add-ons and coupons may change
+UNBEGUN = frozenset({S.SCHEDULED, S.INCOMPLETE})  # nothing was given yet, so ending it bills nothing
 _WAY_OUT = {
+    S.SCHEDULED: "Wait until it begins, or cancel it and start another.",
     S.INCOMPLETE: "Pay its first invoice.",
     S.TRIALING: "Wait for its trial to end, or cancel it.",
     S.ACTIVE: "It goes on as it is.",

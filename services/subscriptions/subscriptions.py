@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from models.subscriptions import CancelReason, Subscription, SubscriptionState
+from models.subscriptions import CancelReason, Collection, Subscription, SubscriptionState
 from models.terms import Occasion
 from models.types import ProrationBehaviour
 from services.billing import invoices, policies, redemptions
@@ -25,7 +25,6 @@ from services.billing.events import (
     SubscriptionResumed,
     SubscriptionStarted,
 )
-from services.billing.periods import in_utc
 from services.catalog.plan_rules import require_trial_days
 from services.core.errors import Conflict, Invalid
 from services.core.ids import new_id
@@ -35,7 +34,17 @@ from services.identity import clocks
 from services.identity.rules import clean_text, require_currency
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import changes as subscription_changes
-from services.subscriptions import first_payments, rules, selecting, states, trial_terms, trials
+from services.subscriptions import (
+    first_payments,
+    moments,
+    net_prices,
+    payment_terms,
+    rules,
+    selecting,
+    states,
+    trial_terms,
+    trials,
+)
 from services.subscriptions import policies as subscription_policies
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rows import Held
@@ -46,9 +55,6 @@ from services.terms import service as terms
 WRITE = Capability.SUBSCRIPTIONS_WRITE
 S = SubscriptionState
 SUBSCRIPTIONS_MAX = 1_000  # of one organisation that have not ended
-PREVIEW_HOLDS = timedelta(minutes=15)  # how long a moment that was shown may be agreed to
-BACKDATED_MAX = timedelta(days=3 * 366)
-AHEAD_MAX = timedelta(days=2 * 366)
 COMMENT_CHARACTERS_MAX = 1_000
 
 
@@ -75,12 +81,15 @@ async def start(
     started_at: datetime | None = None,
     trial_days: int | None = None,
     anchor: datetime | None = None,
+    plan_version: int | None = None,
+    collection: Collection | None = None,
+    payment_days: int | None = None,
 ) -> Subscription:
     """Subscribe to a plan. The same key is the subscription that is there.
 
-    It may begin in the past (`started_at`), has the plan's trial unless `trial_days` says otherwise (a choice of
-    staff, as are the other two), and counts its periods from `anchor`, or from where billing begins. Raises Forbidden,
-    NotFound, Invalid, and what the first invoice raises.
+    Staff may have it begin in the past or later (`started_at`), with another trial than the plan's, count its periods
+    from `anchor` and not from where billing begins, sell a `plan_version` that is sold no more, and send its
+    invoices, to be paid within `payment_days`. Raises Forbidden, NotFound, Invalid, and what the first invoice raises.
     """
     uow.actor.require(WRITE)
     clocks.require_still(uow)
@@ -92,16 +101,18 @@ async def start(
     )
     if (there := known.scalar_one_or_none()) is not None:
         return await policies.subscription_for(uow, there, WRITE)
-    if started_at is not None or trial_days is not None or anchor is not None:
+    if any(
+        one is not None for one in (started_at, trial_days, anchor, plan_version, collection, payment_days)
+    ):
         uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_WRITE)
     if trial_days is not None:
         require_trial_days(trial_days)
     await _require_room(uow)
     await terms.accept(uow, Occasion.SUBSCRIBING)
     wanted = replace(wanted, currency=require_currency(wanted.currency, on=uow.now.date()))
-    selection = await selecting.select(uow, wanted)
+    selection = await selecting.select(uow, wanted, plan_version=plan_version)
     organization = await policies.organization_of(uow)
-    at = _start_moment(uow, started_at)
+    at = moments.start(uow, started_at)
     days = trial_days if trial_days is not None else await trial_terms.days(uow, selection.version_id)
     now = rules.start(
         new_id("sub"),
@@ -109,10 +120,14 @@ async def start(
         at=at,
         timezone=organization.timezone,
         trial_end=at + timedelta(days=days) if days else None,
-        anchor=_near(anchor, at, "anchor") if anchor is not None else None,
+        anchor=moments.near(anchor, at, "anchor") if anchor is not None else None,
     )
+    is_later = at > uow.now
+    if is_later:
+        now = rules.begins_later(now)
     row = _row(uow, now, key)
-    if started_at is None:
+    payment_terms.set_terms(row, collection or Collection.CHARGE, payment_days)
+    if row.collection == Collection.CHARGE and (started_at is None or is_later):
         row.pay_until = await first_payments.pay_until(uow, row.plan_version_id, at)
     row.tried = trials.tried([], now, at)
     held = Held(row, {}, {}, {})
@@ -125,7 +140,8 @@ async def start(
     if coupon:
         await redemptions.take(uow, row, coupon)
     await subscription_billing.catch_up(uow, row, WRITE)
-    await first_payments.wait(uow, row)
+    if not is_later:
+        await first_payments.wait(uow, row)
     return row
 
 
@@ -138,16 +154,21 @@ async def change(
     at: datetime | None = None,
 ) -> Subscription:
     """Have it consist of other prices, quantities or add-ons: more at once and less from the next period on, unless
-    asked otherwise. `at` is the moment that a preview was for, within PREVIEW_HOLDS. What is had before it is billed
+    asked otherwise. `at` is the moment that a preview was for, as long as that holds. What is had before it is billed
     is for staff to give. Raises Forbidden, NotFound, Invalid, SubscriptionStateConflict, and what an invoice raises.
     """
     subscription_policies.require_behaviour(uow.actor, behaviour)
     row, held, now = await standing(uow, subscription_id)
     selection = await selecting.select(uow, wanted, standing=now)
-    moment = agreed_moment(uow, at)
+    moment = moments.agreed(uow, at)
     tried_until = await trial_terms.until(uow, now, selection)
     made = subscription_changes.change(
-        now, selection, at=moment, behaviour=behaviour, trial_until=tried_until
+        now,
+        selection,
+        at=moment,
+        behaviour=behaviour,
+        trial_until=tried_until,
+        net_shares=await net_prices.shares(uow, now, selection),
     )
     made = await _moved_all_the_same(uow, wanted, now, made, moment)
     named = {"aggregate_id": row.id, "organization_id": row.organization_id}
@@ -230,13 +251,15 @@ async def cancel(
     row, held, now = await standing(uow, subscription_id)
     row.cancel_reason, row.cancel_comment = reason.value, _comment(comment)
     row.canceled_at = uow.now
-    moment = agreed_moment(uow, at)
-    if now_at_once or now.state in (S.PAUSED, S.INCOMPLETE):
-        unpaid = now.state is S.INCOMPLETE
-        made = rules.give_up(now, moment) if unpaid else rules.end(now, moment, credits_unused=credits_unused)
+    moment = moments.agreed(uow, at)
+    if now_at_once or now.state is S.PAUSED or now.state in states.UNBEGUN:
+        unbegun = now.state in states.UNBEGUN
+        made = (
+            rules.give_up(now, moment) if unbegun else rules.end(now, moment, credits_unused=credits_unused)
+        )
         await subscription_billing.book(uow, held, now, made, WRITE, at=moment)
         return row
-    ends = _near(cancel_at, uow.now, "cancel_at") if cancel_at is not None else now.period_end(uow.now)
+    ends = moments.near(cancel_at, uow.now, "cancel_at") if cancel_at is not None else now.period_end(uow.now)
     if ends <= uow.now:
         raise Invalid("Choose a time to come, or end it at once.", field="cancel_at")
     after = rules.cancel(now, ends)
@@ -268,8 +291,8 @@ async def pause(
     """Give and bill nothing until it is resumed, or until `resume_at`. What was paid for longer is credited with the
     next invoice. Raises Forbidden, NotFound, Invalid and SubscriptionStateConflict."""
     row, held, now = await standing(uow, subscription_id)
-    moment = agreed_moment(uow, at)
-    until = _near(resume_at, uow.now, "resume_at") if resume_at is not None else None
+    moment = moments.agreed(uow, at)
+    until = moments.near(resume_at, uow.now, "resume_at") if resume_at is not None else None
     if until is not None and until <= uow.now:
         raise Invalid("Choose a time to come.", field="resume_at")
     made = rules.pause(now, moment, resume_at=until)
@@ -288,7 +311,7 @@ async def resume(uow: UnitOfWork, subscription_id: str, *, at: datetime | None =
     """Go on now: the rest of the period that is passing is billed. Raises Forbidden, NotFound and
     SubscriptionStateConflict."""
     row, held, now = await standing(uow, subscription_id)
-    moment = agreed_moment(uow, at)
+    moment = moments.agreed(uow, at)
     made = rules.resume(now, moment)
     uow.record(SubscriptionResumed(aggregate_id=row.id, organization_id=row.organization_id))
     await subscription_billing.book(uow, held, now, made, WRITE, at=moment)
@@ -344,38 +367,6 @@ def _row(uow: UnitOfWork, now: Subscribed, key: str) -> Subscription:
         created_at=uow.now,
         version=0,
     )
-
-
-def _start_moment(uow: UnitOfWork, asked: datetime | None) -> datetime:
-    """Whole seconds, so that what people see is what is computed with."""
-    at = in_utc(asked, "started_at").replace(microsecond=0) if asked else uow.now.replace(microsecond=0)
-    if not uow.now - BACKDATED_MAX <= at <= uow.now:
-        raise Invalid(
-            "A subscription begins now, or within the last three years.",
-            field="started_at",
-            next_step="Start it when its time has come.",
-        )
-    return at
-
-
-def agreed_moment(uow: UnitOfWork, asked: datetime | None) -> datetime:
-    """Now, or the moment that was shown a while ago."""
-    at = in_utc(asked, "at") if asked else uow.now.replace(microsecond=0)
-    if not uow.now - PREVIEW_HOLDS <= at <= uow.now:
-        raise Invalid(
-            "What was shown is not valid any more.",
-            field="at",
-            code="preview_expired",
-            next_step="Look at the preview again.",
-        )
-    return at
-
-
-def _near(asked: datetime, at: datetime, field: str) -> datetime:
-    moment = in_utc(asked, field).replace(microsecond=0)
-    if not at - AHEAD_MAX <= moment <= at + AHEAD_MAX:
-        raise Invalid(f"Choose a time within {AHEAD_MAX.days // 366} years.", field=field)
-    return moment
 
 
 def _comment(text: str) -> str | None:

@@ -21,12 +21,16 @@ _LETTERS = {
         "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
     )
 }  # fmt: skip
+# Businesses in Northern Ireland have, beside the British number, the same one with letters of their own in VIES.
+_NORTHERN_IRELAND, _IN_VIES = "GB", "XI"
 _PLAIN = re.compile(r"[A-Z0-9][A-Z0-9 ./-]{2,49}")
 
 
-def register_of(country: str) -> str:
-    """Who can be asked whether a number of this country exists; empty where nobody can, and staff decides."""
-    return VIES if country in _LETTERS else ""
+def register_of(country: str, number: str) -> str:
+    """Who can be asked whether a number, as `written` in its country, exists; empty where nobody can, and staff
+    decides."""
+    is_there = country in _LETTERS or (country == _NORTHERN_IRELAND and number.startswith(_IN_VIES))
+    return VIES if is_there else ""
 
 
 def written(country: str, given: str, *, field: str = "tax_number") -> str:
@@ -38,6 +42,8 @@ def written(country: str, given: str, *, field: str = "tax_number") -> str:
     if len(text) > NUMBER_CHARACTERS_MAX:
         raise Invalid(f"A tax number has at most {NUMBER_CHARACTERS_MAX} characters.", field=field)
     letters = _LETTERS.get(country, "")
+    if country == _NORTHERN_IRELAND and text.startswith(_IN_VIES):
+        letters, text = _IN_VIES, text.removeprefix(_IN_VIES).strip()
     known = get_cc_module(country.lower(), "vat")
     if known is None:
         if not _PLAIN.fullmatch(text):

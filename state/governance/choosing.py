@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
+from models.subscriptions import Collection
 from models.types import ProrationBehaviour
 from services.billing import policies
+from services.catalog import plan_queries
 from services.core.errors import Invalid, MatrixError
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -21,15 +23,17 @@ from state.governance.subscriptions import HOME
 from state.problems import problem_of
 
 WRITE = Capability.STAFF_SUBSCRIPTIONS_WRITE
-OF_START, OF_CHANGE = ("started_at", "trial_days", "anchor"), ("behaviour",)
+OF_START = ("started_at", "trial_days", "anchor", "collection", "payment_days")
+OF_CHANGE = ("behaviour",)
 TERM_CHARACTERS_MAX = 40
 
 
 class StaffChoiceState(Choosing, rx.State):
     """A new subscription of any organisation, or one that is to change.
 
-    `terms` are as they were typed: when it begins, how long it is tried and what periods are counted from; of a change
-    when it counts. What is empty is as for customers.
+    `terms` are as they were typed: when it begins, how long it is tried, what periods are counted from and how it is
+    paid; of a change when it counts. What is empty is as for customers. `versions` are those of the plan that may be
+    sold, by their numbers.
     """
 
     _needs: ClassVar[Capability] = WRITE
@@ -38,6 +42,8 @@ class StaffChoiceState(Choosing, rx.State):
     organization: dict[str, str] = {}
     terms: dict[str, str] = {}
     term_errors: dict[str, str] = {}
+    versions: list[dict[str, str]] = []
+    version: str = ""
 
     @page_event(WRITE, reads=True)
     async def load(self) -> None:
@@ -52,8 +58,17 @@ class StaffChoiceState(Choosing, rx.State):
         async with self._staff_work(within=organization_id) as uow:
             whose = await policies.organization_of(uow)
             await self._open(uow, whose.currency, subscription_id=standing)
+            numbers = await plan_queries.published_numbers(uow, self.plan["id"]) if not standing else []
+        chosen = self._version_chosen()
+        self.version = str(chosen or "")
+        self.versions = [{"id": str(one), "label": str(one)} for one in numbers]
         self.organization = {"id": whose.id, "name": whose.name, "zone": whose.timezone}
         await self._look()
+
+    @page_event(WRITE)
+    async def choose_version(self, number: str) -> Any:
+        """Sell that version of the plan, or the one that is sold to everybody."""
+        return self._go("version", number)
 
     @page_event(WRITE)
     async def apply_terms(self, values: dict[str, Any]) -> None:
@@ -67,7 +82,12 @@ class StaffChoiceState(Choosing, rx.State):
         return self._staff_work(within=self.organization["id"])
 
     def _terms(self) -> dict[str, Any]:
-        return {name: _READ[name](said, name) for name, said in self.terms.items()}
+        said = {name: _READ[name](given, name) for name, given in self.terms.items()}
+        return said | ({"plan_version": int(self.version)} if self.version else {})
+
+    def _version_chosen(self) -> int | None:
+        said = self._query.get("version", "")
+        return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
 
     def _forget_terms(self) -> None:
         self.terms, self.term_errors = {}, {}
@@ -96,9 +116,18 @@ def _behaviour(said: str, field: str) -> ProrationBehaviour:
         raise Invalid("There is no such way to bill a change.", field=field) from None
 
 
+def _collection(said: str, field: str) -> Collection:
+    try:
+        return Collection(said)
+    except ValueError:
+        raise Invalid("Invoices are charged or sent.", field=field) from None
+
+
 _READ: dict[str, Callable[[str, str], Any]] = {
     "started_at": typed.instant,
     "trial_days": typed.whole,
     "anchor": typed.instant,
     "behaviour": _behaviour,
+    "collection": _collection,
+    "payment_days": typed.whole,
 }

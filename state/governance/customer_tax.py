@@ -18,16 +18,18 @@ from services.tax.engine import Exemption
 from services.tax.rules import NumberState
 from state.base import page_event
 from state.edited import EditedState, version_over
+from state.governance.brands import brands_to_choose
 
 READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
-DIALOGS = ("number", "exemption")
-NUMBER_FORM, EXEMPTION_FORM = "customer-tax-number", "customer-exemption"
+DIALOGS = ("number", "exemption", "brand")
+NUMBER_FORM, EXEMPTION_FORM, BRAND_FORM = "customer-tax-number", "customer-exemption", "customer-brand"
 
 
 class CustomerTaxState(EditedState, rx.State):
     """To whom an organisation's documents go and how it is taxed; empty where nobody said it yet."""
 
     profile: dict[str, Any] = {}
+    brands: list[dict[str, str]] = []
     open_dialog: str = ""
     errors: dict[str, str] = {}
 
@@ -38,12 +40,25 @@ class CustomerTaxState(EditedState, rx.State):
         async with self._staff_work(within=self._organization_id()) as uow:
             await policies.any_organization(uow, self._organization_id())
             with suppress(NotFound):  # who has none yet
-                self.profile = _shown(await queries.profile(uow))
+                self.profile = await _shown(uow, await queries.profile(uow))
 
     @page_event(WRITE)
     async def turn(self, name: str, is_open: bool) -> None:
         """Open or close a dialog."""
         self._open(name if is_open and name in DIALOGS else "")
+        if self.open_dialog == "brand":
+            async with self._staff_work() as uow:
+                self.brands = [{"id": "", "label": ""}, *await brands_to_choose(uow)]
+
+    @page_event(WRITE)
+    async def save_brand(self, values: dict[str, Any]) -> None:
+        """Bill the customer under the brand that was chosen, or under the default one."""
+
+        async def save(uow: UnitOfWork) -> BillingProfile:
+            chosen = _text(values, "brand_id") or None
+            return await profiles.set_brand(uow, chosen, version=version_over(values, self._version()))
+
+        await self._save(save, form_id=BRAND_FORM)
 
     @page_event(WRITE)
     async def save_number(self, values: dict[str, Any]) -> None:
@@ -94,7 +109,7 @@ class CustomerTaxState(EditedState, rx.State):
     ) -> None:
         try:
             async with self._staff_work(within=self._organization_id()) as uow:
-                row = await verb(uow)
+                shown = await _shown(uow, await verb(uow))
         except Invalid as refused:
             self.errors = {refused.field: f"{refused.message} {refused.next_step}".strip()}
             return
@@ -102,10 +117,10 @@ class CustomerTaxState(EditedState, rx.State):
             if not form_id:  # an act, with nothing to compare
                 raise
             async with self._staff_work(within=self._organization_id()) as uow:
-                newer = await queries.profile(uow)
-            self._meet(stale, form_id, _shown(newer), newer.version)
+                shown = await _shown(uow, await queries.profile(uow))
+            self._meet(stale, form_id, shown, int(shown["version"]))
             return
-        self.profile = _shown(row)
+        self.profile = shown
         self._open("")
 
     def _version(self) -> int:
@@ -132,9 +147,12 @@ def _day(values: Mapping[str, Any], name: str) -> date | None:
         raise Invalid(f"{text[:20]!r} is no day.", field=name, next_step="Choose one.") from None
 
 
-def _shown(row: BillingProfile) -> dict[str, Any]:
+async def _shown(uow: UnitOfWork, row: BillingProfile) -> dict[str, Any]:
     number, exemption = row.tax_number or {}, row.exemption or {}
+    brand = await policies.brand_for(uow, row.brand_id, READ) if row.brand_id else None
     return {
+        "brand_id": row.brand_id or "",
+        "brand": f"{brand.code} – {brand.name}" if brand else "",
         "name": row.name,
         "address": row.address,
         "country": row.country,

@@ -16,19 +16,29 @@ from state.governance.dunning import case_shown
 
 
 class DunningCaseState(PageState, rx.State):
-    """A case and its steps, also those to come."""
+    """A case and its steps, also those to come, and when it had calls refused."""
 
     case: dict[str, Any] = {}
     steps: list[dict[str, Any]] = []
+    blocks: list[dict[str, Any]] = []
 
     @page_event(Capability.STAFF_PAYMENTS_READ, reads=True)
     async def load(self) -> None:
-        self.case, self.steps = {}, []
+        self.case, self.steps, self.blocks = {}, [], []
         case_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
         async with self._staff_work() as uow:
             found = await queries.case(uow, case_id)
             steps = await queries.steps_of(uow, found.id)
+            blocks = await queries.blocks_of(uow, found.id)
         self.steps = [_step_shown(step, found.currency) for step in steps]
+        self.blocks = [
+            {
+                "id": one.started_at.isoformat(),
+                "started_at": instant_text(one.started_at),
+                "ended_at": instant_text(one.ended_at),
+            }
+            for one in blocks
+        ]
         self.case = case_shown(found)
 
 

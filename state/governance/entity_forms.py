@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.billing import LegalEntity, ZeroDocuments
-from services.billing.entities import EntityFields
+from services.billing.entities import FIRST_BRAND, EntityFields
 from services.billing.numbering import Reset
 from services.core.errors import Conflict, Invalid
 from services.tax.rules import RoundingLevel
 
 TEXTS = (
-    "code", "name", "address", "country", "currency", "timezone", "brand", "invoice_pattern", "note_pattern"
+    "code", "name", "address", "country", "currency", "timezone", "invoice_pattern", "note_pattern"
 )  # fmt: skip
 LISTS = ("registrations", "reverse_charge_in")
 NUMBERS = ("grace_hours", "payment_days")
@@ -29,8 +29,9 @@ CHOICES: dict[str, type[Reset] | type[RoundingLevel] | type[ZeroDocuments]] = {
     "zero_documents": ZeroDocuments,
 }
 # What an entity's numbers are made by: fixed once documents have them, and then not on the form.
-NUMBERED_BY = ("code", "brand", "invoice_pattern", "invoice_reset", "note_pattern", "note_reset", "is_test")
-FIELDS = frozenset((*TEXTS, *LISTS, *NUMBERS, *FLAGS, *CHOICES, "tax_ids"))
+NUMBERED_BY = ("code", "invoice_pattern", "invoice_reset", "note_pattern", "note_reset", "is_test")
+BRAND = "brand"  # the code of the first one, said with a new entity alone
+FIELDS = frozenset((*TEXTS, *LISTS, *NUMBERS, *FLAGS, *CHOICES, "tax_ids", BRAND))
 _DIGITS = re.compile(r"[0-9]{1,6}")
 
 
@@ -44,7 +45,9 @@ def form_of(row: LegalEntity | EntityFields) -> dict[str, Any]:
     }
 
 
-BLANK = form_of(EntityFields(code="", name="", address="", country="", currency="", is_usual=False))
+BLANK = form_of(EntityFields(code="", name="", address="", country="", currency="", is_usual=False)) | {
+    BRAND: FIRST_BRAND
+}
 
 
 def fields_of(values: Mapping[str, Any]) -> EntityFields:

@@ -7,19 +7,18 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from services.billing import finalizing, queries
-from services.core import listing_sql
 from services.core.errors import Conflict, Invalid
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.disputes import queries as dispute_queries
 from state import addresses, disputes_view, invoices_view
 from state.base import PageState, page_event
+from state.governance.brands import brands_to_choose
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
 from state.problems import problem_of
 
 HOME = "/governance/invoices"
-ISSUERS_SHOWN_MAX = 100
 
 
 class StaffInvoicesState(ListedState, rx.State):
@@ -35,16 +34,11 @@ class StaffInvoicesState(ListedState, rx.State):
             found = await self._read(uow, queries.STAFF_INVOICES)
         self.rows = [invoices_view.row_shown(row, HOME) for row in found]
 
-    @page_event(Capability.STAFF_INVOICES_WRITE)
-    async def changed(self, answer: dict[str, Any]) -> Any:
-        """A draft was begun through the API: go on with it."""
-        return rx.redirect(addresses.own_path(f"{HOME}/{answer.get('id', '')}"))
-
 
 class NewInvoiceState(PageState, rx.State):
-    """What a draft can be begun with: who may issue it, and in which currency."""
+    """What a draft can be begun with: under which brand it may be issued."""
 
-    issuers: list[dict[str, str]] = []
+    brands: list[dict[str, str]] = []
     asking: bool = False
 
     @page_event(Capability.STAFF_INVOICES_WRITE)
@@ -54,10 +48,13 @@ class NewInvoiceState(PageState, rx.State):
         if not self.asking:
             return
         async with self._staff_work() as uow:
-            found = await listing_sql.select(uow, queries.ENTITIES, limit=ISSUERS_SHOWN_MAX)
-        self.issuers = [{"id": "", "label": ""}] + [
-            {"id": row.id, "label": f"{row.code} \u00b7 {row.name} ({row.currency})"} for row in found
-        ]
+            self.brands = [{"id": "", "label": ""}, *await brands_to_choose(uow)]
+
+    @page_event(Capability.STAFF_INVOICES_WRITE)
+    async def changed(self, answer: dict[str, Any]) -> Any:
+        """A draft was begun through the API: go on with it."""
+        self.asking = False  # or the dialog is open again for whoever comes back to the list
+        return rx.redirect(addresses.own_path(f"{HOME}/{answer.get('id', '')}"))
 
 
 class StaffInvoiceState(InvoiceOnScreen, rx.State):

@@ -109,13 +109,17 @@ class EntityState(EditedState, rx.State):
     ) -> LegalEntity:
         if not self.entity:
             # Nobody unticks a box of a form that is new: the first entity bills all even so.
-            return await entities.add_entity(uow, replace(given, is_usual=given.is_usual or None))
+            brand = str(values.get(entity_forms.BRAND, "")).strip()
+            return await entities.add_entity(
+                uow, replace(given, is_usual=given.is_usual or None), brand=brand
+            )
         version = version_over(values, int(self.entity["version"]))
         return await entities.change_entity(uow, str(self.entity["id"]), given, version=version)
 
     async def _show(self, uow: UnitOfWork, row: LegalEntity) -> None:
         self.entity = {"id": row.id, "code": row.code, "name": row.name, "version": row.version}
-        self.form = entity_forms.form_of(row)
+        brand = await policies.default_brand(uow, row, READ)
+        self.form = entity_forms.form_of(row) | {entity_forms.BRAND: brand.code}
         self.begun = await entities.has_numbered(uow, row.id)
         await self._number(uow, self.form)
 
@@ -123,7 +127,9 @@ class EntityState(EditedState, rx.State):
         self.next_invoice, self.next_note, self.numbers_wrong = "", "", ""
         try:
             given = entity_forms.fields_of(typed)
-            made = await numbers.next_numbers(uow, given, entity_id=str(self.entity.get("id", "")))
+            made = await numbers.next_numbers(
+                uow, given, brand=typed[entity_forms.BRAND], entity_id=str(self.entity.get("id", ""))
+            )
         except Invalid as refused:
             self.numbers_wrong = f"{refused.message} {refused.next_step}".strip()
             return
@@ -132,6 +138,7 @@ class EntityState(EditedState, rx.State):
     def _typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The form with what was typed into it; what is fixed is not on the page and stays."""
         fixed = entity_forms.NUMBERED_BY if self.begun else ()
+        fixed = (*fixed, entity_forms.BRAND) if self.entity else fixed
         return self.form | {
             name: value for name, value in values.items() if name in entity_forms.FIELDS and name not in fixed
         }

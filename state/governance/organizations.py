@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, ClassVar
 
 import orjson
 import reflex as rx
 
+from models.types import BillingInterval
 from services.billing import queries as billing
-from services.billing_runs import clock_turning
+from services.billing_runs import clock_preview, clock_turning
+from services.billing_runs.clock_preview import ClockPreview
 from services.billing_runs.clock_turning import ClockShown
 from services.core import listing_sql
+from services.core.errors import Conflict, Invalid
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import clocks, staff
 from services.identity import queries as identity
-from services.identity import staff
 from services.identity.queries import StaffOrganization
 from services.metering import queries as metering
-from state import invoices_view
+from state import invoices_view, subscriptions_view
 from state.base import PageState, page_event
 from state.format import instant_text
 from state.governance.invoices import HOME
 from state.listed import ListedState
+from state.problems import problem_of
+
+BY_DATE = "on"  # and not by a length of the calendar
 
 
 class OrganizationsState(ListedState, rx.State):
@@ -47,6 +54,9 @@ class OrganizationState(PageState, rx.State):
     month: dict[str, Any] = {}
     clock: dict[str, Any] = {}  # its test clock, if it has one
     papers: list[dict[str, Any]] = []  # the newest documents made by that clock
+    foreseen: dict[str, Any] = {}  # how far one has looked ahead, and what is made by then
+    look_errors: dict[str, str] = {}
+    look_refusal: str = ""
     asking: bool = False
     read_at: str = ""
 
@@ -57,6 +67,7 @@ class OrganizationState(PageState, rx.State):
         if self.organization.get("id") != organization_id:
             self.organization, self.members, self.month = {}, [], {}
             self.clock, self.papers = {}, []
+        self._look_away()
         async with self._staff_work(within=organization_id) as uow:
             found = await identity.staff_organization(uow, organization_id)
             people = await staff.look_at_members(uow)
@@ -86,6 +97,31 @@ class OrganizationState(PageState, rx.State):
             await self._look_at_clock(uow, organization_id)
         self.read_at = instant_text(uow.wall_now)
 
+    @page_event(clocks.NEEDED)
+    async def look_ahead(self, values: dict[str, Any]) -> None:
+        """Show what turning the clock would make, and leave it where it is."""
+        self._look_away()
+        organization_id = str(self.organization.get("id", ""))
+        try:
+            by, on = _how_far(values)
+            async with self._staff_work() as uow:
+                there = await clock_turning.standing(uow, organization_id)
+                to = clock_turning.moment(there, by=by, on=on)
+                found = await clock_preview.preview(uow, organization_id, to=to)
+        except Invalid as error:
+            self.look_errors = {"on": problem_of(error, "").text}
+        except Conflict as error:
+            self.look_refusal = problem_of(error, "").text
+        else:
+            self.foreseen = _foreseen_shown(found)
+
+    @page_event(clocks.NEEDED)
+    async def look_away(self) -> None:
+        self._look_away()
+
+    def _look_away(self) -> None:
+        self.foreseen, self.look_errors, self.look_refusal = {}, {}, ""
+
     async def _look_at_clock(self, uow: UnitOfWork, organization_id: str) -> None:
         there = await clock_turning.look(uow, organization_id)
         papers = (
@@ -109,6 +145,30 @@ def _clock_shown(there: ClockShown) -> dict[str, Any]:
         "shows": instant_text(there.shows),
         "target_at": instant_text(there.target_at),
         "timezone": there.timezone,
+    }
+
+
+def _how_far(values: dict[str, Any]) -> tuple[BillingInterval | None, date | None]:
+    """Raises Invalid, at the field for the date."""
+    by, on = str(values.get("by") or ""), str(values.get("on") or "")
+    try:
+        return (None, date.fromisoformat(on)) if by == BY_DATE else (BillingInterval(by), None)
+    except ValueError:
+        raise Invalid("Say to which day.", field="on") from None
+
+
+def _foreseen_shown(found: ClockPreview) -> dict[str, Any]:
+    """By subscription, in the order in which each is billed first."""
+    groups: dict[str, dict[str, Any]] = {}
+    for place, one in enumerate(found.documents):
+        key = one.subscription_id or ""
+        group = groups.setdefault(key, {"id": key, "name": one.plan_name, "documents": []})
+        group["documents"].append(subscriptions_view.document_shown(place, one.document))
+    return {
+        "until": instant_text(found.until),
+        "more": found.more,
+        "count": len(found.documents),
+        "groups": [group | {"count": len(group["documents"])} for group in groups.values()],
     }
 
 

@@ -16,6 +16,7 @@ from services.core.permissions import Capability
 from services.core.settings import settings
 from services.payments import policies, queries
 from services.payments.providers import registry
+from services.payments.providers.values import GivesBack
 from services.payments.queries import PaymentRow
 from services.refunds import queries as refund_queries
 from services.refunds import refunds
@@ -81,7 +82,7 @@ class StaffPaymentState(DialogsState, PageState, rx.State):
         self.payment = payments_view.row_shown(found, PAYMENTS)
 
     async def _look(self, payment: PaymentRow) -> None:
-        self.goes_back = registry.gives_back(payment.provider)
+        self.goes_back = registry.gives_back(payment.provider) is not GivesBack.NEVER
         try:
             await self._preview(payment.id, payment.organization_id, {})
         except MatrixError as refused:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.errors import Invalid
-from services.documents.brand import Field, Font, Paper
 from services.documents.content import Labelled
+from services.documents.style import Field, Font, Paper
 from services.documents.text import DocumentRefused
 from services.papers.designs import LANGUAGES, Design, Wording
 

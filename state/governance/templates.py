@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from models.papers import TemplateState as States
+from services.billing import policies as billing_policies
 from services.billing import queries as billing
 from services.core import listing_sql
 from services.core.errors import Invalid, StaleVersion
@@ -21,6 +22,7 @@ from state.base import page_event
 from state.edited import EditedState, version_over
 from state.format import instant_text
 from state.governance import template_drafts
+from state.governance.brands import brands_to_choose
 from state.listed import ListedState
 
 HOME = "/governance/templates"
@@ -33,19 +35,21 @@ READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
 
 
 class TemplatesState(ListedState, rx.State):
-    """One page of versions, and the legal entities that a draft can be begun for."""
+    """One page of versions, and the brands that a draft can be begun for."""
 
     _listing: ClassVar[Listing[Any]] = queries.TEMPLATES
     _file_url: ClassVar[str] = "/api/v1/staff/templates"
-    _filter_keys: ClassVar[tuple[str, ...]] = ("legal_entity_id", "state")
+    _filter_keys: ClassVar[tuple[str, ...]] = ("legal_entity_id", "brand_id", "state")
 
     entities: list[dict[str, str]] = []
+    brands: list[dict[str, str]] = []
 
     @page_event(READ, reads=True)
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, queries.TEMPLATES)
             entities = await listing_sql.select(uow, billing.ENTITIES, limit=ENTITIES_OFFERED_MAX)
+            self.brands = await brands_to_choose(uow)
         self.rows = [_version_shown(row) for row in found]
         self.entities = [{"id": row.id, "label": f"{row.code} – {row.name}"} for row in entities]
 
@@ -77,10 +81,11 @@ class TemplateState(EditedState, rx.State):
         self.is_saved = False
         async with self._staff_work() as uow:
             row = await queries.template(uow, self._template_id())
+            brand = await billing_policies.brand_for(uow, row.brand_id, READ)
         design = design_from_json(row.design)
         self.template = {
             "id": row.id,
-            "brand": row.brand,
+            "brand": f"{brand.code} – {brand.name}",
             "number": row.number,
             "is_draft": row.state == States.DRAFT,
             "has_logo": row.logo_sha256 is not None,
@@ -159,11 +164,11 @@ class TemplateState(EditedState, rx.State):
 
     async def _draw(self, design: Design) -> None:
         async with self._staff_work() as uow:
-            content, brand = await queries.previewed(
+            content, style = await queries.previewed(
                 uow, self._template_id(), self.language, design=design, logo_bytes_max=LIVE_LOGO_BYTES_MAX
             )
-        self.preview, self.preview_error = html(content, brand), ""
-        self.contrast, self.is_readable = f"{brand.contrast:.1f}", brand.accent_is_readable
+        self.preview, self.preview_error = html(content, style), ""
+        self.contrast, self.is_readable = f"{style.contrast:.1f}", style.accent_is_readable
 
     def _template_id(self) -> str:
         return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import reflex as rx
 
+from services.billing import invoices
+from services.billing.invoices import LegalEntityMissing
 from services.core import listing_sql
+from services.core.errors import Invalid
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.wallets import queries
-from state import wallets_view
+from state import payments_view, wallets_view
 from state.base import page_event
 from state.dialogs import DialogsState
-from state.format import instant_text
+from state.format import figure_text, instant_text
 from state.listed import ListedState
 
 WALLETS_SHOWN_MAX = 20  # one for each currency that is used
@@ -92,14 +97,17 @@ class WalletUsesState(ListedState, rx.State):
         self.rows = [wallets_view.use_shown(row, PLACES) for row in found]
 
 
-class WalletTopUpsState(ListedState, rx.State):
-    """One page of the top-ups that the rule asked for, and where to pay for them."""
+class WalletTopUpsState(DialogsState, ListedState, rx.State):
+    """One page of the top-ups that the rule asked for, and how to pay one that is due."""
 
     _listing: ClassVar[Listing[Any]] = queries.TOP_UPS
     _file_url: ClassVar[str] = "/api/v1/wallet-top-ups"
     _filter_keys: ClassVar[tuple[str, ...]] = wallets_view.TOP_UP_FILTERS
+    _dialogs: ClassVar[Mapping[str, Capability]] = {"pay": Capability.PAYMENTS_WRITE}
 
     read_at: str = ""
+    bank: dict[str, str] = {}  # where a transfer goes to; empty where the seller has said nothing
+    asked: str = ""  # how much the one is that the dialog is about
 
     @page_event(Capability.WALLET_READ, reads=True)
     async def load(self) -> None:
@@ -107,3 +115,19 @@ class WalletTopUpsState(ListedState, rx.State):
             found = await self._read(uow, queries.TOP_UPS)
         self.read_at = instant_text(uow.wall_now)
         self.rows = [wallets_view.top_up_shown(row) for row in found]
+
+    @page_event(Capability.PAYMENTS_WRITE)
+    async def how_to_pay(self, top_up_id: str) -> None:
+        """Open the dialog that says where the money for a top-up goes."""
+        self.bank = {}
+        with suppress(LegalEntityMissing, Invalid):  # nobody bills the organisation yet
+            async with self._unit_of_work() as uow:
+                entity = await invoices.billing_entity(uow, needs=Capability.INVOICES_READ)
+            self.bank = await payments_view.bank_shown(entity.id)
+        self._open("pay")
+        found = [row for row in self.rows if row["id"] == top_up_id]
+        if not found:
+            self.open_dialog = ""
+            return
+        (self.chosen,) = found
+        self.asked = figure_text(Decimal(self.chosen["minor"]), self.chosen["currency"])

@@ -12,7 +12,7 @@ from models.types import Role
 from services.core import openings
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
-from services.core.crypto import Place
+from services.core.crypto import PLATFORM, Place
 from services.core.openings import Purpose
 from services.core.permissions import Capability
 from services.core.work import unit_of_work
@@ -77,14 +77,16 @@ async def test_pages_belong_to_their_filters(api: Api, acme: Organization) -> No
 @pytest.mark.parametrize(("role", "status"), [(Role.ADMIN, 200), (Role.DEVELOPER, 403), (Role.VIEWER, 403)])
 async def test_who_may_read_it(api: Api, acme: Organization, role: Role, status: int) -> None:
     member = await api.browser(acme, role)
-    assert (await member.get("audit")).status_code == status
+    for path in ("audit", "secret-openings"):
+        assert (await member.get(path)).status_code == status
     for path in ("staff/audit", "staff/secret-openings"):
         problem(await member.get(path), 403, "not_allowed")
 
 
 async def test_a_key_never_reads_it(api: Api, acme: Organization) -> None:
     client = await api.key_client(acme, "usage:read", "keys:write", "keys:read")
-    problem(await client.get("audit"), 403, "not_allowed")
+    for path in ("audit", "secret-openings"):
+        problem(await client.get(path), 403, "not_allowed")
 
 
 async def test_csv_by_header_or_parameter_shows_formulas_as_text(api: Api, acme: Organization) -> None:
@@ -140,3 +142,22 @@ async def test_staff_reads_and_takes_away_who_opened_what(
     (row,) = csv.DictReader(io.StringIO(file.text))
     assert row == {name: str(value) for name, value in seen.items()}
     problem(await staff.get("staff/secret-openings", params={"purpose": "fun"}), 422, "invalid_filter")
+
+
+async def test_an_owner_reads_and_takes_away_who_opened_what_of_theirs(
+    api: Api, acme: Organization, operators: Organization
+) -> None:
+    owner = await api.browser(acme)
+    async with crossing(Reason.STAFF, actor=Actor("acc_staff", None, frozenset())) as uow:
+        for tenant in (acme.id, operators.id, PLATFORM):
+            await openings.note(
+                uow, Place(tenant, "payment_method", "token", "paym_1"), Purpose.METHOD_FORGOTTEN
+            )
+
+    (seen,) = (await owner.get("secret-openings")).json()["data"]
+    file = await owner.get("secret-openings", params={"format": "csv", "place": "payment_method.token"})
+
+    assert (seen["actor_kind"], seen["actor_name"], seen["tenant"]) == ("other", "", acme.id)
+    (row,) = csv.DictReader(io.StringIO(file.text))
+    assert row == {name: str(value) for name, value in seen.items()}
+    problem(await owner.get("secret-openings", params={"tenant": operators.id}), 422, "invalid_filter")

@@ -73,6 +73,17 @@ async def test_staff_puts_an_organisation_on_a_clock_and_turns_it(api: Api, oper
 
     for body in ({}, {"by": "day", "on": "2040-01-01"}):
         assert problem(await staff.post(f"{home}/turn", json=body), 422, "invalid_input")
+    seen = (await staff.post(f"{home}/preview", json={"by": "quarter"})).json()
+    assert (seen["shows"], seen["until"], seen["more"]) == (begun.json()["shows"], seen["to"], False)
+    assert [one["document"]["total_minor"] for one in seen["documents"]] == [7_140] * 3
+    assert {one["plan_name"] for one in seen["documents"]} == {plan.name}
+    assert (await staff.get(home)).json()["shows"] == begun.json()["shows"]
+    assert problem(await staff.post(f"{home}/preview", json={}), 422, "invalid_input")
+    support = await api.browser(operators, Role.SUPPORT)
+    assert problem(await support.post(f"{home}/preview", json={"by": "day"}), 403, "not_allowed")
+    nowhere = "staff/organizations/org_x/clock/preview"
+    assert problem(await staff.post(nowhere, json={"by": "day"}), 404, "not_found")
+
     assert (await turn(by="day"))["shows"] == (shows + timedelta(days=1)).isoformat().replace("+00:00", "Z")
     day = (shows + timedelta(days=70)).date()
     shown = await turn(on=day.isoformat(), by=None)

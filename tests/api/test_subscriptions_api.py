@@ -12,6 +12,7 @@ from httpx import AsyncClient
 from models.identity import Organization
 from models.types import Role
 from tests.api.conftest import Api, problem
+from tests.api.test_disputes_api import _disputed
 
 ENTITY = {
     "code": "DE1", "name": "Matrix GmbH", "address": "Hauptstr. 1", "country": "DE", "currency": "EUR",
@@ -153,6 +154,53 @@ async def test_a_subscription_is_previewed_started_changed_and_ended_for_what_wa
     assert (ended["state"], ended["items"], ended["upcoming"]) == ("ended", [], None)
     (row,) = (await client.get("subscriptions", params={"state": "ended"})).json()["data"]
     assert (row["id"], row["plan_name"], row["plan_version"]) == (path, "Team", 1)
+
+
+async def test_staff_begins_one_later_with_an_older_version_and_terms_to_pay(house: House) -> None:
+    staff, client = house.staff, house.client
+    plan = house.plans["solo"]
+    draft = (await staff.post(f"staff/plans/{plan}/versions")).json()["id"]
+    saved = await staff.put(f"staff/plan-versions/{draft}", json={"charges": [flat("base", "12")]})
+    assert saved.status_code == 200, saved.text
+    assert (await staff.post(f"staff/plan-versions/{draft}/publish")).status_code == 200
+    begins = datetime.now(UTC).replace(microsecond=0) + timedelta(days=40)
+    asked = {
+        "organization_id": house.organization.id, "plan_id": plan, "plan_version": 1, "collection": "send",
+        "payment_days": 30, "started_at": begins.isoformat(),
+    }  # fmt: skip
+    shown = (await staff.post("staff/subscriptions/preview", json=asked)).json()
+    assert (shown["state"], shown["invoices"], shown["first_invoice"]["net_minor"]) == (
+        "scheduled",
+        [],
+        1_000,
+    )
+    for wrong in (
+        {"plan_version": 3},
+        {"collection": "charge"},
+        {"collection": "keep"},
+        {"payment_days": 366},
+    ):
+        refused = await staff.post("staff/subscriptions", json=asked | wrong)
+        problem(refused, 422, "invalid_input")
+    made = (await staff.post("staff/subscriptions", json=asked)).json()
+    said = ("state", "plan_version", "collection", "payment_days", "period_end")
+    assert [made[name] for name in said] == ["scheduled", 1, "send", 30, None]
+    problem(
+        await client.post("subscriptions", json={"plan_id": plan, "plan_version": 1}), 422, "invalid_input"
+    )
+
+    path = f"staff/subscriptions/{made['id']}"
+    paid = (await staff.post(f"{path}/collection", json={"collection": "charge"})).json()
+    assert (paid["collection"], paid["payment_days"]) == ("charge", None)
+    problem(await client.post(f"{path}/collection", json={"collection": "send"}), 403, "not_allowed")
+    own = (await client.get(f"subscriptions/{made['id']}")).json()
+    assert (own["state"], own["collection"], own["started_at"][:10]) == (
+        "scheduled",
+        "charge",
+        str(begins.date()),
+    )
+    ended = (await client.post(f"subscriptions/{made['id']}/cancel", json={})).json()
+    assert (ended["state"], (await client.get("invoices")).json()["data"]) == ("ended", [])
 
 
 async def test_staff_begins_one_in_the_past_and_sees_all(api: Api, house: House) -> None:
@@ -297,3 +345,47 @@ async def test_nobody_is_billed_who_did_not_say_to_whom(api: Api, house: House) 
     moved = await new.put("billing-profile", json={**BUYER, "country": "FR"}, headers={"If-Match": '"1"'})
     assert (moved.json()["country"], moved.json()["version"]) == ("FR", 2)
     assert "country" in (await new.put("billing-profile", json={**BUYER, "country": "Mars"})).text
+
+
+async def test_subscribing_accepts_the_terms_that_count_once_for_each_version(api: Api, house: House) -> None:
+    staff, owner = house.staff, await api.browser(house.organization, Role.OWNER)
+
+    async def accepted() -> list[tuple[int, str, str]]:
+        rows = (await owner.get("terms-acceptances")).json()["data"]
+        return [(row["number"], row["occasion"], row["account_id"]) for row in rows]
+
+    async def publish(text: str) -> None:
+        assert (await staff.post("staff/terms", json={"text": text})).status_code == 201
+
+    await house.started()
+    assert await accepted() == []  # no terms are published
+    await publish("Be fair.")
+    await house.post("preview", **house.team())
+    problem(
+        await house.client.post("subscriptions", json=house.team(agreed_minor=1)), 409, "preview_outdated"
+    )
+    on_behalf = {**house.team(), "organization_id": house.organization.id}
+    assert (await staff.post("staff/subscriptions", json=on_behalf)).status_code == 201
+    assert await accepted() == []  # looking, what was refused, and staff in somebody's place accept nothing
+
+    await house.started()
+    await house.started()
+    ((number, occasion, who),) = await accepted()
+    assert (number, occasion) == (1, "subscribing")
+    await publish("Be fair, and pay in time.")
+    assert len(await accepted()) == 1  # a new version asks for nothing until somebody acts
+    await house.started()
+    assert await accepted() == [(2, "subscribing", who), (1, "subscribing", who)]
+
+    invoice = (await owner.get("invoices")).json()["data"][0]
+    said = {
+        "organization_id": house.organization.id, "invoice_id": invoice["id"], "currency": "EUR", "amount": "5",
+        "transfer_key": "a-part",
+    }  # fmt: skip
+    paid = await staff.post("staff/transfers", json=said)
+    assert paid.status_code == 201, paid.text
+    dispute_id = await _disputed(house.organization.id, paid.json()["id"])
+    known = (await staff.get(f"staff/disputes/{dispute_id}/evidence")).json()
+    sections = {one["title"]: one["rows"] for one in known["sections"]}
+    assert [row[1:4:2] for row in sections["Terms accepted"]] == [["2", "subscribing"], ["1", "subscribing"]]
+    assert sections["Text of the terms"] == [["Be fair, and pay in time."]]

@@ -46,14 +46,14 @@ _TIERS = [
     {"up_to": None, "unit_amount": "0.0004"},
 ]
 _FILL = """
-insert into invoice (id, organization_id, legal_entity_id, key, state, currency, memo, lines, next_position,
+insert into invoice (id, organization_id, legal_entity_id, brand_id, key, state, currency, memo, lines, next_position,
   number, series_brand, series_period, sequence, finalized_at, label_date, due_date,
   charged_minor, discount_minor, net_minor, tax_minor, total_minor, credited_minor, offset_minor, paid_minor,
   written_off_minor, due_minor, created_at, collect_until)
-select 'inv_bench' || lpad(n::text, 8, '0'), :organization, :entity, 'bench-' || n, 'paid', 'EUR', '', 0, 1,
-  'B-' || n, 'bench', '', n, :since, cast(:since as timestamptz)::date, cast(:since as timestamptz)::date,
+select 'inv_bench' || lpad(n::text, 8, '0'), :organization, b.legal_entity_id, b.id, 'bench-' || n, 'paid', 'EUR', '',
+  0, 1, 'B-' || n, 'bench', '', n, :since, cast(:since as timestamptz)::date, cast(:since as timestamptz)::date,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, cast(:since as timestamptz) + n * interval '1 minute', :since
-from generate_series(1, :many) n
+from brand b, generate_series(1, :many) n where b.legal_entity_id = :entity
 """
 
 

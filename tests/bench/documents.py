@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from services.documents import render, typeset
-from services.documents.brand import Brand
 from services.documents.html import html
 from services.documents.press import Press
+from services.documents.style import Style
 from tests.bench.figures import Figure, Result, median_figure, percentile
 from tests.documents import invoice, line
 
@@ -19,22 +19,22 @@ LONG_LINES = 500
 
 
 async def run() -> Result:
-    content, brand = invoice(), Brand()
+    content, style = invoice(), Style()
     press = Press()
     try:
         for _ in range(WARM):
-            await press.pdf(content, brand)
+            await press.pdf(content, style)
         made: list[float] = []
         for _ in range(PDFS):
             since = time.perf_counter()
-            await press.pdf(content, brand)
+            await press.pdf(content, style)
             made.append((time.perf_counter() - since) * 1_000)
         since = time.perf_counter()
-        await press.pdf(invoice((line(),) * LONG_LINES), brand)
+        await press.pdf(invoice((line(),) * LONG_LINES), style)
         long_ms = (time.perf_counter() - since) * 1_000
     finally:
         await press.close()
-    set_only = _ms(lambda: typeset.set_pdf(content, brand, None))
+    set_only = _ms(lambda: typeset.set_pdf(content, style, None))
     reference = percentile(set_only, 50)
     return Result(
         NAME,
@@ -47,7 +47,7 @@ async def run() -> Result:
                 reference=reference,
                 reference_name="only set, no Factur-X",
             ),
-            median_figure("HTML of it", _ms(lambda: html(content, brand)), "ms"),
+            median_figure("HTML of it", _ms(lambda: html(content, style)), "ms"),
             median_figure("UBL of it", _ms(lambda: render.electronic_invoice(content)), "ms"),
             Figure(f"PDF of {LONG_LINES} lines", long_ms, "ms"),
         ),

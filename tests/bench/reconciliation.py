@@ -36,6 +36,7 @@ from services.identity import accounts, organizations
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.payments.cashier import Cashier
+from services.payments.providers import registry
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.stripe_terms import CAPABILITIES
 from services.payments.providers.values import PAGE_ITEMS_MAX, Movement, MovementKind, Page, Payout
@@ -149,7 +150,7 @@ async def reconcile(url: str, count: int) -> None:
     await Puller(cast(Cashier, cashier), on, clock).pull_due()
     took = time.perf_counter() - began
     async with crossing(Reason.INVARIANTS, on=on, actor=system()) as uow:
-        (clearing,) = (await uow.execute(payout_queries.CLEARING, most=2)).all()
+        (clearing,) = (await uow.execute(payout_queries.CLEARING, most=2, banks=registry.OUR_BANKS)).all()
     await on.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
     difference = clearing.provider_minor - clearing.books_minor

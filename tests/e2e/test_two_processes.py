@@ -26,6 +26,7 @@ from tests.fakes.balancer import ROUTE_COOKIE, Balancer
 pytestmark = MARKS
 
 WAIT_S = 60
+PAUSE_S = 0.2  # between calls of one caller: to be hit by a restart takes callers all the time, not all of the machine
 Start = Callable[[str], subprocess.Popen[bytes]]
 Act = Callable[[aiohttp.ClientSession], Awaitable[None]]
 FILTERED = "/portal/requests?" + urlencode({"outcome": "ok", "model": MODEL})
@@ -128,6 +129,7 @@ class Load:
                 self.failures.append(f"{act.__name__}: {error!r}")
             self.answers[act.__name__] += 1
             self._progress.set()
+            await asyncio.sleep(PAUSE_S)
 
     async def _read(self, session: aiohttp.ClientSession) -> None:
         async with session.get(f"{self._at}/api/v1/requests?limit=5", headers=self._person) as answer:

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from matrix_app.api.deps import AnyCaller, Member, staff_work
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.shape import Shown, resource
-from services.audit.queries import AUDIT, STAFF_AUDIT, STAFF_OPENINGS
+from services.audit.queries import AUDIT, OPENINGS, STAFF_AUDIT, STAFF_OPENINGS
 from services.core.permissions import Capability
 from services.core.work import unit_of_work
 
@@ -50,7 +50,7 @@ class OpeningShown(Shown):
     )
     tenant_name: str
     actor_id: str
-    actor_kind: ActorKind = Field(description="`other`: somebody who is gone")
+    actor_kind: ActorKind = Field(description="`other`: somebody who is gone, or whom you may not see")
     actor_name: str
     trace_id: str
 
@@ -59,6 +59,13 @@ class OpeningShown(Shown):
 async def list_audit(request: Request, who: Member, asked: Asked) -> Answer:
     """What happened in the organisation, the latest first. For owners and admins."""
     return await answer(request, AUDIT, AuditEntryShown, asked, lambda: unit_of_work(who.actor))
+
+
+@router.get("/secret-openings", **listed(OPENINGS, OpeningShown))
+async def list_own_secret_openings(request: Request, who: Member, asked: Asked) -> Answer:
+    """What that is kept sealed of the organisation was opened in the last 400 days, by whom and why, the latest first.
+    For owners and admins."""
+    return await answer(request, OPENINGS, OpeningShown, asked, lambda: unit_of_work(who.actor))
 
 
 @router.get("/staff/audit", tags=["staff"], **listed(STAFF_AUDIT, AuditEntryShown))

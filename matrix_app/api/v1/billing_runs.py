@@ -11,11 +11,12 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
+from matrix_app.api.v1.preview_shapes import PreviewInvoiceShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Instant, Shown, resource
 from models.types import BillingInterval
-from services.billing_runs import clock_turning, run_records, running
+from services.billing_runs import clock_preview, clock_turning, run_records, running
 from services.core.errors import not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -81,6 +82,27 @@ class Turn(Body):
         None, description="To the beginning of this day in the organisation's timezone"
     )
     to: Instant | None = None
+
+
+class ForeseenShown(Shown):
+    """A document that turning makes, or adds to. Without a subscription it is for usage by the price list, or staff's
+    own."""
+
+    subscription_id: str | None
+    plan_name: str
+    document: PreviewInvoiceShown
+
+
+class ClockPreviewShown(Shown):
+    """Nothing was done, and no number was drawn. What would be charged by itself is taken as paid on that day."""
+
+    shows: AwareDatetime
+    to: AwareDatetime = Field(description="Where the clock would go")
+    until: AwareDatetime = Field(description="Up to where one has looked: `to`, if there is no `more`")
+    more: bool = Field(
+        description="There may be more after `until`: too much to look at together. Turn to there and look on"
+    )
+    documents: list[ForeseenShown]
 
 
 @router.get("/billing-runs", **listed(run_records.RUNS, BillingRunShown))
@@ -149,9 +171,21 @@ async def turn_clock(who: AnyCaller, organization_id: str, body: Turn, repeat: R
     """Turn the clock forward. The worker takes it from moment to moment; look again to see how far it is."""
 
     async def turn(uow: UnitOfWork) -> ClockShown:
-        by = BillingInterval(body.by) if body.by else None
         return ClockShown.model_validate(
-            await clock_turning.turn_by(uow, organization_id, by=by, on=body.on, to=body.to)
+            await clock_turning.turn_by(uow, organization_id, by=_by(body), on=body.on, to=body.to)
         )
 
     return await repeat.once(staff_work(who, clocks.NEEDED), turn, owner=who.actor.id, status=200)
+
+
+@router.post("/organizations/{organization_id}/clock/preview", responses=failures(404, 409))
+async def preview_clock(who: AnyCaller, organization_id: str, body: Turn) -> ClockPreviewShown:
+    """Every document that turning the clock would make, worked out by turning it and undone."""
+    async with staff_work(who, clocks.NEEDED) as uow:
+        there = await clock_turning.standing(uow, organization_id)
+        to = clock_turning.moment(there, by=_by(body), on=body.on, to=body.to)
+        return ClockPreviewShown.model_validate(await clock_preview.preview(uow, organization_id, to=to))
+
+
+def _by(body: Turn) -> BillingInterval | None:
+    return BillingInterval(body.by) if body.by else None

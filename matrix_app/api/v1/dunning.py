@@ -177,8 +177,16 @@ class StepShown(Shown):
     recovered_minor: int
 
 
+class BlockShown(Shown):
+    """A stretch in which calls were refused. What was paid for it is credited when it is over."""
+
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = Field(description="None while it lasts")
+
+
 class CaseWithSteps(CaseShown):
     each_step: list[StepShown]
+    refused: list[BlockShown] = Field(description="When it had calls refused, the last 50, the latest first")
 
 
 class Tried(SegmentGiven):
@@ -303,11 +311,16 @@ async def list_dunning(request: Request, who: AnyCaller, asked: Asked) -> Answer
 
 @router.get("/dunning/{dunning_case_id}")
 async def get_dunning(who: AnyCaller, dunning_case_id: str) -> CaseWithSteps:
-    """One of them, with its steps and what each brought in."""
+    """One of them, with its steps and what each brought in, and when it had calls refused."""
     async with staff_work(who, READ) as uow:
         shown = await _case(uow, dunning_case_id)
         steps = await queries.steps_of(uow, dunning_case_id)
-    return CaseWithSteps(**shown.model_dump(), each_step=[StepShown.model_validate(step) for step in steps])
+        blocks = await queries.blocks_of(uow, dunning_case_id)
+    return CaseWithSteps(
+        **shown.model_dump(),
+        each_step=[StepShown.model_validate(step) for step in steps],
+        refused=[BlockShown.model_validate(block) for block in blocks],
+    )
 
 
 @router.post("/dunning/{dunning_case_id}/pause", response_model=CaseShown, responses=failures(409))

@@ -11,6 +11,7 @@ from fastapi import Request
 from pydantic import AwareDatetime, Field
 
 from matrix_app.api.deps import AnyCaller, Caller, Member, staff_work
+from matrix_app.api.v1.brands import BrandSaid
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.shape import (
     PAGE_ROWS,
@@ -81,6 +82,7 @@ class SellerShown(Shown):
     address: str
     country: str
     tax_ids: list[TaxIdShown]
+    brand: BrandSaid | None = Field(None, description="Null on documents from before brands had names")
 
 
 class BuyerShown(Shown):
@@ -122,6 +124,7 @@ class InvoiceShown(Shown):
     id: str
     organization_id: str
     legal_entity_id: str
+    brand_id: str
     number: str | None
     state: InvoiceState
     currency: str

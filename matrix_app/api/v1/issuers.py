@@ -16,7 +16,7 @@ from matrix_app.api.v1.invoices import TaxIdShown
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.shape import Body, Exact, Shown, resource
-from models.billing import TaxRate, ZeroDocuments
+from models.billing import LegalEntity, TaxRate, ZeroDocuments
 from services.billing import entities, policies, queries, series, taxation
 from services.billing.entities import EntityFields
 from services.billing.numbering import Reset, Series
@@ -42,7 +42,7 @@ class EntityShown(Shown):
     registrations: list[str]
     reverse_charge_in: list[str]
     trusts_unanswered: bool
-    brand: str
+    brand: str = Field(description="Code of its default brand")
     invoice_pattern: str
     invoice_reset: Reset
     note_pattern: str
@@ -62,7 +62,7 @@ class TaxId(Body):
     number: str
 
 
-class NewEntity(Body):
+class EntitySaid(Body):
     code: str = Field(examples=["DE1"])
     name: str
     address: str
@@ -73,7 +73,6 @@ class NewEntity(Body):
     registrations: list[str] = Field([], description="Jurisdictions whose tax it charges")
     reverse_charge_in: list[str] = Field([], description="Where buyers with a checked number owe the tax")
     trusts_unanswered: bool = Field(False, description="Also with a number whose register does not answer")
-    brand: str = "MX"
     invoice_pattern: str = Field("{entity}-{year}-{seq:6}", description="Fixed once a number was drawn")
     invoice_reset: Reset = Reset.YEARLY
     note_pattern: str = "{entity}-CN-{year}-{seq:6}"
@@ -92,7 +91,13 @@ class NewEntity(Body):
     )
 
 
-class ChangedEntity(NewEntity):
+class NewEntity(EntitySaid):
+    brand: str = Field(
+        entities.FIRST_BRAND, description="Code of its first brand, which has its name: its default one"
+    )
+
+
+class ChangedEntity(EntitySaid):
     version: int
 
 
@@ -170,7 +175,8 @@ async def add_legal_entity(who: AnyCaller, body: NewEntity, repeat: RepeatOnce) 
     """Add somebody who issues documents."""
 
     async def add(uow: UnitOfWork) -> EntityShown:
-        return EntityShown.model_validate(await entities.add_entity(uow, _entity_fields(body)))
+        row = await entities.add_entity(uow, _entity_fields(body), brand=body.brand)
+        return await _shown(uow, row)
 
     return await repeat.once(staff_work(who, WRITE), add, owner=who.actor.id)
 
@@ -179,11 +185,13 @@ async def add_legal_entity(who: AnyCaller, body: NewEntity, repeat: RepeatOnce) 
 async def preview_next_numbers(who: AnyCaller, body: NumberedEntity) -> NextNumbersShown:
     """What the next documents would be called, by what is said of a legal entity. Draws no number."""
     async with staff_work(who, READ) as uow:
-        found = await series.next_numbers(uow, _entity_fields(body), entity_id=body.legal_entity_id)
+        found = await series.next_numbers(
+            uow, _entity_fields(body), brand=body.brand, entity_id=body.legal_entity_id
+        )
         return NextNumbersShown.model_validate(found)
 
 
-def _entity_fields(body: NewEntity) -> EntityFields:
+def _entity_fields(body: EntitySaid) -> EntityFields:
     given = {field.name: getattr(body, field.name) for field in fields(EntityFields)}
     given["tax_ids"] = tuple(one.model_dump() for one in body.tax_ids)
     for name in ("registrations", "reverse_charge_in"):
@@ -199,7 +207,12 @@ async def get_legal_entity(who: AnyCaller, legal_entity_id: str) -> EntityShown:
 
 
 async def _entity(uow: UnitOfWork, entity_id: str) -> EntityShown:
-    return EntityShown.model_validate(await policies.entity_for(uow, entity_id, READ))
+    return await _shown(uow, await policies.entity_for(uow, entity_id, READ))
+
+
+async def _shown(uow: UnitOfWork, row: LegalEntity) -> EntityShown:
+    brand = await policies.default_brand(uow, row, READ)
+    return EntityShown.model_validate(row.model_dump() | {"brand": brand.code})
 
 
 @router.put("/legal-entities/{legal_entity_id}")
@@ -213,7 +226,7 @@ async def change_legal_entity(
         showing_current(lambda: _entity(uow, legal_entity_id)),
     ):
         row = await entities.change_entity(uow, legal_entity_id, _entity_fields(body), version=body.version)
-        return EntityShown.model_validate(row)
+        return await _shown(uow, row)
 
 
 @router.get("/tax-rates", **listed(queries.TAX_RATES, TaxRateShown))

@@ -25,6 +25,7 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
 from services.payments import charging, methods, policies, queries, setups
+from services.payments.brands import CardBrand
 from services.payments.cashier import Cashier, cashier
 from services.payments.charging import Wanted
 
@@ -43,7 +44,7 @@ class PaymentShown(Shown):
     invoice_number: str | None
     provider: str
     account: str | None = Field(description="Of the provider, as staff calls it")
-    method: str | None
+    method: str | None = Field(description="Brand and last four digits, as of a kept method")
     state: PaymentState
     initiator: Initiator
     currency: str
@@ -72,7 +73,9 @@ class MethodShown(Shown):
     provider_account_id: str
     account: str
     kind: str
-    brand: str
+    brand: CardBrand = Field(
+        description="Of a card: one code for each brand, whoever keeps it. Empty where it is none, or not known"
+    )
     last4: str
     expires_month: int | None
     expires_year: int | None

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from matrix_app.api.deps import AnyCaller, staff_work
 from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.multipart import file_part
+from matrix_app.api.v1.payments import Till
 from matrix_app.api.v1.repeat import RepeatKey, repeat_of
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Shown, resource
@@ -27,6 +28,7 @@ from services.files.stores import places
 from services.reconciliation import bank_csv, statement_queries, statements
 from services.reconciliation.bank_csv import Mapped
 from services.reconciliation.bank_lines import ERRORS_SHOWN_MAX, FILE
+from services.reconciliation.pulling import Puller
 from services.reconciliation.statements import Doors
 
 router = resource("staff", prefix="/staff")
@@ -146,7 +148,7 @@ async def list_bank_statements(request: Request, who: AnyCaller, asked: Asked) -
     openapi_extra=_FORM,
 )
 async def import_bank_statement(
-    request: Request, who: AnyCaller, mapped: MappingSaid, key: RepeatKey = None
+    request: Request, who: AnyCaller, mapped: MappingSaid, till: Till, key: RepeatKey = None
 ) -> Response:
     """Import a CAMT.053 or CSV file, as the part `file` of a form, and match its lines.
 
@@ -169,7 +171,7 @@ async def import_bank_statement(
     # Also when the answer is a repeated one: whoever gave it first may have died before this.
     statement_id = StatementShown.model_validate_json(bytes(kept.body)).id
     doors = Doors(partial(staff_work, who, WRITE), partial(within, who, needs=WRITE))
-    await statements.match(doors, statement_id)
+    await statements.match(doors, Puller(till), statement_id)
     async with staff_work(who, READ) as uow:
         kept.body = (await _statement(uow, statement_id)).model_dump_json().encode()
     kept.headers["content-length"] = str(len(kept.body))

@@ -57,6 +57,9 @@ class NewInvoice(Body):
     currency: str = Field("", description="The legal entity's if left out")
     memo: str = ""
     legal_entity_id: str | None = Field(None, description="The profile's, else the usual one, if left out")
+    brand_id: Annotated[str | None, BeforeValidator(lambda given: given or None)] = Field(
+        None, description="Which says the legal entity, too; the profile's, else the default one, if left out"
+    )
     key: Key = None
 
 

@@ -64,6 +64,7 @@ class NewExemption(TaxExemption):
 class BillingProfileShown(Shown):
     organization_id: str
     legal_entity_id: str | None
+    brand_id: str | None
     name: str
     address: str
     country: str
@@ -80,6 +81,10 @@ class NewBillingProfile(Body):
     country: str
     language: str = "en"
     legal_entity_id: str | None = None
+    brand_id: str | None = Field(
+        None,
+        description="Of that legal entity, which it says, too, where none is named; left out: its default one",
+    )
     tax_number: TaxNumber | None = Field(None, description="With who checked it")
     exemption: TaxExemption | None = None
     version: int | None = Field(None, description="As it was read, 0 for none; or send it as If-Match")
@@ -102,7 +107,8 @@ async def set_billing_profile(
 ) -> BillingProfileShown:
     """Say to whom documents are addressed, and what is known of the customer's tax."""
     given = {
-        name: getattr(body, name) for name in ("name", "address", "country", "language", "legal_entity_id")
+        name: getattr(body, name)
+        for name in ("name", "address", "country", "language", "legal_entity_id", "brand_id")
     }
     number = _number_said(body.tax_number) if body.tax_number else None
     exemption = Exemption(**body.exemption.model_dump()) if body.exemption else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -15,7 +15,7 @@ from matrix_app.api.v1.lists import Answer, Asked, answer, listed
 from matrix_app.api.v1.preview_shapes import PreviewShown
 from matrix_app.api.v1.repeat import RepeatOnce
 from matrix_app.api.v1.route import failures
-from matrix_app.api.v1.shape import Instant, resource
+from matrix_app.api.v1.shape import Body, Instant, resource
 from matrix_app.api.v1.staff_invoices import within
 from matrix_app.api.v1.subscription_shapes import (
     Cancellation,
@@ -40,13 +40,15 @@ from matrix_app.api.v1.subscription_shapes import (
     starting,
     taking,
 )
+from models.subscriptions import Collection, Subscription
 from services.billing import policies
 from services.catalog.plan_rules import TRIAL_DAYS_MAX
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.subscriptions import collecting, subscriptions
 from services.subscriptions import queries as subscription_queries
-from services.subscriptions import subscriptions
+from services.subscriptions.payment_terms import PAYMENT_DAYS_MAX
 from services.subscriptions.previewing import Act
 
 router = resource("staff", prefix="/staff")
@@ -54,13 +56,38 @@ router = resource("staff", prefix="/staff")
 READ, WRITE = Capability.STAFF_SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTIONS_WRITE
 
 
+PaymentDays = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=PAYMENT_DAYS_MAX,
+        description="To pay what is sent; as the legal entity has it if left out",
+    ),
+]
+
+
+class CollectionGiven(Body):
+    collection: Collection
+    payment_days: PaymentDays = None
+
+
 class StaffStartPreviewed(PlanGiven):
     organization_id: str
-    started_at: Instant | None = Field(None, description="Now if left out, at most three years ago")
+    started_at: Instant | None = Field(
+        None, description="Now if left out; at most three years ago, or two to come"
+    )
     trial_days: int | None = Field(None, ge=0, le=TRIAL_DAYS_MAX, description="The plan's if left out")
     anchor: Instant | None = Field(
         None, description="What periods are counted from: where billing begins if left out"
     )
+    plan_version: int | None = Field(
+        None,
+        description="By its number, also one that is sold no more; the one sold if left out",
+    )
+    collection: Collection | None = Field(
+        None, description="`send`: invoices are sent to be paid. Charged by themselves if left out"
+    )
+    payment_days: PaymentDays = None
 
 
 class StaffSubscription(StaffStartPreviewed, NewSubscription):
@@ -77,7 +104,8 @@ async def at(who: Caller, subscription_id: str, needs: Capability) -> AsyncItera
 
 
 def _terms(body: StaffStartPreviewed) -> dict[str, Any]:
-    return {"started_at": body.started_at, "trial_days": body.trial_days, "anchor": body.anchor}
+    named = ("started_at", "trial_days", "anchor", "plan_version", "collection", "payment_days")
+    return {name: getattr(body, name) for name in named}
 
 
 @router.get("/subscriptions", **listed(subscription_queries.STAFF_SUBSCRIPTIONS, SubscriptionListed))
@@ -90,7 +118,8 @@ async def list_all_subscriptions(request: Request, who: AnyCaller, asked: Asked)
 
 @router.post("/subscriptions", status_code=201, response_model=SubscriptionShown, responses=failures(404))
 async def start_for_organization(who: AnyCaller, body: StaffSubscription, repeat: RepeatOnce) -> Response:
-    """Subscribe an organisation to a plan. One that began in the past is billed for all periods since."""
+    """Subscribe an organisation to a plan. One that began in the past is billed for all periods since, and one that is
+    to begin later is `scheduled` until then."""
     effect = done(starting(body, body.key or new_id("sub"), **_terms(body)), body.agreed_minor)
     return await repeat.once(within(who, body.organization_id, WRITE), effect, owner=who.actor.id)
 
@@ -227,6 +256,18 @@ async def preview_change_for_organization(
 ) -> PreviewShown:
     """What a change would come to."""
     return await _preview(who, subscription_id, changing(subscription_id, body))
+
+
+@router.post("/subscriptions/{subscription_id}/collection", response_model=SubscriptionShown)
+async def collect_for_organization(
+    who: AnyCaller, subscription_id: str, body: CollectionGiven, repeat: RepeatOnce
+) -> Response:
+    """Have its invoices be charged by themselves, or sent to be paid within some days from now on."""
+
+    async def act(uow: UnitOfWork) -> Subscription:
+        return await collecting.collect(uow, subscription_id, body.collection, payment_days=body.payment_days)
+
+    return await _act(who, subscription_id, repeat, act)
 
 
 @router.delete("/subscriptions/{subscription_id}/scheduled-change")

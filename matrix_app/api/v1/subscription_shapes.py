@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 from matrix_app.api.v1.preview_shapes import PreviewShown, PreviewStepShown, UpcomingShown
 from matrix_app.api.v1.shape import Body, Exact, Instant, Shown
 from models.plans import ChargeKind, ChargeTiming, EntitlementKind
-from models.subscriptions import CancelReason, Subscription, SubscriptionState
+from models.subscriptions import CancelReason, Collection, Subscription, SubscriptionState
 from models.types import BillingInterval, ProrationBehaviour
 from services.billing import policies
 from services.billing.discounts import Duration
@@ -128,6 +128,10 @@ class SubscriptionShown(Shown):
     ended_at: AwareDatetime | None
     pay_until: AwareDatetime | None = Field(
         description="Until when its first invoice may be paid, else it ends"
+    )
+    collection: Collection = Field(description="Charged by themselves, or sent to be paid")
+    payment_days: int | None = Field(
+        description="To pay what is sent; null where the legal entity says it, or nothing is sent"
     )
     parked_reason: str | None
     version: int

@@ -17,12 +17,13 @@ from matrix_app.api.v1.repeat import RepeatKey, RepeatOnce, repeat_of
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from models.papers import TemplateState, TemplateVersion
+from services.billing import policies as billing
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.documents.brand import LOGO_BYTES_MAX, Font, Paper
-from services.documents.brand import Field as DocumentField
 from services.documents.content import Labelled
 from services.documents.html import html
+from services.documents.style import LOGO_BYTES_MAX, Font, Paper
+from services.documents.style import Field as DocumentField
 from services.papers import queries, templates
 from services.papers.designs import Design, Wording, design_from_json
 from services.papers.templates import LogoTooLarge
@@ -69,14 +70,16 @@ class TemplateGiven(Body):
 
 
 class NewTemplate(Body):
-    legal_entity_id: str
+    brand_id: str | None = None
+    legal_entity_id: str | None = Field(None, description="For its default brand, where no brand is named")
 
 
 class TemplateListed(Shown):
     id: str
     legal_entity_id: str
     legal_entity: str = Field(description="Code of who issues")
-    brand: str
+    brand_id: str
+    brand: str = Field(description="Code of the brand")
     number: int
     state: TemplateState
     is_in_force: bool = Field(description="Whether documents are made by it now")
@@ -92,7 +95,8 @@ class TemplateShown(Shown):
 
     id: str
     legal_entity_id: str
-    brand: str
+    brand_id: str
+    brand: str = Field(description="Code of the brand")
     number: int
     state: TemplateState
     design: dict[str, Any] = Field(description="As it is sent to change a draft")
@@ -105,9 +109,10 @@ class TemplateShown(Shown):
     version: int
 
 
-def _shown(row: TemplateVersion) -> TemplateShown:
-    contrast = round(design_from_json(row.design).brand().contrast, 2)
-    return TemplateShown.model_validate(row.model_dump() | {"contrast": contrast})
+async def _shown(uow: UnitOfWork, row: TemplateVersion) -> TemplateShown:
+    contrast = round(design_from_json(row.design).style().contrast, 2)
+    brand = await billing.brand_for(uow, row.brand_id, READ)
+    return TemplateShown.model_validate(row.model_dump() | {"contrast": contrast, "brand": brand.code})
 
 
 def _design(given: TemplateGiven) -> Design:
@@ -125,21 +130,21 @@ def _design(given: TemplateGiven) -> Design:
 
 
 async def _read(uow: UnitOfWork, template_id: str) -> TemplateShown:
-    return _shown(await queries.template(uow, template_id))
+    return await _shown(uow, await queries.template(uow, template_id))
 
 
 @router.get("", **listed(queries.TEMPLATES, TemplateListed))
 async def list_templates(request: Request, who: AnyCaller, asked: Asked) -> Answer:
-    """Versions of templates, the newest first; filter by `legal_entity_id`, `brand` and `state`."""
+    """Versions of templates, the newest first; filter by `legal_entity_id`, `brand_id`, `brand` and `state`."""
     return await answer(request, queries.TEMPLATES, TemplateListed, asked, partial(staff_work, who, READ))
 
 
-@router.post("", status_code=201, response_model=TemplateShown, responses=failures(404))
+@router.post("", status_code=201, response_model=TemplateShown, responses=failures(404, 409))
 async def draft_template(who: AnyCaller, body: NewTemplate, repeat: RepeatOnce) -> Response:
-    """Begin a draft as the version in force is; the draft that is there already is given as it is."""
+    """Begin a draft for a brand, as its version in force is; the draft that is there already is given as it is."""
 
     async def begin(uow: UnitOfWork) -> TemplateShown:
-        return _shown(await templates.begin(uow, body.legal_entity_id))
+        return await _shown(uow, await templates.begin(uow, **body.model_dump()))
 
     return await repeat.once(staff_work(who, WRITE), begin, owner=who.actor.id)
 
@@ -160,7 +165,7 @@ async def change_template(
     async with staff_work(who, WRITE) as uow, showing_current(lambda: _read(uow, template_id)):
         there = await queries.template(uow, template_id)
         version = expected.version(body.version) or there.version
-        return _shown(await templates.change(uow, template_id, design, version=version))
+        return await _shown(uow, await templates.change(uow, template_id, design, version=version))
 
 
 _FORM: dict[str, Any] = {
@@ -194,7 +199,7 @@ async def set_template_logo(
             raise LogoTooLarge
 
     async def put(uow: UnitOfWork) -> TemplateShown:
-        return _shown(await templates.set_logo(uow, template_id, bytes(logo)))
+        return await _shown(uow, await templates.set_logo(uow, template_id, bytes(logo)))
 
     repeat = repeat_of(request, key, bytes(logo))
     return await repeat.once(staff_work(who, WRITE), put, owner=who.actor.id, status=200)
@@ -204,7 +209,7 @@ async def set_template_logo(
 async def remove_template_logo(who: AnyCaller, template_id: str) -> TemplateShown:
     """Take the logo off a draft: documents then say the seller's name in its place."""
     async with staff_work(who, WRITE) as uow:
-        return _shown(await templates.set_logo(uow, template_id, None))
+        return await _shown(uow, await templates.set_logo(uow, template_id, None))
 
 
 @router.post("/{template_id}/publish", responses=failures(409), response_model=TemplateShown)
@@ -215,7 +220,7 @@ async def publish_template(
 
     async def act(uow: UnitOfWork) -> TemplateShown:
         async with showing_current(lambda: _read(uow, template_id)):
-            return _shown(await templates.publish(uow, template_id, version=expected.version()))
+            return await _shown(uow, await templates.publish(uow, template_id, version=expected.version()))
 
     return await repeat.once(staff_work(who, WRITE), act, owner=who.actor.id, status=200)
 
@@ -224,7 +229,7 @@ async def publish_template(
 async def discard_template(who: AnyCaller, template_id: str) -> TemplateShown:
     """Give a draft up."""
     async with staff_work(who, WRITE) as uow:
-        return _shown(await templates.discard(uow, template_id))
+        return await _shown(uow, await templates.discard(uow, template_id))
 
 
 _PAGE: dict[int | str, dict[str, Any]] = {
@@ -240,10 +245,10 @@ _PDF: dict[int | str, dict[str, Any]] = {
 
 @router.get("/{template_id}/preview", response_class=Response, responses=_PAGE)
 async def preview_template(who: AnyCaller, template_id: str, language: Language = "en") -> Response:
-    """A made-up invoice of the seller by a version, as a page that runs nothing."""
+    """A made-up invoice of the brand by a version, as a page that runs nothing."""
     async with staff_work(who, READ) as uow:
-        content, brand = await queries.previewed(uow, template_id, language)
-    return Response(html(content, brand), headers=SHOWN_HEADERS, media_type="text/html")
+        content, style = await queries.previewed(uow, template_id, language)
+    return Response(html(content, style), headers=SHOWN_HEADERS, media_type="text/html")
 
 
 @router.get("/{template_id}/preview/pdf", response_class=Response, responses=_PDF)
@@ -252,6 +257,6 @@ async def preview_template_as_pdf(
 ) -> Response:
     """The same as the PDF it would be."""
     async with staff_work(who, READ) as uow:
-        content, brand = await queries.previewed(uow, template_id, language)
-    made = await request.app.state.press.pdf(content, brand)
+        content, style = await queries.previewed(uow, template_id, language)
+    made = await request.app.state.press.pdf(content, style)
     return Response(made.pdf, headers=SHOWN_HEADERS, media_type="application/pdf")

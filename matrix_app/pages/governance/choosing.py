@@ -15,6 +15,7 @@ from components.shell.page import card
 from components.texts import t
 from matrix_app.pages import plan_choosing
 from matrix_app.pages.registry import Console, Drawn, page
+from matrix_app.pages.subscription_acts import collections, payment_days
 from models.types import ProrationBehaviour
 from services.catalog.plan_rules import TRIAL_DAYS_MAX
 from services.core.permissions import Capability
@@ -82,8 +83,19 @@ def subscribe() -> Drawn:
             hint=t("choose.anchor_hint"),
             required=False,
         ),
+        select("collection", t("subscription.collection"), collections(), value="", required=False),
+        payment_days(),
     )
     title = rx.cond(_NAME, t("choose.staff.title", name=_NAME), t("choose.title"))
+    version = select(
+        "version",
+        t("choose.version"),
+        _S.versions.to(list[dict[str, str]]),
+        hint=t("choose.version_hint"),
+        value=rx.cond(_S.version, _S.version, _S.versions[0]["id"]),
+        on_change=lambda number: _S.choose_version(number.to(str)),
+    )
+    terms = rx.fragment(rx.cond(_S.versions.length() > 1, card(version), rx.fragment()), terms)
     return _choosing(title, link(t("choose.staff.back"), href=_WHOSE), terms)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 from components.feedback.figures import facts
 from components.feedback.progress import progress_bar
-from components.feedback.states import empty_state
+from components.feedback.states import banner, empty_state
 from components.format.values import when
-from components.forms.fields import text_field
-from components.forms.form import rest_form, submit_button
+from components.forms.fields import Option, select, text_field
+from components.forms.form import action_button, form, form_foot, rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.links import link
 from components.live.figures import live_refresh
@@ -18,15 +20,18 @@ from components.tables.table import data_table
 from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.invoice_papers import STAFF_INVOICES
+from matrix_app.pages.previews import documents
 from services.core.permissions import Capability
-from state.governance.organizations import OrganizationState
+from state.governance.organizations import BY_DATE, OrganizationState
 from state.session import SessionState
 
 _S = OrganizationState
 _CLOCK = OrganizationState.clock
 _URL = f"{endpoints.STAFF_ORGANIZATIONS}/{OrganizationState.organization['id'].to(str)}/clock"
 _MAY = SessionState.capabilities.contains(Capability.STAFF_ORGANIZATIONS_WRITE.value)
+_SEEN = OrganizationState.foreseen
 STEPS = ("day", "month", "year")
+LOOKS = ("day", "week", "month", "quarter", "year", BY_DATE)
 
 
 def clock_section() -> rx.Component:
@@ -70,7 +75,7 @@ def _clock() -> rx.Component:
             (t("clock.shows"), when(_CLOCK["shows"], zone=zone)),
             (t("clock.until"), until),
         ),
-        rx.cond(_CLOCK["target_at"], on_its_way, rx.cond(_MAY, turn, rx.fragment())),
+        rx.cond(_CLOCK["target_at"], on_its_way, rx.cond(_MAY, rx.fragment(turn, _look()), rx.fragment())),
         live_refresh("staff.clocks", path=place, since=_S.read_at, on_change=_S.follow),
     )
 
@@ -100,6 +105,75 @@ def _to_date() -> rx.Component:
         description=t("clock.to_text"),
         trigger=Trigger(t("clock.to"), "", "clock"),
     )
+
+
+# -- looking ahead
+
+
+def _look() -> rx.Component:
+    ways = [Option(one, t(f"clock.look_by_of.{one}")) for one in LOOKS]
+    return rx.el.div(
+        form(
+            "look-ahead",
+            select("by", t("clock.look_by"), ways, value="month"),
+            text_field("on", t("clock.on"), kind="date", required=False, autocomplete="off"),
+            form_foot(submit_button(t("clock.look"), look="", icon="search")),
+            on_submit=_S.look_ahead,
+            errors=_S.look_errors,
+        ),
+        rx.el.p(t("clock.look_text"), class_name="small muted"),
+        rx.el.div(
+            rx.cond(_S.look_refusal, banner("warn", _S.look_refusal), rx.fragment()),
+            rx.cond(_SEEN["until"], _seen(), rx.fragment()),
+            aria_live="polite",
+            class_name="stack",
+        ),
+        class_name="stack",
+    )
+
+
+def _seen() -> rx.Component:
+    zone = _CLOCK["timezone"].to(str)
+    more = rx.cond(_SEEN["more"].to(bool), banner("info", t("clock.looked_more")), rx.fragment())
+    groups = _SEEN["groups"].to(list[dict[str, Any]])
+    there = rest_form(
+        "turn-there",
+        submit_button(t("clock.looked_turn"), look="primary", icon="check"),
+        url=f"{_URL}/turn",
+        extra={"to": _SEEN["until"].to(str)},
+        done_text=t("clock.turned"),
+        on_done=_S.load,
+    )
+    away = action_button(t("clock.looked_close"), on_press=_S.look_away, look="quiet", icon="x")
+    return rx.el.section(
+        rx.el.h3(t("clock.looked"), " ", when(_SEEN["until"], zone=zone)),
+        rx.cond(
+            groups.length() > 0,
+            rx.foreach(groups, _group),
+            rx.el.p(t("clock.looked_none"), class_name="muted"),
+        ),
+        more,
+        rx.el.div(there, away, class_name="row"),
+        class_name="stack",
+    )
+
+
+def _group(row: Any) -> rx.Component:
+    name = rx.cond(row["name"], row["name"].to(str), t("clock.looked_usage"))
+    return rx.el.details(
+        rx.el.summary(
+            name, " ", rx.el.span(t("clock.looked_count", count=row["count"].to(int)), class_name="muted")
+        ),
+        documents(row["documents"].to(list[dict[str, Any]]), _dated),
+        class_name="stack",
+        open=True,
+        key=row["id"].to(str),
+    )
+
+
+def _dated(row: Any) -> rx.Component:
+    says = rx.cond(row["waits"], t("clock.looked_waits"), t("clock.looked_final"))
+    return rx.fragment(says, " ", when(row["billed_at"], "date", zone=_CLOCK["timezone"].to(str)))
 
 
 def _papers() -> rx.Component:

@@ -17,7 +17,7 @@ from components.texts import t
 from matrix_app.pages.tax_numbers import number_badge
 from services.billing.profiles import REASON_CHARACTERS_MAX
 from services.core.permissions import Capability
-from state.governance.customer_tax import EXEMPTION_FORM, NUMBER_FORM, CustomerTaxState
+from state.governance.customer_tax import BRAND_FORM, EXEMPTION_FORM, NUMBER_FORM, CustomerTaxState
 from state.session import SessionState
 
 _S, _ROW = CustomerTaxState, CustomerTaxState.profile
@@ -31,7 +31,7 @@ def tax_section() -> rx.Component:
     again = rx.cond(_ROW["number"], ask, rx.fragment())
     acts = rx.cond(
         MAY_WRITE & (_ROW.length() > 0),
-        rx.el.div(again, _number_dialog(), _exemption_dialog(), class_name="row"),
+        rx.el.div(again, _brand_dialog(), _number_dialog(), _exemption_dialog(), class_name="row"),
         rx.fragment(),
     )
     shown = rx.cond(_ROW.length() > 0, card(_facts()), none)
@@ -62,6 +62,10 @@ def _facts() -> rx.Component:
         (t("customer_tax.address"), rx.el.span(_ROW["address"].to(str), class_name="party")),
         (t("customer_tax.country"), _ROW["country"].to(str)),
         (t("customer_tax.language"), _ROW["language"].to(str)),
+        (
+            t("customer_tax.brand"),
+            rx.cond(_ROW["brand"], _ROW["brand"].to(str), t("customer_tax.brand_default")),
+        ),
         _if(_ROW["number"], "number", number),
         _if(_ROW["found_reference"], "reference", _ROW["found_reference"].to(str)),
         _if(_ROW["override_reason"], "override_reason", _ROW["override_reason"].to(str)),
@@ -84,6 +88,32 @@ def _text(name: str, *, required: bool = True, hint: bool = False, kind: Any = "
         required=required,
         max_length=None if kind == "date" else REASON_CHARACTERS_MAX,
         autocomplete="off",
+    )
+
+
+def _brand_dialog() -> rx.Component:
+    return dialog(
+        form(
+            BRAND_FORM,
+            select(
+                "brand_id",
+                t("customer_tax.brand_id"),
+                _S.brands.to(list[dict[str, str]]),
+                hint=t("customer_tax.brand_id_hint"),
+                value=_ROW["brand_id"],
+                required=False,
+            ),
+            dialog_foot(dialog_close(), submit_button(t("customer_tax.save"))),
+            on_submit=_S.save_brand,
+            errors=_S.errors,
+            met=_S.met,
+            on_take_theirs=_S.load,
+        ),
+        title=t("customer_tax.set_brand"),
+        description=t("customer_tax.set_brand_text"),
+        trigger=Trigger(t("customer_tax.set_brand"), "", "pencil"),
+        open=_S.open_dialog == "brand",
+        on_open_change=_S.turn("brand"),
     )
 
 

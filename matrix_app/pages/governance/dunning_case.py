@@ -1,4 +1,4 @@
-"""One overdue invoice in a campaign: how it stands, and what each step brought in."""
+"""One overdue invoice in a campaign: how it stands, what each step brought in, and when calls were refused."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ STEPS = Table(
         Column("after_days", "dunning.after_days", kind="number"),
         Column("done_at", "dunning.done_at", kind="datetime"),
         Column("recovered", "dunning.recovered", kind="money", currency="currency"),
+    ),
+)
+
+BLOCKS = Table(
+    "dunning-blocks",
+    "dunning.blocks",
+    columns=(
+        Column("started_at", "dunning.block_started", kind="datetime", row_header=True),
+        Column("ended_at", "dunning.block_ended", kind="datetime"),
     ),
 )
 
@@ -72,6 +81,17 @@ def dunning_case() -> Drawn:
         section(
             t("dunning.steps"),
             data_table(STEPS, DunningCaseState.steps, status=DunningCaseState.status, zone=SessionState.zone),
+        ),
+        rx.cond(
+            DunningCaseState.blocks.length() > 0,
+            section(
+                t("dunning.blocks"),
+                rx.el.p(t("dunning.blocks_text"), class_name="muted"),
+                data_table(
+                    BLOCKS, DunningCaseState.blocks, status=DunningCaseState.status, zone=SessionState.zone
+                ),
+            ),
+            rx.fragment(),
         ),
     )
     title = rx.cond(row["number"], t("dunning.of", number=row["number"].to(str)), t("dunning.one"))

@@ -21,6 +21,7 @@ from matrix_app.pages import lists
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.public.welcome import timezones
 from matrix_app.pages.registry import Console, Drawn, page
+from models.places import COUNTRIES
 from services.billing import queries
 from services.billing.entities import (
     ADDRESS_CHARACTERS_MAX,
@@ -139,7 +140,13 @@ def _who() -> list[rx.Component]:
         rx.el.h2(t("entity.who")),
         _text("name", most=NAME_CHARACTERS_MAX),
         _lines("address", rows=4, required=True),
-        _text("country", most=2, pattern="[A-Z]{2}"),
+        combobox(
+            "country",
+            t("entity.country"),
+            [{"id": code} for code in COUNTRIES],
+            names="region",
+            value=_FORM["country"].to(str),
+        ),
         _lines("tax_ids", rows=2, required=False),
     ]
 
@@ -203,7 +210,11 @@ def _numbers() -> list[rx.Component]:
     code = r"[A-Z0-9]{1,10}"
     typed = rx.fragment(
         rx.el.p(t("entity.numbers_text", fields=FIELDS, sequence="{seq:6}"), class_name="small muted"),
-        _pair(_text("code", most=10, pattern=code), _text("brand", most=10, pattern=code)),
+        rx.cond(
+            _ROW.length() > 0,
+            _text("code", most=10, pattern=code),
+            _pair(_text("code", most=10, pattern=code), _text("brand", most=10, pattern=code)),
+        ),
         _pair(
             _text("invoice_pattern", most=PATTERN_CHARS_MAX, hint=False),
             _choice("invoice_reset", "reset_of"),
@@ -215,7 +226,6 @@ def _numbers() -> list[rx.Component]:
         rx.el.p(t("entity.numbers_fixed"), class_name="small muted"),
         facts(
             (t("entity.code"), _FORM["code"].to(str)),
-            (t("entity.brand"), _FORM["brand"].to(str)),
             (t("entity.invoice_pattern"), rx.el.code(_FORM["invoice_pattern"].to(str))),
             (t("entity.invoice_reset"), _reset_word("invoice_reset")),
             (t("entity.note_pattern"), rx.el.code(_FORM["note_pattern"].to(str))),
@@ -267,6 +277,8 @@ def _back() -> rx.Component:
 def _beside(row: rx.Var[dict[str, Any]]) -> rx.Component:
     here = f"legal_entity_id={row['id'].to(str)}"
     return rx.el.p(
+        link(t("entity.brands"), href=f"/governance/brands?{here}"),
+        " · ",
         link(t("entity.series"), href=f"/governance/number-series?{here}"),
         " · ",
         link(t("entity.templates"), href=f"/governance/templates?{here}"),

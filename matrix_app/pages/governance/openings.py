@@ -2,61 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import reflex as rx
 
-from components.feedback.states import empty_state
 from components.links import link
 from components.shell.page import page_header
-from components.tables.filters import Filter
-from components.tables.listed import table_of
-from components.tables.table import Column
-from components.texts import t, texts_under
-from matrix_app.pages import audit_log, lists
+from components.texts import t
+from matrix_app.pages import lists, openings_log
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
-from services.audit.queries import STAFF_OPENINGS
-from services.core.crypto import PLATFORM
 from services.core.permissions import Capability
-from state.governance.openings import PAGE, OpeningsState
-
-Row = rx.Var[dict[str, Any]]
-
-
-def _place(row: Row) -> rx.Component:
-    """What lies there; a column that is no longer sealed is shown by its name."""
-    return rx.match(row["place"], *texts_under("openings.place_of").items(), row["place"].to(str))
-
-
-def _purpose(row: Row) -> rx.Component:
-    return rx.match(row["purpose"], *texts_under("openings.purpose_of").items(), row["purpose"].to(str))
-
-
-def _whose(row: Row) -> rx.Component:
-    name = rx.match(row["tenant_kind"], (PLATFORM, t("openings.platform")), row["tenant"].to(str))
-    return link(name, href=row["tenant_href"].to(str))
-
-
-def _row(row: Row) -> rx.Component:
-    return rx.cond(
-        row["row_id"] == "*",
-        t("openings.whole_column"),
-        link(rx.el.code(row["row_id"].to(str)), href=row["row_href"].to(str)),
-    )
-
-
-OPENINGS = table_of(
-    STAFF_OPENINGS,
-    "openings",
-    Column("opened_at", "openings.opened_at", kind="datetime", row_header=True),
-    Column("place", "openings.place", draw=_place),
-    Column("purpose", "openings.purpose", draw=_purpose),
-    Column("actor", "openings.actor", draw=audit_log.who),
-    Column("tenant", "openings.tenant", draw=_whose),
-    Column("row_id", "openings.row_id", draw=_row),
-    texts="openings",
-)
+from state.governance.openings import PAGE, StaffOpeningsState
 
 
 @page(
@@ -64,28 +19,16 @@ OPENINGS = table_of(
     console=Console.GOVERNANCE,
     title="openings.title",
     needs=Capability.STAFF_AUDIT_READ,
-    on_load=OpeningsState.load,
+    on_load=StaffOpeningsState.load,
 )
-def openings() -> Drawn:
+def staff_openings() -> Drawn:
     """All openings, the latest first."""
-    places, purposes = texts_under("openings.place_of"), texts_under("openings.purpose_of")
-    content = lists.listing(
-        OpeningsState,
-        OPENINGS,
-        [
-            Filter("place", "openings.place", options=list(places.items())),
-            Filter("purpose", "openings.purpose", options=list(purposes.items())),
-            Filter("actor", "openings.filter.actor", "search"),
-            Filter("tenant", "openings.filter.tenant", "search"),
-            Filter("opened_at[gte]", "openings.filter.from", "date"),
-            Filter("opened_at[lt]", "openings.filter.to", "date"),
-        ],
-        empty=empty_state(t("openings.none"), t("openings.none_text"), icon_name="activity"),
-        values={f"purpose:{name}": words for name, words in purposes.items()}
-        | {f"place:{name}": words for name, words in places.items()},
-    )
     return [
         rx.el.p(link(t("openings.back"), href="/governance/audit"), class_name="back-link"),
-        page_header(t("openings.title"), lists.export(OpeningsState), text=t("openings.text")),
-        in_its_state(OpeningsState, content, retry=OpeningsState.load),
+        page_header(t("openings.title"), lists.export(StaffOpeningsState), text=t("openings.text")),
+        in_its_state(
+            StaffOpeningsState,
+            openings_log.listing(StaffOpeningsState, staff=True),
+            retry=StaffOpeningsState.load,
+        ),
     ]

@@ -23,7 +23,7 @@ from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from models.papers import PaperState
 from services.core.permissions import Capability
-from services.documents.brand import LOGO_BYTES_MAX, Field, Font, Paper
+from services.documents.style import LOGO_BYTES_MAX, Field, Font, Paper
 from services.papers import queries
 from services.papers.designs import LANGUAGES
 from state.governance.templates import FORM, HOME, PapersState, TemplatesState, TemplateState
@@ -83,7 +83,7 @@ def _begin() -> rx.Component:
     begin = dialog(
         rest_form(
             "new-template",
-            select("legal_entity_id", t("templates.legal_entity_id"), TemplatesState.entities),
+            select("brand_id", t("templates.brand_id"), TemplatesState.brands),
             dialog_foot(dialog_close(), submit_button(t("templates.begin"))),
             url=endpoints.STAFF_TEMPLATES,
             done_text=t("templates.begun"),
@@ -93,7 +93,7 @@ def _begin() -> rx.Component:
         description=t("templates.begin_text"),
         trigger=Trigger(t("templates.begin"), "primary", "plus"),
     )
-    return rx.cond(MAY_WRITE & (TemplatesState.entities.length() > 0), begin, rx.fragment())
+    return rx.cond(MAY_WRITE & (TemplatesState.brands.length() > 0), begin, rx.fragment())
 
 
 @page(
@@ -110,6 +110,7 @@ def versions() -> Drawn:
         VERSIONS,
         [
             Filter("legal_entity_id", "templates.legal_entity_id", options=TemplatesState.entities),
+            Filter("brand_id", "templates.brand_id", options=TemplatesState.brands),
             Filter(
                 "state",
                 "templates.state",

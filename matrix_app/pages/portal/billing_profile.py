@@ -6,17 +6,20 @@ import reflex as rx
 
 from components.feedback.figures import fact, facts
 from components.feedback.states import skeleton
-from components.format.values import when
-from components.forms.fields import text_area, text_field
+from components.format.values import value, when
+from components.forms.fields import combobox, text_area, text_field
 from components.forms.form import form_foot, rest_form, submit_button
+from components.live.figures import live_refresh
 from components.shell.page import card, page_header
 from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
 from matrix_app.pages.tax_numbers import number_badge
+from models.places import COUNTRIES
 from services.billing.entities import ADDRESS_CHARACTERS_MAX, NAME_CHARACTERS_MAX
 from services.core.permissions import Capability
+from services.papers.designs import LANGUAGES
 from services.tax.numbers import NUMBER_CHARACTERS_MAX
 from services.tax.rules import NumberState
 from state.portal.billing_profile import BillingProfileState
@@ -39,21 +42,20 @@ def _form() -> rx.Component:
                 max_length=NAME_CHARACTERS_MAX,
             ),
             _address(),
-            text_field(
+            combobox(
                 "country",
                 t("profile.country"),
+                [{"id": code} for code in COUNTRIES],
+                names="region",
                 hint=t("profile.country_hint"),
                 value=row["country"].to(str),
-                autocomplete="country",
-                max_length=2,
-                pattern="[A-Z]{2}",
             ),
-            text_field(
+            combobox(
                 "language",
                 t("profile.language"),
+                [{"id": code} for code in LANGUAGES],
+                names="language",
                 value=row["language"].to(str),
-                autocomplete="off",
-                max_length=12,
             ),
             text_field(
                 "tax_number",
@@ -76,7 +78,7 @@ def _form() -> rx.Component:
             on_done=_S.saved,
             guard=True,
         ),
-        key=_S.version.to_string(),  # what somebody else saved is filled in anew
+        key=_S.filled.to_string(),  # what is read anew is filled in anew
     )
 
 
@@ -94,16 +96,18 @@ def _address() -> rx.Component:
 
 def _tax_number() -> rx.Component:
     """What its register says of the number, and what follows for the tax."""
-    row, state = _S.profile, _S.profile["tax_state"].to(str)
+    row, state = _S.tax, _S.tax["state"].to(str)
     says = [(one.value, t(f"profile.tax_state_text.{one.value}")) for one in NumberState]
-    checked = rx.fragment(when(row["tax_checked_at"], "datetime"), " · ", row["tax_source"].to(str))
+    checked = rx.fragment(
+        when(row["checked_at"], "datetime", zone=SessionState.zone), " · ", row["source"].to(str)
+    )
     return card(
         facts(
-            (t("profile.tax_number"), rx.fragment(row["tax"].to(str), " ", number_badge(state))),
-            rx.cond(row["tax_checked_at"], fact(t("profile.tax_checked"), checked), rx.fragment()),
+            (t("profile.tax_number"), rx.fragment(row["number"].to(str), " ", number_badge(state))),
+            rx.cond(row["checked_at"], fact(t("profile.tax_checked"), checked), rx.fragment()),
             rx.cond(
-                row["tax_reference"],
-                fact(t("profile.tax_reference"), row["tax_reference"].to(str)),
+                row["reference"],
+                fact(t("profile.tax_reference"), row["reference"].to(str)),
                 rx.fragment(),
             ),
         ),
@@ -124,11 +128,13 @@ def billing_profile() -> Drawn:
     shown = facts(
         (t("profile.name"), row["name"].to(str)),
         (t("profile.address"), rx.el.span(row["address"].to(str), class_name="party")),
-        (t("profile.country"), row["country"].to(str)),
+        (t("profile.country"), value(row["country"].to(str), "region")),
+        (t("profile.language"), value(row["language"].to(str), "language")),
     )
     content = rx.el.div(
         card(rx.cond(MAY_WRITE, _form(), shown), rx.el.p(t("profile.kept"), class_name="small muted")),
-        rx.cond(row["tax"], _tax_number(), rx.fragment()),
+        rx.cond(_S.tax.contains("number"), _tax_number(), rx.fragment()),
+        live_refresh("billing_profile", path="changed", since=_S.read_at, on_change=_S.follow),
         class_name="text-column stack",
     )
     return [

@@ -50,7 +50,7 @@ def _choices() -> rx.Component:
 def _charge(row: rx.Var[Any]) -> rx.Component:
     often = plan_prices.every(row["interval"], row["interval_count"])
     return rx.fragment(
-        rx.el.dt(row["name"].to(str), " ", rx.el.span(often, class_name="small muted")),
+        rx.el.dt(row["name"].to(str), " ", rx.el.span(often, class_name="small")),
         rx.el.dd(plan_prices.lines(row)),
         key=row["id"].to(str),
     )
@@ -96,11 +96,14 @@ def _choose(plan: Any) -> rx.Component:
 
 def _card(plan: rx.Var[dict[str, Any]]) -> rx.Component:
     rest = plan["charges"].to(list[dict[str, Any]])
-    charges = rx.el.dl(rx.foreach(rest, _charge), class_name="facts")
     gives = plan["entitlements"].to(list[dict[str, Any]])
     trial = plan["trial_days"].to(int)
     had = badge(rx.cond(plan["is_addon"], t("offers.added"), t("offers.current")), "ok")
-    sold = rx.fragment(_big_price(plan), rx.cond(rest.length() > 0, charges, rx.fragment()))
+    facts = rx.el.dl(
+        rx.cond(plan["sold"], rx.fragment(rx.foreach(rest, _charge)), rx.fragment()),
+        rx.foreach(gives, _entitlement),
+        class_name="facts",
+    )
     return rx.el.article(
         rx.el.header(
             rx.el.h3(plan["name"].to(str)),
@@ -111,12 +114,8 @@ def _card(plan: rx.Var[dict[str, Any]]) -> rx.Component:
             ),
         ),
         rx.el.p(plan["description"].to(str), class_name="muted"),
-        rx.cond(plan["sold"], sold, rx.el.p(t("offers.not_sold"), class_name="muted")),
-        rx.cond(
-            gives.length() > 0,
-            rx.el.dl(rx.foreach(gives, _entitlement), class_name="facts"),
-            rx.fragment(),
-        ),
+        rx.cond(plan["sold"], _big_price(plan), rx.el.p(t("offers.not_sold"), class_name="muted")),
+        rx.cond((rest.length() > 0) | (gives.length() > 0), facts, rx.fragment()),
         _choose(plan),
         class_name=rx.cond(plan["had"], "card plan-card is-chosen", "card plan-card"),
         key=plan["id"].to(str),

@@ -15,8 +15,10 @@ from components.tables.listed import table_of
 from components.tables.table import Column, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, lists, wallet_lists
+from matrix_app.pages.bank_details import transfer_facts
 from matrix_app.pages.frame import in_its_state
 from matrix_app.pages.registry import Console, Drawn, page
+from models.wallets import TopUpState
 from services.core.permissions import Capability
 from services.wallets import queries
 from state.portal.invoices import InvoiceState
@@ -24,6 +26,7 @@ from state.portal.wallet import HOME, WalletDebitsState, WalletState, WalletTopU
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
+MAY_PAY = SessionState.capabilities.contains(Capability.PAYMENTS_WRITE.value)
 MAY_WRITE = SessionState.capabilities.contains(Capability.WALLET_WRITE.value)
 
 
@@ -166,15 +169,18 @@ def wallet() -> Drawn:
         ),
         actions=[_set_rule()],
     )
-    content = lists.listing(
-        WalletState,
-        wallet_lists.LOTS[HOME],
-        wallet_lists.lot_filters(),
-        empty=empty_state(t("wallets.none"), t("wallets.none_text"), icon_name="inbox"),
-        names={"state": t("wallets.state"), "currency": t("wallets.currency")},
-        values=wallet_lists.values_of("source", "state"),
-        between=balance,
+    lots = section(
+        t("wallets.lots"),
+        lists.listing(
+            WalletState,
+            wallet_lists.LOTS[HOME],
+            wallet_lists.lot_filters(),
+            empty=empty_state(t("wallets.none"), t("wallets.none_text"), icon_name="inbox", level=3),
+            names={"state": t("wallets.state"), "currency": t("wallets.currency")},
+            values=wallet_lists.values_of("source", "state"),
+        ),
     )
+    content = rx.el.div(balance, lots, class_name="stack stack-32")
     return [
         page_header(t("wallets.title"), lists.export(WalletState), text=t("wallets.text")),
         wallet_lists.tabs(HOME),
@@ -209,6 +215,28 @@ def wallet_uses() -> Drawn:
     return wallet_lists.uses(WalletUsesState, HOME)
 
 
+def _of_top_up(row: Row) -> rx.Component:
+    is_due = MAY_PAY & (row["state"] == TopUpState.DUE.value)
+    press = action_button(
+        t("wallets.how_to_pay"), on_press=WalletTopUpsState.how_to_pay(row["id"].to(str)), look="compact"
+    )
+    return rx.cond(is_due, press, rx.fragment())
+
+
+def _how_to_pay() -> rx.Component:
+    """Where the money for a top-up goes, with what it is for."""
+    chosen, bank = WalletTopUpsState.chosen, WalletTopUpsState.bank
+    nobody = empty_state(t("wallets.no_account"), t("wallets.no_account_text"), icon_name="wallet", level=3)
+    return dialog(
+        rx.cond(bank.contains("account"), transfer_facts(bank, chosen["id"]), nobody),
+        dialog_foot(dialog_close(t("dialog.close"))),
+        title=t("wallets.how_to_pay_of", amount=WalletTopUpsState.asked),
+        description=t("wallets.how_to_pay_text"),
+        open=WalletTopUpsState.open_dialog == "pay",
+        on_open_change=WalletTopUpsState.dismiss,
+    )
+
+
 @page(
     "/portal/wallet/top-ups",
     console=Console.PORTAL,
@@ -217,5 +245,5 @@ def wallet_uses() -> Drawn:
     on_load=WalletTopUpsState.load,
 )
 def wallet_top_ups() -> Drawn:
-    """What the rule asked for."""
-    return wallet_lists.top_ups(WalletTopUpsState, HOME)
+    """What the rule asked for, and how to pay what is due."""
+    return [*wallet_lists.top_ups(WalletTopUpsState, HOME, actions=_of_top_up), _how_to_pay()]

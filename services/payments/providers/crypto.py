@@ -23,6 +23,7 @@ from services.payments.providers.values import (
     Dispute,
     Evidence,
     Flow,
+    GivesBack,
     Method,
     Movement,
     Order,
@@ -53,6 +54,7 @@ CAPABILITIES = Capabilities(
     keeps_methods=False,
     captures_later=False,
     lists_payouts=False,
+    gives_back=GivesBack.NEVER,
 )
 
 

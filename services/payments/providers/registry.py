@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from models.ledger import Purpose
 from services.core.errors import Invalid
-from services.payments.providers import crypto, paypal_terms, stripe_terms
+from services.payments.providers import bank, crypto, paypal_terms, stripe_terms
 from services.payments.providers.base import Opening, PaymentProvider
 from services.payments.providers.paypal import PayPalProvider
 from services.payments.providers.paypal_wire import CERTIFICATE_NAME, LIVE, PayPalAccount
 from services.payments.providers.stripe import StripeProvider
 from services.payments.providers.stripe_events import StripeAccount
-from services.payments.providers.values import Capabilities
+from services.payments.providers.values import Capabilities, GivesBack
 
 Text = Mapping[str, str]
 
@@ -91,13 +92,25 @@ KINDS: dict[str, Kind] = {
         fixed=frozenset({"chain_id"}),
         check=crypto.check,
     ),
+    "bank": Kind(
+        bank.BankProvider,
+        bank.CAPABILITIES,
+        settings=frozenset({"number"}),
+        secrets=frozenset(),
+        fixed=frozenset({"number"}),
+        check=bank.check,
+    ),
 }
+OUR_BANKS = sorted(name for name, one in KINDS.items() if one.capabilities.is_our_bank)
 
 
-def gives_back(provider: str) -> bool:
-    """Whether money can go back to where it came from: through the provider, or by a transfer that staff sends."""
-    known = KINDS.get(provider)
-    return known is None or not known.watched
+def gives_back(provider: str) -> GivesBack:
+    return kind(provider).capabilities.gives_back
+
+
+def held_on(provider: str) -> Purpose:
+    """Where what came by it is booked: what somebody else has until it is paid out is not ours to spend yet."""
+    return Purpose.CASH if kind(provider).capabilities.is_our_bank else Purpose.CLEARING
 
 
 def kind(provider: str) -> Kind:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from models.money import Money, Provider, from_provider
 from services.collection.declines import decline_of
+from services.payments import brands
 from services.payments.providers.values import (
     Action,
     Decline,
@@ -205,7 +206,7 @@ def _method(reference: str, kind: str, told: Thing) -> Method:
     return Method(
         reference=reference,
         kind=kind,
-        brand=told.get("brand") or "",
+        brand=brands.code(told.get("brand") or ""),
         last4=told.get("last4") or "",
         expiry_month=told.get("exp_month") or 0,
         expiry_year=told.get("exp_year") or 0,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from models.money import Money, Provider
+from services.payments.brands import CardBrand
 
 T = TypeVar("T")
 
@@ -23,6 +24,14 @@ class Flow(StrEnum):
 
     REDIRECT = "redirect"
     TRANSFER = "transfer"
+
+
+class GivesBack(StrEnum):
+    """How money goes back to where it came from."""
+
+    ASKED = "asked"  # by `refund`
+    BY_HAND = "by_hand"  # staff sends it, and says so
+    NEVER = "never"
 
 
 class PaymentState(StrEnum):
@@ -180,6 +189,8 @@ class Capabilities:
     keeps_methods: bool
     captures_later: bool
     lists_payouts: bool
+    gives_back: GivesBack = GivesBack.ASKED
+    is_our_bank: bool = False  # what is there is ours to spend: nobody has to pay it out
     evidence: EvidenceTerms | None = None  # None: it takes no answers to disputes from programs
 
     @property
@@ -236,7 +247,7 @@ class Method:
 
     reference: str
     kind: str  # card, link, sepa_debit ...: the provider's word
-    brand: str = ""
+    brand: CardBrand = CardBrand.UNKNOWN
     last4: str = ""
     expiry_month: int = 0
     expiry_year: int = 0

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise, product
 
 from models.billing import Invoice
-from services.billing import explaining
+from services.billing import explaining, given_back
 from services.billing.usage_pieces import part_of
 from tests.checks import assert_invariants, assert_money_agrees
 from tests.integration.billing.mixed_history import History
@@ -31,6 +31,17 @@ select 'notes', i.id from invoice i cross join lateral (
     from credit_note n where n.invoice_id = i.id) n
   where i.organization_id = :id
     and (n.total <> n.parts or n.total <> i.credited_minor or n.total > greatest(i.total_minor, 0) or n.unnumbered)
+union all
+select 'line', l.id from invoice_line l join invoice i on i.id = l.invoice_id and i.state not in ('draft', 'void')
+  left join lateral (
+    select sum(net_minor) as net, sum(tax_minor) as tax from credit_note_line where invoice_line_id = l.id) n on true
+  left join lateral (
+    select sum(b.net) as net, sum(b.tax) as tax from invoice j join invoice_line c on c.invoice_id = j.id
+    cross join jsonb_to_recordset(c.facts #> '{back,lines}') as b(line text, net bigint, tax bigint)
+    where j.organization_id = :id and j.state <> 'void' and b.line = l.id
+      and not exists (select from credit_note_line where invoice_line_id = c.id)) g on true
+  where i.organization_id = :id and l.origin = 'usage' and l.net_minor >= 0
+    and (coalesce(n.net, 0) + coalesce(g.net, 0) > l.net_minor or coalesce(n.tax, 0) + coalesce(g.tax, 0) > l.tax_minor)
 union all
 select 'paid', i.id from invoice i
   where i.organization_id = :id and i.state <> 'void' and i.paid_minor <> (
@@ -92,6 +103,7 @@ async def agrees(history: History) -> None:
                 assert (await explaining.explain(uow, one, each)).agrees, (one.number, each.description)
     await _each_token_is_billed_once(history, made)
     await _each_period_is_billed_once(history, made)
+    await _usage_gives_back_what_was_debited(history, made)
     ours = await book(history)
     standing = [one for one in made if one.state != "void"]
     assert ours["receivable"] == sum(one.due_minor for one in standing)
@@ -112,7 +124,8 @@ async def book(history: History) -> Counter[str]:
 
 
 async def _each_period_is_billed_once(history: History, made: Sequence[Invoice]) -> None:
-    """However a period was cut, what its lines ask for together is what the last of them says of the whole."""
+    """However a period was cut, what its lines ask for together is what the last of them says of the whole, and what
+    notes and coupons had given back already."""
     if history.voided:
         return
     asked: Counter[tuple[str, ...]] = Counter()
@@ -121,11 +134,35 @@ async def _each_period_is_billed_once(history: History, made: Sequence[Invoice])
         for each in await history.market.shop.lines(one):
             if each.metric is not None:
                 base = part_of(each.facts, each.key)
-                asked[base] += each.amount_minor - each.billed_before_minor
-                whole[base] = (each.amount_minor, each.facts["pieces"]["spans"])
+                back = sum(part.minor for part in given_back.parts_from(each.facts))
+                falls = "back" in each.facts
+                asked[base] += -back if falls else each.amount_minor - each.billed_before_minor
+                standing = given_back.standing_after(each.facts, each.amount_minor)
+                assert standing >= each.amount_minor
+                whole[base] = (standing, each.facts["pieces"]["spans"])
     assert asked == {base: minor for base, (minor, _) in whole.items()}
     for _, spans in whole.values():
         assert all(before[1] <= after[0] for before, after in pairwise(spans)), spans
+
+
+async def _usage_gives_back_what_was_debited(history: History, made: Sequence[Invoice]) -> None:
+    """Of a price in a period, notes and lines below zero take back no more than lines above it asked for."""
+    noted = {
+        row["invoice_line_id"]: (row["net"], row["tax"])
+        for row in await history.rows(
+            "select invoice_line_id, cast(sum(net_minor) as bigint) as net, cast(sum(tax_minor) as bigint) as tax"
+            " from credit_note_line where organization_id = :id group by invoice_line_id"
+        )
+    }
+    net: Counter[tuple[str, ...]] = Counter()
+    tax: Counter[tuple[str, ...]] = Counter()
+    for one in (one for one in made if one.state != "void"):
+        for each in await history.market.shop.lines(one):
+            if each.origin == "usage":
+                base, (less_net, less_tax) = part_of(each.facts, each.key), noted.get(each.id, (0, 0))
+                net[base] += each.net_minor - less_net
+                tax[base] += each.tax_minor - less_tax
+    assert all(minor >= 0 for minor in (*net.values(), *tax.values())), (net, tax)
 
 
 async def _each_token_is_billed_once(history: History, made: Sequence[Invoice]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from models.billing import Invoice
 from models.types import ProrationBehaviour
 from services.billing import queries
+from services.billing.finalizing import BillingProfileMissing
 from services.billing.profiles import ProfileFields
 from services.catalog.plan_rules import ChargeFields
 from services.invariants.book import RevenueIsEarnedInTime
@@ -188,3 +189,43 @@ async def test_usage_and_what_is_charged_once_have_the_tax_in_their_price(world:
     await sold.run(one)
 
     assert sums((await sold.invoices())[1]) == (10_00, 1_90, 11_90)
+
+
+UP, DOWN = "upgrade", "downgrade"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "profile", "way"),
+    [
+        (flat("119"), flat("100", with_tax=False), GERMAN, UP),  # the same net, and equal is up
+        (flat("119"), flat("99.99", with_tax=False), GERMAN, DOWN),
+        (flat("100", with_tax=False), flat("119"), GERMAN, UP),
+        (flat("100", with_tax=False), flat("118.99"), GERMAN, DOWN),
+        (flat("100", with_tax=False), flat("110"), GERMAN, DOWN),  # 92.44 net
+        (flat("100", with_tax=False), flat("110"), AUSTRIAN, UP),  # who owes no tax pays the price as it is
+        (flat("119"), flat("100", with_tax=False), FRENCH, UP),  # 99.17 net at 20 %
+        (flat("119"), flat("118.99"), GERMAN, DOWN),
+    ],
+)
+async def test_up_or_down_is_by_what_is_left_of_a_price_without_its_tax(
+    world: World, old: ChargeFields, new: ChargeFields, profile: ProfileFields, way: str
+) -> None:
+    sold = await subscribers(world, LINE, profile)
+    one = await sold.start(await sold.plan(old))
+    sold.at(2026, 4, 16, 12)
+
+    changed = await sold.change(one, await sold.plan(new))
+
+    assert (changed.scheduled is None) == (way == UP)
+    assert len(await sold.invoices()) == (2 if way == UP else 1)
+
+
+async def test_prices_with_and_without_tax_are_not_compared_for_who_said_no_place(world: World) -> None:
+    sold = await subscribers(world, LINE, GERMAN)
+    gross = await sold.plan(flat("119"), trial_days=30)
+    net = await sold.plan(flat("110", with_tax=False))
+    await sold.shop.new_customer(None, name="Nobody")
+    one = await sold.start(gross)
+    with pytest.raises(BillingProfileMissing):
+        await sold.change(one, net)
+    await sold.change(one, await sold.plan(flat("238")))  # both have it: no rate is needed

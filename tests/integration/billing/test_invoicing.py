@@ -19,7 +19,8 @@ from models.types import BillingInterval, ProrationPolicy
 from services.billing import customer_credits, entities, finalizing, invoices, queries, taxation
 from services.billing.entities import NumbersBegun
 from services.billing.finalizing import BillingProfileMissing
-from services.billing.invoices import KeyMeansOther, LegalEntityMissing
+from services.billing.invoices import KeyMeansOther
+from services.billing.issuers import LegalEntityMissing
 from services.billing.lines import Debited, Terms, credit, debit, read_line
 from services.billing.new_lines import item_line
 from services.billing.numbering import Reset
@@ -422,12 +423,14 @@ async def test_a_tax_has_one_rate_a_day(shop: Shop) -> None:
 async def test_the_first_page_of_many_invoices_is_read_from_its_index(shop: Shop, owner_url: str) -> None:
     async with crossing(Reason.DEMO) as uow:
         await uow.execute(
-            "insert into invoice (id, organization_id, legal_entity_id, key, state, currency, memo, lines,"
+            "insert into invoice (id, organization_id, legal_entity_id, brand_id, key, state, currency, memo, lines,"
             " next_position, number, sequence, series_brand, series_period, charged_minor, discount_minor, net_minor,"
             " tax_minor, total_minor, credited_minor, offset_minor, paid_minor, written_off_minor, due_minor,"
             " created_at, collect_until, finalized_at)"
-            " select 'inv_' || n, :o, :e, 'k' || n, 'finalized', 'EUR', '', 0, 1, 'N' || n, n, '', '2026', 0, 0, 0, 0,"
-            " 0, 0, 0, 0, 0, 0, :now + n * interval '1 second', :now, :now from generate_series(1, 20000) n",
+            " select 'inv_' || n, :o, b.legal_entity_id, b.id, 'k' || n, 'finalized', 'EUR', '', 0, 1, 'N' || n, n, '',"
+            " '2026', 0, 0, 0, 0,"
+            " 0, 0, 0, 0, 0, 0, :now + n * interval '1 second', :now, :now from brand b, generate_series(1, 20000) n"
+            " where b.legal_entity_id = :e",
             o=shop.customer.id, e=shop.entity.id, now=MARCH,
         )  # fmt: skip
     async with await psycopg.AsyncConnection.connect(libpq_url(owner_url), autocommit=True) as owner:

@@ -234,6 +234,21 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("turn", 150), ("calls_are_made", [(0, 5, 15)], False, False),
         ],
     ),
+    *(
+        (
+            "EUR",
+            "Europe/Berlin",
+            [
+                ("starts", 0, 1, 0, coupon), ("calls_are_made", [(0, 0, 90)], False, False), ("turn", 1),
+                ("changes", 0, 1, 1, "invoice_now"),
+                *[("is_credited", which, percent) for which in range(3) if percent],
+                ("turn", 30), ("changes", 0, 0, 1, "invoice_now"), ("calls_are_made", [(0, 0, 30)], False, False),
+                ("turn", 24 * 35), *[("is_credited", which, 100) for which in range(5)],
+                ("calls_are_made", [(60, 0, 3_000)], False, False),
+            ],
+        )
+        for coupon, percent in (("", 0), ("", 100), ("FIFTH", 60))
+    ),
 ]  # fmt: skip
 
 

@@ -97,12 +97,12 @@ async def test_a_set_takes_as_many_statements_for_twelve_as_for_three(
 
 # So many final documents of each organisation that none is read but by an index.
 MANY = """
-insert into invoice (id, organization_id, legal_entity_id, key, state, currency, memo, lines, next_position, number,
-  series_brand, series_period, sequence, charged_minor, discount_minor, net_minor, tax_minor, total_minor,
+insert into invoice (id, organization_id, legal_entity_id, brand_id, key, state, currency, memo, lines, next_position,
+  number, series_brand, series_period, sequence, charged_minor, discount_minor, net_minor, tax_minor, total_minor,
   credited_minor, offset_minor, paid_minor, written_off_minor, due_minor, created_at, collect_until, finalized_at)
-select 'inv_' || o.id || n, o.id, e.id, 'many' || n, 'paid', 'EUR', '', 0, 1, o.id || n, o.id, '', n,
+select 'inv_' || o.id || n, o.id, b.legal_entity_id, b.id, 'many' || n, 'paid', 'EUR', '', 0, 1, o.id || n, o.id, '', n,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now() + n * interval '1 minute', now(), now()
-from legal_entity e, organization o, generate_series(1, 2000) n
+from brand b, organization o, generate_series(1, 2000) n
 """
 
 

@@ -147,6 +147,42 @@ async def test_while_the_register_is_away_the_entity_says_who_is_believed(shop: 
     assert (category, proof["state"]) == ("AE", "unavailable")
 
 
+async def test_a_valid_number_is_asked_about_again_before_its_proof_is_old(
+    shop: Shop, register: Vies
+) -> None:
+    await says(shop, REAL)
+    await ask(shop)
+    first = await kept(shop)
+    shop.now = MARCH + tax_numbers.PROVEN_FOR - timedelta(seconds=1)
+    assert await ask(shop) == 0
+
+    shop.now = MARCH + tax_numbers.PROVEN_FOR
+    register.fault = "MS_UNAVAILABLE"
+    assert (await ask(shop), await kept(shop)) == (1, first)  # it stays valid while nobody answers
+    register.fault = ""
+    shop.now += tax_numbers.RETRY
+    assert await ask(shop) == 1
+    again = await kept(shop)
+    assert (again["state"], again["checked_at"]) == ("valid", shop.now.isoformat())
+    assert again["reference"] > first["reference"]
+
+    register.numbers.remove(REAL)
+    shop.now += tax_numbers.PROVEN_FOR
+    assert (await ask(shop), (await kept(shop))["state"]) == (1, "invalid")
+    assert (await taxed(shop))[0] == "S"
+    shop.now += 2 * tax_numbers.PROVEN_FOR
+    assert await ask(shop) == 0
+
+
+async def test_a_number_of_northern_ireland_is_asked_by_its_own_letters(shop: Shop, register: Vies) -> None:
+    register.numbers.add("XI980780684")
+    assert (await says(shop, "XI 980 7806 84", country="GB"))["number"] == "XI980780684"
+    assert (await ask(shop), (await kept(shop))["state"]) == (1, "valid")
+    assert (register.asked[0]["countryCode"], register.asked[0]["vatNumber"]) == ("XI", "980780684")
+    assert (await says(shop, "GB 980 7806 84", country="GB"))["state"] == "unchecked"
+    assert await ask(shop) == 0  # nobody answers for Great Britain
+
+
 async def test_a_seller_whose_own_number_is_wrong_still_gets_an_answer(world: World, register: Vies) -> None:
     register.numbers.remove("DE123456788")
     shop = await open_shop(world, reverse_charge_in=("FR",))

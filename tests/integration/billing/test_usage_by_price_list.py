@@ -212,11 +212,17 @@ async def test_calls_cost_their_price_once_whoever_pays(sales: Sales, world: Wor
     await assert_invariants(but=NOT_HERE)
 
 
-async def test_a_subscription_that_began_before_it_was_made_takes_over_what_it_meters(sales: Sales) -> None:
+@pytest.mark.parametrize(("noted", "back"), [(0, -250), (119, -250), (238, -150), (None, 0)])
+async def test_a_subscription_that_began_before_it_was_made_takes_over_what_it_meters(
+    sales: Sales, noted: int | None, back: int
+) -> None:
+    """The price list gives back what it billed, and of that what credit notes left."""
     await sales.run(2026, 3, 10, 9)
     await sales.call(utc(2026, 3, 12), 1_000, 100)  # 2.50 + 1.00 + 0.003
     for when in ((4, 1), (4, 2, 23)):
         await sales.run(2026, *when)
+    if noted != 0:
+        await sales.shop.credit((await sales.sold.invoices())[0], noted)
     plan = await sales.sold.plan(price("in", "metered", "0.001", meter="prompt_tokens"))
     sales.at(2026, 4, 20)
     await sales.sold.start(plan, started_at=utc(2026, 3, 10))
@@ -225,7 +231,8 @@ async def test_a_subscription_that_began_before_it_was_made_takes_over_what_it_m
         await sales.run(2026, *when)
 
     asked = [one for one in await sales.asked() if one[1]]
-    assert sorted(asked) == [("In", 100), (LATE, -250), ("Usage of m", 350), ("Usage of m", 1000)]
+    given = [(LATE, back)] if back else []
+    assert sorted(asked) == [("In", 100), *given, ("Usage of m", 350), ("Usage of m", 1000)]
     await sales.explained()
     await assert_invariants(but=NOT_HERE)
 

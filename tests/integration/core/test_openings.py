@@ -119,7 +119,12 @@ async def test_the_record_is_added_to_and_nothing_else_until_it_is_old(
     with pytest.raises(ProgrammingError, match="row-level security"):
         async with unit_of_work(owner) as uow:
             await openings.note(uow, elsewhere, Purpose.METHOD_CHARGED)
-    for statement in ("select id from secret_opening", "delete from secret_opening", _CHANGED):
+    async with crossing(Reason.RETENTION) as uow:
+        await openings.note(uow, elsewhere, Purpose.METHOD_CHARGED)
+    async with unit_of_work(owner) as uow:  # reads what is its own, and nothing of the platform's
+        found = await uow.execute("select tenant from secret_opening")
+        assert found.scalars().all() == [owner.organization_id]
+    for statement in ("delete from secret_opening", _CHANGED):
         with pytest.raises(ProgrammingError, match="permission denied"):
             async with unit_of_work(owner) as uow:
                 await uow.execute(statement)
@@ -128,10 +133,10 @@ async def test_the_record_is_added_to_and_nothing_else_until_it_is_old(
             await uow.execute(_CHANGED)
 
     await openings.forget_old()
-    assert await _purposes() == ["399", "364", "method_charged"]
+    assert await _purposes() == ["399", "364", "method_charged", "method_charged"]
     async with crossing(Reason.RETENTION) as uow:
         await uow.execute("delete from secret_opening")
-    assert await _purposes() == ["364", "method_charged"]
+    assert await _purposes() == ["364", "method_charged", "method_charged"]
 
 
 async def _purposes() -> list[str]:

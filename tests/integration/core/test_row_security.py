@@ -29,7 +29,7 @@ from models.budgets import Budget, BudgetHold, BudgetSpending
 from models.crypto import CryptoMovement, CryptoRequest, CryptoTransfer
 from models.customer_credits import CreditUse, CustomerCredit
 from models.disputes import Contest, Dispute, DisputeFile
-from models.dunning import DunningCase, DunningHold, DunningStep, InvoiceCollection
+from models.dunning import DunningBlock, DunningCase, DunningHold, DunningStep, InvoiceCollection
 from models.events import Event, IdempotencyRecord
 from models.gateway import ApiKey, GatewayRequest
 from models.identity import Account, Invitation, Membership, Organization, Project, ServiceAccount
@@ -46,7 +46,19 @@ from services.core import runtime
 from services.core.crossing import Reason, crossing
 from services.core.database import APPLICATION_ROLE, CROSSING_ROLE, Database, libpq_url
 from services.core.ids import new_id
-from tests.papers import accepted, account, campaign, entity, paid, papers, reminded, sold, subscribed, terms
+from tests.papers import (
+    accepted,
+    account,
+    brand,
+    campaign,
+    entity,
+    paid,
+    papers,
+    reminded,
+    sold,
+    subscribed,
+    terms,
+)
 from tests.world import LONG_AGO, World
 
 runtime.know_all_tables()
@@ -65,7 +77,7 @@ PAPERS = (
     CouponRedemption,
     CouponUse,
 )  # each to those before it
-DUNNING = (*PAPERS, DunningCase, DunningStep, InvoiceCollection, DunningHold)
+DUNNING = (*PAPERS, DunningCase, DunningStep, DunningBlock, InvoiceCollection, DunningHold)
 PAYMENTS = (
     *PAPERS,
     PaymentMethod,
@@ -224,6 +236,7 @@ async def tenants(database: Database, world: World) -> Tenants:
         async with crossing(Reason.DEMO) as uow:
             house = (
                 entity(_entity_of(made), name.upper()),
+                brand(_entity_of(made)),
                 account(f"pacc_{made.organization.id}", name),
                 campaign(f"dcmp_{made.organization.id}", name),
                 terms(f"trms_{made.organization.id}", len(name)),

@@ -21,7 +21,7 @@ from services.gateway.upstreams import UpstreamFields
 from services.identity import organizations
 from services.identity.cookies import session_cookie
 from tests.integration.gateway.house import House, model_fields
-from tests.papers import campaign, entity, papers, reminded
+from tests.papers import brand, campaign, entity, papers, reminded
 
 ASK = [{"role": "user", "content": "hi"}]
 BODY = {"model": "plain", "messages": ASK}
@@ -79,7 +79,7 @@ async def test_calls_of_whoever_is_restricted_are_refused_until_it_is_paid(gatew
     client = await gateway.client()
     owner, issuer, invoice = client.organization.id, new_id("ent"), new_id("inv")
     rows = [
-        [entity(issuer, "E1"), campaign("dcam_1", "Usual")],
+        [entity(issuer, "E1"), brand(issuer), campaign("dcam_1", "Usual")],
         papers(owner, issuer, ids={"inv": invoice})[:2],
         reminded(owner, "dcam_1", invoice)[:1],
     ]

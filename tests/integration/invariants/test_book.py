@@ -110,8 +110,10 @@ DEFERRAL = (
 )
 
 ENTITY = (
-    "insert into legal_entity values ('ent_1', 'E1', 'Entity', 'Street', 'DE', '[]', '[]', '[]', 'UTC', 'USD', 'MX',"
+    "insert into legal_entity values ('ent_1', 'E1', 'Entity', 'Street', 'DE', '[]', '[]', '[]', 'UTC', 'USD',"
     " 'x{{seq}}', 'never', 'y{{seq}}', 'never', 'line', 'issue', 0, 0, false, true, now(), 1, false);"
+    " insert into brand (id, legal_entity_id, code, name, is_default, created_at, version)"
+    " values ('brnd_1', 'ent_1', 'MX', 'Entity', true, now(), 1);"
 )
 # A document that asks for 5 without a line, and its journal, with nothing behind it in the books.
 DOCUMENT = (
@@ -122,11 +124,11 @@ DOCUMENT = (
     " insert into ledger_account values ('lacc_1', '{organization}', 'USD', 'receivable', 'asset', now());"
     " insert into ledger_journal (id, organization_id, key, content_hash, kind, cause_id, entries, note, happened_at,"
     " recorded_at) values ('jrnl_1', '{organization}', 'k', 'h', 'invoice', 'inv_1', 2, '', now(), now());"
-    " insert into invoice (id, organization_id, legal_entity_id, key, state, currency, memo, lines, next_position,"
-    " number, series_brand, series_period, sequence, charged_minor, discount_minor, net_minor, tax_minor, total_minor,"
-    " credited_minor, offset_minor, paid_minor, written_off_minor, due_minor, created_at, collect_until, finalized_at)"
-    " values ('inv_1', '{organization}', 'ent_1', 'k', 'finalized', 'USD', '', 0, 1, 'x1', '', '', 1, 5, 0, 5, 0, 5,"
-    " 0, 0, 0, 0, 5, now(), now(), now()); end $$"
+    " insert into invoice (id, organization_id, legal_entity_id, brand_id, key, state, currency, memo, lines,"
+    " next_position, number, series_brand, series_period, sequence, charged_minor, discount_minor, net_minor,"
+    " tax_minor, total_minor, credited_minor, offset_minor, paid_minor, written_off_minor, due_minor, created_at,"
+    " collect_until, finalized_at) values ('inv_1', '{organization}', 'ent_1', 'brnd_1', 'k', 'finalized', 'USD', '',"
+    " 0, 1, 'x1', '', '', 1, 5, 0, 5, 0, 5, 0, 0, 0, 0, 5, now(), now(), now()); end $$"
 )
 DRAWN = (
     "do $$ begin " + ENTITY + " insert into number_series values ('ent_1', 'credit_note', '', '', 2); end $$"

@@ -88,7 +88,7 @@ class SlowStore(FolderStore):
 
 async def publish(shop: Shop, design: Design) -> str:
     async with crossing(Reason.STAFF, actor=system(), on=shop.world.database) as uow:
-        draft = await templates.begin(uow, shop.entity.id)
+        draft = await templates.begin(uow, legal_entity_id=shop.entity.id)
         await templates.change(uow, draft.id, design, version=draft.version)
         await templates.publish(uow, draft.id)
     return draft.id

@@ -71,8 +71,8 @@ class Debt:
             await methods.keep_customer(uow, self.till.account.id, customer)
             return (await methods.keep(uow, self.till.account.id, setup.method)).id
 
-    async def subscribe(self) -> Subscription:
-        return await self.sold.start(await self.sold.plan(price("base", "flat", "30")))
+    async def subscribe(self, **terms: Any) -> Subscription:
+        return await self.sold.start(await self.sold.plan(price("base", "flat", "30")), **terms)
 
     async def story(self) -> list[tuple[int, str]]:
         """What happened to invoices and cases, with the day of business time since it began."""

@@ -1,4 +1,4 @@
-"""What may happen to money between a customer, two providers, their banks and us.
+"""What may happen to money between a customer, two providers, their banks, a chain and us.
 
 Each act is a method with plain arguments, so that a history is a list that can be printed and played again. `which`
 chooses among what is there, wherever it points.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
@@ -29,14 +28,17 @@ from services.reconciliation import accepting
 from services.reconciliation.pulling import Puller
 from services.refunds import refunds
 from services.refunds.refunding import Refunding
+from tests.fakes.anvil.running import CHAIN_ID
 from tests.integration.billing.shop import line
-from tests.integration.payments.money_house import CARDS, PAYPAL, STRIPE, Died, House
+from tests.integration.payments.money_chain import BLOCK_S, Chain
+from tests.integration.payments.money_house import CARDS, CHAIN, PAYPAL, STRIPE, Died, House, Nothing, pick
 from tests.integration.payments.refund_ways import way
 
 Act = tuple[Any, ...]
-_T = TypeVar("_T")
 CURRENCIES = ("EUR", "JPY", "KWD")  # two digits, none, and three, which PayPal does not take
-WORK = frozenset({"hears", "looks_after", "collects", "reads_books"})  # what workers do, whoever is away
+WORK = frozenset(
+    {"hears", "looks_after", "collects", "reads_books", "watches"}
+)  # what workers do, whoever is away
 ALONE = {"*": 10**12}  # staff gives back whatever it likes
 PAGE_TIMEOUT_S = 60
 PATHS = {
@@ -51,20 +53,9 @@ PATHS = {
 }  # fmt: skip
 
 
-def pick(of: Sequence[_T], which: int) -> _T:
-    """Raises Nothing where there is none."""
-    if not of:
-        raise Nothing
-    return of[which % len(of)]
-
-
-class Nothing(Exception):
-    """There is nothing yet to which this could happen."""
-
-
 class History:
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, house: House, chain: Chain) -> None:
+        self.house, self.chain = house, chain
         self.script: list[Act] = []
         self.refused = Counter[str]()
         self.deaths = 0
@@ -135,8 +126,18 @@ class History:
         await self.house.cashier.look(payment.id, payment.organization_id)
 
     async def leaves(self, which: int) -> None:
-        payment = pick(await self.payments(asked=True), which)
+        left = [one for one in await self.payments() if one.provider_ref or one.provider == CHAIN]
+        payment = pick(left, which)
         await self.house.cashier.cancel(payment.id, payment.organization_id)
+
+    async def asks(self, which: int, asset: str) -> None:
+        """Where to send coins for an invoice, and how many."""
+        invoice = pick(await self.invoices(), which)
+        await self.chain.ask(invoice.id, asset, f"c{len(self.script)}")
+
+    async def sends_coins(self, which: int, percent: int) -> None:
+        """To any address that was ever given."""
+        self.chain.send(pick(await self.chain.requests(), which), percent)
 
     async def transfers(self, which: int, percent: int, known: bool) -> None:
         """Part of what is due, all, or more; recorded twice."""
@@ -187,6 +188,25 @@ class History:
     async def pays_back(self, which: int) -> None:
         """A payout did not reach our bank."""
         self._tell(STRIPE, "fail_payout", payout=pick(self.payouts, which))
+
+    # What a chain does
+
+    async def mines(self, blocks: int) -> None:
+        self.house.turn(timedelta(seconds=BLOCK_S * blocks))
+        self.chain.mine(blocks)
+
+    async def goes_another_way(self, blocks: int, comes_again: bool) -> None:
+        """From so many blocks before now; what was in those may come again in the next."""
+        self.chain.forget(blocks)
+        if comes_again:
+            self.chain.send_again()
+
+    async def comes_again(self) -> None:
+        self.chain.send_again()
+
+    async def is_another_chain(self, for_now: bool) -> None:
+        """The node is of another one, and nothing it says counts."""
+        self.chain.anvil.ask("anvil_setChainId", 1 if for_now else CHAIN_ID)
 
     # What goes wrong
 
@@ -279,11 +299,18 @@ class History:
         await self.house.next_pull()
         await Puller(self.house.cashier, clock=self.house.clock).pull_due()
 
+    async def watches(self) -> None:
+        await self.chain.watcher.watch_all()
+
+    async def says_rates(self) -> None:
+        await self.chain.say_rates()
+
     async def meet(self, which: int) -> None:
         """All of it at the same time, as workers, doors and the customer do."""
         together = (
             self.hears(), self.hears(), self.looks_after(), self.looks_after(), self.collects(), self.reads_books(),
-            self.comes_back(which), self.pays(which, "card"), self.gives_back(which, "part", 40, 2),
+            self.watches(), self.watches(), self.comes_back(which), self.pays(which, "card"),
+            self.gives_back(which, "part", 40, 2),
         )  # fmt: skip
         done = await asyncio.gather(*together, return_exceptions=True)
         raised = [one for one in done if isinstance(one, BaseException)]
@@ -292,6 +319,7 @@ class History:
 
     async def turn(self, hours: int) -> None:
         self.house.turn(timedelta(hours=hours))
+        self.chain.mine(1)
 
     # What is there
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from aiohttp import web
@@ -30,6 +30,7 @@ from services.payments.intake import Intake
 from services.payments.providers.base import PaymentProvider
 from services.payments.providers.values import SetupOrder
 from tests.conftest import TEMPLATE
+from tests.fakes.anvil.running import Anvil, running_anvil
 from tests.fakes.paypal.running import RunningPayPal, running_paypal
 from tests.fakes.paypal.signing import NAME
 from tests.fakes.stripe.running import RunningStripe, running_stripe
@@ -39,7 +40,8 @@ from tests.integration.payments.stripe_kit import StripeKit
 from tests.integration.payments.till import ADDRESS
 from tests.world import World
 
-STRIPE, PAYPAL = "stripe", "paypal"
+_T = TypeVar("_T")
+STRIPE, PAYPAL, CHAIN = "stripe", "paypal", "crypto"
 CARDS = {
     "card": "pm_card_visa",
     "empty": "pm_card_chargeCustomerFail",
@@ -50,6 +52,17 @@ BEHIND = timedelta(seconds=2)  # the clock of this house, so that nothing has ha
 
 class Died(BaseException):
     """This process was ended, as by kill -9, between two of its transactions."""
+
+
+class Nothing(Exception):
+    """There is nothing yet to which this could happen."""
+
+
+def pick(of: Sequence[_T], which: int) -> _T:
+    """Raises Nothing where there is none."""
+    if not of:
+        raise Nothing
+    return of[which % len(of)]
 
 
 @dataclass
@@ -86,6 +99,7 @@ class House:
     shop: Shop
     clock: MortalClock
     kits: dict[str, StripeKit | PayPalKit]
+    anvil: Anvil
     accounts: dict[str, ProviderAccount] = field(default_factory=dict[str, ProviderAccount])
     methods: dict[str, str] = field(default_factory=dict[str, str])
     cashier: Cashier = field(init=False)
@@ -94,7 +108,7 @@ class House:
         self.cashier = self._cashier()
 
     def _cashier(self) -> Cashier:
-        places = [kit.fake.place for kit in self.kits.values()]
+        places = [self.anvil.place, *(kit.fake.place for kit in self.kits.values())]
         return Cashier(public_url=ADDRESS, allowed=places, clock=self.clock)
 
     @property
@@ -202,17 +216,19 @@ def started(folder: Path) -> Iterator[Providers]:
 
 @asynccontextmanager
 async def opened(postgres: EmbeddedPostgres, providers: Providers, name: str) -> AsyncIterator[House]:
-    """A database of its own, and providers to whom nothing has ever happened."""
+    """A database and a chain of its own, and providers to whom nothing has ever happened."""
     postgres.ensure_database(name, template=TEMPLATE)
     on = databases.connect(postgres.app_url(name), pool_size=10)
     databases.install(on)
     runner = web.AppRunner(app := web.Application())
+    node = ExitStack()
     try:
         kits = providers.kits
         for kit in kits.values():
             kit.fake.act("forget")
             kit.fake.act("pause")
-        house = House(await open_shop(World(on)), MortalClock(datetime.now(UTC)), kits)
+        anvil = node.enter_context(running_anvil())
+        house = House(await open_shop(World(on)), MortalClock(datetime.now(UTC)), kits, anvil)
         app.router.add_post("/{who}", house.take)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -223,6 +239,7 @@ async def opened(postgres: EmbeddedPostgres, providers: Providers, name: str) ->
         finally:
             await house.cashier.close()
     finally:
+        node.close()
         await runner.cleanup()
         databases.install(None)
         await on.close()

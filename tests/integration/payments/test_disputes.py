@@ -14,8 +14,10 @@ from models.billing import Invoice
 from models.disputes import Dispute
 from models.payments import Payment
 from services.core.crossing import Reason, crossing
+from services.core.database import CROSSING_ROLE
+from services.core.relay import stamp
 from services.disputes.disputing import Disputing
-from services.payments import following
+from services.payments import following, watching
 from services.payments.following import Told
 from services.payments.providers.values import EventSubject
 from services.refunds import refunds
@@ -91,13 +93,24 @@ async def cases(kind: str) -> list[str]:
         return list(found.scalars())
 
 
+async def followed(till: Till) -> int:
+    """What the pages of the customer's invoices and payments follow, once the relay has told of what happened."""
+    async with await till.shop.world.database.unpooled() as connection:
+        await connection.execute(f"set role {CROSSING_ROLE}")
+        await stamp(connection)
+    async with till.shop.work() as uow:
+        return (await watching.changed(uow))["changed"]
+
+
 async def test_what_a_bank_takes_back_is_owed_again_until_it_gives_it_back(till: Till) -> None:
     invoice, payment = await paid(till)
     assert await till.shop.balances() == PAID
+    seen = [await followed(till)]
     reference = dispute(till, payment)
 
     await follow(till, reference, times=3)
     await follow(till, reference)
+    seen.append(await followed(till))
 
     assert await till.shop.balances() == TAKEN
     again = await till.shop.read(invoice)
@@ -119,6 +132,8 @@ async def test_what_a_bank_takes_back_is_owed_again_until_it_gives_it_back(till:
         "tax_owed": 19_00,
     }
     assert ((await till.shop.read(invoice)).state, (await read(till, payment)).state) == ("paid", "won")
+    seen.append(await followed(till))
+    assert seen[0] < seen[1] < seen[2]  # pages that are open say so both times
     await assert_invariants(till.shop.world.database, but=MADE_BY_HAND)
 
 

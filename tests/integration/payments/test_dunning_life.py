@@ -11,16 +11,19 @@ import pytest
 from models.clock import TestClock
 from models.dunning import StepAction
 from models.money import Money
-from models.subscriptions import Subscription
+from models.subscriptions import Collection, Subscription
 from models.types import OrganizationKind, Role
+from services.billing_runs import clock_preview
 from services.collection.collecting import Collector
 from services.core.actor import system
+from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden
 from services.core.work import unit_of_work
 from services.dunning import cases, mails, running
 from services.dunning.mails import ReminderDue
 from services.notify.sending import Sender
 from services.payments import transfers
+from services.subscriptions import collecting
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.fakes.stripe.running import RunningStripe, running_stripe
 from tests.integration.billing.shop import line, open_shop
@@ -180,3 +183,38 @@ async def test_two_workers_charge_once_and_remind_once_and_one_that_fails_holds_
             "select type from event where type like 'dunning.%' order by id"
         )] == ["dunning.began", "dunning.reminded"]  # fmt: skip
         assert first.id != two.organization_id
+
+
+async def test_what_is_sent_to_be_paid_is_charged_by_nobody_until_staff_says_so(debt: Debt) -> None:
+    await debt.card("pm_card_visa")
+    one = await debt.subscribe(collection=Collection.SEND, payment_days=5)
+    await debt.turn(BEGAN + 12 * DAY)
+    (invoice,) = await debt.sold.invoices()
+    assert (invoice.state, (invoice.due_date - BEGAN.date()).days if invoice.due_date else 0) == (
+        "finalized",
+        5,
+    )
+    assert await debt.story() == []
+
+    async with debt.till.shop.work() as uow:
+        await collecting.collect(uow, one.id, Collection.CHARGE)
+    await debt.turn(BEGAN + 13 * DAY)
+    assert [one.state for one in await debt.sold.invoices()] == ["paid"]
+
+
+async def test_a_look_ahead_takes_as_paid_what_would_be_charged(debt: Debt) -> None:
+    await debt.campaign((2, A.MAIL), (10, A.CANCEL))
+    await debt.subscribe()
+    to = BEGAN + 95 * DAY
+
+    async def looked() -> list[int]:
+        async with crossing(Reason.STAFF, actor=debt.staff, clock=debt.till.clock) as uow:
+            found = await clock_preview.preview(uow, debt.till.shop.customer.id, to=to)
+        return [one.document.total_minor for one in found.documents]
+
+    assert await looked() == [-2_303]  # nobody pays, and the campaign ends it
+    await debt.card("pm_card_visa")
+    assert await looked() == [3_570] * 3
+    assert await debt.story() == []
+    await debt.turn(to)
+    assert [one.state for one in await debt.sold.invoices()] == ["paid"] * 4

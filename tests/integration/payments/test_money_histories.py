@@ -1,5 +1,5 @@
-"""Whatever happens in whatever order, and whoever dies on the way: our ledger is the provider's to the cent, nobody
-pays twice, what was paid is known as paid, and nothing stays unknown.
+"""Whatever happens in whatever order, and whoever dies on the way: our ledger is the provider's to the cent and the
+chain's to the unit, nobody pays twice, what was paid is known as paid, and nothing stays unknown.
 
 A history that fails is printed as a `script`: put it into CASES, and it is played each time.
 """
@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from services.core import crypto
 from services.core.postgres import EmbeddedPostgres
-from tests.integration.payments import money_house, money_truth
+from tests.integration.payments import money_chain, money_house, money_truth
 from tests.integration.payments.money_history import Act, History
 from tests.integration.payments.money_house import PAYPAL, STRIPE, Providers
 
@@ -48,7 +48,7 @@ class Bench:
         await self.end()
         name = f"history_{next(_numbers)}"
         house = await self._open.enter_async_context(money_house.opened(self.postgres, self.providers, name))
-        return History(house)
+        return History(house, await money_chain.opened(house))
 
     async def end(self) -> None:
         await self._open.aclose()
@@ -122,6 +122,30 @@ class Money(RuleBasedStateMachine):
     def looks(self, which: int, what: str) -> None:
         self.act(what, which)
 
+    @rule(which=WHICH, asset=st.sampled_from(["ETH", "USDX"]))
+    def asks(self, which: int, asset: str) -> None:
+        self.act("asks", which, asset)
+
+    @rule(which=WHICH, percent=st.sampled_from([1, 40, 60, 100, 100, 130]))
+    def sends_coins(self, which: int, percent: int) -> None:
+        self.act("sends_coins", which, percent)
+
+    @rule(blocks=st.integers(1, 4))
+    def mines(self, blocks: int) -> None:
+        self.act("mines", blocks)
+
+    @rule(blocks=st.integers(1, 6), comes_again=st.booleans())
+    def goes_another_way(self, blocks: int, comes_again: bool) -> None:
+        self.act("goes_another_way", blocks, comes_again)
+
+    @rule()
+    def comes_again(self) -> None:
+        self.act("comes_again")
+
+    @rule(for_now=st.booleans())
+    def is_another_chain(self, for_now: bool) -> None:
+        self.act("is_another_chain", for_now)
+
     @rule(which=WHICH, percent=st.sampled_from([30, 100, 130]), known=st.booleans())
     def transfers(self, which: int, percent: int, known: bool) -> None:
         self.act("transfers", which, percent, known)
@@ -185,7 +209,21 @@ class Money(RuleBasedStateMachine):
     def accepts(self, which: int) -> None:
         self.act("accepts", which)
 
-    @rule(what=st.sampled_from(["hears", "hears", "looks_after", "collects", "reads_books", "sends"]))
+    @rule(
+        what=st.sampled_from(
+            [
+                "hears",
+                "hears",
+                "watches",
+                "watches",
+                "looks_after",
+                "collects",
+                "reads_books",
+                "sends",
+                "says_rates",
+            ]
+        )
+    )
     def works(self, what: str) -> None:
         self.act(what)
 
@@ -253,6 +291,21 @@ CASES: list[list[Act]] = [
     [
         ("is_billed", 0, 10_000), ("turn", 360), ("collects",), ("charges_back", 0, False), ("hears",), ("turn", 4),
         ("collects",), ("is_billed", 0, 5_000), ("decides", 0, "won"), ("hears",), ("turn", 360), ("collects",),
+    ],
+    # A chain: a part and the rest, one that is over, a late one, what counted and went with its blocks, and came again.
+    [
+        ("is_billed", 0, 10_000), ("asks", 0, "ETH"), ("sends_coins", 0, 40), ("mines", 2), ("watches",),
+        ("sends_coins", 0, 60), ("mines", 3), ("watches",), ("is_billed", 1, 5_000), ("asks", 1, "USDX"),
+        ("sends_coins", 1, 130), ("mines", 3), ("watches",), ("reads_books",), ("goes_another_way", 6, False),
+        ("watches",), ("turn", 20), ("reads_books",), ("comes_again",), ("mines", 3), ("dies", 9), ("watches",),
+        ("watches",), ("is_billed", 0, 700), ("asks", 2, "ETH"), ("turn", 1), ("watches",), ("sends_coins", 2, 100),
+        ("mines", 4), ("is_another_chain", True), ("watches",), ("pays", 2, "card"), ("turn", 72),
+    ],
+    # What was over had paid the next invoice when its chain took it away; then it came again.
+    [
+        ("is_billed", 0, 5_000), ("asks", 0, "USDX"), ("sends_coins", 0, 130), ("mines", 3), ("watches",),
+        ("is_billed", 0, 700), ("reads_books",), ("goes_another_way", 3, False), ("watches",), ("turn", 72),
+        ("reads_books",), ("comes_again",), ("mines", 3), ("watches",), ("turn", 72),
     ],
 ]  # fmt: skip
 

@@ -33,6 +33,7 @@ OPENINGS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "stripe": ({"base": NOBODY}, {"secret_key": "sk_test_x", "webhook_secret": "whsec_x"}),
     "paypal": ({"client": "client", "webhook_id": "WH-1", "base": NOBODY}, {"secret": "secret"}),
     "crypto": ({"chain_id": "1", "key": KEY, "assets": "ETH"}, {"node": NOBODY}),
+    "bank": ({"number": "DE02120300000000202051"}, {}),
 }
 Ask = Callable[[PaymentProvider], Awaitable[object]]
 REFUSED: list[tuple[Callable[[Capabilities], bool], list[Ask]]] = [

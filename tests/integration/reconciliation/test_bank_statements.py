@@ -20,9 +20,11 @@ from services.core.errors import Invalid
 from services.core.permissions import ROLE_CAPABILITIES, Role
 from services.files import content
 from services.files.rules import FileRefused, Kind
+from services.payments.cashier import Cashier
 from services.reconciliation import accepting, queries, statement_queries, statements
 from services.reconciliation.bank_csv import Mapped
 from services.reconciliation.bank_lines import FILE, ParsedLine, StatementRefused
+from services.reconciliation.pulling import Puller
 from services.reconciliation.queries import CaseRow
 from services.reconciliation.statement_queries import LineRow, StatementRow
 from services.reconciliation.statements import Doors
@@ -64,9 +66,19 @@ class Desk:
 
     shop: Shop
 
+    @property
+    def clock(self) -> FixedClock:
+        return FixedClock(self.shop.now + timedelta(days=3))
+
+    @property
+    def puller(self) -> Puller:
+        """A moment later."""
+        clock = FixedClock(self.clock.at + timedelta(seconds=1))
+        return Puller(Cashier(public_url="http://shop.test", clock=clock), clock=clock)
+
     def within(self, organization_id: str | None) -> Any:
         actor = Actor("acc_staff", organization_id, ROLE_CAPABILITIES[Role.OPERATOR])
-        return crossing(Reason.STAFF, actor=actor, clock=FixedClock(self.shop.now + timedelta(days=3)))
+        return crossing(Reason.STAFF, actor=actor, clock=self.clock)
 
     def work(self) -> Any:
         return self.within(None)
@@ -79,7 +91,7 @@ class Desk:
             statement_id = await statements.keep(
                 uow, lines, name=name, kind=kind, sha256=hashlib.sha256(raw).digest()
             )
-        await statements.match(Doors(self.work, self.within), statement_id)
+        await statements.match(Doors(self.work, self.within), self.puller, statement_id)
         async with self.work() as uow:
             return await statement_queries.statement(uow, statement_id)
 

@@ -9,10 +9,11 @@ from services.core.crypto import PLATFORM, Place
 from services.core.openings import Purpose
 from services.core.work import unit_of_work
 from state.governance.audit import StaffAuditState
-from state.governance.openings import OpeningsState
+from state.governance.openings import StaffOpeningsState
 from state.governance.organizations import OrganizationState
 from state.mailbox import MailboxState
 from state.portal.audit import AuditState
+from state.portal.openings import OpeningsState
 from tests.integration.state.visitor import sign_in
 from tests.world import World
 
@@ -60,7 +61,7 @@ async def test_an_address_typed_by_anyone_is_no_fault(world: World) -> None:
 async def test_those_who_may_not_read_the_log_are_told_so(world: World) -> None:
     acme = await world.organization()
     developer, _ = await sign_in(world, acme, Role.DEVELOPER)
-    for state in (AuditState, StaffAuditState, OpeningsState):
+    for state in (AuditState, OpeningsState, StaffAuditState, StaffOpeningsState):
         seen, _ = await developer.call(state, "load")
         assert (seen.status, seen.rows) == ("forbidden", [])
 
@@ -80,7 +81,7 @@ async def test_staff_sees_who_opened_what_of_whom_and_finds_it_by_each(world: Wo
 
     async def seen(query: str) -> list[tuple[str, ...]]:
         staff.at = f"/governance/audit/openings?{query}"
-        page, _ = await staff.call(OpeningsState, "load")
+        page, _ = await staff.call(StaffOpeningsState, "load")
         shown = ("actor", "actor_kind", "place", "purpose", "tenant", "tenant_kind", "row_id")
         return [tuple(row[name] for name in shown) for row in page.rows]
 
@@ -95,3 +96,22 @@ async def test_staff_sees_who_opened_what_of_whom_and_finds_it_by_each(world: Wo
     ):  # fmt: skip
         assert await seen(query) == [charged], query
     assert await seen("opened_at[lt]=2020-01-01T00:00:00Z") == []
+
+
+async def test_an_owner_sees_who_opened_what_of_theirs(world: World) -> None:
+    acme, other = await world.organization(name="Acme"), await world.organization()
+    owner, ana = await sign_in(world, acme)
+    async with crossing(Reason.KEYS) as uow:
+        for tenant in (acme.id, other.id, PLATFORM, ana.id):
+            place = Place(tenant, "payment_method", "token", f"paym_of_{tenant}")
+            await openings.note(uow, place, Purpose.METHOD_CHARGED)
+
+    owner.at = "/portal/audit/openings"
+    page, _ = await owner.call(OpeningsState, "load")
+    owner.at = f"/portal/audit/openings?tenant={other.id}"
+    asked, _ = await owner.call(OpeningsState, "load")
+
+    assert [(row["row_id"], row["actor"], row["purpose"]) for row in page.rows] == [
+        (f"paym_of_{acme.id}", "system", "method_charged")
+    ]
+    assert asked.rows == page.rows

@@ -74,7 +74,19 @@ async def test_an_organisation_on_a_clock_shows_what_was_made(world: World) -> N
             uow, shop.customer.id, name="Trial", shows=uow.wall_now.replace(microsecond=0)
         )
     sold = Subscribers(shop)
-    await sold.start(await sold.plan(price("base", "flat", "60")))
+    plan = await sold.plan(price("base", "flat", "60"))
+    await sold.start(plan)
+    seen, _ = await staff.call(OrganizationState, "load")
+    seen, _ = await staff.call(OrganizationState, "look_ahead", {"by": "on", "on": ""})
+    assert (seen.foreseen, seen.look_errors) == ({}, {"on": "Say to which day."})
+    seen, _ = await staff.call(OrganizationState, "look_ahead", {"by": "quarter", "on": ""})
+    (group,) = seen.foreseen["groups"]
+    assert (seen.foreseen["count"], seen.foreseen["more"], seen.look_errors) == (3, False, {})
+    assert (group["name"], [one["total"] for one in group["documents"]]) == (plan.name, ["71.4"] * 3)
+    assert len(seen.papers) == 1  # nothing of it is there
+    seen, _ = await staff.call(OrganizationState, "look_away")
+    assert seen.foreseen == {}
+
     async with crossing(Reason.STAFF, actor=actor) as uow:
         await clock_turning.turn(uow, clock.id, to=clock.now_at + timedelta(days=40))
     seen, _ = await staff.call(OrganizationState, "load")

@@ -130,7 +130,9 @@ async def test_a_draft_shows_its_tax_before_it_is_finalised_and_keeps_its_number
     seen, _ = await staff.call(governance.StaffInvoiceState, "ask", "finalize")
     assert (seen.foreseen, "billing profile" in seen.refusal) == ({}, True)
     seen, _ = await staff.call(governance.NewInvoiceState, "ask", True)
-    assert [one["id"] for one in seen.issuers] == ["", shop.entity.id]
+    assert [one["label"] for one in seen.brands] == ["", "DE1 MX – Matrix GmbH"]
+    seen, answer = await staff.call(governance.NewInvoiceState, "changed", {"id": nobodys.id})
+    assert (sent_to(answer), seen.asking) == (f"/governance/invoices/{nobodys.id}", False)
 
 
 async def test_a_credit_note_is_seen_line_by_line_before_it_is_issued(world: World, shop: Shop) -> None:

@@ -59,7 +59,7 @@ async def _plant(world: World) -> str:
         )  # fmt: skip
         uow.add(
             BankLine(
-                id=BLN, statement_id=BST, account="DE02", bank_ref="R1", booked_on=date(2026, 3, 1),
+                id=BLN, statement_id=BST, provider_account_id=PACC, bank_ref="R1", booked_on=date(2026, 3, 1),
                 currency="EUR", minor=9_700, remittance="PAYOUT",
             )
         )  # fmt: skip

@@ -8,7 +8,13 @@ from decimal import Decimal
 import pytest
 
 from models.types import OrganizationKind, Role
+from services.core import listing_sql
+from services.core.actor import Actor
+from services.core.crossing import Reason, crossing
+from services.core.permissions import ROLE_CAPABILITIES
 from services.subscriptions import subscriptions
+from services.terms import queries as terms_queries
+from services.terms import service as terms
 from state.governance.choosing import StaffChoiceState
 from state.governance.subscriptions import StaffSubscriptionsState, StaffSubscriptionState
 from state.portal.billing_profile import BillingProfileState
@@ -17,8 +23,10 @@ from state.portal.plans import PlansOnSaleState
 from state.portal.subscriptions import SubscriptionsState, SubscriptionState
 from tests.integration.billing.shop import Shop, open_shop
 from tests.integration.billing.subscribers import Subscribers, price
-from tests.integration.state.visitor import Visitor, sent_to, sign_in
+from tests.integration.state.visitor import ADDRESS, Visitor, sent_to, sign_in
 from tests.world import World
+
+ALL = ROLE_CAPABILITIES[Role.OPERATOR] | ROLE_CAPABILITIES[Role.OWNER]
 
 
 @pytest.fixture
@@ -204,6 +212,9 @@ async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_
         ({"trial_days": 731}, "trial_days"),
         ({"trial_days": "-1"}, "trial_days"),
         ({"anchor": "2999-01-01T00:00:00Z"}, "anchor"),
+        ({"collection": "keep"}, "collection"),
+        ({"collection": "charge", "payment_days": 3}, "payment_days"),
+        ({"collection": "send", "payment_days": 366}, "payment_days"),
     ):
         seen, _ = await staff.call(StaffChoiceState, "apply_terms", wrong)
         assert (seen.preview, list(seen.term_errors)) == ({}, [field]), wrong
@@ -212,7 +223,10 @@ async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_
     await staff.call(StaffChoiceState, "apply_terms", terms)
     seen, _ = await staff.call(StaffChoiceState, "count", "seats", "2")
     shown = seen.preview["total_minor"]
-    assert len(seen.documents) >= 2  # a document for each period since
+    assert len(seen.documents) >= 2  # a document for each period since, which says which
+    spans = [(one["period_start"], one["period_end"]) for one in seen.documents]
+    assert spans == [(start, end) for start, end in sorted(spans) if "" < start < end]
+    assert len(set(spans)) == len(spans)
     _, answer = await staff.call(StaffChoiceState, "confirm")
     staff.at = sent_to(answer)
     seen, _ = await staff.call(StaffSubscriptionState, "load")
@@ -255,6 +269,43 @@ async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_
     assert (await support.call(StaffChoiceState, "load"))[0].status == "forbidden"
 
 
+async def test_staff_sells_an_older_version_from_a_day_to_come_on(world: World, shop: Shop) -> None:
+    sold = Subscribers(shop)
+    plan = await sold.plan(price("base", "flat", "60"), trial_days=14)
+    await sold.publish(plan, price("base", "flat", "80"))
+    staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    home = f"/governance/organizations/{shop.customer.id}/subscribe"
+    staff.at = home
+    seen, _ = await staff.call(StaffChoiceState, "load")
+    assert ([one["id"] for one in seen.versions], seen.version, seen.preview["due"]) == (
+        ["2", "1"],
+        "",
+        "95.2",
+    )
+    _, answer = await staff.call(StaffChoiceState, "choose_version", "1")
+    staff.at = sent_to(answer)
+    assert "version=1" in staff.at
+    seen, _ = await staff.call(StaffChoiceState, "load")
+    assert (seen.version, seen.plan["trial_days"], seen.preview["state"]) == ("1", 14, "trialing")
+
+    begins = (shop.now + timedelta(days=40)).replace(microsecond=0).isoformat()
+    terms = {"started_at": begins, "trial_days": 0, "collection": "send", "payment_days": 30}
+    seen, _ = await staff.call(StaffChoiceState, "apply_terms", terms)
+    assert (seen.preview["state"], seen.preview["is_later"], seen.preview["due"]) == ("scheduled", True, "0")
+    assert [(one["total"], one["comes"], one["period_start"]) for one in seen.documents] == [
+        ("71.4", True, "")
+    ]
+    _, answer = await staff.call(StaffChoiceState, "confirm")
+    staff.at = sent_to(answer)
+    seen, _ = await staff.call(StaffSubscriptionState, "load")
+    shown = seen.subscription
+    assert (shown["state"], shown["plan_version"], shown["collection"], shown["payment_days"]) == (
+        "scheduled", 1, "send", 30,
+    )  # fmt: skip
+    staff.at = f"{home}?plan={plan.id}&version=9"
+    assert (await staff.call(StaffChoiceState, "load"))[0].status == "missing"
+
+
 async def test_who_keeps_an_older_version_is_shown_its_prices(world: World, shop: Shop) -> None:
     sold = Subscribers(shop)
     seats = price("seats", "seat", "30", quantity_max=Decimal(9), proration="fixed_30")
@@ -271,3 +322,40 @@ async def test_who_keeps_an_older_version_is_shown_its_prices(world: World, shop
     ]
     seen, _ = await client.call(ChoiceState, "count", "seats", "3")
     assert (seen.refusal, seen.preview != {}) == ("", True)
+
+
+async def test_the_page_says_which_terms_subscribing_accepts_and_that_is_written_down(
+    world: World, shop: Shop
+) -> None:
+    sold = Subscribers(shop)
+    plan = await sold.plan(price("base", "flat", "60", proration="fixed_30"))
+    client, _ = await sign_in(world, shop.customer, Role.OWNER)
+
+    async def subscribe() -> int:
+        """As on the page; which version of the terms it named."""
+        client.at = f"/portal/subscribe?plan={plan.id}"
+        seen, _ = await client.call(ChoiceState, "load")
+        assert seen.preview
+        named = seen.accepts
+        _, answer = await client.call(ChoiceState, "confirm")
+        client.at = f"{sent_to(answer).partition('?')[0]}/change"
+        changed, _ = await client.call(ChoiceState, "load")
+        assert changed.accepts == 0  # changing one accepts nothing anew
+        return named
+
+    async def accepted() -> list[terms_queries.AcceptanceRow]:
+        async with crossing(Reason.STAFF, actor=Actor("acc_x", shop.customer.id, ALL)) as uow:
+            return list(await listing_sql.select(uow, terms_queries.ACCEPTANCES, limit=9))
+
+    async def publish(text: str) -> None:
+        async with crossing(Reason.STAFF, actor=Actor("acc_staff", None, ALL)) as uow:
+            await terms.publish(uow, text)
+
+    assert (await subscribe(), await accepted()) == (0, [])
+    await publish("Be fair.")
+    assert (await subscribe(), await subscribe()) == (1, 1)
+    (first,) = await accepted()
+    assert (first.number, first.occasion, first.address) == (1, "subscribing", ADDRESS)
+    await publish("Be fair, and pay in time.")
+    assert await subscribe() == 2
+    assert [row.number for row in await accepted()] == [2, 1]

@@ -28,7 +28,7 @@ async def test_a_draft_is_looked_at_while_it_is_typed_and_published_as_it_was_sa
     operators = await world.organization(OrganizationKind.OPERATOR)
     staff, _ = await sign_in(world, operators, Role.OPERATOR)
     async with crossing(Reason.STAFF, actor=world.actor(operators, Role.OPERATOR)) as uow:
-        draft = await templates.begin(uow, shop.entity.id)
+        draft = await templates.begin(uow, legal_entity_id=shop.entity.id)
     _, answer = await staff.call(TemplatesState, "begun", {"id": draft.id})
     staff.at = sent_to(answer)
     seen, _ = await staff.call(TemplateState, "load")
@@ -76,7 +76,7 @@ async def test_a_draft_is_looked_at_while_it_is_typed_and_published_as_it_was_sa
 async def test_of_two_who_change_a_draft_the_second_sees_both_and_chooses(world: World, shop: Shop) -> None:
     operators = await world.organization(OrganizationKind.OPERATOR)
     async with crossing(Reason.STAFF, actor=world.actor(operators, Role.OPERATOR)) as uow:
-        draft = await templates.begin(uow, shop.entity.id)
+        draft = await templates.begin(uow, legal_entity_id=shop.entity.id)
     (first, _), (second, _) = [await sign_in(world, operators, Role.OPERATOR) for _ in "ab"]
     for one in (first, second):
         one.at = f"{HOME}/{draft.id}"

@@ -12,8 +12,11 @@ from services.billing import finalizing
 from services.budgets import budgets
 from services.budgets.budgets import NewBudget
 from services.core.actor import system
+from services.core.crossing import Reason, crossing
 from services.core.work import unit_of_work
 from services.identity import keys
+from services.papers import templates
+from services.papers.designs import Design
 from services.wallets import refills, wallets
 from services.wallets.rules import TopUpRule
 from state.governance.wallets import (
@@ -25,7 +28,7 @@ from state.governance.wallets import (
 )
 from state.portal.budgets import BudgetsState
 from state.portal.invoices import InvoiceState
-from state.portal.wallet import WalletDebitsState, WalletState, WalletUsesState
+from state.portal.wallet import WalletDebitsState, WalletState, WalletTopUpsState, WalletUsesState
 from tests.integration.billing.shop import line, open_shop
 from tests.integration.state.visitor import sign_in
 from tests.world import World
@@ -141,6 +144,39 @@ async def test_a_rule_for_top_ups_is_asked_for_where_there_is_a_wallet_and_where
     viewer.at = billing.at
     _, refused = await viewer.call(WalletState, "ask_rule", "EUR", "rule")
     assert "wallet.write" in str(refused)
+
+
+async def test_a_top_up_that_is_due_says_where_to_send_the_money(world: World) -> None:
+    shop = await open_shop(world)
+    await shop.new_customer(name="Acme", currency="EUR")
+    async with shop.work() as uow:
+        await refills.set_rule(uow, "EUR", TopUpRule(20_00, 50_00, 200_00))
+    billing, _ = await sign_in(world, shop.customer, Role.BILLING)
+    billing.at = "/portal/wallet/top-ups"
+    seen, _ = await billing.call(WalletTopUpsState, "load")
+    (due,) = seen.rows
+
+    seen, _ = await billing.call(WalletTopUpsState, "how_to_pay", due["id"])
+
+    assert (seen.open_dialog, seen.asked, seen.bank) == (
+        "pay",
+        "50.00\u00a0EUR",
+        {},
+    )  # nobody named an account
+    operator = world.actor(await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+    async with crossing(Reason.STAFF, actor=operator) as uow:
+        draft = await templates.begin(uow, shop.entity.id)
+        design = Design(account="DE02100500000054540402", account_name="Matrix GmbH")
+        await templates.change(uow, draft.id, design, version=draft.version)
+        await templates.publish(uow, draft.id)
+    seen, _ = await billing.call(WalletTopUpsState, "how_to_pay", due["id"])
+    assert seen.bank["account"] == "DE02100500000054540402"
+    seen, _ = await billing.call(WalletTopUpsState, "how_to_pay", "wtop_of_nobody")
+    assert seen.open_dialog == ""
+    viewer, _ = await sign_in(world, shop.customer, Role.VIEWER)
+    viewer.at = billing.at
+    _, refused = await viewer.call(WalletTopUpsState, "how_to_pay", due["id"])
+    assert "payments.write" in str(refused)
 
 
 async def test_each_lot_is_traced_to_what_it_paid_for_on_pages_of_both_consoles(world: World) -> None:

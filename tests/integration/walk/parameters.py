@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.integration.walk.victim import Victim
+from tests.papers import brand_id
 
 Maker = Callable[[Victim], Any]
 
@@ -75,6 +76,7 @@ OF_THE_HOUSE: dict[str, Maker] = {
     "statement_id": _of("bst"),
     "provider_account_id": _of("pacc"),
     "crypto_rate_id": _of("crat"),
+    "brand_id": lambda victim: brand_id(victim.id("ent")),
     "legal_entity_id": _of("ent"),
     "tax_rate_id": _of("txr"),
     "template_id": _of("tplv"),
@@ -108,6 +110,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "staff.crypto_rates": _of("crat"),
     "staff.terms": _of("trms"),
     "staff.coupons": _of("cpn"),
+    "staff.brands": lambda victim: brand_id(victim.id("ent")),
     "staff.legal_entities": _of("ent"),
     "staff.refunds": _of("rfnd"),
     "staff.top_ups": _of("wtop"),

@@ -64,6 +64,7 @@ WITHOUT_KEY = {
     "/staff/plan-migrations/preview": LOOKS,
     "/staff/plan-versions/{plan_version_id}/estimate": LOOKS,
     "/staff/subscriptions/preview": LOOKS,
+    "/staff/organizations/{organization_id}/clock/preview": LOOKS,
     "/plans/{plan_id}/versions/{number}/estimate": LOOKS,
     "/subscriptions/preview": LOOKS,
     "/subscriptions/{subscription_id}/change/preview": LOOKS,

@@ -47,7 +47,19 @@ from services.files.stores import FOLDER, INCOMING, FilePlaces, FolderStore, pla
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.papers import keeping
-from tests.papers import accepted, account, campaign, entity, paid, papers, reminded, subscribed, terms
+from tests.papers import (
+    accepted,
+    account,
+    brand,
+    brand_id,
+    campaign,
+    entity,
+    paid,
+    papers,
+    reminded,
+    subscribed,
+    terms,
+)
 from tests.sealing import at_once
 from tests.world import LONG_AGO, World
 
@@ -476,8 +488,10 @@ def _booked(v: Victim) -> Iterator[Table]:
 def _invoiced(v: Victim) -> Iterator[Table]:
     said = v.mark("billed", C.INVOICES_READ, C.STAFF_INVOICES_READ)
     yield entity(v.id("ent"), v.organization.id[-8:].upper(), v.mark("entity", C.STAFF_INVOICES_READ))
+    yield brand(v.id("ent"), v.mark("brand", C.STAFF_INVOICES_READ))
     yield TemplateVersion(
-        id=v.id("tplv"), legal_entity_id=v.id("ent"), brand="MX", number=1, created_by=v.owner.id, created_at=LONG_AGO,
+        id=v.id("tplv"), legal_entity_id=v.id("ent"), brand_id=brand_id(v.id("ent")), number=1, created_by=v.owner.id,
+        created_at=LONG_AGO,
         design={"phone": v.mark("phone", C.STAFF_INVOICES_READ)},
     )  # fmt: skip
     yield from papers(

@@ -14,8 +14,8 @@ _NOTED = ("last_seen_at", "last_used_at")
 # Tables without an owner that nobody but staff may change.
 _HOUSE = (
     "model", "upstream", "price", "test_clock", "key_fingerprint", "product", "plan", "plan_version", "plan_charge",
-    "plan_entitlement", "coupon", "billing_run", "legal_entity", "number_series", "tax_rate", "template_version",
-    "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
+    "plan_entitlement", "coupon", "billing_run", "legal_entity", "brand", "number_series", "tax_rate",
+    "template_version", "template_logo", "plan_migration", "plan_migration_move", "provider_account", "provider_event",
     "crypto_key", "crypto_rate", "crypto_watch", "crypto_block", "terms_version",
     "provider_pull", "provider_movement", "provider_payout", "bank_statement", "bank_line", "dunning_campaign",
 )  # fmt: skip

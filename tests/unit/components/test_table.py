@@ -48,6 +48,14 @@ def test_numbers_are_marked_as_such() -> None:
     assert 'className:"num"' in drawn()
 
 
+def test_a_number_that_names_its_row_stands_where_rows_begin_and_so_does_its_header() -> None:
+    versions = Table(
+        "keys", "gallery.keys", (Column("cost", "gallery.col.cost", kind="number", row_header=True),)
+    )
+
+    assert 'className:"num"' not in str(data_table(versions, ROWS))
+
+
 def test_sorted_column_says_so() -> None:
     by: rx.Var[str] = rx.Var("state.sort").to(str)
     asked: list[str] = []

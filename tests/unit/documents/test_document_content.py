@@ -12,7 +12,6 @@ import pytest
 
 from models.money import Money
 from services.documents import storage
-from services.documents.brand import LOGO_BYTES_MAX, Brand, Field, Font
 from services.documents.content import (
     Address,
     Allowance,
@@ -26,6 +25,7 @@ from services.documents.content import (
     Tax,
     TaxCategory,
 )
+from services.documents.style import LOGO_BYTES_MAX, Field, Font, Style
 from services.documents.text import RUN_CHARACTERS_MAX, DocumentRefused, breakable, printable
 from services.files.rules import FileRefused
 from tests.documents import changed, credit_note, invoice, line
@@ -93,8 +93,8 @@ REFUSED: dict[str, tuple[str, Callable[[], Any]]] = {
         "totals.due",
         lambda: changed(invoice(), applied=(Discount("Credit", Money(1, EUR)),)),
     ),
-    "a colour by name": ("accent", lambda: Brand(accent="red; x")),
-    "a logo of 10 MB": ("logo", lambda: Brand(logo=b"\x89PNG\r\n\x1a\n" + bytes(10 * LOGO_BYTES_MAX))),
+    "a colour by name": ("accent", lambda: Style(accent="red; x")),
+    "a logo of 10 MB": ("logo", lambda: Style(logo=b"\x89PNG\r\n\x1a\n" + bytes(10 * LOGO_BYTES_MAX))),
 }
 
 
@@ -114,20 +114,20 @@ def test_what_a_document_cannot_say_is_refused_with_the_field_at_fault(case: str
 )
 def test_a_logo_is_a_picture_and_nothing_else(logo: bytes) -> None:
     with pytest.raises(FileRefused):
-        Brand(logo=logo)
+        Style(logo=logo)
 
 
-def test_a_document_and_its_brand_come_back_from_storage_equal() -> None:
+def test_a_document_and_its_style_come_back_from_storage_equal() -> None:
     kept = [
         invoice(),
         invoice(currency="JPY", buyer=Party(FOUR_SCRIPTS[:300])),
         credit_note(currency="KWD"),
         invoice((line(quantity=Decimal("0.000000000001"), unit_price=Decimal("1E+3")),)),
     ]
-    brand = Brand("#aa0000", Font.SERIF, logo=SVG, fields=frozenset({Field.NOTES}))
+    style = Style("#aa0000", Font.SERIF, logo=SVG, fields=frozenset({Field.NOTES}))
 
     assert [storage.content_from_json(storage.content_to_json(one)) for one in kept] == kept
-    assert storage.brand_from_json(storage.brand_to_json(brand)) == brand
+    assert storage.style_from_json(storage.style_to_json(style)) == style
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_only_words_that_no_column_holds_are_broken_and_marks_stay_with_their_le
 def test_an_accent_too_pale_for_text_is_kept_for_areas() -> None:
     shades = ("#000000", "#635bff", "#767676", "#777777", "#ffe066")
 
-    assert [Brand(accent=shade).accent_is_readable for shade in shades] == [True, True, True, False, False]
+    assert [Style(accent=shade).accent_is_readable for shade in shades] == [True, True, True, False, False]
 
 
 def test_parts_cannot_be_changed_once_they_are_checked() -> None:

@@ -20,7 +20,6 @@ from pypdf import PdfReader
 
 from models.money import Money
 from services.documents import electronic, render
-from services.documents.brand import Brand, Field, Font, Paper
 from services.documents.cii import cii
 from services.documents.content import (
     Address,
@@ -37,6 +36,7 @@ from services.documents.finishing import finished
 from services.documents.fonts import FOLDER, MISSING, drawable, mapped
 from services.documents.formats import Formats
 from services.documents.html import html
+from services.documents.style import Field, Font, Paper, Style
 from services.documents.text import DocumentRefused, printable
 from services.documents.typeset import set_pdf
 from services.documents.ubl import ubl
@@ -75,26 +75,26 @@ def squeezed(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("locale", "currency", "brand"),
+    ("locale", "currency", "style"),
     [
-        (Locale.EN_US, "USD", Brand(paper=Paper.LETTER, logo=SVG)),
-        (Locale.EN_GB, "GBP", Brand(font=Font.SERIF, accent="#ffe066", fields=frozenset())),
-        (Locale.DE, "EUR", Brand()),
-        (Locale.FR, "CHF", Brand()),
-        (Locale.JA, "JPY", Brand(logo=SVG)),
-        (Locale.AR, "KWD", Brand()),
+        (Locale.EN_US, "USD", Style(paper=Paper.LETTER, logo=SVG)),
+        (Locale.EN_GB, "GBP", Style(font=Font.SERIF, accent="#ffe066", fields=frozenset())),
+        (Locale.DE, "EUR", Style()),
+        (Locale.FR, "CHF", Style()),
+        (Locale.JA, "JPY", Style(logo=SVG)),
+        (Locale.AR, "KWD", Style()),
     ],
 )
 def test_pdf_is_archivable_and_accessible_in_every_language(
-    locale: Locale, currency: str, brand: Brand
+    locale: Locale, currency: str, style: Style
 ) -> None:
     content = invoice(currency=currency, locale=locale)
 
-    made = render.pdf(content, brand)
+    made = render.pdf(content, style)
 
     assert pdf_faults(made.pdf) == NO_FAULTS
     assert made.sha256 == hashlib.sha256(made.pdf).hexdigest()
-    assert render.pdf(content, brand) == made  # the same bytes again
+    assert render.pdf(content, style) == made  # the same bytes again
     assert made.is_electronic is (currency != "KWD")
     with pikepdf.open(io.BytesIO(made.pdf)) as document:
         assert str(document.Root.Lang) == locale.language
@@ -124,7 +124,7 @@ def planted(pdf: bytes, fault: str) -> bytes:
     [("untagged", "ua1"), ("no language", "ua1"), ("script", "3a"), ("a file of no relation", "3a")],
 )
 def test_the_judges_find_a_planted_fault(fault: str, profile: str) -> None:
-    sound = render.pdf(invoice(), Brand()).pdf
+    sound = render.pdf(invoice(), Style()).pdf
 
     assert pdf_faults(sound) == NO_FAULTS
     assert pdf_faults(planted(sound, fault))[profile]
@@ -236,13 +236,13 @@ def test_what_machines_would_refuse_is_said_and_the_pdf_is_made_without(content:
     assert any(says in sentence for sentence in electronic.missing(content))
     with pytest.raises(DocumentRefused):
         render.electronic_invoice(content)
-    made = render.pdf(content, Brand())
+    made = render.pdf(content, Style())
     assert says in " ".join(made.missing)
     assert facturx.get_xml_from_pdf(made.pdf) in {(None, None), (False, False)}
 
 
 def test_the_file_for_machines_is_in_the_pdf_and_says_what_it_is() -> None:
-    made = render.pdf(invoice(), Brand())
+    made = render.pdf(invoice(), Style())
 
     name, xml = facturx.get_xml_from_pdf(made.pdf)
 
@@ -268,7 +268,7 @@ def ending_in_a_carriage_return(pdf: bytes) -> bytes:
 
 
 def test_a_stream_whose_last_byte_looks_like_the_end_of_a_line_is_written_otherwise() -> None:
-    found = ending_in_a_carriage_return(set_pdf(invoice(), Brand(), None))
+    found = ending_in_a_carriage_return(set_pdf(invoice(), Style(), None))
 
     assert pdf_faults(found)["3a"] == {"PDFA3A-STREAM-LENGTH-001"}
     assert pdf_faults(finished(found, is_electronic=False)) == NO_FAULTS
@@ -277,8 +277,8 @@ def test_a_stream_whose_last_byte_looks_like_the_end_of_a_line_is_written_otherw
 def test_text_that_looks_like_code_is_shown_as_it_is() -> None:
     content = CASES["hostile text"]
 
-    made = render.pdf(content, Brand())
-    page = html(content, Brand())
+    made = render.pdf(content, Style())
+    page = html(content, Style())
 
     assert squeezed(HOSTILE) in text_of(made.pdf).replace("\u200b", "")
     assert pdf_faults(made.pdf) == NO_FAULTS
@@ -294,7 +294,7 @@ def test_names_in_many_scripts_are_printed_and_what_no_typeface_has_is_a_box() -
         buyer=Party((name + " ") * 4 + "x" * 60, BUYER.address, BUYER.tax_number), locale=Locale.AR
     )
 
-    made = render.pdf(content, Brand(font=Font.SERIF))
+    made = render.pdf(content, Style(font=Font.SERIF))
 
     assert drawable(name) == name.replace("😀", MISSING)
     assert pdf_faults(made.pdf) == NO_FAULTS
@@ -317,12 +317,12 @@ def test_whatever_is_printable_is_printed(typed: str, locale: Locale, font: Font
     name = printable(typed) or "–"
     content = invoice((line(name, details=(name,)),), buyer=Party(name), notes=(name,), locale=locale)
 
-    assert pdf_faults(render.pdf(content, Brand(font=font)).pdf) == NO_FAULTS
+    assert pdf_faults(render.pdf(content, Style(font=font)).pdf) == NO_FAULTS
 
 
 def test_what_a_template_leaves_out_is_left_out_and_the_tax_number_is_not() -> None:
-    shown = text_of(render.pdf(invoice(), Brand()).pdf)
-    bare = text_of(render.pdf(invoice(), Brand(fields=frozenset())).pdf)
+    shown = text_of(render.pdf(invoice(), Style()).pdf)
+    bare = text_of(render.pdf(invoice(), Style(fields=frozenset())).pdf)
 
     optional = (
         "billing@matrix.example",
@@ -338,9 +338,9 @@ def test_what_a_template_leaves_out_is_left_out_and_the_tax_number_is_not() -> N
 
 
 def test_nobody_is_asked_to_pay_what_is_not_owed() -> None:
-    asked = squeezed(html(invoice(), Brand()))
-    credited = squeezed(html(credit_note(), Brand()))
-    paid = squeezed(html(CASES["nothing left to pay"], Brand()))
+    asked = squeezed(html(invoice(), Style()))
+    credited = squeezed(html(credit_note(), Style()))
+    paid = squeezed(html(CASES["nothing left to pay"], Style()))
 
     assert all(text in asked for text in ("€163.45due15April2026", "Payonline", "Howtopay"))
     assert "€163.45credited" in credited
@@ -350,7 +350,7 @@ def test_nobody_is_asked_to_pay_what_is_not_owed() -> None:
 
 
 def test_a_long_document_repeats_its_head_and_counts_its_pages() -> None:
-    made = render.pdf(invoice(tuple(line(f"Item {number}", 1) for number in range(120))), Brand())
+    made = render.pdf(invoice(tuple(line(f"Item {number}", 1) for number in range(120))), Style())
 
     text = text_of(made.pdf)
     assert pdf_faults(made.pdf) == NO_FAULTS
@@ -364,7 +364,7 @@ def test_a_long_document_repeats_its_head_and_counts_its_pages() -> None:
 def test_5000_lines_are_one_sound_document() -> None:
     content = invoice(tuple(line(f"Item {number}", 1, details=("more",)) for number in range(5_000)))
 
-    made = render.pdf(content, Brand())
+    made = render.pdf(content, Style())
 
     assert pdf_faults(made.pdf) == NO_FAULTS
     assert en16931_faults(cii(content)) == set()
@@ -375,7 +375,7 @@ def test_a_logo_that_only_looks_sound_is_refused_by_name() -> None:
     rotten = _png(b"\x00" * 9)  # the right frame around a picture that cannot be unpacked
 
     with pytest.raises(DocumentRefused) as refused:
-        render.pdf(invoice(), Brand(logo=rotten))
+        render.pdf(invoice(), Style(logo=rotten))
 
     assert refused.value.field == "logo"
 
@@ -432,7 +432,7 @@ def test_every_language_has_every_word_with_the_same_places_to_fill() -> None:
 
 def test_dates_and_addresses_follow_the_locale() -> None:
     japanese = Party("未来", Address(("丸の内1-2-3",), "千代田区", "100-0005", "東京都", "JP"))
-    page = html(invoice(locale=Locale.JA, buyer=japanese), Brand(fields=frozenset(Field)))
+    page = html(invoice(locale=Locale.JA, buyer=japanese), Style(fields=frozenset(Field)))
 
     assert page.index("〒100-0005") < page.index("東京都千代田区") < page.index("丸の内1-2-3")
     assert "2026年4月15日" in page

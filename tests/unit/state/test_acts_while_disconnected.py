@@ -27,7 +27,8 @@ TOLD = {"Dialog", "SecretDialog", "EnrolDialog", "RecoveryCodesDialog", "LiveRef
 LOOKS = {
     "BudgetsState.choose_measure", "CreditNoteState.choose", "InvoiceState.first_page", "NoticesState.first_page",
     "PlanMoveState.from_the_first", "PlanMoveState.further", "PlanState.choose_kind", "PlanState.choose_model",
-    "StaffDisputeState.say", "StaffInvoiceState.first_page", "StaffStatementState.choose_days",
+    "StaffChoiceState.choose_version", "StaffDisputeState.say", "StaffInvoiceState.first_page",
+    "StaffStatementState.choose_days",
     "StaffStatementState.first_page", "StatementState.choose_days", "StatementState.first_page",
     "TasksState.first_page", "TemplateState.look_in",
     *(

@@ -52,6 +52,7 @@ MADE_OF: dict[str, dict[str, str]] = {
     "staff.dunning_campaigns": {"segment": "currency country plan_id", "in_short": "steps"},
     "staff.invoice_series": {"counter": "brand period", "proof": "missing has_no_gap"},
     "staff.invoices": {"name": "number"},
+    "staff.brands": {"use": "is_default status"},
     "staff.legal_entities": {"use": "is_test is_usual"},
     "staff.payment_cases": {"amount": "minor currency"},
     "staff.payments": {"name": "invoice_number id", "amount": "minor currency"},

@@ -22,6 +22,7 @@ from services.tax.numbers import register_of, written
         ("ES", "B58378431", "ESB58378431"),
         ("CH", "CHE-107.787.577 IVA", "CHE107787577IVA"),
         ("GB", "GB 980 7806 84", "980780684"),
+        ("GB", "xi 980 7806 84", "XI980780684"),  # Northern Ireland, as VIES knows it
         ("US", "91-1144442", "91-1144442"),  # nothing is known of its form
     ],
 )
@@ -37,6 +38,7 @@ def test_a_number_is_kept_as_its_register_writes_it(country: str, given: str, ke
         ("DE", "DE1366959", "too many or too few characters"),
         ("DE", "DE13669597X", "not written as tax numbers of DE are"),
         ("DE", "ATU13585627", "begins with AT, and the country is DE"),
+        ("GB", "XI980780685", "check digits"),
         ("US", "-", "at least 3 letters and digits"),
         ("DE", "9" * 51, "at most 50 characters"),
     ],
@@ -48,10 +50,7 @@ def test_a_wrong_number_is_refused_with_what_is_wrong(country: str, given: str, 
 
 
 def test_the_european_register_is_asked_about_numbers_of_the_union_only() -> None:
-    assert [register_of(country) for country in ("DE", "GR", "GB", "CH", "US")] == [
-        "VIES",
-        "VIES",
-        "",
-        "",
-        "",
-    ]
+    asked = {"DE136695976": "DE", "EL094259216": "GR", "XI980780684": "GB"}
+    not_asked = {"980780684": "GB", "CHE107787577IVA": "CH", "91-1144442": "US"}
+    assert {register_of(country, number) for number, country in asked.items()} == {"VIES"}
+    assert {register_of(country, number) for number, country in not_asked.items()} == {""}

@@ -46,7 +46,7 @@ class Field(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Brand:
+class Style:
     """`accent` is a colour as #rrggbb. Raises FileRefused for a logo that is no plain PNG, JPEG or SVG."""
 
     # How its bytes are written in JSON.

@@ -1,0 +1,37 @@
+"""What is left of prices without the tax in them, where some have it and others do not: to compare like with like."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from services.billing import finalizing, invoices
+from services.billing.numbering import label_date
+from services.billing.taxation import Taxed, rates_of
+from services.core.permissions import Capability
+from services.core.work import UnitOfWork
+from services.subscriptions.changes import NetShares
+from services.subscriptions.subscribed import Price, Selection, Subscribed
+
+
+async def shares(uow: UnitOfWork, now: Subscribed, to: Selection) -> NetShares:
+    """By what the customer would be taxed today. Nothing, where all prices have their tax alike.
+
+    Raises BillingProfileMissing where nobody said where the customer is, and Invalid for a rate that is not known.
+    """
+    prices = [item.price for item in now.running] + [choice.price for choice in to.choices]
+    timed = [one for one in prices if one.for_time]
+    with_tax = {one.tax_code for one in timed if one.charge.tax_inclusive}
+    if len({_kind(one) for one in timed}) < 2 or not with_tax:
+        return {}
+    profile = await finalizing.required_profile(uow)
+    entity = await invoices.billing_entity(uow, needs=Capability.SUBSCRIPTIONS_WRITE)
+    on = label_date(uow.now, entity.timezone)
+    taxed = Taxed(entity, profile, await rates_of(uow, [profile.country], since=on, until=on), on)
+    return {
+        code: 1 / (1 + sum((Fraction(one.rate) for one in taxed.treat(code, None).rates), Fraction(0)))
+        for code in with_tax
+    }
+
+
+def _kind(price: Price) -> tuple[bool, str]:
+    return price.charge.tax_inclusive, price.tax_code if price.charge.tax_inclusive else ""
