@@ -79,6 +79,7 @@ async def test_a_selection_pages_on_and_keeps_its_tag(operator: AsyncClient) -> 
 async def test_what_names_no_field_is_refused(operator: AsyncClient, said: str) -> None:
     refused = problem(await operator.get(f"keys?{said}"), 422, "unknown_field")
     assert "requests_per_minute" in refused["next_step"]
+    assert [(error["where"], error["pointer"]) for error in refused["errors"]] == [("query", "fields")]
 
 
 async def test_a_file_for_spreadsheets_has_its_columns(operator: AsyncClient) -> None:
