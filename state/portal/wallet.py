@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from services.billing import invoices
-from services.billing.invoices import LegalEntityMissing
+from services.billing.issuers import LegalEntityMissing
 from services.core import listing_sql
 from services.core.errors import Invalid
 from services.core.listing import Listing
