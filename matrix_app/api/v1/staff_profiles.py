@@ -61,6 +61,11 @@ class NewExemption(TaxExemption):
     version: int | None = Field(None, description="As it was read; or send it as If-Match")
 
 
+class ChosenBrand(Body):
+    brand_id: str | None = Field(description="Null: the default one of whoever bills")
+    version: int | None = Field(None, description="As it was read; or send it as If-Match")
+
+
 class BillingProfileShown(Shown):
     organization_id: str
     legal_entity_id: str | None
@@ -178,6 +183,16 @@ async def end_exemption(who: AnyCaller, organization_id: str, expected: IfMatch)
     """Charge tax again, from the next document on."""
     async with within(who, organization_id) as uow, showing_current(lambda: _read_profile(uow)):
         return _profile(await profiles.set_exemption(uow, None, version=expected.version()))
+
+
+@router.put("/brand", responses=failures(404, 409))
+async def choose_brand(
+    who: AnyCaller, organization_id: str, body: ChosenBrand, expected: IfMatch
+) -> BillingProfileShown:
+    """Bill the organisation under a brand, from the next draft on. The rest of the profile stays."""
+    version = expected.version(body.version)
+    async with within(who, organization_id) as uow, showing_current(lambda: _read_profile(uow)):
+        return _profile(await profiles.set_brand(uow, body.brand_id, version=version))
 
 
 async def _read_profile(uow: UnitOfWork) -> BillingProfileShown:
