@@ -26,6 +26,7 @@ BY_ANOTHER_ROUTE = {
     "billing.usage_months.running": "GET /usage-periods/{usage_period_id}",
     "billing_runs.run_records.parked": "GET /staff/parked-subscriptions",
     "catalog.plan_queries.plan_names": "GET /staff/plans",
+    "catalog.plan_queries.published_numbers": "GET /staff/plan-versions",
     "crypto.requests.asked_for": "GET /payments/{payment_id}/crypto",
     "disputes.queries.contests_of": "GET /contests",
     "disputes.queries.staff_contests_of": "GET /staff/contests",
