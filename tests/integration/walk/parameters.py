@@ -217,6 +217,7 @@ BODY: dict[str, Maker] = {
     "charge_id": _of("pchg"),
     "charges": _plain([]),
     "code": _plain("000000"),
+    "collection": _plain("charge"),
     "connect_timeout_s": _plain(5),
     "context_tokens": _plain(1_000),
     "currency": _plain("USD"),
