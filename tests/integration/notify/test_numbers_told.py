@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from models.identity import Account
 from models.types import Role
@@ -42,7 +43,7 @@ async def test_a_number_that_is_not_there_is_told_to_who_may_correct_it(world: W
         await profiles.set_own(
             uow, name="Acme", address="1 Rue", country="FR", language="fr", tax_number=NUMBER
         )
-    told = {"source": "Register", "reason": "Asked"}
+    told: Any = {"source": "Register", "reason": "Asked"}
     async with shop.work() as uow:
         await tax_numbers.set_tax_number(uow, NUMBER, valid=True, **told)
     assert await _told(shop, people) == {"billing": [], "developer": []}
