@@ -372,6 +372,7 @@ ARGUMENTS: dict[str, Maker] = {
     "key": _plain("search"),
     "model": _plain("per_unit"),
     "name": _plain("edit"),
+    "number": _plain("1"),
     "provider": _plain("stripe"),
     "quantity": _plain("2"),
     "row_id": _of("plan"),
