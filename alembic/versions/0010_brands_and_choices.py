@@ -204,7 +204,10 @@ def drop_banks() -> None:
 # -- cards: a brand is one of our codes, where it was the provider's word
 
 
-_CARDS = "'amex','cartes_bancaires','diners','discover','eftpos_au','jcb','link','maestro','mastercard','unionpay','visa'"
+_CARDS = (
+    "'amex','cartes_bancaires','diners','discover','eftpos_au','jcb',"
+    "'link','maestro','mastercard','unionpay','visa'"
+)
 
 
 def name_cards() -> None:
