@@ -253,6 +253,8 @@ class Choosing(PageState, mixin=True):
         kept = {key: self._query.get(key, "") for key in ("plan", "version", "currency", "interval", "addon")}
         if name == "plan":
             kept["version"] = ""  # of another plan
+        elif name == "version":
+            kept["plan"] = self.plan["id"]
         if name == "currency":  # what was chosen may not be sold in it
             kept = dict.fromkeys(kept, "")
         return rx.redirect(addresses.with_query(self.router.url.path, kept | {name: str(value)[:80]}))

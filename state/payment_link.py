@@ -124,7 +124,7 @@ class PaymentLinkState(PageState, rx.State):
         self.stage = _stage(seen)
         self.expires_at = instant_text(link.expires_at)
         is_payable = self.stage == "pay"
-        self.bank = await payments_view.bank_shown(seen.invoice.legal_entity_id) if is_payable else {}
+        self.bank = await payments_view.bank_shown(seen.invoice.brand_id) if is_payable else {}
 
 
 def _stage(seen: Seen) -> str:

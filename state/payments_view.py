@@ -63,10 +63,10 @@ def method_told(row: MethodRow) -> str:
     )
 
 
-async def bank_shown(legal_entity_id: str) -> dict[str, str]:
+async def bank_shown(brand_id: str) -> dict[str, str]:
     """Where a transfer goes to, as the document says; empty where the seller has said nothing."""
     async with crossing(Reason.PAYMENTS) as uow:
-        look = await templates.in_force(uow, legal_entity_id)
+        look = await templates.in_force(uow, brand_id)
     design = look.design
     if not design.account:
         return {}

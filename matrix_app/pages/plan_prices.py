@@ -89,4 +89,5 @@ def entitlement(row: Row) -> Drawn:
     """What is given of a feature: yes, no, or how much."""
     said = rx.cond(row["value"] == "true", t("plan.yes"), t("plan.no"))
     figure = value(row["value"], "number")
-    return rx.fragment(rx.match(row["kind"], ("flag", said), ("number", figure), row["value"].to(str)))
+    plain = rx.fragment(rx.cond(row["kind"] == "flag", said, row["value"].to(str)))
+    return rx.cond(row["kind"] == "number", figure, plain)

@@ -42,13 +42,16 @@ BATCH = 200
 _ACCOUNTS = """
 select a.id from provider_account a where a.provider = 'crypto' and a.id > :after
   and (a.enabled or exists (
-    select from crypto_request r where r.provider_account_id = a.id and r.watched_until > :now))
+    select from crypto_request r join crypto_watch w on w.provider_account_id = a.id
+    where r.provider_account_id = a.id and r.watched_until > w.read_until))
 order by a.id limit :most
 """
+# By how far the chain was read, not by the clock: what came in time is seen however late it is read.
 _WATCHED = """
-select payment_id, organization_id, address, contract from crypto_request
-where provider_account_id = :account_id and watched_until > :now and payment_id > :after
-order by payment_id limit :most
+select r.payment_id, r.organization_id, r.address, r.contract
+from crypto_request r join crypto_watch w on w.provider_account_id = r.provider_account_id
+where r.provider_account_id = :account_id and r.watched_until > w.read_until and r.payment_id > :after
+order by r.payment_id limit :most
 """
 _KEEP_TRANSFER = """
 insert into crypto_transfer (id, organization_id, provider_account_id, payment_id, chain_id, tx_hash, log_index,
@@ -98,7 +101,7 @@ class Watcher:
         read, after = 0, ""
         while True:
             async with self._crossing() as uow:
-                found = await uow.execute(_ACCOUNTS, after=after, now=uow.wall_now, most=BATCH)
+                found = await uow.execute(_ACCOUNTS, after=after, most=BATCH)
                 ids: list[str] = list(found.scalars())
             for account_id in ids:
                 read += await self._turn(account_id)
@@ -217,9 +220,7 @@ class Watcher:
         watched, after = dict[tuple[str, str | None], Watched](), ""
         while True:
             async with self._crossing() as uow:
-                found = await uow.execute(
-                    _WATCHED, account_id=account_id, now=uow.wall_now, after=after, most=BATCH
-                )
+                found = await uow.execute(_WATCHED, account_id=account_id, after=after, most=BATCH)
                 rows = [Watched(*row) for row in found]
             watched |= {one.key: one for one in rows}
             if len(rows) < BATCH:

@@ -37,6 +37,7 @@ from services.payments import checking, policies
 from services.payments.cashier import Cashier
 from services.payments.providers import values
 from services.payments.providers.base import RefusedByProvider, UnknownOutcome
+from services.payments.providers.capabilities import EvidenceTerms
 
 log = get_logger(__name__)
 
@@ -250,7 +251,7 @@ def _hashes(evidence: values.Evidence) -> dict[str, Any]:
     }
 
 
-def _check_files(files: tuple[values.EvidenceFile, ...], terms: values.EvidenceTerms) -> None:
+def _check_files(files: tuple[values.EvidenceFile, ...], terms: EvidenceTerms) -> None:
     """Raises FileRefused, and EvidenceFull for more than the provider takes together."""
     purpose = evidence_files.purpose_of(terms)
     for one in files:

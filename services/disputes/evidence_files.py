@@ -23,7 +23,8 @@ from services.files.stores import Store
 from services.payments import policies
 from services.payments.events import DisputeEvidenceAdded, DisputeEvidenceRemoved
 from services.payments.providers import registry
-from services.payments.providers.values import EvidenceFile, EvidenceTerms
+from services.payments.providers.capabilities import EvidenceTerms
+from services.payments.providers.values import EvidenceFile
 
 PURPOSE = "evidence"
 PACK_BYTES = 300_000  # kept free for the PDF of all that is recorded

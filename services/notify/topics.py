@@ -148,11 +148,26 @@ def _moved(event: Delivered, facts: Facts) -> Words:
     )
 
 
-def _top_up(_event: Delivered, facts: Facts) -> Words:
+def _top_up(event: Delivered, facts: Facts) -> Words:
     return Words(
         "A wallet is to be topped up",
-        f"The wallet of {facts.organization} fell below its threshold.",
-        "/portal/wallet",
+        f"The wallet of {facts.organization} fell below its threshold, and {_money(event)} are asked for. The page says"
+        " how to pay.",
+        "/portal/wallet/top-ups",
+    )
+
+
+_NO_SUCH_NUMBER = """
+select 1 from billing_profile where organization_id = :id and tax_number ->> 'state' = 'invalid'
+"""
+
+
+def _number_unknown(_event: Delivered, facts: Facts) -> Words:
+    return Words(
+        "A tax number was not found",
+        f"Its register does not know the tax number of {facts.organization}. Invoices charge tax as for somebody"
+        " without one until it is corrected.",
+        "/portal/billing-profile",
     )
 
 
@@ -255,6 +270,11 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "budget.threshold_reached": (Telling("spending", _budget, holders=Capability.BUDGETS_READ),),
     "subscription.moved": (Telling("spending", _moved, holders=Capability.SUBSCRIPTIONS_READ),),
     "wallet.top_up_due": (Telling("spending", _top_up, holders=Capability.WALLET_READ),),
+    "billing_profile.tax_number_checked": (
+        Telling(
+            "spending", _number_unknown, holders=Capability.BILLING_PROFILE_WRITE, while_found=_NO_SUCH_NUMBER
+        ),
+    ),
     **charges.TELLINGS,
     "payment.succeeded": (Telling("receipts", _paid, holders=Capability.PAYMENTS_READ),),
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),

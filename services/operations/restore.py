@@ -61,6 +61,7 @@ def restore(
         last_change_at = _recover(postgres, account, too_short)
         _open_files(folder, staging, at)
         # Without them nothing starts here: the database knows the keys it was begun with.
+        key_file.path_in(staging).parent.mkdir(mode=0o700)
         if manifest.with_keys:
             _open_keys(folder, manifest, staging)
     return Restored(manifest, last_change_at, keys_needed=not manifest.with_keys)
@@ -277,7 +278,6 @@ def _open_files(folder: BackupFolder, staging: Path, at: datetime | None) -> Non
 
 def _open_keys(folder: BackupFolder, manifest: Manifest, staging: Path) -> None:
     target = key_file.path_in(staging)
-    target.parent.mkdir(mode=0o700)
     with folder.part(f"base/{manifest.id}/keys") as reader, target.open("xb") as file:
         target.chmod(0o600)
         shutil.copyfileobj(reader, file, CHUNK_BYTES)

@@ -24,7 +24,7 @@ from services.ledger.rules import Draft, credit, debit
 from services.payments import cases, policies, rules
 from services.payments.events import RefundCanceled, RefundFailed, RefundStarted, RefundSucceeded
 from services.payments.providers import registry, values
-from services.payments.providers.values import GivesBack
+from services.payments.providers.capabilities import GivesBack
 from services.refunds import rules as refund_rules
 
 S = RefundState

@@ -26,7 +26,7 @@ from services.payments import checking, policies
 from services.payments.cashier import Cashier
 from services.payments.providers import base, registry, values
 from services.payments.providers.base import PaymentProvider
-from services.payments.providers.values import GivesBack
+from services.payments.providers.capabilities import GivesBack
 from services.refunds import giving_back
 
 log = get_logger(__name__)

@@ -31,7 +31,7 @@ from services.identity.rules import clean_text
 from services.payments import policies
 from services.payments.events import RefundApproved, RefundRejected, RefundRequested
 from services.payments.providers import registry
-from services.payments.providers.values import GivesBack
+from services.payments.providers.capabilities import GivesBack
 from services.payments.rules import PaymentStateConflict
 from services.payments.transfers import REFERENCE_CHARACTERS_MAX
 from services.refunds import giving_back

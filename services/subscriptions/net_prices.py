@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from services.billing import finalizing, invoices
+from services.billing import finalizing
+from services.billing.issuers import billing_entity
 from services.billing.numbering import label_date
 from services.billing.taxation import Taxed, rates_of
 from services.core.permissions import Capability
@@ -24,7 +25,7 @@ async def shares(uow: UnitOfWork, now: Subscribed, to: Selection) -> NetShares:
     if len({_kind(one) for one in timed}) < 2 or not with_tax:
         return {}
     profile = await finalizing.required_profile(uow)
-    entity = await invoices.billing_entity(uow, needs=Capability.SUBSCRIPTIONS_WRITE)
+    entity = await billing_entity(uow, needs=Capability.SUBSCRIPTIONS_WRITE)
     on = label_date(uow.now, entity.timezone)
     taxed = Taxed(entity, profile, await rates_of(uow, [profile.country], since=on, until=on), on)
     return {

@@ -94,12 +94,7 @@ async def start(
     uow.actor.require(WRITE)
     clocks.require_still(uow)
     invoices.require_key(key)
-    known = await uow.execute(
-        "select id from subscription where organization_id = :organization_id and key = :key",
-        organization_id=uow.organization_id,
-        key=key,
-    )
-    if (there := known.scalar_one_or_none()) is not None:
+    if (there := await _known(uow, key)) is not None:
         return await policies.subscription_for(uow, there, WRITE)
     if any(
         one is not None for one in (started_at, trial_days, anchor, plan_version, collection, payment_days)
@@ -346,6 +341,16 @@ async def standing(uow: UnitOfWork, subscription_id: str) -> tuple[Subscription,
 async def _keep(uow: UnitOfWork, held: Held, before: Subscribed, after: Subscribed) -> None:
     made = Turn(after, (), Billed.RENEWAL)
     await subscription_billing.book(uow, held, before, made, WRITE, at=uow.now)
+
+
+async def _known(uow: UnitOfWork, key: str) -> str | None:
+    """The subscription that was started by this key."""
+    found = await uow.execute(
+        "select id from subscription where organization_id = :organization_id and key = :key",
+        organization_id=uow.organization_id,
+        key=key,
+    )
+    return found.scalar_one_or_none()
 
 
 def _row(uow: UnitOfWork, now: Subscribed, key: str) -> Subscription:

@@ -87,7 +87,11 @@ class StaffChoiceState(Choosing, rx.State):
 
     def _version_chosen(self) -> int | None:
         said = self._query.get("version", "")
-        return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
+        return (
+            int(said)
+            if self._query.get("plan") and said.isascii() and said.isdigit() and len(said) < 10
+            else None
+        )
 
     def _forget_terms(self) -> None:
         self.terms, self.term_errors = {}, {}

@@ -13,7 +13,8 @@ from services.core.permissions import Capability
 from services.disputes import evidence, evidence_files
 from services.disputes import queries as dispute_queries
 from services.payments.providers import registry
-from services.payments.providers.values import Evidence, EvidenceTerms
+from services.payments.providers.capabilities import EvidenceTerms
+from services.payments.providers.values import Evidence
 from state import disputes_view
 from state.base import PageState, leave_for, page_event
 from state.dialogs import DialogsState

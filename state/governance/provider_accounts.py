@@ -11,6 +11,7 @@ from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.core.settings import settings
 from services.payments import queries
+from services.payments.providers import registry
 from services.payments.queries import AccountRow
 from state.base import page_event
 from state.dialogs import DialogsState
@@ -76,7 +77,11 @@ def _shown(row: AccountRow) -> dict[str, Any]:
         "is_test": row.is_test,
         "enabled": row.enabled,
         "money": "test" if row.is_test else "real",
-        "status": "enabled" if row.enabled else "disabled",
+        "status": "disabled"
+        if not row.enabled
+        else "read"
+        if row.provider in registry.OUR_BANKS
+        else "enabled",
         "settings": {name: str(value) for name, value in row.settings.items()},
         "address": f"{settings().public_url}/api/v1/provider-accounts/{row.id}/events",
         "control": f"{base}/_control" if row.is_test and base else "",

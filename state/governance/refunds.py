@@ -16,7 +16,7 @@ from services.core.permissions import Capability
 from services.core.settings import settings
 from services.payments import policies, queries
 from services.payments.providers import registry
-from services.payments.providers.values import GivesBack
+from services.payments.providers.capabilities import GivesBack
 from services.payments.queries import PaymentRow
 from services.refunds import queries as refund_queries
 from services.refunds import refunds

@@ -83,9 +83,9 @@ class InvoiceState(InvoiceOnScreen, rx.State):
         async with self._unit_of_work() as uow:
             ways = [way for way in await payments.ways(uow) if way.takes(due)]
             kept = await listing_sql.select(uow, payments.METHODS, limit=METHODS_SHOWN_MAX)
-            entity_id = (
+            brand_id = (
                 await policies.invoice_for(uow, self.invoice["id"], Capability.INVOICES_READ, lock=False)
-            ).legal_entity_id
+            ).brand_id
             self.terms = await terms.current_number(uow)
         there = {way.id for way in ways}
         usual_first = sorted(kept, key=lambda one: not one.is_default)
@@ -96,7 +96,7 @@ class InvoiceState(InvoiceOnScreen, rx.State):
         ]
         self.ways = [payments_view.way_shown(way) for way in ways]
         self.takes_play_money = any(way.is_test for way in ways)
-        self.bank = await payments_view.bank_shown(entity_id)
+        self.bank = await payments_view.bank_shown(brand_id)
         self.may_pay = True
 
     async def _look_at_wallet(self) -> None:

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing import invoices
-from services.billing.invoices import LegalEntityMissing
+from services.billing.issuers import LegalEntityMissing, issuer
 from services.core import listing_sql
 from services.core.errors import Invalid
 from services.core.listing import Listing
@@ -122,8 +121,8 @@ class WalletTopUpsState(DialogsState, ListedState, rx.State):
         self.bank = {}
         with suppress(LegalEntityMissing, Invalid):  # nobody bills the organisation yet
             async with self._unit_of_work() as uow:
-                entity = await invoices.billing_entity(uow, needs=Capability.INVOICES_READ)
-            self.bank = await payments_view.bank_shown(entity.id)
+                by = await issuer(uow, needs=Capability.INVOICES_READ)
+            self.bank = await payments_view.bank_shown(by.brand.id)
         self._open("pay")
         found = [row for row in self.rows if row["id"] == top_up_id]
         if not found:

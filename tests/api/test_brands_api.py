@@ -114,6 +114,26 @@ async def test_a_brand_is_renamed_chosen_put_aside_and_taken_up_again(
     assert (await staff.get(path)).json() == chosen.json()
 
 
+async def test_the_brand_of_a_customer_is_chosen_by_who_saw_its_profile(
+    acme: Organization, staff: AsyncClient
+) -> None:
+    blue = await added(staff)
+    path = f"staff/organizations/{acme.id}/billing-profile/brand"
+    chosen = await staff.put(path, json={"brand_id": blue["id"], "version": 1})
+    assert (chosen.status_code, chosen.json()["brand_id"], chosen.json()["name"]) == (
+        200,
+        blue["id"],
+        BUYER["name"],
+    )
+    stale = problem(await staff.put(path, json={"brand_id": None, "version": 1}), 412, "stale_version")
+    assert stale["details"]["current"]["brand_id"] == blue["id"]
+    problem(await staff.put(path, json={"brand_id": "brnd_x"}), 404, "not_found")
+    problem(await staff.post(f"staff/brands/{blue['id']}/archive"), 409, "brand_in_use")
+    assert (await staff.put(path, json={"brand_id": None})).json()["brand_id"] is None
+    assert (await staff.post(f"staff/brands/{blue['id']}/archive")).status_code == 200
+    problem(await staff.put(path, json={"brand_id": blue["id"]}), 409, "brand_archived")
+
+
 async def test_what_is_no_brand_is_refused_at_its_field(staff: AsyncClient) -> None:
     entity = await entity_of(staff)
     for given, status, code in (
@@ -150,5 +170,7 @@ async def test_who_may_see_and_who_may_change_brands(
     new = {"legal_entity_id": blue["legal_entity_id"], "code": "GREEN", "name": "Green"}
     assert (await person.post("staff/brands", json=new)).status_code == (201 if writes == 200 else writes)
     assert (await person.patch(path, json={"name": "Sky"})).status_code == writes
+    chosen = f"staff/organizations/{acme.id}/billing-profile/brand"
+    assert (await person.put(chosen, json={"brand_id": None})).status_code == writes
     for act in ("archive", "restore", "make-default"):
         assert (await person.post(f"{path}/{act}")).status_code == writes, act

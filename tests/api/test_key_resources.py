@@ -84,7 +84,8 @@ async def test_a_cursor_belongs_to_its_list_filters_and_organisation(api: Api, a
     cursor = (await client.get("keys?limit=1")).json()["next_cursor"]
     changed = cursor[:-2] + ("A" if cursor[-2] != "A" else "B") + cursor[-1]
     assert (await client.get("keys", params={"cursor": cursor})).status_code == 200
-    problem(await client.get("keys", params={"cursor": changed}), 422, "cursor_invalid")
+    refused = problem(await client.get("keys", params={"cursor": changed}), 422, "cursor_invalid")
+    assert [(error["where"], error["pointer"]) for error in refused["errors"]] == [("query", "cursor")]
     problem(await client.get("keys", params={"cursor": cursor, "status": "active"}), 422, "cursor_invalid")
     problem(await client.get("requests", params={"cursor": cursor}), 422, "cursor_invalid")
     problem(await other.get("keys", params={"cursor": cursor}), 422, "cursor_invalid")

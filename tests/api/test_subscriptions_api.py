@@ -165,10 +165,12 @@ async def test_staff_begins_one_later_with_an_older_version_and_terms_to_pay(hou
     assert (await staff.post(f"staff/plan-versions/{draft}/publish")).status_code == 200
     begins = datetime.now(UTC).replace(microsecond=0) + timedelta(days=40)
     asked = {
-        "organization_id": house.organization.id, "plan_id": plan, "plan_version": 1, "collection": "send",
-        "payment_days": 30, "started_at": begins.isoformat(),
+        "organization_id": house.organization.id, "plan_id": plan, "currency": "EUR", "plan_version": 1,
+        "collection": "send", "payment_days": 30, "started_at": begins.isoformat(),
     }  # fmt: skip
-    shown = (await staff.post("staff/subscriptions/preview", json=asked)).json()
+    looked = await staff.post("staff/subscriptions/preview", json=asked)
+    assert looked.status_code == 200, looked.text
+    shown = looked.json()
     assert (shown["state"], shown["invoices"], shown["first_invoice"]["net_minor"]) == (
         "scheduled",
         [],

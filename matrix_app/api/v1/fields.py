@@ -9,11 +9,16 @@ import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from services.core.errors import Invalid
+from services.core.errors import InvalidFilter
 
 NAME = "fields"
 ROWS = "data"  # where a list keeps its rows
 _NAMES_CHARACTERS_MAX = 1_000
+
+
+class UnknownField(InvalidFilter):
+    code = "unknown_field"
+    title = "The answer has no such field"
 
 
 class Selectable:
@@ -50,7 +55,7 @@ class Selectable:
         }
 
     def wanted(self, request: Request) -> frozenset[str] | None:
-        """What was asked for; None for everything. Raises Invalid, with the list of what there is."""
+        """What was asked for; None for everything. Raises UnknownField, with the list of what there is."""
         if b"fields=" not in request.scope["query_string"]:
             return None
         said = request.query_params.getlist(NAME)
@@ -60,24 +65,24 @@ class Selectable:
         asked = [name.strip() for name in text[:_NAMES_CHARACTERS_MAX].split(",")]
         unknown = [name for name in asked if name not in self._known]
         if unknown or len(text) > _NAMES_CHARACTERS_MAX:
-            raise Invalid(
+            raise UnknownField(
                 f"There is no field {unknown[0][:64]!r} here." if unknown else "That is no list of fields.",
                 field=NAME,
                 next_step=f"Choose among: {', '.join(self.names)}.",
-                code="unknown_field",
                 fields=list(self.names),
             )
         return frozenset(asked)
 
     def only(self, wanted: frozenset[str], response: Response) -> Response:
-        """`response` with nothing but the fields wanted. Raises Invalid for an answer that is not JSON."""
+        """`response` with nothing but the fields wanted. Raises InvalidFilter for an answer that is not JSON."""
         if response.status_code == HTTPStatus.NOT_MODIFIED:
             return response
         if not response.headers.get("content-type", "").startswith("application/json"):
-            raise Invalid(
+            raise InvalidFilter(
                 "Fields can be chosen of JSON answers only.",
                 field=NAME,
                 next_step="Leave `fields` out, or ask for JSON.",
+                code="invalid_input",
             )
         document = orjson.loads(bytes(response.body))
         if self.row is None:

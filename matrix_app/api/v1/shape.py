@@ -24,7 +24,7 @@ from pydantic import (
 
 from matrix_app.api.v1.route import StrictRoute
 from services.core.crypto import vault
-from services.core.errors import Invalid
+from services.core.errors import InvalidFilter
 
 PAGE_ROWS_MAX = 100
 PAGE_ROWS = 50
@@ -119,7 +119,7 @@ def cursor_for(query: str, filters: Mapping[str, object], position: list[str]) -
 
 
 def position_in(query: str, filters: Mapping[str, object], cursor: str | None) -> list[str] | None:
-    """What `cursor_for` was given. Raises Invalid for a changed cursor, and for one of another query."""
+    """What `cursor_for` was given. Raises InvalidFilter for a changed cursor, and for one of another query."""
     if cursor is None:
         return None
     try:
@@ -128,7 +128,7 @@ def position_in(query: str, filters: Mapping[str, object], cursor: str | None) -
         raw = b""
     signature, content = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
     if not hmac.compare_digest(signature, _signature(query, filters, content)):
-        raise Invalid(
+        raise InvalidFilter(
             "This cursor does not belong to this list and these filters.",
             field="cursor",
             next_step="Leave it out to start from the beginning, and keep the filters while paging.",

@@ -53,11 +53,16 @@ class TaxNumberFound(Body):
     valid: bool
     source: str = Field(max_length=100, description="Who checked it")
     reference: str = Field("", max_length=200)
-    reason: str = Field(max_length=500, description="Why you say so")
+    override_reason: str = Field(max_length=500, description="Why you say so")
     version: int | None = Field(None, description="As it was read; or send it as If-Match")
 
 
 class NewExemption(TaxExemption):
+    version: int | None = Field(None, description="As it was read; or send it as If-Match")
+
+
+class ChosenBrand(Body):
+    brand_id: str | None = Field(description="Null: the default one of whoever bills")
     version: int | None = Field(None, description="As it was read; or send it as If-Match")
 
 
@@ -144,10 +149,11 @@ async def set_tax_number(
     who: AnyCaller, organization_id: str, body: TaxNumberFound, expected: IfMatch
 ) -> BillingProfileShown:
     """Say what you found of the customer's tax number yourself, now. The rest of the profile stays."""
-    given = body.model_dump(exclude={"version"})
+    given = body.model_dump(exclude={"version", "override_reason"})
     version = expected.version(body.version)
     async with within(who, organization_id) as uow, showing_current(lambda: _read_profile(uow)):
-        return _profile(await tax_numbers.set_tax_number(uow, **given, version=version))
+        row = await tax_numbers.set_tax_number(uow, **given, reason=body.override_reason, version=version)
+        return _profile(row)
 
 
 @router.delete("/tax-number", responses=failures(404))
@@ -177,6 +183,16 @@ async def end_exemption(who: AnyCaller, organization_id: str, expected: IfMatch)
     """Charge tax again, from the next document on."""
     async with within(who, organization_id) as uow, showing_current(lambda: _read_profile(uow)):
         return _profile(await profiles.set_exemption(uow, None, version=expected.version()))
+
+
+@router.put("/brand", responses=failures(404, 409))
+async def choose_brand(
+    who: AnyCaller, organization_id: str, body: ChosenBrand, expected: IfMatch
+) -> BillingProfileShown:
+    """Bill the organisation under a brand, from the next draft on. The rest of the profile stays."""
+    version = expected.version(body.version)
+    async with within(who, organization_id) as uow, showing_current(lambda: _read_profile(uow)):
+        return _profile(await profiles.set_brand(uow, body.brand_id, version=version))
 
 
 async def _read_profile(uow: UnitOfWork) -> BillingProfileShown:

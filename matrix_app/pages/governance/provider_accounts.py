@@ -33,6 +33,7 @@ Row = rx.Var[dict[str, Any]]
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_PAYMENTS_WRITE.value)
 STATUSES = {
     "enabled": Status("provider_accounts.enabled", "ok"),
+    "read": Status("provider_accounts.read", "ok"),
     "disabled": Status("provider_accounts.disabled", "neutral", "ban"),
 }
 MONEY = {
@@ -110,10 +111,11 @@ def _form(provider: str, kind: registry.Kind, given: Row | None) -> rx.Component
         )
         title, opened = t("provider_accounts.add_of", provider=name), f"{ADD}{provider}"
     else:
+        used = "is_read" if kind.capabilities.is_our_bank else "is_enabled"
         form = rest_form(
             f"edit-{provider}",
             *_fields(kind, given),
-            checkbox("enabled", t("provider_accounts.is_enabled"), value=given["enabled"]),
+            checkbox("enabled", t(f"provider_accounts.{used}"), value=given["enabled"]),
             dialog_foot(dialog_close(), submit_button(t("provider_accounts.save"))),
             url=f"{url}/{given['id'].to(str)}",
             method="PUT",

@@ -11,13 +11,11 @@ from models.currencies import CURRENCIES
 from models.money import Money, Provider
 from services.core.errors import Invalid
 from services.payments.providers.base import Opening, RefusedByProvider, WebhookRefused
+from services.payments.providers.capabilities import Capabilities, Flow, GivesBack
 from services.payments.providers.values import (
-    Capabilities,
     Customer,
     Dispute,
     Evidence,
-    Flow,
-    GivesBack,
     Method,
     Movement,
     MovementKind,

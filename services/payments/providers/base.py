@@ -26,9 +26,9 @@ from typing import Protocol
 from models.money import Money
 from services.core.errors import Conflict, MatrixError, Unavailable
 from services.core.work import Work
+from services.payments.providers.capabilities import Capabilities
 from services.payments.providers.values import (
     Advice,
-    Capabilities,
     Customer,
     Decline,
     DeclineKind,

@@ -16,14 +16,12 @@ from services.crypto import holdings, moved
 from services.crypto.amounts import Asset
 from services.payments.providers import crypto_keys
 from services.payments.providers.base import Opening, ProviderUnavailable, RefusedByProvider, WebhookRefused
+from services.payments.providers.capabilities import Capabilities, Flow, GivesBack
 from services.payments.providers.crypto_chain import Chain
 from services.payments.providers.values import (
-    Capabilities,
     Customer,
     Dispute,
     Evidence,
-    Flow,
-    GivesBack,
     Method,
     Movement,
     Order,

@@ -23,13 +23,13 @@ from typing import Any, cast
 from models.money import Money
 from services.payments.providers import paypal_reading as reading
 from services.payments.providers.base import RefusedByProvider, UnknownOutcome
+from services.payments.providers.capabilities import Capabilities
 from services.payments.providers.paypal_events import Verifier
 from services.payments.providers.paypal_evidence import evidence_form
 from services.payments.providers.paypal_terms import CAPABILITIES, written
 from services.payments.providers.paypal_wire import PayPalAccount, PayPalWire, Thing
 from services.payments.providers.values import (
     PAGE_ITEMS_MAX,
-    Capabilities,
     Customer,
     Dispute,
     Evidence,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from models.money import Money, NotRepresentable, Provider, from_provider, to_provider
 from services.payments.providers.base import RefusedByProvider
-from services.payments.providers.values import Capabilities, EvidenceTerms, Flow
+from services.payments.providers.capabilities import Capabilities, EvidenceTerms, Flow
 
 # PayPal tells no figure, only that it refuses what it finds too much.
 CALLS_AT_ONCE = 10

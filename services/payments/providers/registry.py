@@ -9,11 +9,11 @@ from models.ledger import Purpose
 from services.core.errors import Invalid
 from services.payments.providers import bank, crypto, paypal_terms, stripe_terms
 from services.payments.providers.base import Opening, PaymentProvider
+from services.payments.providers.capabilities import Capabilities, GivesBack
 from services.payments.providers.paypal import PayPalProvider
 from services.payments.providers.paypal_wire import CERTIFICATE_NAME, LIVE, PayPalAccount
 from services.payments.providers.stripe import StripeProvider
 from services.payments.providers.stripe_events import StripeAccount
-from services.payments.providers.values import Capabilities, GivesBack
 
 Text = Mapping[str, str]
 

@@ -18,13 +18,13 @@ from services.core.outgoing import checked_url
 from services.payments.providers import stripe_events
 from services.payments.providers import stripe_reading as reading
 from services.payments.providers.base import RefusedByProvider, UnknownOutcome
+from services.payments.providers.capabilities import Capabilities
 from services.payments.providers.stripe_events import StripeAccount
 from services.payments.providers.stripe_terms import CAPABILITIES, chargeable_units, in_units
 from services.payments.providers.stripe_wire import StripeWire, stripe_errors
 from services.payments.providers.values import (
     EVIDENCE_TEXT_MAX,
     PAGE_ITEMS_MAX,
-    Capabilities,
     Customer,
     Dispute,
     Evidence,

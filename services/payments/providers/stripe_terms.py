@@ -7,7 +7,7 @@ from datetime import timedelta
 from models.currencies import CURRENCIES
 from models.money import Money, NotRepresentable, Provider, to_provider
 from services.payments.providers.base import RefusedByProvider
-from services.payments.providers.values import Capabilities, EvidenceTerms, Flow
+from services.payments.providers.capabilities import Capabilities, EvidenceTerms, Flow
 
 # docs.stripe.com/rate-limits: 25 requests a second of one kind, and a limit that is not told on those under way. A
 # charge takes about a second there, and what runs by itself leaves room for customers.

@@ -12,7 +12,7 @@ import pytest
 
 from models.billing import ZeroDocuments
 from models.money import Money
-from services.billing import entities, invoices
+from services.billing import brands, entities, invoices
 from services.billing.discounts import Duration
 from services.billing.new_lines import manual_line
 from services.billing.numbering import Reset
@@ -43,6 +43,9 @@ ENTITIES = {
         invoice_pattern="{entity}-{year}-{month}-{seq:4}", invoice_reset=Reset.MONTHLY,
     ),
     "sparing": replace(GERMAN, code="DE3", is_usual=False, zero_documents=ZeroDocuments.DROP),
+    "branded": replace(
+        GERMAN, code="DE4", is_usual=False, invoice_pattern="{entity}-{brand}-{seq}", invoice_reset=Reset.NEVER
+    ),
 }  # fmt: skip
 FRENCH = ProfileFields("Dupont", "Rue 1", "FR", "fr")
 AUSTRIAN = ProfileFields(
@@ -61,6 +64,7 @@ class Customer:
     currency: str = "EUR"
     profile: ProfileFields | None = BUYER
     entity: str = ""
+    brand: str = ""  # another one than the default of the entity
     since: datetime = APRIL
     then: str = ""
     together: bool = True
@@ -79,6 +83,8 @@ CUSTOMERS = {
     "trial": Customer("trial"),
     "free": Customer("free"),
     "unsaid": Customer("free", entity="sparing"),
+    "default brand": Customer("base", entity="branded"),
+    "other brand": Customer("base", entity="branded", brand="BLUE"),
     "french": Customer("base", profile=FRENCH, seats=3),
     "austrian": Customer("base", profile=AUSTRIAN),
     "american": Customer("base", profile=ProfileFields("Smith", "Road 1", "US")),
@@ -105,12 +111,16 @@ class Market:
         self.sold = sold
         self.plans: dict[str, str] = {}
         self.entities: dict[str, str] = {}
+        self.brands: dict[str, str] = {}
 
     async def open(self, world: World) -> None:
         for name, fields in ENTITIES.items():
             if name:
                 async with crossing(Reason.STAFF, actor=system(), on=world.database) as uow:
                     self.entities[name] = (await entities.add_entity(uow, fields)).id
+                    if name == "branded":
+                        added = await brands.add_brand(uow, self.entities[name], code="BLUE", name="Blue")
+                        self.brands["BLUE"] = added.id
         base = price("base", "flat", "60"), price("seats", "seat", "7.77", quantity_min=Decimal(1))
         setup = price("setup", "one_off", "99", quantity_min=Decimal(1))
         for name, charges, trial_days in (
@@ -138,6 +148,7 @@ class Market:
             profile = one.profile
             if profile is not None and one.entity:
                 profile = replace(profile, legal_entity_id=self.entities[one.entity])
+                profile = replace(profile, brand_id=self.brands.get(one.brand))
             self.sold.shop.now = one.since
             await self.sold.shop.new_customer(profile, name=f"{prefix} {name}")
             await self.subscribe(one)

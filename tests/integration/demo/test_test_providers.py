@@ -11,10 +11,12 @@ from pydantic import SecretStr
 
 from matrix_app.up import test_providers as beside
 from models.payments import ProviderAccount
+from models.types import OrganizationKind, Role
+from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.settings import Settings
-from services.demo import test_providers
+from services.demo import test_chain, test_providers
 from services.demo.test_providers import KEYS, NAMES
 from services.payments import connections
 from services.payments.cashier import Cashier
@@ -22,6 +24,7 @@ from tests.fakes.anvil.running import RunningChain, running_chain
 from tests.fakes.paypal.running import running_paypal
 from tests.fakes.stripe.running import running_stripe
 from tests.integration.payments.stripe_kit import sdk
+from tests.world import World
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,26 @@ async def test_they_are_connected_once_and_again_when_this_installation_moves(
     again = await kept()
     assert {name: row.id for name, row in again.items()} == {name: row.id for name, row in first.items()}
     assert again["paypal"].settings["webhook_id"] != first["paypal"].settings["webhook_id"]
+
+
+async def test_a_chain_that_moved_is_connected_again_where_staff_is_there_and_proves_nothing(
+    database: Database, world: World, fakes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a copy restored from a backup, whose chain has another port."""
+    operator = world.actor(await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
+
+    async def staff(_: Database) -> Actor:
+        return operator
+
+    monkeypatch.setattr(test_chain, "_staff", staff)
+    here = Settings(data_dir=tmp_path, port=3999)
+    where = fakes["crypto"].url
+    await test_providers.connect(database, here, {"crypto": where})
+
+    moved = where.replace("127.0.0.1", "localhost")
+    await test_providers.connect(database, here, {"crypto": moved})
+
+    assert where != moved == (await kept())["crypto"].settings["base"]
 
 
 def test_they_stay_where_they_are_and_are_never_there_in_production(

@@ -22,6 +22,7 @@ from services.notify.sending import Sender
 from services.notify.subscribers import NOTICES
 from services.notify.telling import MailWanted, mail_notice
 from services.payments import cases, expiring, methods
+from services.payments.brands import CardBrand
 from services.payments.events import PaymentWaits
 from services.payments.providers.values import Customer, Method, SetupOrder
 from tests.fakes.stripe.running import RunningStripe, running_stripe
@@ -53,7 +54,7 @@ async def keep(till: Till, expires: tuple[int, int]) -> None:
     setup = await provider.setup(SetupOrder(f"{owner}.visa", customer, "pm_card_visa"))
     assert setup.method is not None
     month, year = expires
-    said = Method(setup.method.reference, "card", "visa", "4242", month, year)
+    said = Method(setup.method.reference, "card", CardBrand.VISA, "4242", month, year)
     async with till.shop.work() as uow:
         await methods.keep_customer(uow, till.account.id, customer)
         await methods.keep(uow, till.account.id, said)

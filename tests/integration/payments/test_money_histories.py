@@ -301,6 +301,11 @@ CASES: list[list[Act]] = [
         ("watches",), ("is_billed", 0, 700), ("asks", 2, "ETH"), ("turn", 1), ("watches",), ("sends_coins", 2, 100),
         ("mines", 4), ("is_another_chain", True), ("watches",), ("pays", 2, "card"), ("turn", 72),
     ],
+    # Coins came, and nobody watched until their address was watched no more.
+    [
+        ("is_billed", 0, 4_000), ("asks", 0, "USDX"), ("sends_coins", 0, 40), ("mines", 4), ("turn", 360),
+        ("turn", 360), ("turn", 72), ("watches",),
+    ],
     # What was over had paid the next invoice when its chain took it away; then it came again.
     [
         ("is_billed", 0, 5_000), ("asks", 0, "USDX"), ("sends_coins", 0, 130), ("mines", 3), ("watches",),

@@ -126,6 +126,20 @@ async def test_what_comes_late_counts_at_the_rate_of_then(till: ChainTill) -> No
     await assert_invariants(till.shop.world.database, but=MADE_BY_HAND)
 
 
+async def test_what_came_in_time_is_seen_by_a_watcher_that_was_away_for_longer(till: ChainTill) -> None:
+    invoice = await till.shop.invoice(line("100"))
+    asked = await till.ask(invoice)
+    await till.watch(1)
+    till.anvil.send(asked.address, OWED)
+    till.anvil.mine(3, at=till.clock.at)
+
+    till.later(days=40)
+    await till.watch(1)
+
+    assert (await till.payment(asked)).state == "succeeded"
+    assert (await till.shop.read(invoice)).state == "paid"
+
+
 async def test_a_block_that_goes_takes_what_came_in_it(till: ChainTill) -> None:
     invoice = await till.shop.invoice(line("100"))
     asked = await till.ask(invoice)

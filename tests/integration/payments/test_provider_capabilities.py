@@ -13,14 +13,8 @@ from models.money import Money
 from services.core.crossing import Reason, crossing
 from services.payments.providers import registry
 from services.payments.providers.base import Opening, PaymentProvider, RefusedByProvider, WebhookRefused
-from services.payments.providers.values import (
-    Capabilities,
-    Customer,
-    Evidence,
-    MovementKind,
-    RefundOrder,
-    SetupOrder,
-)
+from services.payments.providers.capabilities import Capabilities
+from services.payments.providers.values import Customer, Evidence, MovementKind, RefundOrder, SetupOrder
 from tests.fakes.anvil.running import KEY, running_anvil
 from tests.integration.billing.shop import line, open_shop
 from tests.integration.payments.chain_till import open_chain_till

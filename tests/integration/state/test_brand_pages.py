@@ -10,11 +10,14 @@ from models.identity import Organization
 from models.types import OrganizationKind, Role
 from services.billing import brands
 from services.core.crossing import Reason, crossing
+from services.papers import templates
+from services.papers.designs import Design
 from state.governance.brands import BrandsState
 from state.governance.customer_tax import BRAND_FORM, CustomerTaxState
 from state.governance.invoices import NewInvoiceState
 from state.governance.issuers import HOME, EntityState
 from state.governance.templates import TemplatesState
+from state.portal.invoices import InvoiceState
 from tests.integration.billing.shop import Shop, line, open_shop
 from tests.integration.state.visitor import Visitor, sent_to, sign_in
 from tests.world import World
@@ -121,3 +124,27 @@ async def test_who_may_look_opens_no_dialog(world: World, operators: Organizatio
     seen, refused = await support.call(BrandsState, "ask", blue.id, "rename")
     assert "staff.invoices.write" in str(refused)
     assert seen.open_dialog == ""
+
+
+async def test_money_goes_where_the_template_of_the_documents_brand_says(
+    world: World, operators: Organization, staff: Visitor, shop: Shop
+) -> None:
+    blue = await add(world, operators, shop)
+    async with crossing(Reason.STAFF, actor=world.actor(operators, Role.OPERATOR)) as uow:
+        for brand, account in ((None, "DE02100500000054540402"), (blue.id, "DE89370400440532013000")):
+            draft = await templates.begin(uow, brand_id=brand, legal_entity_id=shop.entity.id)
+            await templates.change(uow, draft.id, Design(account=account), version=draft.version)
+            await templates.publish(uow, draft.id)
+    owner, _ = await sign_in(world, shop.customer)
+    usual = await shop.invoice(line("10"))
+    staff.at = f"/governance/organizations/{shop.customer.id}"
+    await staff.call(CustomerTaxState, "load")
+    await staff.call(CustomerTaxState, "save_brand", {"brand_id": blue.id})
+    branded = await shop.invoice(line("10"))
+
+    accounts: list[str] = []
+    for invoice in (usual, branded):
+        owner.at = f"/portal/invoices/{invoice.id}"
+        seen, _ = await owner.call(InvoiceState, "load")
+        accounts.append(seen.bank["account"])
+    assert accounts == ["DE02100500000054540402", "DE89370400440532013000"]

@@ -165,7 +165,7 @@ async def test_a_top_up_that_is_due_says_where_to_send_the_money(world: World) -
     )  # nobody named an account
     operator = world.actor(await world.organization(OrganizationKind.OPERATOR), Role.OPERATOR)
     async with crossing(Reason.STAFF, actor=operator) as uow:
-        draft = await templates.begin(uow, shop.entity.id)
+        draft = await templates.begin(uow, legal_entity_id=shop.entity.id)
         design = Design(account="DE02100500000054540402", account_name="Matrix GmbH")
         await templates.change(uow, draft.id, design, version=draft.version)
         await templates.publish(uow, draft.id)

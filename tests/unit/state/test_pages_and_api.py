@@ -20,10 +20,13 @@ from services.core.listing import Listing
 
 # What pages read in one piece or by a name of their own, and where a program finds the same.
 BY_ANOTHER_ROUTE = {
+    "billing.brand_queries.offered": "GET /staff/brands",
     "billing.entities.has_numbered": "GET /staff/invoice-series",
+    "billing.issuers.issuer": "GET /staff/organizations/{organization_id}/billing-profile",
     "billing.usage_months.running": "GET /usage-periods/{usage_period_id}",
     "billing_runs.run_records.parked": "GET /staff/parked-subscriptions",
     "catalog.plan_queries.plan_names": "GET /staff/plans",
+    "catalog.plan_queries.published_numbers": "GET /staff/plan-versions",
     "crypto.requests.asked_for": "GET /payments/{payment_id}/crypto",
     "disputes.queries.contests_of": "GET /contests",
     "disputes.queries.staff_contests_of": "GET /staff/contests",
