@@ -172,7 +172,8 @@ def create_banks() -> None:
           if new.provider_account_id is null then
             raise exception 'The version before imports no statement any more.' using errcode = '25006';
           end if;
-          new.account := (select settings ->> 'number' from provider_account where id = new.provider_account_id);
+          new.account := (
+            select coalesce(settings ->> 'number', name) from provider_account where id = new.provider_account_id);
           return new;
         """,
     )
