@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 import models
 from alembic import context
+from services.core.migrations import LEAVING
 
 for module in pkgutil.iter_modules(models.__path__):
     importlib.import_module(f"models.{module.name}")
@@ -21,10 +23,11 @@ PARTITIONED = {
 }
 
 
-def include_name(name: str | None, kind: str, parents: object) -> bool:
-    """Leave out partitions (their parent stands for them) and the tables that belong to PgQueuer."""
+def include_name(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+    """Leave out partitions (their parent stands for them), the tables that belong to PgQueuer, and what goes with the
+    next migration."""
     if kind != "table" or name is None:
-        return True
+        return (parents.get("table_name"), name) not in LEAVING
     parent, _, number = name.rpartition("_p")
     return not name.startswith("pgqueuer") and not (parent in PARTITIONED and number.isdigit())
 

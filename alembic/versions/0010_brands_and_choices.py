@@ -1,6 +1,15 @@
 """Brands of a legal entity, and what is chosen for one subscription.
 
 Each field has a function that makes what it needs and one that takes it away again.
+
+The version before works beside this shape. What is there for that alone goes with the next migration, and so do its
+lines in services/core/migrations.py LEAVING and its rows in tests/integration/core/test_the_version_before.py:
+- legal_entity.brand, template_version.brand;
+- bank_line.account, match, subject_id and journal_id, and uq_bank_line_account_bank_ref;
+- the default of crypto_movement.nth;
+- every trigger that is called `beside`, and the functions `<table>_beside`.
+What waits for it: `payment.provider_account_id` and `provider_ref` of transfers that lines from before this migration
+are, which the version before would take for payments that a provider gives back.
 """
 
 from __future__ import annotations
@@ -32,6 +41,22 @@ def secure(table: str, *, application: str, crossing: str) -> None:
     run(f"grant {crossing} on {table} to matrix_crossing")
 
 
+def stand_beside(table: str, when: str, body: str, *, names: str = "") -> None:
+    """A trigger that does for the version before what it does not know. `when` says which rows of whose acts; this
+    version's own acts leave it nothing to do."""
+    kind = "constraint trigger" if "deferrable" in when else "trigger"
+    run(
+        f"create function {table}_beside() returns trigger language plpgsql as $$ {names} begin {body} end $$"
+    )
+    run(f"create {kind} beside {when.format(table=table)} execute function {table}_beside()")
+
+
+def stand_alone(*tables: str) -> None:
+    for table in tables:
+        run(f"drop trigger if exists beside on {table}")
+        run(f"drop function if exists {table}_beside()")
+
+
 def upgrade() -> None:
     create_brands()
     create_banks()
@@ -54,6 +79,7 @@ def downgrade() -> None:
     forget_coins_that_came_back()
     drop_blocks()
     drop_banks()
+    forget_cards()
     drop_brands()
 
 
@@ -80,20 +106,22 @@ select 'mvt_' || substr(l.id, 5), l.provider_account_id, l.id, case when l.minor
   cast(l.booked_on as timestamp) at time zone 'UTC', cast(l.booked_on as timestamp) at time zone 'UTC', s.imported_at
 from bank_line l join bank_statement s on s.id = l.statement_id
 """
+# The version before knows no such provider and asks every account that is enabled: these are once a statement of them
+# is imported. It finds no open line either, since it would match what is a movement now. It has history to show.
 BANKS = (
     "alter table provider_account alter column secrets drop not null",
     f"""
 insert into provider_account (id, provider, name, is_test, settings, secrets, enabled, created_at, version)
 select 'pacc_' || substr(min(l.id), 5), 'bank', {_NAMED}, false,
-  jsonb_build_object('number', upper(regexp_replace(min(account), '\\s', '', 'g'))), null, true, min(s.imported_at), 1
+  jsonb_build_object('number', upper(regexp_replace(min(account), '\\s', '', 'g'))), null, false, min(s.imported_at), 1
 from bank_line l join bank_statement s on s.id = l.statement_id group by {_NAMED}
 """,
-    "alter table bank_line drop constraint uq_bank_line_account_bank_ref",
     _LINES_HAVE_ACCOUNTS,
     "alter table bank_line alter column provider_account_id set not null",
     _MOVED,
-    "update payment p set provider_account_id = l.provider_account_id, provider_ref = l.bank_ref from bank_line l"
-    " where l.subject_id = p.id and p.provider = 'bank'",
+    "update bank_line set match = 'settled' where match in ('waiting','differs')",
+    "alter table bank_line alter column match set default 'settled'",
+    "drop index ix_bank_line_open",
     "update payment_case c set subject = 'mvt_' || substr(c.subject, 5), proposal = case"
     " when c.proposal ->> 'act' = 'book' and c.state = 'open'"
     " then jsonb_set(c.proposal, '{account}', to_jsonb(l.provider_account_id)) else c.proposal end"
@@ -109,8 +137,8 @@ NO_BANKS = (
     "update payment_case c set subject = m.provider_ref from provider_movement m"
     " where c.kind = 'unmatched' and c.subject = m.id",
     "update payment set provider_account_id = null, provider_ref = null where provider = 'bank'",
-    "update bank_line l set account = a.settings ->> 'number', match = 'waiting' from provider_account a"
-    " where a.id = l.provider_account_id",
+    "update bank_line set match = 'waiting'",
+    "alter table bank_line alter column match drop default",
     "update bank_line l set match = m.match, subject_id = m.subject_id, journal_id = m.journal_id"
     " from provider_movement m where m.provider_account_id = l.provider_account_id and m.provider_ref = l.id",
     *(
@@ -136,43 +164,70 @@ def create_banks() -> None:
     op.create_unique_constraint(
         op.f("uq_bank_line_provider_account_id_bank_ref"), "bank_line", ["provider_account_id", "bank_ref"]
     )
-    for column in ("account", "match", "subject_id", "journal_id"):
-        op.drop_column("bank_line", column)
+    # Told so, its importer says that the database takes no changes at the moment, and keeps nothing of the file.
+    stand_beside(
+        "bank_line",
+        "before insert on {table} for each row",
+        """
+          if new.provider_account_id is null then
+            raise exception 'The version before imports no statement any more.' using errcode = '25006';
+          end if;
+          new.account := (
+            select coalesce(settings ->> 'number', name) from provider_account where id = new.provider_account_id);
+          return new;
+        """,
+    )
+    # Cases of lines are cases of movements now: closed by the version before, which looks for the line, they settle it.
+    stand_beside(
+        "payment_case",
+        "after update on {table} deferrable initially deferred"
+        " for each row when (new.kind = 'unmatched' and old.state = 'open' and new.state <> 'open')",
+        """
+          update provider_movement set match = 'settled', journal_id = coalesce(journal_id, new.journal_id)
+          where id = new.subject and match in ('waiting','differs');
+          return null;
+        """,
+    )
 
 
 def drop_banks() -> None:
-    for column in ("account", "match", "subject_id", "journal_id"):
-        op.add_column("bank_line", sa.Column(column, sa.Text(collation="C"), nullable=True))
+    stand_alone("bank_line", "payment_case")
     for statement in NO_BANKS:
         run(statement)
     op.drop_column("bank_line", "provider_account_id")
     run("delete from provider_account where provider = 'bank'")
-    for column in ("account", "match"):
-        op.alter_column("bank_line", column, nullable=False)
     op.alter_column("provider_account", "secrets", nullable=False)
-    op.create_unique_constraint(op.f("uq_bank_line_account_bank_ref"), "bank_line", ["account", "bank_ref"])
-    op.create_check_constraint(
-        op.f("ck_bank_line_match"), "bank_line", "match in ('waiting','matched','differs','settled')"
-    )
     op.create_index(
         "ix_bank_line_open", "bank_line", ["id"], postgresql_where=sa.text("match in ('waiting','differs')")
     )
-    run("grant update (match, subject_id, journal_id) on bank_line to matrix_crossing")
 
 
 # -- cards: a brand is one of our codes, where it was the provider's word
 
 
+_CARDS = (
+    "'amex','cartes_bancaires','diners','discover','eftpos_au','jcb',"
+    "'link','maestro','mastercard','unionpay','visa'"
+)
+
+
 def name_cards() -> None:
-    """Taken away again, the words stay: they are those of the one provider that keeps cards."""
-    codes = (
-        "amex", "cartes_bancaires", "diners", "discover", "eftpos_au", "jcb", "link", "maestro", "mastercard",
-        "unionpay", "visa",
-    )  # fmt: skip
-    known = ", ".join(f"'{one}'" for one in codes)
     run(
-        f"update payment_method set brand = case when lower(brand) in ({known}) then lower(brand) else '' end"
+        f"update payment_method set brand = case when lower(brand) in ({_CARDS}) then lower(brand) else '' end"
     )
+    stand_beside(
+        "payment_method",
+        f"before insert or update of brand on {{table}} for each row when (new.brand not in ('',{_CARDS}))",
+        f"""
+          new.brand := case when lower(new.brand) in ({_CARDS}) then lower(new.brand) else '' end;
+          return new;
+        """,
+    )
+
+
+def forget_cards() -> None:
+    """The codes stay: they are the words of the one provider that keeps cards."""
+    stand_alone("payment_method")
 
 
 # -- brands: names under which a legal entity issues documents, each with templates and perhaps numbers of its own
@@ -214,11 +269,62 @@ def create_brands() -> None:
             ["legal_entity_id", "id"],
         )
     number_templates("brand_id")
-    op.drop_column("template_version", "brand")
-    op.drop_column("legal_entity", "brand")
+    run("alter table legal_entity alter column brand drop not null")
+    let_entities_name_a_brand()
 
 
 BRANDED = ("billing_profile", "invoice", "template_version")
+
+
+def let_entities_name_a_brand() -> None:
+    """To the version before an entity has the code of its default brand, documents and templates are under that one,
+    and a brand has the name of its entity."""
+    stand_beside(
+        "brand",
+        "after insert or update of is_default on {table} for each row when (new.is_default)",
+        """
+          update legal_entity set brand = new.code where id = new.legal_entity_id and brand is distinct from new.code;
+          return null;
+        """,
+    )
+    stand_beside(
+        "legal_entity",
+        "after insert or update of brand, name on {table} for each row when (new.brand is not null)",
+        """
+          if tg_op = 'UPDATE' then
+            update brand set name = new.name, version = version + 1
+            where legal_entity_id = new.id and name = old.name and name <> new.name;
+          end if;
+          if not exists (select from brand where legal_entity_id = new.id and is_default and code = new.brand) then
+            update brand set is_default = false, version = version + 1 where legal_entity_id = new.id and is_default;
+            insert into brand (id, legal_entity_id, code, name, is_default, created_at, version)
+            values ('brnd_0' || substr(md5(new.id || new.brand), 1, 25), new.id, new.brand, new.name, true, now(), 1)
+            on conflict (legal_entity_id, code) do update
+              set is_default = true, archived_at = null, version = brand.version + 1;
+          end if;
+          return null;
+        """,
+    )
+    stand_beside(
+        "invoice",
+        "before insert on {table} for each row when (new.brand_id is null)",
+        """
+          new.brand_id := (select id from brand where legal_entity_id = new.legal_entity_id and is_default);
+          return new;
+        """,
+    )
+    stand_beside(
+        "template_version",
+        "before insert on {table} for each row",
+        """
+          if new.brand_id is null then
+            new.brand_id := (select id from brand where legal_entity_id = new.legal_entity_id and code = new.brand);
+          else
+            new.brand := (select code from brand where id = new.brand_id);
+          end if;
+          return new;
+        """,
+    )
 
 
 def create_brand_table() -> None:
@@ -283,16 +389,8 @@ def number_templates(by: str) -> None:
 
 
 def drop_brands() -> None:
-    op.add_column("legal_entity", sa.Column("brand", sa.String(), nullable=True))
-    run(
-        "update legal_entity e set brand = b.code from brand b where b.legal_entity_id = e.id and b.is_default"
-    )
+    stand_alone("brand", "legal_entity", "invoice", "template_version")
     op.alter_column("legal_entity", "brand", nullable=False)
-    op.add_column("template_version", sa.Column("brand", sa.Text(collation="C"), nullable=True))
-    run("alter table template_version disable trigger is_kept")
-    run("update template_version t set brand = b.code from brand b where b.id = t.brand_id")
-    run("alter table template_version enable trigger is_kept")
-    op.alter_column("template_version", "brand", nullable=False)
     number_templates("brand")
     for table in BRANDED:
         op.drop_constraint(op.f(f"fk_{table}_legal_entity_id_brand_id"), table, type_="foreignkey")
@@ -341,8 +439,29 @@ def create_blocks() -> None:
         where c.restricts and not c.lifted group by c.id
     """)
 
+    stand_beside(
+        "dunning_case",
+        "after insert or update of restricts, lifted on {table} deferrable initially deferred for each row",
+        """
+          select case when k.id is null or (k.follows_wall and k.now_at >= now()) then now() else k.now_at end
+          into at from organization o left join test_clock k on k.id = o.test_clock_id where o.id = new.organization_id;
+          if exists (select from dunning_case where id = new.id and restricts and not lifted) then
+            insert into dunning_block (case_id, started_at, organization_id, due)
+            select new.id, at, new.organization_id, false
+            where not exists (select from dunning_block where case_id = new.id and ended_at is null)
+            on conflict (case_id, started_at) do update set ended_at = null, due = false;
+          else
+            update dunning_block set ended_at = greatest(at, started_at), due = true
+            where case_id = new.id and ended_at is null;
+          end if;
+          return null;
+        """,
+        names="declare at timestamptz;",
+    )
+
 
 def drop_blocks() -> None:
+    stand_alone("dunning_case")
     op.drop_table("dunning_block")
 
 
@@ -350,8 +469,9 @@ def drop_blocks() -> None:
 
 
 def let_coins_come_back() -> None:
+    # The version before cannot say that a payment is gone, as it wants one of each kind: its worker tries until one of
+    # this version does.
     op.add_column("crypto_movement", sa.Column("nth", sa.Integer(), nullable=False, server_default="1"))
-    op.alter_column("crypto_movement", "nth", server_default=None)
     op.create_check_constraint(op.f("ck_crypto_movement_nth"), "crypto_movement", "nth >= 1")
     _bind_coins("'came','gone','back'", "booked_id", "kind", "nth")
 
@@ -434,14 +554,28 @@ def drop_ways_of_collecting() -> None:
 # -- tax numbers: valid ones are asked about again before their proof is old
 
 
+_RENEWED = "(tax_number ->> 'checked_at')::timestamptz + interval '90 days'"
+
+
 def create_renewed_numbers() -> None:
     run(
-        "update billing_profile set number_check_at = (tax_number ->> 'checked_at')::timestamptz + interval '90 days'"
+        f"update billing_profile set number_check_at = {_RENEWED}"
         " where tax_number ->> 'state' = 'valid' and tax_number ->> 'source' = 'VIES' and number_check_at is null"
+    )
+    # The version before asks about those that are due, and then never again. Not at once, as it keeps the old proof.
+    stand_beside(
+        "billing_profile",
+        "before insert or update on {table} for each row when (new.number_check_at is null"
+        " and new.tax_number ->> 'state' = 'valid' and new.tax_number ->> 'source' = 'VIES')",
+        f"""
+          new.number_check_at := greatest({_RENEWED.replace("tax_number", "new.tax_number")}, now() + interval '1 day');
+          return new;
+        """,
     )
 
 
 def drop_renewed_numbers() -> None:
+    stand_alone("billing_profile")
     run("update billing_profile set number_check_at = null where tax_number ->> 'state' = 'valid'")
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, NotSupportedError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
@@ -49,6 +49,8 @@ _text = lru_cache(maxsize=1_024)(sa.text)
 STOPPED = "57014"  # it took longer than its statement_timeout
 READ_ONLY = "25006"  # a standby, a server that was demoted, or a database kept from changes on purpose
 TWO_CHANGES_MET = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock timeout
+# A migration gave a table a column, and a connection had its rows planned without it. It plans anew after a rollback.
+PLANNED_BEFORE = "cached plan must not change result type"
 
 
 class UnitOfWork:
@@ -274,6 +276,8 @@ class _OurErrors:
             ) from error
         if isinstance(error, OperationalError) and _state(error) in TWO_CHANGES_MET:
             raise Busy("Two changes met; neither was lost.", next_step="Try again.") from error
+        if isinstance(error, NotSupportedError) and PLANNED_BEFORE in str(error.orig):
+            raise Busy("The database was just brought up to date.", next_step="Try again.") from error
         if isinstance(error, (InterfaceError, OperationalError, PoolTimeout)):
             raise Unavailable(
                 "The database cannot be reached.", next_step="Try again in a moment."

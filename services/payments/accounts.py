@@ -116,6 +116,15 @@ async def change_account(
     return row
 
 
+async def switch_on(uow: UnitOfWork, account_id: str) -> None:
+    """Have an account used that is not enabled. Raises Forbidden and NotFound."""
+    row = await policies.account_for(uow, account_id, _CHANGE, lock=True)
+    row.enabled = True
+    row.version += 1
+    uow.add(row)
+    uow.record(ProviderAccountChanged(aggregate_id=row.id, organization_id=None, changed=["enabled"]))
+
+
 async def secrets_of(uow: UnitOfWork, row: ProviderAccount, purpose: Purpose) -> dict[str, str]:
     """Raises CannotOpen for a value that was moved or sealed under a key this installation does not have."""
     if row.secrets is None:

@@ -24,6 +24,7 @@ with offered as (
       and m.happened_at + cast(:window as interval))
   where {_OF_A_BANK} and m.kind = 'charge' and not exists (select from payment x
     where x.provider_account_id = m.provider_account_id and x.provider_ref = m.payment_ref)
+    and not exists (select from provider_movement x where x.subject_id = p.id)
 ), ranked as (
   select *, bool_or(named) over (partition by id) as line_is_named,
     bool_or(named) over (partition by payment_id) as payment_is_named from offered

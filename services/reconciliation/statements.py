@@ -53,7 +53,8 @@ where l.statement_id = :statement_id and coalesce(m.match, 'waiting') in ('waiti
 order by l.id limit :most
 """
 _ACCOUNT = """
-select id from provider_account where provider = 'bank' and settings ->> 'number' = :number order by id limit 1
+select id, enabled from provider_account where provider = 'bank' and settings ->> 'number' = :number
+order by id limit 1
 """
 # By each entity's index of numbers.
 _NAMED = """
@@ -131,12 +132,15 @@ async def keep(uow: UnitOfWork, lines: list[ParsedLine], *, name: str, kind: Kin
 
 
 async def _account(uow: UnitOfWork, named: str) -> str:
-    """The account with a bank that has this number; one that nobody has added yet is added with that."""
+    """The account with a bank that has this number; one that nobody has added yet is added with that, and one that was
+    switched off is read again."""
     number = bank.number_of(named)
     await accounts.lock_names(uow)
-    found = (await uow.execute(_ACCOUNT, number=number)).scalar_one_or_none()
+    found = (await uow.execute(_ACCOUNT, number=number)).one_or_none()
     if found is not None:
-        return found
+        if not found.enabled:
+            await accounts.switch_on(uow, found.id)
+        return found.id
     said = AccountFields(transfers.PROVIDER, f"Bank {number}", settings={"number": number})
     return (await accounts.add_account(uow, said)).id
 

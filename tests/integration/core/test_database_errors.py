@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from services.core.database import Database, libpq_url
-from services.core.errors import Conflict, Unavailable
+from services.core.errors import Busy, Conflict, Unavailable
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity.events import OrganizationResumed
 from tests.world import World
@@ -44,6 +44,25 @@ async def test_what_is_written_at_the_very_end_is_refused_as_well(
     with pytest.raises(Unavailable, match="read-only"):
         async with unit_of_work(world.actor(organization)) as uow:
             uow.record(OrganizationResumed(aggregate_id=organization.id, organization_id=organization.id))
+
+
+async def test_a_column_that_a_migration_adds_ends_what_was_planned_without_it_once(
+    database: Database, world: World, owner_url: str
+) -> None:
+    organization = await world.organization(name="Before")
+
+    async def read() -> None:
+        async with unit_of_work(world.actor(organization)) as uow:
+            await uow.execute("select * from organization")
+
+    for _ in range(60):  # until each connection has it planned
+        await read()
+    async with await psycopg.AsyncConnection.connect(libpq_url(owner_url)) as owner:
+        await owner.execute("alter table organization add column more text")
+
+    with pytest.raises(Busy, match="brought up to date"):
+        await read()
+    await read()
 
 
 async def _ended_by_an_administrator(uow: UnitOfWork) -> None:

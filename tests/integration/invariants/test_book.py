@@ -110,7 +110,10 @@ DEFERRAL = (
 )
 
 ENTITY = (
-    "insert into legal_entity values ('ent_1', 'E1', 'Entity', 'Street', 'DE', '[]', '[]', '[]', 'UTC', 'USD',"
+    "insert into legal_entity (id, code, name, address, country, tax_ids, registrations, reverse_charge_in, timezone,"
+    " currency, invoice_pattern, invoice_reset, note_pattern, note_reset, tax_rounding, zero_documents, grace_hours,"
+    " payment_days, is_test, is_usual, created_at, version, trusts_unanswered)"
+    " values ('ent_1', 'E1', 'Entity', 'Street', 'DE', '[]', '[]', '[]', 'UTC', 'USD',"
     " 'x{{seq}}', 'never', 'y{{seq}}', 'never', 'line', 'issue', 0, 0, false, true, now(), 1, false);"
     " insert into brand (id, legal_entity_id, code, name, is_default, created_at, version)"
     " values ('brnd_1', 'ent_1', 'MX', 'Entity', true, now(), 1);"

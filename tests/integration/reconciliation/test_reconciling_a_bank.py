@@ -198,6 +198,14 @@ async def test_lines_from_before_banks_were_providers_are_found_again(desk: Desk
         ("R1", NUMBER, "matched"), ("R2", NUMBER, "differs"), ("R3", NUMBER, "settled"),
     ]  # fmt: skip
     assert await desk.lines() == kept
+    # The version before asks no bank, finds nothing to match, and has transfers that it may send back.
+    async with desk.work() as uow:
+        seen = await uow.execute(
+            "select (select bool_or(enabled) from provider_account where provider = 'bank'),"
+            " (select count(*) from bank_line where match in ('waiting','differs')),"
+            " (select count(*) from payment where provider = 'bank' and provider_account_id is not null)"
+        )
+        assert tuple(seen.one()) == (False, 0, 0)
     found = await clearing(desk)
     assert {name: (row.provider_minor, row.difference_minor) for name, row in found.items()} == {
         name: (row.provider_minor, row.difference_minor) for name, row in held.items()
@@ -205,3 +213,21 @@ async def test_lines_from_before_banks_were_providers_are_found_again(desk: Desk
     for case in await desk.cases():
         await desk.accept(case)
     assert {one.match for one in (await desk.lines()).values()} == {"matched", "settled"}
+    await desk.bring_in(file(entry("119.00", "R9", "the same amount")))
+    assert (await desk.lines())["R9"].match == "differs"  # the payment is that of R1
+    async with desk.work() as uow:
+        enabled = await uow.execute("select enabled from provider_account where provider = 'bank'")
+        assert enabled.scalar_one()
+
+
+async def test_a_case_that_the_version_before_closes_settles_its_line(desk: Desk) -> None:
+    await desk.bring_in(file(entry("9.00", "R2")))
+    (case,) = await desk.cases()
+
+    async with desk.work() as uow:
+        await uow.execute(
+            "update payment_case set state = 'dismissed', resolved_at = :now, resolved_by = 'acc_1', note = 'Seen'"
+            " where id = :id", now=uow.wall_now, id=case.id
+        )  # fmt: skip
+
+    assert (await desk.lines())["R2"].match == "settled"
