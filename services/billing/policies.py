@@ -132,10 +132,8 @@ async def payment_days_of(uow: UnitOfWork, invoice: Invoice) -> int | None:
     """In which an invoice of the caller's is to be paid by the terms of its subscription, if those say so."""
     if invoice.subscription_id is None:
         return None
-    found = await uow.execute(
-        "select payment_days from subscription where id = :id", id=invoice.subscription_id
-    )
-    return found.scalar_one_or_none()
+    row = await uow.get(Subscription, invoice.subscription_id)  # which is mostly at hand
+    return None if row is None else row.payment_days
 
 
 async def draft_of(uow: UnitOfWork, subscription: Subscription) -> Invoice | None:
