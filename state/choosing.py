@@ -254,7 +254,7 @@ class Choosing(PageState, mixin=True):
         if name == "plan":
             kept["version"] = ""  # of another plan
         elif name == "version":
-            kept["plan"] = self.plan["id"]
+            kept["plan"] = self.plan.get("id", kept["plan"])
         if name == "currency":  # what was chosen may not be sold in it
             kept = dict.fromkeys(kept, "")
         return rx.redirect(addresses.with_query(self.router.url.path, kept | {name: str(value)[:80]}))

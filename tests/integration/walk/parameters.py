@@ -119,6 +119,7 @@ ROW_OF_LIST: dict[str, Maker] = {
     "staff.subscriptions": _of("sub"),
     "subscriptions": _of("sub"),
     "wallet.lots": _of("wal"),
+    "wallet.top_ups": _of("wtop"),
 }
 
 QUERY: dict[str, Maker] = {
