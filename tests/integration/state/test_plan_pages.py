@@ -73,10 +73,7 @@ async def test_a_plan_is_built_published_and_compared(world: World, operator: Or
     seen = await add(staff, TOKENS)
     assert (seen.open_dialog, [row["key"] for row in seen.charges]) == ("", ["base", "base", "tokens"])
     assert seen.missing.startswith("'tokens' has no price in EUR")
-    assert [(line["what"], line["amount"]) for line in seen.charges[2]["lines"]] == [
-        ("free", ""),
-        ("tier", "0.000002"),
-    ]
+    assert [line["what"] for line in seen.charges[2]["lines"]] == ["free", "tier"]
     edited, _ = await staff.call(PlanState, "ask_charge", seen.charges[2]["id"], "copy")
     assert edited.form["tiers"] == "1000000 0\n* 0.000002 1"
     seen, _ = await staff.call(PlanState, "save_charge", {"currency": "EUR"})
