@@ -5,30 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 from models.currencies import CURRENCIES
 from models.money import Money, Provider
 from services.core.errors import Invalid
-from services.payments.providers.base import Opening, RefusedByProvider, WebhookRefused
+from services.payments.providers.base import Opening
 from services.payments.providers.capabilities import Capabilities, Flow, GivesBack
-from services.payments.providers.values import (
-    Customer,
-    Dispute,
-    Evidence,
-    Method,
-    Movement,
-    MovementKind,
-    Order,
-    Page,
-    Payment,
-    Payout,
-    ProviderEvent,
-    Refund,
-    RefundOrder,
-    Setup,
-    SetupOrder,
-)
+from services.payments.providers.unasked import UnaskedProvider
+from services.payments.providers.values import Movement, MovementKind, Page
 
 NUMBER_CHARACTERS_MAX = 40
 CAME, WENT = "came", "went_out"  # all that a line says of why
@@ -70,8 +55,12 @@ def check(settings: Mapping[str, str], secrets: Mapping[str, str], allowed: Coll
         )
 
 
-class BankProvider:
+class BankProvider(UnaskedProvider):
     """An account at a bank, by what its statements tell."""
+
+    NAME = "A bank"
+    TOLD = "is told by its statements"
+    GIVES_NOTHING_BACK = "sends nothing for us: staff makes the transfer, and records it as sent"
 
     def __init__(self, given: Opening) -> None:
         self._account_id, self._work = given.account_id, given.work
@@ -82,57 +71,6 @@ class BankProvider:
 
     async def close(self) -> None:
         return None
-
-    async def keep_customer(self, customer: Customer, *, key: str) -> str:
-        _refuse("keeps no customers for us")
-
-    async def create_or_confirm(self, order: Order) -> Payment:
-        _refuse("is told by its statements, and asked for nothing")
-
-    async def capture(self, reference: str, *, key: str, amount: Money | None = None) -> Payment:
-        _refuse("takes nothing later")
-
-    async def cancel(self, reference: str, *, key: str) -> Payment:
-        _refuse("is told by its statements, and asked for nothing")
-
-    async def refund(self, order: RefundOrder) -> Refund:
-        _refuse("sends nothing for us: staff makes the transfer, and records it as sent")
-
-    async def setup(self, order: SetupOrder) -> Setup:
-        _refuse("keeps no methods")
-
-    async def methods(self, customer: str) -> tuple[Method, ...]:
-        return ()
-
-    async def read_method(self, reference: str) -> Method | None:
-        return None
-
-    async def detach(self, method: str, *, key: str) -> None:
-        return None
-
-    async def read(self, reference: str) -> Payment:
-        _refuse("is told by its statements, and asked for nothing")
-
-    async def read_setup(self, reference: str) -> Setup:
-        _refuse("keeps no methods")
-
-    async def read_refund(self, reference: str) -> Refund:
-        _refuse("knows no refunds, only transfers")
-
-    async def read_dispute(self, reference: str) -> Dispute:
-        _refuse("knows no disputes: nobody takes a transfer back")
-
-    async def read_payout(self, reference: str) -> Payout:
-        _refuse("pays nothing out: what comes is yours at once")
-
-    async def read_back(self, key: str, *, since: datetime, customer: str = "") -> Payment | None:
-        return None
-
-    async def read_back_refund(self, key: str, *, payment: str) -> Refund | None:
-        return None
-
-    async def verify_webhook(self, headers: Mapping[str, str], raw: bytes, *, now: datetime) -> ProviderEvent:
-        raise WebhookRefused("a bank sends no events")
 
     async def movements(self, *, since: datetime, until: datetime, cursor: str = "") -> Page[Movement]:
         """The lines of the account that were imported in [since, until), as of the days they were booked on."""
@@ -147,18 +85,6 @@ class BankProvider:
             )
             rows = found.all()
         return Page(tuple(map(_movement, rows)), rows[-1].id if len(rows) == MOVEMENTS_A_PAGE else "")
-
-    async def payouts(self, *, since: datetime, cursor: str = "") -> Page[Payout]:
-        return Page(())
-
-    async def payout_movements(self, payout: str, *, cursor: str = "") -> Page[Movement]:
-        return Page(())
-
-    async def disputes(self, *, since: datetime, cursor: str = "") -> Page[Dispute]:
-        return Page(())
-
-    async def answer_dispute(self, reference: str, evidence: Evidence, *, key: str) -> Dispute:
-        _refuse("knows no disputes: nobody takes a transfer back")
 
 
 def _movement(row: Any) -> Movement:
@@ -176,7 +102,3 @@ def _movement(row: Any) -> Movement:
         available=booked,
         payment=row.bank_ref if came else "",
     )
-
-
-def _refuse(what: str) -> NoReturn:
-    raise RefusedByProvider(f"A bank {what}.", reason="not_supported")

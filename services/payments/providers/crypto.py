@@ -6,34 +6,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 from models.currencies import CURRENCIES
-from models.money import Money, Provider
+from models.money import Provider
 from services.core.errors import Invalid
 from services.core.outgoing import checked_url
 from services.crypto import holdings, moved
 from services.crypto.amounts import Asset
 from services.payments.providers import crypto_keys
-from services.payments.providers.base import Opening, ProviderUnavailable, RefusedByProvider, WebhookRefused
+from services.payments.providers.base import Opening, ProviderUnavailable
 from services.payments.providers.capabilities import Capabilities, Flow, GivesBack
 from services.payments.providers.crypto_chain import Chain
-from services.payments.providers.values import (
-    Customer,
-    Dispute,
-    Evidence,
-    Method,
-    Movement,
-    Order,
-    Page,
-    Payment,
-    Payout,
-    ProviderEvent,
-    Refund,
-    RefundOrder,
-    Setup,
-    SetupOrder,
-)
+from services.payments.providers.unasked import UnaskedProvider
+from services.payments.providers.values import Movement, Page
 
 ASSETS_MAX = 10
 SYMBOL_CHARACTERS_MAX = 12
@@ -133,8 +118,12 @@ def _asset(text: str) -> Asset:
     return Asset(symbol, int(decimals), crypto_keys.checksummed(contract))
 
 
-class CryptoProvider:
+class CryptoProvider(UnaskedProvider):
     """An account on a chain. `chain` reads it."""
+
+    NAME = "A chain"
+    TOLD = "is watched"
+    GIVES_NOTHING_BACK = "gives nothing back: this installation holds no key that could"
 
     def __init__(self, given: Opening) -> None:
         self.terms = terms(given.settings)
@@ -152,57 +141,6 @@ class CryptoProvider:
         """Raises ProviderUnavailable where the node does not answer, or follows another chain."""
         if await self.chain.chain_id() != self.terms.chain_id:
             raise ProviderUnavailable(f"The node follows another chain than {self.terms.chain_id}.")
-
-    async def keep_customer(self, customer: Customer, *, key: str) -> str:
-        _refuse("keeps no customers")
-
-    async def create_or_confirm(self, order: Order) -> Payment:
-        _refuse("is watched, and asked for nothing")
-
-    async def capture(self, reference: str, *, key: str, amount: Money | None = None) -> Payment:
-        _refuse("takes nothing later")
-
-    async def cancel(self, reference: str, *, key: str) -> Payment:
-        _refuse("is watched, and asked for nothing")
-
-    async def refund(self, order: RefundOrder) -> Refund:
-        _refuse("gives nothing back: this installation holds no key that could")
-
-    async def setup(self, order: SetupOrder) -> Setup:
-        _refuse("keeps no methods")
-
-    async def methods(self, customer: str) -> tuple[Method, ...]:
-        return ()
-
-    async def read_method(self, reference: str) -> Method | None:
-        return None
-
-    async def detach(self, method: str, *, key: str) -> None:
-        return None
-
-    async def read(self, reference: str) -> Payment:
-        _refuse("is watched, and asked for nothing")
-
-    async def read_setup(self, reference: str) -> Setup:
-        _refuse("keeps no methods")
-
-    async def read_refund(self, reference: str) -> Refund:
-        _refuse("knows no refunds")
-
-    async def read_dispute(self, reference: str) -> Dispute:
-        _refuse("knows no disputes")
-
-    async def read_payout(self, reference: str) -> Payout:
-        _refuse("pays nothing out: what comes is yours at once")
-
-    async def read_back(self, key: str, *, since: datetime, customer: str = "") -> Payment | None:
-        return None
-
-    async def read_back_refund(self, key: str, *, payment: str) -> Refund | None:
-        return None
-
-    async def verify_webhook(self, headers: Mapping[str, str], raw: bytes, *, now: datetime) -> ProviderEvent:
-        raise WebhookRefused("a chain sends no events")
 
     async def movements(self, *, since: datetime, until: datetime, cursor: str = "") -> Page[Movement]:
         """What moved at all addresses of the account. Before that, each address is asked what it holds, a part of them
@@ -224,19 +162,3 @@ class CryptoProvider:
                 uow, self._account_id, since=since, until=until, cursor=cursor.removeprefix(_LISTING)
             )
         return Page(page.items, page.cursor and _LISTING + page.cursor)
-
-    async def payouts(self, *, since: datetime, cursor: str = "") -> Page[Payout]:
-        return Page(())
-
-    async def payout_movements(self, payout: str, *, cursor: str = "") -> Page[Movement]:
-        return Page(())
-
-    async def disputes(self, *, since: datetime, cursor: str = "") -> Page[Dispute]:
-        return Page(())
-
-    async def answer_dispute(self, reference: str, evidence: Evidence, *, key: str) -> Dispute:
-        _refuse("knows no disputes")
-
-
-def _refuse(what: str) -> NoReturn:
-    raise RefusedByProvider(f"A chain {what}.", reason="not_supported")
