@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -42,6 +41,7 @@ from services.demo.invoicing import RATE, SELLER
 from services.identity import accounts, organizations
 from services.subscriptions import subscriptions
 from services.subscriptions.selecting import Wanted
+from tests.bench import machine
 from tests.bench.figures import Figure, Result
 from tests.bench.servers import postgres
 
@@ -143,7 +143,7 @@ async def bill(url: str) -> None:
     counts = await running.bill_due(clock=FixedClock(JULY))
     took = time.perf_counter() - began
     await on.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
+    peak = machine.peak_mb()
     print(orjson.dumps(Billed(took, counts.billed, counts.parked, peak)).decode())
 
 

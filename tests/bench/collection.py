@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -52,6 +51,7 @@ from services.payments.providers.stripe import StripeProvider
 from services.payments.providers.stripe_events import StripeAccount
 from services.payments.providers.stripe_terms import CALLS_AT_ONCE
 from services.payments.providers.values import Customer, Order, PaymentState, SetupOrder
+from tests.bench import machine
 from tests.bench.figures import Figure, Result
 from tests.bench.servers import postgres
 from tests.fakes.stripe.running import RunningStripe, running_stripe
@@ -214,7 +214,7 @@ async def charge(base: str, key: str, count: str, methods_kept: str) -> None:
 
 def _tell(count: int, began: float, used: float) -> None:
     seconds, cpu_s = time.perf_counter() - began, time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
+    peak = machine.peak_mb()
     print(orjson.dumps(Charged(count, seconds, cpu_s, peak)).decode())
 
 

@@ -68,3 +68,9 @@ def _processor() -> str:
         if line.startswith("model name")
     ]
     return names[0] if names else platform.processor()
+
+
+def peak_mb() -> float:
+    """The most memory this program had. Not `ru_maxrss`, which begins with that of the program that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1_000

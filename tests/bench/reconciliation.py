@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -42,6 +41,7 @@ from services.payments.providers.stripe_terms import CAPABILITIES
 from services.payments.providers.values import PAGE_ITEMS_MAX, Movement, MovementKind, Page, Payout
 from services.reconciliation import payout_queries
 from services.reconciliation.pulling import Puller
+from tests.bench import machine
 from tests.bench.figures import Figure, Result
 from tests.bench.servers import postgres
 
@@ -152,7 +152,7 @@ async def reconcile(url: str, count: int) -> None:
     async with crossing(Reason.INVARIANTS, on=on, actor=system()) as uow:
         (clearing,) = (await uow.execute(payout_queries.CLEARING, most=2, banks=registry.OUR_BANKS)).all()
     await on.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
+    peak = machine.peak_mb()
     difference = clearing.provider_minor - clearing.books_minor
     print(orjson.dumps(Reconciled(took, difference, clearing.open_cases, peak)).decode())
 
