@@ -17,6 +17,7 @@ from typing import Any
 
 from models.money import Money
 from models.types import BillingInterval, ProrationPolicy
+from models.values import value
 from services.billing.periods import Calendar, Period, Span, in_utc
 from services.billing.proration import WHOLE, Ending, Portion, Ruler
 from services.core.errors import Invalid
@@ -31,7 +32,7 @@ class LineKind(StrEnum):
     RESTORE = "restore"  # takes back a credit: the change that made it was undone
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Terms:
     """What an item is sold at: `quantity` of a price cost `period_amount` for one whole period.
 
@@ -55,7 +56,7 @@ class Terms:
             raise Invalid("A price is not negative; use a credit.", field="period_amount")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Figure:
     """How an amount came about: `portion` of `basis`, at most `cap`, with the line's sign.
 
@@ -87,7 +88,7 @@ class Replayed:
     tax: Money
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Line:
     """One line for the time `span` of the period that `ruler` measures, with all that explains it.
 
@@ -107,7 +108,7 @@ class Line:
     tax: Money
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Debited:
     """A line that was billed, as its document had it, and what became of it. All in the line's currency.
 

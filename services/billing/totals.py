@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from models.money import Money
+from models.values import value
 from services.billing.discounts import Application, DiscountLine, Redemption, apply_coupons
 from services.core.errors import Invalid
 from services.tax.rules import RoundingLevel, TaxableLine, TaxedLine, Treatment, tax_lines
@@ -20,7 +21,7 @@ CREDITS_MAX = 1_000  # credit notes with something left, on one invoice
 MINOR_MAX = 2**63 - 1  # what a column holds
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InvoiceLine:
     """`charged` is the line's whole charge, negative for an adjustment; `billed_before` is what earlier documents of
     the same period billed for the same thing, before coupons and tax.
@@ -48,7 +49,7 @@ class Credit:
     left: Money
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TotalledLine:
     """charged - billed_before - discount is the net of the taxed line, or its gross if it is inclusive."""
 
@@ -59,7 +60,7 @@ class TotalledLine:
     taxed: TaxedLine
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Totals:
     """charged - billed_before - discounted is the sum that was taxed, net + tax = gross, and
     gross = from_notes + from_prepaid + due - carried.

@@ -14,6 +14,7 @@ from typing import Any
 from models.billing import BillingProfile, InvoiceState, LegalEntity, ZeroDocuments
 from models.money import Money
 from models.subscriptions import SubscriptionState
+from models.values import value
 from services.billing.changes import Billed
 from services.billing.draft_columns import NOTHING_YET
 from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
@@ -47,7 +48,7 @@ class Document:
     booked: Draft | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Renewal:
     """What became of one subscription at its moment: its items that changed, as they are kept, and its document."""
 

@@ -7,12 +7,12 @@ and no door calls them. They write to the book that the unit of work may reach a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
 
 from models.ledger import JournalKind, Purpose
+from models.values import value
 from services.core.errors import Conflict
 from services.core.ids import new_id
 from services.core.work import UnitOfWork
@@ -35,7 +35,7 @@ class JournalNotReversible(Conflict):
     title = "A reversal cannot be reversed"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Posted:
     """A journal that is in the ledger; `is_new` says whether this call brought it there."""
 

@@ -44,7 +44,7 @@ def bill_passed(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, 
             item, passed = bill_until(now, item, at)
             made += passed
         items.append(item)
-    return replace(now, items=tuple(items)), tuple(made)
+    return (replace(now, items=tuple(items)) if made else now), tuple(made)
 
 
 def bill_until(now: Subscribed, item: Item, at: datetime) -> tuple[Item, list[Made]]:
