@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import Any
 
 from models.currencies import CURRENCIES, Currency
-from models.values import value
 
 EXACT_PLACES = 12  # of unit prices, of costs so far and of quantities
 _EXACT_STEP = Decimal(1).scaleb(-EXACT_PLACES)
@@ -112,7 +111,7 @@ def _ratio(value: Any) -> tuple[int, int]:
     return value.as_integer_ratio()
 
 
-@value
+@dataclass(frozen=True, slots=True)
 class Money:
     """`minor` units of `currency`: Money(1250, "USD") is 12.50 US dollars, Money(1250, "JPY") 1,250 yen."""
 

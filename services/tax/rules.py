@@ -227,14 +227,16 @@ def tax_lines(lines: Sequence[TaxableLine], *, rounding: RoundingLevel) -> tuple
 
 def summarise(lines: Sequence[TaxedLine]) -> tuple[TaxTotal, ...]:
     """The totals by category and rate, in the order in which they first appear."""
-    sums: dict[tuple[Category, Rate | None], list[Money]] = {}
+    sums: dict[tuple[Category, Rate | None, str], list[int]] = {}
     for line in lines:
-        nothing = Money(0, line.net.currency)
-        for rate, tax in [(part.rate, part.tax) for part in line.parts] or [(None, nothing)]:
-            so_far = sums.setdefault((line.treatment.category, rate), [nothing, nothing])
-            so_far[0] += line.net
+        for rate, tax in [(part.rate, part.tax.minor) for part in line.parts] or [(None, 0)]:
+            so_far = sums.setdefault((line.treatment.category, rate, line.net.currency), [0, 0])
+            so_far[0] += line.net.minor
             so_far[1] += tax
-    return tuple(TaxTotal(*key, *both) for key, both in sums.items())
+    return tuple(
+        TaxTotal(category, rate, Money(base, code), Money(tax, code))
+        for (category, rate, code), (base, tax) in sums.items()
+    )
 
 
 def round_together(exact: Sequence[Fraction]) -> list[int]:
