@@ -78,15 +78,16 @@ def booking_of(
     """The debt, the tax that is owed, and revenue: deferred where a line is for a time, earned at once elsewhere.
     None for a document that says something and asks for nothing."""
     nothing = Money(0, totals.gross.currency)
-    deferred = sum((one.money for one in deferrals), nothing)
-    entries = (
+    deferred = Money(sum(one.money.minor for one in deferrals), nothing.currency)
+    asked = (
         debit(Purpose.RECEIVABLE, max(totals.gross, nothing)),
         credit(Purpose.CUSTOMER_CREDIT, totals.carried),
         credit(Purpose.DEFERRED_REVENUE, deferred),
         credit(Purpose.REVENUE, totals.net - deferred),
         credit(Purpose.TAX_OWED, totals.tax),
     )
-    if not any(entry.minor for entry in entries):
+    entries = tuple(entry for entry in asked if entry.minor)
+    if not entries:
         return None
     return Draft(
         organization_id,

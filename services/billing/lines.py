@@ -13,12 +13,13 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from models.money import Money
 from models.types import BillingInterval, ProrationPolicy
 from models.values import value
-from services.billing.periods import Calendar, Period, Span, in_utc
+from services.billing.periods import PERIODS_KEPT, Calendar, Period, Span, in_utc
 from services.billing.proration import WHOLE, Ending, Portion, Ruler
 from services.core.errors import Invalid
 
@@ -206,13 +207,8 @@ def facts_of(line: Line) -> dict[str, Any]:
         "interval": terms.interval.value,
         "count": terms.count,
         "policy": line.ruler.policy.value,
-        "calendar": {
-            "anchor": calendar.anchor.isoformat(),
-            "timezone": calendar.timezone,
-            "interval": calendar.interval.value,
-            "count": calendar.count,
-        },
-        "period": {"number": period.number} | _stored_span(period),
+        "calendar": _stored_calendar(calendar),
+        "period": _stored_period(period),
         "span": _stored_span(line.span),
         "source": line.source,
         "net": _stored_figure(line.net),
@@ -276,6 +272,22 @@ def _figure(basis: Money, portion: Portion, cap: Money | None, *, negative: bool
     return Figure(
         Fraction(basis.amount), portion, None if cap is None else cap.minor, negative, basis.currency
     )
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
+def _stored_calendar(calendar: Calendar) -> Mapping[str, Any]:
+    """Every item of a subscription keeps the same one, as with its period."""
+    return {
+        "anchor": calendar.anchor.isoformat(),
+        "timezone": calendar.timezone,
+        "interval": calendar.interval.value,
+        "count": calendar.count,
+    }
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
+def _stored_period(period: Period) -> Mapping[str, Any]:
+    return {"number": period.number} | _stored_span(period)
 
 
 def _stored_span(span: Span) -> dict[str, Any]:

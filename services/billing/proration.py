@@ -112,6 +112,8 @@ class Ruler:
 
     def portion(self, span: Span) -> Portion:
         """The part of the whole period that `span` is: 1 for all of it. Raises Invalid when it reaches out."""
+        if span.start == self.period.start and span.end == self.period.end:
+            return Portion(self.whole, self.whole)
         return Portion(self.units(span), self.whole)
 
     def unused(self, span: Span, at: datetime, ending: Ending) -> int:

@@ -101,21 +101,31 @@ def total(
     nothing = Money(0, currency)
     wallet = prepaid if prepaid is not None else nothing
     _check(lines, notes, wallet)
-    open_lines = [line.charged - (line.billed_before or nothing) for line in lines]
+    open_lines = [
+        line.charged if line.billed_before is None else line.charged - line.billed_before for line in lines
+    ]
     coupons = _coupons(lines, open_lines, redemptions) if redemptions else ()
-    discounts = dict.fromkeys((line.key for line in lines), nothing)
+    discounts: dict[str, Money] = {}
     for share in (share for coupon in coupons for share in coupon.shares):
-        discounts[share.key] += share.discount
+        discounts[share.key] = discounts.get(share.key, nothing) + share.discount
     taxed = tax_lines(
         [
-            TaxableLine(line.key, base - discounts[line.key], line.treatment, line.inclusive, line.tax)
+            TaxableLine(
+                line.key,
+                base - discounts[line.key] if line.key in discounts else base,
+                line.treatment,
+                line.inclusive,
+                line.tax,
+            )
             for line, base in zip(lines, open_lines, strict=True)
         ],
         rounding=rounding,
     )
     return _settle(
         tuple(
-            TotalledLine(line.key, line.charged, line.billed_before or nothing, discounts[line.key], tax)
+            TotalledLine(
+                line.key, line.charged, line.billed_before or nothing, discounts.get(line.key, nothing), tax
+            )
             for line, tax in zip(lines, taxed, strict=True)
         ),
         coupons,

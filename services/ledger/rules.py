@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -23,6 +24,7 @@ MINOR_MAX = 10**15  # of one entry: balances of thousands of those fit in 64 bit
 KEY_CHARACTERS_MAX = 200
 NOTE_CHARACTERS_MAX = 1_000
 SLICES_MAX = 4_000  # of one deferral: ten years of days
+PERIODS_KEPT = 1_000  # that revenue was deferred over lately
 INSTANT = timedelta(microseconds=1)  # the smallest that the database tells apart
 
 KIND_OF: dict[Purpose, AccountKind] = {
@@ -164,7 +166,8 @@ def schedule(deferral: Deferral) -> tuple[Slice, ...]:
     so no slice runs against the others, and the last takes what is left.
     """
     _require_sound(deferral)
-    edges = [deferral.starts_at, *_cuts(deferral), deferral.ends_at]
+    cuts = _cuts(deferral.starts_at, deferral.ends_at, deferral.step, deferral.zone)
+    edges = [deferral.starts_at, *cuts, deferral.ends_at]
     earned = [round_half_away(deferral.money.minor * _share(deferral, edge)) for edge in edges[:-1]] + [
         deferral.money.minor
     ]
@@ -182,7 +185,13 @@ def schedule(deferral: Deferral) -> tuple[Slice, ...]:
 def first_slice_end(deferral: Deferral) -> datetime:
     """When the first slice of the schedule is over. Raises BadDeferral."""
     _require_sound(deferral)
-    return next(_cuts(deferral), deferral.ends_at)
+    return _first_slice_end(deferral.starts_at, deferral.ends_at, deferral.step, deferral.zone)
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
+def _first_slice_end(starts_at: datetime, ends_at: datetime, step: Step, zone: str) -> datetime:
+    """Every line of a subscription asks for the same one."""
+    return next(_cuts(starts_at, ends_at, step, zone), ends_at)
 
 
 def _require_sound(deferral: Deferral) -> None:
@@ -204,14 +213,14 @@ def _share(deferral: Deferral, until: datetime) -> Fraction:
     return Fraction((until.astimezone(zone).date() - first).days, (last - first).days + 1)
 
 
-def _cuts(deferral: Deferral) -> Iterator[datetime]:
+def _cuts(starts_at: datetime, ends_at: datetime, step: Step, zone: str) -> Iterator[datetime]:
     """The midnights between which slices lie, strictly within the period."""
-    zone = ZoneInfo(deferral.zone)
-    day = deferral.starts_at.astimezone(zone).date()
+    place = ZoneInfo(zone)
+    day = starts_at.astimezone(place).date()
     while True:
-        day = _first_of_next_month(day) if deferral.step is Step.MONTH else day + timedelta(days=1)
-        cut = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-        if cut >= deferral.ends_at:
+        day = _first_of_next_month(day) if step is Step.MONTH else day + timedelta(days=1)
+        cut = datetime(day.year, day.month, day.day, tzinfo=place).astimezone(UTC)
+        if cut >= ends_at:
             return
         yield cut
 
