@@ -7,7 +7,7 @@ coupons and tax. Source: MONEY.md's row "order on an invoice", docs/decisions/00
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.money import Money
@@ -153,9 +153,16 @@ def _settle(
     notes: Sequence[Credit],
     prepaid: Money,
 ) -> Totals:
-    nothing = Money(0, prepaid.currency)
-    gross = _sum((line.taxed.gross for line in lines), nothing)
-    still_open = max(gross, nothing)
+    code = prepaid.currency  # of all amounts, as `_check` has seen
+    charged = billed_before = discounted = net = tax = owed = 0
+    for line in lines:
+        charged += line.charged.minor
+        billed_before += line.billed_before.minor
+        discounted += line.discount.minor
+        net += line.taxed.net.minor
+        tax += line.taxed.tax.minor
+        owed += line.taxed.gross.minor
+    gross, still_open = Money(owed, code), Money(max(owed, 0), code)
     used: list[Credit] = []
     for note in notes:
         if (taken := min(note.left, still_open)).minor:
@@ -166,25 +173,20 @@ def _settle(
         lines=lines,
         coupons=coupons,
         credits=tuple(used),
-        charged=_sum((line.charged for line in lines), nothing),
-        billed_before=_sum((line.billed_before for line in lines), nothing),
-        discounted=_sum((line.discount for line in lines), nothing),
-        net=_sum((line.taxed.net for line in lines), nothing),
-        tax=_sum((line.taxed.tax for line in lines), nothing),
+        charged=Money(charged, code),
+        billed_before=Money(billed_before, code),
+        discounted=Money(discounted, code),
+        net=Money(net, code),
+        tax=Money(tax, code),
         gross=gross,
-        from_notes=_sum((note.left for note in used), nothing),
+        from_notes=Money(sum(note.left.minor for note in used), code),
         from_prepaid=from_prepaid,
         due=still_open - from_prepaid,
-        carried=max(-gross, nothing),
+        carried=Money(max(-owed, 0), code),
     )
-    if max(abs(made.charged.minor), abs(made.net.minor), abs(gross.minor)) > MINOR_MAX:
+    if max(abs(charged), abs(net), abs(owed)) > MINOR_MAX:
         raise Invalid(f"An invoice over {gross.text()} cannot be kept.", field="lines")
     return made
-
-
-def _sum(amounts: Iterable[Money], nothing: Money) -> Money:
-    """All are in one currency, which `_check` has seen."""
-    return Money(sum(amount.minor for amount in amounts), nothing.currency)
 
 
 def _check(lines: Sequence[InvoiceLine], notes: Sequence[Credit], prepaid: Money) -> None:
