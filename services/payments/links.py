@@ -96,7 +96,8 @@ async def kept_for(uow: UnitOfWork, debt: Invoice | WalletTopUp) -> PaymentLink:
     row = PaymentLink(
         id=new_id("plnk"),
         organization_id=debt.organization_id,
-        **{pays: debt.id},
+        invoice_id=debt.id if isinstance(debt, Invoice) else None,
+        top_up_id=debt.id if isinstance(debt, WalletTopUp) else None,
         created_by=uow.actor.id,
         created_at=uow.wall_now,
         # Whole seconds: what is signed is what the database keeps.

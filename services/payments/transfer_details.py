@@ -41,11 +41,11 @@ async def of_invoice(uow: UnitOfWork, invoice_id: str) -> Asked:
 
 async def of_top_up(uow: UnitOfWork, top_up_id: str) -> Asked:
     """Of one's own top-up. Raises Forbidden, NotFound and TopUpNotDue."""
-    top_up = await of_wallets.top_up_for(uow, top_up_id, Capability.WALLET_READ)
+    top_up = await of_wallets.top_up_for(uow, top_up_id, Capability.PAYMENTS_READ)
     charging.require_due(top_up)
     brand_id = None
     with suppress(LegalEntityMissing, Invalid):
-        brand_id = (await issuer(uow, needs=Capability.WALLET_READ)).brand.id
+        brand_id = (await issuer(uow, needs=Capability.PAYMENTS_READ)).brand.id
     return Asked(top_up.id, await of_wallets.money_of(uow, top_up), brand_id)
 
 
