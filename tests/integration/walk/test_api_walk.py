@@ -80,7 +80,10 @@ async def test_every_route_that_is_not_public_says_which_permission_it_needs(wal
 
 
 # What needs one of several things, none of which it needs by itself.
-ONE_OF_SEVERAL = {"POST /api/v1/invoices/{invoice_id}/payments"}  # a way to pay, or a kept method
+ONE_OF_SEVERAL = {  # a way to pay, or a kept method
+    "POST /api/v1/invoices/{invoice_id}/payments",
+    "POST /api/v1/wallet-top-ups/{top_up_id}/payments",
+}
 
 CAST = {
     "stranger": Cast.stranger,
