@@ -39,6 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    drop_brand_index()
     ask_for_transfers_alone()
     leave_again()
 
@@ -206,3 +207,10 @@ def ask_for_transfers_alone() -> None:
     run("delete from payment_link where top_up_id is not null")
     run("alter table payment_link drop top_up_id, alter invoice_id set not null")
     run("alter table payment drop top_up_id")
+
+
+# -- brands: staff finds the invoices of one by an index, which is made beside the work of others
+
+
+def drop_brand_index() -> None:
+    run("drop index if exists ix_invoice_brand_id")

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 from services.core.errors import Invalid
 
 PATTERN_CHARS_MAX = 80
-# With codes and a sequence of the greatest length: all fields, what keeps them apart and a word such as CN. Below the 60
-# and 70 that audit files of tax offices take, and what fits beside other words into the 140 of a transfer.
+# With codes and a sequence of the greatest length: all fields, what keeps them apart and a word such as CN. Below the
+# 60 and 70 that audit files of tax offices take, and it fits beside other words into the 140 of a transfer.
 NUMBER_CHARS_MAX = 50
 CODE_CHARS_MAX = 10
 SEQ_DIGITS_MAX = 12
