@@ -41,6 +41,7 @@ TOO_LATE = {
     "payment_provider_unavailable",
     "already_contested",
     "contest_state",
+    "top_up_not_due",
 }
 
 
