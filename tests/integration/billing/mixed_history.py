@@ -35,6 +35,7 @@ from services.metering.service import record
 from services.payments import transfers
 from services.refunds import refunds
 from services.subscriptions import subscriptions
+from services.subscriptions.arranging import Arrangement
 from services.subscriptions.selecting import Wanted
 from services.wallets import wallets
 from tests.integration.billing.mixed_market import TOKENS, WALL, Market
@@ -183,7 +184,7 @@ class History:
                 self._wanted(plan, seats, extra),
                 key=f"s{len(self.script)}",
                 coupon=self._code(coupon),
-                started_at=max(self.shows - days_ago * DAY, BEGAN) if days_ago else None,
+                arranged=Arrangement(max(self.shows - days_ago * DAY, BEGAN) if days_ago else None),
             )
 
     async def changes(
