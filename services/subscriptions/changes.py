@@ -19,7 +19,7 @@ from services.billing.periods import Calendar
 from services.billing.proration import Ending
 from services.core.errors import Invalid
 from services.subscriptions import states as subscription_states
-from services.subscriptions.charges import bill_ahead, bill_until, close, live, number
+from services.subscriptions.charges import bill_ahead, bill_until, close, live, made_of
 from services.subscriptions.subscribed import (
     Change,
     Choice,
@@ -224,17 +224,18 @@ def retake(
     back = {one.undoable.credit_id: one for one in item.credited}
     item = replace(item, price=choice.price, quantity=choice.quantity, ended_at=None)
     for line in plan.lines:
-        item, one = number(now, item, Source.ITEM, line=line)
+        one = made_of(now, item, Source.ITEM, line=line)
         made.append(one)
         match line.kind:
             case LineKind.CREDIT if was_live is not None:
                 credited = Credited(Undoable(one.key, line, calendar), was_live)
-                item = replace(item, live=None, credited=(*item.credited, credited))
+                item = replace(item, made=item.made + 1, live=None, credited=(*item.credited, credited))
             case LineKind.RESTORE:
                 undone = back[line.source]
                 left = tuple(other for other in item.credited if other != undone)
+                until = undone.before.line.span.end
                 item = replace(
-                    item, live=undone.before, credited=left, billed_until=undone.before.line.span.end
+                    item, made=item.made + 1, live=undone.before, credited=left, billed_until=until
                 )
             case _:
                 item = replace(live(item, one), credited=item.credited)
