@@ -30,6 +30,7 @@ from tests.world import World
 LATE_DAYS = 20  # a document comes at least each month, and usage is looked at for 35 days
 WHICH, SEATS = st.integers(0, 3), st.integers(1, 4)
 PLAN = st.sampled_from([0, 0, 1, 2, 3, 4, 5, 5])
+BRAND, PAY_IN = st.integers(0, 2), st.sampled_from([None, 0, 3, 45])
 EXTRA = st.sampled_from([False, False, True])
 COUPON = st.sampled_from(["FIFTH", "LESS", "FREE", "TOKENS", "PLAN"])
 CALL = st.tuples(st.integers(0, LATE_DAYS * 1_440), st.integers(0, 3_000), st.integers(0, 160))
@@ -85,6 +86,24 @@ class Mixed(RuleBasedStateMachine):
     def starts(self, plan: int, seats: int, days_ago: int, coupon: str, extra: bool) -> None:
         self.act("starts", plan, seats, days_ago, coupon, extra)
 
+    @rule(
+        plan=PLAN,
+        version=st.sampled_from([None, 1, 1, 2]),
+        days=st.sampled_from([-3, 0, 1, 4, 9, 40]),
+        pay_in=PAY_IN,
+        coupon=st.one_of(st.just(""), COUPON),
+    )
+    def is_sold(self, plan: int, version: int | None, days: int, pay_in: int | None, coupon: str) -> None:
+        self.act("is_sold", plan, version, days, pay_in, coupon)
+
+    @rule(which=WHICH, pay_in=PAY_IN)
+    def is_collected(self, which: int, pay_in: int | None) -> None:
+        self.act("is_collected", which, pay_in)
+
+    @rule(brand=BRAND)
+    def comes_under(self, brand: int) -> None:
+        self.act("comes_under", brand)
+
     @rule(which=WHICH, coupon=COUPON)
     def takes_coupon(self, which: int, coupon: str) -> None:
         self.act("takes_coupon", which, coupon)
@@ -119,9 +138,9 @@ class Mixed(RuleBasedStateMachine):
     def is_given(self, minor: int, days: int) -> None:
         self.act("is_given", minor, days)
 
-    @rule(minor=st.integers(1, 30_000))
-    def is_billed(self, minor: int) -> None:
-        self.act("is_billed", minor)
+    @rule(minor=st.integers(1, 30_000), brand=st.one_of(st.none(), BRAND))
+    def is_billed(self, minor: int, brand: int | None) -> None:
+        self.act("is_billed", minor, brand)
 
     @rule(which=WHICH, percent=st.integers(1, 110))
     def is_credited(self, which: int, percent: int) -> None:
