@@ -150,6 +150,22 @@ class Money(RuleBasedStateMachine):
     def transfers(self, which: int, percent: int, known: bool) -> None:
         self.act("transfers", which, percent, known)
 
+    @rule(
+        which=WHICH,
+        percent=st.sampled_from([30, 100, 100, 130]),
+        names_it=st.sampled_from([True, True, False]),
+    )
+    def pays_at_bank(self, which: int, percent: int, names_it: bool) -> None:
+        self.act("pays_at_bank", which, percent, names_it)
+
+    @rule(again=st.integers(0, 2))
+    def bank_tells(self, again: int) -> None:
+        self.act("bank_tells", again)
+
+    @rule(percent=st.sampled_from([50, 97, 100, 173]))
+    def rates_move(self, percent: int) -> None:
+        self.act("rates_move", percent)
+
     @rule(which=WHICH, inquiry=st.booleans())
     def charges_back(self, which: int, inquiry: bool) -> None:
         self.act("charges_back", which, inquiry)
