@@ -79,7 +79,7 @@ class History:
         self.brands: list[tuple[datetime, str]] = []  # which bills them, since when
         self.days: dict[str, list[tuple[datetime, int]]] = {}  # to pay in, by subscription
         self.by_hand: dict[str, str] = {}  # the brand that one was billed under, by the key of the draft
-        self.paid = self.asked_back = self.voided = self.has_long_periods = False
+        self.paid = self.asked_back = self.voided = self.has_long_periods = self.tries = False
         self.refused = Counter[str]()
 
     async def begin(self) -> None:
@@ -111,6 +111,8 @@ class History:
 
     async def _see_trials(self) -> None:
         """A plan is changed in a trial by acts only, so its meters are free from one act until another."""
+        if not self.tries:
+            return
         for row in await self.rows(_TRIALS, meters=list(TOKENS)):
             seen = self.tried.setdefault((row["id"], row["meter"]), [])
             is_open = bool(seen) and seen[-1][1] == row["trial_end"]
@@ -361,6 +363,7 @@ class History:
     def _wanted(self, plan: int, seats: int, extra: bool) -> Wanted:
         offered = self.market.plans[plan]
         self.has_long_periods |= offered.interval == "half_year"
+        self.tries |= offered.is_tried
         return Wanted(
             offered.plan.id,
             self.code,

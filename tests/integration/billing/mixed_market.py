@@ -58,13 +58,15 @@ SEATS = {
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A plan, and how it is sold: which version of it. `extra` are ids of what can be added to it."""
+    """A plan, and how it is sold: which version of it. `extra` are ids of what can be added to it. A version of what
+    `is_tried` has a trial."""
 
     plan: Plan
     interval: str = "month"
     interval_count: int = 1
     extra: tuple[str, ...] = ()
     version: int = 1
+    is_tried: bool = False
 
 
 def each(key: str, kind: str, amount: str, **more: Any) -> list[ChargeFields]:
@@ -128,7 +130,8 @@ class Market:
         ):
             fixed = each("base", "flat", base, proration=policy)
             seats = each("seats", "seat", seat, proration=policy, quantity_min=one)
-            self.plans.append(Offered(await self.sold.plan(*fixed, *seats, *more, trial_days=trial_days)))
+            plan = await self.sold.plan(*fixed, *seats, *more, trial_days=trial_days)
+            self.plans.append(Offered(plan, is_tried=trial_days > 0))
         fixed = each("base", "flat", "19.99", proration="second")
         seats = each("seats", "seat", "7.77", proration="second", quantity_min=one)
         await self.sold.publish(self.plans[0].plan, *fixed, *seats, *out)
@@ -172,7 +175,7 @@ class Market:
         self.plans[0] = Offered(month, extra=(extra.id,), version=2)
         self.plans += [
             Offered(by_week, "week", extra=(extra.id,)), Offered(half_year, "half_year"),
-            Offered(five_days, "day", 5, version=2),
+            Offered(five_days, "day", 5, version=2, is_tried=True),
         ]  # fmt: skip
 
     async def _brands(self) -> None:
