@@ -292,6 +292,8 @@ CASES: list[list[Act]] = [
         ("hears",), ("reads_books",), ("turn", 72), ("pays_out", "stripe", 0), ("pays_out", "paypal", 1),
         ("is_billed", 2, 700), ("goes_wrong", "stripe", "close_after", "pays", "POST", 1), ("dies", 5),
         ("pays", 2, "card"), ("looks_after",), ("turn", 1), ("looks_after",), ("transfers", 2, 130, True),
+        ("pays_at_bank", 2, 100, True), ("dies", 6), ("bank_tells", 0), ("pays_at_bank", 1, 40, False),
+        ("bank_tells", 1),
     ],
     # A card was declined on the page, and the address of the page was gone. And answers are lost at both providers,
     # while the customer tries another way at once.
@@ -334,7 +336,8 @@ CASES: list[list[Act]] = [
         ("sends_coins", 0, 60), ("mines", 3), ("watches",), ("is_billed", 1, 5_000), ("asks", 1, "USDX"),
         ("sends_coins", 1, 130), ("mines", 3), ("watches",), ("reads_books",), ("goes_another_way", 6, False),
         ("watches",), ("turn", 20), ("reads_books",), ("comes_again",), ("mines", 3), ("dies", 9), ("watches",),
-        ("watches",), ("is_billed", 0, 700), ("asks", 2, "ETH"), ("turn", 1), ("watches",), ("sends_coins", 2, 100),
+        ("watches",), ("is_billed", 0, 700), ("asks", 2, "ETH"), ("turn", 1), ("watches",),
+        ("rates_move", 173), ("sends_coins", 2, 100),
         ("mines", 4), ("is_another_chain", True), ("watches",), ("pays", 2, "card"), ("turn", 72),
     ],
     # Coins came, and nobody watched until their address was watched no more.
