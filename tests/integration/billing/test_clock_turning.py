@@ -16,6 +16,7 @@ from models.billing import Invoice
 from models.clock import TestClock
 from models.identity import Organization
 from models.money import Money
+from models.subscriptions import Collection
 from models.types import ProrationBehaviour, Role
 from services.billing import customer_credits, finalizing, invoices, notes, profiles
 from services.billing_runs import clock_turning, running
@@ -69,8 +70,13 @@ class Trial:
                 price("tokens", "metered", "0.01", meter="prompt_tokens"),
                 trial_days=days,
             )
-            for base, days in (("31", 0), ("7", 34))
+            for base, days in (("29", 0), ("7", 34))
         ]
+        await self.sold.publish(
+            plans[0],
+            price("base", "flat", "31"),
+            price("tokens", "metered", "0.01", meter="prompt_tokens"),
+        )
         unmetered = await self.sold.plan(price("base", "flat", "31"))
         for number, organization in enumerate(self.organizations):
             async with self.work(organization) as uow:
@@ -87,6 +93,11 @@ class Trial:
                     )  # fmt: skip
                     two = await subscriptions.start(uow, Wanted(unmetered.id, "EUR", "month"), key="t")
                     await subscriptions.pause(uow, two.id, resume_at=BEGAN + 33 * DAY)
+                else:
+                    await subscriptions.start(
+                        uow, Wanted(plans[0].id, "EUR", "month"), key="later", started_at=BEGAN + 24 * DAY,
+                        plan_version=1, collection=Collection.SEND, payment_days=3,
+                    )  # fmt: skip
         async with crossing(Reason.DEMO) as uow:
             await record(uow, [_used(self.organizations[0], n, BEGAN + n * 3 * DAY) for n in range(30)])
 
