@@ -31,7 +31,7 @@ ZONES = (
 WALL = FixedClock(datetime(2026, 3, 10, 9, tzinfo=UTC))
 TOKENS = ("prompt_tokens", "completion_tokens")
 PAYMENT_DAYS = 10  # of who has no terms of their own
-BY_BRAND = {
+BY_BRAND: dict[str, Any] = {
     "invoice_pattern": "{entity}-{brand}-{year}-{seq:6}",
     "note_pattern": "{entity}-{brand}-C{year}-{seq:6}",
 }
