@@ -32,7 +32,17 @@ from tests.fakes.anvil.running import CHAIN_ID
 from tests.integration.billing.shop import line
 from tests.integration.payments.money_bank import Bank
 from tests.integration.payments.money_chain import BLOCK_S, Chain
-from tests.integration.payments.money_house import CARDS, CHAIN, PAYPAL, STRIPE, Died, House, Nothing, pick
+from tests.integration.payments.money_house import (
+    BANK,
+    CARDS,
+    CHAIN,
+    PAYPAL,
+    STRIPE,
+    Died,
+    House,
+    Nothing,
+    pick,
+)
 from tests.integration.payments.refund_ways import way
 
 Act = tuple[Any, ...]
@@ -363,10 +373,10 @@ class History:
         return [Invoice(**row._mapping) for row in found]
 
     async def payments(self, *, asked: bool = False) -> list[Payment]:
-        """All, or those that a provider knows."""
+        """All, or those that a provider was asked for."""
         found = await self.house.rows("select * from payment order by id")
         made = [Payment(**row._mapping) for row in found]
-        return [one for one in made if one.provider_ref] if asked else made
+        return [one for one in made if one.provider_ref and one.provider != BANK] if asked else made
 
     def _tell(self, who: str, act: str, **told: Any) -> dict[str, Any]:
         """Raises Nothing for what the provider does not do now."""
