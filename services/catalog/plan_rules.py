@@ -331,6 +331,9 @@ def _check_quantities(given: ChargeFields, kind: ChargeKind) -> None:
                 f"At least {given.quantity_min:f} and at most {given.quantity_max:f} leaves no quantity.",
                 field="quantity_max",
             )
+    for field, limit in (("quantity_min", given.quantity_min), ("quantity_max", given.quantity_max)):
+        if limit is not None and limit != limit.to_integral_value():
+            raise Invalid(f"'{given.key}' is bought in whole numbers, not {limit:f}.", field=field)
     if kind in _NO_QUANTITY and (given.quantity_min or given.quantity_max is not None):
         raise Invalid(
             "Only a quantity that is chosen can have limits: seats, one-offs.", field="quantity_min"

@@ -174,7 +174,9 @@ class PlanState(EditedState, rx.State):
 
     @page_event(WRITE)
     async def add_charge(self) -> None:
-        self.price, self.form = [], dict(plan_drafts.BLANK)
+        """A new price, in the currency of the one before it."""
+        before = [str(row["currency"]) for row in self.charges[-1:]]
+        self.price, self.form = [], plan_drafts.BLANK | {"currency": "".join(before)}
         self._open("charge")
 
     @page_event(WRITE)
