@@ -114,8 +114,8 @@ def _percentage(model: Percentage) -> list[Line]:
 
 
 def often(row: ChargeRow) -> str:
-    """How often a price is billed, as a name that tells prices apart."""
-    return str(planned(row).length or row.kind)
+    """How often a price is billed, as a name that tells prices apart; nothing for what is billed once."""
+    return str(planned(row).length or "")
 
 
 def entitlements_shown(rows: Sequence[EntitlementRow]) -> list[dict[str, Any]]:

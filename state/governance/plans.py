@@ -155,7 +155,10 @@ class PlanState(EditedState, rx.State):
         self.charges = [plan_view.charge_shown(row) for row in shown.charges]
         self.entitlements = plan_view.entitlements_shown(shown.entitlements)
         self.priced = [
-            {"id": row.id, "label": f"{row.name} ({row.currency}, {plan_view.often(row)})"}
+            {
+                "id": row.id,
+                "label": f"{row.name} ({', '.join(filter(None, (row.currency, plan_view.often(row))))})",
+            }
             for row in shown.charges
         ]
         self.estimate, self.steps, self.estimate_errors = {}, [], {}
