@@ -102,9 +102,10 @@ async def meters(uow: UnitOfWork) -> list[MeterRow]:
     ]
 
 
-async def platform_meters(uow: UnitOfWork) -> set[str]:
-    """Slugs of the meters that are the same for every organisation."""
-    return set((await uow.execute("select slug from meter where organization_id is null")).scalars())
+async def platform_meters(uow: UnitOfWork) -> dict[str, str]:
+    """Names by slug of the meters that are the same for every organisation."""
+    found = await uow.execute("select slug, name from meter where organization_id is null order by name")
+    return {row.slug: row.name for row in found}
 
 
 async def series(

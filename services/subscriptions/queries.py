@@ -258,11 +258,11 @@ def _item(item: Item) -> ItemRow:
 
 def _priced(price: Price, quantity: Decimal, billed_until: datetime | None = None) -> ItemRow:
     charge, length = price.charge, price.charge.length
-    amount: Decimal | None = None
+    costs: Money | None = None
     if price.for_time:
-        amount = price.terms(quantity).period_amount
+        costs = Money.of(price.terms(quantity).period_amount, charge.currency)
     elif charge.kind is ChargeKind.ONE_OFF:
-        amount = rate(charge.charge, quantity).amount
+        costs = Money.of(rate(charge.charge, quantity).amount, charge.currency)
     return ItemRow(
         charge.key,
         charge.name,
@@ -274,7 +274,7 @@ def _priced(price: Price, quantity: Decimal, billed_until: datetime | None = Non
         quantity,
         charge.quantity_min,
         charge.quantity_max,
-        Money.of(amount, charge.currency).minor if amount is not None else None,
+        costs.minor if costs is not None else None,
         length.interval.value if length else None,
         length.count if length else 1,
         billed_until,

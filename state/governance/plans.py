@@ -141,7 +141,7 @@ class PlanState(EditedState, rx.State):
             hosts = await plan_queries.plan_names(uow, plan.addon_to)
         self.plan = _plan_shown(plan, hosts)
         self.versions = [_version_shown(row) for row in versions]
-        self.meters = [{"id": slug, "label": slug} for slug in sorted(meters)]
+        self.meters = [{"id": slug, "label": name} for slug, name in meters.items()]
         self._show(shown)
 
     def _show(self, shown: VersionDetail) -> None:
