@@ -104,8 +104,9 @@ async def meters(uow: UnitOfWork) -> list[MeterRow]:
 
 async def platform_meters(uow: UnitOfWork) -> dict[str, str]:
     """Names by slug of the meters that are the same for every organisation."""
-    found = await uow.execute("select slug, name from meter where organization_id is null order by name")
-    return {row.slug: row.name for row in found}
+    return dict(
+        (await uow.execute("select slug, name from meter where organization_id is null")).tuples().all()
+    )
 
 
 async def series(
