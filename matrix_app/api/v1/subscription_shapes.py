@@ -73,7 +73,9 @@ class ItemShown(Shown):
     quantity: Exact
     quantity_min: Exact
     quantity_max: Exact | None
-    amount_minor: int | None = Field(description="Of a whole period; null where usage decides")
+    amount_minor: int | None = Field(
+        description="Of a whole period, or once where it has none; null where usage decides"
+    )
     interval: BillingInterval | None
     interval_count: int
     billed_until: AwareDatetime | None
