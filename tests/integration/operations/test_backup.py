@@ -10,11 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.core import crypto, database
+from services.core import crypto, database, kept_log
 from services.core.clock import SystemClock
 from services.core.key_file import WrongKeys
 from services.core.keyring import open_vault
 from services.core.postgres import EmbeddedPostgres
+from services.core.settings import Settings
 from services.identity import queries, sessions
 from services.identity.clients import Client
 from services.operations import doctor
@@ -25,6 +26,7 @@ from services.operations.folder import BackupFolder
 from services.operations.refusal import BackupRefused
 from services.operations.restore import needed_log, restore
 from services.operations.sealing import BackupKey
+from tests.faults.callers import until
 from tests.integration.operations.conftest import EMAIL, KEY, PASSWORD, Installation, back_up, query
 
 pytestmark = pytest.mark.xdist_group("backup")  # the installation is made once for all tests here
@@ -312,6 +314,23 @@ def test_log_is_taken_once_also_after_a_crash_between_writing_and_forgetting(
     with pytest.raises(BackupRefused, match="two copies of Matrix write into"):
         collected()
     segment.unlink()
+
+
+async def test_log_is_put_aside_soon_after_a_start_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only from the server's first checkpoint on, which comes after five minutes."""
+    monkeypatch.setattr(kept_log, "PUT_ASIDE_AFTER_S", 1)
+    chosen = Settings(data_dir=place / "fresh", backup_dir=place / "kept", backup_key_file=place / "key")
+    server = EmbeddedPostgres(chosen.data_dir, durable=False, options=kept_log.options(chosen))
+    server.start()
+    server.stop()
+    for put_aside in kept_log.folder(chosen.data_dir).iterdir():
+        put_aside.unlink()
+
+    server.start()
+    query(server, "create table note (text text)")
+
+    await until(lambda: any(kept_log.folder(chosen.data_dir).iterdir()), "the server puts log aside")
+    server.stop()
 
 
 def test_only_so_many_backups_are_kept_and_the_log_back_to_the_oldest(installation: Installation) -> None:
