@@ -8,12 +8,11 @@ from fractions import Fraction
 import pytest
 
 from models.billing import Invoice
-from models.dunning import DunningCase, StepAction
+from models.dunning import StepAction
 from models.money import Money
 from models.subscriptions import Subscription
-from services.core.work import UnitOfWork
 from services.disputes import contests
-from services.dunning import blocking, running
+from services.dunning import running
 from services.payments import transfers
 from services.subscriptions import subscriptions
 from tests.checks import MADE_BY_HAND, assert_invariants
@@ -147,24 +146,6 @@ async def test_while_it_was_lifted_nothing_is_credited(debt: Debt) -> None:
     assert stretches == [(2, 5, False), (10, 13, False)]  # from eight in the morning of the third day
     assert await noted(debt) == [part(GROSS, days=5)]
     await ends_well(debt)
-
-
-async def test_what_the_version_before_refuses_is_written_down_for_it(
-    debt: Debt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def nothing(uow: UnitOfWork, case: DunningCase) -> None: ...
-
-    monkeypatch.setattr(blocking, "follow", nothing)
-    await debt.campaign((3, A.RESTRICT))
-    await debt.subscribe()
-    await debt.turn(BEGAN + 5 * DAY)
-    stretches = "select ended_at is null as is_open from dunning_block"
-    assert [row.is_open for row in await debt.all(stretches)] == [True]
-
-    (invoice,) = await debt.sold.invoices()
-    await pay(debt, invoice)
-    await look(debt)
-    assert [row.is_open for row in await debt.all(stretches)] == [False]
 
 
 async def test_what_is_paid_after_that_is_credited_then_and_two_cases_count_once(debt: Debt) -> None:
