@@ -48,7 +48,7 @@ def test_a_library_that_the_system_lacks_is_a_sentence(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(importlib, "import_module", lacking)
 
-    with pytest.raises(ModelMissing, match="libgomp.so.1.*apt-get install libgomp1.*MATRIX_MODEL_URL"):
+    with pytest.raises(ModelMissing, match=r"libgomp\.so\.1.*apt-get install libgomp1.*MATRIX_MODEL_URL"):
         llama()
 
 

@@ -26,5 +26,5 @@ def test_a_kernel_that_refuses_the_filter_does_not_keep_the_server_from_ending(
     server.turn_away()
     monkeypatch.undo()
 
-    with pytest.raises(OSError, match="not a socket|non-socket"):  # the kept copy is gone all the same
+    with pytest.raises(OSError, match=r"not a socket|non-socket"):  # the kept copy is gone all the same
         socket.socket(fileno=server._shd.get_fd())
