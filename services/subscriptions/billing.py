@@ -98,7 +98,11 @@ async def book(
     row.invoices += there is None and draft is not None
     row.tried = tried(row.tried, after, at)
     await subscription_rows.keep(uow, held, after, next_at=next_at)
-    if before.state is SubscriptionState.SCHEDULED and not ended:
+    if (
+        before.state is SubscriptionState.SCHEDULED
+        and after.state not in subscription_states.UNBEGUN
+        and not ended
+    ):
         await first_payments.wait(uow, row)
     return draft
 
