@@ -28,6 +28,7 @@ def row_shown(row: InvoiceRow, home: str) -> dict[str, Any]:
         "href": f"{home}/{row.id}",
         "name": row.number or row.id,
         "organization": row.organization_name,
+        "brand": f"{row.legal_entity} {row.brand}",
         "state": row.state,
         "currency": row.currency,
         "total": _amount(row.total_minor, row.currency),
