@@ -64,6 +64,7 @@ TEXTS: dict[str, str] = {
     "clock.looked": "What would be made until",
     "clock.looked_none": "Nothing would be made until then.",
     "clock.looked_more": "There is more to come than is looked at together. Turn the clock to there, and look on from there.",
+    "clock.parked": "Not everything is billed",
     "clock.looked_count": "{count, plural, one {# document} other {# documents}}",
     "clock.looked_usage": "Usage by the price list",
     "clock.looked_final": "Invoice of",

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from models.clock import TestClock
 from services.billing.events import InvoiceDrafted, InvoiceFinalized, SubscriptionBilled
-from services.billing_runs import clock_turning
+from services.billing_runs import clock_turning, run_records
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
@@ -55,14 +55,15 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class ClockPreview:
-    """What is made between what the clock shows and `until`. `more` may come between that and `to`, where the clock was
-    to go: there was too much to look at it all at once."""
+    """What is made between what the clock shows and `until`, and why subscriptions stand `parked` by then. `more` may
+    come between that and `to`, where the clock was to go: there was too much to look at it all at once."""
 
     shows: datetime
     to: datetime
     until: datetime
     more: bool
     documents: tuple[Foreseen, ...]
+    parked: tuple[str, ...] = ()
 
 
 async def preview(uow: UnitOfWork, organization_id: str, *, to: datetime) -> ClockPreview:
@@ -76,12 +77,14 @@ async def preview(uow: UnitOfWork, organization_id: str, *, to: datetime) -> Clo
             await clock_turning.turn(turning, there.id, to=to)
         reached = await _go(there.id, on, wall, told)
         made = await _made(organization_id, on, wall, told)
+        async with unit_of_work(system(organization_id), on=on, clock=wall) as work:
+            parked = await run_records.why_parked(work, organization_id)
     documents = [one for one in made if one is not None]
     more = reached is not None or len(documents) < len(made)
     until = to
     if more:
         until = documents[-1].document.billed_at if None in made else reached or to
-    return ClockPreview(there.shows, to, until, more, tuple(documents))
+    return ClockPreview(there.shows, to, until, more, tuple(documents), tuple(parked))
 
 
 async def _go(clock_id: str, on: Database, wall: FixedClock, told: Sequence[DomainEvent]) -> datetime | None:

@@ -142,3 +142,14 @@ async def parked(uow: UnitOfWork) -> int:
     found = await uow.execute("select count(*) from subscription where parked_at is not null")
     count: int = found.scalar_one()
     return count
+
+
+async def why_parked(uow: UnitOfWork, organization_id: str) -> list[str]:
+    """What holds up the billing of an organisation, each reason once, for staff. Raises Forbidden."""
+    uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
+    found = await uow.execute(
+        "select distinct parked_reason from subscription where organization_id = :organization_id"
+        " and parked_at is not null order by 1",
+        organization_id=organization_id,
+    )
+    return list(found.scalars())

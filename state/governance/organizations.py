@@ -10,7 +10,7 @@ import reflex as rx
 
 from models.types import BillingInterval
 from services.billing import queries as billing
-from services.billing_runs import clock_preview, clock_turning
+from services.billing_runs import clock_preview, clock_turning, run_records
 from services.billing_runs.clock_preview import ClockPreview
 from services.billing_runs.clock_turning import ClockShown
 from services.core import listing_sql
@@ -56,6 +56,7 @@ class OrganizationState(PageState, rx.State):
     clock: dict[str, Any] = {}  # its test clock, if it has one
     papers: list[dict[str, Any]] = []  # the newest documents made by that clock
     foreseen: dict[str, Any] = {}  # how far one has looked ahead, and what is made by then
+    parked: list[str] = []  # why its subscriptions cannot be billed
     way: str = BillingInterval.MONTH.value  # how far to turn it
     clock_errors: dict[str, str] = {}
     clock_refusal: str = ""
@@ -68,7 +69,7 @@ class OrganizationState(PageState, rx.State):
         organization_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
         if self.organization.get("id") != organization_id:
             self.organization, self.members, self.month = {}, [], {}
-            self.clock, self.papers = {}, []
+            self.clock, self.papers, self.parked = {}, [], []
         self._look_away()
         async with self._staff_work(within=organization_id) as uow:
             found = await identity.staff_organization(uow, organization_id)
@@ -139,6 +140,8 @@ class OrganizationState(PageState, rx.State):
             if there is not None
             else []
         )
+        may = uow.actor.may(Capability.STAFF_SUBSCRIPTIONS_READ) and there is not None
+        self.parked = await run_records.why_parked(uow, organization_id) if may else []
         self.clock = _clock_shown(there) if there is not None else {}
         self.papers = [invoices_view.row_shown(row, HOME) for row in papers]
 
@@ -178,6 +181,7 @@ def _foreseen_shown(found: ClockPreview) -> dict[str, Any]:
         "until": instant_text(found.until),
         "more": found.more,
         "count": len(found.documents),
+        "parked": list(found.parked),
         "groups": [group | {"count": len(group["documents"])} for group in groups.values()],
     }
 

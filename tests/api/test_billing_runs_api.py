@@ -77,6 +77,7 @@ async def test_staff_puts_an_organisation_on_a_clock_and_turns_it(api: Api, oper
     assert (seen["shows"], seen["until"], seen["more"]) == (begun.json()["shows"], seen["to"], False)
     assert [one["document"]["total_minor"] for one in seen["documents"]] == [7_140] * 3
     assert {one["plan_name"] for one in seen["documents"]} == {plan.name}
+    assert seen["parked"] == []
     assert (await staff.get(home)).json()["shows"] == begun.json()["shows"]
     assert problem(await staff.post(f"{home}/preview", json={}), 422, "invalid_input")
     support = await api.browser(operators, Role.SUPPORT)

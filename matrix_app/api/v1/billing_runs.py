@@ -103,6 +103,7 @@ class ClockPreviewShown(Shown):
         description="There may be more after `until`: too much to look at together. Turn to there and look on"
     )
     documents: list[ForeseenShown]
+    parked: list[str] = Field(description="Why subscriptions could not be billed by then, each reason once")
 
 
 @router.get("/billing-runs", **listed(run_records.RUNS, BillingRunShown))

@@ -74,12 +74,19 @@ def _clock() -> rx.Component:
             (t("clock.shows"), when(_CLOCK["shows"], zone=zone)),
             (t("clock.until"), until),
         ),
+        _parked(rx.Var.create(_S.parked)),
         rx.cond(_CLOCK["target_at"], on_its_way, rx.cond(_MAY, _turn(), rx.fragment())),
         live_refresh("staff.clocks", path=place, since=_S.read_at, on_change=_S.follow),
     )
 
 
 # -- turning it, and looking ahead
+
+
+def _parked(reasons: rx.Var[list[str]]) -> rx.Component:
+    """What is not billed, and why: without it nothing would seem to happen."""
+    told = banner("warn", reasons.join(" "), title=t("clock.parked"))
+    return rx.cond(reasons.length() > 0, told, rx.fragment())
 
 
 def _turn() -> rx.Component:
@@ -134,6 +141,7 @@ def _seen() -> rx.Component:
             rx.foreach(groups, _group),
             rx.el.p(t("clock.looked_none"), class_name="muted"),
         ),
+        _parked(_SEEN["parked"].to(list[str])),
         more,
         rx.el.div(there, away, class_name="row"),
         class_name="stack",

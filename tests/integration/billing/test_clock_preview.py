@@ -185,6 +185,13 @@ async def test_who_may_look_and_when(world: World) -> None:
         await look(trial, BEGAN - DAY)
     with pytest.raises(Invalid):
         await look(trial, BEGAN + clocks.STEP_MAX + DAY)
+    async with trial.work(first) as uow:
+        await uow.execute(
+            "update subscription set parked_at = next_at, parked_reason = 'Nobody is billed.',"
+            " retry_at = next_at + interval '900 days' where organization_id = :id and next_at is not null",
+            id=first.id,
+        )
+    assert (await look(trial, BEGAN + DAY)).parked == ("Nobody is billed.",)
     async with crossing(Reason.STAFF, actor=trial.staff, clock=WALL) as uow:
         await clock_turning.turn(uow, trial.clock.id, to=BEGAN + DAY)
     with pytest.raises(Conflict, match="is being turned to"):

@@ -24,6 +24,7 @@ BY_ANOTHER_ROUTE = {
     "billing.entities.has_numbered": "GET /staff/invoice-series",
     "billing.usage_months.running": "GET /usage-periods/{usage_period_id}",
     "billing_runs.run_records.parked": "GET /staff/parked-subscriptions",
+    "billing_runs.run_records.why_parked": "GET /staff/parked-subscriptions",
     "catalog.plan_queries.currencies_on_sale": "GET /plans",
     "catalog.plan_queries.plan_names": "GET /staff/plans",
     "catalog.plan_queries.published_numbers": "GET /staff/plan-versions",
