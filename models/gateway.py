@@ -88,11 +88,14 @@ class ApiKey(Table, table=True):
     version: int = 1
 
 
-def _cost_order() -> sa.Column[int]:
-    """The cost in units of its last place, for lists by cost: PostgreSQL begins in the middle of an index only where
+def cost_order(cost: str) -> str:
+    """A cost in units of its last place, for lists by cost: PostgreSQL begins in the middle of an index only where
     comparing reveals nothing (is leakproof), which it vouches for with integers and not with `numeric`."""
-    expression = "least(trunc(cost * 1000000000000), 9223372036854775807)::bigint"
-    return sa.Column(sa.BigInteger, sa.Computed(expression, persisted=True), nullable=True)
+    return f"least(trunc({cost} * 1000000000000), 9223372036854775807)::bigint"
+
+
+def _cost_order() -> sa.Column[int]:
+    return sa.Column(sa.BigInteger, sa.Computed(cost_order("cost"), persisted=True), nullable=True)
 
 
 class GatewayRequest(Table, table=True):

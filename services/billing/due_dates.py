@@ -53,8 +53,8 @@ class Lateness:
     def columns(self) -> tuple[Column, Column]:
         """Whether one is, and for how many days: what lists show and filter by."""
         days = f"cast(greatest(least({{value}}, {DAYS_MAX}), -{DAYS_MAX}) as integer)"
-        at_least = f"i.due_date <= {self.today} - {days}"
-        at_most = f"i.due_date >= {self.today} - {days}"
+        at_least = self._found(f"i.due_date <= {self.today} - {days}", until=f" - {days}")
+        at_most = self._found(f"i.due_date >= {self.today} - {days}", since=f" - {days}")
         is_late = self._found()
         is_so = f"({{value}} and {is_late}) or (not {{value}} and {self.overdue} is not true)"
         return (
@@ -73,18 +73,23 @@ class Lateness:
                 nullable=True,
                 operators=(Operator.GTE, Operator.LTE),
                 conditions={
-                    Operator.GTE: f"{self._found(until=f' - {days}')} and {at_least}",
-                    Operator.LTE: f"{self._found(since=f' - {days}')} and {at_most}",
+                    Operator.GTE: at_least,
+                    Operator.LTE: at_most,
                     Operator.IS_NULL: f"({{value}} and {self.overdue} is not true) or (not {{value}} and {is_late})",
                 },
             ),
         )
 
-    def _found(self, *, since: str = "", until: str = "") -> str:
-        """Those that are overdue, by an index first. `since` and `until` are added to the day that it is."""
+    def _found(self, *and_: str, since: str = "", until: str = "") -> str:
+        """Those that are overdue, by an index first. `since` and `until` are added to the day that it is.
+
+        What an index finds is nearly always so. PostgreSQL expects as much of what is not null; of the bare rule it
+        expects that a row in thirty is, and works it out for all that the index finds to have the newest fifty.
+        """
         day = f"cast(cast({self.clock} as timestamptz) at time zone 'UTC' as date)"
         within = f"i.due_date <= {day} + 1{until}" + (f" and i.due_date >= {day} - 1{since}" if since else "")
-        return f"({_OPEN} and (({within}){self.else_any}) and {self.overdue})"
+        exactly = f"(case when {' and '.join((self.overdue, *and_))} then 1 end) is not null"
+        return f"({_OPEN} and (({within}){self.else_any}) and {exactly})"
 
 
 def _today(clock: str) -> str:

@@ -26,6 +26,10 @@ WRITE_OUT_S_MAX = 120.0  # of one statement of a file that is written while nobo
 COUNTED_MAX = 10_000  # rows; of more it is said about how many
 _SIGNIFICANT_FIGURES = 2  # of an estimate
 
+# A statement that was prepared is planned for any values. What filters leave depends on theirs: of a plan for any, one
+# of overdue invoices took 200 ms instead of 3.
+_PLANNED_FOR_VALUES = "select set_config('plan_cache_mode', 'force_custom_plan', true)"
+
 _TYPES = {
     Kind.TEXT: "text",
     Kind.ID: "text",
@@ -228,10 +232,12 @@ def _onward(query: Query[R], at: Position) -> str:
 async def _in_time(
     uow: UnitOfWork, query: Query[R], seconds: float | None = None
 ) -> AsyncGenerator[None, None]:
-    """Filters may leave so little that all rows are read for it: that has an end. Without filters an index leads."""
+    """Filters may leave so little that all rows are read for it: that has an end. Without filters an index leads, by
+    a plan that serves any page."""
     if not query.conditions:
         yield
         return
+    await uow.execute(_PLANNED_FOR_VALUES)
     most = READ_S_MAX if seconds is None else seconds
     too_slow = ListTooSlow(
         f"Looking for what these filters leave took longer than {most:g} seconds.",

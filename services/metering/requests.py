@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from models.gateway import cost_order
 from services.catalog import queries as catalog
 from services.catalog.rules import CostLine, rate
 from services.core import listing_sql
@@ -51,6 +52,14 @@ class RequestDetail:
 
 _EXACTLY = (Operator.EQ, Operator.NE, Operator.IN)
 _WITHIN = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
+_SIGNS = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
+
+
+def _costing(sign: str) -> str:
+    """By the index of `cost_order` first, which says nearly the same and holds nothing less."""
+    order = cost_order("greatest({value}, -9223372)")
+    return f"r.cost {sign} {{value}} and r.cost_order {sign[0]}= {order}"
+
 
 REQUESTS = Listing(
     "requests",
@@ -103,6 +112,7 @@ REQUESTS = Listing(
             unchanging=True,
             ordered_by="r.cost_order",
             operators=_WITHIN,
+            conditions={operator: _costing(sign) for operator, sign in _SIGNS.items()},
             currency="currency",
             needs=Capability.COST_READ,
         ),

@@ -162,6 +162,14 @@ class PaperRow:
     made_at: datetime | None
 
 
+def _numbered(is_so: str) -> str:
+    """A paper bears the number of its document, which has an index of them."""
+    documents = " union all ".join(
+        f"select id from {table} where number {is_so}" for table in ("invoice", "credit_note")
+    )
+    return f"p.document_id = any(array({documents}))"
+
+
 STAFF_PAPERS: Listing[PaperRow] = Listing(
     "staff.papers",
     row=PaperRow,
@@ -175,7 +183,12 @@ STAFF_PAPERS: Listing[PaperRow] = Listing(
         Column("organization_id", "p.organization_id", Kind.ID, operators=_EXACTLY),
         Column("organization_name", "o.name", joined=True),
         Column("kind", "p.kind", Kind.ENUM, values=("invoice", "credit_note")),
-        Column("number", "p.number", operators=_EXACTLY),
+        Column(
+            "number",
+            "p.number",
+            operators=_EXACTLY,
+            conditions={Operator.EQ: _numbered("= {value}"), Operator.IN: _numbered("= any({value})")},
+        ),
         Column("state", "p.state", Kind.ENUM, values=tuple(PaperState), filterable=True),
         Column("attempts", "p.attempts", Kind.INTEGER),
         Column("error", "p.error", text="Why the last try failed"),

@@ -18,10 +18,13 @@ _EXACTLY = (Operator.EQ, Operator.IN)
 # How far a line is found in our books, its movement says.
 _ITS_MOVEMENT = "m.provider_account_id = l.provider_account_id and m.provider_ref = l.id"
 _NUMBER = "(select a.settings ->> 'number' from provider_account a where a.id = l.provider_account_id)"
-
-
-def _moved(column: str) -> str:
-    return f"(select m.{column} from provider_movement m where {_ITS_MOVEMENT})"
+_OF_NUMBERS = (
+    "l.provider_account_id = any(array(select a.id from provider_account a where a.settings ->> 'number' {}))"
+)
+# One that was not pulled yet waits. Said apart for each value, an index of movements leads to the others.
+_IS = "m.match = {value} or ({value} = 'waiting' and m.id is null)"
+_IS_ANY = "m.match = any({value}) or ('waiting' = any({value}) and m.id is null)"
+_IS_NOT = "m.match <> {value} or ({value} <> 'waiting' and m.id is null)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,20 @@ LINES: Listing[LineRow] = Listing(
     "staff.bank_lines",
     row=LineRow,
     needs=READ,
-    source="bank_line l",
-    alias="l",
+    source=f"bank_line l left join provider_movement m on {_ITS_MOVEMENT}",
     where="true",
     columns=(
         Column("id", "l.id", Kind.ID, sortable=True, unchanging=True, filterable=True),
         Column("statement_id", "l.statement_id", Kind.ID, operators=_EXACTLY),
-        Column("account", _NUMBER, operators=_EXACTLY),
+        Column(
+            "account",
+            _NUMBER,
+            operators=_EXACTLY,
+            conditions={
+                Operator.EQ: _OF_NUMBERS.format("= {value}"),
+                Operator.IN: _OF_NUMBERS.format("= any({value})"),
+            },
+        ),
         Column("bank_ref", "l.bank_ref", operators=_EXACTLY),
         Column("booked_on", "to_char(l.booked_on, 'YYYY-MM-DD')"),
         Column("currency", "l.currency", operators=_EXACTLY),
@@ -109,13 +119,14 @@ LINES: Listing[LineRow] = Listing(
         Column("remittance", "l.remittance"),
         Column(
             "match",
-            f"coalesce({_moved('match')}, 'waiting')",
+            "coalesce(m.match, 'waiting')",
             Kind.ENUM,
             values=tuple(Match),
             filterable=True,
+            conditions={Operator.EQ: _IS, Operator.IN: _IS_ANY, Operator.NE: _IS_NOT},
         ),
-        Column("subject_id", _moved("subject_id"), Kind.ID, nullable=True, operators=_EXACTLY),
-        Column("journal_id", _moved("journal_id"), Kind.ID, nullable=True),
+        Column("subject_id", "m.subject_id", Kind.ID, nullable=True, operators=_EXACTLY),
+        Column("journal_id", "m.journal_id", Kind.ID, nullable=True),
     ),
     sort="-id",
 )

@@ -83,3 +83,7 @@ async def test_files_of_a_document_are_there_after_seconds_and_the_same_for_ever
     problem(await client.get(f"invoices/{draft['id']}/pdf"), 404, "not_found")
     rows = (await staff.get("staff/papers", params={"state": "made"})).json()["data"]
     assert {row["document_id"] for row in rows} == {made["id"], note["id"]}
+    for row in rows:
+        for name in ("number", "number[in]"):
+            found = (await staff.get("staff/papers", params={name: row["number"]})).json()["data"]
+            assert [one["document_id"] for one in found] == [row["document_id"]]

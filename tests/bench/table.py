@@ -2,8 +2,12 @@
 filter, asked for what few rows have or none, so that it has to look far.
 
 Lists are found by themselves; those of tests/listings.py's BOUNDED stay short. Of each list the slowest sort, the
-slowest filter and its count are figures; the notes name the index that each page is read through. The reference is a
-bare query of one list's table through its best index, measured in the same run.
+slowest filter, every other one above the goal and its count are figures. The notes name the index that each page is
+read through, and say for how long the database's processor was at work for it, which other work on the machine disturbs
+less than the time it took. The reference is a bare query of one list's table through its best index, measured in the
+same run.
+
+`BENCH_ROWS` is how many rows, `BENCH_LISTS` names the lists to ask where not all are meant.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ import contextlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 from services.core import crypto, listing_sql, migrations
@@ -35,6 +40,7 @@ from tests.world import World
 
 DATABASE = "table"
 ROWS = int(os.environ.get("BENCH_ROWS", "100000"))
+LISTS = os.environ.get("BENCH_LISTS", "").split()
 PAGE_ROWS = 50
 ROUNDS, ROUNDS_FIRST = 20, 3
 PAGE_MS_MAX, SLOW_MS = 60.0, 1_000.0
@@ -63,7 +69,7 @@ async def run() -> Result:
             actor = Actor(victim.owner.id, victim.organization.id, frozenset(Capability))
             growing = [listing for name, listing in every_listing().items() if name not in BOUNDED]
             await _fill(server, on, actor, growing)
-            return await _measured(actor, growing)
+            return await _measured(actor, [one for one in growing if not LISTS or one.name in LISTS])
         finally:
             databases.install(None)
             await on.close()
@@ -116,24 +122,35 @@ async def _measured(actor: Actor, growing: list[Listing[Any]]) -> Result:
     for listing in growing:
         work = _work(actor, listing)
         for kind, questions in (("sort", _sorts(listing)), ("filter", _filters(listing))):
-            slowest = (0.0, "", _bare)
-            for name, asked in questions:
-                query = read(listing, asked)
-                at = await _middle(work, query) if (within := name.endswith("middle")) else None
-                if within and at is None:
-                    notes[f"{listing.name}: rows"] = "too few for a middle"
-                    continue
+            tried = [one async for one in _tried(work, listing, questions, notes)]
+            for place, (took, name, query, at) in enumerate(sorted(tried, key=lambda one: -one[0])):
+                if place > 0 and took <= PAGE_MS_MAX:
+                    break
                 reading = _page(query, at)
-                took = max(await _times(work, reading, ROUNDS_FIRST))
-                if took > slowest[0]:
-                    slowest = (took, name, reading)
-                    notes[f"{listing.name}: slowest {kind}"] = await _indexes_of(work, query, at)
-            times = await _times(work, slowest[2])
-            figures.append(_figure(f"{listing.name}: slowest {kind}, {slowest[1]}", times, reference))
+                shown = f"{listing.name}: {'slow' if place else 'slowest'} {kind}, {name}"
+                figures.append(_figure(shown, await _times(work, reading), reference))
+                busy_ms = await _busy_ms(work, reading)
+                notes[shown] = f"{await _indexes_of(work, query, at)}; {busy_ms:.1f} ms of the processor"
         figures.append(
             _figure(f"{listing.name}: rows counted", await _times(work, _count(listing)), reference)
         )
     return Result("table", tuple(figures), notes)
+
+
+async def _tried(
+    work: Work,
+    listing: Listing[Any],
+    questions: Iterator[tuple[str, list[tuple[str, str]]]],
+    notes: dict[str, Any],
+) -> AsyncIterator[tuple[float, str, Query[Any], listing_sql.Position | None]]:
+    """How long each took at most in a few rounds, and what it was."""
+    for name, asked in questions:
+        query = read(listing, asked)
+        at = await _middle(work, query) if (within := name.endswith("middle")) else None
+        if within and at is None:
+            notes[f"{listing.name}: rows"] = "too few for a middle"
+            continue
+        yield max(await _times(work, _page(query, at), ROUNDS_FIRST)), name, query, at
 
 
 def _sorts(listing: Listing[Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -211,6 +228,23 @@ async def _times(work: Work, reading: Reading, rounds: int = ROUNDS) -> list[flo
         if took > SLOW_MS and number >= ROUNDS_FIRST:
             break
     return times
+
+
+async def _busy_ms(work: Work, reading: Reading) -> float:
+    """The least that the database's own process was at work for it."""
+    least = float("inf")
+    for _ in range(ROUNDS_FIRST):
+        async with work() as uow:
+            backend = (await uow.execute("select pg_backend_pid()")).scalar_one()
+            began = _worked_ms(backend)
+            with contextlib.suppress(listing_sql.ListTooSlow):
+                await reading(uow)
+            least = min(least, _worked_ms(backend) - began)
+    return least
+
+
+def _worked_ms(process: int) -> float:
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e6
 
 
 def _figure(name: str, times: list[float], reference: float) -> Figure:

@@ -29,6 +29,7 @@ from services.identity import clocks
 from services.metering.rules import UsageEventIn
 from services.metering.service import ensure_platform_meters, record
 from services.subscriptions import subscriptions
+from services.subscriptions.arranging import Arrangement
 from services.subscriptions.selecting import Wanted
 from services.wallets import wallets
 from tests.checks import MADE_BY_HAND, assert_invariants
@@ -91,8 +92,10 @@ class Trial:
                     await subscriptions.pause(uow, two.id, resume_at=BEGAN + 33 * DAY)
                 else:
                     await subscriptions.start(
-                        uow, Wanted(unmetered.id, "EUR", "month"), key="later", started_at=BEGAN + 24 * DAY,
-                        plan_version=1, collection=Collection.SEND, payment_days=3,
+                        uow, Wanted(unmetered.id, "EUR", "month"), key="later",
+                        arranged=Arrangement(
+                            BEGAN + 24 * DAY, plan_version=1, collection=Collection.SEND, payment_days=3
+                        ),
                     )  # fmt: skip
         async with crossing(Reason.DEMO) as uow:
             await record(uow, [_used(self.organizations[0], n, BEGAN + n * 3 * DAY) for n in range(30)])

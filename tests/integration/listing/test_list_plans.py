@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from services.core import listing_sql
 from services.core.actor import system
@@ -33,6 +37,29 @@ async def test_every_sort_of_a_list_that_grows_has_an_index(database: Database) 
                 if found := whole(plan):
                     without[f"{name} by {sort}"] = found
     assert without == {}
+
+
+# What few rows have: by what it is found, without reading the list for it.
+FOUND_BY = {
+    ("requests", "cost[lte]"): ("0.5", r"cost_order <= '?500000000000'?"),
+    ("requests", "cost[gt]"): ("0.5", r"cost_order >= '?500000000000'?"),
+    ("staff.papers", "number"): (
+        "ACME-7",
+        "uq_invoice_legal_entity_id_number.*uq_credit_note_legal_entity_id_number",
+    ),
+    ("staff.bank_lines", "subject_id"): ("pay_1", "ix_provider_movement_subject_id"),
+    ("staff.bank_lines", "account"): ("DE02", "provider_account_id = ANY"),
+}
+
+
+@pytest.mark.parametrize(("name", "asked"), FOUND_BY)
+async def test_what_few_rows_have_is_found_by_an_index(database: Database, name: str, asked: str) -> None:
+    value, way = FOUND_BY[name, asked]
+    sort = "cost" if name == "requests" else GROWING[name].sort
+    async with crossing(Reason.STAFF, actor=system("org_1")) as uow:
+        await uow.execute("set local enable_seqscan = off")
+        plan = await listing_sql.plan(uow, read(GROWING[name], [(asked, value), ("sort", sort)]), limit=50)
+    assert re.search(way, json.dumps(plan)), json.dumps(plan, indent=1)
 
 
 def whole(plan: dict[str, Any]) -> list[str]:

@@ -185,6 +185,17 @@ async def test_pages_together_are_one_sorted_query(
             assert back == every[:-1]
 
 
+async def test_what_filters_ask_for_is_planned_by_its_values_however_often_it_is_asked(world: World) -> None:
+    async with shelf([]) as uow:
+        for size in range(12):
+            await page(uow, read(ITEMS, [("size[gt]", str(size))]), limit=1)
+        plans = await uow.execute(
+            "select sum(generic_plans), sum(custom_plans) > 0 from pg_prepared_statements"
+            " where statement like '%from item i where%'"
+        )
+        assert tuple(plans.one()) == (0, True)
+
+
 def place_of(item: Item, sort: str) -> tuple[Any, str]:
     return getattr(item, sort.removeprefix("-")), item.id
 

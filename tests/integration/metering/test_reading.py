@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator as operators
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -309,6 +310,18 @@ async def test_requests_are_filtered(world: World, client: Organization) -> None
         within = ("started_at[gte]", (NOW - DAY).isoformat()), ("started_at[lt]", NOW.isoformat())
         assert await ids(*within) == ["req_001"]
         assert await ids(("model", "small"), ("key_id", "apikey_b")) == []
+
+        priced = {
+            row.id: row.cost
+            for row in await listing_sql.select(uow, requests.REQUESTS)
+            if row.cost is not None
+        }
+        for bound in (*priced.values(), Decimal(-1), Decimal(0), Decimal(10**17), Decimal(-(10**17))):
+            for operator in (operators.gt, operators.ge, operators.lt, operators.le):
+                name = f"cost[{operator.__name__.replace('e', 'te')}]"
+                assert set(await ids((name, str(bound)))) == {
+                    one for one, cost in priced.items() if operator(cost, bound)
+                }
 
 
 # -- series

@@ -100,6 +100,12 @@ class Desk:
             rows = await listing_sql.select(uow, statement_queries.LINES, limit=50)
         return {row.bank_ref: row for row in rows}
 
+    async def found(self, name: str, value: str) -> set[str]:
+        """The lines that a filter leaves."""
+        async with self.work() as uow:
+            rows = await listing_sql.select(uow, statement_queries.LINES, (name, value), limit=50)
+        return {row.bank_ref for row in rows}
+
     async def cases(self) -> list[CaseRow]:
         async with self.work() as uow:
             return list(await listing_sql.select(uow, queries.CASES, ("state", "open"), limit=50))
@@ -161,10 +167,17 @@ async def test_lines_are_kept_once_and_matched_with_invoices_and_payouts(desk: D
     assert (again.lines, again.new_lines) == (6, 0)
     assert {(await shop.read(one)).state for one in (named, batched)} == {"paid"}
     lines = await desk.lines()
+    differ = {"R2.2", "R4", "R5"}
     assert {name: one.match for name, one in lines.items()} == {
         "R1": "matched", "R2.1": "matched", "R2.2": "differs", "R3": "matched", "R4": "differs", "R5": "differs",
     }  # fmt: skip
     assert lines["R3"].subject_id == "ppo_of_the_desk"
+    assert await desk.found("subject_id", "ppo_of_the_desk") == {"R3"}
+    assert await desk.found("subject_id[is_null]", "true") == differ
+    for asked in (("match", "differs"), ("match[ne]", "matched"), ("match[in]", "differs,settled")):
+        assert await desk.found(*asked) == differ
+    assert await desk.found("account", lines["R1"].account) == set(lines)
+    assert await desk.found("account[in]", "DE00") == await desk.found("match", "waiting") == set()
     assert (lines["R5"].minor, lines["R1"].counterparty) == (-1_250, "Acme AG")
     cases = {one.detail.rpartition(" ")[2]: one for one in await desk.cases()}
     assert (cases["R4"].cause, (cases["R4"].proposal or {})["invoice_id"]) == ("nothing_named", nearly.id)
@@ -174,6 +187,13 @@ async def test_lines_are_kept_once_and_matched_with_invoices_and_payouts(desk: D
     assert (await shop.read(nearly)).due_minor == 20
     assert [one.id for one in await desk.cases()] == [cases["R2.2"].id]
     await assert_invariants(shop.world.database, but=MADE_BY_HAND)
+
+    kind, more = read("".join((HEAD, entry("5.00", "R7"), FOOT)).encode(), "april.xml")
+    async with desk.work() as uow:
+        await statements.keep(uow, more, name="april.xml", kind=kind, sha256=b"april")
+    assert await desk.found("match", "waiting") == await desk.found("match[in]", "waiting") == {"R7"}
+    assert await desk.found("match[ne]", "matched") == {"R2.2", "R5", "R7"}
+    assert "R7" not in await desk.found("match[ne]", "waiting")
 
 
 ATTACKS = {
