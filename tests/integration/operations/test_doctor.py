@@ -212,5 +212,5 @@ def test_the_command_ends_with_1_and_makes_nothing(tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert {one["id"] for one in report["findings"] if one["health"] == "failed"} == {"D001", "D010"}
     assert report["failed"] == 2
-    assert "2 of 11 checks failed." in done.stderr
+    assert "2 of 12 checks failed." in done.stderr
     assert not empty.exists()
