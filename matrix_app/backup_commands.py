@@ -57,8 +57,10 @@ def list_backups(chosen: Settings, arguments: argparse.Namespace) -> None:
     newest = manifests[-1]
     if gap := folder.first_gap(newest):
         _say(f"The log after {newest.id} lacks segment {gap}: make a new backup now.")
-    elif newest.log_kept and (parts := folder.log_after(newest)):
-        _say(f"Any moment from {_shown(manifests[0].finished_at)} to {_shown(parts[-1].put_aside_at)}.")
+        return
+    since, parts = manifests[0].finished_at, folder.log_after(newest) if newest.log_kept else []
+    if parts and parts[-1].put_aside_at > since:  # a part may have been put aside while the first was made
+        _say(f"Any moment from {_shown(since)} to {_shown(parts[-1].put_aside_at)}.")
 
 
 def restore(chosen: Settings, arguments: argparse.Namespace) -> None:

@@ -158,15 +158,17 @@ def _model(chosen: Settings, _: argparse.Namespace) -> None:
 
 
 def _migrate(chosen: Settings, arguments: argparse.Namespace) -> None:
-    from matrix_app.furnishing import furnish
     from matrix_app.up import schema
-    from services.core import migrations, runtime
 
     with serving(chosen):
         if not schema.is_newest(chosen):
+            from services.core import migrations, runtime
+
             migrations.migrate(runtime.urls(chosen)[0])
         if arguments.forget_lost_keys:
             schema.forget_keys(chosen)
+        from matrix_app.furnishing import furnish
+
         asyncio.run(furnish(chosen))
 
 

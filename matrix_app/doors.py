@@ -25,8 +25,8 @@ def is_api(path: str) -> bool:
 class Doors:
     """One ASGI app of several. Start and stop are the pages' app's, which starts the API's own with it.
 
-    `documents` are the routes that were compiled to a document of their own; `headers` go with every answer
-    of the pages. `led_on` are addresses without a page, each with the page it leads to.
+    `documents` are the routes that were compiled to a document of their own; `headers` says what goes with an answer
+    of the pages at a path. `led_on` are addresses without a page, each with the page it leads to.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Doors:
         live: AsgiApp,
         pages: AsgiApp,
         documents: Collection[str],
-        headers: Sequence[tuple[bytes, bytes]] = (),
+        headers: Callable[[str], Sequence[tuple[bytes, bytes]]] = lambda path: (),
         led_on: Mapping[str, str] | None = None,
     ) -> None:
         self._api = api
@@ -60,7 +60,7 @@ class Doors:
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 own = [caching(scope["path"], message["status"]), *unlisted(scope["path"])]
-                ours = [*(one for one in self._headers if one[0] not in dict(own)), *own]
+                ours = [*(one for one in self._headers(scope["path"]) if one[0] not in dict(own)), *own]
                 names = {name for name, _ in ours}
                 kept = [header for header in message.get("headers", ()) if header[0].lower() not in names]
                 message = {**message, "headers": [*kept, *ours]}

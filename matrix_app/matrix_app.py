@@ -13,7 +13,7 @@ from matrix_app import pages
 from matrix_app.api.app import create_app
 from matrix_app.doors import Doors
 from matrix_app.live_door import LiveDoor
-from matrix_app.page_headers import page_headers
+from matrix_app.page_headers import PageHeaders
 from matrix_app.pages import faults
 from matrix_app.pages.registry import LED_ON, PAGES, documents
 from matrix_app.up.reflex_environment import work_dir
@@ -28,13 +28,13 @@ class MatrixApp(rx.App):
     """Reflex's app behind the API's: a call of the gateway does not pass through what only pages need."""
 
     def __call__(self) -> Doors:
-        headers = page_headers(work_dir() / "build" / "client", https=settings().secure_cookies)
+        headers = PageHeaders(work_dir() / "build" / "client", https=settings().secure_cookies)
         return Doors(
             api=api,
             live=live,
             pages=super().__call__(),
             documents=documents(),
-            headers=headers,
+            headers=headers.of,
             led_on=LED_ON,
         )
 

@@ -20,12 +20,25 @@ MODEL_NAME = "smollm2-135m-instruct"
 SLOTS = 4  # requests answered side by side; the rest wait their turn
 CONTEXT_TOKENS = 2048  # prompt and answer together, of each slot
 EMBEDDING_TOKENS_MAX = 512  # longer inputs are refused
-xllamacpp: Any = importlib.import_module("xllamacpp")  # native code without type information
 _LOOPBACK = "127.0.0.1"
 
 
 class ModelMissing(Refused):
-    """The package with the model's weights is not installed."""
+    """The model's weights, or what runs them, are not installed."""
+
+
+def llama() -> Any:
+    """llama.cpp: native code without type information, and in need of a library that small systems lack."""
+    try:
+        return importlib.import_module("xllamacpp")
+    except ImportError as error:
+        raise ModelMissing(
+            f"The built-in model cannot be loaded ({error}): install that library (Debian, Ubuntu: "
+            "apt-get install libgomp1), or name another model's address in MATRIX_MODEL_URL."
+        ) from error
+
+
+xllamacpp = llama()
 
 
 def weights() -> Path:

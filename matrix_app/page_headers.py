@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import posixpath
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 FOR_EVER = b"public, max-age=31536000, immutable"
@@ -18,16 +20,8 @@ ASK_FIRST = b"no-cache"  # may be kept, but asks whether it is still the newest
 _HASHED = re.compile(r"/assets/(?:[\w.-]+/)*[\w.~-]+-[\w-]{8}\.(?:js|css|woff2?|svg|png)")
 _HTTPS_ONLY = ((b"strict-transport-security", b"max-age=31536000"),)
 _UNLISTED = ((b"x-robots-tag", b"noindex, nofollow, noarchive"), (b"referrer-policy", b"no-referrer"))
+_WITHOUT_DOCUMENT = "404"  # the document for all addresses without one of their own
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
-
-
-def inline_script_hashes(build: Path) -> frozenset[str]:
-    """CSP sources of all inline scripts in the documents below `build`."""
-    return frozenset(
-        _source(script)
-        for document in build.rglob("*.html")
-        for script in _INLINE.findall(document.read_text("utf-8"))
-    )
 
 
 def _source(script: str) -> str:
@@ -40,12 +34,43 @@ def caching(path: str, status: int) -> tuple[bytes, bytes]:
     return b"cache-control", FOR_EVER if kept else ASK_FIRST
 
 
-def page_headers(build: Path, *, https: bool) -> list[tuple[bytes, bytes]]:
-    """Headers for every answer of the pages' app, as ASGI wants them."""
-    scripts = " ".join(["'self'", "'unsafe-eval'", *sorted(inline_script_hashes(build))])
+class PageHeaders:
+    """Headers for every answer of the pages' app, as ASGI wants them.
+
+    The policy of a document names its own scripts. Those of all documents would be more than proxies take as headers.
+    """
+
+    def __init__(self, build: Path, *, https: bool) -> None:
+        self._common = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=()"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            *transport_headers(https=https),
+        ]
+        scripts: dict[str, set[str]] = {}
+        for document in build.rglob("*.html"):
+            sources = map(_source, _INLINE.findall(document.read_text("utf-8")))
+            scripts.setdefault(_page(document.relative_to(build).as_posix()), set()).update(sources)
+        self._policies = {page: _policy(found) for page, found in scripts.items()}
+        self._without_document = self._policies.get(_WITHOUT_DOCUMENT, _policy(()))
+
+    def of(self, path: str) -> list[tuple[bytes, bytes]]:
+        """The headers of what is answered at `path`."""
+        policy = self._policies.get(_page(path), self._without_document)
+        return [(b"content-security-policy", policy), *self._common]
+
+
+def _page(path: str) -> str:
+    """The page behind any address of its document: with and without ending, as a folder, with slashes too many."""
+    return posixpath.normpath(f"/{path}").strip("/").removesuffix(".html").removesuffix("index").strip("/")
+
+
+def _policy(scripts: Iterable[str]) -> bytes:
     policy = {
         "default-src": "'self'",
-        "script-src": scripts,
+        "script-src": " ".join(["'self'", "'unsafe-eval'", *sorted(scripts)]),
         "style-src": "'self' 'unsafe-inline'",  # React writes style attributes
         "img-src": "'self' data: blob:",
         "object-src": "'none'",
@@ -53,18 +78,7 @@ def page_headers(build: Path, *, https: bool) -> list[tuple[bytes, bytes]]:
         "form-action": "'self'",
         "frame-ancestors": "'none'",
     }
-    headers = {
-        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-        "referrer-policy": "same-origin",
-        "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
-        "cross-origin-opener-policy": "same-origin",
-    }
-    return [
-        *((name.encode(), value.encode()) for name, value in headers.items()),
-        *transport_headers(https=https),
-    ]
+    return "; ".join(f"{name} {value}" for name, value in policy.items()).encode()
 
 
 def transport_headers(*, https: bool) -> tuple[tuple[bytes, bytes], ...]:

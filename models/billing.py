@@ -219,6 +219,7 @@ class Invoice(Table, table=True):
         ),
         # Documents are wide: those of a rare state or currency are not looked for among all.
         sa.Index("ix_invoice_state", "state", "currency", postgresql_concurrently=True),
+        sa.Index("ix_invoice_brand_id", "brand_id", "created_at", "id", postgresql_concurrently=True),
         sa.Index(
             "ix_invoice_open",
             "organization_id",

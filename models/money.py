@@ -92,21 +92,23 @@ def _parse(text: str) -> Decimal:
 
 def round_half_away(value: Factor) -> int:
     """The nearest integer; a tie goes away from zero."""
-    fraction = _fraction(value)
-    numerator, denominator = fraction.numerator, fraction.denominator
+    return _rounded(*_ratio(value))
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    """Of a ratio that need not be reduced: to reduce one takes longer than all else that is done with it."""
     whole, rest = divmod(abs(numerator), denominator)
     rounded = whole + (1 if 2 * rest >= denominator else 0)
     return rounded if numerator >= 0 else -rounded
 
 
-def _fraction(value: Any) -> Fraction:
-    if isinstance(value, Fraction):
-        return value
-    if isinstance(value, (bool, float)) or not isinstance(value, (int, Decimal)):
-        raise TypeError(f"{value!r} is not exact: pass an int, a Decimal or a Fraction.")
-    if isinstance(value, Decimal) and not value.is_finite():
-        raise ValueError(f"{value} is not a finite number.")
-    return Fraction(value)
+def _ratio(value: Any) -> tuple[int, int]:
+    if type(value) is not Fraction:
+        if isinstance(value, (bool, float)) or not isinstance(value, (int, Decimal, Fraction)):
+            raise TypeError(f"{value!r} is not exact: pass an int, a Decimal or a Fraction.")
+        if isinstance(value, Decimal) and not value.is_finite():
+            raise ValueError(f"{value} is not a finite number.")
+    return value.as_integer_ratio()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ class Money:
     @classmethod
     def of(cls, amount: Decimal | int | Fraction, code: str) -> Money:
         """An amount in major units, rounded once, half away from zero, to the currency's minor unit."""
-        return cls(round_half_away(_fraction(amount) * 10 ** currency(code).exponent), code)
+        numerator, denominator = _ratio(amount)
+        return cls(_rounded(numerator * 10 ** currency(code).exponent, denominator), code)
 
     @property
     def amount(self) -> Decimal:
@@ -138,14 +141,15 @@ class Money:
 
     def times(self, factor: Factor) -> Money:
         """Rounded once, half away from zero. Parts of a whole come from `split`, which adds up."""
-        return Money(round_half_away(self.minor * _fraction(factor)), self.currency)
+        numerator, denominator = _ratio(factor)
+        return Money(_rounded(self.minor * numerator, denominator), self.currency)
 
     def split(self, weights: Sequence[Factor]) -> tuple[Money, ...]:
         """Parts in proportion to `weights` that add up to this amount, by largest remainder.
 
         Of equal remainders the earlier part takes the unit. Weights are not negative and not all zero.
         """
-        shares = [_fraction(weight) for weight in weights]
+        shares = [Fraction(*_ratio(weight)) for weight in weights]
         total = sum(shares, Fraction(0))
         if total <= 0 or min(shares) < 0:
             raise ValueError("Weights must not be negative, and at least one must be above zero.")

@@ -126,7 +126,7 @@ class Payment(Table, table=True):
     """Money that came, or was asked for, once. What succeeded stays so; what is given back are refunds.
 
     `invoice_id` is None for money on account, which became a credit of the customer. applied = what paid the
-    invoice; the rest of what came is a credit of the customer.
+    invoice; the rest of what came is a credit of the customer. Of a payment for a top-up that went on into the wallet.
     """
 
     __tablename__ = "payment"
@@ -143,6 +143,13 @@ class Payment(Table, table=True):
         check("(decline_code is null) = (decline_hard is null)", "decline"),
         # Two at a time could both succeed.
         sa.Index("uq_payment_under_way", "invoice_id", unique=True, postgresql_where=sa.text(_UNDER_WAY)),
+        sa.Index(
+            "uq_payment_top_up_under_way",
+            "top_up_id",
+            unique=True,
+            postgresql_where=sa.text(_UNDER_WAY),
+            postgresql_concurrently=True,
+        ),
         sa.Index("ix_payment_organization_id", "organization_id", "created_at", "id"),
         sa.Index("ix_payment_created_at", "created_at", "id"),
         sa.Index("ix_payment_invoice_id", "invoice_id", "created_at", "id"),
@@ -152,6 +159,7 @@ class Payment(Table, table=True):
     id: str = id_field()
     organization_id: str = reference("organization.id")
     invoice_id: str | None = reference("invoice.id", nullable=True)
+    top_up_id: str | None = reference("wallet_top_up.id", nullable=True)
     # None of a transfer that no statement has shown yet
     provider_account_id: str | None = reference("provider_account.id", nullable=True)
     provider: str = Field(sa_type=ID)

@@ -30,7 +30,8 @@ class LotSource(StrEnum):
 class DebitKind(StrEnum):
     INVOICE = "invoice"
     USAGE = "usage"  # calls of the gateway, as they are settled
-    TAKEN_BACK = "taken_back"  # what a plan had included for time that is not paid for any more
+    # What a plan had included for time that is not paid for any more, and what a payment had put in that is given back
+    TAKEN_BACK = "taken_back"
 
 
 class TopUpState(StrEnum):

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import reflex as rx
 
+from services.catalog import plan_queries
 from services.catalog import queries as catalog
 from services.core.crossing import Reason, crossing
 from services.terms import queries as terms
@@ -60,6 +61,7 @@ class WelcomeState(PageState, rx.State):
     async def load(self) -> Any:
         async with crossing(Reason.CATALOG) as uow:
             priced = {price.currency for price in await catalog.current(uow)}
+            priced |= await plan_queries.currencies_on_sale(uow)
             self.terms = await terms.current_number(uow)
         ordered = sorted(priced | {USUAL_CURRENCY}, key=lambda code: (code != USUAL_CURRENCY, code))
         self.currencies = [{"id": code, "label": code} for code in ordered]

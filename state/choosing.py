@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import reflex as rx
 
 from models.subscriptions import Subscription
+from models.types import ProrationBehaviour
 from services.billing.finalizing import BillingProfileMissing
 from services.catalog import plan_queries, plan_rules
 from services.catalog.plan_queries import PlanOnSale
@@ -18,6 +19,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.subscriptions import previewing, subscriptions
 from services.subscriptions import queries as subscription_queries
+from services.subscriptions.arranging import AS_SOLD, Arrangement
 from services.subscriptions.previewing import Act, PreviewOutdated
 from services.subscriptions.queries import SubscriptionDetail
 from services.subscriptions.selecting import Wanted
@@ -34,7 +36,8 @@ class Choosing(PageState, mixin=True):
 
     The address names plan, currency and interval. `counted` are rows for what is chosen by number, `addons` rows to
     tick. `preview` is what was looked at: confirming does exactly that. The page class says what whoever chooses must
-    be allowed (`_needs`), where subscriptions are (`_home`), declares `load`, and may choose more (`_terms`).
+    be allowed (`_needs`), where subscriptions are (`_home`), declares `load`, and may choose more (`_arranged`,
+    `_behaviour`).
     """
 
     _needs: ClassVar[Capability]
@@ -125,9 +128,13 @@ class Choosing(PageState, mixin=True):
         """Work in the organisation that is billed."""
         return self._unit_of_work()
 
-    def _terms(self) -> dict[str, Any]:
-        """What else is said of the start, or of the change."""
-        return {}
+    def _arranged(self) -> Arrangement:
+        """What else is said of the start."""
+        return AS_SOLD
+
+    def _behaviour(self) -> ProrationBehaviour | None:
+        """When a change counts, where not as usual."""
+        return None
 
     def _version_chosen(self) -> int | None:
         """The version of the plan by its number, where not the one that is sold is wanted."""
@@ -212,15 +219,16 @@ class Choosing(PageState, mixin=True):
         return Wanted(self.plan["id"], self.plan["currency"], interval, int(count), counted, addons)
 
     def _act(self, at: datetime | None) -> Act:
-        wanted, coupon, terms = self._wanted(), self.coupon, self._terms()
+        wanted, coupon = self._wanted(), self.coupon
+        arranged, behaviour = self._arranged(), self._behaviour()
         subscription_id = self.subscription.get("id", "")
 
         async def act(uow: UnitOfWork) -> Subscription:
             if not subscription_id:
-                return await subscriptions.start(uow, wanted, key=self.key, coupon=coupon, **terms)
+                return await subscriptions.start(uow, wanted, key=self.key, coupon=coupon, arranged=arranged)
             if coupon:
                 await subscriptions.take_coupon(uow, subscription_id, coupon)
-            return await subscriptions.change(uow, subscription_id, wanted, at=at, **terms)
+            return await subscriptions.change(uow, subscription_id, wanted, at=at, behaviour=behaviour)
 
         return act
 

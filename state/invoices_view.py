@@ -9,7 +9,7 @@ from typing import Any
 from models.billing import Invoice, InvoiceLine
 from models.money import Money
 from services.billing.customer_credits import WalletPays
-from services.billing.explaining import Explanation, TaxStep
+from services.billing.explaining import Explanation, Step, TaxStep
 from services.billing.finalizing import Foreseen
 from services.billing.notes import NotePreview
 from services.billing.queries import CreditUseRow, InvoiceRow, NoteDetail
@@ -28,6 +28,7 @@ def row_shown(row: InvoiceRow, home: str) -> dict[str, Any]:
         "href": f"{home}/{row.id}",
         "name": row.number or row.id,
         "organization": row.organization_name,
+        "brand": f"{row.legal_entity} {row.brand}",
         "state": row.state,
         "currency": row.currency,
         "total": _amount(row.total_minor, row.currency),
@@ -212,24 +213,25 @@ def explanation_shown(told: Explanation) -> dict[str, Any]:
 
 def steps_shown(told: Explanation) -> list[dict[str, Any]]:
     """What leads to the gross amount: the charge, what earlier documents billed of it, coupons, tax at each rate."""
-    steps = [
-        {"kind": "charge", "name": one.name, "formula": f"{one.formula} = {one.amount}", "unit": one.unit}
-        for one in told.steps
-    ]
+    steps = [{"kind": "charge", "name": one.name, **formula_shown(one)} for one in told.steps]
     if told.billed_before_minor:
         before = _amount(told.billed_before_minor, told.currency)
-        steps.append({"kind": "before", "name": "", "formula": f"− {before}", "unit": ""})
+        steps.append({"kind": "before", "name": "", "formula": f"− {before}"})
     steps += [
         {
             "kind": "coupon",
             "name": one.coupon,
             "formula": f"− {_amount(one.minor, told.currency)}",
-            "unit": "",
         }
         for one in told.discounts
     ]
     steps += [_tax_step(one, told.currency) for one in told.taxes]
-    return [{"id": str(place), **step} for place, step in enumerate(steps)]
+    return [{"id": str(place), "unit": "", "comes_to": "", **step} for place, step in enumerate(steps)]
+
+
+def formula_shown(one: Step) -> dict[str, str]:
+    """What a part of a period is measured in stands behind the formula, and before what that comes to."""
+    return {"formula": one.formula, "unit": one.unit, "comes_to": f"= {one.amount}"}
 
 
 def _tax_step(one: TaxStep, currency: str) -> dict[str, Any]:
@@ -242,7 +244,6 @@ def _tax_step(one: TaxStep, currency: str) -> dict[str, Any]:
         "kind": f"tax_{one.how}",
         "name": f"{one.name} {one.jurisdiction}",
         "formula": formula,
-        "unit": "",
     }
 
 

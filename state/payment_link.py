@@ -1,27 +1,29 @@
-"""Following a link to an invoice: what it says, how it can be paid, and what became of that."""
+"""Following a link to an invoice or a top-up: what it says, how it can be paid, and what became of that."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
 
 import reflex as rx
 
-from models.billing import InvoiceState
+from models.billing import Invoice, InvoiceState
 from models.payments import PaymentState
+from models.wallets import TopUpState
 from services.billing import due_dates
 from services.core.crossing import Reason, crossing
 from services.core.errors import NotFound, Unavailable
 from services.identity import throttle
 from services.identity.rules import network_of
-from services.payments import link_paying, links
+from services.payments import link_paying, links, transfer_details
 from services.payments.cashier import cashier
 from services.payments.link_paying import Latest, Seen
 from services.payments.links import LinkEnded, Opened
 from services.payments.providers.base import RefusedByProvider
 from state import invoices_view, payments_view
 from state.base import ANYONE, PageState, page_event
-from state.format import instant_text
+from state.format import figure_text, instant_text
 
 PDF = "/api/v1/payment-link/pdf"
 
@@ -29,12 +31,15 @@ PDF = "/api/v1/payment-link/pdf"
 class PaymentLinkState(PageState, rx.State):
     """The token is the visitor's own, and goes on to the API.
 
-    `stage` is pay, waiting, elsewhere (a payment was begun in the portal), paid, void, uncollectible, or ended.
+    `stage` is pay, waiting, elsewhere (a payment was begun in the portal), paid, void, uncollectible, withdrawn, or
+    ended.
     """
 
     token: str = ""
     stage: str = ""
     invoice: dict[str, Any] = {}
+    top_up: str = ""  # how much it is, where the link is for a top-up
+    reference: str = ""  # what a transfer says
     lines: list[dict[str, Any]] = []
     has_more: bool = False
     has_pdf: bool = False
@@ -78,7 +83,7 @@ class PaymentLinkState(PageState, rx.State):
         return self.router.session.client_ip
 
     def _clear(self) -> None:
-        self.stage, self.invoice, self.lines, self.has_more = "", {}, [], False
+        self.stage, self.invoice, self.top_up, self.lines, self.has_more = "", {}, "", [], False
         self.has_pdf, self.pdf, self.ways, self.takes_play_money = False, "", [], False
         self.bank, self.payment, self.expires_at = {}, {}, ""
         self.on_chain, self.came = {}, []
@@ -107,14 +112,11 @@ class PaymentLinkState(PageState, rx.State):
             return await link_paying.see(uow, link)
 
     async def _show(self, link: Opened, seen: Seen) -> None:
-        async with links.work(link) as uow:
-            paper, _ = await invoices_view.papers_shown(uow, seen.invoice, [])
-            days_overdue = await due_dates.days_overdue(uow, seen.invoice)
-        shown = invoices_view.invoice_shown(seen.invoice, days_overdue)
-        self.invoice = {name: shown[name] for name in shown if name not in ("id", "organization_id")}
-        self.lines = [invoices_view.line_shown(line, seen.invoice.currency) for line in seen.lines]
-        self.has_more, self.has_pdf = seen.has_more, paper["paper"] == "made"
-        self.pdf = f"{PDF}?{urlencode({'token': self.token})}"
+        if seen.invoice is not None:
+            await self._show_invoice(link, seen, seen.invoice)
+        elif seen.top_up is not None and seen.asked is not None:
+            self.top_up = figure_text(seen.asked.amount, seen.asked.currency)
+            self.reference = seen.top_up.id
         self.ways = [payments_view.way_shown(way) for way in seen.ways]
         self.takes_play_money = any(way.is_test for way in seen.ways)
         self.payment = _payment_shown(seen.latest)
@@ -123,13 +125,38 @@ class PaymentLinkState(PageState, rx.State):
             self.came = [payments_view.came_shown(one, seen.on_chain) for one in seen.on_chain.came]
         self.stage = _stage(seen)
         self.expires_at = instant_text(link.expires_at)
-        is_payable = self.stage == "pay"
-        self.bank = await payments_view.bank_shown(seen.invoice.brand_id) if is_payable else {}
+        bank = await transfer_details.bank_of(await self._brand_of(link, seen))
+        self.bank = asdict(bank) if bank else {}
+
+    async def _show_invoice(self, link: Opened, seen: Seen, invoice: Invoice) -> None:
+        async with links.work(link) as uow:
+            paper, _ = await invoices_view.papers_shown(uow, invoice, [])
+            days_overdue = await due_dates.days_overdue(uow, invoice)
+        shown = invoices_view.invoice_shown(invoice, days_overdue)
+        self.reference = shown["number"]
+        self.invoice = {name: shown[name] for name in shown if name not in ("id", "organization_id")}
+        self.lines = [invoices_view.line_shown(line, invoice.currency) for line in seen.lines]
+        self.has_more, self.has_pdf = seen.has_more, paper["paper"] == "made"
+        self.pdf = f"{PDF}?{urlencode({'token': self.token})}"
+
+    async def _brand_of(self, link: Opened, seen: Seen) -> str | None:
+        """By whose documents a transfer goes; None where none is to be made."""
+        if self.stage != "pay":
+            return None
+        if seen.invoice is not None:
+            return seen.invoice.brand_id
+        async with links.work(link, address=self._address) as uow:
+            return (await transfer_details.of_top_up(uow, link.top_up_id or "")).brand_id
+
+
+_TOP_UP_STAGES = {TopUpState.DUE: "pay", TopUpState.PAID: "paid", TopUpState.WITHDRAWN: "withdrawn"}
 
 
 def _stage(seen: Seen) -> str:
     if seen.latest is not None and seen.latest.is_under_way:
         return "waiting" if seen.latest.begun_here else "elsewhere"
+    if seen.invoice is None:
+        return _TOP_UP_STAGES[TopUpState(seen.top_up.state)] if seen.top_up else "ended"
     if seen.invoice.state == InvoiceState.FINALIZED and seen.invoice.due_minor:
         return "pay"
     return InvoiceState.PAID if seen.invoice.state == InvoiceState.FINALIZED else seen.invoice.state

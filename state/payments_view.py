@@ -6,9 +6,7 @@ from typing import Any
 
 from models.crypto import TransferState
 from models.money import Money
-from services.core.crossing import Reason, crossing
 from services.crypto.requests import Asked, Came, picture
-from services.papers import templates
 from services.payments import brands
 from services.payments.queries import MethodRow, PaymentDetail, PaymentRow, Way
 from state.format import decimal_text, instant_text
@@ -24,6 +22,7 @@ def row_shown(row: PaymentRow, home: str) -> dict[str, Any]:
         "organization_id": row.organization_id,
         "invoice_id": row.invoice_id or "",
         "number": row.invoice_number or "",
+        "top_up_id": row.top_up_id or "",
         "name": row.invoice_number or row.id,  # money on account is for no invoice
         "provider": row.provider,
         "account": row.account or "",
@@ -32,7 +31,9 @@ def row_shown(row: PaymentRow, home: str) -> dict[str, Any]:
         "currency": row.currency,
         "amount": _amount(row.minor, row.currency),
         "applied": _amount(row.applied_minor, row.currency),
-        "over": _amount(row.minor - row.applied_minor if row.succeeded_at else 0, row.currency),
+        "over": _amount(
+            row.minor - row.applied_minor if row.succeeded_at and not row.top_up_id else 0, row.currency
+        ),
         "refunded": _amount(row.refunded_minor, row.currency),
         "message": row.message,
         "decline_code": row.decline_code or "",
@@ -61,16 +62,6 @@ def method_told(row: MethodRow) -> str:
         for part in (brands.named(row.brand) or row.kind, f"•••• {row.last4}" if row.last4 else "")
         if part
     )
-
-
-async def bank_shown(brand_id: str) -> dict[str, str]:
-    """Where a transfer goes to, as the document says; empty where the seller has said nothing."""
-    async with crossing(Reason.PAYMENTS) as uow:
-        look = await templates.in_force(uow, brand_id)
-    design = look.design
-    if not design.account:
-        return {}
-    return {"account": design.account, "name": design.account_name, "code": design.bank_code}
 
 
 _ON_ITS_WAY = (TransferState.SEEN, TransferState.CONFIRMED)

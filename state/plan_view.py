@@ -113,9 +113,10 @@ def _percentage(model: Percentage) -> list[Line]:
     return lines
 
 
-def often(row: ChargeRow) -> str:
-    """How often a price is billed, as a name that tells prices apart."""
-    return str(planned(row).length or row.kind)
+def named(row: ChargeRow) -> str:
+    """A price, told apart from others of its version. What is billed once has no interval."""
+    told = (row.currency, str(planned(row).length or ""))
+    return f"{row.name} ({', '.join(filter(None, told))})"
 
 
 def entitlements_shown(rows: Sequence[EntitlementRow]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from services.subscriptions.queries import (
 from services.subscriptions.retention import Offer
 from services.subscriptions.usage_so_far import UsedSoFar
 from state.format import decimal_text, figure_text, instant_text
+from state.invoices_view import formula_shown
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")
 _MOMENTS = (
@@ -73,7 +74,7 @@ def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
 
 def _period_amount(scheduled: ScheduledChange, currency: str) -> str:
     """What is charged for time, in each item's own period."""
-    return _amount(sum(one.amount_minor or 0 for one in scheduled.items), currency)
+    return _amount(sum(one.amount_minor or 0 for one in scheduled.items if one.interval), currency)
 
 
 def items_shown(items: tuple[ItemRow, ...], currency: str) -> list[dict[str, Any]]:
@@ -221,10 +222,7 @@ def _line(place: int, line: PreviewLine, currency: str) -> dict[str, Any]:
         "tax": _amount(line.tax_minor, currency),
         "period_start": instant_text(line.period_start),
         "period_end": instant_text(line.period_end),
-        "steps": [
-            {"id": str(at), "formula": f"{step.formula} = {step.amount}", "unit": step.unit}
-            for at, step in enumerate(line.steps)
-        ],
+        "steps": [{"id": str(at), **formula_shown(step)} for at, step in enumerate(line.steps)],
     }
 
 

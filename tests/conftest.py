@@ -19,7 +19,7 @@ from services.core.database import Database
 from services.core.postgres import EmbeddedPostgres
 from services.core.settings import settings
 from services.identity import passwords
-from tests import leftovers
+from tests import compiled, leftovers
 from tests.folders import short_folder
 from tests.leftovers import LookedThrough
 from tests.world import World
@@ -53,6 +53,13 @@ def _files_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Those that tests made in `tmp_path` are looked through when all are over."""
     yield
     leftovers.look_through_folder(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        compiled.share(patched)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,7 +26,8 @@ from services.core.cards import card_numbers, masked
 from services.core.postgres import SUPERUSER, EmbeddedPostgres
 
 # What the rule finds has this in it, also where a line's end or the like is written as `copy` and JSON escape it.
-_LONG = re.compile(r"(?:(?<![\w.,])|(?<=\\[bfnrtv]))\d(?:[ -]?\d){12}")
+# The digit comes first, since Python then looks at digits alone.
+_LONG = re.compile(r"\d(?:(?<![\w.,]\d)|(?<=\\[bfnrtv]\d))(?:[ -]?\d){12}")
 _LONG_IN_HEX = re.compile(r"(?:3\d(?:2[0d])?){12}3\d")
 # Identifiers of this form are sixteen digits with a card's check digit once in some ten thousand times.
 _DRAWN = re.compile(

@@ -35,9 +35,12 @@ def secure(table: str, *, application: str, crossing: str) -> None:
 def upgrade() -> None:
     drop_what_was_left()
     adopt_transfers()
+    pay_top_ups()
 
 
 def downgrade() -> None:
+    drop_brand_index()
+    ask_for_transfers_alone()
     leave_again()
 
 
@@ -175,3 +178,39 @@ def adopt_transfers() -> None:
           and not exists (select from payment x
             where x.provider_account_id = m.provider_account_id and x.provider_ref = m.payment_ref)
     """)
+
+
+# -- paid top-ups: payments and links are for an invoice, or for a top-up of a wallet
+
+
+def pay_top_ups() -> None:
+    run(
+        'alter table payment add top_up_id text collate "C"'
+        " constraint fk_payment_top_up_id references wallet_top_up (id)"
+    )
+    run(
+        'alter table payment_link alter invoice_id drop not null, add top_up_id text collate "C"'
+        " constraint fk_payment_link_top_up_id references wallet_top_up (id),"
+        " add constraint ck_payment_link_one check ((invoice_id is null) <> (top_up_id is null))"
+    )
+    run(
+        "create index ix_payment_link_top_up_id on payment_link (top_up_id, expires_at) where revoked_at is null"
+    )
+
+
+def ask_for_transfers_alone() -> None:
+    """What was begun by a link of a top-up came from nowhere then; what it paid stays a payment on account."""
+    run("drop index if exists uq_payment_top_up_under_way")
+    run(
+        "update payment p set link_id = null from payment_link l where l.id = p.link_id and l.top_up_id is not null"
+    )
+    run("delete from payment_link where top_up_id is not null")
+    run("alter table payment_link drop top_up_id, alter invoice_id set not null")
+    run("alter table payment drop top_up_id")
+
+
+# -- brands: staff finds the invoices of one by an index, which is made beside the work of others
+
+
+def drop_brand_index() -> None:
+    run("drop index if exists ix_invoice_brand_id")

@@ -51,6 +51,7 @@ class _SubmitButton(ClientComponent):
     look: rx.Var[str]
     icon: rx.Var[str]
     busy: rx.Var[bool]
+    act: rx.Var[str]
     texts: rx.Var[dict[str, str]]
     on_press: rx.EventHandler[rx.event.no_args_event_spec]
 
@@ -145,9 +146,13 @@ def submit_button(
     look: Literal["primary", "", "primary danger"] = "primary",
     icon: str | None = None,
     busy: Flag | None = None,
+    act: str | None = None,
 ) -> rx.Component:
-    """Submits the form around it. Keeps its width and name while busy; off, with the reason, while disconnected."""
-    return _button(label, look=look, icon=icon, busy=busy)
+    """Submits the form around it. Keeps its width and name while busy; off, with the reason, while disconnected.
+
+    Where a form has several, each says by its `act` which one it was; Enter presses the first.
+    """
+    return _button(label, look=look, icon=icon, busy=busy, act=act)
 
 
 def action_button(

@@ -110,7 +110,8 @@ export function Form({ formId, url, method = "POST", extra, version, met, names,
     if (url || !isSound) setOwn({ errors: found, error: "" });
     setComplaints({});
     setConflict(null);
-    if (isSound) hand(valuesOf(form.current));
+    const act = event.nativeEvent.submitter?.dataset.act; // of which button, where a form has several
+    if (isSound) hand({ ...valuesOf(form.current), ...(act && { act }) });
   }
 
   function hand(values, over) {
@@ -325,7 +326,7 @@ function Control({ kind, options, value, suffix, texts, onChange, ...shared }) {
 }
 
 /** Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. `name` is the whole name of one in a row. */
-export function SubmitButton({ label, name, look = "primary", icon, busy: given = false, disabled = false, onPress, texts }) {
+export function SubmitButton({ label, name, look = "primary", icon, busy: given = false, disabled = false, act, onPress, texts }) {
   const form = useContext(FormContext);
   const lost = useSignal(connection) === "lost";
   const [pressed, setPressed] = useState(false);
@@ -351,6 +352,7 @@ export function SubmitButton({ label, name, look = "primary", icon, busy: given 
       <button
         type={onPress ? "button" : "submit"}
         className={`button ${look}`}
+        data-act={act}
         aria-busy={busy || undefined}
         aria-label={name || (busy ? label : undefined)}
         aria-disabled={busy || lost || disabled || undefined}

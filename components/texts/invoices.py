@@ -139,6 +139,7 @@ TEXTS: dict[str, str] = {
     "invoices.period_start": "Service from",
     "invoices.period_end": "Service until",
     "invoices.period_hint": "With its end: the time in which it is earned.",
+    "invoices.brand": "Brand",
     "invoices.brand_id": "Issued under",
     "invoices.brand_id_hint": "Left empty: as the billing profile says, else the default brand.",
     "invoices.currency": "Currency",

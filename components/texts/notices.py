@@ -25,7 +25,7 @@ TEXTS: dict[str, str] = {
     "preferences.topic": "Topic",
     "preferences.in_app": "Here",
     "preferences.mail": "By mail",
-    "preferences.locked": "Always: it concerns the safety of your account",
+    "preferences.locked": "Always told, here and by mail",
     "preferences.in_app_of": "{topic}, here",
     "preferences.mail_of": "{topic}, by mail",
     "preferences.back": "All notifications",

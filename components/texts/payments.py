@@ -20,6 +20,7 @@ TEXTS: dict[str, str] = {
     "payments.organization": "Organisation",
     "payments.organization_id": "Organisation id",
     "payments.invoice": "Invoice",
+    "payments.top_up": "A top-up of the wallet",
     "payments.on_account": "On account",
     "payments.state": "State",
     "payments.state.sending": "Being sent",

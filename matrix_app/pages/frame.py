@@ -36,7 +36,7 @@ PORTAL_NAV = (
     NavGroup(
         (
             NavItem("nav.subscriptions", "/portal/subscriptions", "refresh-cw"),
-            NavItem("nav.plans", "/portal/plans", "tags"),
+            NavItem("nav.plans", "/portal/plans", "tags", also=("/portal/subscribe",)),
             NavItem(
                 "nav.invoices",
                 "/portal/invoices",

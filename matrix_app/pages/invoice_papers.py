@@ -74,7 +74,11 @@ def _invoices(listing: Listing[Any], *more: Column) -> Table:
 
 
 INVOICES = _invoices(queries.INVOICES)
-STAFF_INVOICES = _invoices(queries.STAFF_INVOICES, Column("organization", "invoices.organization"))
+STAFF_INVOICES = _invoices(
+    queries.STAFF_INVOICES,
+    Column("organization", "invoices.organization"),
+    Column("brand", "invoices.brand"),
+)
 
 
 def _figure(name: str) -> Column:
@@ -141,11 +145,13 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
     states = [(name, t(look.text)) for name, look in STATES.items() if staff or name != States.DRAFT]
     overdue = [("true", t("invoices.is_overdue")), ("false", t("invoices.is_not_overdue"))]
     who = [Filter("organization_id", "invoices.organization_id", "search")] if staff else []
+    brand = [Filter("brand_id", "invoices.brand", options=state.brands)] if staff else []
     content = lists.listing(
         state,
         STAFF_INVOICES if staff else INVOICES,
         [
             *who,
+            *brand,
             Filter("state", "invoices.state", options=states),
             Filter("overdue", "invoices.overdue", options=overdue),
             Filter("number", "invoices.number", "search"),
@@ -155,6 +161,7 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
         empty=empty_state(t("invoices.none"), t("invoices.none_text"), icon_name="receipt"),
         names={
             "organization_id": t("invoices.organization"),
+            "brand_id": t("invoices.brand"),
             "number": t("invoices.number"),
             "overdue": t("invoices.overdue"),
             "days_overdue": t("invoices.days_overdue"),

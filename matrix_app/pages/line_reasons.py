@@ -53,13 +53,14 @@ def _step(row: Row) -> rx.Component:
 
 
 def formula_of(step: Row) -> rx.Component:
-    """The formula of a step, and what a part of a period is measured in."""
+    """The formula of a step, what a part of a period is measured in, and what it comes to."""
     unit = rx.match(
         step["unit"], *[(one, t(f"invoices.unit_of.{one}")) for one in explaining.UNITS.values()], ""
     )
     return rx.fragment(
         rx.el.code(step["formula"].to(str)),
         rx.cond(step["unit"], rx.el.span(" ", unit, class_name="small muted"), rx.fragment()),
+        rx.cond(step["comes_to"], rx.el.code(" ", step["comes_to"].to(str)), rx.fragment()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Making a link to pay an invoice by, and taking links back: on the invoice's page of either console."""
+"""Making a link to pay by, and taking links back: of an invoice on its page of either console, and of a top-up."""
 
 from __future__ import annotations
 
@@ -11,13 +11,26 @@ from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.secret import secret_dialog
 from components.texts import t, texts_under
 from models.billing import InvoiceState as States
+from state.dialogs import DialogsState
 
 Row = rx.Var[dict[str, Any]]
 
 
 def payment_link(row: Row, invoices: str, *, may: rx.Var[bool], on_done: Any) -> rx.Component:
     """For the invoice `row`; `invoices` is the REST address of those it is one of."""
-    url = f"{invoices}/{row['id'].to(str)}/payment-link"
+    acts = link_dialogs(f"{invoices}/{row['id'].to(str)}/payment-link", on_done=on_done)
+    is_open = may & (row["state"] == States.FINALIZED.value)
+    return rx.el.span(rx.cond(is_open, acts, rx.fragment()), class_name="no-print")
+
+
+def link_dialogs(url: Any, *, on_done: Any, opened: type[DialogsState] | None = None) -> rx.Component:
+    """Both dialogs, each with a button; or `opened` by a page's state, as `link` and `revoke`."""
+
+    def by(name: str, trigger: Trigger) -> dict[str, Any]:
+        if opened is None:
+            return {"trigger": trigger}
+        return {"open": opened.open_dialog == name, "on_open_change": opened.dismiss}
+
     shown = secret_dialog(
         "payment-link",
         title=t("payment_link.copy"),
@@ -28,8 +41,8 @@ def payment_link(row: Row, invoices: str, *, may: rx.Var[bool], on_done: Any) ->
         method="PUT",
         secret_path="url",  # noqa: S106 - the name of a field
         on_created=rx.noop(),
-        trigger=Trigger(t("payment_link.copy"), "", "copy"),
         words=texts_under("payment_link.secret"),
+        **by("link", Trigger(t("payment_link.copy"), "", "copy")),
     )
     ended = dialog(
         rest_form(
@@ -42,8 +55,7 @@ def payment_link(row: Row, invoices: str, *, may: rx.Var[bool], on_done: Any) ->
         ),
         title=t("payment_link.revoke"),
         description=t("payment_link.revoke_text"),
-        trigger=Trigger(t("payment_link.revoke"), "quiet", "ban"),
         size="small",
+        **by("revoke", Trigger(t("payment_link.revoke"), "quiet", "ban")),
     )
-    is_open = may & (row["state"] == States.FINALIZED.value)
-    return rx.el.span(rx.cond(is_open, rx.fragment(shown, ended), rx.fragment()), class_name="no-print")
+    return rx.fragment(shown, ended)

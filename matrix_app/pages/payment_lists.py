@@ -73,7 +73,7 @@ def facts_of(row: Row, invoices: str, *more: Drawn) -> rx.Component:
     invoice = rx.cond(
         row["invoice_id"],
         link(row["number"].to(str), href=f"{invoices}/{row['invoice_id'].to(str)}"),
-        t("payments.on_account"),
+        rx.cond(row["top_up_id"], t("payments.top_up"), t("payments.on_account")),
     )
     over = fact(t("payments.over"), money(row["over"], row["currency"].to(str)))
     refunded = fact(t("payments.refunded"), money(row["refunded"], row["currency"].to(str)))

@@ -13,6 +13,7 @@ from components.forms.form import action_button, form, submit_button
 from components.forms.stepper import stepper
 from components.icons import icon
 from components.props import Drawn as Part
+from components.props import Flag
 from components.shell.page import card, page_header
 from components.texts import t
 from matrix_app.pages import plan_prices
@@ -161,13 +162,13 @@ def _choice(state: State) -> rx.Component:
 # -- what it comes to
 
 
-def _agree(state: State, words: Words, accepts: Part) -> rx.Component:
+def _agree(state: State, words: Words, says_trial: Flag, accepts: Part) -> rx.Component:
     def agree(name: str, **values: Any) -> rx.Component:
         return action_button(words(name, **values), on_press=state.confirm, look="primary", icon="check")
 
     due = rx.cond(
         state.preview["due"] == "0",
-        rx.cond(state.preview["state"] == "trialing", agree("start_trial"), agree("agree_free")),
+        rx.cond(says_trial, agree("start_trial"), agree("agree_free")),
         agree("agree", amount=state.preview["due_said"].to(str)),
     )
     return rx.el.div(
@@ -186,7 +187,7 @@ def _bill(state: State, words: Words, missing_profile: Part, accepts: Part) -> r
         documents(state.documents),
         rx.cond(says_trial, rx.el.p(words("trial", count=trial), class_name="muted"), rx.fragment()),
         comes_next(state.preview),
-        _agree(state, words, accepts),
+        _agree(state, words, says_trial, accepts),
     )
     refused = rx.el.div(
         rx.cond(

@@ -57,7 +57,10 @@ def _often(row: Row) -> Part:
 
 def _next(row: Row) -> Part:
     parked = badge(t("subscriptions.is_parked"), "danger")
-    return rx.cond(row["parked"], parked, when(row["next_at"], "date", zone=SessionState.zone))
+    # Of one that has ended, it is when late usage is closed: nothing that anybody waits for.
+    ended = row["state"] == States.ENDED.value
+    comes = rx.cond(ended, rx.fragment(), when(row["next_at"], "date", zone=SessionState.zone))
+    return rx.cond(row["parked"], parked, comes)
 
 
 def _table(listing: Listing[Any], *more: Column) -> Table:

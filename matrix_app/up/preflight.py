@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +32,7 @@ def check(settings: Settings) -> IO[str]:
     require_disk(settings.data_dir)
     require_writable(settings.data_dir)
     lock = lock_data(settings.data_dir)
+    require_backups(settings)
     require_port(settings.host, settings.port)
     return lock
 
@@ -62,6 +64,22 @@ def require_writable(data_dir: Path) -> None:
         raise PreflightFailed(
             f"{data_dir} cannot be written ({reason}): give yourself the right, or {elsewhere}."
         ) from error
+
+
+def require_backups(settings: Settings) -> None:
+    """Refuse to run without the backups that were asked for: nobody would miss them before they are needed.
+
+    A folder that is away for now is for `matrix doctor` to tell: it is no reason to be away, too.
+    """
+    if settings.backup_dir is None or settings.backup_key_file is None or settings.database_url is not None:
+        return
+    from services.operations.collecting import copy_of
+    from services.operations.folder import BackupFolder
+    from services.operations.sealing import BackupKey
+
+    folder = BackupFolder(settings.backup_dir, BackupKey.read(settings.backup_key_file))
+    with suppress(OSError):
+        folder.claim(copy_of(settings.data_dir))
 
 
 def lock_data(data_dir: Path) -> IO[str]:

@@ -179,10 +179,12 @@ async def _serve(app: _Requests, settings: Settings) -> None:
         draining.begin()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(hurry.wait(), settings.drain_notice_s)
-        await app.sockets.close()
-        server.turn_away()
-        await app.quiet()
-        server.stop()
+        try:
+            await app.sockets.close()
+            server.turn_away()
+            await app.quiet()
+        finally:  # whatever fails, a process that was asked to end ends
+            server.stop()
         loop.call_later(DRAIN_TIMEOUT_S, app.cut)
 
     for number in (signal.SIGTERM, signal.SIGINT):

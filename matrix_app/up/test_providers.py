@@ -17,7 +17,7 @@ from matrix_app.up.reflex_environment import ROOT
 from matrix_app.up.supervisor import Child
 from services.core.settings import Settings
 from services.core.tether import tied
-from services.demo.test_providers import FOLDER, KEYS, NAMES
+from services.demo.test_provider_names import FOLDER, KEYS, NAMES
 
 PORTS = "ports.json"
 PROGRAMS = {"stripe": "tests.fakes.stripe", "paypal": "tests.fakes.paypal", "crypto": "tests.fakes.anvil"}

@@ -3,7 +3,7 @@ up by what is due, the oldest first. Each use names the credit and the invoice."
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Row
@@ -70,12 +70,10 @@ def open_credit(
     return made
 
 
-async def are_unused(uow: UnitOfWork, source_ids: Sequence[str]) -> bool:
-    """Whether nothing of what came from there is used. Locked, in one order with those that are paid with."""
+async def is_unused(uow: UnitOfWork, source_id: str) -> bool:
+    """Whether nothing of what came from there is used. Locked."""
     found = await uow.execute(
-        "select id, minor, left_minor from customer_credit where source_id = any(:ids)"
-        " order by created_at, id for update",
-        ids=list(source_ids),
+        "select minor, left_minor from customer_credit where source_id = :id for update", id=source_id
     )
     return all(row.left_minor == row.minor for row in found)
 

@@ -78,15 +78,16 @@ def booking_of(
     """The debt, the tax that is owed, and revenue: deferred where a line is for a time, earned at once elsewhere.
     None for a document that says something and asks for nothing."""
     nothing = Money(0, totals.gross.currency)
-    deferred = sum((one.money for one in deferrals), nothing)
-    entries = (
+    deferred = Money(sum(one.money.minor for one in deferrals), nothing.currency)
+    asked = (
         debit(Purpose.RECEIVABLE, max(totals.gross, nothing)),
         credit(Purpose.CUSTOMER_CREDIT, totals.carried),
         credit(Purpose.DEFERRED_REVENUE, deferred),
         credit(Purpose.REVENUE, totals.net - deferred),
         credit(Purpose.TAX_OWED, totals.tax),
     )
-    if not any(entry.minor for entry in entries):
+    entries = tuple(entry for entry in asked if entry.minor)
+    if not entries:
         return None
     return Draft(
         organization_id,
@@ -98,17 +99,8 @@ def booking_of(
     )
 
 
-def said_by(
-    entity: LegalEntity,
-    brand: Brand,
-    profile: BillingProfile,
-    totals: Totals,
-    on: date,
-    *,
-    payment_days: int | None,
-) -> dict[str, Any]:
-    """What the document says of its parties, its rules and its sums: the columns that finalising fixes. It is due
-    within `payment_days`, or as the entity has it."""
+def said_by_issuer(entity: LegalEntity, brand: Brand) -> dict[str, Any]:
+    """What each of its documents says of who issues it and by which rules: columns that finalising fixes."""
     return {
         "seller": {
             "code": entity.code,
@@ -118,13 +110,6 @@ def said_by(
             "tax_ids": entity.tax_ids,
             "brand": {"code": brand.code, "name": brand.name},
         },
-        "buyer": {
-            "name": profile.name,
-            "address": profile.address,
-            "country": profile.country,
-            "language": profile.language,
-            "tax_number": profile.tax_number and profile.tax_number["number"],
-        },
         "policy": {
             "edition": POLICY,
             "tax_rounding": entity.tax_rounding,
@@ -132,6 +117,20 @@ def said_by(
             "timezone": entity.timezone,
             "pattern": entity.invoice_pattern,
             "reset": entity.invoice_reset,
+        },
+    }
+
+
+def said_of(profile: BillingProfile, totals: Totals, on: date, *, payment_days: int) -> dict[str, Any]:
+    """What the document says of its buyer and its sums: the other columns that finalising fixes. It is due within
+    `payment_days`."""
+    return {
+        "buyer": {
+            "name": profile.name,
+            "address": profile.address,
+            "country": profile.country,
+            "language": profile.language,
+            "tax_number": profile.tax_number and profile.tax_number["number"],
         },
         "coupons": [discounts.facts_of(one) for one in totals.coupons],
         "taxes": [
@@ -150,5 +149,5 @@ def said_by(
         "tax_minor": totals.tax.minor,
         "total_minor": totals.gross.minor,
         "label_date": on,
-        "due_date": on + timedelta(days=entity.payment_days if payment_days is None else payment_days),
+        "due_date": on + timedelta(days=payment_days),
     }

@@ -20,7 +20,14 @@ from models.money import Money
 from services.billing import customer_credits, invoices, offsetting, policies, states, taxation
 from services.billing.discounts import Redemption
 from services.billing.events import InvoiceFinalized
-from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
+from services.billing.final_rules import (
+    booking_of,
+    deferrals_of,
+    fixed_line,
+    said_by_issuer,
+    said_of,
+    totals_by,
+)
 from services.billing.issuers import Issuer
 from services.billing.numbering import CounterKey, Reset, Series, label_date, parse_pattern
 from services.billing.totals import InvoiceLine as LineOfTotals
@@ -118,8 +125,9 @@ async def finalize_draft(
     )
     drawn = await _number(uow, invoice, Issuer(entity, brand), on)
     invoice.journal_id = journal_id
-    payment_days = await policies.payment_days_of(uow, invoice)
-    _fix(invoice, said_by(entity, brand, profile, totals, on, payment_days=payment_days), drawn, uow.now)
+    asked = await policies.payment_days_of(uow, invoice)
+    said = said_of(profile, totals, on, payment_days=entity.payment_days if asked is None else asked)
+    _fix(invoice, said_by_issuer(entity, brand) | said, drawn, uow.now)
     invoice.due_minor = totals.due.minor
     uow.record(
         InvoiceFinalized(

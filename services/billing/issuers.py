@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from models.billing import LegalEntity
 from models.brands import Brand
+from models.values import value
 from services.billing import brands, policies
 from services.core.errors import Conflict, Invalid
 from services.core.permissions import Capability
@@ -21,7 +20,7 @@ class LegalEntityMissing(Conflict):
     title = "No legal entity issues documents to this organisation"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Issuer:
     entity: LegalEntity
     brand: Brand

@@ -13,11 +13,13 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from models.money import Money
 from models.types import BillingInterval, ProrationPolicy
-from services.billing.periods import Calendar, Period, Span, in_utc
+from models.values import value
+from services.billing.periods import PERIODS_KEPT, Calendar, Period, Span, in_utc
 from services.billing.proration import WHOLE, Ending, Portion, Ruler
 from services.core.errors import Invalid
 
@@ -31,7 +33,7 @@ class LineKind(StrEnum):
     RESTORE = "restore"  # takes back a credit: the change that made it was undone
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Terms:
     """What an item is sold at: `quantity` of a price cost `period_amount` for one whole period.
 
@@ -55,7 +57,7 @@ class Terms:
             raise Invalid("A price is not negative; use a credit.", field="period_amount")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Figure:
     """How an amount came about: `portion` of `basis`, at most `cap`, with the line's sign.
 
@@ -87,7 +89,7 @@ class Replayed:
     tax: Money
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Line:
     """One line for the time `span` of the period that `ruler` measures, with all that explains it.
 
@@ -107,7 +109,7 @@ class Line:
     tax: Money
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Debited:
     """A line that was billed, as its document had it, and what became of it. All in the line's currency.
 
@@ -205,13 +207,8 @@ def facts_of(line: Line) -> dict[str, Any]:
         "interval": terms.interval.value,
         "count": terms.count,
         "policy": line.ruler.policy.value,
-        "calendar": {
-            "anchor": calendar.anchor.isoformat(),
-            "timezone": calendar.timezone,
-            "interval": calendar.interval.value,
-            "count": calendar.count,
-        },
-        "period": {"number": period.number} | _stored_span(period),
+        "calendar": _stored_calendar(calendar),
+        "period": _stored_period(period),
         "span": _stored_span(line.span),
         "source": line.source,
         "net": _stored_figure(line.net),
@@ -275,6 +272,22 @@ def _figure(basis: Money, portion: Portion, cap: Money | None, *, negative: bool
     return Figure(
         Fraction(basis.amount), portion, None if cap is None else cap.minor, negative, basis.currency
     )
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
+def _stored_calendar(calendar: Calendar) -> Mapping[str, Any]:
+    """Every item of a subscription keeps the same one, as with its period."""
+    return {
+        "anchor": calendar.anchor.isoformat(),
+        "timezone": calendar.timezone,
+        "interval": calendar.interval.value,
+        "count": calendar.count,
+    }
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
+def _stored_period(period: Period) -> Mapping[str, Any]:
+    return {"number": period.number} | _stored_span(period)
 
 
 def _stored_span(span: Span) -> dict[str, Any]:

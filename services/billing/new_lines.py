@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from models.billing import LineOrigin
 from models.money import Money
+from models.values import value
 from services.billing import usage_rules
 from services.billing.lines import Line
 from services.billing.lines import facts_of as facts_of_item
@@ -20,7 +20,7 @@ from services.catalog.charges import Charge, OneOff
 from services.catalog.rating import EventTally, rate
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NewLine:
     """A line as it is added to a draft. `facts` give `amount` again; make one with a function below.
 
@@ -94,19 +94,21 @@ def item_line(
     description: str,
     line: Line,
     *,
-    charge: Charge | None = None,
+    rated: Mapping[str, Any] | None = None,
     treatment: dict[str, Any] | None = None,
     **more: Any,
 ) -> NewLine:
     """A line of a subscription's item. What credits an earlier line brings its tax, and how that was taxed: its
-    `tax` as it stands on the document. A debit keeps the `charge` that its price for a whole period comes from."""
-    rated = {"rated": charge_json.facts_of(charge, line.terms.quantity)} if charge is not None else {}
+    `tax` as it stands on the document. A debit keeps what its price for a whole period was `rated` from."""
+    facts = {"made_by": "item", **facts_of_item(line)}
+    if rated is not None:
+        facts["rated"] = rated
     return NewLine(
         LineOrigin.SUBSCRIPTION,
         description,
         line.terms.quantity,
         line.amount,
-        {"made_by": "item", **facts_of_item(line), **rated},
+        facts,
         period=(line.span.start, line.span.end),
         inclusive=line.terms.inclusive and treatment is None,  # a tax that was decided is beside its net
         discountable=treatment is None,

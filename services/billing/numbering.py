@@ -17,7 +17,9 @@ from zoneinfo import ZoneInfo
 from services.core.errors import Invalid
 
 PATTERN_CHARS_MAX = 80
-NUMBER_CHARS_MAX = 40  # with codes and a sequence of the greatest length; fits what tax reports take
+# With codes and a sequence of the greatest length: all fields, what keeps them apart and a word such as CN. Below the
+# 60 and 70 that audit files of tax offices take, and it fits beside other words into the 140 of a transfer.
+NUMBER_CHARS_MAX = 50
 CODE_CHARS_MAX = 10
 SEQ_DIGITS_MAX = 12
 SEQ_MAX = 10**SEQ_DIGITS_MAX - 1
@@ -171,7 +173,12 @@ def _check_parts(parts: list[_Part], reset: Reset) -> None:
         )
     longest = sum(_WIDTHS[part.field] if part.field else len(part.text) for part in parts)
     if longest > NUMBER_CHARS_MAX:
-        raise _refused(f"A number could have {longest} characters, and the most is {NUMBER_CHARS_MAX}.")
+        text = sum(len(part.text) for part in parts)
+        raise _refused(
+            f"A number could have {longest} characters, and the most is {NUMBER_CHARS_MAX}: {text} stand between the"
+            f" fields, a code may have {CODE_CHARS_MAX} and a sequence {SEQ_DIGITS_MAX}.",
+            next_step=f"Take away {longest - NUMBER_CHARS_MAX} characters of the text, or a field.",
+        )
     _check_borders(parts)
 
 

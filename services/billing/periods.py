@@ -14,6 +14,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from models.types import BillingInterval
+from models.values import value
 from services.core.errors import Invalid
 
 YEAR_MIN, YEAR_MAX = 1970, 2200  # a period outside is refused: nobody is billed that far ahead
@@ -39,7 +40,7 @@ _INSTANT = timedelta(microseconds=1)  # the least time between two instants
 _ORDINAL_MIN, _ORDINAL_MAX = date(YEAR_MIN, 1, 1).toordinal(), date(YEAR_MAX, 12, 31).toordinal()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Span:
     """Half-open [start, end), kept in UTC; may be empty. Raises Invalid for times without an offset or an end
     before the start."""
@@ -48,8 +49,10 @@ class Span:
     end: datetime
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", in_utc(self.start, "start"))
-        object.__setattr__(self, "end", in_utc(self.end, "end"))
+        start, end = in_utc(self.start, "start"), in_utc(self.end, "end")
+        if start is not self.start or end is not self.end:
+            object.__setattr__(self, "start", start)
+            object.__setattr__(self, "end", end)
         if self.end < self.start:
             raise Invalid(
                 f"{self.end.isoformat()} is before {self.start.isoformat()}, where this starts.", field="end"
@@ -62,7 +65,7 @@ class Span:
         return self.start <= other.start and other.end <= self.end
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Period(Span):
     """A billing period. `number` counts from the anchor: 0 starts there, -1 ends there."""
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from models.money import Money
 from models.types import ProrationPolicy
+from models.values import value
 from services.billing.periods import MONTHS, Calendar, Period, Span, in_utc
 from services.core.errors import Invalid
 
@@ -34,7 +35,7 @@ class Ending(StrEnum):
     TERMINATION = "termination"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Portion:
     """`numerator` of `denominator` units, not reduced, so that people recognise their days."""
 
@@ -49,7 +50,7 @@ class Portion:
 WHOLE = Portion(1, 1)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ruler:
     """Measures parts of one period of a calendar in the unit of a policy. `whole` is the period's units.
 
@@ -111,6 +112,8 @@ class Ruler:
 
     def portion(self, span: Span) -> Portion:
         """The part of the whole period that `span` is: 1 for all of it. Raises Invalid when it reaches out."""
+        if span.start == self.period.start and span.end == self.period.end:
+            return Portion(self.whole, self.whole)
         return Portion(self.units(span), self.whole)
 
     def unused(self, span: Span, at: datetime, ending: Ending) -> int:

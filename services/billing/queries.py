@@ -28,6 +28,8 @@ class InvoiceRow:
     organization_id: str
     organization_name: str
     legal_entity: str
+    brand_id: str
+    brand: str
     number: str | None
     state: str
     currency: str
@@ -49,21 +51,25 @@ def _amount(name: str) -> Column:
 
 
 def _invoices(
-    name: str, needs: Capability, late: Lateness, where: str, *organization: Operator
+    name: str, needs: Capability, late: Lateness, where: str, *whose: Operator
 ) -> Listing[InvoiceRow]:
+    """`whose` is what staff narrows all of them down by: to an organisation, or to a brand."""
     return Listing(
         name,
         row=InvoiceRow,
         needs=needs,
         source="invoice i",
         alias="i",
-        joins="join organization o on o.id = i.organization_id join legal_entity e on e.id = i.legal_entity_id",
+        joins="join organization o on o.id = i.organization_id join legal_entity e on e.id = i.legal_entity_id"
+        " join brand b on b.id = i.brand_id",
         where=where,
         columns=(
             Column("id", "i.id", Kind.ID, filterable=True),
-            Column("organization_id", "i.organization_id", Kind.ID, operators=organization),
+            Column("organization_id", "i.organization_id", Kind.ID, operators=whose),
             Column("organization_name", "o.name", joined=True),
             Column("legal_entity", "e.code", joined=True, text="Code of who issues it"),
+            Column("brand_id", "i.brand_id", Kind.ID, operators=whose),
+            Column("brand", "b.code", joined=True, text="Code of the brand that it is issued under"),
             Column("number", "i.number", nullable=True, operators=_EXACTLY),
             Column("state", "i.state", Kind.ENUM, values=tuple(InvoiceState), filterable=True),
             Column("currency", "i.currency", operators=_EXACTLY),

@@ -7,10 +7,11 @@ coupons and tax. Source: MONEY.md's row "order on an invoice", docs/decisions/00
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.money import Money
+from models.values import value
 from services.billing.discounts import Application, DiscountLine, Redemption, apply_coupons
 from services.core.errors import Invalid
 from services.tax.rules import RoundingLevel, TaxableLine, TaxedLine, Treatment, tax_lines
@@ -20,7 +21,7 @@ CREDITS_MAX = 1_000  # credit notes with something left, on one invoice
 MINOR_MAX = 2**63 - 1  # what a column holds
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InvoiceLine:
     """`charged` is the line's whole charge, negative for an adjustment; `billed_before` is what earlier documents of
     the same period billed for the same thing, before coupons and tax.
@@ -48,7 +49,7 @@ class Credit:
     left: Money
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TotalledLine:
     """charged - billed_before - discount is the net of the taxed line, or its gross if it is inclusive."""
 
@@ -59,7 +60,7 @@ class TotalledLine:
     taxed: TaxedLine
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Totals:
     """charged - billed_before - discounted is the sum that was taxed, net + tax = gross, and
     gross = from_notes + from_prepaid + due - carried.
@@ -100,21 +101,31 @@ def total(
     nothing = Money(0, currency)
     wallet = prepaid if prepaid is not None else nothing
     _check(lines, notes, wallet)
-    open_lines = [line.charged - (line.billed_before or nothing) for line in lines]
+    open_lines = [
+        line.charged if line.billed_before is None else line.charged - line.billed_before for line in lines
+    ]
     coupons = _coupons(lines, open_lines, redemptions) if redemptions else ()
-    discounts = dict.fromkeys((line.key for line in lines), nothing)
+    discounts: dict[str, Money] = {}
     for share in (share for coupon in coupons for share in coupon.shares):
-        discounts[share.key] += share.discount
+        discounts[share.key] = discounts.get(share.key, nothing) + share.discount
     taxed = tax_lines(
         [
-            TaxableLine(line.key, base - discounts[line.key], line.treatment, line.inclusive, line.tax)
+            TaxableLine(
+                line.key,
+                base - discounts[line.key] if line.key in discounts else base,
+                line.treatment,
+                line.inclusive,
+                line.tax,
+            )
             for line, base in zip(lines, open_lines, strict=True)
         ],
         rounding=rounding,
     )
     return _settle(
         tuple(
-            TotalledLine(line.key, line.charged, line.billed_before or nothing, discounts[line.key], tax)
+            TotalledLine(
+                line.key, line.charged, line.billed_before or nothing, discounts.get(line.key, nothing), tax
+            )
             for line, tax in zip(lines, taxed, strict=True)
         ),
         coupons,
@@ -142,9 +153,16 @@ def _settle(
     notes: Sequence[Credit],
     prepaid: Money,
 ) -> Totals:
-    nothing = Money(0, prepaid.currency)
-    gross = _sum((line.taxed.gross for line in lines), nothing)
-    still_open = max(gross, nothing)
+    code = prepaid.currency  # of all amounts, as `_check` has seen
+    charged = billed_before = discounted = net = tax = owed = 0
+    for line in lines:
+        charged += line.charged.minor
+        billed_before += line.billed_before.minor
+        discounted += line.discount.minor
+        net += line.taxed.net.minor
+        tax += line.taxed.tax.minor
+        owed += line.taxed.gross.minor
+    gross, still_open = Money(owed, code), Money(max(owed, 0), code)
     used: list[Credit] = []
     for note in notes:
         if (taken := min(note.left, still_open)).minor:
@@ -155,25 +173,20 @@ def _settle(
         lines=lines,
         coupons=coupons,
         credits=tuple(used),
-        charged=_sum((line.charged for line in lines), nothing),
-        billed_before=_sum((line.billed_before for line in lines), nothing),
-        discounted=_sum((line.discount for line in lines), nothing),
-        net=_sum((line.taxed.net for line in lines), nothing),
-        tax=_sum((line.taxed.tax for line in lines), nothing),
+        charged=Money(charged, code),
+        billed_before=Money(billed_before, code),
+        discounted=Money(discounted, code),
+        net=Money(net, code),
+        tax=Money(tax, code),
         gross=gross,
-        from_notes=_sum((note.left for note in used), nothing),
+        from_notes=Money(sum(note.left.minor for note in used), code),
         from_prepaid=from_prepaid,
         due=still_open - from_prepaid,
-        carried=max(-gross, nothing),
+        carried=Money(max(-owed, 0), code),
     )
-    if max(abs(made.charged.minor), abs(made.net.minor), abs(gross.minor)) > MINOR_MAX:
+    if max(abs(charged), abs(net), abs(owed)) > MINOR_MAX:
         raise Invalid(f"An invoice over {gross.text()} cannot be kept.", field="lines")
     return made
-
-
-def _sum(amounts: Iterable[Money], nothing: Money) -> Money:
-    """All are in one currency, which `_check` has seen."""
-    return Money(sum(amount.minor for amount in amounts), nothing.currency)
 
 
 def _check(lines: Sequence[InvoiceLine], notes: Sequence[Credit], prepaid: Money) -> None:

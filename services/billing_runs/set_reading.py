@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlmodel import and_, col, or_, select
 
@@ -43,6 +43,7 @@ order by s.next_at, s.id for update of s skip locked
 _ITEMS = """
 select * from subscription_item where subscription_id = any(:ids) and ended_at is null order by subscription_id, number
 """
+_PROFILES = "select * from billing_profile where organization_id = any(:ids)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,8 @@ async def _subscriptions(uow: UnitOfWork, ids: Sequence[str]) -> Sequence[Any]:
 
 
 async def _profiles(uow: UnitOfWork, organizations: set[str]) -> dict[str, BillingProfile]:
-    found = await uow.session.exec(
-        select(BillingProfile).where(col(BillingProfile.organization_id).in_(sorted(organizations)))
-    )
-    return {one.organization_id: one for one in found}
+    found = await uow.execute(_PROFILES, ids=sorted(organizations))
+    return {one.organization_id: cast("BillingProfile", one) for one in found}
 
 
 async def _entities(uow: UnitOfWork, named: set[str]) -> dict[str, LegalEntity]:

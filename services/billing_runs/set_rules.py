@@ -6,7 +6,7 @@ charged once, all of it on one new document. Source: docs/decisions/0031-billing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -14,9 +14,17 @@ from typing import Any
 from models.billing import BillingProfile, InvoiceState, LegalEntity, ZeroDocuments
 from models.money import Money
 from models.subscriptions import SubscriptionState
+from models.values import value
 from services.billing.changes import Billed
 from services.billing.draft_columns import NOTHING_YET
-from services.billing.final_rules import booking_of, deferrals_of, fixed_line, said_by, totals_by
+from services.billing.final_rules import (
+    booking_of,
+    deferrals_of,
+    fixed_line,
+    said_by_issuer,
+    said_of,
+    totals_by,
+)
 from services.billing.invoices import line_values
 from services.billing.issuers import Issuer
 from services.billing.new_lines import NewLine
@@ -47,7 +55,7 @@ class Document:
     booked: Draft | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Renewal:
     """What became of one subscription at its moment: its items that changed, as they are kept, and its document."""
 
@@ -65,8 +73,9 @@ class Renewals:
     def __init__(self, read: Read, now: datetime) -> None:
         self._read = read
         self._now = now
-        self._taxed: dict[str, Taxed] = {}  # by organisation
+        self._taxed: dict[Hashable, Taxed] = {}  # by who is taxed alike
         self._dates: dict[str, date] = {}  # by entity
+        self._said: dict[str, dict[str, Any]] = {}  # by brand
 
     def of(self, row: Any) -> Renewal | None:
         """None for what is not plain. Raises as billing one by itself does."""
@@ -151,7 +160,7 @@ class Renewals:
     def _finalise(
         self, document: Document, profile: BillingProfile, zone: str, *, payment_days: int | None
     ) -> None:
-        values, entity, brand = document.values, document.by.entity, document.by.brand
+        values, entity = document.values, document.by.entity
         code, invoice_id, organization_id = values["currency"], values["id"], values["organization_id"]
         taxed = self._taxed_of(entity, profile, document.on)
         totals = totals_by(
@@ -174,7 +183,8 @@ class Renewals:
         document.totals = totals
         document.deferrals = deferrals_of(totals, periods, zone=zone)
         document.booked = booking_of(invoice_id, organization_id, totals, document.deferrals, at=self._now)
-        values.update(said_by(entity, brand, profile, totals, document.on, payment_days=payment_days))
+        days = entity.payment_days if payment_days is None else payment_days
+        values.update(self._said_by(document.by), **said_of(profile, totals, document.on, payment_days=days))
         paid = not totals.due.minor
         values["state"] = (InvoiceState.PAID if paid else InvoiceState.FINALIZED).value
         values["due_minor"] = totals.due.minor
@@ -186,10 +196,18 @@ class Renewals:
         return self._dates[entity.id]
 
     def _taxed_of(self, entity: LegalEntity, profile: BillingProfile, on: date) -> Taxed:
-        if profile.organization_id not in self._taxed:
+        """Who has neither a tax number nor an exemption is taxed as all are in that country."""
+        is_usual = profile.tax_number is None and profile.exemption is None
+        alike = (entity.id, profile.country) if is_usual else profile.organization_id
+        if alike not in self._taxed:
             rates = self._read.rates.get(profile.country, ())
-            self._taxed[profile.organization_id] = Taxed(entity, profile, rates, on)
-        return self._taxed[profile.organization_id]
+            self._taxed[alike] = Taxed(entity, profile, rates, on)
+        return self._taxed[alike]
+
+    def _said_by(self, by: Issuer) -> dict[str, Any]:
+        if by.brand.id not in self._said:
+            self._said[by.brand.id] = said_by_issuer(by.entity, by.brand)
+        return self._said[by.brand.id]
 
 
 _UNFIXED: Mapping[str, Any] = {  # of a line that was not finalised

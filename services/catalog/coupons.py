@@ -136,7 +136,7 @@ def _money(amount: Decimal, code: str) -> Money:
 async def _require_known(uow: UnitOfWork, terms: Coupon) -> None:
     if terms.metrics:
         known = await platform_meters(uow)
-        for slug in sorted(terms.metrics - known):
+        for slug in sorted(terms.metrics - known.keys()):
             raise Invalid(f"There is no meter {slug[:64]!r}.", field="meters")
     if terms.plans:
         for plan_id in sorted(terms.plans - await plan_queries.known_plans(uow, terms.plans)):

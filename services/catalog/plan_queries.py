@@ -276,6 +276,15 @@ async def plans_on_sale(uow: UnitOfWork, *, after: str = "", limit: int) -> list
     ]
 
 
+async def currencies_on_sale(uow: UnitOfWork) -> set[str]:
+    """Of the prices of plans that are sold, which is no secret: also for those who have no organisation yet."""
+    found = await uow.execute(
+        "select distinct c.currency from plan_version v join plan_charge c on c.plan_version_id = v.id"
+        " where v.state = 'published'"
+    )
+    return set(found.scalars())
+
+
 async def published_numbers(uow: UnitOfWork, plan_id: str) -> list[int]:
     """Of the versions of a plan that are sold or were, the newest first. Raises Forbidden."""
     policies.require_reader(uow)

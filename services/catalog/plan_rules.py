@@ -323,15 +323,16 @@ def _timing(given: ChargeFields, kind: ChargeKind) -> ChargeTiming:
 
 
 def _check_quantities(given: ChargeFields, kind: ChargeKind) -> None:
-    check_quantity(given.quantity_min, "quantity_min")
-    if given.quantity_max is not None:
-        check_quantity(given.quantity_max, "quantity_max", above_zero=True)
-        if given.quantity_max < given.quantity_min:
-            raise Invalid(
-                f"At least {given.quantity_min:f} and at most {given.quantity_max:f} leaves no quantity.",
-                field="quantity_max",
-            )
-    if kind in _NO_QUANTITY and (given.quantity_min or given.quantity_max is not None):
+    least, most = given.quantity_min, given.quantity_max
+    check_quantity(least, "quantity_min")
+    if most is not None:
+        check_quantity(most, "quantity_max", above_zero=True)
+        if most < least:
+            raise Invalid(f"From {least:f} to {most:f} leaves no quantity.", field="quantity_max")
+    for field, limit in (("quantity_min", least), ("quantity_max", most)):
+        if limit is not None and limit != limit.to_integral_value():
+            raise Invalid(f"'{given.key}' is bought in whole numbers, not {limit:f}.", field=field)
+    if kind in _NO_QUANTITY and (least or most is not None):
         raise Invalid(
             "Only a quantity that is chosen can have limits: seats, one-offs.", field="quantity_min"
         )

@@ -21,6 +21,10 @@ class SoldPrice:
     tax_code: str
     charge: PlannedCharge
 
+    def __hash__(self) -> int:
+        """By what two prices rarely share. That of all that a charge is costs more than to bill it."""
+        return hash(self.id)
+
 
 SOLD_KNOWN_MAX = 10_000  # prices that one process keeps
 _sold: dict[str, SoldPrice] = {}  # by their ids

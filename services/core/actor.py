@@ -7,7 +7,7 @@ from datetime import datetime
 
 from models.types import Role
 from services.core.errors import Forbidden, MembershipSuspended
-from services.core.permissions import ROLE_CAPABILITIES, Capability
+from services.core.permissions import ROLE_CAPABILITIES, STAFF_ROLES, Capability
 
 SYSTEM = "system"  # the actor of what nobody asked for
 ADDRESS_CHARACTERS_MAX = 64  # an IPv6 address with its zone fits; a forwarded header may hold anything
@@ -41,12 +41,18 @@ class Actor:
                 next_step="Ask an owner of it, or go on in another of your organisations.",
                 permission=capability.value,
             )
-        holders = ", ".join(sorted(role for role, held in ROLE_CAPABILITIES.items() if capability in held))
         raise Forbidden(
             f"This needs the permission {capability.value!r}, which your role or key does not have.",
-            next_step=f"Ask for one of these roles: {holders}.",
+            next_step=f"Ask for one of these roles: {', '.join(self._roles_with(capability))}.",
             permission=capability.value,
         )
+
+    def _roles_with(self, capability: Capability) -> list[Role]:
+        """Those that somebody here may be given; of the house where nobody here may, or it is not known where."""
+        holders = sorted(role for role, held in ROLE_CAPABILITIES.items() if capability in held)
+        of_the_house = self.role in STAFF_ROLES
+        here = [role for role in holders if self.role is not None and (role in STAFF_ROLES) == of_the_house]
+        return here or holders
 
     def at(self, address: str) -> Actor:
         """The same actor, seen at `address`."""

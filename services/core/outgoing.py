@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Collection
 from typing import Any
@@ -32,6 +33,7 @@ URL_LENGTH_MAX = 2_000
 # sent again: the model may have answered it.
 KEEPALIVE_S = 4.0
 _PORTS = {"http": 80, "https": 443}
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _ISATAP, _ISATAP_FLAGS = 0x0000_5EFE, 0x0300_0000  # RFC 5214: "globally unique" and "group" may be set
 
@@ -94,8 +96,9 @@ def _require_public_host(host: str) -> None:
     try:
         literal = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        # What looks like an address is never asked of the resolver, so it would not be judged when connecting.
-        if ":" in host or host.replace(".", "").isdigit():
+        # What looks like an address may never be asked of the resolver, so it would not be judged when connecting; and
+        # what ends in a number is no name: systems read 0x7f.1 as 127.0.0.1.
+        if ":" in host or _NUMBER.fullmatch(host.rpartition(".")[2]):
             raise _refused(f"{host!r} is no way to write an address.") from None
         return  # a name, judged when connecting
     if not is_public(literal):

@@ -335,6 +335,9 @@ class EmbeddedPostgres:
                     sql.Identifier(CROSSING_ROLE), sql.Identifier(APP_ROLE)
                 )
             )
+            # Who puts the log aside fell asleep while the server began, until the first checkpoint in five minutes: a
+            # machine that was lost in these took all of them along. Asked to read its settings, it looks again.
+            connection.execute("select pg_reload_conf()")
         self.ensure_database(DATABASE)
 
 

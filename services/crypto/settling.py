@@ -19,7 +19,6 @@ from models.crypto import CryptoRequest, CryptoTransfer, TransferState
 from models.money import Money
 from models.payment_cases import CaseKind
 from models.payments import Initiator, Payment, PaymentState
-from services.billing import customer_credits
 from services.billing.invoices import AMOUNT_MINOR_MAX
 from services.core.ids import new_id
 from services.core.permissions import Capability
@@ -202,8 +201,11 @@ async def _undo(uow: UnitOfWork, payment_id: str, invoice: Invoice | None) -> bo
         if payment.state == S.SUCCEEDED and payment.refunded_minor != payment.minor:
             standing.append((payment, invoice if payment.invoice_id else None))
     may = all(applying.may_be_taken_back(*one) for one in standing)
-    if not may or not await customer_credits.are_unused(uow, ids):
+    if not may:
         return False
+    for one, _ in standing:
+        if not await applying.is_unused(uow, one):
+            return False
     for one, of in standing:
         await applying.take_back(uow, one, of)
     return True

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from models.clock import TestClock
+from models.money import Money
 from models.subscriptions import CancelReason
 from services.billing import profiles
+from services.billing import queries as billing
 from services.billing.profiles import ProfileFields
 from services.billing_runs import clock_turning
 from services.catalog import plan_queries
@@ -27,11 +29,13 @@ from services.demo.stories import BILLED, Story
 from services.gateway.calls import Call
 from services.gateway.settlement import settle
 from services.identity import accounts, clocks, organizations
+from services.payments import transfers
 from services.subscriptions import subscriptions
 from services.subscriptions.selecting import Wanted
 
 YEAR_DAYS = 366  # before today
 CALLS_DAYS, CALLS = (88, 61, 34, 9), 240
+PAYS_DAYS = range(330, 60, -30)  # then the first falls behind, with two months to ask for
 CLOCK = "billed/clock"
 Act = Callable[[UnitOfWork, Made], Awaitable[Made]]
 
@@ -56,6 +60,8 @@ def steps(today: datetime, hashes: Mapping[str, str], model: str) -> list[Step]:
         step("pauses", 100, second, _pauses),
         step("cancels", 45, second, _cancels),
         *(step(f"calls {days} days ago", days, first, _calls(first, model)) for days in CALLS_DAYS),
+        *(step(f"pays {days} days ago", days, first, _pays) for days in PAYS_DAYS),
+        *(step(f"pays {days} days ago", days, second, _pays) for days in (*PAYS_DAYS, 40)),
     ]
 
 
@@ -133,6 +139,16 @@ async def _pauses(uow: UnitOfWork, made: Made) -> Made:
     """A quiet month."""
     until = uow.now + timedelta(days=30)
     await subscriptions.pause(uow, made[f"{BILLED[1].domain}/subscription"], resume_at=until)
+    return {}
+
+
+async def _pays(uow: UnitOfWork, _: Made) -> Made:
+    """By bank transfer, each invoice that is open."""
+    for one in await listing_sql.select(uow, billing.INVOICES, ("state", "finalized")):
+        due = Money(one.due_minor, one.currency)
+        await transfers.record(
+            uow, money=due, key=f"transfer-{one.id}", invoice_id=one.id, reference=one.number or ""
+        )
     return {}
 
 

@@ -28,16 +28,13 @@ from services.core.refusal import Refused
 from services.core.settings import Settings
 from services.core.work import UnitOfWork
 from services.demo import test_chain
+from services.demo.test_provider_names import FOLDER, KEYS, NAMES
 from services.payments import accounts, policies
 from services.payments.accounts import AccountFields
 
 log = get_logger(__name__)
 
-FOLDER = "test-providers"  # in the data folder
 CONNECTED = "connected.json"
-NAMES = {"stripe": "Stripe (test)", "paypal": "PayPal (test)", "crypto": "Test chain"}
-# What opens them, published: they listen on this machine only and hold nothing of worth.
-KEYS = {"stripe": "sk_test_matrix", "paypal": "client:secret"}
 READY_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT = ClientTimeout(total=30)
 _LATER = "not yet connected"  # in the place of what the provider tells once it knows where its events go

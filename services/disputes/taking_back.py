@@ -18,7 +18,7 @@ from services.disputes import rules as dispute_rules
 from services.dunning import recovering as dunning
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, Entry
-from services.payments import applying, cases, policies
+from services.payments import applying, cases, filling, policies
 from services.payments.events import (
     DisputeAnswered,
     DisputeAnswerFailed,
@@ -158,6 +158,7 @@ async def warn_of_answer(uow: UnitOfWork, dispute: Dispute) -> None:
 
 
 async def _take(uow: UnitOfWork, dispute: Dispute, payment: Payment, invoice: Invoice | None) -> None:
+    await filling.take_out(uow, payment, dispute.minor if dispute.currency == payment.currency else 0)
     there = await customer_credits.owed_back(
         uow, payment_id=payment.id, invoice_id=payment.invoice_id, currency=dispute.currency
     )

@@ -61,25 +61,28 @@ async def defer(uow: UnitOfWork, organization_id: str, *deferrals: Deferral) -> 
 
 async def defer_all(uow: UnitOfWork, deferrals: Sequence[tuple[str, Deferral]]) -> None:
     """As `defer`, of lines of any number of organisations in one statement. Each line is there once."""
-    said = {one.line_id: {"organization_id": whose, **_said(one)} for whose, one in deferrals}
     for whose in {whose for whose, _ in deferrals}:
         policies.require_own(uow, whose)
     rows = [
-        {**said[one.line_id], "line_id": one.line_id, "due": rules.first_slice_end(one)}
-        for _, one in deferrals
+        {"organization_id": whose, **_said(one), "due": rules.first_slice_end(one)}
+        for whose, one in deferrals
     ]
     made = await uow.execute(_DEFER, rows=orjson.dumps(rows).decode(), now=uow.wall_now)
-    for line_id in said.keys() - set(made.scalars()):
-        there = await policies.deferral_for(uow, said[line_id]["organization_id"], line_id)
-        if any(getattr(there, name) != value for name, value in said[line_id].items()):
+    new = set(made.scalars())
+    for whose, one in deferrals:
+        if one.line_id in new:
+            continue
+        there = await policies.deferral_for(uow, whose, one.line_id)
+        if any(getattr(there, name) != value for name, value in _said(one).items()):
             raise JournalDiffers(
-                f"The revenue of {line_id} is deferred otherwise already.",
+                f"The revenue of {one.line_id} is deferred otherwise already.",
                 next_step="Adjust it by a line of its own.",
             )
 
 
 def _said(deferral: Deferral) -> dict[str, Any]:
     return {
+        "line_id": deferral.line_id,
         "currency": deferral.money.currency,
         "minor": deferral.money.minor,
         "starts_at": deferral.starts_at,

@@ -6,21 +6,25 @@ Amounts are integer minor units of their currency: a debit is above zero, a cred
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from models.ledger import AccountKind, JournalKind, Measure, Purpose, Step
 from models.money import Money, round_half_away
+from models.values import value
 
 ENTRIES_MAX = 1_000  # of one journal
 MINOR_MAX = 10**15  # of one entry: balances of thousands of those fit in 64 bits
 KEY_CHARACTERS_MAX = 200
 NOTE_CHARACTERS_MAX = 1_000
 SLICES_MAX = 4_000  # of one deferral: ten years of days
+PERIODS_KEPT = 1_000  # that revenue was deferred over lately
 INSTANT = timedelta(microseconds=1)  # the smallest that the database tells apart
 
 KIND_OF: dict[Purpose, AccountKind] = {
@@ -42,6 +46,9 @@ KIND_OF: dict[Purpose, AccountKind] = {
 GROWS_BY_DEBITS = frozenset({AccountKind.ASSET, AccountKind.EXPENSE})
 
 
+_LEAST = {Step.MONTH: timedelta(days=28), Step.DAY: timedelta(days=1)}  # of a whole slice
+
+
 class BadJournal(ValueError):
     """A journal that no ledger takes: it does not balance, moves nothing, or says more than there is room for."""
 
@@ -50,14 +57,14 @@ class BadDeferral(ValueError):
     """Revenue that is earned over no time, or over more of it than a deferral is made for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     purpose: Purpose
     minor: int
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Draft:
     """A journal as it is asked for. `organization_id` says whose book; None is the platform's own.
 
@@ -104,7 +111,7 @@ def sound(draft: Draft) -> Draft:
     unbalanced = {currency: minor for currency, minor in _sums(entries).items() if minor}
     if unbalanced:
         raise BadJournal(f"{draft.key!r} does not balance: {unbalanced}.")
-    return replace(draft, entries=entries)
+    return draft if len(entries) == len(draft.entries) else replace(draft, entries=entries)
 
 
 def _sums(entries: tuple[Entry, ...]) -> dict[str, int]:
@@ -121,7 +128,7 @@ def content_hash(draft: Draft) -> bytes:
     return hashlib.sha256(orjson.dumps(said)).digest()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Deferral:
     """Revenue of one line, earned over [starts_at, ends_at). `money` below zero takes revenue back.
 
@@ -158,9 +165,9 @@ def schedule(deferral: Deferral) -> tuple[Slice, ...]:
     What is earned by a moment is rounded once, half away from zero, and a slice is the difference of two such sums:
     so no slice runs against the others, and the last takes what is left.
     """
-    if deferral.ends_at <= deferral.starts_at:
-        raise BadDeferral(f"{deferral.line_id!r} ends before it begins.")
-    edges = [deferral.starts_at, *_cuts(deferral), deferral.ends_at]
+    _require_sound(deferral)
+    cuts = _cuts(deferral.starts_at, deferral.ends_at, deferral.step, deferral.zone)
+    edges = [deferral.starts_at, *cuts, deferral.ends_at]
     earned = [round_half_away(deferral.money.minor * _share(deferral, edge)) for edge in edges[:-1]] + [
         deferral.money.minor
     ]
@@ -177,9 +184,22 @@ def schedule(deferral: Deferral) -> tuple[Slice, ...]:
 
 def first_slice_end(deferral: Deferral) -> datetime:
     """When the first slice of the schedule is over. Raises BadDeferral."""
-    if deferral.ends_at <= deferral.starts_at:
+    _require_sound(deferral)
+    return _first_slice_end(deferral.starts_at, deferral.ends_at, deferral.step, deferral.zone)
+
+
+@lru_cache(maxsize=PERIODS_KEPT)
+def _first_slice_end(starts_at: datetime, ends_at: datetime, step: Step, zone: str) -> datetime:
+    """Every line of a subscription asks for the same one."""
+    return next(_cuts(starts_at, ends_at, step, zone), ends_at)
+
+
+def _require_sound(deferral: Deferral) -> None:
+    lasts = deferral.ends_at - deferral.starts_at
+    if lasts <= timedelta(0):
         raise BadDeferral(f"{deferral.line_id!r} ends before it begins.")
-    return next(iter(_cuts(deferral)), deferral.ends_at)
+    if lasts > _LEAST[deferral.step] * (SLICES_MAX - 1):
+        raise BadDeferral(f"{deferral.line_id!r} would have more than {SLICES_MAX:,} slices.")
 
 
 def _share(deferral: Deferral, until: datetime) -> Fraction:
@@ -193,19 +213,16 @@ def _share(deferral: Deferral, until: datetime) -> Fraction:
     return Fraction((until.astimezone(zone).date() - first).days, (last - first).days + 1)
 
 
-def _cuts(deferral: Deferral) -> list[datetime]:
+def _cuts(starts_at: datetime, ends_at: datetime, step: Step, zone: str) -> Iterator[datetime]:
     """The midnights between which slices lie, strictly within the period."""
-    zone = ZoneInfo(deferral.zone)
-    day = deferral.starts_at.astimezone(zone).date()
-    cuts: list[datetime] = []
+    place = ZoneInfo(zone)
+    day = starts_at.astimezone(place).date()
     while True:
-        day = _first_of_next_month(day) if deferral.step is Step.MONTH else day + timedelta(days=1)
-        cut = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-        if cut >= deferral.ends_at:
-            return cuts
-        if len(cuts) + 2 > SLICES_MAX:
-            raise BadDeferral(f"{deferral.line_id!r} would have more than {SLICES_MAX:,} slices.")
-        cuts.append(cut)
+        day = _first_of_next_month(day) if step is Step.MONTH else day + timedelta(days=1)
+        cut = datetime(day.year, day.month, day.day, tzinfo=place).astimezone(UTC)
+        if cut >= ends_at:
+            return
+        yield cut
 
 
 def _first_of_next_month(day: date) -> date:

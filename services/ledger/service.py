@@ -7,12 +7,12 @@ and no door calls them. They write to the book that the unit of work may reach a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
 
 from models.ledger import JournalKind, Purpose
+from models.values import value
 from services.core.errors import Conflict
 from services.core.ids import new_id
 from services.core.work import UnitOfWork
@@ -35,7 +35,7 @@ class JournalNotReversible(Conflict):
     title = "A reversal cannot be reversed"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Posted:
     """A journal that is in the ledger; `is_new` says whether this call brought it there."""
 
@@ -51,8 +51,7 @@ _Book = tuple[str | None, str]  # organisation, key
 # The platform's own rows belong to no organisation, and no index finds null by `is not distinct from`.
 _ACCOUNTS = """
 with wanted as (
-  select * from unnest(cast(:organizations as text[]), cast(:currencies as text[]), cast(:purposes as text[]))
-    as w(organization_id, currency, purpose)
+  select * from jsonb_to_recordset(cast(:rows as jsonb)) as w(organization_id text, currency text, purpose text)
 )
 select a.id, a.organization_id, a.currency, a.purpose from wanted w join ledger_account a
   on a.organization_id = w.organization_id and a.currency = w.currency and a.purpose = w.purpose
@@ -63,8 +62,7 @@ select a.id, a.organization_id, a.currency, a.purpose from wanted w join ledger_
 _OPEN_ACCOUNTS = """
 insert into ledger_account (id, organization_id, currency, purpose, kind, created_at)
 select w.id, w.organization_id, w.currency, w.purpose, w.kind, :now
-from unnest(cast(:ids as text[]), cast(:organizations as text[]), cast(:currencies as text[]),
-  cast(:purposes as text[]), cast(:kinds as text[])) as w(id, organization_id, currency, purpose, kind)
+from jsonb_populate_recordset(cast(null as ledger_account), cast(:rows as jsonb)) w
 on conflict (organization_id, currency, purpose) do nothing
 """
 _JOURNALS = """
@@ -180,26 +178,16 @@ async def _accounts(uow: UnitOfWork, drafts: list[Draft]) -> dict[_Account, str]
     missing = sorted(wanted - found.keys(), key=lambda account: (account[0] or "", *account[1:]))
     if not missing:
         return found
-    await uow.execute(
-        _OPEN_ACCOUNTS,
-        ids=[new_id("lacc") for _ in missing],
-        organizations=[account[0] for account in missing],
-        currencies=[account[1] for account in missing],
-        purposes=[account[2] for account in missing],
-        kinds=[rules.KIND_OF[Purpose(account[2])].value for account in missing],
-        now=uow.wall_now,
-    )
+    opened = [
+        {"id": new_id("lacc"), **_named(account), "kind": rules.KIND_OF[Purpose(account[2])].value}
+        for account in missing
+    ]
+    await uow.execute(_OPEN_ACCOUNTS, rows=orjson.dumps(opened).decode(), now=uow.wall_now)
     return await _find_accounts(uow, wanted)
 
 
 async def _find_accounts(uow: UnitOfWork, wanted: set[_Account]) -> dict[_Account, str]:
-    in_order = list(wanted)
-    found = await uow.execute(
-        _ACCOUNTS,
-        organizations=[account[0] for account in in_order],
-        currencies=[account[1] for account in in_order],
-        purposes=[account[2] for account in in_order],
-    )
+    found = await uow.execute(_ACCOUNTS, rows=orjson.dumps([_named(one) for one in wanted]).decode())
     return {(row.organization_id, row.currency, row.purpose): row.id for row in found}
 
 
@@ -266,6 +254,10 @@ async def _known(uow: UnitOfWork, drafts: list[Draft]) -> dict[_Book, Posted]:
                 journal_id=found[_book(draft)].id,
             )
     return {book: Posted(row.id, row.key, row.happened_at, is_new=False) for book, row in found.items()}
+
+
+def _named(account: _Account) -> dict[str, str | None]:
+    return {"organization_id": account[0], "currency": account[1], "purpose": account[2]}
 
 
 def _book(draft: Draft) -> _Book:

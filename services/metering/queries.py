@@ -19,9 +19,7 @@ from services.metering.calendar import Granularity
 from services.metering.rules import MeterRule
 from services.metering.sums import EVERYTHING, Figure, Filter, GroupBy, Measure, Sum
 
-GROUPS_MAX = (
-    100  # told apart in one answer, those with most; senders choose their names, so there may be millions
-)
+GROUPS_MAX = 100  # told apart in one answer, those with most: senders choose names, there may be millions
 SERIES_FIGURES_MAX = 50_000  # of all lines of one series
 READ_S_MAX = 10.0  # of one statement
 OVERVIEW_REQUESTS = 10
@@ -102,9 +100,10 @@ async def meters(uow: UnitOfWork) -> list[MeterRow]:
     ]
 
 
-async def platform_meters(uow: UnitOfWork) -> set[str]:
-    """Slugs of the meters that are the same for every organisation."""
-    return set((await uow.execute("select slug from meter where organization_id is null")).scalars())
+async def platform_meters(uow: UnitOfWork) -> dict[str, str]:
+    """Names by slug of the meters that are the same for every organisation."""
+    found = await uow.execute("select slug, name from meter where organization_id is null")
+    return {row.slug: row.name for row in found}
 
 
 async def series(

@@ -163,7 +163,7 @@ async def prefer(actor: Actor, topic: str, channel: str, *, wanted: bool, on: Da
         )
     if declared.locked:
         raise Invalid(
-            "What concerns the safety of your account is told in any case.",
+            "This topic is told in any case, here and by mail.",
             field="topic",
             code="topic_locked",
         )

@@ -26,12 +26,16 @@ from services.core.postgres_programs import OLDEST_MAJOR
 from services.core.settings import Settings
 from services.invariants.check import CHECK_EVERY_S, results
 from services.operations import queues
+from services.operations.folder import BackupFolder, Manifest
+from services.operations.refusal import BackupRefused
+from services.operations.sealing import BackupKey
 
 CHECK_TIMEOUT_S = 10.0
 DISK_FREE_MB_MIN = 300  # below it `matrix up` refuses to start
 DISK_FREE_MB_LOW = 2_000
 SKEW_MAX = timedelta(seconds=5)  # a code of an authenticator is good for thirty
 QUEUE_AGE_MAX = timedelta(minutes=1)
+BACKUP_AGE_MAX = timedelta(days=2)  # one is made every day
 
 
 class Health(StrEnum):
@@ -246,6 +250,32 @@ async def _mail(place: Place) -> Look:
     return Look(Health.OK, "An SMTP server is configured.")
 
 
+async def _backups(place: Place) -> Look:
+    chosen = place.settings
+    if chosen.database_url is not None:
+        return Look(Health.SKIPPED, "Your own PostgreSQL is backed up by its own tools.")
+    if chosen.backup_dir is None or chosen.backup_key_file is None:
+        if chosen.mode != "production":
+            return Look(Health.OK, "Nobody asked for backups of this demo.")
+        return Look(Health.WARNING, "No backups are kept.", "Set MATRIX_BACKUP_DIR, on another disk.")
+    try:
+        made = await asyncio.to_thread(_base_backups, chosen.backup_dir, chosen.backup_key_file)
+    except BackupRefused as error:
+        return Look(Health.FAILED, str(error), "Until then nothing is backed up.")
+    if not made:
+        return Look(
+            Health.WARNING, f"There is no backup in {chosen.backup_dir} yet.", "The worker's log says why."
+        )
+    said = f"The newest base backup is of {made[-1].started_at:%Y-%m-%d %H:%M} UTC."
+    if made[-1].started_at + BACKUP_AGE_MAX < SystemClock().now():
+        return Look(Health.FAILED, said, "Run `matrix backup`; the worker's log says why it made none.")
+    return Look(Health.OK, said)
+
+
+def _base_backups(folder: Path, key_file: Path) -> list[Manifest]:
+    return BackupFolder(folder, BackupKey.read(key_file)).manifests() if folder.exists() else []
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     name: str
@@ -266,4 +296,5 @@ CHECKS: dict[str, Check] = {
     "D009": Check("Built-in model", _model, needs_database=False),
     "D010": Check("Secrets", _secrets, needs_database=False),
     "D011": Check("Mail", _mail, needs_database=False),
+    "D012": Check("Backups", _backups, needs_database=False),
 }

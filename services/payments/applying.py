@@ -15,7 +15,7 @@ from services.core.work import UnitOfWork
 from services.dunning import recovering as dunning
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
-from services.payments import rules
+from services.payments import filling, rules
 from services.payments.events import PaymentSucceeded, PaymentTakenBack
 from services.payments.providers import registry
 
@@ -41,6 +41,7 @@ async def succeed(
     over = Money(applied.over, payment.currency)
     customer_credits.open_credit(uow, payment.organization_id, payment.id, over)
     await uow.session.flush()
+    await filling.fill(uow, payment)
     uow.record(
         PaymentSucceeded(
             aggregate_id=payment.id,
@@ -48,7 +49,7 @@ async def succeed(
             currency=payment.currency,
             invoice_id=payment.invoice_id,
             minor=payment.minor,
-            over_minor=applied.over,
+            over_minor=0 if payment.top_up_id else applied.over,
             provider=payment.provider,
         )
     )
@@ -80,6 +81,9 @@ async def take_back(uow: UnitOfWork, payment: Payment, invoice: Invoice | None) 
     """
     if not may_be_taken_back(payment, invoice) or payment.journal_id is None:
         return False
+    if not await is_unused(uow, payment):
+        return False
+    await filling.take_out(uow, payment, payment.minor)
     if not await customer_credits.withdraw(uow, payment.id):
         return False
     await ledger.reverse(uow, payment.journal_id, at=uow.now)
@@ -110,6 +114,14 @@ def may_be_taken_back(payment: Payment, invoice: Invoice | None) -> bool:
     if invoice is None or not payment.applied_minor:
         return True
     return invoice.uncollectible_at is None and invoice.state in (InvoiceState.FINALIZED, InvoiceState.PAID)
+
+
+async def is_unused(uow: UnitOfWork, payment: Payment) -> bool:
+    """Whether nothing was spent of what a payment left the customer, as a credit or in a wallet."""
+    filled = await filling.returnable(uow, payment)
+    if filled is not None:
+        return filled.left.minor == payment.minor
+    return await customer_credits.is_unused(uow, payment.id)
 
 
 def divided(minor: int, invoice: Invoice | None) -> rules.Applied:

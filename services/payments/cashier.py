@@ -258,13 +258,10 @@ class Cashier:
         if payment.method_id is not None:
             method = await policies.method_for(uow, payment.method_id, Capability.PAYMENTS_READ)
             token = await methods.token_of(uow, method, Purpose.METHOD_CHARGED)
-        invoice = await of_billing.invoice_for(
-            uow, payment.invoice_id or "", Capability.PAYMENTS_READ, lock=False
-        )
         return values.Order(
             key=payment.id,
             amount=Money(payment.minor, payment.currency),
-            description=f"Invoice {invoice.number}",
+            description=await _description(uow, payment),
             customer=customer,
             method=token,
             off_session=bool(token) and payment.initiator != Initiator.CUSTOMER,
@@ -349,6 +346,15 @@ async def _picture(case: Case, provider: PaymentProvider) -> values.Payment | No
 def _is_asked_for(payment: Payment) -> bool:
     """Whether there is a provider to be asked about it: to a bank and a chain money comes by itself."""
     return not registry.kind(payment.provider).watched
+
+
+async def _description(uow: UnitOfWork, payment: Payment) -> str:
+    """What the customer reads at the provider."""
+    if payment.top_up_id is not None:
+        return f"Top-up {payment.top_up_id}"
+    invoice_id = payment.invoice_id or ""
+    invoice = await of_billing.invoice_for(uow, invoice_id, Capability.PAYMENTS_READ, lock=False)
+    return f"Invoice {invoice.number}"
 
 
 def _needs_customer(payment: Payment) -> bool:

@@ -1,4 +1,4 @@
-"""Taking money for an invoice through a provider, once.
+"""Taking money for an invoice, or for a top-up of a wallet, through a provider, once.
 
     payment = await charging.start(uow, ...)            # written down, and committed by the door
     await cashier.send(payment.id, organization_id)     # the provider is asked; what it says is kept
@@ -17,6 +17,7 @@ from models.billing import Invoice, InvoiceState
 from models.money import Money
 from models.payments import Initiator, Payment, PaymentMethod, PaymentState, ProviderAccount
 from models.terms import Occasion
+from models.wallets import TopUpState, WalletTopUp
 from services.billing import contested, states
 from services.billing import policies as of_billing
 from services.billing.invoices import KeyMeansOther, require_key
@@ -29,6 +30,7 @@ from services.payments import policies
 from services.payments.events import PaymentStarted
 from services.payments.providers import registry
 from services.terms import service as terms
+from services.wallets import policies as of_wallets
 
 ANSWER_WITHIN = timedelta(seconds=90)  # longer than any call to a provider takes
 
@@ -37,13 +39,16 @@ select (select id from payment where invoice_id = i.id and state in ('sending', 
   as under_way, {contested.CONTESTED} as contested_minor
 from invoice i where i.id = :id
 """
+_STANDING_OF_TOP_UP = """
+select id from payment where top_up_id = :id and state in ('sending', 'requires_action', 'processing')
+"""
 
 
 class PaymentUnderWay(Conflict):
-    """An invoice is paid by one payment at a time: two could both succeed."""
+    """An invoice or a top-up is paid by one payment at a time: two could both succeed."""
 
     code = "payment_under_way"
-    title = "A payment of this invoice is under way"
+    title = "A payment of this is under way"
 
 
 class AllContested(Conflict):
@@ -53,6 +58,13 @@ class AllContested(Conflict):
     title = "What is due of this invoice is contested"
 
 
+class TopUpNotDue(Conflict):
+    """A top-up is paid once, and not any more where the rule that asked for it was changed."""
+
+    code = "top_up_not_due"
+    title = "The top-up is not due"
+
+
 class AccountDisabled(Conflict):
     code = "provider_account_disabled"
     title = "This way to pay is switched off"
@@ -60,21 +72,23 @@ class AccountDisabled(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A payment as it is asked for: all that an invoice is owed and nobody contests, by a kept method, or by one that
-    the customer gives on the provider's page. `account_id` is that of a way to pay: on a chain <account>:<asset>."""
+    """A payment as it is asked for: all that an invoice is owed and nobody contests, or all of the top-up that
+    `top_up_id` names instead; by a kept method, or by one that the customer gives on the provider's page.
+    `account_id` is that of a way to pay: on a chain <account>:<asset>."""
 
-    invoice_id: str
+    invoice_id: str | None
     account_id: str
     key: str
     method_id: str | None = None
     keep_method: bool = False
     initiator: Initiator = Initiator.CUSTOMER
     link_id: str | None = None  # where somebody pays by a link
+    top_up_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Which payment of an invoice is under way, and what of it may be asked for, in minor units."""
+    """Which payment of an invoice or a top-up is under way, and what of it may be asked for, in minor units."""
 
     under_way: str | None
     collectable_minor: int
@@ -87,29 +101,33 @@ async def standing(uow: UnitOfWork, invoice: Invoice) -> Standing:
 
 
 async def start(uow: UnitOfWork, wanted: Wanted, *, locked: Invoice | None = None) -> Payment:
-    """Write down that an invoice is to be paid, which the caller may have `locked`. The same key is the payment that is
-    there.
+    """Write down that an invoice is to be paid, which the caller may have `locked`, or a top-up. The same key is the
+    payment that is there.
 
-    Raises Forbidden, NotFound, InvoiceStateConflict for what asks for nothing, AllContested, AccountDisabled,
-    PaymentUnderWay, KeyMeansOther, and Invalid for what the provider does not take.
+    Raises Forbidden, NotFound, InvoiceStateConflict for what asks for nothing, TopUpNotDue, AllContested,
+    AccountDisabled, PaymentUnderWay, KeyMeansOther, and Invalid for what the provider does not take.
     """
     require_key(wanted.key)
     account_id, _, asset = wanted.account_id.partition(":")
-    invoice = locked or await of_billing.invoice_for(uow, wanted.invoice_id, Capability.PAYMENTS_WRITE)
-    uow.read.append(invoice)
+    debt = locked or await _debt(uow, wanted)
+    uow.read.append(debt)
     if (there := await known(uow, wanted.key)) is not None:
         asked_with = (
             None if there.keep_method else there.method_id
         )  # what it was kept as, is known afterwards
-        if (there.invoice_id, there.provider_account_id, asked_with) != (
-            wanted.invoice_id, account_id, wanted.method_id,
+        if (there.invoice_id, there.top_up_id, there.provider_account_id, asked_with) != (
+            wanted.invoice_id, wanted.top_up_id, account_id, wanted.method_id,
         ) or not await crypto_requests.asks_for(uow, there.id, asset):  # fmt: skip
             raise KeyMeansOther(
                 f"{wanted.key!r} is the key of another payment.", next_step="Give another act another key."
             )
         return there
-    stands = await standing(uow, invoice)
-    owed = _require_owed(invoice, stands)
+    if isinstance(debt, WalletTopUp):
+        require_due(debt)
+        stands, owed = await _standing_of(uow, debt), await of_wallets.money_of(uow, debt)
+    else:
+        stands = await standing(uow, debt)
+        owed = _require_owed(debt, stands)
     account = await policies.account_for(uow, account_id, Capability.PAYMENTS_WRITE)
     _require_taken(account, owed)
     uow.read.append(account)
@@ -118,10 +136,32 @@ async def start(uow: UnitOfWork, wanted: Wanted, *, locked: Invoice | None = Non
     _require_no_other(stands)
     if wanted.initiator is Initiator.CUSTOMER:
         await terms.accept(uow, Occasion.PAYING)
-    payment = await _written(uow, wanted, invoice, account, owed)
+    payment = await _written(uow, wanted, account, owed)
     if registry.kind(account.provider).watched:
         await crypto_requests.ask(uow, payment, account, asset)
     return payment
+
+
+async def _debt(uow: UnitOfWork, wanted: Wanted) -> Invoice | WalletTopUp:
+    """What is to be paid, locked."""
+    if wanted.top_up_id is not None:
+        return await of_wallets.top_up_for(uow, wanted.top_up_id, Capability.PAYMENTS_WRITE, lock=True)
+    return await of_billing.invoice_for(uow, wanted.invoice_id or "", Capability.PAYMENTS_WRITE)
+
+
+async def _standing_of(uow: UnitOfWork, top_up: WalletTopUp) -> Standing:
+    found = await uow.execute(_STANDING_OF_TOP_UP, id=top_up.id)
+    return Standing(found.scalar_one_or_none(), top_up.minor)
+
+
+def require_due(top_up: WalletTopUp) -> None:
+    """Raises TopUpNotDue."""
+    if top_up.state != TopUpState.DUE:
+        raise TopUpNotDue(
+            f"This top-up is {top_up.state}.",
+            next_step="Look at the wallet: another one may be due.",
+            state=top_up.state,
+        )
 
 
 def is_owed(invoice: Invoice) -> bool:
@@ -141,10 +181,10 @@ def _require_owed(invoice: Invoice, stands: Standing) -> Money:
 
 
 def _require_no_other(stands: Standing) -> None:
-    """The invoice is locked: nobody else writes one meanwhile."""
+    """What is paid is locked: nobody else writes one meanwhile."""
     if stands.under_way is not None:
         raise PaymentUnderWay(
-            "Another payment of this invoice has not ended yet.",
+            "Another payment of this has not ended yet.",
             next_step="Finish it, or cancel it first.",
             payment_id=stands.under_way,
         )
@@ -182,14 +222,13 @@ async def _kept_method(uow: UnitOfWork, method_id: str, account: ProviderAccount
     return method
 
 
-async def _written(
-    uow: UnitOfWork, wanted: Wanted, invoice: Invoice, account: ProviderAccount, owed: Money
-) -> Payment:
+async def _written(uow: UnitOfWork, wanted: Wanted, account: ProviderAccount, owed: Money) -> Payment:
     watched = registry.kind(account.provider).watched  # then nobody is asked, and money comes by itself
     payment = Payment(
         id=new_id("pay"),
         organization_id=uow.organization_id,
-        invoice_id=invoice.id,
+        invoice_id=wanted.invoice_id,
+        top_up_id=wanted.top_up_id,
         provider_account_id=account.id,
         provider=account.provider,
         method_id=wanted.method_id,
@@ -198,7 +237,7 @@ async def _written(
         key=wanted.key,
         state=(PaymentState.REQUIRES_ACTION if watched else PaymentState.SENDING).value,
         initiator=wanted.initiator.value,
-        currency=invoice.currency,
+        currency=owed.currency,
         minor=owed.minor,
         created_at=uow.now,
         asked_at=uow.wall_now,

@@ -287,16 +287,18 @@ class ContestAnswerDue(DomainEvent):
 
 
 class PaymentLinkMade(DomainEvent):
-    """Whoever has it pays that invoice, until it ends."""
+    """Whoever has it pays that invoice, or that top-up, until it ends."""
 
     type: ClassVar[str] = "payment_link.made"
-    invoice_id: str
+    invoice_id: str | None
+    top_up_id: str | None
     expires_at: str
 
 
 class PaymentLinkRevoked(DomainEvent):
     type: ClassVar[str] = "payment_link.revoked"
-    invoice_id: str
+    invoice_id: str | None
+    top_up_id: str | None
 
 
 class MethodSetupStarted(DomainEvent):

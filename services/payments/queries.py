@@ -25,13 +25,15 @@ WAYS_MAX = 50  # to pay, of one installation
 
 @dataclass(frozen=True, slots=True)
 class PaymentRow:
-    """`invoice_number` is None for money on account. over = minor - applied, a credit of the customer."""
+    """`invoice_number` is None for money on account. over = minor - applied, a credit of the customer, or in the wallet
+    where it was for a top-up."""
 
     id: str
     organization_id: str
     organization_name: str
     invoice_id: str | None
     invoice_number: str | None
+    top_up_id: str | None
     provider: str
     account: str | None
     method: str | None
@@ -73,6 +75,7 @@ def _payments(name: str, needs: Capability, where: str, *organization: Operator)
             Column("organization_name", "o.name", joined=True),
             Column("invoice_id", "p.invoice_id", Kind.ID, nullable=True, operators=_EXACTLY),
             Column("invoice_number", "i.number", nullable=True, joined=True),
+            Column("top_up_id", "p.top_up_id", Kind.ID, nullable=True),
             Column("provider", "p.provider", operators=_EXACTLY),
             Column("account", "a.name", nullable=True, joined=True),
             Column("method", "nullif(trim(m.brand || ' ' || m.last4), '')", nullable=True, joined=True),
@@ -222,7 +225,7 @@ class Way:
 
 
 async def ways(uow: UnitOfWork) -> list[Way]:
-    """How an invoice can be paid besides by transfer. Raises Forbidden."""
+    """How something can be paid besides by transfer. Raises Forbidden."""
     uow.actor.require(Capability.PAYMENTS_READ)
     found = await uow.execute(_WAYS, most=WAYS_MAX)
     return [way for row in found for way in _ways_of(row)][:WAYS_MAX]

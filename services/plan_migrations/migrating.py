@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from models.money import Money
 from models.plan_migrations import PlanMigration
+from models.subscriptions import SubscriptionState
 from models.types import ProrationBehaviour
 from services.billing import policies
 from services.billing.events import SubscriptionMoved
@@ -31,7 +32,9 @@ from services.plan_migrations.queries import WHOSE, target_of
 from services.plan_migrations.records import MOVES
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import changes as subscription_changes
-from services.subscriptions import moments, subscriptions
+from services.subscriptions import moments, net_prices, subscriptions
+from services.subscriptions.changes import NetShares
+from services.subscriptions.subscribed import Change, Selection, Subscribed
 from services.tasks.work import Made, Work
 
 log = get_logger(__name__)
@@ -182,11 +185,8 @@ async def move(uow: UnitOfWork, migration: PlanMigration, target: Target, subscr
         raise VersionLeft("This subscription has another version by now.")
     having = plan_moves.having(now)
     to = replace(plan_moves.selection(having, target), moved_by=migration.id)
-    at = moments.agreed(uow, None)
-    made = subscription_changes.change(now, to, at=at, behaviour=ProrationBehaviour(migration.behaviour))
-    waits = made.behaviour is ProrationBehaviour.NEXT_PERIOD
-    if waits:
-        made = subscription_changes.put_off(made, now, until=at + timedelta(days=migration.notice_days))
+    at, net = moments.agreed(uow, None), await net_prices.shares(uow, now, to)
+    made = _made(migration, now, to, at, net)
     uow.record(
         SubscriptionMoved(
             aggregate_id=row.id,
@@ -202,11 +202,22 @@ async def move(uow: UnitOfWork, migration: PlanMigration, target: Target, subscr
         uow,
         migration,
         row.id,
-        state="scheduled" if waits else "moved",
-        old_minor=Money.of(plan_moves.yearly(having.choices), row.currency).minor,
-        new_minor=Money.of(plan_moves.yearly(to.choices), row.currency).minor,
+        state="scheduled" if made.turn.subscribed.scheduled is not None else "moved",
+        old_minor=Money.of(subscription_changes.yearly(having.choices, net), row.currency).minor,
+        new_minor=Money.of(subscription_changes.yearly(to.choices, net), row.currency).minor,
         effective_at=made.effective_at,
     )
+
+
+def _made(migration: PlanMigration, now: Subscribed, to: Selection, at: datetime, net: NetShares) -> Change:
+    """What moving one comes to. With the next period, nobody pays the new price before the notice is over."""
+    until = at + timedelta(days=migration.notice_days)
+    if now.state is SubscriptionState.SCHEDULED:
+        return subscription_changes.before_it_begins(now, to, until=until)
+    behaviour = ProrationBehaviour(migration.behaviour)
+    made = subscription_changes.change(now, to, at=at, behaviour=behaviour, net_shares=net)
+    waits = made.behaviour is ProrationBehaviour.NEXT_PERIOD
+    return subscription_changes.put_off(made, now, until=until) if waits else made
 
 
 async def _keep(uow: UnitOfWork, migration: PlanMigration, subscription_id: str, **said: Any) -> None:

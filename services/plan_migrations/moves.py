@@ -7,20 +7,22 @@ addition is taken as little as can be. Source: docs/decisions/0035-plan-migratio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
 from models.plans import ChargeKind
 from models.subscriptions import SubscriptionState
-from services.billing import changes
 from services.catalog.plan_rules import Length
 from services.catalog.sold_prices import SoldPrice
 from services.core.errors import Conflict, MatrixError
 from services.subscriptions import states as subscription_states
+from services.subscriptions.changes import NetShares, yearly
 from services.subscriptions.selecting import Wanted, choices_of
-from services.subscriptions.subscribed import Choice, Selection, Subscribed
+from services.subscriptions.subscribed import Choice, Price, Selection, Subscribed
+
+SharesOf = Callable[[Sequence[Price]], NetShares]  # see services/subscriptions/net_prices.py
 
 
 class WaitingChanges(StrEnum):
@@ -68,7 +70,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a move comes to, exact and in major units of a year. `refused` says why it does not come to anything."""
+    """What a move comes to, exact and in major units of a year: without taxes, where not all prices have them in them
+    alike. `refused` says why it does not come to anything."""
 
     old: Fraction
     new: Fraction | None
@@ -86,18 +89,21 @@ def having(now: Subscribed) -> Having:
     return Having(now.state, now.currency, now.length, choices, now.scheduled is not None)
 
 
-def outlook(of: Having, target: Target) -> Outlook:
-    old = yearly(of.choices)
+def outlook(of: Having, target: Target, shares: SharesOf) -> Outlook:
+    """`shares` says how the customer is taxed; what it raises, this gives as `refused`."""
     try:
-        return Outlook(old, yearly(selection(of, target).choices), None)
+        to = selection(of, target)
+        net = shares([one.price for one in (*of.choices, *to.choices)])
     except MatrixError as refused:
-        return Outlook(old, None, refused)
+        return Outlook(yearly(of.choices, {}), None, refused)
+    return Outlook(yearly(of.choices, net), yearly(to.choices, net), None)
 
 
 def selection(of: Having, target: Target) -> Selection:
     """What it consists of by the new version. Raises SubscriptionStateConflict, ChangeWaits, and Invalid for a price
     that the version does not have and for seats that it does not sell."""
-    subscription_states.require_changes(of.state)
+    if of.state is not SubscriptionState.SCHEDULED:
+        subscription_states.require_changes(of.state)
     if of.waits and target.waiting_changes is WaitingChanges.KEEP:
         raise ChangeWaits(
             "A change of this subscription waits already.", next_step="Let it come, or have it replaced."
@@ -112,9 +118,3 @@ def selection(of: Having, target: Target) -> Selection:
     chosen = choices_of(target.prices, target.version_id, wanted, of.length, quantities)
     addons = [one for one in of.choices if one.price.addon]
     return Selection(target.plan_id, target.version_id, of.currency, of.length, (*chosen, *addons))
-
-
-def yearly(choices: Sequence[Choice]) -> Fraction:
-    """The price of a year of all that is charged for time, in major units, exact."""
-    timed = (one.price.terms(one.quantity) for one in choices if one.price.for_time)
-    return sum((changes.yearly(terms) for terms in timed), Fraction(0))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from models.money import Money
@@ -21,7 +22,9 @@ from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, statements_within
 from services.plan_migrations import moves as plan_moves
+from services.plan_migrations import taxing
 from services.plan_migrations.moves import Having, Outlook, Target, WaitingChanges, Way
+from services.subscriptions import net_prices
 from services.subscriptions.selecting import price_of
 from services.subscriptions.subscribed import Choice
 
@@ -41,14 +44,14 @@ WHOSE = """
 s.plan_version_id = :from_id and s.state <> 'ended' and (cast(:currency as text) is null or s.currency = :currency)
 and (cast(:interval as text) is null or (s.interval = :interval and s.interval_count = :interval_count))
 """
-_ALIKE = f"""
-select s.state, s.currency, s.interval, s.interval_count, s.scheduled is not null as waits, i.items, count(*) as alike
-from subscription s {_ITEMS} where {WHOSE} group by 1, 2, 3, 4, 5, 6
+_HAS = f"""
+s.state, s.currency, s.interval, s.interval_count, s.scheduled is not null as waits, i.items,
+case when :by_tax then {taxing.ALIKE} end as taxed
 """
+_FROM = f"from subscription s {taxing.JOINED} {_ITEMS}"
+_ALIKE = f"select {_HAS}, count(*) as alike {_FROM} where {WHOSE} group by 1, 2, 3, 4, 5, 6, 7"
 _EACH = f"""
-select s.id, s.organization_id, o.name as organization_name, s.state, s.currency, s.interval, s.interval_count,
-  s.scheduled is not null as waits, i.items
-from subscription s join organization o on o.id = s.organization_id {_ITEMS}
+select s.id, s.organization_id, o.name as organization_name, {_HAS} {_FROM}
 where {WHOSE} and s.id > :after order by s.id limit :most
 """
 
@@ -201,15 +204,24 @@ async def outlook(
     target = await target_of(uow, new.plan_id, new.id, plans.waiting_changes)
     too_long = PreviewTooLong("Too many have this version.", next_step="Narrow it down to a currency.")
     most = min(max(limit, 1), PREVIEW_ROWS_MAX)
+    before = await sold_prices.prices(uow, version_ids=[old.id])
+    by_tax = bool(net_prices.mixed([price_of(one, addon=False) for one in (*before, *target.prices)]))
     async with statements_within(uow, PREVIEW_S_MAX, otherwise=too_long):
-        alike = [dict(row) for row in (await uow.execute(_ALIKE, plans.whose)).mappings()]
-        named = {**plans.whose, "after": str(after), "most": most + 1}
+        whose = {**plans.whose, "by_tax": by_tax}
+        alike = [dict(row) for row in (await uow.execute(_ALIKE, whose)).mappings()]
+        named = {**whose, "after": str(after), "most": most + 1}
         each = [dict(row) for row in (await uow.execute(_EACH, named)).mappings()]
     ids = {price_id for row in (*alike, *each) for price_id, _ in row["items"] or ()}
     sold = {one.id: one for one in await sold_prices.prices(uow, ids=sorted(ids))}
+    taxed = await taxing.read(uow, [row["taxed"] for row in alike if row["taxed"] is not None])
+
+    def looked(row: Mapping[str, Any]) -> Outlook:
+        shares = partial(taxed.shares, row["taxed"])
+        return plan_moves.outlook(_having(row, sold, target), target, shares)
+
     name = (await uow.execute("select name from plan where id = :id", id=new.plan_id)).scalar_one()
-    sums, refused = _summed(alike, sold, target)
-    rows = tuple(_row(one, plan_moves.outlook(_having(one, sold, target), target)) for one in each[:most])
+    sums, refused = _summed(alike, looked)
+    rows = tuple(_row(one, looked(one)) for one in each[:most])
     return MigrationOutlook(
         plan_id=new.plan_id,
         plan_name=name,
@@ -225,12 +237,12 @@ async def outlook(
 
 
 def _summed(
-    alike: Sequence[Mapping[str, Any]], sold: Mapping[str, SoldPrice], target: Target
+    alike: Sequence[Mapping[str, Any]], looked: Callable[[Mapping[str, Any]], Outlook]
 ) -> tuple[tuple[CurrencyOutlook, ...], tuple[Refusals, ...]]:
     sums: dict[str, _Sum] = {}
     refused: Counter[tuple[str, str]] = Counter()
     for row in alike:
-        found = plan_moves.outlook(_having(row, sold, target), target)
+        found = looked(row)
         if found.refused is not None:
             refused[found.refused.error_code, found.refused.message] += row["alike"]
         elif found.new is not None and found.way is not None:

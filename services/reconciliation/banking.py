@@ -60,9 +60,10 @@ update provider_movement m set match = 'matched', subject_id = arrived.payout_id
 from arrived where m.id = arrived.id
 returning m.id
 """
+# What one customer was sent is the same to our books whichever of it a line is; of two customers nobody knows whose.
 _SENT_BACK = f"""
 with offered as (
-  select m.id, r.id as refund_id, r.journal_id from provider_movement m
+  select m.id, m.happened_at, r.id as refund_id, r.journal_id, r.organization_id, r.ended_at from provider_movement m
   join refund r on r.state = 'succeeded' and r.destination = 'source' and r.currency = m.currency
     and r.minor = -m.gross_minor and r.ended_at between m.happened_at - cast(:window as interval)
     and m.happened_at + cast(:window as interval)
@@ -71,11 +72,18 @@ with offered as (
     and not exists (select from provider_movement x where x.journal_id = r.journal_id)
     and not exists (select from payment_case c where c.kind = 'difference' and c.subject = r.id
       and c.state = 'accepted')
+), ranked as (
+  select *, row_number() over (partition by id order by ended_at, refund_id) as choice,
+    row_number() over (partition by refund_id order by happened_at, id) as turn,
+    min(organization_id) over (partition by id) = max(organization_id) over (partition by id) as of_one
+  from offered
 ), fitting as (
-  select *, count(*) over (partition by id) as of_line, count(*) over (partition by refund_id) as of_refund from offered
+  select distinct on (refund_id) * from (
+    select distinct on (id) * from ranked where choice = turn and of_one order by id, choice) one
+  order by refund_id, choice, id
 )
 update provider_movement m set match = 'matched', subject_id = f.refund_id, journal_id = f.journal_id
-from fitting f where m.id = f.id and f.of_line = 1 and f.of_refund = 1
+from fitting f where m.id = f.id
 returning m.id
 """
 

@@ -28,7 +28,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork, undone
 from services.identity.proof import require_recent_proof
 from services.identity.rules import clean_text
-from services.payments import policies
+from services.payments import filling, policies
 from services.payments.events import RefundApproved, RefundRejected, RefundRequested
 from services.payments.providers import registry
 from services.payments.providers.capabilities import GivesBack
@@ -300,6 +300,8 @@ async def _plan(uow: UnitOfWork, wanted: Wanted, payment: Payment, invoice: Invo
         owed = await customer_credits.owed_back(
             uow, payment_id=payment.id, invoice_id=payment.invoice_id, currency=payment.currency
         )
+        if (filled := await filling.returnable(uow, payment)) is not None:
+            owed = [filled]
     there = 0 if invoice is None else (await notes.creditable(uow, invoice)).minor
     still_due = invoice is not None and invoice.due_minor > 0
     means = Means(
@@ -340,6 +342,7 @@ def _require_nothing_due(invoice: Invoice) -> None:
 async def _begin(uow: UnitOfWork, what: Locked, plan: _Plan) -> None:
     """Credit what has to be, and hold what is given back."""
     refund, held = what.refund, plan.from_owed
+    await filling.make_good(uow, what.payment, held)
     if plan.note is not None and what.invoice is not None:
         note = await notes.issue(
             uow,

@@ -98,7 +98,11 @@ async def book(
     row.invoices += there is None and draft is not None
     row.tried = tried(row.tried, after, at)
     await subscription_rows.keep(uow, held, after, next_at=next_at)
-    if before.state is SubscriptionState.SCHEDULED and not ended:
+    if (
+        before.state is SubscriptionState.SCHEDULED
+        and after.state not in subscription_states.UNBEGUN
+        and not ended
+    ):
         await first_payments.wait(uow, row)
     return draft
 
@@ -234,9 +238,9 @@ def known_line(made: Made, *, treatment: dict[str, Any] | None = None) -> NewLin
     name = item.price.charge.name
     if made.line is not None:
         # The item has the new price by then, and a credit is of the old one: of what was debited, not of a price.
-        charge = item.price.charge.charge if made.line.kind is LineKind.DEBIT else None
+        rated = item.price.rated(made.line.terms.quantity) if made.line.kind is LineKind.DEBIT else None
         return item_line(
-            ITEM[made.line.kind] + name, made.line, charge=charge, treatment=treatment, **_more(made)
+            ITEM[made.line.kind] + name, made.line, rated=rated, treatment=treatment, **_more(made)
         )
     return charged_line(
         LineOrigin.ONE_OFF,

@@ -19,7 +19,7 @@ from services.billing.periods import Calendar
 from services.billing.proration import Ending
 from services.core.errors import Invalid
 from services.subscriptions import states as subscription_states
-from services.subscriptions.charges import bill_ahead, bill_until, close, live, number
+from services.subscriptions.charges import bill_ahead, bill_until, close, live, made_of
 from services.subscriptions.subscribed import (
     Change,
     Choice,
@@ -100,20 +100,37 @@ def _direction(now: Subscribed, to: Selection, net_shares: NetShares) -> Directi
             next_step="End this subscription and start one in the other currency.",
         )
 
-    def yearly(taken: Iterable[Item | Choice]) -> Fraction:
-        parts = (
-            changes.yearly(one.price.terms(one.quantity)) * _net_share(one.price, net_shares)
-            for one in taken
-            if one.price.for_time
-        )
-        return sum(parts, Fraction(0))
+    rises = yearly(to.choices, net_shares) >= yearly(now.running, net_shares)
+    return Direction.UPGRADE if rises else Direction.DOWNGRADE
 
-    return Direction.UPGRADE if yearly(to.choices) >= yearly(now.running) else Direction.DOWNGRADE
+
+def yearly(taken: Iterable[Item | Choice], net_shares: NetShares) -> Fraction:
+    """The price of a year of all that is charged for time, in major units, exact."""
+    parts = (
+        changes.yearly(one.price.terms(one.quantity)) * _net_share(one.price, net_shares)
+        for one in taken
+        if one.price.for_time
+    )
+    return sum(parts, Fraction(0))
 
 
 def _net_share(price: Price, net_shares: NetShares) -> Fraction:
     whole = Fraction(1)
     return net_shares.get(price.tax_code, whole) if price.charge.tax_inclusive else whole
+
+
+def before_it_begins(now: Subscribed, to: Selection, *, until: datetime) -> Change:
+    """Have one that was agreed to and waits for its day begin with `to`: nothing was billed or given by what it
+    consists of. If it begins before `until`, it comes to that with the first period that does not. What is charged once
+    stays as it was agreed."""
+    way, begins = _direction(now, to, {}), now.started_at
+    if begins >= until:
+        swapped = swap(now, to, begins)
+        return Change(way, ProrationBehaviour.NEXT_PERIOD, begins, Turn(swapped, (), Billed.RENEWAL))
+    effective = now.period_end(begins)
+    waiting = replace(now, scheduled=to, scheduled_at=effective)
+    made = Change(way, ProrationBehaviour.NEXT_PERIOD, effective, Turn(waiting, (), Billed.RENEWAL))
+    return put_off(made, now, until=until)
 
 
 def swap(now: Subscribed, to: Selection, at: datetime) -> Subscribed:
@@ -207,17 +224,18 @@ def retake(
     back = {one.undoable.credit_id: one for one in item.credited}
     item = replace(item, price=choice.price, quantity=choice.quantity, ended_at=None)
     for line in plan.lines:
-        item, one = number(now, item, Source.ITEM, line=line)
+        one = made_of(now, item, Source.ITEM, line=line)
         made.append(one)
         match line.kind:
             case LineKind.CREDIT if was_live is not None:
                 credited = Credited(Undoable(one.key, line, calendar), was_live)
-                item = replace(item, live=None, credited=(*item.credited, credited))
+                item = replace(item, made=item.made + 1, live=None, credited=(*item.credited, credited))
             case LineKind.RESTORE:
                 undone = back[line.source]
                 left = tuple(other for other in item.credited if other != undone)
+                until = undone.before.line.span.end
                 item = replace(
-                    item, live=undone.before, credited=left, billed_until=undone.before.line.span.end
+                    item, made=item.made + 1, live=undone.before, credited=left, billed_until=until
                 )
             case _:
                 item = replace(live(item, one), credited=item.credited)

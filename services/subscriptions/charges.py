@@ -44,7 +44,7 @@ def bill_passed(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, 
             item, passed = bill_until(now, item, at)
             made += passed
         items.append(item)
-    return replace(now, items=tuple(items)), tuple(made)
+    return (replace(now, items=tuple(items)) if made else now), tuple(made)
 
 
 def bill_until(now: Subscribed, item: Item, at: datetime) -> tuple[Item, list[Made]]:
@@ -54,11 +54,11 @@ def bill_until(now: Subscribed, item: Item, at: datetime) -> tuple[Item, list[Ma
         return item, []
     span, ruler = Span(begun, at), _ruler(now, item, begun)
     if not item.price.for_time:
-        item, made = number(now, item, Source.USAGE, span=span, ruler=ruler)
+        made = made_of(now, item, Source.USAGE, span=span, ruler=ruler)
     else:
         line = lines.debit(item.price.terms(item.quantity), ruler, span)
-        item, made = number(now, item, Source.ITEM, line=line)
-    return replace(item, billed_until=at), [made]
+        made = made_of(now, item, Source.ITEM, line=line)
+    return replace(item, made=item.made + 1, billed_until=at), [made]
 
 
 def bill_ahead(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, ...]]:
@@ -70,13 +70,13 @@ def bill_ahead(now: Subscribed, at: datetime) -> tuple[Subscribed, tuple[Made, .
     for item in now.items:
         if item.ended_at is None and item.billed_until == at:
             if item.price.charge.length is None:
-                item, once = number(now, item, Source.ONE_OFF)
-                item, made = replace(item, billed_until=None, ended_at=at), [*made, once]
+                made.append(made_of(now, item, Source.ONE_OFF))
+                item = replace(item, made=item.made + 1, billed_until=None, ended_at=at)
             elif item.price.in_advance:
                 ruler = _ruler(now, item, at)
                 line = lines.debit(item.price.terms(item.quantity), ruler, Span(at, ruler.period.end))
-                item, ahead = number(now, item, Source.ITEM, line=line)
-                item, made = live(item, ahead), [*made, ahead]
+                made.append(made_of(now, item, Source.ITEM, line=line))
+                item = live(item, made[-1])
         items.append(item)
     return replace(now, items=tuple(items)), tuple(made)
 
@@ -87,7 +87,7 @@ def _ruler(now: Subscribed, item: Item, at: datetime) -> Ruler:
     return Ruler(item.price.charge.proration, calendar, calendar.period_at(at))
 
 
-def number(
+def made_of(
     now: Subscribed,
     item: Item,
     source: Source,
@@ -95,18 +95,19 @@ def number(
     line: Line | None = None,
     span: Span | None = None,
     ruler: Ruler | None = None,
-) -> tuple[Item, Made]:
-    made = Made(f"{now.id}.{item.number}.{item.made}", source, item, line, span, ruler)
-    return replace(item, made=item.made + 1), made
+) -> Made:
+    """The next line of an item, which the caller counts."""
+    return Made(f"{now.id}.{item.number}.{item.made}", source, item, line, span, ruler)
 
 
 def live(item: Item, made: Made) -> Item:
-    """The item while what `made` debited passes. Nothing of it is known but its price until it is on a document."""
+    """The item once it has made `made`, while what that debits passes. Nothing of it is known but its price until it is
+    on a document."""
     if made.line is None:
         raise Invalid("Only what is charged for time can be credited.", field="line")
     nothing = Money(0, made.line.terms.currency)
     live = Debited(made.key, made.line, nothing, made.line.amount, nothing, nothing, nothing)
-    return replace(item, billed_until=made.line.span.end, live=live, credited=())
+    return replace(item, made=item.made + 1, billed_until=made.line.span.end, live=live, credited=())
 
 
 def close(
@@ -120,8 +121,8 @@ def close(
     if live is None or not credits_unused or not live.line.span.start <= at < live.line.span.end:
         return replace(item, live=None, credited=(), billed_until=None), []
     calendar = now.calendar(item.price.charge.length)
-    item, made = number(now, item, Source.ITEM, line=lines.credit(live, at, ending))
+    made = made_of(now, item, Source.ITEM, line=lines.credit(live, at, ending))
     if made.line is not None and ending is Ending.CHANGE:
         again = Credited(Undoable(made.key, made.line, calendar), live)
         item = replace(item, credited=(*item.credited, again))
-    return replace(item, live=None, billed_until=None), [made]
+    return replace(item, made=item.made + 1, live=None, billed_until=None), [made]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 from services.billing import finalizing
@@ -19,18 +20,28 @@ async def shares(uow: UnitOfWork, now: Subscribed, to: Selection) -> NetShares:
 
     Raises BillingProfileMissing where nobody said where the customer is, and Invalid for a rate that is not known.
     """
-    prices = [item.price for item in now.running] + [choice.price for choice in to.choices]
-    timed = [one for one in prices if one.for_time]
-    with_tax = {one.tax_code for one in timed if one.charge.tax_inclusive}
-    if len({_kind(one) for one in timed}) < 2 or not with_tax:
+    codes = mixed([item.price for item in now.running] + [choice.price for choice in to.choices])
+    if not codes:
         return {}
     profile = await finalizing.required_profile(uow)
     entity = await billing_entity(uow, needs=Capability.SUBSCRIPTIONS_WRITE)
     on = label_date(uow.now, entity.timezone)
     taxed = Taxed(entity, profile, await rates_of(uow, [profile.country], since=on, until=on), on)
+    return shares_by(taxed, codes)
+
+
+def mixed(prices: Iterable[Price]) -> frozenset[str]:
+    """The tax codes of prices that have their tax in them, where others have it not, or another one."""
+    timed = [one for one in prices if one.for_time]
+    with_tax = frozenset(one.tax_code for one in timed if one.charge.tax_inclusive)
+    return with_tax if len({_kind(one) for one in timed}) > 1 else frozenset()
+
+
+def shares_by(taxed: Taxed, codes: Iterable[str]) -> NetShares:
+    """Raises Invalid for a rate that is not known."""
     return {
         code: 1 / (1 + sum((Fraction(one.rate) for one in taxed.treat(code, None).rates), Fraction(0)))
-        for code in with_tax
+        for code in codes
     }
 
 

@@ -289,12 +289,6 @@ async def upcoming(uow: UnitOfWork, row: Subscription) -> Upcoming | None:
     moment = next_moment(now)
     if moment is None:
         return None
-    due = sum(
-        (
-            one.line.amount
-            for one in turn(now, moment).lines
-            if one.source is Source.ITEM and one.line is not None
-        ),
-        Money(0, row.currency),
-    )
+    known = _without_usage(turn(now, moment)).lines
+    due = sum((subscription_billing.known_line(one).amount for one in known), Money(0, row.currency))
     return Upcoming(moment, due.minor)

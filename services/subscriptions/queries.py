@@ -13,6 +13,7 @@ from models.subscriptions import Subscription, SubscriptionState
 from services.audit.reads import note_read
 from services.billing import policies
 from services.billing.due_dates import DAYS_OVERDUE
+from services.catalog.rating import rate
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -99,8 +100,8 @@ STAFF_SUBSCRIPTIONS = _subscriptions("staff.subscriptions", STAFF_READ, "true", 
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """A price and how much of it is taken. `amount_minor` is what it costs in a whole period of its own, None where
-    usage decides. `price_id` names the price in the catalogue."""
+    """A price and how much of it is taken. `amount_minor` is what it costs in a whole period of its own, or once where
+    it has none; None where usage decides. `price_id` names the price in the catalogue."""
 
     key: str
     name: str
@@ -257,7 +258,11 @@ def _item(item: Item) -> ItemRow:
 
 def _priced(price: Price, quantity: Decimal, billed_until: datetime | None = None) -> ItemRow:
     charge, length = price.charge, price.charge.length
-    amount = Money.of(price.terms(quantity).period_amount, charge.currency).minor if price.for_time else None
+    costs: Money | None = None
+    if price.for_time:
+        costs = Money.of(price.terms(quantity).period_amount, charge.currency)
+    elif charge.kind is ChargeKind.ONE_OFF:
+        costs = Money.of(rate(charge.charge, quantity).amount, charge.currency)
     return ItemRow(
         charge.key,
         charge.name,
@@ -269,7 +274,7 @@ def _priced(price: Price, quantity: Decimal, billed_until: datetime | None = Non
         quantity,
         charge.quantity_min,
         charge.quantity_max,
-        amount,
+        costs.minor if costs is not None else None,
         length.interval.value if length else None,
         length.count if length else 1,
         billed_until,

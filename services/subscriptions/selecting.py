@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from models.plans import ChargeKind
@@ -13,7 +14,7 @@ from services.catalog import sold_prices
 from services.catalog.charges import check_quantity
 from services.catalog.estimates import require_allowed
 from services.catalog.plan_rules import Length, offers_of, within
-from services.catalog.sold_prices import SoldPrice
+from services.catalog.sold_prices import SOLD_KNOWN_MAX, SoldPrice
 from services.core.errors import Invalid, not_found
 from services.core.work import UnitOfWork
 from services.subscriptions.subscribed import Choice, Price, Selection, Subscribed
@@ -170,7 +171,9 @@ def _quantity(price: SoldPrice, asked: Decimal | None) -> Decimal:
                 return quantity
 
 
+@lru_cache(maxsize=SOLD_KNOWN_MAX)
 def price_of(sold: SoldPrice, *, addon: bool) -> Price:
+    """The same one for the same price, which many subscriptions have."""
     return Price(sold.id, sold.plan_id, sold.version_id, sold.charge, addon, sold.tax_code)
 
 

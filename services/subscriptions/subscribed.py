@@ -5,25 +5,30 @@ Source: docs/decisions/0029-subscriptions.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
+from typing import Any
 
 from models.plans import ChargeKind, ChargeTiming
 from models.subscriptions import SubscriptionState
 from models.types import ProrationBehaviour
+from models.values import value
 from services.billing.changes import Billed, Direction, Undoable
 from services.billing.lines import Debited, Line, Terms
 from services.billing.periods import Calendar, Span, calendar_of
 from services.billing.proration import Ruler
+from services.catalog import charge_json
 from services.catalog.plan_rules import Length, PlannedCharge
 from services.catalog.rating import rate
 from services.core.errors import Invalid
 
 ITEMS_MAX = 100  # of one subscription
+TERMS_KEPT = 10_000  # prices in a quantity that were asked for lately
 
 
 class Source(StrEnum):
@@ -45,6 +50,10 @@ class Price:
     addon: bool = False
     tax_code: str = ""
 
+    def __hash__(self) -> int:
+        """As that of a SoldPrice."""
+        return hash(self.id)
+
     @property
     def slot(self) -> str:
         """By which a change of plan finds the item that it changes."""
@@ -62,18 +71,33 @@ class Price:
 
     def terms(self, quantity: Decimal) -> Terms:
         """Raises Invalid for a price that is charged once."""
-        length = self.charge.length
-        if length is None:
-            raise Invalid(f"'{self.charge.key}' is charged once and not for time.", field="price")
-        return Terms(
-            self.id,
-            quantity,
-            Fraction(rate(self.charge.charge, quantity).amount),
-            self.charge.currency,
-            length.interval,
-            length.count,
-            self.charge.tax_inclusive,
-        )
+        return _terms(self, str(quantity))
+
+    def rated(self, quantity: Decimal) -> Mapping[str, Any]:
+        """What a line keeps of how `terms` came to their amount."""
+        return _rated(self, str(quantity))
+
+
+# Many subscriptions have the same few prices in the same quantities. By their text: 1 and 1.0 are kept as they are.
+@lru_cache(maxsize=TERMS_KEPT)
+def _terms(price: Price, quantity: str) -> Terms:
+    charge, number = price.charge, Decimal(quantity)
+    if charge.length is None:
+        raise Invalid(f"'{charge.key}' is charged once and not for time.", field="price")
+    return Terms(
+        price.id,
+        number,
+        Fraction(rate(charge.charge, number).amount),
+        charge.currency,
+        charge.length.interval,
+        charge.length.count,
+        charge.tax_inclusive,
+    )
+
+
+@lru_cache(maxsize=TERMS_KEPT)
+def _rated(price: Price, quantity: str) -> Mapping[str, Any]:
+    return charge_json.facts_of(price.charge.charge, Decimal(quantity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +130,7 @@ class Credited:
     before: Debited
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Item:
     """An item as it stands; see models.subscriptions.SubscriptionItem. `made` counts its lines."""
 
@@ -120,7 +144,7 @@ class Item:
     ended_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Made:
     """A line that a moment made. `key` names it for good; `item` is as it was when it was made.
 
@@ -136,7 +160,7 @@ class Made:
     ruler: Ruler | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Subscribed:
     """A subscription as it stands. `scheduled` comes at `scheduled_at`. One that is incomplete ends at `pay_until`."""
 
@@ -174,7 +198,7 @@ class Subscribed:
         return (item for item in self.items if item.ended_at is None)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Turn:
     """The state after a moment, the lines it made, and where those are billed."""
 

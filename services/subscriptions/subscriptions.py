@@ -47,6 +47,7 @@ from services.subscriptions import (
 )
 from services.subscriptions import policies as subscription_policies
 from services.subscriptions import rows as subscription_rows
+from services.subscriptions.arranging import AS_SOLD, Arrangement
 from services.subscriptions.rows import Held
 from services.subscriptions.selecting import Wanted
 from services.subscriptions.subscribed import Change, Subscribed, Turn
@@ -78,51 +79,44 @@ async def start(
     *,
     key: str,
     coupon: str = "",
-    started_at: datetime | None = None,
-    trial_days: int | None = None,
-    anchor: datetime | None = None,
-    plan_version: int | None = None,
-    collection: Collection | None = None,
-    payment_days: int | None = None,
+    arranged: Arrangement = AS_SOLD,
 ) -> Subscription:
-    """Subscribe to a plan. The same key is the subscription that is there.
+    """Subscribe to a plan, as it is sold or as staff has `arranged`. The same key is the subscription that is there.
 
-    Staff may have it begin in the past or later (`started_at`), with another trial than the plan's, count its periods
-    from `anchor` and not from where billing begins, sell a `plan_version` that is sold no more, and send its
-    invoices, to be paid within `payment_days`. Raises Forbidden, NotFound, Invalid, and what the first invoice raises.
+    Raises Forbidden, NotFound, Invalid, and what the first invoice raises.
     """
     uow.actor.require(WRITE)
     clocks.require_still(uow)
     invoices.require_key(key)
     if (there := await _known(uow, key)) is not None:
         return await policies.subscription_for(uow, there, WRITE)
-    if any(
-        one is not None for one in (started_at, trial_days, anchor, plan_version, collection, payment_days)
-    ):
+    if arranged != AS_SOLD:
         uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_WRITE)
-    if trial_days is not None:
-        require_trial_days(trial_days)
+    if arranged.trial_days is not None:
+        require_trial_days(arranged.trial_days)
     await _require_room(uow)
     await terms.accept(uow, Occasion.SUBSCRIBING)
     wanted = replace(wanted, currency=require_currency(wanted.currency, on=uow.now.date()))
-    selection = await selecting.select(uow, wanted, plan_version=plan_version)
+    selection = await selecting.select(uow, wanted, plan_version=arranged.plan_version)
     organization = await policies.organization_of(uow)
-    at = moments.start(uow, started_at)
-    days = trial_days if trial_days is not None else await trial_terms.days(uow, selection.version_id)
+    at = moments.start(uow, arranged.started_at)
+    days = arranged.trial_days
+    if days is None:
+        days = await trial_terms.days(uow, selection.version_id)
     now = rules.start(
         new_id("sub"),
         selection,
         at=at,
         timezone=organization.timezone,
         trial_end=at + timedelta(days=days) if days else None,
-        anchor=moments.near(anchor, at, "anchor") if anchor is not None else None,
+        anchor=moments.near(arranged.anchor, at, "anchor") if arranged.anchor is not None else None,
     )
     is_later = at > uow.now
     if is_later:
         now = rules.begins_later(now)
     row = _row(uow, now, key)
-    payment_terms.set_terms(row, collection or Collection.CHARGE, payment_days)
-    if row.collection == Collection.CHARGE and (started_at is None or is_later):
+    payment_terms.set_terms(row, arranged.collection or Collection.CHARGE, arranged.payment_days)
+    if row.collection == Collection.CHARGE and (arranged.started_at is None or is_later):
         row.pay_until = await first_payments.pay_until(uow, row.plan_version_id, at)
     row.tried = trials.tried([], now, at)
     held = Held(row, {}, {}, {})

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from models.money import Money
 from services.tax.rules import Category, CheckedNumber, NumberState, Rate, TaxableLine, TaxedLine, Treatment
+
+RATES_KEPT = 1_000  # that lines were taxed by lately
 
 
 def evidence_of(line: TaxedLine) -> dict[str, Any]:
@@ -92,7 +95,8 @@ def number_from_json(kept: Mapping[str, Any]) -> CheckedNumber:
     )
 
 
-def _rate(rate: Rate) -> dict[str, Any]:
+@lru_cache(maxsize=RATES_KEPT)
+def _rate(rate: Rate) -> Mapping[str, Any]:
     return {
         "jurisdiction": rate.jurisdiction,
         "name": rate.name,

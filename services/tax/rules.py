@@ -16,6 +16,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from models.money import Money, round_half_away
+from models.values import value
 from services.catalog.charges import check_number
 from services.core.errors import Invalid
 
@@ -140,7 +141,7 @@ class Treatment:
             raise Invalid("Reverse charge needs a tax number that was found valid.", field="number")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaxableLine:
     """`amount` after discounts: gross if `inclusive`, net otherwise. Negative for a credit.
 
@@ -166,13 +167,13 @@ class TaxableLine:
             raise Invalid(f"Category {self.treatment.category} carries no tax.", field="tax")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaxPart:
     rate: Rate
     tax: Money
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaxedLine:
     """net + tax = gross, and the parts add up to the tax. Under document rounding each is this line's share.
 
@@ -189,7 +190,7 @@ class TaxedLine:
     tax_given: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TaxTotal:
     """What a document sums by category and rate: `base` is the net of its lines. No rate: E, AE and O."""
 
@@ -226,14 +227,16 @@ def tax_lines(lines: Sequence[TaxableLine], *, rounding: RoundingLevel) -> tuple
 
 def summarise(lines: Sequence[TaxedLine]) -> tuple[TaxTotal, ...]:
     """The totals by category and rate, in the order in which they first appear."""
-    sums: dict[tuple[Category, Rate | None], list[Money]] = {}
+    sums: dict[tuple[Category, Rate | None, str], list[int]] = {}
     for line in lines:
-        nothing = Money(0, line.net.currency)
-        for rate, tax in [(part.rate, part.tax) for part in line.parts] or [(None, nothing)]:
-            so_far = sums.setdefault((line.treatment.category, rate), [nothing, nothing])
-            so_far[0] += line.net
+        for rate, tax in [(part.rate, part.tax.minor) for part in line.parts] or [(None, 0)]:
+            so_far = sums.setdefault((line.treatment.category, rate, line.net.currency), [0, 0])
+            so_far[0] += line.net.minor
             so_far[1] += tax
-    return tuple(TaxTotal(*key, *both) for key, both in sums.items())
+    return tuple(
+        TaxTotal(category, rate, Money(base, code), Money(tax, code))
+        for (category, rate, code), (base, tax) in sums.items()
+    )
 
 
 def round_together(exact: Sequence[Fraction]) -> list[int]:
@@ -255,6 +258,9 @@ def round_together(exact: Sequence[Fraction]) -> list[int]:
 
 def _exclusive(lines: Sequence[TaxableLine]) -> list[list[int]]:
     """Minor units of tax of each line by rate, the rates of all of them being the same."""
+    if len(lines) == 1:
+        (line,) = lines
+        return [[line.amount.times(one.rate).minor for one in line.treatment.rates]]
     rates = [Fraction(one.rate) for one in lines[0].treatment.rates]
     columns = [round_together([line.amount.minor * rate for line in lines]) for rate in rates]
     return [[column[index] for column in columns] for index in range(len(lines))]

@@ -24,6 +24,9 @@ from services.wallets.events import WalletGivenBack, WalletPaid
 from services.wallets.lots import NewLot, put_in
 from services.wallets.policies import Open
 
+# Of what is taken back: where it came from, it goes to again.
+_JOURNALS = {Purpose.PROMOTIONS: JournalKind.GRANT, Purpose.CUSTOMER_CREDIT: JournalKind.TOP_UP}
+
 
 async def available(uow: UnitOfWork, currency: str) -> Money:
     """What the organisation that the work is bound to may pay invoices with now. Its wallet is locked."""
@@ -101,7 +104,7 @@ async def book(
         Draft(
             wallet.organization_id,
             key=f"wallet_debit:{debit_id}",
-            kind=JournalKind.GRANT if kind is DebitKind.TAKEN_BACK else JournalKind.CONSUMPTION,
+            kind=_JOURNALS.get(against, JournalKind.CONSUMPTION),
             cause_id=cause_id,
             entries=(debit(Purpose.PREPAID_WALLET, money), credit(against, money)),
             at=wallet.now,

@@ -33,7 +33,8 @@ class WalletGranted(DomainEvent):
 
 
 class WalletTakenBack(DomainEvent):
-    """What a plan had included, and was not used, for time that is not paid for any more."""
+    """What was not used of what a plan had included for time that is not paid for any more, or of what a payment had
+    put in that is given back."""
 
     type: ClassVar[str] = "wallet.taken_back"
     currency: str

@@ -17,6 +17,7 @@ from services.core.work import UnitOfWork
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
 from services.wallets import policies, rules
+from services.wallets.events import WalletToppedUp
 from services.wallets.policies import Open
 
 LIFE_MAX = timedelta(days=20 * 366)
@@ -108,6 +109,20 @@ async def put_in(uow: UnitOfWork, lot: NewLot) -> tuple[Open, Came]:
         now=wallet.now,
     )
     return wallet, Came(lot_id, is_new=True)
+
+
+def tell_topped_up(uow: UnitOfWork, wallet: Open, came: Came, money: Money, payment_key: str) -> None:
+    """That a customer's money is in, which is new."""
+    uow.record(
+        WalletToppedUp(
+            aggregate_id=wallet.id,
+            organization_id=wallet.organization_id,
+            currency=wallet.currency,
+            lot_id=came.id,
+            minor=money.minor,
+            payment_key=payment_key,
+        )
+    )
 
 
 async def _lot_with(uow: UnitOfWork, wallet: Open, key: str) -> Row[Any] | None:

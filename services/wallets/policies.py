@@ -7,10 +7,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from models.money import UnknownCurrency
+from models.money import Money, UnknownCurrency
 from models.money import currency as currency_of
-from services.core.errors import Invalid
-from services.core.ids import new_id
+from models.wallets import Wallet, WalletTopUp
+from services.core.errors import Invalid, not_found
+from services.core.ids import is_id, new_id
+from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.wallets.rules import LOTS_MAX, Lot, TopUpRule
 
@@ -89,6 +91,25 @@ async def opened(uow: UnitOfWork, organization_id: str, currency: str) -> Open:
     if made is None:
         raise RuntimeError("A wallet was made and is not there.")
     return made
+
+
+async def top_up_for(
+    uow: UnitOfWork, top_up_id: str, needs: Capability, *, lock: bool = False
+) -> WalletTopUp:
+    """Raises Forbidden, and NotFound also for another organisation's, unless the work crosses tenants."""
+    uow.actor.require(needs)
+    row = await uow.get(WalletTopUp, top_up_id, lock=lock) if is_id(str(top_up_id), "wtop") else None
+    if row is None or not (uow.crosses or row.organization_id == uow.organization_id):
+        raise not_found("top-up", top_up_id)
+    return row
+
+
+async def money_of(uow: UnitOfWork, top_up: WalletTopUp) -> Money:
+    """What a top-up that the caller was let to asks for."""
+    wallet = await uow.get(Wallet, top_up.wallet_id)
+    if wallet is None:
+        raise RuntimeError("A top-up is of a wallet that is not there.")
+    return Money(top_up.minor, wallet.currency)
 
 
 async def lots_of(uow: UnitOfWork, wallet: Open) -> list[Lot]:

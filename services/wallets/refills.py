@@ -1,13 +1,13 @@
 """Top-ups that a wallet's rule asks for: below a threshold, up to a ceiling in each calendar month.
 
 Nothing is charged here. What is asked for is a row that is due, and an event: whoever takes payments answers both, by
-`top_up` with its id.
+`top_up` with its id, or by a payment for it.
 """
 
 from __future__ import annotations
 
 from models.wallets import TopUpState
-from services.core.errors import Invalid, not_found
+from services.core.errors import Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
@@ -109,8 +109,8 @@ async def ask_for_top_up(uow: UnitOfWork, organization_id: str, currency: str) -
     )
 
 
-async def answer(uow: UnitOfWork, wallet: Open, top_up_id: str, lot_id: str) -> None:
-    """What was due has come, as this lot. Raises NotFound for what is not due in this wallet."""
+async def answer(uow: UnitOfWork, wallet: Open, top_up_id: str, lot_id: str) -> bool:
+    """What was due has come, as this lot. False, and nothing done, for what is not due in this wallet."""
     done = await uow.execute(
         "update wallet_top_up set state = 'paid', lot_id = :lot_id"
         " where id = :id and wallet_id = :wallet_id and state = 'due'",
@@ -118,5 +118,4 @@ async def answer(uow: UnitOfWork, wallet: Open, top_up_id: str, lot_id: str) -> 
         wallet_id=wallet.id,
         lot_id=lot_id,
     )
-    if not done.rowcount:
-        raise not_found("top-up that is due", top_up_id)
+    return bool(done.rowcount)

@@ -8,14 +8,14 @@ from decimal import Decimal
 from models.ledger import JournalKind, Purpose
 from models.money import Money, UnknownCurrency
 from models.wallets import LotSource
-from services.core.errors import Invalid
+from services.core.errors import Invalid, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity import clocks
 from services.identity.proof import require_recent_proof
 from services.identity.rules import clean_text
-from services.wallets import refills, rules
-from services.wallets.events import WalletGranted, WalletToppedUp
+from services.wallets import lots, refills, rules
+from services.wallets.events import WalletGranted
 from services.wallets.lots import Came, NewLot, put_in
 
 KEY_CHARACTERS_MAX = 120
@@ -100,18 +100,9 @@ async def top_up(
     wallet, came = await put_in(uow, lot)
     if not came.is_new:
         return came
-    if top_up_id is not None:
-        await refills.answer(uow, wallet, top_up_id, came.id)
-    uow.record(
-        WalletToppedUp(
-            aggregate_id=wallet.id,
-            organization_id=wallet.organization_id,
-            currency=wallet.currency,
-            lot_id=came.id,
-            minor=money.minor,
-            payment_key=payment_key,
-        )
-    )
+    if top_up_id is not None and not await refills.answer(uow, wallet, top_up_id, came.id):
+        raise not_found("top-up that is due", top_up_id)
+    lots.tell_topped_up(uow, wallet, came, money, payment_key)
     return came
 
 

@@ -16,6 +16,7 @@ from services.core.errors import Invalid, MatrixError
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.subscriptions import queries as subscription_queries
+from services.subscriptions.arranging import Arrangement
 from state import typed
 from state.base import page_event
 from state.choosing import Choosing
@@ -81,9 +82,14 @@ class StaffChoiceState(Choosing, rx.State):
     def _choice_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self._staff_work(within=self.organization["id"])
 
-    def _terms(self) -> dict[str, Any]:
-        said = {name: _READ[name](given, name) for name, given in self.terms.items()}
-        return said | ({"plan_version": int(self.version)} if self.version else {})
+    def _arranged(self) -> Arrangement:
+        return Arrangement(**self._said(OF_START), plan_version=int(self.version) if self.version else None)
+
+    def _behaviour(self) -> ProrationBehaviour | None:
+        return self._said(OF_CHANGE).get("behaviour")
+
+    def _said(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: _READ[name](said, name) for name, said in self.terms.items() if name in names}
 
     def _version_chosen(self) -> int | None:
         said = self._query.get("version", "")

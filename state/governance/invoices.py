@@ -26,12 +26,15 @@ class StaffInvoicesState(ListedState, rx.State):
 
     _listing: ClassVar[Listing[Any]] = queries.STAFF_INVOICES
     _file_url: ClassVar[str] = "/api/v1/staff/invoices"
-    _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", *invoices_view.FILTERS)
+    _filter_keys: ClassVar[tuple[str, ...]] = ("organization_id", "brand_id", *invoices_view.FILTERS)
+
+    brands: list[dict[str, str]] = []
 
     @page_event(Capability.STAFF_INVOICES_READ, reads=True)
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, queries.STAFF_INVOICES)
+            self.brands = await brands_to_choose(uow)
         self.rows = [invoices_view.row_shown(row, HOME) for row in found]
 
 

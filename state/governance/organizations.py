@@ -30,6 +30,7 @@ from state.listed import ListedState
 from state.problems import problem_of
 
 BY_DATE = "on"  # and not by a length of the calendar
+LOOK, TURN = "look", "turn"  # what the form of a clock is sent to do
 
 
 class OrganizationsState(ListedState, rx.State):
@@ -55,8 +56,9 @@ class OrganizationState(PageState, rx.State):
     clock: dict[str, Any] = {}  # its test clock, if it has one
     papers: list[dict[str, Any]] = []  # the newest documents made by that clock
     foreseen: dict[str, Any] = {}  # how far one has looked ahead, and what is made by then
-    look_errors: dict[str, str] = {}
-    look_refusal: str = ""
+    way: str = BillingInterval.MONTH.value  # how far to turn it
+    clock_errors: dict[str, str] = {}
+    clock_refusal: str = ""
     asking: bool = False
     read_at: str = ""
 
@@ -98,20 +100,28 @@ class OrganizationState(PageState, rx.State):
         self.read_at = instant_text(uow.wall_now)
 
     @page_event(clocks.NEEDED)
-    async def look_ahead(self, values: dict[str, Any]) -> None:
-        """Show what turning the clock would make, and leave it where it is."""
+    async def choose(self, way: str) -> None:
+        """By which length the clock goes, or to a date."""
+        self.way = way
+
+    @page_event(clocks.NEEDED)
+    async def use_clock(self, values: dict[str, Any]) -> None:
+        """Turn the clock, or show what turning it would make and leave it where it is."""
         self._look_away()
         organization_id = str(self.organization.get("id", ""))
         try:
             by, on = _how_far(values)
             async with self._staff_work() as uow:
+                if values.get("act") == TURN:
+                    self.clock = _clock_shown(await clock_turning.turn_by(uow, organization_id, by=by, on=on))
+                    return
                 there = await clock_turning.standing(uow, organization_id)
                 to = clock_turning.moment(there, by=by, on=on)
                 found = await clock_preview.preview(uow, organization_id, to=to)
         except Invalid as error:
-            self.look_errors = {"on": problem_of(error, "").text}
+            self.clock_errors = {"on" if self.way == BY_DATE else "by": problem_of(error, "").text}
         except Conflict as error:
-            self.look_refusal = problem_of(error, "").text
+            self.clock_refusal = problem_of(error, "").text
         else:
             self.foreseen = _foreseen_shown(found)
 
@@ -120,7 +130,7 @@ class OrganizationState(PageState, rx.State):
         self._look_away()
 
     def _look_away(self) -> None:
-        self.foreseen, self.look_errors, self.look_refusal = {}, {}, ""
+        self.foreseen, self.clock_errors, self.clock_refusal = {}, {}, ""
 
     async def _look_at_clock(self, uow: UnitOfWork, organization_id: str) -> None:
         there = await clock_turning.look(uow, organization_id)

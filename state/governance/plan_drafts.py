@@ -40,7 +40,6 @@ FIELDS = (
 BLANK: dict[str, str] = dict.fromkeys(FIELDS, "") | {
     "kind": "flat",
     "model": "flat",
-    "currency": "USD",
     "interval": "month",
     "interval_count": "1",
     "proration": "second",

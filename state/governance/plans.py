@@ -141,7 +141,7 @@ class PlanState(EditedState, rx.State):
             hosts = await plan_queries.plan_names(uow, plan.addon_to)
         self.plan = _plan_shown(plan, hosts)
         self.versions = [_version_shown(row) for row in versions]
-        self.meters = [{"id": slug, "label": slug} for slug in sorted(meters)]
+        self.meters = [{"id": slug, "label": name} for slug, name in sorted(meters.items())]
         self._show(shown)
 
     def _show(self, shown: VersionDetail) -> None:
@@ -154,10 +154,7 @@ class PlanState(EditedState, rx.State):
         }
         self.charges = [plan_view.charge_shown(row) for row in shown.charges]
         self.entitlements = plan_view.entitlements_shown(shown.entitlements)
-        self.priced = [
-            {"id": row.id, "label": f"{row.name} ({row.currency}, {plan_view.often(row)})"}
-            for row in shown.charges
-        ]
+        self.priced = [{"id": row.id, "label": plan_view.named(row)} for row in shown.charges]
         self.estimate, self.steps, self.estimate_errors = {}, [], {}
         try:
             plan_rules.offers_of([plan_queries.planned(row) for row in shown.charges])
@@ -174,7 +171,9 @@ class PlanState(EditedState, rx.State):
 
     @page_event(WRITE)
     async def add_charge(self) -> None:
-        self.price, self.form = [], dict(plan_drafts.BLANK)
+        """A new price, in the currency of the one before it."""
+        before = [str(row["currency"]) for row in self.charges[-1:]]
+        self.price, self.form = [], plan_drafts.BLANK | {"currency": "".join(before)}
         self._open("charge")
 
     @page_event(WRITE)

@@ -87,7 +87,7 @@ class CouponsState(DialogsState, ListedState, rx.State):
             meters = await platform_meters(uow)
         self.rows = [_coupon(row, named) for row in found]
         self.plans = [{"id": row.id, "label": row.name} for row in plans]
-        self.meters = [{"id": slug, "label": slug} for slug in sorted(meters)]
+        self.meters = [{"id": slug, "label": name} for slug, name in sorted(meters.items())]
 
 
 def _coupon(row: CouponRow, plans: Mapping[str, str]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class PlansOnSaleState(PageState, rx.State):
             _card(plan, offers[plan.id], currency, interval) | _marked(plan, running, currency, interval)
             for plan in found
         ]
-        cards = sorted(made, key=_base_price)
+        cards = sorted(made, key=_place)
         self.plans = [card for card in cards if not card["is_addon"]]
         self.addons = [card for card in cards if card["is_addon"]]
 
@@ -79,9 +79,9 @@ def _address(currency: str, interval: str) -> str:
     return addresses.with_query("/portal/plans", {"currency": currency, "interval": interval})
 
 
-def _base_price(card: dict[str, Any]) -> Decimal:
-    """What is paid with nothing used and nobody seated, by which plans are lined up."""
-    return Decimal(card["base"])
+def _place(card: dict[str, Any]) -> tuple[bool, Decimal]:
+    """Plans are lined up by what is paid with nothing used and nobody seated; behind them those not sold like this."""
+    return not card["sold"], Decimal(card["base"])
 
 
 def _flat(charges: list[dict[str, Any]]) -> Decimal:

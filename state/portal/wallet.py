@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import reflex as rx
 
-from services.billing.issuers import LegalEntityMissing, issuer
+from models.money import Money
+from models.wallets import TopUpState
 from services.core import listing_sql
-from services.core.errors import Invalid
 from services.core.listing import Listing
 from services.core.permissions import Capability
+from services.payments import transfer_details
 from services.wallets import queries
-from state import payments_view, wallets_view
+from state import wallets_view
 from state.base import page_event
 from state.dialogs import DialogsState
 from state.format import figure_text, instant_text
 from state.listed import ListedState
+from state.paying import Paying
 
 WALLETS_SHOWN_MAX = 20  # one for each currency that is used
 WRITE = Capability.WALLET_WRITE
@@ -38,6 +38,7 @@ class WalletState(DialogsState, ListedState, rx.State):
 
     balances: list[dict[str, Any]] = []
     read_at: str = ""
+    due: str = ""  # a top-up that waits to be paid
     may_begin: bool = False  # there is no wallet in the organisation's own currency that has a rule
 
     @page_event(Capability.WALLET_READ, reads=True)
@@ -45,9 +46,11 @@ class WalletState(DialogsState, ListedState, rx.State):
         async with self._unit_of_work() as uow:
             found = await self._read(uow, queries.LOTS)
             balances = await listing_sql.select(uow, queries.WALLETS, limit=WALLETS_SHOWN_MAX)
+            due = await listing_sql.select(uow, queries.TOP_UPS, ("state", TopUpState.DUE.value), limit=1)
         self.read_at = instant_text(uow.wall_now)
         self.rows = [wallets_view.lot_shown(row, USES) for row in found]
         self.balances = [wallets_view.wallet_shown(row) for row in balances]
+        self.due = "".join(figure_text(Money(row.minor, row.currency).amount, row.currency) for row in due)
         self.may_begin = not any(
             row.currency == self._currency and row.threshold_minor is not None for row in balances
         )
@@ -96,16 +99,17 @@ class WalletUsesState(ListedState, rx.State):
         self.rows = [wallets_view.use_shown(row, PLACES) for row in found]
 
 
-class WalletTopUpsState(DialogsState, ListedState, rx.State):
+class WalletTopUpsState(Paying, DialogsState, ListedState, rx.State):
     """One page of the top-ups that the rule asked for, and how to pay one that is due."""
 
     _listing: ClassVar[Listing[Any]] = queries.TOP_UPS
     _file_url: ClassVar[str] = "/api/v1/wallet-top-ups"
     _filter_keys: ClassVar[tuple[str, ...]] = wallets_view.TOP_UP_FILTERS
-    _dialogs: ClassVar[Mapping[str, Capability]] = {"pay": Capability.PAYMENTS_WRITE}
+    _dialogs: ClassVar[Mapping[str, Capability]] = dict.fromkeys(
+        ("pay", "link", "revoke"), Capability.PAYMENTS_WRITE
+    )
 
     read_at: str = ""
-    bank: dict[str, str] = {}  # where a transfer goes to; empty where the seller has said nothing
     asked: str = ""  # how much the one is that the dialog is about
 
     @page_event(Capability.WALLET_READ, reads=True)
@@ -116,17 +120,12 @@ class WalletTopUpsState(DialogsState, ListedState, rx.State):
         self.rows = [wallets_view.top_up_shown(row) for row in found]
 
     @page_event(Capability.PAYMENTS_WRITE)
-    async def how_to_pay(self, top_up_id: str) -> None:
-        """Open the dialog that says where the money for a top-up goes."""
-        self.bank = {}
-        with suppress(LegalEntityMissing, Invalid):  # nobody bills the organisation yet
-            async with self._unit_of_work() as uow:
-                by = await issuer(uow, needs=Capability.INVOICES_READ)
-            self.bank = await payments_view.bank_shown(by.brand.id)
+    async def pay_now(self, top_up_id: str) -> None:
+        """Open the dialog that says how a top-up is paid."""
+        self.open_dialog = ""
+        async with self._unit_of_work() as uow:
+            asked = await transfer_details.of_top_up(uow, top_up_id)
+        await self._look_at_ways(asked)
+        self.asked = figure_text(asked.money.amount, asked.money.currency)
+        self.chosen = {"id": top_up_id}
         self._open("pay")
-        found = [row for row in self.rows if row["id"] == top_up_id]
-        if not found:
-            self.open_dialog = ""
-            return
-        (self.chosen,) = found
-        self.asked = figure_text(Decimal(self.chosen["minor"]), self.chosen["currency"])

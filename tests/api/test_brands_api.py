@@ -72,6 +72,9 @@ async def test_a_document_of_a_second_brand_has_its_number_its_name_and_its_look
     year = made["label_date"][:4]
     assert (made["number"], note["number"]) == (f"DE1-BLUE-{year}-000001", f"DE1-BLUE-C{year}-000001")
     client = await api.browser(acme, Role.BILLING)
+    for brand_id, found in ((blue["id"], [usual["id"], made["id"]]), (blue["id"][:-4] + "0000", [])):
+        listed = (await staff.get("staff/invoices", params={"brand_id": brand_id})).json()["data"]
+        assert [(row["id"], row["brand"]) for row in listed] == [(one, "BLUE") for one in found]
     kept = (await client.get(f"invoices/{made['id']}")).json()
     assert (kept["brand_id"], kept["seller"]["brand"]) == (blue["id"], {"code": "BLUE", "name": "Blue Cloud"})
     paper = (await client.get(f"invoices/{made['id']}/paper")).json()

@@ -51,9 +51,16 @@ async def test_a_wallet_is_filled_by_staff_and_read_and_ruled_by_its_organisatio
         2,
     )
     (due,) = (await billing.get("wallet-top-ups")).json()["data"]
+    at = f"wallet-top-ups/{due['id']}"
+    where = (await billing.get(f"{at}/transfer")).json()
+    assert (where["reference"], where["minor"], where["account"]) == (due["id"], due["minor"], None)
+    problem(await billing.post(f"{at}/payments", json={}), 422, "invalid_input")
+    assert (await billing.put(f"{at}/payment-link", json={})).json()["url"].count("/pay/") == 1
     assert (due["minor"], due["state"]) == (20_00, "due")
     answered = {**TOP_UP, **whose, "amount": "20.00", "payment_key": "wire-2", "top_up_id": due["id"]}
     assert (await staff.post("staff/wallets/top-ups", json=answered)).status_code == 201
+    problem(await billing.get(f"{at}/transfer"), 409, "top_up_not_due")
+    problem(await staff.put(f"staff/{at}/payment-link", json={}), 409, "top_up_not_due")
     assert (await staff.get("staff/wallet-top-ups", params={"state": "due"})).json()["data"] == []
     lots = (await billing.get("wallet-lots", params={"currency": "USD"})).json()["data"]
     assert {(lot["source"], lot["priority"], lot["left_minor"]) for lot in lots} == {

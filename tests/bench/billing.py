@@ -27,6 +27,7 @@ from services.demo.offers import publish_plans
 from services.identity import accounts, organizations
 from services.metering.service import ensure_platform_meters
 from services.subscriptions import subscriptions
+from services.subscriptions.arranging import Arrangement
 from services.subscriptions.previewing import preview
 from services.subscriptions.selecting import Wanted
 from tests.bench.figures import Figure, Result, median_figure, percentile
@@ -133,7 +134,9 @@ async def _previews(organization: str) -> tuple[Figure, Figure]:
     async with unit_of_work(system(organization)) as uow:
         found = await uow.execute("select id from plan where slug in ('team', 'scale') order by slug desc")
         team, scale = found.scalars().all()
-        one = await subscriptions.start(uow, Wanted(team, "EUR", "month"), key="bench", trial_days=0)
+        one = await subscriptions.start(
+            uow, Wanted(team, "EUR", "month"), key="bench", arranged=Arrangement(trial_days=0)
+        )
     took: list[float] = []
     for seats in range(PREVIEWS):
         wanted = Wanted(scale, "EUR", "month", quantities={"seats": Decimal(2 + seats % 40)})

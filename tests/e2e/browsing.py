@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -31,9 +32,11 @@ AXE = Axe().axe_script
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # All but violations is left out early: to describe what is well takes longer than to find what is not. Nobody reads
 # selectors, and of what axe would fetch once more these rules ask for media alone, not for style sheets.
-AXE_RUN = """rules => axe.run(
-    {runOnly: rules, resultTypes: ["violations"], selectors: false, preload: {assets: ["media"]}}
-  ).then(found => found.violations.map(one => [one.id, one.help, one.nodes.slice(0, 3).map(node => node.html)]))"""
+AXE_RUN = """([rules, contrast]) => axe.run({
+    runOnly: rules, rules: {"color-contrast": {enabled: contrast}},
+    resultTypes: ["violations"], selectors: false, preload: {assets: ["media"]}
+  }).then(found => found.violations.map(one => [one.id, one.help, one.nodes.slice(0, 3).map(node => node.html)]))"""
+FAINT = (Path(__file__).parent / "faint.js").read_text()
 WAIT_S = 30  # how long a busy machine may take; how fast it must be, benchmarks say
 MODEL, MODEL_NAME = "smollm2-135m", "SmolLM2 135M Instruct"
 
@@ -172,11 +175,16 @@ async def sideways(page: Page) -> int:
     return await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
 
-async def violations(page: Page, look: str) -> list[str]:
-    """What axe finds, as sentences that begin with the look."""
+async def violations(page: Page, look: str, *, contrast: bool = True) -> list[str]:
+    """What axe finds, as sentences that begin with the look. Without its own look at contrast it takes a third."""
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(AXE)
     return [
         f"{look}: {rule} ({text}) at {[node[:160] for node in nodes]}"
-        for rule, text, nodes in await page.evaluate(AXE_RUN, AXE_RULES)
+        for rule, text, nodes in await page.evaluate(AXE_RUN, [AXE_RULES, contrast])
     ]
+
+
+async def faint(page: Page, look: str) -> list[str]:
+    """Texts that are too faint to read, as sentences that begin with the look."""
+    return [f"{look}: {said}" for said in await page.evaluate(FAINT)]

@@ -47,6 +47,7 @@ from tests.e2e.browsing import (
     Faults,
     Person,
     Visitors,
+    faint,
     settled,
     sideways,
     violations,
@@ -63,7 +64,7 @@ ROLES = {"anonymous": None, "owner": OWNER, "viewer": VIEWER, "staff": STAFF}
 Looks = tuple[tuple[dict[str, int], str], ...]
 LOOKS: Looks = ((DESK, "light"), (PHONE, "dark"))
 # Who sees a console's pages at their fullest. Of each page one look is examined for these, by its address and so always
-# the same, and both where there is time (`make test-deep`); for others it is the first.
+# the same, and both where there is time (`make test-deep`), when axe looks at contrast too; for others it is the first.
 AT_HOME = {Console.PORTAL: OWNER, Console.GOVERNANCE: STAFF}
 
 
@@ -287,7 +288,8 @@ async def test_every_page_is_sound(
         await settled(page)
         await page.evaluate(UNFOLD)
         looks = _looks(person, route, every=every_look)
-        problems += [f"{role} at {route}: {one}" for one in await _problems(page, looks)]
+        found = await _problems(page, looks, contrast=every_look)
+        problems += [f"{role} at {route}: {one}" for one in found]
     assert not problems, "\n".join(problems)
     assert not faults.found, "\n".join(faults.found)
 
@@ -305,15 +307,17 @@ def _shown_to(person: Person | None) -> list[str]:
     return own if person is VIEWER else [*own, "/welcome", "/mailbox", NOWHERE]
 
 
-async def _problems(page: Page, looks: Looks) -> list[str]:
+async def _problems(page: Page, looks: Looks, *, contrast: bool) -> list[str]:
     found: list[str] = []
     if (headings := await page.locator("h1").count()) != 1:
         found.append(f"{headings} headings of the first level")
     for size, theme in LOOKS:
         found += await _too_wide(page, size)
+        look = f"{size['width']} px, {theme}"
+        await _theme(page, theme)
+        found += await faint(page, look)
         if (size, theme) in looks:
-            await _theme(page, theme)
-            found += await violations(page, f"{size['width']} px, {theme}")
+            found += await violations(page, look, contrast=contrast)
     await _theme(page, "light")
     return found + await _too_wide(page, REFLOW)
 

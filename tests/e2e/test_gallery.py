@@ -68,7 +68,7 @@ async def test_density_changes_rows_and_controls_and_nothing_breaks(density: str
     assert box is not None
     assert heights[density] <= box["height"] <= heights[density] + 2
     assert await sideways(page) <= 0
-    assert await violations(page, density) == []
+    assert await violations(page, density, contrast=False) == []  # sizes change there, and no colours
 
 
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])

@@ -1,5 +1,6 @@
 """The built-in model answers in OpenAI's shapes, with its true token counts."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from matrix_app.model_server import EMBEDDING_TOKENS_MAX, MODEL_NAME
+from matrix_app.model_server import EMBEDDING_TOKENS_MAX, MODEL_NAME, ModelMissing, llama
 from matrix_app.up.preflight import free_loopback_port
 from services.gateway.upstreams import BUILTIN_UPSTREAM_MODEL
 
@@ -39,6 +40,16 @@ def model() -> Iterator[httpx.Client]:
 def chat(model: httpx.Client, **more: object) -> httpx.Response:
     messages = [{"role": "user", "content": "Say hello"}]
     return model.post("/v1/chat/completions", json={"messages": messages, "max_tokens": 8, **more})
+
+
+def test_a_library_that_the_system_lacks_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str) -> None:
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(importlib, "import_module", lacking)
+
+    with pytest.raises(ModelMissing, match=r"libgomp\.so\.1.*apt-get install libgomp1.*MATRIX_MODEL_URL"):
+        llama()
 
 
 def test_it_names_itself_as_the_catalogue_knows_it(model: httpx.Client) -> None:

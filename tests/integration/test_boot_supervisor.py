@@ -186,3 +186,14 @@ def test_a_log_that_grew_too_long_is_cut_and_goes_on(
     supervisor.watch(until(lambda: words(child) == ["on"]))
 
     assert (tmp_path / "child.log.1").read_text().split() == ["x" * 200]
+
+
+def test_who_only_starts_others_loads_no_library_of_theirs() -> None:
+    """It lives beside them for as long as they do, and what it loaded would too; a refused start says so at once."""
+    loaded = "import sys, matrix_app.cli, matrix_app.up.up; print(*sys.modules, sep='\\n')"
+
+    said = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert {"sqlalchemy", "fastapi", "aiohttp", "reflex"} & set(said.stdout.split()) == set()

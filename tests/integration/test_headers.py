@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 
 from matrix_app.api.app import create_app
 from matrix_app.doors import Doors
-from matrix_app.page_headers import page_headers
+from matrix_app.page_headers import PageHeaders
 from services.core import settings as settings_module
 from services.core.postgres import EmbeddedPostgres
 
@@ -91,7 +91,7 @@ async def browser(
         pages=pages,
         documents=["/sign-in"],
         led_on={"/old": "/sign-in"},
-        headers=page_headers(build, https=settings_module.settings().secure_cookies),
+        headers=PageHeaders(build, https=settings_module.settings().secure_cookies).of,
     )
     transport = ASGITransport(doors, raise_app_exceptions=False)
     async with (

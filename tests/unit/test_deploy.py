@@ -110,6 +110,27 @@ def test_the_container_is_made_of_files_that_exist_by_commands_that_exist() -> N
     assert locks - {"requirements-dev.txt"} <= set(copied)
 
 
+def test_what_installs_in_the_container_needs_no_file_that_is_not_there_yet(tmp_path: Path) -> None:
+    """`COPY . .` comes after it, so that packages are installed again only when the lock files changed."""
+    before = (DEPLOY / "Containerfile").read_text().partition("RUN python3 matrix_app/up/bootstrap.py")[0]
+    for line in re.findall(r"^COPY (.+)$", before, re.M):
+        *names, target = line.split()
+        for name in names:
+            there = tmp_path / (name if target == "./" else target)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, there)
+    begin = (
+        "import sys; sys.path.insert(0, 'matrix_app/up'); import bootstrap as b; "
+        "b.end_with_parent(); b.lock_digest(['run'])"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", begin], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert ran.returncode == 0, ran.stderr
+
+
 def statements(text: str) -> list[str]:
     """nginx's own grammar, as far as it goes: what ends with `;` or opens a block. Refuses unbalanced braces."""
     found: list[str] = []

@@ -2,9 +2,11 @@
 
 import ast
 import io
+import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from matrix_app.up.announcement import Demo, DemoAccount, announcement, as_json,
 from matrix_app.up.preflight import PreflightFailed
 from matrix_app.up.progress import Progress
 from matrix_app.up.same_origin import ClientChanged, follow_the_page
+from services.core.refusal import Refused
 from services.core.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,6 +172,35 @@ def test_a_closed_terminal_does_not_stop_the_stopping() -> None:
 
     with progress.step("stopped"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("key", "folder", "words"),
+    [
+        (None, {}, "MATRIX_BACKUP_KEY_FILE"),
+        ("short", {}, "has 5 characters"),
+        ("5a" * 32, {"copy": "another", "salt": "00", "key": ""}, "another copy of Matrix"),
+        ("5a" * 32, None, ""),  # a folder that is away for now: for the doctor to tell
+        ("5a" * 32, {}, ""),
+    ],
+)
+def test_backups_that_were_asked_for_and_cannot_be_made_are_told_before_anything_starts(
+    tmp_path: Path, key: str | None, folder: dict[str, str] | None, words: str
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path / "data", backup_dir=tmp_path / "backups", backup_key_file=tmp_path / "key"
+    )
+    settings.data_dir.mkdir()
+    if key is not None:
+        (tmp_path / "key").write_text(key)
+    if folder is None:
+        (tmp_path / "backups").write_text("")
+    elif folder:
+        (tmp_path / "backups").mkdir()
+        (tmp_path / "backups" / "copy.json").write_text(json.dumps(folder))
+
+    with pytest.raises(Refused, match=words) if words else nullcontext():
+        preflight.require_backups(settings)
 
 
 def test_the_demo_is_shown_with_the_address_this_copy_has_now(tmp_path: Path) -> None:

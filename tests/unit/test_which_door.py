@@ -31,7 +31,12 @@ async def answer(path: str) -> list[MutableMapping[str, Any]]:
         return {"type": "http.request"}
 
     doors = Doors(
-        api=app("api"), live=app("live"), pages=app("pages"), documents=[], headers=[HEADER], led_on=LED_ON
+        api=app("api"),
+        live=app("live"),
+        pages=app("pages"),
+        documents=[],
+        headers=lambda path: [HEADER],
+        led_on=LED_ON,
     )
     await doors({"type": "http", "path": path, "raw_path": path.encode()}, receive, send)
     return sent

@@ -53,6 +53,8 @@ class InvoiceListed(Shown):
     organization_id: str
     organization_name: str
     legal_entity: str = Field(description="Code of who issues it")
+    brand_id: str
+    brand: str = Field(description="Code of the brand that it is issued under")
     number: str | None = Field(description="Null for a draft, and for one that was given up")
     state: InvoiceState
     currency: str

@@ -46,7 +46,7 @@ class PreferenceShown(Shown):
     topic: str
     in_app: bool
     mail: bool
-    locked: bool = Field(description="Told in any case, since it concerns the safety of the account")
+    locked: bool = Field(description="Told in any case, here and by mail")
 
 
 class Preferences(Shown):

@@ -1,4 +1,4 @@
-"""Links by which whoever has one pays an invoice without signing in: made for others, and followed."""
+"""Links by which whoever has one pays an invoice or a top-up without signing in: made for others, and followed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Token = Annotated[str, Field(max_length=200, description="The last part of the l
 
 
 class LinkShown(Shown):
-    """Whoever has the address sees this invoice and pays it, and nothing else."""
+    """Whoever has the address sees this invoice, or this top-up, and pays it, and nothing else."""
 
     url: str
     expires_at: AwareDatetime
@@ -78,14 +78,14 @@ def _paid(row: Payment) -> PaymentByLink:
 async def make_payment_link(who: Member, invoice_id: str, body: Nothing) -> LinkShown:
     """A link to pay this invoice without signing in: the one that is there, unless it ends soon."""
     async with unit_of_work(who.actor) as uow:
-        return _shown(await links.make(uow, invoice_id))
+        return _shown(await links.kept_for(uow, await links.invoice(uow, invoice_id)))
 
 
 @router.delete("/invoices/{invoice_id}/payment-link", status_code=204, responses=failures(404))
 async def revoke_payment_link(who: Member, invoice_id: str) -> Response:
     """Have no link to this invoice lead anywhere any more."""
     async with unit_of_work(who.actor) as uow:
-        await links.revoke(uow, invoice_id)
+        await links.revoke(uow, await links.invoice(uow, invoice_id))
     return Response(status_code=204)
 
 
@@ -93,7 +93,7 @@ async def revoke_payment_link(who: Member, invoice_id: str) -> Response:
 async def make_staff_payment_link(who: AnyCaller, invoice_id: str, body: Nothing) -> LinkShown:
     """The same for any organisation's invoice."""
     async with staff_work(who, Capability.STAFF_PAYMENTS_WRITE) as uow:
-        return _shown(await links.make(uow, invoice_id, staff=True))
+        return _shown(await links.kept_for(uow, await links.invoice(uow, invoice_id, staff=True)))
 
 
 @router.delete(
@@ -102,7 +102,39 @@ async def make_staff_payment_link(who: AnyCaller, invoice_id: str, body: Nothing
 async def revoke_staff_payment_link(who: AnyCaller, invoice_id: str) -> Response:
     """The same for any organisation's invoice."""
     async with staff_work(who, Capability.STAFF_PAYMENTS_WRITE) as uow:
-        await links.revoke(uow, invoice_id, staff=True)
+        await links.revoke(uow, await links.invoice(uow, invoice_id, staff=True))
+    return Response(status_code=204)
+
+
+@router.put("/wallet-top-ups/{top_up_id}/payment-link", responses=failures(404, 409))
+async def make_top_up_link(who: Member, top_up_id: str, body: Nothing) -> LinkShown:
+    """A link to pay a top-up that is due without signing in: the one that is there, unless it ends soon."""
+    async with unit_of_work(who.actor) as uow:
+        return _shown(await links.kept_for(uow, await links.top_up(uow, top_up_id)))
+
+
+@router.delete("/wallet-top-ups/{top_up_id}/payment-link", status_code=204, responses=failures(404))
+async def revoke_top_up_link(who: Member, top_up_id: str) -> Response:
+    """Have no link to this top-up lead anywhere any more."""
+    async with unit_of_work(who.actor) as uow:
+        await links.revoke(uow, await links.top_up(uow, top_up_id))
+    return Response(status_code=204)
+
+
+@router.put("/staff/wallet-top-ups/{top_up_id}/payment-link", tags=["staff"], responses=failures(404, 409))
+async def make_staff_top_up_link(who: AnyCaller, top_up_id: str, body: Nothing) -> LinkShown:
+    """The same for any organisation's top-up."""
+    async with staff_work(who, Capability.STAFF_PAYMENTS_WRITE) as uow:
+        return _shown(await links.kept_for(uow, await links.top_up(uow, top_up_id, staff=True)))
+
+
+@router.delete(
+    "/staff/wallet-top-ups/{top_up_id}/payment-link", tags=["staff"], status_code=204, responses=failures(404)
+)
+async def revoke_staff_top_up_link(who: AnyCaller, top_up_id: str) -> Response:
+    """The same for any organisation's top-up."""
+    async with staff_work(who, Capability.STAFF_PAYMENTS_WRITE) as uow:
+        await links.revoke(uow, await links.top_up(uow, top_up_id, staff=True))
     return Response(status_code=204)
 
 
@@ -123,7 +155,7 @@ async def _opened(request: Request, token: str) -> Opened:
 async def pay_by_link(
     request: Request, body: NewPaymentByLink, till: Till, key: RepeatKey = None
 ) -> PaymentByLink:
-    """Pay all that the invoice behind a link is owed. The same Idempotency-Key is the same payment, for good."""
+    """Pay all that is owed of what a link leads to. The same Idempotency-Key is the same payment, for good."""
     link = await _opened(request, body.token)
     named = hashlib.sha256(key.encode()).hexdigest() if key else new_id("pay")
     async with links.work(link, address=client_of(request).address) as uow:
@@ -149,8 +181,8 @@ async def cancel_payment_by_link(request: Request, body: ByLink, till: Till) -> 
 async def read_linked_pdf(
     request: Request, token: Annotated[str, Query(max_length=200, description="The last part of the link")]
 ) -> Response:
-    """The invoice behind a link as PDF."""
+    """The invoice behind a link as PDF; a link to a top-up has none."""
     link = await _opened(request, token)
     async with links.work(link, address=client_of(request).address) as uow:
-        found = papers.kept_file(await papers.invoice_paper(uow, link.invoice_id), Form.PDF)
+        found = papers.kept_file(await papers.invoice_paper(uow, link.invoice_id or ""), Form.PDF)
     return await handed_out(request, found, Form.PDF)

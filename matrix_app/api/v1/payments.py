@@ -1,4 +1,4 @@
-"""Paying one's own invoices: what was tried and what came of it, and what is paid with."""
+"""Paying one's own invoices and top-ups: what was tried and what came of it, and what is paid with."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from services.core.errors import Invalid
 from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
-from services.payments import charging, methods, policies, queries, setups
+from services.payments import charging, methods, policies, queries, setups, transfer_details
 from services.payments.brands import CardBrand
 from services.payments.cashier import Cashier, cashier
 from services.payments.charging import Wanted
+from services.wallets import policies as of_wallets
 
 router = resource("payments")
 Minor = Annotated[int, Field(description="In minor units of the currency")]
@@ -42,6 +43,7 @@ class PaymentShown(Shown):
     organization_name: str
     invoice_id: str | None = Field(description="Null for money on account, which is a credit of the customer")
     invoice_number: str | None
+    top_up_id: str | None = Field(description="Of a wallet, where the payment fills it")
     provider: str
     account: str | None = Field(description="Of the provider, as staff calls it")
     method: str | None = Field(description="Brand and last four digits, as of a kept method")
@@ -50,7 +52,7 @@ class PaymentShown(Shown):
     currency: str
     minor: Minor
     applied_minor: int = Field(
-        description="What of it paid the invoice; the rest is a credit of the customer"
+        description="What of it paid the invoice; the rest is a credit of the customer, or fills the wallet"
     )
     refunded_minor: Minor
     decline_code: str | None = Field(description="The provider's word for why it failed")
@@ -120,6 +122,17 @@ class SetupShown(Shown):
     created_at: AwareDatetime
 
 
+class TransferShown(Shown):
+    """Where a transfer goes, and what to write on it."""
+
+    reference: str = Field(description="So that it is known what the money is for")
+    currency: str
+    minor: Minor
+    account: str | None = Field(description="As the seller's documents say; null where they say nothing")
+    account_name: str | None = Field(description="Of whoever holds it")
+    bank_code: str | None
+
+
 class Nothing(Body):
     """Nothing has to be said."""
 
@@ -143,7 +156,7 @@ async def get_payment(who: Member, payment_id: str) -> PaymentDetail:
 
 @router.get("/ways-to-pay")
 async def list_ways_to_pay(who: Member) -> WaysShown:
-    """How an invoice can be paid, besides by bank transfer."""
+    """How an invoice or a top-up can be paid, besides by bank transfer."""
     async with unit_of_work(who.actor) as uow:
         return WaysShown(data=[WayShown.model_validate(one) for one in await queries.ways(uow)])
 
@@ -163,20 +176,78 @@ async def pay_invoice(
         async with unit_of_work(who.actor) as uow:
             # Before what the body says: whose the invoice is not hears nothing of ways to pay it.
             await of_billing.invoice_for(uow, invoice_id, Capability.PAYMENTS_WRITE, lock=False)
-            payment = await charging.start(
-                uow,
-                Wanted(
-                    invoice_id,
-                    await _account_of(uow, body),
-                    hashlib.sha256(key.encode()).hexdigest() if key else new_id("pay"),
-                    method_id=body.payment_method_id,
-                    keep_method=body.keep_method,
-                ),
-            )
+            payment = await charging.start(uow, await _wanted(uow, body, key, invoice_id=invoice_id))
         await till.send(payment.id, payment.organization_id)
         return await _detail(who, payment.id)
 
     return await repeat.apart(_work(who), pay, owner=who.actor.organization_id or "", status=201)
+
+
+@router.post(
+    "/wallet-top-ups/{top_up_id}/payments",
+    status_code=201,
+    response_model=PaymentDetail,
+    responses=failures(404, 409),
+)
+async def pay_top_up(
+    who: Member, top_up_id: str, body: NewPayment, till: Till, repeat: RepeatOnce, key: RepeatKey = None
+) -> Response:
+    """Pay a top-up that is due: what comes is in the wallet. The same Idempotency-Key is the same payment, for good."""
+
+    async def pay() -> PaymentDetail:
+        async with unit_of_work(who.actor) as uow:
+            await of_wallets.top_up_for(uow, top_up_id, Capability.PAYMENTS_WRITE)
+            payment = await charging.start(uow, await _wanted(uow, body, key, top_up_id=top_up_id))
+        await till.send(payment.id, payment.organization_id)
+        return await _detail(who, payment.id)
+
+    return await repeat.apart(_work(who), pay, owner=who.actor.organization_id or "", status=201)
+
+
+@router.get("/invoices/{invoice_id}/transfer")
+async def get_invoice_transfer(who: Member, invoice_id: str) -> TransferShown:
+    """Where to transfer what is due of an invoice."""
+    async with unit_of_work(who.actor) as uow:
+        asked = await transfer_details.of_invoice(uow, invoice_id)
+    return await _transfer(asked)
+
+
+@router.get("/wallet-top-ups/{top_up_id}/transfer", responses=failures(404, 409))
+async def get_top_up_transfer(who: Member, top_up_id: str) -> TransferShown:
+    """Where to transfer a top-up that is due."""
+    async with unit_of_work(who.actor) as uow:
+        asked = await transfer_details.of_top_up(uow, top_up_id)
+    return await _transfer(asked)
+
+
+async def _transfer(asked: transfer_details.Asked) -> TransferShown:
+    bank = await transfer_details.bank_of(asked.brand_id)
+    return TransferShown(
+        reference=asked.reference,
+        currency=asked.money.currency,
+        minor=asked.money.minor,
+        account=bank.account if bank else None,
+        account_name=bank.name if bank else None,
+        bank_code=bank.code if bank else None,
+    )
+
+
+async def _wanted(
+    uow: UnitOfWork,
+    body: NewPayment,
+    key: str | None,
+    *,
+    invoice_id: str | None = None,
+    top_up_id: str | None = None,
+) -> Wanted:
+    return Wanted(
+        invoice_id,
+        await _account_of(uow, body),
+        hashlib.sha256(key.encode()).hexdigest() if key else new_id("pay"),
+        method_id=body.payment_method_id,
+        keep_method=body.keep_method,
+        top_up_id=top_up_id,
+    )
 
 
 def _work(who: Member) -> Callable[[], AbstractAsyncContextManager[UnitOfWork]]:

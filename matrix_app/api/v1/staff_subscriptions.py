@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -48,6 +49,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.subscriptions import collecting, subscriptions
 from services.subscriptions import queries as subscription_queries
+from services.subscriptions.arranging import Arrangement
 from services.subscriptions.payment_terms import PAYMENT_DAYS_MAX
 from services.subscriptions.previewing import Act
 
@@ -103,9 +105,8 @@ async def at(who: Caller, subscription_id: str, needs: Capability) -> AsyncItera
         yield uow
 
 
-def _terms(body: StaffStartPreviewed) -> dict[str, Any]:
-    named = ("started_at", "trial_days", "anchor", "plan_version", "collection", "payment_days")
-    return {name: getattr(body, name) for name in named}
+def _arranged(body: StaffStartPreviewed) -> Arrangement:
+    return Arrangement(**{one.name: getattr(body, one.name) for one in fields(Arrangement)})
 
 
 @router.get("/subscriptions", **listed(subscription_queries.STAFF_SUBSCRIPTIONS, SubscriptionListed))
@@ -120,7 +121,7 @@ async def list_all_subscriptions(request: Request, who: AnyCaller, asked: Asked)
 async def start_for_organization(who: AnyCaller, body: StaffSubscription, repeat: RepeatOnce) -> Response:
     """Subscribe an organisation to a plan. One that began in the past is billed for all periods since, and one that is
     to begin later is `scheduled` until then."""
-    effect = done(starting(body, body.key or new_id("sub"), **_terms(body)), body.agreed_minor)
+    effect = done(starting(body, body.key or new_id("sub"), _arranged(body)), body.agreed_minor)
     return await repeat.once(within(who, body.organization_id, WRITE), effect, owner=who.actor.id)
 
 
@@ -128,7 +129,7 @@ async def start_for_organization(who: AnyCaller, body: StaffSubscription, repeat
 async def preview_start_for_organization(who: AnyCaller, body: StaffStartPreviewed) -> PreviewShown:
     """What subscribing an organisation would come to."""
     async with within(who, body.organization_id, WRITE) as uow:
-        return await looked_at(uow, starting(body, new_id("sub"), **_terms(body)))
+        return await looked_at(uow, starting(body, new_id("sub"), _arranged(body)))
 
 
 @router.get("/subscriptions/{subscription_id}")

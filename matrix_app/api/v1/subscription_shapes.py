@@ -19,6 +19,7 @@ from services.billing.discounts import Duration
 from services.core.work import UnitOfWork
 from services.subscriptions import previewing, subscriptions
 from services.subscriptions import queries as subscription_queries
+from services.subscriptions.arranging import AS_SOLD, Arrangement
 from services.subscriptions.previewing import Act
 from services.subscriptions.rules import ITEMS_MAX
 from services.subscriptions.selecting import ADDONS_MAX, Wanted
@@ -72,7 +73,9 @@ class ItemShown(Shown):
     quantity: Exact
     quantity_min: Exact
     quantity_max: Exact | None
-    amount_minor: int | None = Field(description="Of a whole period; null where usage decides")
+    amount_minor: int | None = Field(
+        description="Of a whole period, or once where it has none; null where usage decides"
+    )
     interval: BillingInterval | None
     interval_count: int
     billed_until: AwareDatetime | None
@@ -278,11 +281,10 @@ async def wanted(uow: UnitOfWork, given: PlanGiven, *, of: str | None = None) ->
     )
 
 
-def starting(given: PlanGiven, key: str, **more: Any) -> Act:
+def starting(given: PlanGiven, key: str, arranged: Arrangement = AS_SOLD) -> Act:
     async def act(uow: UnitOfWork) -> Subscription:
-        return await subscriptions.start(
-            uow, await wanted(uow, given), key=key, coupon=given.coupon.strip(), **more
-        )
+        asked, coupon = await wanted(uow, given), given.coupon.strip()
+        return await subscriptions.start(uow, asked, key=key, coupon=coupon, arranged=arranged)
 
     return act
 

@@ -21,8 +21,9 @@ from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.invoice_papers import STAFF_INVOICES
 from matrix_app.pages.previews import documents
+from models.types import BillingInterval
 from services.core.permissions import Capability
-from state.governance.organizations import BY_DATE, OrganizationState
+from state.governance.organizations import BY_DATE, LOOK, TURN, OrganizationState
 from state.session import SessionState
 
 _S = OrganizationState
@@ -30,8 +31,7 @@ _CLOCK = OrganizationState.clock
 _URL = f"{endpoints.STAFF_ORGANIZATIONS}/{OrganizationState.organization['id'].to(str)}/clock"
 _MAY = SessionState.capabilities.contains(Capability.STAFF_ORGANIZATIONS_WRITE.value)
 _SEEN = OrganizationState.foreseen
-STEPS = ("day", "month", "year")
-LOOKS = ("day", "week", "month", "quarter", "year", BY_DATE)
+WAYS = (*BillingInterval, BY_DATE)
 
 
 def clock_section() -> rx.Component:
@@ -68,62 +68,44 @@ def _clock() -> rx.Component:
     )
     place = f"turning.{_CLOCK['id'].to(str)}"
     on_its_way = progress_bar(t("clock.progress"), topic="staff.clocks", path=place)
-    turn = rx.el.div(*[_turn(step) for step in STEPS], _to_date(), class_name="row")
     return rx.fragment(
         facts(
             (t("clock.name"), _CLOCK["name"].to(str)),
             (t("clock.shows"), when(_CLOCK["shows"], zone=zone)),
             (t("clock.until"), until),
         ),
-        rx.cond(_CLOCK["target_at"], on_its_way, rx.cond(_MAY, rx.fragment(turn, _look()), rx.fragment())),
+        rx.cond(_CLOCK["target_at"], on_its_way, rx.cond(_MAY, _turn(), rx.fragment())),
         live_refresh("staff.clocks", path=place, since=_S.read_at, on_change=_S.follow),
     )
 
 
-def _turn(step: str) -> rx.Component:
-    return rest_form(
-        f"turn-{step}",
-        submit_button(t(f"clock.{step}"), look=""),
-        url=f"{_URL}/turn",
-        extra={"by": step},
-        done_text=t("clock.turned"),
-        on_done=_S.load,
-    )
+# -- turning it, and looking ahead
 
 
-def _to_date() -> rx.Component:
-    return dialog(
-        rest_form(
-            "turn-to",
-            text_field("on", t("clock.on"), kind="date", autocomplete="off"),
-            dialog_foot(dialog_close(), submit_button(t("clock.turn"))),
-            url=f"{_URL}/turn",
-            done_text=t("clock.turned"),
-            on_done=_S.load,
-        ),
-        title=t("clock.to"),
-        description=t("clock.to_text"),
-        trigger=Trigger(t("clock.to"), "", "clock"),
-    )
-
-
-# -- looking ahead
-
-
-def _look() -> rx.Component:
-    ways = [Option(one, t(f"clock.look_by_of.{one}")) for one in LOOKS]
+def _turn() -> rx.Component:
+    """How far, and whether to see first what it makes; Enter looks."""
+    ways = [Option(one, t(f"clock.way_of.{one}")) for one in WAYS]
+    day = text_field("on", t("clock.on"), kind="date", hint=t("clock.on_hint"), autocomplete="off")
     return rx.el.div(
         form(
-            "look-ahead",
-            select("by", t("clock.look_by"), ways, value="month"),
-            text_field("on", t("clock.on"), kind="date", required=False, autocomplete="off"),
-            form_foot(submit_button(t("clock.look"), look="", icon="search")),
-            on_submit=_S.look_ahead,
-            errors=_S.look_errors,
+            "turn-clock",
+            rx.el.div(
+                select(
+                    "by", t("clock.way"), ways, value=_S.way, on_change=lambda one: _S.choose(one.to(str))
+                ),
+                rx.cond(_S.way == BY_DATE, day, rx.fragment()),
+                class_name="field-pair",
+            ),
+            form_foot(
+                submit_button(t("clock.look"), look="", icon="search", act=LOOK),
+                submit_button(t("clock.turn"), look="", icon="clock", act=TURN),
+            ),
+            on_submit=_S.use_clock,
+            errors=_S.clock_errors,
         ),
         rx.el.p(t("clock.look_text"), class_name="small muted"),
         rx.el.div(
-            rx.cond(_S.look_refusal, banner("warn", _S.look_refusal), rx.fragment()),
+            rx.cond(_S.clock_refusal, banner("warn", _S.clock_refusal), rx.fragment()),
             rx.cond(_SEEN["until"], _seen(), rx.fragment()),
             aria_live="polite",
             class_name="stack",

@@ -53,14 +53,16 @@ def _when(condition: Any, *content: rx.Component) -> rx.Component:
     return rx.cond(condition, rx.fragment(*content), rx.fragment())
 
 
-def _amount(name: str, *, required: bool = True, hint: str = "plan.decimal_hint") -> rx.Component:
+def _amount(
+    name: str, *, required: bool = True, hint: str | None = "plan.decimal_hint", whole: bool = False
+) -> rx.Component:
     return text_field(
         name,
         t(f"plan.{name}"),
         value=PlanState.form[name],
-        hint=t(hint),
+        hint=t(hint) if hint else None,
         required=required,
-        pattern=r"\d{1,13}(\.\d{1,30})?",
+        pattern=r"\d{1,13}" if whole else r"\d{1,13}(\.\d{1,30})?",
         autocomplete="off",
     )
 
@@ -89,7 +91,9 @@ def _model_fields() -> rx.Component:
             "percentage",
             rx.fragment(
                 _pair(_amount("rate", hint="plan.rate_hint"), _amount("fixed_fee", required=False)),
-                _pair(_amount("event_minimum", required=False), _amount("event_maximum", required=False)),
+                _pair(
+                    *(_amount(name, required=False, hint=None) for name in ("event_minimum", "event_maximum"))
+                ),
                 _amount("free_events", required=False, hint="plan.free_events_hint"),
             ),
         ),
@@ -189,7 +193,9 @@ def charge_dialog() -> rx.Component:
         pattern="[A-Z]{3}",
         autocomplete="off",
     )
-    limits = _pair(_amount("quantity_min", required=False), _amount("quantity_max", required=False))
+    limits = _pair(
+        *(_amount(name, required=False, hint=None, whole=True) for name in ("quantity_min", "quantity_max"))
+    )
     return dialog(
         form(
             "charge",
@@ -200,8 +206,8 @@ def charge_dialog() -> rx.Component:
             _model_fields(),
             _often(),
             _when((KIND == "seat") | (KIND == "one_off"), limits),
-            _when((KIND == "seat") | (KIND == "metered"), _amount("free_units", required=False)),
-            _pair(_amount("minimum", required=False), _amount("maximum", required=False)),
+            _when((KIND == "seat") | (KIND == "metered"), _amount("free_units", required=False, hint=None)),
+            _pair(*(_amount(name, required=False, hint=None) for name in ("minimum", "maximum"))),
             _when(
                 (KIND == "flat") | (KIND == "seat"),
                 _amount("included_credits", required=False, hint="plan.included_hint"),

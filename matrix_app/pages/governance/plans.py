@@ -10,7 +10,7 @@ import reflex as rx
 from components.feedback.badges import Status
 from components.feedback.states import empty_state
 from components.forms.fields import checkboxes, select, text_area, text_field
-from components.forms.form import rest_form, submit_button
+from components.forms.form import action_button, rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot, icon_button
 from components.shell.page import page_header, section
 from components.tables.filters import Filter
@@ -28,6 +28,7 @@ from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_PLANS_WRITE.value)
+HAS_PRODUCTS = PlansState.products.length() > 0
 STATES = {
     "published": Status("plans.published", "ok"),
     "draft": Status("plans.draft", "info", "pencil"),
@@ -64,7 +65,7 @@ def _named() -> list[rx.Component]:
             "slug",
             t("plans.slug"),
             hint=t("plans.slug_hint"),
-            pattern="[a-z0-9][a-z0-9-]*",
+            pattern=r"[a-z0-9][a-z0-9\-]*",
             autocomplete="off",
         ),
         text_area(
@@ -161,7 +162,16 @@ def _may_rename(kind: str) -> Callable[[Row], rx.Component]:
 
 
 def _products() -> rx.Component:
-    none = empty_state(t("plans.products_none"), t("plans.new_product_text"), icon_name="boxes", level=3)
+    begin = action_button(
+        t("plans.new_product"), on_press=PlansState.turn("product", True), look="primary", icon="plus"
+    )
+    none = empty_state(
+        t("plans.products_none"),
+        t("plans.new_product_text"),
+        action=rx.cond(MAY_WRITE, begin, rx.fragment()),
+        icon_name="boxes",
+        level=3,
+    )
     return section(
         t("plans.products"),
         data_table(
@@ -183,7 +193,6 @@ def _products() -> rx.Component:
 )
 def plans() -> Drawn:
     """Plans by slug."""
-    has_products = PlansState.products.length() > 0
     content = lists.listing(
         PlansState,
         PLANS,
@@ -199,7 +208,7 @@ def plans() -> Drawn:
             t("plans.title"),
             lists.export(PlansState),
             rx.cond(MAY_WRITE, _new_product(), rx.fragment()),
-            rx.cond(MAY_WRITE & has_products, _new_plan(), rx.fragment()),
+            rx.cond(MAY_WRITE & HAS_PRODUCTS, _new_plan(), rx.fragment()),
             text=t("plans.text"),
         ),
         in_its_state(PlansState, rx.fragment(content, _products()), retry=PlansState.load),

@@ -6,8 +6,7 @@ import reflex as rx
 
 from components.feedback.figures import fact
 from components.feedback.states import banner, empty_state, skeleton
-from components.forms.fields import checkbox, radios
-from components.forms.form import form_foot, rest_form, submit_button
+from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.links import link
 from components.live.figures import live_refresh
@@ -16,12 +15,10 @@ from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t
 from matrix_app.pages import chain_payment, endpoints, invoice_papers, lists, payment_lists, refund_lists
-from matrix_app.pages.bank_details import transfer_facts
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.paying import pay_dialog
 from matrix_app.pages.registry import Console, Drawn, page
-from matrix_app.pages.terms_line import terms_line
 from models.payments import PaymentState as States
-from models.terms import Occasion
 from services.core.permissions import Capability
 from services.payments import queries
 from state.portal.invoices import HOME as INVOICES
@@ -167,36 +164,12 @@ def payment() -> Drawn:
 def pay_invoice() -> rx.Component:
     """The way from an invoice that is due to the provider's page."""
     row = InvoiceState.invoice
-    url = f"{endpoints.INVOICES}/{row['id'].to(str)}/payments"
-    kept = rest_form(
-        "pay-by-kept",
-        radios("payment_method_id", t("payments.kept"), InvoiceState.kept, value=InvoiceState.kept[0]["id"]),
-        form_foot(submit_button(t("payments.pay_at_once"))),
-        url=url,
-        on_done=InvoiceState.go_on,
-    )
-    form = rest_form(
-        "pay-invoice",
-        rx.cond(InvoiceState.takes_play_money, banner("warn", t("payments.play_money")), rx.fragment()),
-        radios("provider_account_id", t("payments.way"), InvoiceState.ways),
-        checkbox("keep_method", t("payments.keep")),
-        dialog_foot(dialog_close(), submit_button(t("payments.pay_amount"), look="")),
-        url=url,
-        on_done=InvoiceState.go_on,
-    )
-    has_kept = InvoiceState.kept.length() > 0
-    transfer = rx.fragment(rx.el.h3(t("payment_link.bank")), transfer_facts(InvoiceState.bank, row["number"]))
-    none = rx.fragment(
-        empty_state(t("payments.no_way"), t("payments.no_way_text"), icon_name="wallet", level=3),
-        dialog_foot(dialog_close()),
-    )
-    opened = dialog(
-        terms_line(InvoiceState.terms, Occasion.PAYING),
-        rx.cond(has_kept, rx.fragment(kept, rx.el.h3(t("payments.another_way"))), rx.fragment()),
-        rx.cond(InvoiceState.ways.length() > 0, form, none),
-        rx.cond(InvoiceState.bank.contains("account"), transfer, rx.fragment()),
+    opened = pay_dialog(
+        InvoiceState,
+        "invoice",
+        url=f"{endpoints.INVOICES}/{row['id'].to(str)}/payments",
+        reference=row["number"],
         title=t("payments.pay_of", number=row["name"].to(str)),
-        description=t("payments.pay_text"),
         trigger=Trigger(t("payments.pay"), "primary", "wallet"),
     )
     return rx.el.span(rx.cond(InvoiceState.may_pay, opened, rx.fragment()), class_name="no-print")

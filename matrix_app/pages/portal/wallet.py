@@ -6,17 +6,19 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.states import empty_state
+from components.feedback.states import banner, empty_state
 from components.forms.fields import money_field
 from components.forms.form import action_button, rest_form, submit_button
 from components.kit.overlays import MenuEntry, Trigger, dialog, dialog_close, dialog_foot, menu
+from components.links import link
 from components.shell.page import page_header, section
 from components.tables.listed import table_of
 from components.tables.table import Column, data_table
 from components.texts import t
 from matrix_app.pages import endpoints, lists, wallet_lists
-from matrix_app.pages.bank_details import transfer_facts
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.paying import pay_dialog
+from matrix_app.pages.payment_link_acts import link_dialogs
 from matrix_app.pages.registry import Console, Drawn, page
 from models.wallets import TopUpState
 from services.core.permissions import Capability
@@ -180,7 +182,14 @@ def wallet() -> Drawn:
             values=wallet_lists.values_of("source", "state"),
         ),
     )
-    content = rx.el.div(balance, lots, class_name="stack stack-32")
+    due = banner(
+        "info",
+        t("wallets.due", amount=WalletState.due),
+        action=link(t("wallets.see_due"), href=f"{HOME}/top-ups?state={TopUpState.DUE.value}"),
+    )
+    content = rx.el.div(
+        rx.cond(WalletState.due, due, rx.fragment()), balance, lots, class_name="stack stack-32"
+    )
     return [
         page_header(t("wallets.title"), lists.export(WalletState), text=t("wallets.text")),
         wallet_lists.tabs(HOME),
@@ -217,24 +226,37 @@ def wallet_uses() -> Drawn:
 
 def _of_top_up(row: Row) -> rx.Component:
     is_due = MAY_PAY & (row["state"] == TopUpState.DUE.value)
-    press = action_button(
-        t("wallets.how_to_pay"), on_press=WalletTopUpsState.how_to_pay(row["id"].to(str)), look="compact"
+    top_up_id = row["id"].to(str)
+    press = action_button(t("payments.pay"), on_press=WalletTopUpsState.pay_now(top_up_id), look="compact")
+    links = menu(
+        t("table.actions_of", row=row["minor"].to(str)),
+        [
+            MenuEntry("link", t("payment_link.copy"), "copy"),
+            MenuEntry("revoke", t("payment_link.revoke"), "ban", danger=True),
+        ],
+        on_action=lambda act: WalletTopUpsState.ask(top_up_id, act),
     )
-    return rx.cond(is_due, press, rx.fragment())
+    return rx.cond(is_due, rx.fragment(press, links), rx.fragment())
 
 
-def _how_to_pay() -> rx.Component:
-    """Where the money for a top-up goes, with what it is for."""
-    chosen, bank = WalletTopUpsState.chosen, WalletTopUpsState.bank
-    nobody = empty_state(t("wallets.no_account"), t("wallets.no_account_text"), icon_name="wallet", level=3)
-    return dialog(
-        rx.cond(bank.contains("account"), transfer_facts(bank, chosen["id"]), nobody),
-        dialog_foot(dialog_close(t("dialog.close"))),
-        title=t("wallets.how_to_pay_of", amount=WalletTopUpsState.asked),
-        description=t("wallets.how_to_pay_text"),
+def _pay_top_up() -> rx.Component:
+    """How a top-up is paid, and links to pay it by."""
+    top_up_id = WalletTopUpsState.chosen["id"].to(str)
+    paid = pay_dialog(
+        WalletTopUpsState,
+        "top-up",
+        url=f"{endpoints.TOP_UPS}/{top_up_id}/payments",
+        reference=WalletTopUpsState.chosen["id"],
+        title=t("wallets.top_up_of", amount=WalletTopUpsState.asked),
         open=WalletTopUpsState.open_dialog == "pay",
         on_open_change=WalletTopUpsState.dismiss,
     )
+    links = link_dialogs(
+        f"{endpoints.TOP_UPS}/{top_up_id}/payment-link",
+        on_done=WalletTopUpsState.changed,
+        opened=WalletTopUpsState,
+    )
+    return rx.fragment(paid, links)
 
 
 @page(
@@ -246,4 +268,4 @@ def _how_to_pay() -> rx.Component:
 )
 def wallet_top_ups() -> Drawn:
     """What the rule asked for, and how to pay what is due."""
-    return [*wallet_lists.top_ups(WalletTopUpsState, HOME, actions=_of_top_up), _how_to_pay()]
+    return [*wallet_lists.top_ups(WalletTopUpsState, HOME, actions=_of_top_up), _pay_top_up()]

@@ -1,4 +1,4 @@
-"""The page that a link to an invoice leads to: that invoice, and ways to pay it, for whoever has the link."""
+"""The page that a payment link leads to: an invoice or a top-up, and ways to pay it, for whoever has the link."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from state.payment_link import PaymentLinkState
 
 _S = PaymentLinkState
 _ROW = PaymentLinkState.invoice
+_IS_TOP_UP = PaymentLinkState.top_up != ""
 ON_CHAIN = chain_payment.OnChain(_S.payment["state"], _S.on_chain, _S.came, _S.status, "UTC")
 
 
@@ -45,6 +46,10 @@ def _document() -> rx.Component:
     )
 
 
+def _top_up() -> rx.Component:
+    return card(facts((t("payment_link.top_up"), _S.top_up)))
+
+
 def _pay() -> rx.Component:
     failed = banner("warn", _S.payment["message"], title=t("payment_link.failed"))
     form = rest_form(
@@ -56,7 +61,7 @@ def _pay() -> rx.Component:
         extra={"token": _S.token},
         on_done=_S.go_on,
     )
-    bank = card(transfer_facts(_S.bank, _ROW["number"]), title=t("payment_link.bank"))
+    bank = card(transfer_facts(_S.bank, _S.reference), title=t("payment_link.bank"))
     has_ways, has_bank = _S.ways.length() > 0, _S.bank.contains("account")
     nothing = empty_state(
         t("payment_link.nothing"), t("payment_link.nothing_text"), icon_name="receipt", level=2
@@ -100,7 +105,7 @@ def _waiting() -> rx.Component:
 
 @page("/pay/[token]", console=Console.PUBLIC, title="payment_link.title", on_load=_S.load, wide=True)
 def pay() -> Drawn:
-    """One invoice and how to pay it; nothing leads on from here into the product."""
+    """One invoice or top-up and how to pay it; nothing leads on from here into the product."""
     again = rx.el.button(t("payments.refresh"), type="button", on_click=_S.load, class_name="button")
     stage = rx.match(
         _S.stage,
@@ -108,20 +113,23 @@ def pay() -> Drawn:
         ("waiting", _waiting()),
         ("elsewhere", banner("info", t("payment_link.elsewhere"), action=again)),
         ("paid", banner("ok", t("payment_link.paid"))),
+        ("withdrawn", banner("info", t("payment_link.withdrawn"))),
         ("void", banner("info", t("payment_link.void"))),
         banner("info", t("payment_link.uncollectible")),
     )
     until = rx.el.p(t("payment_link.until"), " ", when(_S.expires_at, "date"), class_name="muted small")
     ended = empty_state(t("payment_link.ended"), t("payment_link.ended_text"), icon_name="receipt")
     pdf = rx.cond(_S.has_pdf, file_link(t("invoices.pdf"), href=_S.pdf), rx.fragment())
-    title = rx.cond(
+    of_invoice = rx.cond(
         _ROW["number"], t("payment_link.of", number=_ROW["number"].to(str)), t("payment_link.title")
     )
+    title = rx.cond(_IS_TOP_UP, t("payment_link.top_up"), of_invoice)
+    shown = rx.cond(_IS_TOP_UP, _top_up(), _document())
     return [
         page_header(title, pdf),
         in_its_state(
             _S,
-            rx.cond(_S.stage == "ended", ended, rx.fragment(stage, _document(), until)),
+            rx.cond(_S.stage == "ended", ended, rx.fragment(stage, shown, until)),
             loading=skeleton(lines=10, label=t("payment_link.loading")),
             retry=_S.load,
         ),

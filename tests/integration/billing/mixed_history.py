@@ -19,8 +19,9 @@ from models.billing import Invoice
 from models.money import Money
 from models.payments import Payment
 from models.refunds import Refund
+from models.subscriptions import Collection, Subscription
 from models.types import ProrationBehaviour
-from services.billing import customer_credits, finalizing, invoices, notes
+from services.billing import customer_credits, finalizing, invoices, notes, profiles
 from services.billing.notes import Asked
 from services.billing_runs import clock_turning
 from services.core.actor import system
@@ -34,10 +35,11 @@ from services.metering.rules import gateway_event
 from services.metering.service import record
 from services.payments import transfers
 from services.refunds import refunds
-from services.subscriptions import subscriptions
+from services.subscriptions import collecting, subscriptions
+from services.subscriptions.arranging import Arrangement
 from services.subscriptions.selecting import Wanted
 from services.wallets import wallets
-from tests.integration.billing.mixed_market import TOKENS, WALL, Market
+from tests.integration.billing.mixed_market import PAYMENT_DAYS, TOKENS, WALL, Market
 from tests.integration.billing.shop import line
 from tests.integration.payments.refund_ways import way
 
@@ -53,7 +55,7 @@ WAITS = {
 }
 # Of which the trial is not over when one looks, or was not at the look before.
 _TRIALS = """
-select s.id, s.trial_end, m.meter, exists (
+select s.id, greatest(s.started_at, k.now_at) as since, s.trial_end, m.meter, exists (
   select from subscription_item t join plan_charge c on c.id = t.price_id
   where t.subscription_id = s.id and t.ended_at is null and c.meter = m.meter) as metered
 from subscription s join organization o on o.id = s.organization_id join test_clock k on k.id = o.test_clock_id
@@ -75,7 +77,10 @@ class History:
             tuple[str, str], list[list[datetime]]
         ] = {}  # when a trial metered something, by subscription and meter
         self.cash = 0  # what is on our bank account of theirs, in minor units
-        self.paid = self.asked_back = self.voided = self.has_long_periods = False
+        self.brands: list[tuple[datetime, str]] = []  # which bills them, since when
+        self.days: dict[str, list[tuple[datetime, int]]] = {}  # to pay in, by subscription
+        self.by_hand: dict[str, str] = {}  # the brand that one was billed under, by the key of the draft
+        self.paid = self.asked_back = self.voided = self.has_long_periods = self.tries = False
         self.refused = Counter[str]()
 
     async def begin(self) -> None:
@@ -87,6 +92,7 @@ class History:
         async with crossing(Reason.STAFF, actor=self.market.staff, clock=WALL) as uow:
             self.clock = await clocks.create_test_clock(uow, self.customer.id, name="Trial", shows=BEGAN)
         self.shows = BEGAN
+        self.brands.append((BEGAN, self.market.brands[0]))
 
     def work(self, who: str = "") -> AbstractAsyncContextManager[UnitOfWork]:
         actor = system(self.customer.id)
@@ -106,11 +112,13 @@ class History:
 
     async def _see_trials(self) -> None:
         """A plan is changed in a trial by acts only, so its meters are free from one act until another."""
+        if not self.tries:
+            return
         for row in await self.rows(_TRIALS, meters=list(TOKENS)):
             seen = self.tried.setdefault((row["id"], row["meter"]), [])
             is_open = bool(seen) and seen[-1][1] == row["trial_end"]
             if row["metered"] and not is_open:
-                seen.append([self.shows, row["trial_end"]])
+                seen.append([row["since"], row["trial_end"]])
             elif is_open and not row["metered"] and self.shows < row["trial_end"]:
                 seen[-1][1] = self.shows
 
@@ -183,8 +191,52 @@ class History:
                 self._wanted(plan, seats, extra),
                 key=f"s{len(self.script)}",
                 coupon=self._code(coupon),
-                started_at=max(self.shows - days_ago * DAY, BEGAN) if days_ago else None,
+                arranged=Arrangement(max(self.shows - days_ago * DAY, BEGAN) if days_ago else None),
             )
+
+    async def is_sold(
+        self, plan: int, version: int | None, days: int, pay_in: int | None, coupon: str = ""
+    ) -> None:
+        """By staff: to begin in so many days, or so many ago, perhaps in an older version, and perhaps paid by invoices
+        that are sent."""
+        async with self.work() as uow:
+            made = await subscriptions.start(
+                uow,
+                self._wanted(plan, 2, extra=False),
+                key=f"s{len(self.script)}",
+                coupon=self._code(coupon),
+                arranged=Arrangement(
+                    max(self.shows + days * DAY, BEGAN),
+                    plan_version=version,
+                    collection=None if pay_in is None else Collection.SEND,
+                    payment_days=pay_in,
+                ),
+            )
+            sold = await uow.execute(
+                "select number from plan_version where id = :id", id=made.plan_version_id
+            )
+            assert sold.scalar_one() == (version or self.market.plans[plan].version)
+        assert (made.state == "scheduled") is (days > 0)
+        self._is_paid_in(made)
+
+    async def is_collected(self, which: int, pay_in: int | None) -> None:
+        """From now on by invoices that are sent, to be paid within so many days, or by itself."""
+        async with self.work() as uow:
+            how = Collection.CHARGE if pay_in is None else Collection.SEND
+            self._is_paid_in(
+                await collecting.collect(uow, await self._subscription(uow, which), how, payment_days=pay_in)
+            )
+
+    def _is_paid_in(self, one: Subscription) -> None:
+        """An entity says it for those who have no terms of their own."""
+        days = PAYMENT_DAYS if one.payment_days is None else one.payment_days
+        self.days.setdefault(one.id, [(BEGAN, PAYMENT_DAYS)]).append((self.shows, days))
+
+    async def comes_under(self, brand: int) -> None:
+        """Another brand of the entity, from the next draft on; the first is the usual one."""
+        async with self.work() as uow:
+            await profiles.set_brand(uow, self.market.brands[brand] if brand else None)
+        self.brands.append((self.shows, self.market.brands[brand]))
 
     async def changes(
         self, which: int, plan: int, seats: int, behaviour: str | None, extra: bool = False
@@ -217,11 +269,13 @@ class History:
         async with self.work() as uow:
             await subscriptions.reactivate(uow, await self._subscription(uow, which))
 
-    async def is_billed(self, minor: int) -> None:
-        """By hand."""
+    async def is_billed(self, minor: int, brand: int | None = None) -> None:
+        """By hand, perhaps under a brand that is asked for."""
         async with self.work() as uow:
-            amount = f"{Money(minor, self.code).amount:f}"
-            draft = await invoices.create_draft(uow, key=f"i{len(self.script)}", currency=self.code)
+            amount, key = f"{Money(minor, self.code).amount:f}", f"i{len(self.script)}"
+            asked = None if brand is None else self.market.brands[brand]
+            draft = await invoices.create_draft(uow, key=key, currency=self.code, brand_id=asked)
+            self.by_hand[key] = asked or self.brands[-1][1]
             await invoices.add_lines(uow, draft.id, [line(amount, currency=self.code)])
             await finalizing.finalize(uow, draft.id)
 
@@ -312,6 +366,7 @@ class History:
     def _wanted(self, plan: int, seats: int, extra: bool) -> Wanted:
         offered = self.market.plans[plan]
         self.has_long_periods |= offered.interval == "half_year"
+        self.tries |= offered.is_tried
         return Wanted(
             offered.plan.id,
             self.code,

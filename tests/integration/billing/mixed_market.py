@@ -12,8 +12,9 @@ from models.gateway import AiModel, Upstream
 from models.money import Money
 from models.plans import Plan
 from models.types import Role
+from services.billing import brands
 from services.catalog.plan_rules import ChargeFields
-from services.core.actor import Actor
+from services.core.actor import Actor, system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.metering.service import ensure_platform_meters
@@ -29,7 +30,11 @@ ZONES = (
 )  # fmt: skip
 WALL = FixedClock(datetime(2026, 3, 10, 9, tzinfo=UTC))
 TOKENS = ("prompt_tokens", "completion_tokens")
-
+PAYMENT_DAYS = 10  # of who has no terms of their own
+BY_BRAND: dict[str, Any] = {
+    "invoice_pattern": "{entity}-{brand}-{year}-{seq:6}",
+    "note_pattern": "{entity}-{brand}-C{year}-{seq:6}",
+}
 
 OUT_TIERS = [
     {"up_to": "100", "unit_amount": "0.5", "flat_amount": "0"},
@@ -53,12 +58,15 @@ SEATS = {
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A plan, and how it is sold. `extra` are ids of what can be added to it."""
+    """A plan, and how it is sold: which version of it. `extra` are ids of what can be added to it. A version of what
+    `is_tried` has a trial."""
 
     plan: Plan
     interval: str = "month"
     interval_count: int = 1
     extra: tuple[str, ...] = ()
+    version: int = 1
+    is_tried: bool = False
 
 
 def each(key: str, kind: str, amount: str, **more: Any) -> list[ChargeFields]:
@@ -77,10 +85,11 @@ class Market:
     def __init__(self, shop: Shop, staff: Actor) -> None:
         self.shop, self.staff, self.sold = shop, staff, Subscribers(shop)
         self.plans: list[Offered] = []
+        self.brands: list[str] = []  # the usual one first
 
     @classmethod
     async def open(cls, world: World) -> Market:
-        shop = await open_shop(world, is_test=True, payment_days=10, grace_hours=24)
+        shop = await open_shop(world, is_test=True, payment_days=PAYMENT_DAYS, grace_hours=24, **BY_BRAND)
         operator = await world.organization(name="House")
         market = cls(shop, world.actor(operator, Role.OPERATOR))
         async with crossing(Reason.CATALOG) as uow:
@@ -104,6 +113,7 @@ class Market:
                     )  # fmt: skip
         await market._offer()
         await market._coupons()
+        await market._brands()
         return market
 
     async def _offer(self) -> None:
@@ -114,13 +124,17 @@ class Market:
             "in", "metered", IN, interval="day", interval_count=5, proration="second", meter="prompt_tokens"
         )
         for base, seat, policy, trial_days, more in (
-            ("19.99", "7.77", "second", 0, out),
+            ("12.34", "4.44", "day", 0, rated("in", "metered", IN, interval="month", meter="prompt_tokens")),
             ("150", "3.33", "day", 0, []),
             ("60", "11.11", "fixed_30", 9, []),
         ):
             fixed = each("base", "flat", base, proration=policy)
             seats = each("seats", "seat", seat, proration=policy, quantity_min=one)
-            self.plans.append(Offered(await self.sold.plan(*fixed, *seats, *more, trial_days=trial_days)))
+            plan = await self.sold.plan(*fixed, *seats, *more, trial_days=trial_days)
+            self.plans.append(Offered(plan, is_tried=trial_days > 0))
+        fixed = each("base", "flat", "19.99", proration="second")
+        seats = each("seats", "seat", "7.77", proration="second", quantity_min=one)
+        await self.sold.publish(self.plans[0].plan, *fixed, *seats, *out)
         by_week = await self.sold.plan(
             *each("base", "flat", "4.99", interval="week", proration="minute"),
             *each(
@@ -139,6 +153,14 @@ class Market:
             *rated("seats", "seat", SEATS, interval="half_year", proration="fixed_30", quantity_min=one),
         )
         five_days = await self.sold.plan(
+            *each("base", "flat", "2.1", interval="day", interval_count=5, proration="minute"),
+            *each("seats", "seat", "0.6", interval="day", interval_count=5, quantity_min=one),
+            *fed,
+            *rated("out", "metered", IN, interval="day", interval_count=5, meter="completion_tokens"),
+            trial_days=6,
+        )
+        await self.sold.publish(
+            five_days,
             *each("base", "flat", "1.05", interval="day", interval_count=5, proration="second"),
             *rated("seats", "seat", SEATS, interval="day", interval_count=5, quantity_min=one),
             *fed,
@@ -150,10 +172,23 @@ class Market:
             *each("training", "one_off", "9"),
             addon_to=(month.id, by_week.id),
         )
-        self.plans[0] = Offered(month, extra=(extra.id,))
+        self.plans[0] = Offered(month, extra=(extra.id,), version=2)
         self.plans += [
-            Offered(by_week, "week", extra=(extra.id,)), Offered(half_year, "half_year"), Offered(five_days, "day", 5)
+            Offered(by_week, "week", extra=(extra.id,)), Offered(half_year, "half_year"),
+            Offered(five_days, "day", 5, version=2, is_tried=True),
         ]  # fmt: skip
+
+    async def _brands(self) -> None:
+        """The usual one, and two more, each with numbers of its own."""
+        async with crossing(Reason.STAFF, actor=system()) as uow:
+            usual = await uow.execute(
+                "select id from brand where legal_entity_id = :id", id=self.shop.entity.id
+            )
+            self.brands.append(usual.scalar_one())
+            for code in ("BLUE", "GREEN"):
+                self.brands.append(
+                    (await brands.add_brand(uow, self.shop.entity.id, code=code, name=code)).id
+                )
 
     async def _coupons(self) -> None:
         """Of a part and of an amount, once, for a while and for good, of all and of something."""

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise, product
+from typing import TypeVar
 
 from models.billing import Invoice
 from services.billing import explaining, given_back
 from services.billing.usage_pieces import part_of
 from tests.checks import assert_invariants, assert_money_agrees
-from tests.integration.billing.mixed_history import History
-from tests.integration.billing.mixed_market import TOKENS, WALL
+from tests.integration.billing.mixed_history import BEGAN, History
+from tests.integration.billing.mixed_market import PAYMENT_DAYS, TOKENS, WALL
 from tests.integration.billing.test_billing_run import NOT_HERE
+
+T = TypeVar("T")
 
 # In which the last period ends, its usage comes in, and its document is made.
 REST_HOURS, LONG_REST_HOURS = 24 * 70, 24 * 190
-# Of a customer, `id`; anything found is wrong.
+# Of a customer, `id`, with so much `cash` of theirs; anything found is wrong.
 _ALWAYS = """
 select 'wallet' as what, w.id as id from wallet w left join wallet_lot l on l.wallet_id = w.id
   where w.organization_id = :id group by w.id
@@ -50,6 +53,9 @@ select 'paid', i.id from invoice i
       union all select minor from credit_use where invoice_id = i.id and given_back_at is null
       union all select minor from wallet_debit where cause_id = i.id and given_back_at is null) one)
 union all
+select 'cash', cast(sum(e.minor) as text) from ledger_entry e join ledger_account a on a.id = e.account_id
+  where e.organization_id = :id and a.purpose = 'cash' having coalesce(sum(e.minor), 0) <> :cash
+union all
 select 'refund', r.id from refund r join payment p on p.id = r.payment_id
   left join credit_note n on n.id = r.credit_note_id
   cross join lateral (
@@ -62,6 +68,10 @@ select 'refund', r.id from refund r join payment p on p.id = r.payment_id
     when r.asked_at is not null then (held.minor, held.noted) = (r.minor, coalesce(n.total_minor, 0))
     when r.state = 'succeeded' then coalesce(n.total_minor, 0) = r.minor
     else n.id is null end)
+union all
+select 'brand', i.id from invoice i join brand b on b.id = i.brand_id left join credit_note n on n.invoice_id = i.id
+  where i.organization_id = :id and (i.series_brand <> b.code or strpos(i.number, '-' || b.code || '-2') = 0
+    or i.seller #>> '{brand,code}' <> b.code or strpos(n.number, '-' || b.code || '-C2') = 0)
 """
 _PARKED = """
 select parked_reason as why from subscription where organization_id = :id and parked_at is not null
@@ -72,9 +82,8 @@ union all select parked_reason from usage_period where organization_id = :id and
 async def holds(history: History) -> None:
     """After every act: the book is even, and invoices, notes, payments, refunds and wallets agree with it and with
     each other."""
-    assert await history.rows(_ALWAYS) == []
+    assert await history.rows(_ALWAYS, cash=history.cash) == []
     await assert_money_agrees(now=WALL.now())
-    assert (await book(history))["cash"] == history.cash
 
 
 async def come_to_rest(history: History) -> None:
@@ -101,6 +110,7 @@ async def agrees(history: History) -> None:
         for one in made:
             for each in await history.market.shop.lines(one):
                 assert (await explaining.explain(uow, one, each)).agrees, (one.number, each.description)
+    _were_agreed(history, made)
     await _each_token_is_billed_once(history, made)
     await _each_period_is_billed_once(history, made)
     await _usage_gives_back_what_was_debited(history, made)
@@ -114,6 +124,29 @@ async def agrees(history: History) -> None:
     assert not await history.rows("select id from refund where organization_id = :id and state = 'sending'")
     await holds(history)
     await assert_invariants(but=NOT_HERE)
+
+
+def _were_agreed(history: History, made: Sequence[Invoice]) -> None:
+    """Each document is under the brand that billed when its draft was begun, and due as its subscription had it when it
+    was finalised."""
+    for one in made:
+        under = (
+            {history.by_hand[one.key]}
+            if one.key in history.by_hand
+            else _then(history.brands, one.created_at)
+        )
+        assert one.brand_id in under, (one.number, under)
+        assert one.due_date is not None
+        assert one.label_date is not None
+        assert one.finalized_at is not None
+        agreed = history.days.get(one.subscription_id or "", [(BEGAN, PAYMENT_DAYS)])
+        assert (one.due_date - one.label_date).days in _then(agreed, one.finalized_at), (one.number, agreed)
+
+
+def _then(said: Sequence[tuple[datetime, T]], at: datetime) -> set[T]:
+    """What counted at that time, by what was said in this order; and all that was said in its very moment."""
+    before = [what for since, what in said if since < at]
+    return {*before[-1:], *(what for since, what in said if since == at)}
 
 
 async def book(history: History) -> Counter[str]:

@@ -25,6 +25,7 @@ from services.metering.rules import GATEWAY_TYPE, UsageEventIn
 from services.metering.service import ensure_platform_meters
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import subscriptions
+from services.subscriptions.arranging import Arrangement
 from services.subscriptions.selecting import Wanted
 from tests.integration.billing.shop import Shop
 
@@ -89,9 +90,10 @@ class Subscribers:
     async def start(self, plan: Plan, interval: str = "month", **more: Any) -> Subscription:
         named = {key: more.pop(key) for key in ("quantities", "addons") if key in more}
         wanted = Wanted(plan.id, more.pop("currency", "EUR"), interval, **named)
+        key, coupon = more.pop("key", "") or f"start-{next(_names)}", more.pop("coupon", "")
         async with self.shop.work() as uow:
             return await subscriptions.start(
-                uow, wanted, key=more.pop("key", "") or f"start-{next(_names)}", **more
+                uow, wanted, key=key, coupon=coupon, arranged=Arrangement(**more)
             )
 
     async def change(

@@ -21,6 +21,7 @@ from services.core.work import unit_of_work
 from services.identity import clocks
 from services.invariants.book import RevenueIsEarnedInTime
 from services.subscriptions import entitlements, subscriptions
+from services.subscriptions.arranging import Arrangement
 from services.subscriptions.first_payments import PAY_WITHIN
 from services.subscriptions.previewing import preview
 from services.subscriptions.selecting import Wanted
@@ -69,7 +70,7 @@ async def test_it_waits_for_its_day_and_is_billed_on_it(world: World) -> None:
     async with sold.shop.work() as uow:
         wanted = Wanted(plan.id, "EUR", "month")
         shown = await preview(
-            uow, lambda work: subscriptions.start(work, wanted, key="later", started_at=MAY)
+            uow, lambda work: subscriptions.start(work, wanted, key="later", arranged=Arrangement(MAY))
         )
     assert (shown.invoices, shown.effective_at, shown.state) == ((), MAY, "scheduled")
     assert shown.first_invoice is not None
@@ -151,7 +152,7 @@ async def test_only_staff_begins_one_later_and_not_too_late(world: World) -> Non
     owner = world.actor(sold.shop.customer, Role.OWNER)
     with pytest.raises(Forbidden):
         async with unit_of_work(owner, clock=FixedClock(NOW)) as uow:
-            await subscriptions.start(uow, wanted, key="x", started_at=MAY)
+            await subscriptions.start(uow, wanted, key="x", arranged=Arrangement(MAY))
     for at in (NOW + timedelta(days=3 * 366), NOW - timedelta(days=4 * 366)):
         with pytest.raises(Invalid, match="begins within"):
             await sold.start(plan, started_at=at)
@@ -167,7 +168,9 @@ async def test_a_test_clock_goes_through_its_first_day(world: World) -> None:
         clock = await clocks.create_test_clock(uow, sold.shop.customer.id, name="Trial", shows=NOW)
     at_work = replace(staff, organization_id=sold.shop.customer.id)
     async with crossing(Reason.STAFF, actor=at_work, clock=wall) as uow:
-        await subscriptions.start(uow, Wanted(plan.id, "EUR", "month"), key="later", started_at=MAY)
+        await subscriptions.start(
+            uow, Wanted(plan.id, "EUR", "month"), key="later", arranged=Arrangement(MAY)
+        )
     async with crossing(Reason.STAFF, actor=staff, clock=wall) as uow:
         await clock_turning.turn(uow, clock.id, to=MAY + timedelta(days=40))
     while await clock_turning.go_on(clock.id, clock=wall):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from ast import literal_eval
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -28,8 +29,10 @@ from tests.integration.billing.mixed_market import CURRENCIES, ZONES, Market
 from tests.world import World
 
 LATE_DAYS = 20  # a document comes at least each month, and usage is looked at for 35 days
+PASSES = st.sampled_from([0, 0, 0, 1, 30, 24 * 9, 24 * 31])
 WHICH, SEATS = st.integers(0, 3), st.integers(1, 4)
 PLAN = st.sampled_from([0, 0, 1, 2, 3, 4, 5, 5])
+BRAND, PAY_IN = st.integers(0, 2), st.sampled_from([None, 0, 3, 45])
 EXTRA = st.sampled_from([False, False, True])
 COUPON = st.sampled_from(["FIFTH", "LESS", "FREE", "TOKENS", "PLAN"])
 CALL = st.tuples(st.integers(0, LATE_DAYS * 1_440), st.integers(0, 3_000), st.integers(0, 160))
@@ -45,19 +48,28 @@ class Mixed(RuleBasedStateMachine):
         return asyncio.run_coroutine_threadsafe(awaited, self.loop).result()
 
     @initialize(
-        code=st.sampled_from(CURRENCIES), zone=st.sampled_from(ZONES), plan=PLAN, coupon=COUPON, extra=EXTRA
+        code=st.sampled_from(CURRENCIES),
+        zone=st.sampled_from(ZONES),
+        plan=PLAN,
+        coupon=COUPON,
+        extra=EXTRA,
+        pace=st.lists(PASSES, min_size=1, max_size=7),
     )
-    def begin(self, code: str, zone: str, plan: int, coupon: str, extra: bool) -> None:
-        self.history = History(self.market, code, zone)
+    def begin(self, code: str, zone: str, plan: int, coupon: str, extra: bool, pace: list[int]) -> None:
+        """`pace` is how many hours pass after each act, over and over. Left to be drawn as any other act, time hardly
+        passed in most histories."""
+        self.history, self.pace = History(self.market, code, zone), cycle(pace)
         self.do(self.history.begin())
         self.act("starts", plan, 2, 0, coupon, extra)
 
     def act(self, name: str, *given: Any) -> None:
-        async def then_look() -> None:
-            await self.history.play((name, *given))
-            await mixed_truth.holds(self.history)
+        async def then_look(*acts: Act) -> None:
+            for one in acts:
+                await self.history.play(one)
+                await mixed_truth.holds(self.history)
 
-        self.do(then_look())
+        hours = next(self.pace)
+        self.do(then_look((name, *given), *([("turn", hours)] if hours else [])))
 
     @rule(hours=st.integers(1, 24 * 30))
     def turn(self, hours: int) -> None:
@@ -84,6 +96,24 @@ class Mixed(RuleBasedStateMachine):
     )
     def starts(self, plan: int, seats: int, days_ago: int, coupon: str, extra: bool) -> None:
         self.act("starts", plan, seats, days_ago, coupon, extra)
+
+    @rule(
+        plan=PLAN,
+        version=st.sampled_from([None, 1, 1, 2]),
+        days=st.sampled_from([-3, 0, 1, 4, 9, 40]),
+        pay_in=PAY_IN,
+        coupon=st.one_of(st.just(""), COUPON),
+    )
+    def is_sold(self, plan: int, version: int | None, days: int, pay_in: int | None, coupon: str) -> None:
+        self.act("is_sold", plan, version, days, pay_in, coupon)
+
+    @rule(which=WHICH, pay_in=PAY_IN)
+    def is_collected(self, which: int, pay_in: int | None) -> None:
+        self.act("is_collected", which, pay_in)
+
+    @rule(brand=BRAND)
+    def comes_under(self, brand: int) -> None:
+        self.act("comes_under", brand)
 
     @rule(which=WHICH, coupon=COUPON)
     def takes_coupon(self, which: int, coupon: str) -> None:
@@ -119,9 +149,9 @@ class Mixed(RuleBasedStateMachine):
     def is_given(self, minor: int, days: int) -> None:
         self.act("is_given", minor, days)
 
-    @rule(minor=st.integers(1, 30_000))
-    def is_billed(self, minor: int) -> None:
-        self.act("is_billed", minor)
+    @rule(minor=st.integers(1, 30_000), brand=st.one_of(st.none(), BRAND))
+    def is_billed(self, minor: int, brand: int | None) -> None:
+        self.act("is_billed", minor, brand)
 
     @rule(which=WHICH, percent=st.integers(1, 110))
     def is_credited(self, which: int, percent: int) -> None:
@@ -173,6 +203,7 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("calls_are_made", [(60, 500, 90), (5, 10, 20)], False, True),
             ("calls_are_made", [(30, 700, 50)], True, True), ("turn", 24 * 12), ("is_given", 900, 9),
             ("changes", 0, 1, 3, "invoice_now"), ("calls_are_made", [(20_000, 40, 40), (1, 900, 10)], False, False),
+            ("is_sold", 0, 1, 4, 3, ""), ("comes_under", 1), ("is_collected", 0, 45), ("is_billed", 55, 2),
             ("moves", "America/New_York"), ("turn", 24 * 25), ("is_credited", 0, 40), ("changes", 0, 0, 1, None),
             ("pauses", 0, 6), ("calls_are_made", [(9_000, 3, 60)], False, False), ("turn", 24 * 30), ("is_billed", 777),
             ("pays", 1, True), ("cancels", 0, False), ("turn", 24 * 35),
@@ -234,20 +265,16 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("turn", 150), ("calls_are_made", [(0, 5, 15)], False, False),
         ],
     ),
-    *(
-        (
-            "EUR",
-            "Europe/Berlin",
-            [
-                ("starts", 0, 1, 0, coupon), ("calls_are_made", [(0, 0, 90)], False, False), ("turn", 1),
-                ("changes", 0, 1, 1, "invoice_now"),
-                *[("is_credited", which, percent) for which in range(3) if percent],
-                ("turn", 30), ("changes", 0, 0, 1, "invoice_now"), ("calls_are_made", [(0, 0, 30)], False, False),
-                ("turn", 24 * 35), *[("is_credited", which, 100) for which in range(5)],
-                ("calls_are_made", [(60, 0, 3_000)], False, False),
-            ],
-        )
-        for coupon, percent in (("", 0), ("", 100), ("FIFTH", 60))
+    (
+        "EUR",
+        "Europe/Berlin",
+        [
+            ("starts", 0, 1, 0, "FIFTH"), ("calls_are_made", [(0, 0, 90)], False, False), ("turn", 1),
+            ("changes", 0, 1, 1, "invoice_now"), *[("is_credited", which, 60) for which in range(3)],
+            ("turn", 30), ("changes", 0, 0, 1, "invoice_now"), ("calls_are_made", [(0, 0, 30)], False, False),
+            ("turn", 24 * 35), *[("is_credited", which, 100) for which in range(5)],
+            ("calls_are_made", [(60, 0, 3_000)], False, False),
+        ],
     ),
 ]  # fmt: skip
 

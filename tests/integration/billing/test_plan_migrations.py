@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -194,6 +195,68 @@ async def test_who_can_be_moved_is_moved_as_it_was_shown_and_who_cannot_is_told_
     latest = (await sold.invoices())[-1]
     assert [amount for _, amount in await sold.said(latest)] == [-6000, 7000, -1000, 1000]
     await assert_invariants(but=(*MADE_BY_HAND, RevenueIsEarnedInTime))
+
+
+async def test_who_begins_later_begins_with_the_new_version_or_comes_to_it_once_the_notice_is_over(
+    office: Office,
+) -> None:
+    sold = office.sold
+    sold.at(2026, 4, 1, 12)
+    plan = await sold.plan(*OLD)
+    begins = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    soon, tried = [await office.customer(plan, 2, started_at=begins) for _ in range(2)]
+    office.be(tried)
+    await sold.do(subscriptions.cancel, tried, now_at_once=True)
+    to = await office.next_version(plan, *NEW)
+    late = replace(to, notice_days=45)
+
+    for wanted in (to, late):
+        (euros,) = (await office.look(wanted)).currencies
+        assert (euros.subscriptions, euros.old_minor, euros.new_minor) == (1, 12 * 7000, 12 * 8000)
+    migration = await office.ask(late)
+    await office.run()
+    assert (await office.moves(migration))[soon.id].effective_at == datetime(2026, 6, 1, 12, tzinfo=UTC)
+    assert await office.version(soon) == 1
+    again = await office.ask(replace(to, waiting_changes=REPLACE), "at-once")
+    await office.run()
+
+    row = (await office.moves(again))[soon.id]
+    assert (row.state, row.effective_at, await office.version(soon)) == ("moved", begins, 2)
+    office.be(soon)
+    assert await sold.invoices() == []
+    sold.at(2026, 5, 1, 12)
+    assert (await sold.run(soon)).state == "active"
+    (invoice,) = await sold.invoices()
+    assert [amount for _, amount in await sold.said(invoice)] == [7000, 1000]
+    await assert_invariants(but=(*MADE_BY_HAND, RevenueIsEarnedInTime))
+
+
+async def test_prices_with_their_tax_in_them_are_compared_by_what_is_left_without_it(office: Office) -> None:
+    """71.40 with 19 % in it is 60: a version that asks for 66 and tax costs more, and not less."""
+    sold = office.sold
+    sold.at(2026, 4, 1, 12)
+    plan = await sold.plan(price("base", "flat", "71.40", tax_inclusive=True))
+    await office.shop.new_customer()
+    german = await sold.start(plan)
+    await office.shop.new_customer(profile=None)
+    unknown = await sold.start(plan, started_at=datetime(2026, 5, 1, 12, tzinfo=UTC))
+    to = await office.next_version(plan, price("base", "flat", "66"))
+
+    shown = await office.look(to)
+
+    (euros,) = shown.currencies
+    assert (euros.old_minor, euros.new_minor, euros.rises, euros.falls) == (12 * 6000, 12 * 6600, 1, 0)
+    codes = {row.id: (row.code, row.old_minor, row.new_minor) for row in shown.rows}
+    assert codes == {
+        german.id: ("", 12 * 6000, 12 * 6600),
+        unknown.id: ("billing_profile_missing", 12 * 7140, None),
+    }
+    migration = await office.ask(to)
+    await office.run()
+    moves = await office.moves(migration)
+    assert {one: (row.code, row.new_minor) for one, row in moves.items()} == {
+        german.id: ("", 12 * 6600), unknown.id: ("billing_profile_missing", None),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

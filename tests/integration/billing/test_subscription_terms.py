@@ -19,6 +19,7 @@ from services.core.crossing import Reason, crossing
 from services.core.errors import Forbidden, Invalid
 from services.core.work import unit_of_work
 from services.subscriptions import collecting, subscriptions
+from services.subscriptions.arranging import Arrangement
 from services.subscriptions.selecting import Wanted
 from services.subscriptions.states import SubscriptionStateConflict
 from tests.integration.billing.shop import open_shop
@@ -70,9 +71,10 @@ async def test_customers_take_no_terms_of_their_own(
     plan = await in_two_versions(sold)
     one = await sold.start(plan)
     owner = world.actor(sold.shop.customer, Role.OWNER)
+    wanted = Wanted(plan.id, "EUR", "month")
     with pytest.raises(Forbidden):
         async with unit_of_work(owner, clock=FixedClock(sold.shop.now)) as uow:
-            await subscriptions.start(uow, Wanted(plan.id, "EUR", "month"), key="x", **terms)
+            await subscriptions.start(uow, wanted, key="x", arranged=Arrangement(**terms))
     with pytest.raises(Forbidden):
         async with unit_of_work(owner, clock=FixedClock(sold.shop.now)) as uow:
             await collecting.collect(uow, one.id, SEND)

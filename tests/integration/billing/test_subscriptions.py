@@ -12,7 +12,7 @@ from models.types import ProrationBehaviour, Role
 from services.core.clock import FixedClock
 from services.core.errors import Invalid
 from services.core.work import unit_of_work
-from services.subscriptions import subscriptions
+from services.subscriptions import queries, subscriptions
 from services.subscriptions.previewing import preview
 from services.subscriptions.selecting import Wanted
 from services.subscriptions.states import SubscriptionStateConflict
@@ -83,6 +83,20 @@ async def test_what_a_preview_shows_is_what_is_billed_and_it_leaves_nothing(sold
     assert [line.amount_minor for line in told.lines] == [-667, 6_667]
     assert shown.upcoming is not None
     assert shown.upcoming.amount_minor == 10_000
+
+
+async def test_what_comes_next_of_a_trial_has_what_is_charged_once_in_it(sold: Subscribers) -> None:
+    plan = await sold.plan(price("base", "flat", "60"), price("setup", "one_off", "99"), trial_days=14)
+    one = await sold.start(plan, quantities={"setup": Decimal(2)})
+    async with sold.shop.work() as uow:
+        shown = await queries.detail(uow, one.id)
+
+    assert shown.upcoming is not None
+    assert (shown.upcoming.at, shown.upcoming.amount_minor) == (one.trial_end, 6_000 + 2 * 9_900)
+    assert [(item.name, item.amount_minor, item.interval) for item in shown.items] == [
+        ("Base", 6_000, "month"),
+        ("Setup", 19_800, None),
+    ]
 
 
 async def test_a_coupon_of_an_amount_is_given_back_with_the_time_it_was_for(sold: Subscribers) -> None:

@@ -17,7 +17,7 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.settings import Settings
 from services.demo import test_chain, test_providers
-from services.demo.test_providers import KEYS, NAMES
+from services.demo.test_provider_names import KEYS, NAMES
 from services.payments import connections
 from services.payments.cashier import Cashier
 from tests.fakes.anvil.running import RunningChain, running_chain

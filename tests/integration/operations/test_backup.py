@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from services.core import crypto, database
+from services.core import crypto, database, kept_log
+from services.core.clock import SystemClock
 from services.core.key_file import WrongKeys
 from services.core.keyring import open_vault
 from services.core.postgres import EmbeddedPostgres
+from services.core.settings import Settings
 from services.identity import queries, sessions
 from services.identity.clients import Client
+from services.operations import doctor
 from services.operations.backup import is_due
 from services.operations.collecting import collect
+from services.operations.doctor import CHECKS, Health
 from services.operations.folder import BackupFolder
 from services.operations.refusal import BackupRefused
 from services.operations.restore import needed_log, restore
 from services.operations.sealing import BackupKey
+from tests.faults.callers import until
 from tests.integration.operations.conftest import EMAIL, KEY, PASSWORD, Installation, back_up, query
 
 pytestmark = pytest.mark.xdist_group("backup")  # the installation is made once for all tests here
@@ -252,6 +257,39 @@ def test_another_key_does_not_write_into_the_same_folder(installation: Installat
         collect(installation.data_dir, folder, at=installation.between)
 
 
+@pytest.mark.parametrize(
+    ("changed", "later", "health", "words"),
+    [
+        ({}, timedelta(), Health.OK, "The newest base backup is of"),
+        ({}, timedelta(days=3), Health.FAILED, "The newest base backup is of"),
+        ({"backup_key_file": Path("/nowhere/key")}, timedelta(), Health.FAILED, "cannot be read from /nowhere/key"),
+        ({"backup_dir": Path("/nowhere/else")}, timedelta(), Health.WARNING, "There is no backup in /nowhere/else"),
+        ({"backup_dir": None}, timedelta(), Health.OK, "this demo"),
+        ({"backup_dir": None, "mode": "production"}, timedelta(), Health.WARNING, "No backups are kept."),
+        ({"database_url": "postgresql://x/y"}, timedelta(), Health.SKIPPED, "by its own tools"),
+    ],
+)  # fmt: skip
+async def test_the_doctor_misses_backups_that_are_not_made(
+    installation: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, object],
+    later: timedelta,
+    health: Health,
+    words: str,
+) -> None:
+    class Later(SystemClock):
+        def now(self) -> datetime:
+            return super().now() + later
+
+    monkeypatch.setattr(doctor, "SystemClock", Later)
+    nowhere = database.connect("postgresql+psycopg://matrix@127.0.0.1:9/matrix", pool_size=2)
+
+    found = await CHECKS["D012"].look(doctor.Place(installation.settings.model_copy(update=changed), nowhere))
+    await nowhere.close()
+
+    assert (found.health, words in found.detail) == (health, True), found
+
+
 def test_log_is_taken_once_also_after_a_crash_between_writing_and_forgetting(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -276,6 +314,23 @@ def test_log_is_taken_once_also_after_a_crash_between_writing_and_forgetting(
     with pytest.raises(BackupRefused, match="two copies of Matrix write into"):
         collected()
     segment.unlink()
+
+
+async def test_log_is_put_aside_soon_after_a_start_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only from the server's first checkpoint on, which comes after five minutes."""
+    monkeypatch.setattr(kept_log, "PUT_ASIDE_AFTER_S", 1)
+    chosen = Settings(data_dir=place / "fresh", backup_dir=place / "kept", backup_key_file=place / "key")
+    server = EmbeddedPostgres(chosen.data_dir, durable=False, options=kept_log.options(chosen))
+    server.start()
+    server.stop()
+    for put_aside in kept_log.folder(chosen.data_dir).iterdir():
+        put_aside.unlink()
+
+    server.start()
+    query(server, "create table note (text text)")
+
+    await until(lambda: any(kept_log.folder(chosen.data_dir).iterdir()), "the server puts log aside")
+    server.stop()
 
 
 def test_only_so_many_backups_are_kept_and_the_log_back_to_the_oldest(installation: Installation) -> None:

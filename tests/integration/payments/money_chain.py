@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from models.crypto import CryptoRequest
@@ -21,7 +21,7 @@ from tests.integration.payments.money_house import CHAIN, House, Nothing, pick
 
 BLOCK_S = 12
 CONFIRMATIONS = 3
-PRICES = {  # of a whole coin, in the currencies of histories
+PRICES = {  # of a whole coin at first, in the currencies of histories
     "ETH": {"EUR": Decimal(2_380), "JPY": Decimal(380_000), "KWD": Decimal(730)},
     "USDX": {"EUR": Decimal("0.93"), "JPY": Decimal(150), "KWD": Decimal("0.307")},
 }
@@ -29,13 +29,16 @@ PRICES = {  # of a whole coin, in the currencies of histories
 
 @dataclass
 class Chain:
-    """The node of a house, and its account there. `sent` are transactions as they were signed, in their order."""
+    """The node of a house, and its account there. `sent` are transactions as they were signed, in their order,
+    `percent` is what coins cost now of what they did at first, and `said` since when each price counts."""
 
     house: House
     token: str
     account: ProviderAccount
     sent: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     gone: list[str] = field(default_factory=list[str])
+    percent: int = 100
+    said: dict[tuple[str, str], list[tuple[datetime, Decimal]]] = field(default_factory=dict)
 
     @property
     def anvil(self) -> Anvil:
@@ -88,12 +91,23 @@ class Chain:
 
     async def say_rates(self) -> None:
         for asset, prices in PRICES.items():
-            for currency, price in prices.items():
+            for currency, first in prices.items():
+                price = first * self.percent / 100
                 said = RateFields(
                     self.account.id, asset, currency, price, VALID_MINUTES_MAX, "The exchange we use"
                 )
                 async with crossing(Reason.PAYMENTS, actor=system(), clock=self.house.clock) as uow:
                     await rates.say(uow, said)
+                self.said.setdefault((asset, currency), []).append((self.house.clock.at, price))
+
+    def price(self, asset: str, currency: str, at: datetime) -> Decimal | None:
+        """What a coin cost at that time, as was said then; None where nothing that was said still stood."""
+        stood = [
+            price
+            for since, price in self.said[asset, currency]
+            if since <= at < since + timedelta(minutes=VALID_MINUTES_MAX)
+        ]
+        return stood[-1] if stood else None
 
 
 async def opened(house: House) -> Chain:

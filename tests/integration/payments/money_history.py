@@ -1,4 +1,4 @@
-"""What may happen to money between a customer, two providers, their banks, a chain and us.
+"""What may happen to money between a customer, two providers, their banks, ours, a chain and us.
 
 Each act is a method with plain arguments, so that a history is a list that can be printed and played again. `which`
 chooses among what is there, wherever it points.
@@ -30,8 +30,19 @@ from services.refunds import refunds
 from services.refunds.refunding import Refunding
 from tests.fakes.anvil.running import CHAIN_ID
 from tests.integration.billing.shop import line
+from tests.integration.payments.money_bank import Bank
 from tests.integration.payments.money_chain import BLOCK_S, Chain
-from tests.integration.payments.money_house import CARDS, CHAIN, PAYPAL, STRIPE, Died, House, Nothing, pick
+from tests.integration.payments.money_house import (
+    BANK,
+    CARDS,
+    CHAIN,
+    PAYPAL,
+    STRIPE,
+    Died,
+    House,
+    Nothing,
+    pick,
+)
 from tests.integration.payments.refund_ways import way
 
 Act = tuple[Any, ...]
@@ -55,12 +66,13 @@ PATHS = {
 
 class History:
     def __init__(self, house: House, chain: Chain) -> None:
-        self.house, self.chain = house, chain
+        self.house, self.chain, self.bank = house, chain, Bank(house)
         self.script: list[Act] = []
         self.refused = Counter[str]()
         self.deaths = 0
         self.disputes: list[tuple[str, str]] = []  # by whom, and its name there
         self.payouts: list[str] = []  # of Stripe
+        self.paid_out: dict[str, tuple[int, str]] = {}
         self.unheard = False  # an event was lost for good
 
     async def play(self, *acts: Act) -> None:
@@ -140,9 +152,10 @@ class History:
         self.chain.send(pick(await self.chain.requests(), which), percent)
 
     async def transfers(self, which: int, percent: int, known: bool) -> None:
-        """Part of what is due, all, or more; recorded twice."""
+        """Part of what is due, all, or more; recorded twice by staff, by the bank's name for it if that is `known`."""
         invoice = pick(await self.invoices(), which)
         minor = max(1, invoice.due_minor * percent // 100)
+        self.bank.moves(minor, invoice.currency, ref=f"t{len(self.script)}" if known else "")
         for _ in range(2):
             async with self.house.work() as uow:
                 await transfers.record(
@@ -152,7 +165,19 @@ class History:
                     invoice_id=invoice.id if known else None,
                 )
 
+    async def pays_at_bank(self, which: int, percent: int, names_it: bool) -> None:
+        """As `transfers`, and nobody records it before a statement tells."""
+        invoice = pick(await self.invoices(), which)
+        minor = max(1, (invoice.due_minor or invoice.total_minor) * percent // 100)
+        if names_it:
+            self.bank.moves(minor, invoice.currency, f"Thanks for {invoice.number}.", names=invoice.id)
+        else:
+            self.bank.moves(minor, invoice.currency, "for what you sent")
+
     # What banks do
+
+    async def bank_tells(self, again: int) -> None:
+        await self.bank.tell(again)
 
     async def charges_back(self, which: int, inquiry: bool) -> None:
         payment = pick(await self.payments(asked=True), which)
@@ -182,12 +207,18 @@ class History:
     async def pays_out(self, who: str, code: int) -> None:
         currency = CURRENCIES[code % len(CURRENCIES)]
         made = self._tell(who, "payout" if who == STRIPE else "withdraw", currency=currency)
+        if made.get("id"):
+            self.bank.moves(int(made["amount"]), currency, f"PAYOUT {made['id']}")
         if who == STRIPE and made.get("id"):
             self.payouts.append(made["id"])
+            self.paid_out[made["id"]] = int(made["amount"]), currency
 
     async def pays_back(self, which: int) -> None:
-        """A payout did not reach our bank."""
-        self._tell(STRIPE, "fail_payout", payout=pick(self.payouts, which))
+        """A payout was sent back by our bank."""
+        payout = pick(self.payouts, which)
+        self._tell(STRIPE, "fail_payout", payout=payout)
+        minor, currency = self.paid_out[payout]
+        self.bank.moves(-minor, currency, f"RETURN {payout}")
 
     # What a chain does
 
@@ -249,11 +280,12 @@ class History:
     async def sends(self) -> None:
         """Staff makes the transfers back that wait."""
         for row in await self.house.rows(
-            "select r.id from refund r join payment p on p.id = r.payment_id"
-            " where r.state = 'sending' and p.provider_account_id is null order by r.id"
+            "select r.id, r.minor, r.currency from refund r join payment p on p.id = r.payment_id"
+            " where r.state = 'sending' and p.provider = 'bank' order by r.id"
         ):
             async with self.house.work() as uow:
                 await refunds.record_sent(uow, row.id)
+            self.bank.moves(-row.minor, row.currency, "back")
 
     async def credits(self, which: int, percent: int) -> None:
         invoice = pick(await self.invoices(), which)
@@ -305,6 +337,11 @@ class History:
     async def says_rates(self) -> None:
         await self.chain.say_rates()
 
+    async def rates_move(self, percent: int) -> None:
+        """To so much of what coins cost at first; what was asked for before keeps its own."""
+        self.chain.percent = percent
+        await self.chain.say_rates()
+
     async def meet(self, which: int) -> None:
         """All of it at the same time, as workers, doors and the customer do."""
         together = (
@@ -336,10 +373,10 @@ class History:
         return [Invoice(**row._mapping) for row in found]
 
     async def payments(self, *, asked: bool = False) -> list[Payment]:
-        """All, or those that a provider knows."""
+        """All, or those that a provider was asked for."""
         found = await self.house.rows("select * from payment order by id")
         made = [Payment(**row._mapping) for row in found]
-        return [one for one in made if one.provider_ref] if asked else made
+        return [one for one in made if one.provider_ref and one.provider != BANK] if asked else made
 
     def _tell(self, who: str, act: str, **told: Any) -> dict[str, Any]:
         """Raises Nothing for what the provider does not do now."""

@@ -41,7 +41,7 @@ from tests.integration.payments.till import ADDRESS
 from tests.world import World
 
 _T = TypeVar("_T")
-STRIPE, PAYPAL, CHAIN = "stripe", "paypal", "crypto"
+STRIPE, PAYPAL, CHAIN, BANK = "stripe", "paypal", "crypto", "bank"
 CARDS = {
     "card": "pm_card_visa",
     "empty": "pm_card_chargeCustomerFail",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.checks import MADE_BY_HAND, assert_invariants, assert_money_agrees
 from tests.integration.payments import chain_truth
 from tests.integration.payments.money_chain import CONFIRMATIONS
 from tests.integration.payments.money_history import CURRENCIES, History
-from tests.integration.payments.money_house import CHAIN, PAYPAL, STRIPE
+from tests.integration.payments.money_house import BANK, CHAIN, PAYPAL, STRIPE, Nothing
 from tests.integration.payments.stripe_kit import sdk
 
 ROUNDS = (
@@ -57,6 +58,8 @@ async def come_to_rest(history: History) -> None:
         await house.inbox.follow_due()
         await history.looks_after()
         await history.sends()
+        with suppress(Nothing):
+            await history.bank_tells(again=1)
         await history.reads_books()
 
 
@@ -67,6 +70,7 @@ async def agrees(history: History) -> None:
     for who in (STRIPE, PAYPAL):
         await _payments_are_those_of(who, history)
         await _disputes_are_those_of(who, history)
+    await _what_names_an_invoice_pays_it(history)
     await _books_are_equal(history, on_chain=await chain_truth.agrees(history))
     await _nobody_paid_twice(history)
     await assert_invariants(but=MADE_BY_HAND)
@@ -137,10 +141,11 @@ async def _books_are_equal(history: History, *, on_chain: Counter[str]) -> None:
     """By currency what each provider says we have there is what our ledger says; else a case says why."""
     async with history.house.staff_work(None) as uow:
         rows = {(row.provider_account_id, row.currency): row for row in await payout_queries.clearing(uow)}
-    for who, account in history.house.accounts.items():
+    held = {CHAIN: on_chain, BANK: history.bank.holds()}
+    for who, account_id in (await _accounts(history)).items():
         for currency in CURRENCIES:
-            there = on_chain[currency] if who == CHAIN else _balance(history, who, currency)
-            row = rows.get((account.id, currency))
+            there = held[who][currency] if who in held else _balance(history, who, currency)
+            row = rows.get((account_id, currency))
             if row is None:
                 assert there == 0, f"{who} has {there} {currency}, and our ledger has none"
                 continue
@@ -148,11 +153,33 @@ async def _books_are_equal(history: History, *, on_chain: Counter[str]) -> None:
             assert row.difference_minor == row.explained_minor, (who, row)
     cases = await history.house.rows(
         "select cause, detail, minor from payment_case c where kind = 'difference' and state = 'open'"
+        # Two transfers back of one amount are told apart by no bank.
+        " and not exists (select from refund r join payment p on p.id = r.payment_id"
+        " where r.id = c.subject and p.provider = 'bank')"
         # What a chain took away and could not be undone here is told of itself and of what was over with it.
         " and not (exists (select from provider_movement m where m.id = c.subject and m.kind = 'reversal')"
         " and exists (select from payment_case t where t.cause = 'taken_and_spent'))"
     )
     assert history.unheard or not cases, cases
+
+
+async def _accounts(history: History) -> dict[str, str]:
+    """Ids by whom they are with; that with our bank is added by its first statement."""
+    found = await history.house.rows("select id, provider from provider_account order by id")
+    return {row.provider: row.id for row in found}
+
+
+async def _what_names_an_invoice_pays_it(history: History) -> None:
+    """Once and in full, whatever became of the invoice; and a line of a statement is no more than one payment."""
+    made = {one.key: one for one in await history.payments() if one.provider == BANK}
+    for one in history.bank.entries[: history.bank.told]:
+        if one.names is not None:
+            paid = made[one.ref]
+            assert (paid.state, paid.invoice_id) == ("succeeded", one.names), _told(paid)
+            assert Money(paid.minor, paid.currency) == one.money, _told(paid)
+    shown = Counter(one.provider_ref for one in made.values() if one.provider_ref)
+    assert set(shown) <= {one.ref for one in history.bank.entries}
+    assert set(shown.values()) <= {1}
 
 
 def _balance(history: History, who: str, currency: str) -> int:

@@ -49,9 +49,9 @@ async def by_hand(desk: Desk, minor: int, key: str) -> Payment:
         return await transfers.record(uow, money=Money(minor, "EUR"), key=key)
 
 
-async def sent_back(desk: Desk, payment: Payment, minor: int) -> None:
+async def sent_back(desk: Desk, payment: Payment, minor: int, key: str = "back") -> None:
     async with desk.within(payment.organization_id) as uow:
-        wanted = refunds.Wanted(payment.id, f"back-{minor}", "Agreed", to=RefundTo.SOURCE, amount=minor)
+        wanted = refunds.Wanted(payment.id, f"{key}-{minor}", "Agreed", to=RefundTo.SOURCE, amount=minor)
         refund = await refunds.start(uow, wanted, above={refund_rules.ANY_CURRENCY: 10_000})
         await refunds.record_sent(uow, refund.id)
 
@@ -127,6 +127,26 @@ async def test_what_fits_two_things_is_left_to_staff_and_the_bank_is_the_account
         await desk.accept(case)
     held = (await clearing(desk))[f"Bank {NUMBER}"]
     assert (held.provider_minor, held.difference_minor, held.open_cases) == (5_000 - 1_250, 0, 0)
+
+
+async def test_two_transfers_back_of_one_amount_are_told_apart_where_that_matters(desk: Desk) -> None:
+    payment = await by_hand(desk, 5_000, "R1")
+    for key in ("once", "twice"):
+        await sent_back(desk, payment, 1_500, key)
+    back = [entry("15.00", name, "back", way="DBIT") for name in ("R2", "R3")]
+    await desk.bring_in(file(entry("50.00", "R1"), *back))
+
+    assert {one.match for one in (await desk.lines()).values()} == {"matched"}
+    assert (await desk.cases(), (await clearing(desk))[f"Bank {NUMBER}"].difference_minor) == ([], 0)
+
+    await desk.shop.new_customer(name="Another")
+    other = await by_hand(desk, 6_000, "R4")
+    await sent_back(desk, payment, 700)
+    await sent_back(desk, other, 700)
+    await desk.bring_in(
+        file(entry("60.00", "R4"), *(entry("7.00", name, way="DBIT") for name in ("R5", "R6")))
+    )
+    assert [one.cause for one in await desk.cases()] == ["went_out", "went_out"]  # nobody knows whose each is
 
 
 async def test_lines_are_told_once_as_movements_page_by_page(

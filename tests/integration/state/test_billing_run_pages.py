@@ -77,28 +77,31 @@ async def test_an_organisation_on_a_clock_shows_what_was_made(world: World) -> N
     plan = await sold.plan(price("base", "flat", "60"))
     await sold.start(plan)
     seen, _ = await staff.call(OrganizationState, "load")
-    seen, _ = await staff.call(OrganizationState, "look_ahead", {"by": "on", "on": ""})
-    assert (seen.foreseen, seen.look_errors) == ({}, {"on": "Say to which day."})
-    seen, _ = await staff.call(OrganizationState, "look_ahead", {"by": "quarter", "on": ""})
+    seen, _ = await staff.call(OrganizationState, "choose", "on")
+    seen, _ = await staff.call(OrganizationState, "use_clock", {"by": "on", "on": "", "act": "look"})
+    assert (seen.foreseen, seen.clock_errors) == ({}, {"on": "Say to which day."})
+    seen, _ = await staff.call(OrganizationState, "use_clock", {"by": "quarter", "act": "look"})
     (group,) = seen.foreseen["groups"]
-    assert (seen.foreseen["count"], seen.foreseen["more"], seen.look_errors) == (3, False, {})
+    assert (seen.foreseen["count"], seen.foreseen["more"], seen.clock_errors) == (3, False, {})
     assert (group["name"], [one["total"] for one in group["documents"]]) == (plan.name, ["71.4"] * 3)
     assert len(seen.papers) == 1  # nothing of it is there
     seen, _ = await staff.call(OrganizationState, "look_away")
     assert seen.foreseen == {}
 
-    async with crossing(Reason.STAFF, actor=actor) as uow:
-        await clock_turning.turn(uow, clock.id, to=clock.now_at + timedelta(days=40))
-    seen, _ = await staff.call(OrganizationState, "load")
+    past = {"by": "on", "on": "2020-01-01", "act": "turn"}
+    seen, _ = await staff.call(OrganizationState, "use_clock", past)
+    assert (list(seen.clock_errors), seen.clock["target_at"]) == (["on"], "")
+    until = (clock.now_at + timedelta(days=40)).date().isoformat()
+    seen, _ = await staff.call(OrganizationState, "use_clock", {"by": "on", "on": until, "act": "turn"})
     assert seen.clock["target_at"] != ""
     async with crossing(Reason.STAFF, actor=actor) as uow:
-        assert await watching.clocks_turning(uow) == {"turning": {clock.id: watching.Turned(0, 40)}}
+        assert await watching.clocks_turning(uow) == {"turning": {clock.id: watching.Turned(0, 39)}}
     began = seen.clock["shows"]
     while (await clock_turning.go_on(clock.id, stops=1)) and seen.clock["shows"] == began:
         seen, _ = await staff.call(OrganizationState, "follow")
     async with crossing(Reason.STAFF, actor=actor) as uow:
         (now,) = (await watching.clocks_turning(uow))["turning"].values()
-    assert (0 < now.done < 40, seen.clock["target_at"] != "", seen.papers != []) == (True, True, True)
+    assert (0 < now.done < 39, seen.clock["target_at"] != "", seen.papers != []) == (True, True, True)
     while await clock_turning.turn_due():
         pass
     seen, _ = await staff.call(OrganizationState, "follow")

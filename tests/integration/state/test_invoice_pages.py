@@ -57,9 +57,9 @@ async def test_an_invoice_is_followed_from_the_list_to_the_reason_of_a_line(
     assert (len(seen.lines), seen.next_after, seen.is_first) == (50, "50", True)
     seen, _ = await visitor.call(one, "explain", seen.lines[0]["id"])
     assert seen.explained["agrees"]
-    assert [step["formula"] for step in seen.steps] == [
-        "12 × 10.005 = 120.06",
-        "120.06 × 0.19 = 22.8114 → 22.81",
+    assert [(step["formula"], step["comes_to"]) for step in seen.steps] == [
+        ("12 × 10.005", "= 120.06"),
+        ("120.06 × 0.19 = 22.8114 → 22.81", ""),
     ]
     seen, _ = await visitor.call(one, "close", False)
     assert (seen.explained, seen.steps) == ({}, [])

@@ -156,7 +156,7 @@ async def test_a_top_up_that_is_due_says_where_to_send_the_money(world: World) -
     seen, _ = await billing.call(WalletTopUpsState, "load")
     (due,) = seen.rows
 
-    seen, _ = await billing.call(WalletTopUpsState, "how_to_pay", due["id"])
+    seen, _ = await billing.call(WalletTopUpsState, "pay_now", due["id"])
 
     assert (seen.open_dialog, seen.asked, seen.bank) == (
         "pay",
@@ -169,13 +169,13 @@ async def test_a_top_up_that_is_due_says_where_to_send_the_money(world: World) -
         design = Design(account="DE02100500000054540402", account_name="Matrix GmbH")
         await templates.change(uow, draft.id, design, version=draft.version)
         await templates.publish(uow, draft.id)
-    seen, _ = await billing.call(WalletTopUpsState, "how_to_pay", due["id"])
+    seen, _ = await billing.call(WalletTopUpsState, "pay_now", due["id"])
     assert seen.bank["account"] == "DE02100500000054540402"
-    seen, _ = await billing.call(WalletTopUpsState, "how_to_pay", "wtop_of_nobody")
+    seen, _ = await billing.call(WalletTopUpsState, "pay_now", "wtop_of_nobody")
     assert seen.open_dialog == ""
     viewer, _ = await sign_in(world, shop.customer, Role.VIEWER)
     viewer.at = billing.at
-    _, refused = await viewer.call(WalletTopUpsState, "how_to_pay", due["id"])
+    _, refused = await viewer.call(WalletTopUpsState, "pay_now", due["id"])
     assert "payments.write" in str(refused)
 
 

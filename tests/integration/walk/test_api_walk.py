@@ -41,6 +41,7 @@ TOO_LATE = {
     "payment_provider_unavailable",
     "already_contested",
     "contest_state",
+    "top_up_not_due",
 }
 
 
@@ -80,7 +81,10 @@ async def test_every_route_that_is_not_public_says_which_permission_it_needs(wal
 
 
 # What needs one of several things, none of which it needs by itself.
-ONE_OF_SEVERAL = {"POST /api/v1/invoices/{invoice_id}/payments"}  # a way to pay, or a kept method
+ONE_OF_SEVERAL = {  # a way to pay, or a kept method
+    "POST /api/v1/invoices/{invoice_id}/payments",
+    "POST /api/v1/wallet-top-ups/{top_up_id}/payments",
+}
 
 CAST = {
     "stranger": Cast.stranger,

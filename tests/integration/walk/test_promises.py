@@ -91,6 +91,8 @@ WITHOUT_VERSION = {
     "/notifications/preferences": "one's own, one switch at a time",
     "/invoices/{invoice_id}/payment-link": "gives the link that is there",
     "/staff/invoices/{invoice_id}/payment-link": "gives the link that is there",
+    "/wallet-top-ups/{top_up_id}/payment-link": "gives the link that is there",
+    "/staff/wallet-top-ups/{top_up_id}/payment-link": "gives the link that is there",
 }
 OF_NOBODY = 999  # a version that no row is at
 

@@ -103,6 +103,8 @@ class Life:
                 self.now = subscription_rules.cancel(self.now, self.now.period_end(self.at))
             case ("reactivate",):
                 self.now = subscription_rules.reactivate(self.now, self.at)
+            case ("end",) if self.now.state is S.SCHEDULED:
+                return self.take(subscription_rules.give_up(self.now, self.at))
             case ("end",):
                 return self.take(subscription_rules.end(self.now, self.at))
             case _:
@@ -123,9 +125,12 @@ def charged(lines: list[Made], currency: str) -> Money:
     return sum((one.line.amount for one in lines if one.line is not None), Money(0, currency))
 
 
-def lived(to: Selection, *, trial_days: int = 0, timezone: str = "UTC") -> Life:
-    trial = BEGAN + timedelta(days=trial_days) if trial_days else None
-    life = Life(subscription_rules.start("sub_1", to, at=BEGAN, timezone=timezone, trial_end=trial))
+def lived(to: Selection, *, trial_days: int = 0, later_days: int = 0, timezone: str = "UTC") -> Life:
+    """Agreed to at BEGAN, to begin so many days later."""
+    at = BEGAN + timedelta(days=later_days)
+    trial = at + timedelta(days=trial_days) if trial_days else None
+    now = subscription_rules.start("sub_1", to, at=at, timezone=timezone, trial_end=trial)
+    life = Life(subscription_rules.begins_later(now) if later_days else now)
     life.advance(BEGAN)
     return life
 
@@ -143,6 +148,7 @@ SELECTIONS = st.builds(
     st.booleans(),
     st.sampled_from(["advance", "advance", "arrears"]),
 )
+LATER = st.sampled_from([0, 0, 21])
 NOW = st.sampled_from([B.INVOICE_NOW, B.NEXT_INVOICE, B.RESET_CYCLE])
 ACTS = st.lists(
     st.one_of(
@@ -201,11 +207,12 @@ def cost(now: Subscribed, start: datetime, end: datetime) -> Fraction:
     return total
 
 
-@given(CURRENCIES, ZONES, SELECTIONS, st.sampled_from([0, 0, 14]), ACTS)
+@given(CURRENCIES, ZONES, SELECTIONS, st.sampled_from([0, 0, 14]), LATER, ACTS)
 def test_what_is_charged_in_the_end_is_what_the_time_cost(
-    currency: str, zone: str, first: Any, trial_days: int, acts: list[Act]
+    currency: str, zone: str, first: Any, trial_days: int, later_days: int, acts: list[Act]
 ) -> None:
-    life, meter = lived(of(currency, first), trial_days=trial_days, timezone=zone), Meter()
+    chosen = of(currency, first)
+    life, meter = lived(chosen, trial_days=trial_days, later_days=later_days, timezone=zone), Meter()
     for act in acts:
         meter.watch(life, spelled(currency, act))
     if life.now.state is not S.ENDED:
@@ -218,11 +225,13 @@ def test_what_is_charged_in_the_end_is_what_the_time_cost(
     assert len({one.key for one in life.made}) == len(life.made)
 
 
-@given(CURRENCIES, ZONES, SELECTIONS, st.lists(SECONDS, min_size=1, max_size=6))
+@given(CURRENCIES, ZONES, SELECTIONS, LATER, st.lists(SECONDS, min_size=1, max_size=6))
 def test_however_time_is_turned_the_lines_are_the_same(
-    currency: str, zone: str, first: Any, steps: list[int]
+    currency: str, zone: str, first: Any, later_days: int, steps: list[int]
 ) -> None:
-    in_steps, at_once = (lived(of(currency, first), trial_days=14, timezone=zone) for _ in range(2))
+    in_steps, at_once = (
+        lived(of(currency, first), trial_days=14, later_days=later_days, timezone=zone) for _ in range(2)
+    )
     for step in steps:
         in_steps.act(("advance", step))
     at_once.act(("advance", sum(steps)))

@@ -140,6 +140,8 @@ REST = {"above": "10", "up_to": None, "unit_amount": "1"}
         (price("setup", "one_off", {"model": "one_off", "unit_amount": "1"}, interval="month"), "interval",
          "not billed again"),
         (seats(quantity_min=Decimal(-1)), "quantity_min", "not negative"),
+        (seats(quantity_min=Decimal("1.5")), "quantity_min", "in whole numbers"),
+        (seats(quantity_max=Decimal("0.5")), "quantity_max", "in whole numbers"),
         (seats(quantity_min=Decimal(5), quantity_max=Decimal(4)), "quantity_max", "leaves no quantity"),
         (seats(quantity_max=Decimal(10) ** 16), "quantity_max", "at most"),
         (base(quantity_max=Decimal(4)), "quantity_min", "Only a quantity that is chosen"),

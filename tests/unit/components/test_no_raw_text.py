@@ -23,7 +23,7 @@ pages.load_all()
 SPOKEN_ATTRIBUTES = {"aria-label", "alt", "title", "placeholder", "data-label"}
 # What our own components take besides words: ids, addresses, names of icons and looks, code, rows of data.
 UNSPOKEN = re.compile(
-    "on[A-Z].*|goOn|aria-.*|.*(?:Id|Path|Url|Kind)|to|announceText|autoComplete|className|console|currency|current|destination|"
+    "on[A-Z].*|act|goOn|aria-.*|.*(?:Id|Path|Url|Kind)|to|announceText|autoComplete|className|console|currency|current|destination|"
     "example|extra|field|form|href|icon|id|initial|inputMode|kind|look|max|method|min|names?|path|pattern|placement|"
     "presets|product|rel|remember|role|rows|size|status|target|tone|topic|type|url|value|zone|key|accept"
 )

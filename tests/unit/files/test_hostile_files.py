@@ -85,6 +85,7 @@ def svg(inside: str = '<rect width="2" height="2"/>', attributes: str = "", befo
 
 
 PDF = b"%%PDF-1.7\n1 0 obj <</Type /Catalog %s>> endobj\nstartxref\n0\n%%%%EOF\n"
+BOMB = archive(("bomb", bytes(20_000_000)))
 NOTES = archive(("notes/a.txt", b"hello"), ("b.csv", b"a,b\n"))
 
 HARMLESS = [
@@ -133,8 +134,8 @@ HOSTILE = {
     "document with a hidden script": PDF % b"/OpenAction <</S /J#61vaScript>>",
     "document that starts a program": PDF % b"/OpenAction <</S /Launch /F (cmd.exe)>>",
     "cut off document": (PDF % b"")[:-8],
-    "zip bomb": archive(("bomb", bytes(20_000_000))),
-    "zip bomb that lies": lying(archive(("bomb", bytes(20_000_000))), 1_000),
+    "zip bomb": BOMB,
+    "zip bomb that lies": lying(BOMB, 1_000),
     "zip bomb of many": archive(*((f"{n}", bytes(900_000)) for n in range(120))),
     "zip bomb that overlaps": doubled(archive(("bomb", bytes(900_000)))),
     "zip in a zip": archive(("inner.txt", NOTES)),

@@ -26,6 +26,7 @@ TOLD = {"Dialog", "SecretDialog", "EnrolDialog", "RecoveryCodesDialog", "LiveRef
 # They choose what is looked at, and change nothing else.
 LOOKS = {
     "BudgetsState.choose_measure", "CreditNoteState.choose", "InvoiceState.first_page", "NoticesState.first_page",
+    "OrganizationState.choose",
     "PlanMoveState.from_the_first", "PlanMoveState.further", "PlanState.choose_kind", "PlanState.choose_model",
     "StaffChoiceState.choose_version", "StaffDisputeState.say", "StaffInvoiceState.first_page",
     "StaffStatementState.choose_days",

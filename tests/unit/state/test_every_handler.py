@@ -19,6 +19,7 @@ from state.dialogs import DialogsState
 from state.edited import EditedState
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
+from state.paying import Paying
 from state.statements import StatementOfState
 from state.subscription_on_screen import SubscriptionOnScreen
 from tests.handlers import handlers, our_states, verbs
@@ -29,6 +30,7 @@ MIXINS = {
     DialogsState,
     EditedState,
     InvoiceOnScreen,
+    Paying,
     StatementOfState,
     Choosing,
     SubscriptionOnScreen,

@@ -22,9 +22,9 @@ from services.core.listing import Listing
 BY_ANOTHER_ROUTE = {
     "billing.brand_queries.offered": "GET /staff/brands",
     "billing.entities.has_numbered": "GET /staff/invoice-series",
-    "billing.issuers.issuer": "GET /staff/organizations/{organization_id}/billing-profile",
     "billing.usage_months.running": "GET /usage-periods/{usage_period_id}",
     "billing_runs.run_records.parked": "GET /staff/parked-subscriptions",
+    "catalog.plan_queries.currencies_on_sale": "GET /plans",
     "catalog.plan_queries.plan_names": "GET /staff/plans",
     "catalog.plan_queries.published_numbers": "GET /staff/plan-versions",
     "crypto.requests.asked_for": "GET /payments/{payment_id}/crypto",
@@ -43,7 +43,6 @@ BY_ANOTHER_ROUTE = {
     "metering.queries.totals_of": "GET /usage/totals",
     "notify.queries.mailbox": "GET /mailbox",
     "papers.queries.made_of": "GET /invoices/{invoice_id}/paper",
-    "papers.templates.in_force": "GET /staff/templates",
     "refunds.queries.lines_of": "GET /staff/invoices/{invoice_id}/lines",
     "refunds.queries.of_payment": "GET /refunds",
     "refunds.queries.staff_of_payment": "GET /staff/refunds",
