@@ -192,7 +192,7 @@ async def test_lines_are_kept_once_and_matched_with_invoices_and_payouts(desk: D
     async with desk.work() as uow:
         await statements.keep(uow, more, name="april.xml", kind=kind, sha256=b"april")
     assert await desk.found("match", "waiting") == await desk.found("match[in]", "waiting") == {"R7"}
-    assert await desk.found("match[ne]", "matched") == {"R2.2", "R5", "R7"}
+    assert await desk.found("match[ne]", "matched") == differ | {"R7"}  # two of them are settled
     assert "R7" not in await desk.found("match[ne]", "waiting")
 
 
