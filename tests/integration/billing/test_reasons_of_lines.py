@@ -25,7 +25,8 @@ async def told(shop: Shop, invoice: Invoice) -> list[Explanation]:
 
 
 def rows(of: Explanation) -> list[tuple[str, str, str]]:
-    return [(one["kind"], one["formula"], one["unit"]) for one in invoices_view.steps_shown(of)]
+    steps = invoices_view.steps_shown(of)
+    return [(one["kind"], f"{one['formula']} {one['comes_to']}".strip(), one["unit"]) for one in steps]
 
 
 def seats(definition: dict[str, Any], proration: str) -> ChargeFields:
