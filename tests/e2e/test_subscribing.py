@@ -44,6 +44,7 @@ async def put_on_sale(page: Page, plan: str, amount: str) -> None:
     await dialog.get_by_label("Name on invoices").fill("Base")
     await dialog.get_by_label("Key").fill("base")
     await dialog.get_by_label("Amount").fill(amount)
+    await dialog.get_by_label("Currency").fill("USD")
     await dialog.get_by_label("The price includes the tax").check()
     await dialog.get_by_role("button", name="Save price").click()
     await page.get_by_role("button", name="Publish version 1").click()
