@@ -89,7 +89,7 @@ def bill(product: Product, visitors: Visitors) -> Bill:
     return Bill(draft, made["number"])
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(params=["light", pytest.param("dark", marks=pytest.mark.deep)])
 def theme(request: pytest.FixtureRequest) -> Theme:
     return request.param
 

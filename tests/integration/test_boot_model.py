@@ -90,6 +90,7 @@ def test_chat_and_embeddings_come_from_one_server(model: httpx.Client) -> None:
     assert answer["usage"]["prompt_tokens"] > 0
 
 
+@pytest.mark.deep  # a core is busy with it for ten seconds
 def test_an_embedding_of_the_longest_input_works(model: httpx.Client) -> None:
     words = "word " * (EMBEDDING_TOKENS_MAX - 1)
 

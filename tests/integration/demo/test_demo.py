@@ -177,6 +177,7 @@ async def test_running_it_again_changes_nothing(house: House) -> None:
     assert house.card == card
 
 
+@pytest.mark.deep  # the demo is made once more
 async def test_killed_half_way_and_run_again_it_says_the_same(
     house: House, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
