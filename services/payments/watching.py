@@ -11,8 +11,9 @@ select coalesce(max(position), 0) from (
   select position, type from event where organization_id = :organization_id order by id desc limit :most
 ) newest where split_part(type, '.', 1) = any(:about)
 """
-# What was paid is owed again when a bank takes it back, and less is owed with a credit note.
-_ABOUT = ["payment", "refund", "dispute", "contest", "invoice", "credit_note"]
+# What was paid is owed again when a bank takes it back, and less is owed with a credit note. Whoever looks at a new
+# invoice waits for its files.
+_ABOUT = ["payment", "refund", "dispute", "contest", "invoice", "credit_note", "paper"]
 
 
 async def changed(uow: UnitOfWork) -> dict[str, int]:

@@ -52,7 +52,7 @@ class InvoiceState(InvoiceOnScreen, Paying, rx.State):
 
     @page_event(Capability.INVOICES_READ, reads=True)
     async def follow(self) -> None:
-        """Something about payments changed while the page is open: this may be paid now."""
+        """Something about payments or files changed while the page is open: this may be paid now."""
         explained, steps = self.explained, self.steps
         await self._read_again()
         self.explained, self.steps = explained, steps  # somebody may be reading it
