@@ -13,7 +13,6 @@ import hypothesis
 import pytest
 from argon2 import PasswordHasher
 
-from matrix_app.cli import GARBAGE_THRESHOLDS
 from services.core import crypto, logs, migrations
 from services.core import database as databases
 from services.core.database import Database
@@ -40,7 +39,6 @@ def pytest_collection_finish() -> None:
     """What was imported stays: to look again and again for what of it may go takes a tenth of the tests' own time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 @pytest.hookimpl(wrapper=True)

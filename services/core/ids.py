@@ -16,9 +16,8 @@ def new_id(prefix: str) -> str:
     """A fresh TypeID, e.g. `org_01k...`. Raises KeyError for a prefix that models/types.py does not list."""
     if prefix not in PREFIXES:
         raise KeyError(prefix)
-    return (
-        f"{prefix}_{TypeID().suffix}"  # checking the prefix, of which we have few, takes as long as the rest
-    )
+    # TypeID would check the prefix, of which we have few, each time: that takes as long as the rest.
+    return f"{prefix}_{TypeID().suffix}"
 
 
 def is_id(text: str, prefix: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Annotated
@@ -18,7 +18,7 @@ from matrix_app.api.v1.repeat import RepeatKey, RepeatOnce
 from matrix_app.api.v1.route import failures
 from matrix_app.api.v1.shape import Body, Shown, resource
 from models.method_setups import MethodSetup, SetupState
-from models.payments import Initiator, PaymentState
+from models.payments import Initiator, Payment, PaymentState
 from services.billing import policies as of_billing
 from services.core.errors import Invalid
 from services.core.ids import new_id
@@ -172,15 +172,12 @@ async def pay_invoice(
 ) -> Response:
     """Pay all that an invoice is owed. The same Idempotency-Key is the same payment, for good."""
 
-    async def pay() -> PaymentDetail:
-        async with unit_of_work(who.actor) as uow:
-            # Before what the body says: whose the invoice is not hears nothing of ways to pay it.
-            await of_billing.invoice_for(uow, invoice_id, Capability.PAYMENTS_WRITE, lock=False)
-            payment = await charging.start(uow, await _wanted(uow, body, key, invoice_id=invoice_id))
-        await till.send(payment.id, payment.organization_id)
-        return await _detail(who, payment.id)
+    async def begin(uow: UnitOfWork) -> Payment:
+        # Before what the body says: whose the invoice is not hears nothing of ways to pay it.
+        await of_billing.invoice_for(uow, invoice_id, Capability.PAYMENTS_WRITE, lock=False)
+        return await charging.start(uow, await _wanted(uow, body, key, invoice_id=invoice_id))
 
-    return await repeat.apart(_work(who), pay, owner=who.actor.organization_id or "", status=201)
+    return await _pay(who, till, repeat, begin)
 
 
 @router.post(
@@ -194,10 +191,21 @@ async def pay_top_up(
 ) -> Response:
     """Pay a top-up that is due: what comes is in the wallet. The same Idempotency-Key is the same payment, for good."""
 
+    async def begin(uow: UnitOfWork) -> Payment:
+        await of_wallets.top_up_for(uow, top_up_id, Capability.PAYMENTS_WRITE)
+        return await charging.start(uow, await _wanted(uow, body, key, top_up_id=top_up_id))
+
+    return await _pay(who, till, repeat, begin)
+
+
+async def _pay(
+    who: Member, till: Till, repeat: RepeatOnce, begin: Callable[[UnitOfWork], Awaitable[Payment]]
+) -> Response:
+    """Write a payment down, and ask the provider when that is committed."""
+
     async def pay() -> PaymentDetail:
         async with unit_of_work(who.actor) as uow:
-            await of_wallets.top_up_for(uow, top_up_id, Capability.PAYMENTS_WRITE)
-            payment = await charging.start(uow, await _wanted(uow, body, key, top_up_id=top_up_id))
+            payment = await begin(uow)
         await till.send(payment.id, payment.organization_id)
         return await _detail(who, payment.id)
 
