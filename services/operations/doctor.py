@@ -40,7 +40,9 @@ SKEW_MAX = timedelta(seconds=5)  # a code of an authenticator is good for thirty
 QUEUE_AGE_MAX = timedelta(minutes=1)
 BACKUP_AGE_MAX = timedelta(days=2)  # one is made every day
 
-_SEE_OUR_DATABASE = "It runs while `matrix up` does: start that, or look into postgres.log in the data folder."
+_SEE_OUR_DATABASE = (
+    "It runs while `matrix up` does: start that, or look into postgres.log in the data folder."
+)
 _SEE_YOUR_DATABASE = "Is it running, and is MATRIX_DATABASE_URL right?"
 _SEE_WHAT_KEEPS_THE_KEYS = (
     "See that it is up and lets this machine in, by the MATRIX_KMS_ or MATRIX_PKCS11_ settings: until then nothing "

@@ -55,8 +55,8 @@ class BackupKey:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise BackupRefused(
-                f"The key of backups cannot be read from {path} ({reason}): set MATRIX_BACKUP_KEY_FILE to a file with 64 "
-                "hexadecimal digits (`openssl rand -hex 32`) or a passphrase."
+                f"The key of backups cannot be read from {path} ({reason}): set MATRIX_BACKUP_KEY_FILE to a file with "
+                "64 hexadecimal digits (`openssl rand -hex 32`) or a passphrase."
             ) from error
         return cls.of(text)
 

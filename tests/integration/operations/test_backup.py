@@ -262,7 +262,7 @@ def test_another_key_does_not_write_into_the_same_folder(installation: Installat
     [
         ({}, timedelta(), Health.OK, "The newest base backup is of"),
         ({}, timedelta(days=3), Health.FAILED, "The newest base backup is of"),
-        ({"backup_key_file": Path("/nowhere/key")}, timedelta(), Health.FAILED, "cannot be read from /nowhere/key (No such file"),
+        ({"backup_key_file": Path("/nowhere/key")}, timedelta(), Health.FAILED, "from /nowhere/key (No such file"),
         ({"backup_dir": Path("/nowhere/else")}, timedelta(), Health.WARNING, "There is no backup in /nowhere/else"),
         ({"backup_dir": None}, timedelta(), Health.OK, "this demo"),
         ({"backup_dir": None, "mode": "production"}, timedelta(), Health.WARNING, "No backups are kept."),
