@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.core import heartbeat, key_file, migrations
+from services.core import heartbeat, kept_log, key_file, migrations
 from services.core.actor import Actor
 from services.core.clock import SystemClock
 from services.core.crossing import Reason, crossing
@@ -39,6 +39,7 @@ DISK_FREE_MB_LOW = 2_000
 SKEW_MAX = timedelta(seconds=5)  # a code of an authenticator is good for thirty
 QUEUE_AGE_MAX = timedelta(minutes=1)
 BACKUP_AGE_MAX = timedelta(days=2)  # one is made every day
+LOG_AGE_MAX = timedelta(minutes=10)  # it is taken every half minute, unless a base backup is being made
 
 _SEE_OUR_DATABASE = (
     "It runs while `matrix up` does: start that, or look into postgres.log in the data folder."
@@ -284,6 +285,7 @@ async def _backups(place: Place) -> Look:
         return Look(Health.WARNING, "No backups are kept.", "Set MATRIX_BACKUP_DIR, on another disk.")
     try:
         made = await asyncio.to_thread(_base_backups, chosen.backup_dir, chosen.backup_key_file)
+        waits = await asyncio.to_thread(kept_log.oldest, chosen.data_dir)
     except BackupRefused as error:
         return Look(Health.FAILED, str(error), "Until then nothing is backed up.")
     if not made:
@@ -293,6 +295,12 @@ async def _backups(place: Place) -> Look:
     said = f"The newest base backup is of {made[-1].started_at:%Y-%m-%d %H:%M} UTC."
     if made[-1].started_at + BACKUP_AGE_MAX < SystemClock().now():
         return Look(Health.FAILED, said, "Run `matrix backup`; the worker's log says why it made none.")
+    if waits is not None and waits + LOG_AGE_MAX < SystemClock().now():
+        return Look(
+            Health.FAILED,
+            f"{said} Log is not taken: what changed since {waits:%Y-%m-%d %H:%M} UTC is in no backup.",
+            "The worker's log says why, under schedule_failed: is there room in the backup folder?",
+        )
     return Look(Health.OK, said)
 
 
