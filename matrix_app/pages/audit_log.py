@@ -64,8 +64,8 @@ def _fact(fact: Any) -> rx.Component:
     written = value(fact["value"], fact["kind"], currency=fact["currency"], zone=SessionState.zone)
     shown = rx.match(
         fact["kind"],
-        ("yes", t("audit.yes")),
-        ("word", code),
+        ("yes", rx.fragment(t("audit.yes"))),
+        ("word", rx.fragment(code)),
         ("link", link(fact["value"], href=fact["href"])),
         written,
     )
