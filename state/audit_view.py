@@ -22,9 +22,10 @@ from state.format import decimal_text, instant_text
 FILTER_KEYS = ("type", "actor", "object_id", "address", "recorded_at[gte]", "recorded_at[lt]")
 FACTS_MAX = 24  # of one entry; the API has all
 TEXT_CHARACTERS_MAX = 300
+ID_END_CHARACTERS = 6  # of what has no name: enough to tell two in a log apart
 
 # Fingerprints and keys that say nothing to a person, and what only the demo's own story needs.
-UNSAID = frozenset({"key", "payment_key", "sha256", "token_id", "made", "per_units"})
+UNSAID = frozenset({"key", "payment_key", "sha256", "token_id", "made"})
 
 # In which family of the catalogue the codes of a fact have their words: by the event's type and the fact, by what the
 # event is of and the fact, or by the fact alone. What is not here is said as it was written.
@@ -164,7 +165,7 @@ def facts_of(event_type: str, details: Mapping[str, Any], reader: Reader) -> lis
     """What an event says beside its type, in values that a page can write out.
 
     A fact of several values is several; only the first has its `name`. `kind` is one of components/format, or `word`
-    of the family `words` (`plain`, where the family has none), `link` to `href`, `text` and `yes`.
+    of the family `words` (`plain`, where the family has none), `link` to `href` (`plain` is its id), `text` and `yes`.
     """
     given = {name: value for name, value in details.items() if name not in UNSAID and _says_something(value)}
     currency = str(details.get("currency") or "")
@@ -218,7 +219,8 @@ def _said(event_type: str, name: str, text: str, reader: Reader) -> dict[str, st
     if prefix_of(text):
         if text.startswith("acc_") and text not in reader.names:
             return {"kind": "word", "value": "other", "words": "audit.actor"}
-        return {"kind": "link", "value": reader.names.get(text, text), "href": reader.href(text)}
+        named = reader.names.get(text, f"\u2026{text[-ID_END_CHARACTERS:]}")
+        return {"kind": "link", "value": named, "href": reader.href(text), "plain": text}
     family = next((WORDS[key] for key in _keys(event_type, name) if key in WORDS), "")
     if family:
         return {"kind": "word", "value": text, "words": family, "plain": text.replace("_", " ")}

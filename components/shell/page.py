@@ -129,6 +129,7 @@ def _top_bar(session: Session, *, console: str, home: Text, bell: Drawn | None) 
         texts=texts,
         class_name="switcher-organization",
     )
+    slash = rx.el.span("/", class_name="top-slash", custom_attrs={"aria-hidden": "true"})
     account = _AccountMenu.create(
         name=session.account_name,
         email=session.account_email,
@@ -140,7 +141,7 @@ def _top_bar(session: Session, *, console: str, home: Text, bell: Drawn | None) 
     return rx.el.header(
         brand(home),
         console_switcher,
-        rx.el.span("/", class_name="top-slash", custom_attrs={"aria-hidden": "true"}),
+        rx.cond(session.organization_id != "", slash, rx.fragment()),
         organization_switcher,
         rx.el.div(class_name="top-space"),
         *([bell] if bell is not None else []),

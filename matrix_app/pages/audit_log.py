@@ -66,11 +66,11 @@ def _fact(fact: Any) -> rx.Component:
         fact["kind"],
         ("yes", rx.fragment(t("audit.yes"))),
         ("word", rx.fragment(code)),
-        ("link", link(fact["value"], href=fact["href"])),
+        ("link", link(fact["value"], href=fact["href"], title=fact["plain"])),
         written,
     )
     label = rx.cond(fact["name"] != "", rx.el.span(name, ": ", class_name="muted"), rx.fragment())
-    return rx.el.li(label, shown)
+    return rx.el.li(label, shown, class_name=rx.cond(fact["name"] != "", "fact", "fact fact-more"))
 
 
 def _detail(row: Any) -> rx.Component:

@@ -53,7 +53,7 @@ def reader(*capabilities: Capability) -> Reader:
          ["account_id=link:Ana", "role=word:role:owner"]),
         ("membership.ended", {"account_id": STRANGER}, ["account_id=word:audit.actor:other"]),
         ("wallet.paid", {"invoice_id": INVOICE, "lot_id": LOT},
-         ["invoice_id=link:MX1-2026-000001", f"lot_id=link:{LOT}"]),
+         ["invoice_id=link:MX1-2026-000001", f"lot_id=link:\u2026{LOT[-6:]}"]),
         ("plan.created", {"addon_to": [PLAN, PLAN], "name": "x" * 400},
          ["addon_to=link:Team", "=link:Team", f"name=text:{'x' * 299}\u2026"]),
         ("api_key.updated", {"changed": ["name", "never_seen"]},
