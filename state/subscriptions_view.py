@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
-from services.subscriptions.previewing import Preview, PreviewInvoice, PreviewLine, Upcoming
+from services.subscriptions.previewing import Preview, PreviewInvoice, PreviewLine
 from services.subscriptions.queries import (
     BilledRow,
     CouponRow,
@@ -15,6 +15,7 @@ from services.subscriptions.queries import (
     SubscriptionRow,
 )
 from services.subscriptions.retention import Offer
+from services.subscriptions.upcoming import Upcoming
 from services.subscriptions.usage_so_far import UsedSoFar
 from state.format import decimal_text, figure_text, instant_text
 from state.invoices_view import formula_shown
