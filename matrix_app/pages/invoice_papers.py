@@ -17,7 +17,7 @@ from components.links import file_link, link
 from components.props import Drawn as Part
 from components.props import Text
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Paging, Table, data_table
 from components.texts import t
@@ -155,8 +155,7 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
             Filter("state", "invoices.state", options=states),
             Filter("overdue", "invoices.overdue", options=overdue),
             Filter("number", "invoices.number", "search"),
-            Filter("created_at[gte]", "invoices.from", "date"),
-            Filter("created_at[lt]", "invoices.until", "date"),
+            *days("created_at"),
         ],
         empty=empty_state(t("invoices.none"), t("invoices.none_text"), icon_name="receipt"),
         names={

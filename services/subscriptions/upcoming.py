@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from models.billing import Invoice, InvoiceLine, LineOrigin
-from models.money import Money
 from models.subscriptions import Subscription, SubscriptionState
 from services.billing import finalizing, invoices, policies, redemptions
 from services.core.work import UnitOfWork

@@ -119,9 +119,7 @@ async def test_lines_and_notes_are_paged_and_a_cursor_belongs_to_its_invoice(
         problem(await client.get(f"invoices/{other['id']}/{what}", params=cursor), 422, "cursor_invalid")
 
 
-async def test_void_written_off_and_paid_by_credits(
-    api: Api, acme: Organization, staff: AsyncClient
-) -> None:
+async def test_void_written_off_and_paid_by_credits(api: Api, acme: Organization, staff: AsyncClient) -> None:
     wrong, lost, kept = [await issued(staff, acme, "10") for _ in range(3)]
     assert (await post(staff, f"/{wrong['id']}/void", reason="Typed twice"))["state"] == "void"
     assert (await post(staff, f"/{lost['id']}/uncollectible"))["written_off_minor"] == 1_190

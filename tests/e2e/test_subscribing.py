@@ -56,7 +56,7 @@ async def agree(page: Page) -> str:
     """To what is shown; returns how much that was."""
     amount = await agreed_amount(page)
     await page.get_by_role("button", name=f"Agree and pay {amount}").click()
-    await expect(page.get_by_text("Done. What you agreed to is below.")).to_be_visible()
+    await expect(page.get_by_text("as agreed.")).to_be_visible()
     return amount
 
 
