@@ -90,7 +90,14 @@ def test_a_chip_says_the_name_of_what_is_filtered_by_and_times_as_times() -> Non
     brands = rx.Var("state.brands").to(list[dict[str, str]])
     chips = rx.Var("state.chips").to(list[dict[str, Any]])
 
-    html = str(filter_chips(chips, columns={}, named={"brand_id": brands}, on_remove=lambda _key, _value: []))
+    html = str(
+        filter_chips(
+            chips,
+            columns={"brand_id": "Brand"},
+            named={"brand_id": brands},
+            on_remove=lambda _key, _value: [],
+        )
+    )
 
     assert "(state.brands).find((row) => row.id ===" in html
     assert [word in html for word in ('"before"', '"less than"')] == [True, True]
