@@ -37,7 +37,7 @@ from services.payments.transfers import REFERENCE_CHARACTERS_MAX
 from services.refunds import giving_back
 from services.refunds import rules as refund_rules
 from services.refunds.giving_back import Locked
-from services.refunds.rules import Means, PaidFor, Parts, PaymentDisputed, SecondPersonNeeded
+from services.refunds.rules import Means, Parts, PaymentDisputed, SecondPersonNeeded
 
 S = RefundState
 RETURNED = "returned_by_bank"
@@ -308,7 +308,7 @@ async def _plan(uow: UnitOfWork, wanted: Wanted, payment: Payment, invoice: Invo
         left=payment.minor - payment.refunded_minor,
         owed=sum(one.left.minor for one in owed),
         creditable=0 if still_due else there,
-        paid_for=_paid_for(payment),
+        paid_for=refund_rules.paid_for(payment),
     )
     if wanted.lines is not None:
         if invoice is None:
@@ -327,12 +327,6 @@ async def _plan(uow: UnitOfWork, wanted: Wanted, payment: Payment, invoice: Invo
         parts = refund_rules.parts_of_amount(wanted.amount, means)
     note = Asked() if parts.credited == there else Asked(amount=parts.credited)
     return _Plan(parts, owed, note if parts.credited else None)
-
-
-def _paid_for(payment: Payment) -> PaidFor:
-    if payment.top_up_id is not None:
-        return PaidFor.TOP_UP
-    return PaidFor.ACCOUNT if payment.invoice_id is None else PaidFor.INVOICE
 
 
 def _require_nothing_due(invoice: Invoice) -> None:

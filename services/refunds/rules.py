@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.money import Money
+from models.payments import Payment
 from models.refunds import RefundState
 from services.core.errors import Conflict, Forbidden, Invalid
 
@@ -76,6 +77,12 @@ class PaidFor(StrEnum):
     INVOICE = "invoice"
     TOP_UP = "top_up"
     ACCOUNT = "account"
+
+
+def paid_for(payment: Payment) -> PaidFor:
+    if payment.top_up_id is not None:
+        return PaidFor.TOP_UP
+    return PaidFor.ACCOUNT if payment.invoice_id is None else PaidFor.INVOICE
 
 
 # Why no more of it is given back than is owed, and where to see what became of the rest.
