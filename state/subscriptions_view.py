@@ -165,8 +165,17 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "credit": _unless_nothing(sum(one.carried_minor - one.settled_minor for one in now), currency),
         "settled": _unless_nothing(sum(one.settled_minor for one in now), currency),
         "included": _unless_nothing(found.included_minor, currency),
-        **_upcoming_shown(None if found.first_invoice is not None else found.upcoming, currency),
+        **_upcoming_shown(None if _is_shown(found) else found.upcoming, currency),
     }
+
+
+def _is_shown(found: Preview) -> bool:
+    """Whether what comes next is among the documents already: as the first invoice on which the act counts, or as one
+    that waits and is joined by nothing."""
+    comes = found.upcoming
+    waits = [one for one in found.invoices if one.waits and comes is not None and one.billed_at == comes.at]
+    sums = [sum(line.amount_minor - line.discount_minor for line in one.lines) for one in waits]
+    return found.first_invoice is not None or (comes is not None and comes.amount_minor in sums)
 
 
 def offer_shown(found: Offer) -> dict[str, Any]:

@@ -64,10 +64,20 @@ async def test_from_a_new_product_to_a_customers_paper_and_a_change_billed_as_sh
     visitors: Visitors,
 ) -> None:
     staff = await visitors.page(STAFF)
-    await staff.goto("/governance/plans")
+    await staff.goto("/governance/coupons")
     await settled(staff)
-    await staff.get_by_role("button", name="Create product").click()
+    await staff.get_by_role("link", name="Plans", exact=True).click()
+    await settled(staff)
     dialog = staff.get_by_role("dialog")
+    await staff.get_by_role("button", name="Create product").click()
+    await expect(dialog).to_be_visible()
+    await staff.go_back()
+    await expect(staff.get_by_role("heading", level=1)).to_have_text("Coupons")
+    await staff.go_forward()
+    await settled(staff)
+    await expect(staff.get_by_role("heading", level=1)).to_have_text("Plans")
+    await expect(dialog).to_have_count(0)  # what was left is not found open again
+    await staff.get_by_role("button", name="Create product").click()
     await dialog.get_by_label("Name").fill("Orbit")
     await dialog.get_by_label("Slug").fill("orbit")
     await dialog.get_by_role("button", name="Create product").click()
