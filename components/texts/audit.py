@@ -22,8 +22,6 @@ TEXTS: dict[str, str] = {
     "audit.filter.object": "Object id",
     "audit.filter.address": "From which address",
     "audit.filter.organization": "Organisation id",
-    "audit.filter.from": "From",
-    "audit.filter.to": "Until",
     "audit.none": "Nothing happened yet",
     "audit.none_text": "Each change, each sign-in and each look of staff at personal data appears here.",
     "audit.event.account.confirmation_requested": "Asked for another confirmation mail",

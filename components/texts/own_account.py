@@ -60,8 +60,6 @@ TEXTS: dict[str, str] = {
     "own.outcome.password_only": "Right password, no code",
     "own.outcome.wrong_password": "Wrong password",
     "own.outcome.wrong_code": "Wrong code",
-    "own.from": "From",
-    "own.to": "To",
     "own.all_sign_ins": "All attempts",
     "own.back": "Your account",
     "own.loading": "Loading your account",

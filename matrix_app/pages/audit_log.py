@@ -10,7 +10,7 @@ import reflex as rx
 from components.feedback.states import empty_state
 from components.format.values import value
 from components.links import link
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table
 from components.texts import t, texts_under
@@ -23,11 +23,6 @@ from state.portal.audit import AuditState
 from state.session import SessionState
 
 _ACTORS = ("system", "other")  # who has no name that the reader may see
-
-_DAYS = [
-    Filter("recorded_at[gte]", "audit.filter.from", "date"),
-    Filter("recorded_at[lt]", "audit.filter.to", "date"),
-]
 
 
 def _filters() -> list[Filter]:
@@ -111,7 +106,7 @@ def listing(state: type[AuditState] | type[StaffAuditState], *, staff: bool = Fa
     return lists.listing(
         state,
         STAFF_LOG if staff else ORGANIZATION_LOG,
-        [*_filters(), *chosen, *_DAYS],
+        [*_filters(), *chosen, *days("recorded_at")],
         empty=empty_state(t("audit.none"), t("audit.none_text"), icon_name="activity"),
         names={"object_id": t("audit.object"), "organization_id": t("audit.organization")},
         values={f"type:{name}": words for name, words in types},

@@ -14,7 +14,7 @@ from components.links import button_link
 from components.live.figures import live_refresh
 from components.props import Drawn as Part
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t
@@ -155,8 +155,7 @@ def subscriptions(state: State, *, staff: bool) -> Drawn:
         [
             *who,
             Filter("state", "subscriptions.state", options=states),
-            Filter("created_at[gte]", "subscriptions.from", "date"),
-            Filter("created_at[lt]", "subscriptions.until", "date"),
+            *days("created_at"),
         ],
         empty=empty_state(
             t("subscriptions.none"), text, icon_name="refresh-cw", action=None if staff else compare
@@ -249,6 +248,17 @@ def begins_later(row: Any) -> rx.Component:
     """When it begins, of one that has not."""
     shown = rx.el.p(t("subscription.begins_later"), " ", when(row["started_at"], zone=SessionState.zone))
     return rx.cond(_is_to_come(row), rx.el.div(shown, class_name="banner tone-info"), rx.fragment())
+
+
+def just_done(state: State) -> rx.Component:
+    """What was agreed to on the way here."""
+    plan = state.subscription["name"].to(str)
+
+    def said(name: str, **values: Any) -> tuple[str, rx.Component]:
+        return name, banner("ok", t(f"subscription.done_of.{name}", **values))
+
+    acts = said("started", plan=plan), said("changed"), said("waits")
+    return rx.fragment(rx.match(state.just_done, *acts, rx.fragment()))
 
 
 def parked(row: Any) -> rx.Component:

@@ -127,7 +127,7 @@ async def start(uow: UnitOfWork, wanted: Wanted, *, locked: Invoice | None = Non
         stands, owed = await _standing_of(uow, debt), await of_wallets.money_of(uow, debt)
     else:
         stands = await standing(uow, debt)
-        owed = _require_owed(debt, stands)
+        owed = owed_of(debt, stands)
     account = await policies.account_for(uow, account_id, Capability.PAYMENTS_WRITE)
     _require_taken(account, owed)
     uow.read.append(account)
@@ -168,8 +168,8 @@ def is_owed(invoice: Invoice) -> bool:
     return invoice.state == InvoiceState.FINALIZED and invoice.due_minor > 0
 
 
-def _require_owed(invoice: Invoice, stands: Standing) -> Money:
-    """What is due and not contested."""
+def owed_of(invoice: Invoice, stands: Standing) -> Money:
+    """What is due and not contested. Raises InvoiceStateConflict for what asks for nothing, and AllContested."""
     if not is_owed(invoice):
         raise states.refused(InvoiceState(invoice.state), "asks for no payment")
     if not stands.collectable_minor:

@@ -308,10 +308,11 @@ async def _plan(uow: UnitOfWork, wanted: Wanted, payment: Payment, invoice: Invo
         left=payment.minor - payment.refunded_minor,
         owed=sum(one.left.minor for one in owed),
         creditable=0 if still_due else there,
+        paid_for=refund_rules.paid_for(payment),
     )
     if wanted.lines is not None:
         if invoice is None:
-            raise Invalid("Money on account has no lines.", field="lines")
+            raise Invalid("Only a payment for an invoice has lines.", field="lines")
         _require_nothing_due(invoice)
         of_lines = Asked(lines=wanted.lines)
         worth = await notes.worth(uow, invoice, of_lines)

@@ -17,11 +17,10 @@ from services.catalog.rating import rate
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.subscriptions import previewing
 from services.subscriptions import rows as subscription_rows
-from services.subscriptions.previewing import Upcoming
 from services.subscriptions.states import CHANGES, UNBEGUN
 from services.subscriptions.subscribed import Item, Price, Selection, Subscribed
+from services.subscriptions.upcoming import Upcoming, upcoming
 
 READ, STAFF_READ = Capability.SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTIONS_READ
 _EXACTLY = (Operator.EQ, Operator.IN)
@@ -234,7 +233,7 @@ async def shown(uow: UnitOfWork, row: Subscription) -> SubscriptionDetail:
         items=tuple(_item(item) for item in now.running),
         scheduled=_scheduled(now.scheduled, now.scheduled_at, names) if now.scheduled else None,
         coupons=await _coupons(uow, row),
-        upcoming=await previewing.upcoming(uow, row),
+        upcoming=await upcoming(uow, row),
     )
 
 
