@@ -15,7 +15,12 @@ from models.subscriptions import Subscription, SubscriptionState
 from services.billing import finalizing, invoices, plan_credits, policies, redemptions, usage_lines
 from services.billing.changes import Billed
 from services.billing.descriptions import ITEM
-from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
+from services.billing.events import (
+    SubscriptionBilled,
+    SubscriptionEnded,
+    SubscriptionStateChanged,
+    SubscriptionTrialOver,
+)
 from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
 from services.billing.periods import Calendar
@@ -34,8 +39,16 @@ NOT_PAID = "Its first invoice was not paid in time."
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
 
 
-async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, most: int = MOMENTS_MAX) -> int:
-    """Do all that was to be done by now, moment by moment; `row` is locked. Returns how many moments there were.
+async def catch_up(
+    uow: UnitOfWork,
+    row: Subscription,
+    needs: Capability,
+    *,
+    most: int = MOMENTS_MAX,
+    is_agreed: bool = False,
+) -> int:
+    """Do all that was to be done by now, moment by moment; `row` is locked. Returns how many moments there were. A
+    trial that ends without a billing profile is paused, unless somebody has just agreed to be billed for it.
 
     Raises what billing raises: the caller parks the subscription, or tells whoever asked.
     """
@@ -48,7 +61,9 @@ async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, mos
             await finish(uow, row, now, draft, needs)
             await subscription_rows.keep(uow, held, now, next_at=moment or last_look(now))
         elif moment is not None and moment <= uow.now:
-            await book(uow, held, now, turn(now, moment), needs, at=moment, waits=True)
+            addressed = is_agreed or await _is_addressed(uow, now)
+            made = turn(now, moment, addressed=addressed)
+            await book(uow, held, now, made, needs, at=moment, waits=True)
         elif draft is None and row.next_at is not None and (look := last_look(now)) and look <= uow.now:
             await _look_last(uow, held, now, needs)
         else:
@@ -56,6 +71,11 @@ async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, mos
         if row.next_at is None or row.next_at > uow.now:
             return done + 1  # what is written down says so: it need not be read again
     return most
+
+
+async def _is_addressed(uow: UnitOfWork, now: Subscribed) -> bool:
+    """Whether it is known to whom a trial's first invoice goes. Nobody asks of others: they are parked without that."""
+    return now.state is not SubscriptionState.TRIALING or await policies.profile_of(uow) is not None
 
 
 async def book(
@@ -209,6 +229,8 @@ def told(row: Subscription, before: SubscriptionState, after: SubscriptionState)
     """Of states that time alone changes; verbs tell of what they do themselves."""
     if before is not SubscriptionState.ENDED and after is SubscriptionState.ENDED:
         return [SubscriptionEnded(**_named(row), reason=row.cancel_reason or "")]
+    if (before, after) == (SubscriptionState.TRIALING, SubscriptionState.PAUSED):
+        return [SubscriptionTrialOver(**_named(row))]
     begins = before is SubscriptionState.SCHEDULED and after is not before
     if begins or (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
         return [SubscriptionStateChanged(**_named(row), before=before.value, after=after.value)]

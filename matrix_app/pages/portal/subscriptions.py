@@ -114,6 +114,7 @@ def subscription() -> Drawn:
     content = rx.fragment(
         rx.cond(_S.just_done, banner("ok", t("subscription.done")), rx.fragment()),
         subscription_papers.parked(_ROW),
+        subscription_papers.unaddressed(_ROW, staff=False),
         subscription_papers.begins_later(_ROW),
         _unpaid(),
         subscription_acts.scheduled(_DESK),
