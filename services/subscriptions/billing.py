@@ -12,7 +12,7 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import finalizing, invoices, plan_credits, policies, redemptions, usage_lines
+from services.billing import finalizing, invoices, issuers, plan_credits, policies, redemptions, usage_lines
 from services.billing.changes import Billed
 from services.billing.descriptions import ITEM
 from services.billing.events import (
@@ -95,10 +95,12 @@ async def book(
     row, after = held.row, made.subscribed
     there = draft = await policies.draft_of(uow, row)
     rows: list[InvoiceLine] = []
-    if made.lines:
+    left = await _credit_elsewhere(uow, held, made, there, needs)
+    ahead = await plan_credits.follow(uow, row, made.lines) if made.lines else None
+    if left or ahead is not None:
         draft = there or await _new_draft(uow, row, needs)
-        lines = [await new_line(uow, held, one) for one in made.lines]
-        if (ahead := await plan_credits.follow(uow, row, made.lines)) is not None:
+        lines = [await new_line(uow, held, one) for one in left]
+        if ahead is not None:
             lines.append(ahead)
         rows = await invoices.add_to(uow, draft, lines)
         held.line_ids |= {one.key: one.id for one in rows}
@@ -125,6 +127,42 @@ async def book(
     ):
         await first_payments.wait(uow, row)
     return draft
+
+
+async def _credit_elsewhere(
+    uow: UnitOfWork, held: Held, made: Turn, there: Invoice | None, needs: Capability
+) -> Sequence[Made]:
+    """Have what another legal entity billed be credited by that one, at once and on a document of its own: the tax of
+    it is that entity's. Returns the other lines."""
+    sources = {
+        one.key: held.billed[one.line.source].legal_entity_id
+        for one in made.lines
+        if one.line is not None and one.line.source in held.billed
+    }
+    if not sources:
+        return made.lines
+    row = held.row
+    ours = there.legal_entity_id if there else (await issuers.billing_entity(uow, needs=needs)).id
+    others = sorted(set(sources.values()) - {ours})
+    await _set_aside(uow, there if others else None)  # a subscription has one draft at a time
+    for entity_id in others:
+        lines = [one for one in made.lines if sources.get(one.key) == entity_id]
+        draft = await _new_draft(uow, row, needs, legal_entity_id=entity_id)
+        rows = await invoices.add_to(uow, draft, [await new_line(uow, held, one) for one in lines])
+        held.line_ids |= {one.key: one.id for one in rows}
+        row.invoices += 1
+        uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
+        await finish(uow, row, made.subscribed, draft, needs, lines=rows, takes_late=False)
+    await _set_aside(uow, there if others else None, until=row.id)
+    return [one for one in made.lines if sources.get(one.key, ours) == ours]
+
+
+async def _set_aside(uow: UnitOfWork, draft: Invoice | None, *, until: str | None = None) -> None:
+    """Have a draft be nobody's, `until` it is that subscription's again."""
+    if draft is not None:
+        draft.subscription_id = until
+        uow.add(draft)
+        await uow.session.flush()
 
 
 async def _void_unpaid(uow: UnitOfWork, row: Subscription, needs: Capability) -> None:
@@ -191,12 +229,13 @@ async def finish(
     needs: Capability,
     *,
     lines: list[InvoiceLine] | None = None,
+    takes_late: bool = True,
 ) -> Invoice:
     """Finalise the draft of a subscription, with usage as it is known by now and its coupons. `lines` are all that it
-    has; they are read where nobody knows them."""
+    has; they are read where nobody knows them. One that `takes_late` has what came in late of earlier periods, too."""
     lines = lines or await finalizing.lines_of(uow, draft)
     await usage_lines.count_again(uow, row.id, lines)
-    if any(item.price.charge.meter is not None for item in now.items):
+    if takes_late and any(item.price.charge.meter is not None for item in now.items):
         late = await usage_lines.late_lines(uow, row)
         if await invoices.add_to(uow, draft, late):
             lines = await finalizing.lines_of(uow, draft)
@@ -218,10 +257,17 @@ def period_of(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -
     return calendar.period_at(max(began, default=now)).start
 
 
-async def _new_draft(uow: UnitOfWork, row: Subscription, needs: Capability) -> Invoice:
+async def _new_draft(
+    uow: UnitOfWork, row: Subscription, needs: Capability, *, legal_entity_id: str | None = None
+) -> Invoice:
     """The caller counts it, where it writes what else has become of the subscription."""
     return await invoices.create_draft(
-        uow, key=f"{row.id}.{row.invoices + 1}", currency=row.currency, subscription_id=row.id, needs=needs
+        uow,
+        key=f"{row.id}.{row.invoices + 1}",
+        currency=row.currency,
+        subscription_id=row.id,
+        legal_entity_id=legal_entity_id,
+        needs=needs,
     )
 
 
