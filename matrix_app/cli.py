@@ -177,6 +177,7 @@ def _operator(chosen: Settings, arguments: argparse.Namespace) -> None:
 
     with serving(chosen):
         asyncio.run(add_operator(chosen, email=arguments.email, name=arguments.name or arguments.email))
+    sys.stdout.write(f"{arguments.email} may sign in at {chosen.public_url} and do everything there.\n")
 
 
 def _backup(chosen: Settings, arguments: argparse.Namespace) -> None:

@@ -61,7 +61,8 @@ class InvoiceOnScreen(PageState, mixin=True):
         shown = lines[: invoices_view.LINES_PER_PAGE]
         self.invoice = invoices_view.invoice_shown(found, days_overdue) | paper
         self.taxes = invoices_view.taxes_shown(found)
-        self.lines = [invoices_view.line_shown(line, found.currency) for line in shown]
+        summed = found.number is not None
+        self.lines = [invoices_view.line_shown(line, found.currency, summed=summed) for line in shown]
         self.notes = [invoices_view.note_shown(note, made) for note in notes]
         self.uses = [invoices_view.use_shown(one, found.currency) for one in uses]
         self.next_after = str(shown[-1].position) if len(lines) > len(shown) else ""

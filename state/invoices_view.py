@@ -31,8 +31,9 @@ def row_shown(row: InvoiceRow, home: str) -> dict[str, Any]:
         "brand": f"{row.legal_entity} {row.brand}",
         "state": row.state,
         "currency": row.currency,
-        "total": _amount(row.total_minor, row.currency),
-        "due": _amount(row.due_minor, row.currency),
+        # What has no number has no sums yet: they are worked out when it is finalised.
+        "total": _amount(row.total_minor, row.currency) if row.number else "",
+        "due": _amount(row.due_minor, row.currency) if row.number else "",
         "label_date": row.label_date or "",
         "due_date": row.due_date or "",
         "days_overdue": row.days_overdue or 0,
@@ -94,7 +95,8 @@ def taxes_shown(row: Invoice) -> list[dict[str, Any]]:
     return [
         {
             "id": str(place),
-            "name": one["name"] or one["category"],
+            "name": one["name"],
+            "category": one["category"],
             "rate": _percent(one["rate"]),
             "currency": row.currency,
             "base": _amount(one["base_minor"], row.currency),
@@ -104,7 +106,8 @@ def taxes_shown(row: Invoice) -> list[dict[str, Any]]:
     ]
 
 
-def line_shown(row: InvoiceLine, currency: str) -> dict[str, Any]:
+def line_shown(row: InvoiceLine, currency: str, *, summed: bool = True) -> dict[str, Any]:
+    """Net and tax are empty until the document is `summed`."""
     return {
         "id": row.id,
         "description": row.description,
@@ -112,8 +115,8 @@ def line_shown(row: InvoiceLine, currency: str) -> dict[str, Any]:
         "currency": currency,
         "amount": _amount(row.amount_minor, currency),
         "discount": _amount(row.discount_minor, currency) if row.discount_minor else "",
-        "net": _amount(row.net_minor, currency),
-        "tax": _amount(row.tax_minor, currency),
+        "net": _amount(row.net_minor, currency) if summed else "",
+        "tax": _amount(row.tax_minor, currency) if summed else "",
         "gross": _amount(row.gross_minor, currency),
         "period_start": instant_text(row.period_start),
         "period_end": instant_text(row.period_end),

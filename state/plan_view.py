@@ -63,7 +63,9 @@ def lines_of(
         lines.append(_line("package", model.amount, size=model.size))
     elif isinstance(model, Graduated | Volume):
         kind = "volume" if isinstance(model, Volume) else "tier"
-        tiers = [_tier(kind, tier) for tier in model.tiers]
+        # One scale for all of them: a cent each beside so much a million is nothing that somebody can compare.
+        small = all(tier.unit_amount < CENT for tier in model.tiers)
+        tiers = [_tier(kind, tier, small=small) for tier in model.tiers]
         if not lines and kind == "tier" and _is_free(model.tiers[0]):
             tiers[0] = _line("free", size=model.tiers[0].up_to)
         lines += tiers
@@ -93,8 +95,9 @@ def _line(what: str, amount: Any = None, *, size: Any = None, rate: Any = None) 
     }
 
 
-def _tier(kind: str, tier: Tier) -> Line:
+def _tier(kind: str, tier: Tier, *, small: bool) -> Line:
     return _line(kind, tier.unit_amount) | {
+        "a_million": small and tier.unit_amount > 0,
         "above": decimal_text(tier.above),
         "up_to": decimal_text(tier.up_to),
         "flat": decimal_text(tier.flat_amount) if tier.flat_amount else "",

@@ -36,7 +36,7 @@ class _Value(ClientComponent):
 
 def value(
     shown: Any,
-    kind: ValueKind = "text",
+    kind: ValueKind | rx.Var[str] = "text",
     *,
     currency: Text | None = None,
     zone: Text | None = None,

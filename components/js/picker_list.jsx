@@ -1,6 +1,6 @@
 // The field and list of picker.jsx, of React Aria.
 import { useMemo, useState } from "react";
-import { Button, ComboBox as AriaComboBox, Input, Label, ListBox, ListBoxItem, Popover, Text } from "react-aria-components";
+import { Button, ComboBox as AriaComboBox, Input, Label, ListBox, ListBoxItem, Popover, Text, useFilter } from "react-aria-components";
 import { FieldError, useField } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
 import { inOrder, nameOf } from "./matrix_format.js";
@@ -26,12 +26,20 @@ function named(kind, options, value) {
   return made.sort((first, second) => inOrder(first.label, second.label));
 }
 
+// What is typed may be a part of a name, or how the detail beside it begins: "DE" finds Germany.
+function useMatch(options) {
+  const { contains, startsWith } = useFilter({ sensitivity: "base" });
+  const details = useMemo(() => new Map(options?.map(({ label, detail }) => [label, detail])), [options]);
+  return (label, typed) => contains(label, typed) || startsWith(details.get(label) ?? "", typed);
+}
+
 export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, onSearch, texts }) {
   const given = useMemo(() => (names ? named(names, listed, value) : listed), [names, listed, value]);
   const [chosen, setChosen] = useState(value ?? null);
   const [typed, setTyped] = useState(() => given?.find((option) => option.id === value)?.label ?? "");
   const { options, state, search } = useSearch({ options: given, searchUrl, onSearch });
   const { id, error, forgive } = useField(name);
+  const matches = useMatch(options);
   const choose = (key) => {
     setChosen(key);
     if (search) setTyped(key === null ? "" : (options.find((option) => option.id === key)?.label ?? ""));
@@ -53,6 +61,7 @@ export default function PickerList({ name, label, hint, options: listed, names, 
       isRequired={required}
       validationBehavior="aria"
       menuTrigger="focus"
+      defaultFilter={matches}
       {...looked}
     >
       <Label className="label">{label}</Label>

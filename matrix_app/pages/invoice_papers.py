@@ -29,6 +29,7 @@ from models.billing import InvoiceState as States
 from models.papers import PaperState
 from services.billing import queries
 from services.core.listing import Listing
+from services.tax.rules import Category
 from state.session import SessionState
 
 Row = rx.Var[dict[str, Any]]
@@ -98,11 +99,23 @@ LINES = Table(
         _figure("tax"),
     ),
 )
+
+
+def _tax_name(row: Row) -> rx.Component:
+    """The tax, or why none is due."""
+    why = rx.match(
+        row["category"],
+        *[(one.value, t(f"invoices.category.{one.name.lower()}")) for one in Category],
+        row["category"].to(str),
+    )
+    return rx.fragment(rx.cond(row["name"], row["name"].to(str), why))
+
+
 TAXES = Table(
     "taxes",
     "invoices.taxes",
     columns=(
-        Column("name", "invoices.tax_name", row_header=True),
+        Column("name", "invoices.tax_name", draw=_tax_name, row_header=True),
         Column("rate", "invoices.rate"),
         Column("base", "invoices.base", kind="money", currency="currency"),
         _figure("tax"),
@@ -302,10 +315,11 @@ def invoice(
     acts: Part | None = None,
     of_line: Any = None,
     again: Part | None = None,
+    foreseen: Part | None = None,
     below: Part | None = None,
 ) -> Drawn:
     """One invoice as a document. `acts` stand above it, `of_line(row)` beside each line's reason, `again` beside why
-    its files could not be made, and `below` at the end."""
+    its files could not be made, `foreseen` in place of the sums that a draft has not, and `below` at the end."""
     row = state.invoice
 
     def actions(line: Row) -> rx.Component:
@@ -332,10 +346,18 @@ def invoice(
             section(t("invoices.taxes"), data_table(TAXES, state.taxes)),
             rx.fragment(),
         ),
-        section(t("invoices.sums"), _sums(row)),
-        section(
-            t("invoices.notes"),
-            data_table(NOTES, state.notes, status=state.status, empty=no_notes, actions=_of_note(staff)),
+        rx.cond(
+            row["number"],
+            rx.fragment(
+                section(t("invoices.sums"), _sums(row)),
+                section(
+                    t("invoices.notes"),
+                    data_table(
+                        NOTES, state.notes, status=state.status, empty=no_notes, actions=_of_note(staff)
+                    ),
+                ),
+            ),
+            foreseen if foreseen is not None else rx.fragment(),
         ),
         rx.cond(
             state.uses.length() > 0,

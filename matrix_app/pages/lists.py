@@ -90,15 +90,18 @@ def _named(state: type[ListedState], filters: Sequence[Filter]) -> dict[str, rx.
 def export(state: type[ListedState]) -> rx.Component:
     """The rows of all pages, filtered and sorted as they are on screen, as a file.
 
-    Of a list that tasks can export, by a task, for who may ask for one: it survives a lost connection.
+    Of a list that tasks can export, by a task, for who may ask for one: it survives a lost connection. Not offered to
+    who may not see the list.
     """
     at_once = rx.el.a(
         icon("download"), t("table.export"), href=state.csv_href, download="", class_name="button"
     )
     name = state._listing.name  # pyright: ignore[reportPrivateUsage]
-    if name not in LISTS:
-        return at_once
-    by_task = action_button(
-        t("table.export"), on_press=ExportState.ask(name, state.csv_href), icon="download"
-    )
-    return rx.cond(SessionState.capabilities.contains(Capability.TASKS_WRITE.value), by_task, at_once)
+    offered: rx.Component = at_once
+    if name in LISTS:
+        by_task = action_button(
+            t("table.export"), on_press=ExportState.ask(name, state.csv_href), icon="download"
+        )
+        may_ask = SessionState.capabilities.contains(Capability.TASKS_WRITE.value)
+        offered = rx.cond(may_ask, by_task, at_once)
+    return rx.cond(state.status == "forbidden", rx.fragment(), offered)

@@ -332,5 +332,5 @@ def _require_currency(coupon: Coupon, currency: str) -> None:
             f"The coupon {coupon.code} takes off {coupon.amount.text()}, and the bill is in {currency}.",
             field="coupon",
             code="coupon_currency",
-            next_step=f"Make one in {currency}: amounts are not converted.",
+            next_step=f"Take one in {currency}: amounts are not converted.",
         )

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from models.billing import LegalEntity, ZeroDocuments
+from models.places import COUNTRIES
 from services.billing import brands, policies
 from services.billing.events import LegalEntityAdded, LegalEntityChanged
 from services.billing.numbering import Reset, parse_pattern, require_apart, require_code
@@ -31,7 +32,6 @@ SHORT_TEXT_CHARACTERS_MAX = 100
 GRACE_HOURS_MAX = 720
 PAYMENT_DAYS_MAX = 365
 FIRST_BRAND = "MX"  # the code of an entity's own name, where nobody says another
-_COUNTRY = re.compile(r"[A-Z]{2}")
 _JURISDICTION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 # What an entity's numbers are made by: it stays once a number was drawn, or numbers could repeat.
 _NUMBERED_BY = ("code", "invoice_pattern", "invoice_reset", "note_pattern", "note_reset", "is_test")
@@ -208,12 +208,13 @@ def require_jurisdictions(given: tuple[str, ...], field: str) -> None:
     if len(given) > JURISDICTIONS_MAX:
         raise Invalid(f"At most {JURISDICTIONS_MAX} jurisdictions are named.", field=field)
     for one in given:
-        if not _JURISDICTION.fullmatch(one):
+        if not _JURISDICTION.fullmatch(one) or one[:2] not in COUNTRIES:
             raise Invalid(f"{one[:16]!r} is no jurisdiction, such as DE or CA-QC.", field=field)
 
 
 def require_country(code: str) -> str:
-    if not _COUNTRY.fullmatch(code):
+    """Raises Invalid for one that no country has: its buyers would be taxed nowhere."""
+    if code not in COUNTRIES:
         raise Invalid(f"{code[:16]!r} is no country code, such as DE.", field="country")
     return code
 

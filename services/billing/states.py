@@ -37,7 +37,7 @@ class InvoiceStateConflict(Conflict):
 def require_transition(now: InvoiceState, wanted: InvoiceState) -> None:
     """Raises InvoiceStateConflict for what the table does not have; also for a state that is there already."""
     if wanted not in TRANSITIONS[now]:
-        raise refused(now, f"cannot become {wanted}")
+        raise refused(now, "cannot become so again" if wanted is now else f"cannot become {wanted}")
 
 
 def require_draft(now: InvoiceState) -> None:

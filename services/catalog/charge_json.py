@@ -169,7 +169,9 @@ def _tiers(value: Any, field: str) -> tuple[Tier, ...]:
     for index, one in enumerate(listed):
         given = _object(one, f"{field}.{index}")
         before = tiers[-1].up_to if tiers else Decimal(0)
-        if "above" not in given and before is not None:
+        if before is None:
+            raise Invalid("Only the last tier has no end.", field=f"{field}.{index - 1}.up_to")
+        if "above" not in given:
             given["above"] = f"{before:f}"
         tiers.append(Tier(**_read(Tier, given, f"{field}.{index}.")))
     return tuple(tiers)

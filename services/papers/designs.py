@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from stdnum import iban
 
 from services.documents.content import (
     CODE_CHARACTERS_MAX,
@@ -19,6 +20,7 @@ from services.documents.content import (
     Payment,
     PaymentMeans,
 )
+from services.documents.electronic import is_iban
 from services.documents.style import Field, Font, Paper, Style
 from services.documents.text import (
     NAME_CHARACTERS_MAX,
@@ -27,6 +29,7 @@ from services.documents.text import (
     require_plain,
 )
 from services.documents.words import WORDS
+from services.identity.rules import parse_email
 
 LANGUAGES: tuple[str, ...] = tuple(WORDS)
 FALLBACK = "en"  # for readers of a language that nobody wrote words in
@@ -115,6 +118,19 @@ class Design:
                 reference=reference if self.account else "",
                 text=text,
             ),
+        )
+
+
+def require_reachable(design: Design) -> None:
+    """Raises Invalid for an address or an IBAN that nobody has: customers would write and pay to it. Asked when a
+    design is written, not when it is read: what documents were made by stays as it is."""
+    if design.email:
+        parse_email(design.email)
+    if is_iban(design.account) and not iban.is_valid(design.account):
+        raise DocumentRefused(
+            f"{design.account!r} is no IBAN: its check digits do not fit.",
+            field="account",
+            next_step="Copy it from your bank.",
         )
 
 

@@ -19,7 +19,7 @@ from services.core.work import UnitOfWork
 from services.documents.style import LOGO_BYTES_MAX
 from services.identity.queries import changed_meanwhile
 from services.papers import policies
-from services.papers.designs import Design, design_from_json, design_to_json
+from services.papers.designs import Design, design_from_json, design_to_json, require_reachable
 from services.papers.events import (
     TemplateChanged,
     TemplateDiscarded,
@@ -133,6 +133,7 @@ async def _brand(uow: UnitOfWork, brand_id: str | None, legal_entity_id: str | N
 async def change(uow: UnitOfWork, template_id: str, design: Design, *, version: int) -> TemplateVersion:
     """Replace what a draft says. Raises Forbidden, NotFound, TemplateIsPublished and StaleVersion."""
     row = await _draft(uow, template_id, version)
+    require_reachable(design)
     written = design_to_json(design)
     changed = [name for name, value in written.items() if row.design.get(name) != value]
     if changed:

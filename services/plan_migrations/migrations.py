@@ -14,7 +14,6 @@ from services.core.errors import Conflict, not_found
 from services.core.ids import is_id, new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.identity.rules import require_currency
 from services.plan_migrations import queries as plan_migration_queries
 from services.plan_migrations.queries import Plans
 from services.plan_migrations.records import MIGRATIONS, MigrationRow
@@ -43,8 +42,6 @@ async def start(uow: UnitOfWork, plans: Plans, *, key: str) -> PlanMigration:
     if (there := known.scalar_one_or_none()) is not None:
         return await migration_for(uow, there)
     old, new = await plan_migration_queries.versions_of(uow, plans)
-    if plans.currency is not None:
-        require_currency(plans.currency, on=uow.wall_now.date())
     await _require_none_under_way(uow, old.id)
     migration_id = new_id("pmig")
     name = (await uow.execute("select name from plan where id = :id", id=new.plan_id)).scalar_one()

@@ -21,6 +21,7 @@ from services.core.errors import Busy, Invalid, not_found
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, statements_within
+from services.identity.rules import require_currency
 from services.plan_migrations import moves as plan_moves
 from services.plan_migrations import taxing
 from services.plan_migrations.moves import Having, Outlook, Target, WaitingChanges, Way
@@ -163,6 +164,8 @@ async def versions_of(uow: UnitOfWork, plans: Plans) -> tuple[PlanVersion, PlanV
             field="notice_days",
             next_step="Have it come with the next period.",
         )
+    if plans.currency is not None:
+        require_currency(plans.currency, on=uow.wall_now.date())
     old, new = [
         await _version(uow, one, name)
         for one, name in ((plans.from_version_id, "from"), (plans.to_version_id, "to"))

@@ -6,6 +6,7 @@ Nothing is charged here. What is asked for is a row that is due, and an event: w
 
 from __future__ import annotations
 
+from models.money import Money
 from models.wallets import TopUpState
 from services.core.errors import Invalid
 from services.core.ids import new_id
@@ -27,9 +28,9 @@ async def set_rule(
     and Invalid.
     """
     uow.actor.require(Capability.WALLET_WRITE)
-    if rule is not None:
-        _require_rule(rule)
     wallet = await policies.opened(uow, uow.organization_id, currency)
+    if rule is not None:
+        _require_rule(rule, currency)
     if version is not None and version != wallet.version:
         raise await changed_meanwhile(uow, wallet.id, WalletRuleSet.type, what="rule")
     if rule == wallet.rule:
@@ -59,14 +60,15 @@ async def set_rule(
     return wallet.version + 1
 
 
-def _require_rule(rule: TopUpRule) -> None:
+def _require_rule(rule: TopUpRule, currency: str) -> None:
     for field, minor, least in (
         ("threshold", rule.threshold, 0),
         ("refill", rule.refill, 1),
         ("ceiling", rule.ceiling, 1),
     ):
         if not least <= minor <= rules.LOT_MINOR_MAX:
-            raise Invalid(f"{minor} minor units are no {field} of a top-up rule.", field=field)
+            said = Money(minor, currency).text()
+            raise Invalid(f"{said} is no {field} of a top-up rule.", field=field)
     if rule.ceiling < rule.refill:
         raise Invalid("The ceiling of a month is below one refill.", field="ceiling")
 

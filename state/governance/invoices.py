@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
+from models.billing import InvoiceState
 from services.billing import finalizing, queries
 from services.core.errors import Conflict, Invalid
 from services.core.listing import Listing
@@ -76,7 +77,11 @@ class StaffInvoiceState(InvoiceOnScreen, rx.State):
     async def load(self) -> None:
         self.asking = self.removing = ""
         self.contests = []
+        self._forget()
         await self._look()
+        is_draft = self.invoice["state"] == InvoiceState.DRAFT.value
+        if is_draft and self.lines and self._actor.may(Capability.STAFF_INVOICES_WRITE):
+            await self._foresee()
         if self._actor.may(Capability.STAFF_PAYMENTS_READ):
             async with self._staff_work() as uow:
                 found = await dispute_queries.staff_contests_of(uow, self.invoice["id"])
@@ -89,12 +94,16 @@ class StaffInvoiceState(InvoiceOnScreen, rx.State):
     @page_event(Capability.STAFF_INVOICES_WRITE)
     async def ask(self, act: str) -> None:
         """Ask about an act before it is done."""
-        self.foreseen, self.foreseen_taxes, self.refusal = {}, [], ""
         if act == "finalize":
             await self._foresee()
         self.asking = act
 
+    def _forget(self) -> None:
+        self.foreseen, self.foreseen_taxes, self.refusal = {}, [], ""
+
     async def _foresee(self) -> None:
+        """What the draft comes to, by its lines, taxes and credits of now."""
+        self._forget()
         invoice_id = self._invoice_id()
         async with self._staff_work() as uow:
             whose = await queries.organization_of(uow, invoice_id)

@@ -34,6 +34,10 @@ async def test_staff_previews_a_migration_has_it_done_and_reads_the_report(
     shown = (await support.post(f"{MOVES}/preview", json=body)).json()
     assert (shown["subscriptions"], shown["movable"], shown["rows"][0]["way"]) == (1, 1, "stays")
     assert shown["currencies"][0]["old_minor"] == shown["currencies"][0]["new_minor"] == 12 * 6_000
+    nowhere = body | {
+        "currency": "XXQ"
+    }  # nobody has it, which is no reason to say that nobody would be moved
+    assert problem(await support.post(f"{MOVES}/preview", json=nowhere), 422, "invalid_input")
     soon = body | {"behaviour": "invoice_now", "notice_days": 40}
     assert problem(await support.post(f"{MOVES}/preview", json=soon), 422, "invalid_input")
     assert problem(await support.post(MOVES, json=body), 403, "not_allowed")

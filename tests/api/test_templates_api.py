@@ -105,6 +105,7 @@ async def test_what_no_document_can_show_is_refused_with_the_part_at_fault(
     cases: list[tuple[dict[str, Any], str]] = [
         ({"accent": "red"}, "accent"),
         ({"account": "x" * 301}, "account"),
+        ({"account": "DE02 1005 0000 0054 5404 03"}, "account"),  # a slip in an IBAN
         ({"email": "a\u202eb"}, "email"),
         ({"wording": {"xx": {}}}, "wording"),
         ({"wording": {"en": {"notes": ["x" * 5_001]}}}, "notes"),
@@ -114,6 +115,8 @@ async def test_what_no_document_can_show_is_refused_with_the_part_at_fault(
     for given, field in cases:
         refused = problem(await staff.put(path, json=given), 422, "document_refused")
         assert refused["errors"][0]["pointer"] == f"#/{field}", given
+    nobody = problem(await staff.put(path, json={"email": "not mail"}), 422, "invalid_input")
+    assert nobody["errors"][0]["pointer"] == "#/email"
     large = problem(
         await staff.post(f"{path}/logo", files={"file": ("logo.png", b"\x89PNG" + b"x" * 10 * MEGABYTE)}),
         413,

@@ -23,6 +23,7 @@ from components.kit.overlays import (
 from components.links import button_link
 from components.links import link as to_page
 from components.props import Drawn as Part
+from components.shell.page import section
 from components.tables.table import data_table
 from components.texts import t
 from matrix_app.pages import contest_lists, endpoints, invoice_papers
@@ -168,6 +169,13 @@ def _foreseen() -> rx.Component:
     )
 
 
+def _draft() -> rx.Component:
+    """What the draft would come to now, below its lines, unless the dialog says it."""
+    known = (_S.foreseen.contains("total") | (_S.refusal != "")) & (_S.asking != "finalize")
+    text = rx.el.p(t("invoices.foreseen_text"), class_name="muted")
+    return rx.cond(known, section(t("invoices.foreseen"), text, _foreseen()), rx.fragment())
+
+
 def _add_line() -> rx.Component:
     decimal = r"\d{1,15}(\.\d{1,12})?"
     return _act(
@@ -294,5 +302,6 @@ def staff_invoice() -> Drawn:
         acts=acts,
         of_line=_of_line,
         again=_again(),
+        foreseen=_draft(),
         below=rx.fragment(contest_lists.of_invoice(_S.contests), answer),
     )

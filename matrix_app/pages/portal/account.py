@@ -207,7 +207,7 @@ def _sign_ins() -> rx.Component:
     )
 
 
-@page("/account", console=Console.PORTAL, title="own.title", on_load=State.load)
+@page("/account", console=Console.ACCOUNT, title="own.title", on_load=State.load)
 def account() -> Drawn:
     """For everybody who is signed in; from the menu of the account."""
     content = rx.fragment(

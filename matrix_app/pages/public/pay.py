@@ -124,12 +124,17 @@ def pay() -> Drawn:
         _ROW["number"], t("payment_link.of", number=_ROW["number"].to(str)), t("payment_link.title")
     )
     title = rx.cond(_IS_TOP_UP, t("payment_link.top_up"), of_invoice)
-    shown = rx.cond(_IS_TOP_UP, _top_up(), _document())
     return [
         page_header(title, pdf),
         in_its_state(
             _S,
-            rx.cond(_S.stage == "ended", ended, rx.fragment(stage, shown, until)),
+            rx.cond(
+                _S.stage == "ended",
+                ended,
+                rx.cond(
+                    _IS_TOP_UP, rx.fragment(_top_up(), stage, until), rx.fragment(stage, _document(), until)
+                ),
+            ),
             loading=skeleton(lines=10, label=t("payment_link.loading")),
             retry=_S.load,
         ),

@@ -112,7 +112,15 @@ async def test_a_draft_shows_its_tax_before_it_is_finalised_and_keeps_its_number
     draft = await shop.draft(line("100", inclusive=True), line("10"))
     staff = await operator(world)
     staff.at = f"/governance/invoices/{draft.id}"
-    await staff.call(governance.StaffInvoiceState, "load")
+    seen, _ = await staff.call(governance.StaffInvoiceState, "load")
+    assert [(one["amount"], one["net"], one["tax"]) for one in seen.lines] == [
+        ("100", "", ""),
+        ("10", "", ""),
+    ]
+    assert (seen.invoice["number"], seen.foreseen["total"]) == ("", "111.9")  # no sums of its own yet
+    listed, _ = await staff.call(governance.StaffInvoicesState, "load")
+    assert [(one["total"], one["due"]) for one in listed.rows if one["id"] == draft.id] == [("", "")]
+    staff.at = f"/governance/invoices/{draft.id}"
 
     seen, _ = await staff.call(governance.StaffInvoiceState, "ask", "finalize")
 

@@ -236,6 +236,13 @@ def test_what_is_unsound_is_refused_in_words(make: Any, field: str, words: str) 
         ({"model": "flat", "amount": None}, "amount"),
         ({"model": "volume", "tiers": {}}, "tiers"),
         ({"model": "volume", "tiers": ["1"]}, "tiers.0"),
+        (
+            {
+                "model": "volume",
+                "tiers": [{"up_to": None, "unit_amount": "1"}, {"up_to": "5", "unit_amount": "2"}],
+            },
+            "tiers.0.up_to",  # which is not the last one
+        ),
         ({"model": "volume", "tiers": [{"up_to": None}]}, "tiers.0.unit_amount"),
         ({"model": "volume", "tiers": [{"up_to": "5", "unit_amount": "1"}] * 101}, "tiers"),
         ({"model": "volume", "tiers": [], "first_flat_at_zero": 1}, "first_flat_at_zero"),

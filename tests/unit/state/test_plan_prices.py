@@ -29,6 +29,10 @@ TIERS: list[dict[str, Any]] = [
             {"model": "graduated", "tiers": [TIERS[0] | {"flat_amount": "2"}, TIERS[1]]},
             [("tier", False), ("tier", True)],
         ),
+        (
+            {"model": "graduated", "tiers": [{"up_to": "1000", "unit_amount": "0.01"}, TIERS[1]]},
+            [("tier", False), ("tier", False)],  # one scale, lest 0.01 stand beside 2.24 a million
+        ),
         ({"model": "per_unit", "unit_amount": "0.00999"}, [("each", True)]),
         ({"model": "per_unit", "unit_amount": "0.01"}, [("each", False)]),
         ({"model": "per_unit", "unit_amount": "0"}, [("each", False)]),
