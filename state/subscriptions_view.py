@@ -61,6 +61,7 @@ def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
         "cancel_reason": found.cancel_reason or "",
         "cancel_comment": found.cancel_comment or "",
         "parked": found.parked_reason or "",
+        "needs_profile": found.needs_profile,
         "scheduled_at": instant_text(scheduled.at) if scheduled else "",
         "scheduled_name": scheduled.plan_name if scheduled else "",
         "pay_until": instant_text(found.pay_until),

@@ -91,6 +91,8 @@ TEXTS: dict[str, str] = {
     "audit.event.subscription.reactivated": "Took a cancelled subscription up again",
     "audit.event.subscription.resumed": "Resumed a subscription",
     "audit.event.subscription.started": "Started a subscription",
+    "audit.event.subscription.trial_ending": "Told of the end of a trial",
+    "audit.event.subscription.trial_over": "Paused a subscription after its trial, without a billing profile",
     "audit.event.subscription.state_changed": "Changed the state of a subscription",
     "audit.event.task.asked": "Asked for a task",
     "audit.event.task.cancel_asked": "Asked a running task to end",

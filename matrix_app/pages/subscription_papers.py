@@ -267,6 +267,22 @@ def parked(row: Any) -> rx.Component:
     return rx.cond(row["parked"], banner("danger", text), rx.fragment())
 
 
+def unaddressed(row: Any, *, staff: bool) -> rx.Component:
+    """That a trial is paused as it ends, or was, until there is a billing profile."""
+    whose = "staff" if staff else "own"
+    place = (
+        f"/governance/organizations/{row['organization_id'].to(str)}" if staff else "/portal/billing-profile"
+    )
+    action = button_link(t(f"subscription.unaddressed_action.{whose}"), href=place)
+    tried = row["state"] == States.TRIALING.value
+    shown = rx.cond(
+        tried,
+        banner("warn", t(f"subscription.unaddressed.{whose}"), action=action),
+        banner("danger", t(f"subscription.unaddressed_over.{whose}"), action=action),
+    )
+    return rx.cond(row["needs_profile"].to(bool), shown, rx.fragment())
+
+
 def tables(state: State, *, add: Part | None = None, of_coupon: Any = None) -> rx.Component:
     """What it consists of, its coupons, and its invoices."""
 

@@ -26,6 +26,7 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.crypto import requests as crypto_requests
+from services.identity import clocks
 from services.payments import policies
 from services.payments.events import PaymentStarted
 from services.payments.providers import registry
@@ -129,6 +130,7 @@ async def start(uow: UnitOfWork, wanted: Wanted, *, locked: Invoice | None = Non
         stands = await standing(uow, debt)
         owed = owed_of(debt, stands)
     account = await policies.account_for(uow, account_id, Capability.PAYMENTS_WRITE)
+    require_open(uow, account)
     _require_taken(account, owed)
     uow.read.append(account)
     if wanted.method_id is not None:
@@ -190,9 +192,20 @@ def _require_no_other(stands: Standing) -> None:
         )
 
 
-def _require_taken(account: ProviderAccount, money: Money) -> None:
+def require_open(uow: UnitOfWork, account: ProviderAccount) -> None:
+    """What is tried on a test clock costs nobody anything. Raises AccountDisabled, and Invalid for real money there."""
     if not account.enabled:
         raise AccountDisabled(f"{account.name} is switched off.", next_step="Choose another way to pay.")
+    if clocks.is_trial(uow) and not account.is_test:
+        raise Invalid(
+            f"{account.name} takes real money, and this organisation is on a test clock.",
+            field="provider_account_id",
+            next_step="Choose a way to pay with play money, or have staff record a transfer.",
+            code="provider_account_kind",
+        )
+
+
+def _require_taken(account: ProviderAccount, money: Money) -> None:
     able = registry.kind(account.provider).capabilities
     if able.is_our_bank:
         raise Invalid(

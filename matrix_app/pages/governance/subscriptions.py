@@ -52,6 +52,7 @@ def staff_subscription() -> Drawn:
     content = rx.fragment(
         subscription_papers.just_done(_S),
         subscription_papers.parked(_ROW),
+        subscription_papers.unaddressed(_ROW, staff=True),
         subscription_papers.begins_later(_ROW),
         subscription_acts.scheduled(_DESK),
         subscription_papers.head(_ROW, staff=True),

@@ -114,6 +114,7 @@ def subscription() -> Drawn:
     content = rx.fragment(
         subscription_papers.just_done(_S),
         subscription_papers.parked(_ROW),
+        subscription_papers.unaddressed(_ROW, staff=False),
         subscription_papers.begins_later(_ROW),
         _unpaid(),
         subscription_acts.scheduled(_DESK),
