@@ -12,7 +12,12 @@ from components.props import Text
 
 
 def link(*children: rx.Component | rx.Var | str, href: Text, **props: Any) -> rx.Component:
-    """A client-side navigation to a page of ours; the shell then moves focus to its heading."""
+    """A client-side navigation to a page of ours; the shell then moves focus to its heading.
+
+    The front page leads on who is signed in, which only an answer of the server does in time.
+    """
+    if isinstance(href, str) and href == "/":
+        props["reload_document"] = True
     return ReactRouterLink.create(*children, to=href, **props)
 
 

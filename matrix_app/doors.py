@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from matrix_app.page_headers import caching, unlisted
 
@@ -22,11 +23,15 @@ def is_api(path: str) -> bool:
     return path.removeprefix("/").split("/", 1)[0] in API_ROOTS
 
 
+async def _nowhere(scope: Scope) -> None:
+    """Every page is for everybody."""
+
+
 class Doors:
     """One ASGI app of several. Start and stop are the pages' app's, which starts the API's own with it.
 
     `documents` are the routes that were compiled to a document of their own; `headers` says what goes with an answer
-    of the pages at a path. `led_on` are addresses without a page, each with the page it leads to.
+    of the pages at a path. `led_to` says where a request for a page leads, None when it is the page that is answered.
     """
 
     def __init__(
@@ -37,24 +42,30 @@ class Doors:
         pages: AsgiApp,
         documents: Collection[str],
         headers: Callable[[str], Sequence[tuple[bytes, bytes]]] = lambda path: (),
-        led_on: Mapping[str, str] | None = None,
+        led_to: Callable[[Scope], Awaitable[str | None]] = _nowhere,
     ) -> None:
         self._api = api
         self._live = live
         self._pages = pages
         self._headers = headers
-        self._led_on = led_on or {}
+        self._led_to = led_to
         self._documents = {route: f"{route}.html" for route in documents}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and scope["path"] == LIVE:
             await self._live(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].rstrip("/") in self._led_on:
-            await _lead_to(self._led_on[scope["path"].rstrip("/")], self._with_headers(scope, send))
         elif scope["type"] == "lifespan" or not is_api(scope["path"]):
-            await self._pages(self._as_document(scope), receive, self._with_headers(scope, send))
+            await self._page(scope, receive, send)
         else:
             await self._api(scope, receive, send)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asks = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
+        path = await self._led_to(scope) if asks else None
+        if path is not None:
+            await _lead_to(path, self._with_headers(scope, send))
+        else:
+            await self._pages(self._as_document(scope), receive, self._with_headers(scope, send))
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
@@ -76,6 +87,8 @@ class Doors:
 
 async def _lead_to(path: str, send: Send) -> None:
     """A temporary redirect, so that a page may stand at the address one day."""
-    headers = [(b"location", path.encode()), (b"content-length", b"0")]
+    # As an address is written: what it was read out of may have been any text.
+    location = quote(path, safe="/?#&=%:;,@+!$'()*[]~")
+    headers = [(b"location", location.encode()), (b"content-length", b"0")]
     await send({"type": "http.response.start", "status": 307, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

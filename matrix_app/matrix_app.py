@@ -11,11 +11,12 @@ from components import document
 from components.texts import t
 from matrix_app import pages
 from matrix_app.api.app import create_app
+from matrix_app.arrivals import led_to
 from matrix_app.doors import Doors
 from matrix_app.live_door import LiveDoor
 from matrix_app.page_headers import PageHeaders
 from matrix_app.pages import faults
-from matrix_app.pages.registry import LED_ON, PAGES, documents
+from matrix_app.pages.registry import PAGES, documents
 from matrix_app.up.reflex_environment import work_dir
 from services.core.database import database
 from services.core.settings import settings
@@ -35,7 +36,7 @@ class MatrixApp(rx.App):
             pages=super().__call__(),
             documents=documents(),
             headers=headers.of,
-            led_on=LED_ON,
+            led_to=led_to,
         )
 
 

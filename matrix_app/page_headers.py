@@ -16,6 +16,7 @@ from pathlib import Path
 
 FOR_EVER = b"public, max-age=31536000, immutable"
 ASK_FIRST = b"no-cache"  # may be kept, but asks whether it is still the newest
+NEVER = b"no-store"
 # Vite writes a hash of the content into these names, so what is behind one never changes.
 _HASHED = re.compile(r"/assets/(?:[\w.-]+/)*[\w.~-]+-[\w-]{8}\.(?:js|css|woff2?|svg|png)")
 _HTTPS_ONLY = ((b"strict-transport-security", b"max-age=31536000"),)
@@ -30,6 +31,8 @@ def _source(script: str) -> str:
 
 def caching(path: str, status: int) -> tuple[bytes, bytes]:
     """How long a browser may keep what the pages' app answers at `path`: a document must not outlive its build."""
+    if status == 307:  # where it leads is for who asked
+        return b"cache-control", NEVER
     kept = status in (200, 206, 304) and _HASHED.fullmatch(path) is not None
     return b"cache-control", FOR_EVER if kept else ASK_FIRST
 

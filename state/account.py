@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +10,7 @@ import reflex as rx
 from services.catalog import plan_queries
 from services.catalog import queries as catalog
 from services.core.crossing import Reason, crossing
+from services.identity import rules
 from services.terms import queries as terms
 from state import addresses
 from state.base import ANYONE, SIGNED_IN, PageState, page_event
@@ -70,5 +70,5 @@ class WelcomeState(PageState, rx.State):
     @page_event(SIGNED_IN)
     async def guess(self, zone: str) -> None:
         """Take over what the browser says, if it is a timezone we know."""
-        if zone in zoneinfo.available_timezones():
+        if zone in rules.timezones():
             self.zone = zone

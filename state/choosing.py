@@ -120,7 +120,8 @@ class Choosing(PageState, mixin=True):
             await self._look()
             self.refusal = self.refusal or said
             return None
-        return rx.redirect(f"{self._home}/{row.id}?done=1")
+        done = "waits" if row.scheduled_at else "changed" if self.subscription else "started"
+        return rx.redirect(addresses.with_query(f"{self._home}/{row.id}", {"done": f"{done}.{row.version}"}))
 
     # -- what a page class says differently
 

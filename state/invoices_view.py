@@ -67,8 +67,10 @@ def parties_shown(row: Invoice) -> dict[str, str]:
     seller, buyer = row.seller or {}, row.buyer or {}
     return {
         "seller": _party(seller),
+        "seller_country": seller.get("country") or "",
         "seller_tax": ", ".join(f"{one['kind']} {one['number']}" for one in seller.get("tax_ids", [])),
         "buyer": _party(buyer),
+        "buyer_country": buyer.get("country") or "",
         "buyer_tax": buyer.get("tax_number") or "",
     }
 
@@ -86,7 +88,7 @@ async def papers_shown(
 
 
 def _party(said: dict[str, Any]) -> str:
-    return "\n".join(part for part in (said.get("name"), said.get("address"), said.get("country")) if part)
+    return "\n".join(part for part in (said.get("name"), said.get("address")) if part)
 
 
 def taxes_shown(row: Invoice) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ class SessionState(PageState, rx.State):
     organizations: list[dict[str, str]] = []
     staff: bool = False
     capabilities: list[str] = []
+    without_organization: bool = False
     unread: int = 0
     zone: str = "UTC"
     currency: str = "USD"
@@ -40,22 +41,22 @@ class SessionState(PageState, rx.State):
     @page_event(SIGNED_IN)
     async def load(self) -> Any:
         """For a page of a console: who is in no organisation yet makes one first."""
-        self._show(self._signed_in)
-        self.unread = await unread_of(self._actor)
+        await self._show_own()
         return leave_for(addresses.NEW_ORGANIZATION) if self._signed_in.organization is None else None
+
+    @page_event(SIGNED_IN)
+    async def load_own(self) -> None:
+        """For a page of one's own account, which is there without an organisation."""
+        await self._show_own()
 
     @page_event(ANYONE)
     async def look(self) -> None:
         """For a page that is open to anyone."""
         self._show(self._caller)
 
-    @page_event(ANYONE)
-    async def pass_through(self) -> Any:
-        """For sign-in and sign-up: who is signed in already is led on."""
-        self._show(self._caller)
-        if self._caller is None:
-            return None
-        return leave_for(addresses.own_path(self._query.get("next", ""), home_of(self._caller)))
+    async def _show_own(self) -> None:
+        self._show(self._signed_in)
+        self.unread = await unread_of(self._actor)
 
     def _show(self, caller: SignedIn | None) -> None:
         self.demo = settings().mode == "demo"
@@ -64,6 +65,7 @@ class SessionState(PageState, rx.State):
         self.account_email = caller.account.email if caller else ""
         self.capabilities = sorted(caller.actor.capabilities) if caller else []
         organization = caller.organization if caller else None
+        self.without_organization = caller is not None and organization is None
         self.organization_id = organization.id if organization else ""
         self.organization_name = organization.name if organization else ""
         self.zone = organization.timezone if organization else "UTC"

@@ -43,7 +43,7 @@ class SubscriptionOnScreen(PageState, mixin=True):
     refusal: str = ""  # why what was chosen in the dialog cannot be done
     coupon: str = ""
     coupon_errors: dict[str, str] = {}
-    just_done: bool = False
+    just_done: str = ""  # what was agreed to on the way here, while nothing else has become of it
     read_at: str = ""
 
     @page_event(SIGNED_IN)
@@ -95,7 +95,6 @@ class SubscriptionOnScreen(PageState, mixin=True):
         self.subscription, self.items, self.coupons, self.invoices = {}, [], [], []
         self.used = []
         self._forget()
-        self.just_done = self._query.get("done", "") == "1"
         await self._look()
 
     async def _read_on(self) -> None:
@@ -117,6 +116,8 @@ class SubscriptionOnScreen(PageState, mixin=True):
             billed = await subscription_queries.billed(uow, found)
             used = await used_so_far(uow, found.id, staff=self._staff)
         self.read_at = instant_text(uow.wall_now)
+        done, _, version = self._query.get("done", "").partition(".")
+        self.just_done = done if version == str(found.version) else ""
         self.subscription = subscriptions_view.detail_shown(found)
         self.items = subscriptions_view.items_shown(found.items, found.currency)
         self.used = [subscriptions_view.used_shown(one) for one in used]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
-from services.subscriptions.previewing import Preview, PreviewInvoice, PreviewLine, Upcoming
+from services.subscriptions.previewing import Preview, PreviewInvoice, PreviewLine
 from services.subscriptions.queries import (
     BilledRow,
     CouponRow,
@@ -15,6 +15,7 @@ from services.subscriptions.queries import (
     SubscriptionRow,
 )
 from services.subscriptions.retention import Offer
+from services.subscriptions.upcoming import Upcoming
 from services.subscriptions.usage_so_far import UsedSoFar
 from state.format import decimal_text, figure_text, instant_text
 from state.invoices_view import formula_shown
@@ -60,6 +61,7 @@ def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
         "cancel_reason": found.cancel_reason or "",
         "cancel_comment": found.cancel_comment or "",
         "parked": found.parked_reason or "",
+        "needs_profile": found.needs_profile,
         "scheduled_at": instant_text(scheduled.at) if scheduled else "",
         "scheduled_name": scheduled.plan_name if scheduled else "",
         "pay_until": instant_text(found.pay_until),
@@ -164,8 +166,17 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "credit": _unless_nothing(sum(one.carried_minor - one.settled_minor for one in now), currency),
         "settled": _unless_nothing(sum(one.settled_minor for one in now), currency),
         "included": _unless_nothing(found.included_minor, currency),
-        **_upcoming_shown(None if found.first_invoice is not None else found.upcoming, currency),
+        **_upcoming_shown(None if _is_shown(found) else found.upcoming, currency),
     }
+
+
+def _is_shown(found: Preview) -> bool:
+    """Whether what comes next is among the documents already: as the first invoice on which the act counts, or as one
+    that waits and is joined by nothing."""
+    comes = found.upcoming
+    waits = [one for one in found.invoices if one.waits and comes is not None and one.billed_at == comes.at]
+    sums = [sum(line.amount_minor - line.discount_minor for line in one.lines) for one in waits]
+    return found.first_invoice is not None or (comes is not None and comes.amount_minor in sums)
 
 
 def offer_shown(found: Offer) -> dict[str, Any]:

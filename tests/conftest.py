@@ -1,16 +1,16 @@
-"""One PostgreSQL per test process, one migrated template in it, one clone of the template per test."""
+"""One PostgreSQL per test process, one migrated template in it, one clone of the template for each test."""
 
 from __future__ import annotations
 
 import gc
 import io
-import itertools
 import logging
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 from argon2 import PasswordHasher
 
 from services.core import crypto, logs, migrations
@@ -20,6 +20,7 @@ from services.core.postgres import EmbeddedPostgres
 from services.core.settings import settings
 from services.identity import passwords
 from tests import compiled, leftovers
+from tests.clones import Clones
 from tests.folders import short_folder
 from tests.leftovers import LookedThrough
 from tests.world import World
@@ -31,8 +32,17 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("matrix")
 
+# Else an error is written with the values of all variables in each of its frames, in boxes.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 TEMPLATE = "matrix_template"
-_numbers = itertools.count()
+# Nothing is tidied in databases that live for seconds, nor replayed elsewhere; and they are made without a log of it.
+_SETTINGS = {"autovacuum": "off", "wal_level": "minimal", "max_wal_senders": "0", "synchronous_commit": "off"}
 
 
 def pytest_collection_finish() -> None:
@@ -73,9 +83,9 @@ def production_hasher() -> Iterator[PasswordHasher]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[LookedThrough]:
     with short_folder() as folder:  # not pytest's own: root's is closed to the server's user
-        server = LookedThrough(folder / "data", durable=False)
+        server = LookedThrough(folder / "data", durable=False, options=_SETTINGS)
         server.start()
         server.ensure_database(TEMPLATE)
         migrations.migrate(server.owner_url(TEMPLATE))
@@ -84,12 +94,16 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def clones(postgres: LookedThrough) -> Clones:
+    return Clones(postgres, TEMPLATE)
+
+
 @pytest.fixture
-def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    postgres.ensure_database(name, template=TEMPLATE)
+def database_name(clones: Clones) -> Iterator[str]:
+    name = clones.take()
     yield name
-    postgres.drop_database(name)
+    clones.give_back(name)
 
 
 @pytest.fixture

@@ -82,12 +82,21 @@ def look_through_report(report: pytest.TestReport) -> None:
 def look_through(server: EmbeddedPostgres, database: str, *, changed: bool = False) -> None:
     """Every value of every row of a database, or of the tables in it that were `changed` since it was made.
 
-    Raises CardNumberKept with table, column and the row's first value.
+    Raises CardNumberKept as look_through_tables() does.
     """
     with server.superuser(database) as connection:
-        tables = connection.execute(f"{_TABLES}{_CHANGED if changed else ''}").fetchall()
-        if found := [place for table in tables for place in _places(connection, table)]:
-            raise CardNumberKept(found)
+        look_through_tables(connection, tables(connection, changed=changed))
+
+
+def tables(connection: psycopg.Connection[Any], *, changed: bool = False) -> list[tuple[str, str]]:
+    """Schema and name of those that hold anything, or of those that were `changed` since the database was made."""
+    return connection.execute(f"{_TABLES}{_CHANGED if changed else ''}").fetchall()
+
+
+def look_through_tables(connection: psycopg.Connection[Any], named: list[tuple[str, str]]) -> None:
+    """Raises CardNumberKept with table, column and the row's first value."""
+    if found := [place for table in named for place in _places(connection, table)]:
+        raise CardNumberKept(found)
 
 
 def look_through_folder(folder: Path) -> None:
@@ -123,11 +132,17 @@ class LookedThrough(EmbeddedPostgres):
 
     def drop_database(self, name: str) -> None:
         try:
-            with self.superuser() as standing:
-                standing.execute(_END_USERS, [_ENDED_WITHIN_MS, name])
+            self.end_users(name)
             look_through(self, name, changed=True)
         finally:
-            super().drop_database(name)
+            self.drop_looked_through(name)
+
+    def end_users(self, name: str) -> None:
+        with self.superuser() as standing:
+            standing.execute(_END_USERS, [_ENDED_WITHIN_MS, name])
+
+    def drop_looked_through(self, name: str) -> None:
+        super().drop_database(name)
 
     def superuser(self, database: str = "postgres") -> psycopg.Connection[Any]:
         if database != "postgres":

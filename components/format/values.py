@@ -14,7 +14,7 @@ from components.props import Text
 
 ValueKind = Literal[
     "text", "number", "tokens", "compact", "percent", "money", "price", "per_million", "duration",
-    "bytes", "ago", "date", "time", "datetime", "second", "month", "day", "region", "language",
+    "bytes", "ago", "date", "last_day", "time", "datetime", "second", "month", "day", "region", "language",
 ]  # fmt: skip
 
 NUMBER_KINDS = frozenset(
@@ -36,7 +36,7 @@ class _Value(ClientComponent):
 
 def value(
     shown: Any,
-    kind: ValueKind = "text",
+    kind: ValueKind | rx.Var[str] = "text",
     *,
     currency: Text | None = None,
     zone: Text | None = None,
@@ -72,3 +72,8 @@ def when(
 ) -> rx.Component:
     """An ISO instant in the organisation's zone; "ago" keeps the full instant as its title."""
     return value(instant, style, zone=zone)
+
+
+def span(start: Any, end: Any, *, zone: Text = "UTC") -> rx.Component:
+    """A period [start, end) by its first and its last day, as documents say it."""
+    return rx.fragment(when(start, "date", zone=zone), " \u2013 ", value(end, "last_day", zone=zone))

@@ -12,11 +12,23 @@ const CloseContext = createContext(() => {});
 export function Dialog({ trigger, open, onOpenChange, busy = false, dismissable = true, children, ...frame }) {
   const [own, setOwn] = useState(false);
   const controlled = open !== undefined && open !== null;
-  const visible = controlled ? open : own;
+  const [left, setLeft] = useState(controlled && open); // by somebody who went elsewhere: the page's state kept it open
+  const visible = controlled ? open && !left : own;
   const change = (next) => {
     if (!controlled) setOwn(next);
     onOpenChange?.(next);
   };
+  useEffect(() => {
+    if (left) (open ? onOpenChange?.(false) : setLeft(false));
+  }, [left, open]);
+  const leave = useRef();
+  leave.current = () => change(false);
+  useEffect(() => {
+    if (!visible) return undefined;
+    const close = () => leave.current();
+    window.addEventListener("popstate", close);
+    return () => window.removeEventListener("popstate", close);
+  }, [visible]);
   return (
     <>
       {trigger && (

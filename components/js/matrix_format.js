@@ -234,6 +234,8 @@ export function formatValue(kind, value, { currency, zone, digits, exact } = {})
     case "month":
     case "day":
       return formatDate(value, kind, zone);
+    case "last_day": // of a period that ends with this instant, which is no more in it
+      return isMissing(value) ? MISSING : formatDate(Date.parse(value) - 1, "date", zone);
     case "region":
     case "language":
       return isMissing(value) ? MISSING : nameOf(kind, value);
@@ -242,5 +244,5 @@ export function formatValue(kind, value, { currency, zone, digits, exact } = {})
   }
 }
 
-export const isDateKind = (kind) => ["date", "time", "datetime", "second", "month", "day", "ago"].includes(kind);
+export const isDateKind = (kind) => ["date", "last_day", "time", "datetime", "second", "month", "day", "ago"].includes(kind);
 export const isNumberKind = (kind) => ["number", "tokens", "compact", "percent", "money", "price", "per_million", "duration", "bytes"].includes(kind);

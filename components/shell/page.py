@@ -81,7 +81,7 @@ def theme_switch() -> rx.Component:
     return _ThemeSwitch.create(texts=texts_under("shell.theme"))
 
 
-def brand(href: str = "/") -> rx.Component:
+def brand(href: Text = "/") -> rx.Component:
     """The product's mark, leading home."""
     return link(
         rx.el.img(src="/favicon.svg", alt="", class_name="brand-mark"),
@@ -109,7 +109,7 @@ def _skip_link() -> rx.Component:
     return _SkipLink.create(label=t("shell.skip"))
 
 
-def _top_bar(session: Session, *, console: str, home: str, bell: Drawn | None) -> rx.Component:
+def _top_bar(session: Session, *, console: str, home: Text, bell: Drawn | None) -> rx.Component:
     texts = texts_under("shell.menu")
     console_switcher = _Switcher.create(
         label=t("shell.console"),
@@ -129,6 +129,7 @@ def _top_bar(session: Session, *, console: str, home: str, bell: Drawn | None) -
         texts=texts,
         class_name="switcher-organization",
     )
+    slash = rx.el.span("/", class_name="top-slash", custom_attrs={"aria-hidden": "true"})
     account = _AccountMenu.create(
         name=session.account_name,
         email=session.account_email,
@@ -140,7 +141,7 @@ def _top_bar(session: Session, *, console: str, home: str, bell: Drawn | None) -
     return rx.el.header(
         brand(home),
         console_switcher,
-        rx.el.span("/", class_name="top-slash", custom_attrs={"aria-hidden": "true"}),
+        rx.cond(session.organization_id != "", slash, rx.fragment()),
         organization_switcher,
         rx.el.div(class_name="top-space"),
         *([bell] if bell is not None else []),
@@ -157,7 +158,8 @@ def console_page(
     console: str,
     nav: Sequence[NavGroup],
     session: Session,
-    home: str = "/",
+    home: Text = "/",
+    alone: Flag = False,
     nav_label: Text = "",
     demo: Flag = False,
     test: Flag = False,
@@ -166,6 +168,7 @@ def console_page(
     """A page of a console: skip link, top bar, navigation, main. `content` holds the page's one h1 (`page_header`).
 
     `path` is the page's route and marks its navigation entry; `console` is the id in `session.consoles`.
+    A page that is `alone` has no navigation beside it.
     """
     return rx.el.div(
         _skip_link(),
@@ -173,7 +176,7 @@ def console_page(
         mode_bar(demo=demo, test=test),
         _top_bar(session, console=console, home=home, bell=bell),
         rx.el.div(
-            main_nav(nav, path=path, label=nav_label or t("shell.console")),
+            rx.cond(alone, rx.fragment(), main_nav(nav, path=path, label=nav_label or t("shell.console"))),
             rx.el.main(rx.el.div(*content, class_name="page"), id="content", tab_index=-1),
             class_name="shell-body",
         ),

@@ -46,6 +46,14 @@ class Filter:
     shown: rx.Var[bool] | None = None
 
 
+def days(column: str) -> tuple[Filter, Filter]:
+    """From which day on, and to the end of which, an instant lies: both days are in it, as lists read them."""
+    return (
+        Filter(f"{column}[gte]", "filter.first_day", "date"),
+        Filter(f"{column}[lt]", "filter.last_day", "date"),
+    )
+
+
 def filter_bar(
     filters: Sequence[Filter],
     values: Texts,

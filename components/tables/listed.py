@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import reflex as rx
+from reflex.vars import VarData
 
 from components.format.values import when
 from components.icons import icon
@@ -49,27 +50,36 @@ def filter_chips(
     *,
     columns: Mapping[str, str],
     values: Mapping[str, str] | None = None,
+    named: Mapping[str, rx.Var[list[dict[str, str]]]] | None = None,
     on_remove: Callable[[rx.Var[str], str], Any],
     zone: Text = "UTC",
 ) -> rx.Component:
     """Each filter in force as field, operator and value; pressing one takes it away.
 
-    `columns` are the words of columns by their names; `values` those of values, as `column:value`.
+    `columns` are the words of columns by their names; `values` those of values, as `column:value`; `named` the names of
+    what a column refers to by id, as `[{id, label}]`.
     """
-    operators = [(operator.value, t(f"filter.operator.{operator.value}")) for operator in Operator]
+    usual = [(operator.value, t(f"filter.operator.{operator.value}")) for operator in Operator]
+    of_times = [
+        (operator.value, t(f"filter.operator_of_times.{operator.value}"))
+        for operator in (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
+    ]
 
     def chip(one: Any) -> rx.Component:
         given = one["value"].to(str)
-        value = rx.match(one["words"], *values.items(), given) if values else given
-        shown = rx.cond(one["kind"] == Kind.INSTANT.value, when(one["value"], zone=zone), value)
+        names = [(column, _name_of(given, rows)) for column, rows in (named or {}).items()]
+        value = rx.match(one["column"], *names, given) if names else given
+        value = rx.match(one["words"], *values.items(), value) if values else value
+        is_time = one["kind"] == Kind.INSTANT.value
+        shown = rx.cond(is_time, when(one["value"], zone=zone), value)
+        word = rx.match(one["operator"], *usual, one["operator"].to(str))
+        operator = rx.cond(is_time, rx.match(one["operator"], *of_times, word), word)
         return rx.el.li(
             rx.el.button(
                 rx.el.span(t("filter.remove"), " ", class_name="visually-hidden"),
                 rx.match(one["column"], *columns.items(), one["column"].to(str)),
                 " ",
-                rx.el.span(
-                    rx.match(one["operator"], *operators, one["operator"].to(str)), class_name="muted"
-                ),
+                rx.el.span(operator, class_name="muted"),
                 " ",
                 shown,
                 icon("x"),
@@ -83,6 +93,15 @@ def filter_chips(
     present = rx.Var.create(chips).to(list[dict[str, Any]])
     drawn = rx.el.ul(rx.foreach(present, chip), class_name="chips", aria_label=t("filter.active"))
     return rx.cond(present.length() > 0, drawn, rx.fragment())
+
+
+def _name_of(given: rx.Var[str], rows: rx.Var[list[dict[str, str]]]) -> rx.Var[str]:
+    """The label of the row with that id; the id itself where there is none."""
+    return rx.Var(
+        f"(({rows!s}).find((row) => row.id === {given!s})?.label ?? {given!s})",
+        _var_type=str,
+        _var_data=VarData.merge(rows._get_all_var_data(), given._get_all_var_data()),
+    )
 
 
 def summary(first: Any, last: Any, total: Any, *, exact: Flag) -> rx.Var[str]:

@@ -32,6 +32,4 @@ TEXTS = {
     "credits.left": "Left",
     "credits.is_left": "Only what is left",
     "credits.left_some": "Something is left",
-    "credits.from": "From",
-    "credits.until": "Until",
 }

@@ -37,8 +37,6 @@ TEXTS: dict[str, str] = {
     "disputes.submitted_at": "Answered",
     "disputes.conceded_at": "Decided not to answer",
     "disputes.ended_at": "Decided by the bank",
-    "disputes.from": "From",
-    "disputes.until": "Until",
     "disputes.evidence": "What speaks for us",
     "disputes.evidence_text": "Gathered from what is recorded here. All of it goes to the provider with your answer.",
     "disputes.no_evidence": "Nothing is known that speaks for us.",

@@ -20,8 +20,6 @@ TEXTS: dict[str, str] = {
     "invoices.created_at": "Begun",
     "invoices.memo": "Note",
     "invoices.number": "Number",
-    "invoices.from": "From",
-    "invoices.until": "Until",
     "invoices.state_of.draft": "Draft",
     "invoices.state_of.finalized": "Open",
     "invoices.state_of.paid": "Paid",

@@ -28,8 +28,6 @@ TEXTS: dict[str, str] = {
     "ledger.cause": "Booked for",
     "ledger.moved": "Amount",
     "ledger.note": "Note",
-    "ledger.from": "From",
-    "ledger.until": "Until",
     "ledger.purpose": "Account",
     "ledger.account_kind": "Kind",
     "ledger.currency": "Currency",

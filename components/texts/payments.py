@@ -39,8 +39,6 @@ TEXTS: dict[str, str] = {
     "payments.message": "Why it failed",
     "payments.decline_code": "Provider's reason",
     "payments.reference": "Reference",
-    "payments.from": "From",
-    "payments.until": "Until",
     "payments.waiting": "This payment waits for you on the provider's page.",
     "payments.go_on": "Go on paying",
     "payments.sending": "We do not know yet what became of this payment. We are asking; nothing is charged twice.",

@@ -61,8 +61,6 @@ TEXTS: dict[str, str] = {
     "requests.cost": "Cost",
     "requests.ok": "Answered",
     "requests.failed": "Failed",
-    "requests.from": "From",
-    "requests.to": "To",
     "requests.since": "Only calls since",
     "requests.none": "No call yet",
     "requests.none_text": "Calls appear here the moment they are answered. Create a key and make one.",

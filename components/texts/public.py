@@ -62,6 +62,8 @@ TEXTS: dict[str, str] = {
     "mailbox.loading": "Loading mail",
     "welcome.title": "Name your organisation",
     "welcome.text": "Keys, usage and cost belong to it. You can belong to several.",
+    "welcome.invited": "Joining one that exists? Ask whoever leads it to invite {email}; the link in that mail lets you in.",
+    "welcome.account": "Your account",
     "welcome.name": "Organisation name",
     "welcome.kind": "What it does here",
     "welcome.kind.client": "Uses models",

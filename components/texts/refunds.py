@@ -16,8 +16,6 @@ TEXTS: dict[str, str] = {
     "refunds.organization": "Organisation",
     "refunds.organization_id": "Organisation id",
     "refunds.created_at": "When",
-    "refunds.from": "From",
-    "refunds.until": "Until",
     "refunds.state": "State",
     "refunds.state.awaiting_approval": "Waits for approval",
     "refunds.state.sending": "Being sent",

@@ -58,8 +58,6 @@ TEXTS: dict[str, str] = {
     "wallets.source.grant": "Given",
     "wallets.source.refund": "Came back",
     "wallets.tabs": "Wallets",
-    "wallets.from": "From",
-    "wallets.until": "Until",
     "wallets.lot": "Lot",
     "wallets.lot_id": "Lot id",
     "wallets.debit_id": "Debit id",

@@ -9,7 +9,7 @@ import reflex as rx
 from components.feedback.states import empty_state
 from components.kit.tabs import LinkTab, link_tabs
 from components.shell.page import page_header
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table
 from components.texts import t, texts_under
@@ -71,7 +71,6 @@ CREDITS = {
     "/portal": _credits(credit_queries.CREDITS),
     GOVERNANCE: _credits(credit_queries.STAFF_CREDITS, _BOOK),
 }
-_DAYS = ("created_at[gte]", "credits.from", "date"), ("created_at[lt]", "credits.until", "date")
 
 
 def tabs(console: str, current: str) -> rx.Component:
@@ -101,7 +100,7 @@ def _page(state: State, console: str, what: str, table: Table, of_its_own: Filte
     content = lists.listing(
         state,
         table,
-        [*who, of_its_own, *(Filter(*one) for one in _DAYS)],
+        [*who, of_its_own, *days("created_at")],
         empty=empty_state(t(f"credits.no_{what}"), t(f"credits.no_{what}_text"), icon_name="receipt"),
         names={
             "organization_id": t("credits.organization"),

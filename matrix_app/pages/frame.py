@@ -6,13 +6,15 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.states import empty_state, error_state, not_found_state
+from components.feedback.states import banner, empty_state, error_state, not_found_state
+from components.links import button_link
 from components.shell.bell import bell
 from components.shell.navigation import NavGroup, NavItem
 from components.shell.page import Session, console_page, public_page
 from components.texts import t
 from services.core.permissions import Capability
 from services.notify.notices import UNREAD_COUNTED_MAX
+from state.addresses import NEW_ORGANIZATION
 from state.base import PageState
 from state.notices import PAGE as NOTICES
 from state.session import GOVERNANCE_HOME, PORTAL_HOME, SessionState
@@ -129,7 +131,9 @@ def _session() -> Session:
         organization_id=SessionState.organization_id,
         organization_name=SessionState.organization_name,
         organizations=SessionState.organizations,
-        consoles=rx.cond(SessionState.staff, [portal, governance], [portal]),
+        consoles=rx.cond(
+            SessionState.without_organization, [], rx.cond(SessionState.staff, [portal, governance], [portal])
+        ),
         account_name=SessionState.account_name,
         account_email=SessionState.account_email,
         account_items=(
@@ -143,16 +147,27 @@ def _session() -> Session:
 
 
 def console_frame(*content: rx.Component, title: str, route: str, console: str) -> rx.Component:
-    """A page of a console; `title` is a catalogue key."""
+    """A page of a console; `title` is a catalogue key.
+
+    Who is in no organisation sees those of their own account, without the way to pages that would show one.
+    """
     nav, home = NAVIGATION[console]
+    first = banner(
+        "info",
+        t("own.no_organization_text", email=SessionState.account_email),
+        title=t("own.no_organization"),
+        action=button_link(t("own.found"), href=NEW_ORGANIZATION),
+    )
     return console_page(
+        rx.cond(SessionState.without_organization, first, rx.fragment()),
         *content,
         title=t(title),
         path=route,
         console=console,
         nav=nav,
         session=_session(),
-        home=home,
+        home=rx.cond(SessionState.without_organization, NEW_ORGANIZATION, home),
+        alone=SessionState.without_organization,
         nav_label=t(f"nav.console.{console}"),
         demo=SessionState.demo,
         bell=bell(NOTICES, topic="notices", initial=SessionState.unread, most=UNREAD_COUNTED_MAX),

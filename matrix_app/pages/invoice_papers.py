@@ -10,14 +10,14 @@ import reflex as rx
 from components.feedback.badges import Status, badge, status_badge
 from components.feedback.figures import copyable, fact, facts
 from components.feedback.states import banner, empty_state, skeleton
-from components.format.values import money, when
+from components.format.values import money, value, when
 from components.icons import icon
 from components.kit.overlays import icon_button
 from components.links import file_link, link
 from components.props import Drawn as Part
 from components.props import Text
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Paging, Table, data_table
 from components.texts import t
@@ -168,8 +168,7 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
             Filter("state", "invoices.state", options=states),
             Filter("overdue", "invoices.overdue", options=overdue),
             Filter("number", "invoices.number", "search"),
-            Filter("created_at[gte]", "invoices.from", "date"),
-            Filter("created_at[lt]", "invoices.until", "date"),
+            *days("created_at"),
         ],
         empty=empty_state(t("invoices.none"), t("invoices.none_text"), icon_name="receipt"),
         names={
@@ -191,8 +190,11 @@ def invoices(state: State, *, staff: bool, begin: Part | None = None) -> Drawn:
     ]
 
 
-def party(lines: rx.Var[Any]) -> rx.Component:
-    return rx.el.span(lines.to(str), class_name="party")
+def party(row: Any, which: str) -> rx.Component:
+    """The seller or the buyer as it stands on a document: name, address and country."""
+    country = row[f"{which}_country"]
+    named = rx.cond(country, rx.fragment(rx.el.br(), value(country, "region")), rx.fragment())
+    return rx.el.span(row[which].to(str), named, class_name="party")
 
 
 def _head(row: Row, *, staff: bool) -> rx.Component:
@@ -209,9 +211,9 @@ def _head(row: Row, *, staff: bool) -> rx.Component:
                 row["state"] == States.DRAFT.value,
                 when(row["collect_until"], zone=SessionState.zone),
             ),
-            if_said("seller", row["seller"], party(row["seller"])),
+            if_said("seller", row["seller"], party(row, "seller")),
             if_said("tax_number", row["seller_tax"], row["seller_tax"].to(str)),
-            if_said("buyer", row["buyer"], party(row["buyer"])),
+            if_said("buyer", row["buyer"], party(row, "buyer")),
             if_said("tax_number", row["buyer_tax"], row["buyer_tax"].to(str)),
             if_said("memo", row["memo"], row["memo"].to(str)),
         )

@@ -13,7 +13,7 @@ from components.forms.dates import date_range
 from components.forms.form import action_button
 from components.links import button_link, link
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Paging, Table, data_table
 from components.texts import t, texts_under
@@ -148,8 +148,7 @@ def ledger(state: State, place: Place, *, staff: bool) -> Drawn:
             *_organization(staff=staff),
             Filter("kind", "ledger.kind", options=list(kinds.items())),
             Filter("cause_id", "ledger.cause", "search"),
-            Filter("happened_at[gte]", "ledger.from", "date"),
-            Filter("happened_at[lt]", "ledger.until", "date"),
+            *days("happened_at"),
         ],
         empty=empty_state(t("ledger.none"), t("ledger.none_text"), icon_name="book-open"),
         names={"organization_id": t("ledger.organization")},

@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.figures import fact, facts
 from components.feedback.states import banner
-from components.format.values import money, when
+from components.format.values import money, span
 from components.kit.overlays import dialog, dialog_close, dialog_foot
 from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
@@ -21,12 +21,8 @@ State = Any  # a page's state of either console: they hold the same
 
 
 def period_of(row: Row) -> rx.Component:
-    span = rx.fragment(
-        when(row["period_start"], "date", zone=SessionState.zone),
-        " – ",
-        when(row["period_end"], "date", zone=SessionState.zone),
-    )
-    return rx.cond(row["period_start"], span, rx.fragment())
+    shown = span(row["period_start"], row["period_end"], zone=SessionState.zone)
+    return rx.cond(row["period_start"], shown, rx.fragment())
 
 
 def if_said(name: str, said: rx.Var[Any], shown: Any) -> rx.Component:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import reflex as rx
+from reflex.vars import VarData
 
 from components.forms.form import action_button
 from components.icons import icon
@@ -39,7 +40,12 @@ def listing(
             filters, state.filters, on_filter=state.narrow, on_clear=state.widen, filtered=state.filtered
         ),
         filter_chips(
-            state.chips, columns=columns, values=values, on_remove=state.narrow, zone=SessionState.zone
+            state.chips,
+            columns=columns,
+            values=values,
+            named=_named(state, filters),
+            on_remove=state.narrow,
+            zone=SessionState.zone,
         ),
         between if between is not None else rx.fragment(),
         data_table(
@@ -65,18 +71,37 @@ def listing(
     )
 
 
+def _named(state: type[ListedState], filters: Sequence[Filter]) -> dict[str, rx.Var[list[dict[str, str]]]]:
+    """Names of what rows are filtered by, as the controls offer them. An organisation's id is typed, and then all rows
+    say its name."""
+    named = {one.key.partition("[")[0]: one.options for one in filters if isinstance(one.options, rx.Var)}
+    if any(one.key == "organization_id" for one in filters):
+        chips, rows = state.chips, state.rows
+        of_one = "chip.column === 'organization_id' && chip.operator === 'eq'"
+        asked = f"({chips!s}).find((chip) => {of_one})?.value"
+        named["organization_id"] = rx.Var(
+            f"[{{ id: {asked}, label: ({rows!s})[0]?.organization }}]",
+            _var_type=list[dict[str, str]],
+            _var_data=VarData.merge(chips._get_all_var_data(), rows._get_all_var_data()),
+        )
+    return named
+
+
 def export(state: type[ListedState]) -> rx.Component:
     """The rows of all pages, filtered and sorted as they are on screen, as a file.
 
-    Of a list that tasks can export, by a task, for who may ask for one: it survives a lost connection.
+    Of a list that tasks can export, by a task, for who may ask for one: it survives a lost connection. Not offered to
+    who may not see the list.
     """
     at_once = rx.el.a(
         icon("download"), t("table.export"), href=state.csv_href, download="", class_name="button"
     )
     name = state._listing.name  # pyright: ignore[reportPrivateUsage]
-    if name not in LISTS:
-        return at_once
-    by_task = action_button(
-        t("table.export"), on_press=ExportState.ask(name, state.csv_href), icon="download"
-    )
-    return rx.cond(SessionState.capabilities.contains(Capability.TASKS_WRITE.value), by_task, at_once)
+    offered: rx.Component = at_once
+    if name in LISTS:
+        by_task = action_button(
+            t("table.export"), on_press=ExportState.ask(name, state.csv_href), icon="download"
+        )
+        may_ask = SessionState.capabilities.contains(Capability.TASKS_WRITE.value)
+        offered = rx.cond(may_ask, by_task, at_once)
+    return rx.cond(state.status == "forbidden", rx.fragment(), offered)

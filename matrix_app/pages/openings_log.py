@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.states import empty_state
 from components.links import link
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table
 from components.texts import t, texts_under
@@ -74,8 +74,7 @@ def listing(state: type[OpeningsState] | type[StaffOpeningsState], *, staff: boo
             Filter("purpose", "openings.purpose", options=list(purposes.items())),
             Filter("actor", "openings.filter.actor", "search"),
             *chosen,
-            Filter("opened_at[gte]", "openings.filter.from", "date"),
-            Filter("opened_at[lt]", "openings.filter.to", "date"),
+            *days("opened_at"),
         ],
         empty=empty_state(t("openings.none"), t("openings.none_text"), icon_name="activity"),
         values={f"purpose:{name}": words for name, words in purposes.items()}

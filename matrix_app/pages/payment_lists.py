@@ -12,7 +12,7 @@ from components.format.values import money, when
 from components.links import link
 from components.props import Drawn
 from components.shell.page import card
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.table import Column
 from components.texts import t
 from models.payments import PaymentState as States
@@ -59,8 +59,7 @@ def columns(*more: Column) -> list[Column]:
 def filters() -> list[Filter]:
     return [
         Filter("state", "payments.state", options=words()),
-        Filter("created_at[gte]", "payments.from", "date"),
-        Filter("created_at[lt]", "payments.until", "date"),
+        *days("created_at"),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from components.feedback.figures import fact, facts
-from components.format.values import money, when
+from components.format.values import money, span, when
 from components.props import Drawn
 from components.texts import t
 from matrix_app.pages.line_reasons import formula_of
@@ -72,15 +72,13 @@ def _sum(row: Any, name: str, *, always: bool = False) -> rx.Component:
 
 def _title(row: Any) -> rx.Component:
     """When it is made; of several that are made now, what each is for."""
-
-    def day(name: str) -> rx.Component:
-        return when(row[name], "date", zone=SessionState.zone)
-
     waits = rx.cond(row["comes"], t("choose.invoice_comes"), t("choose.invoice_later"))
-    period = rx.fragment(t("choose.invoice_for"), " ", day("period_start"), " \u2013 ", day("period_end"))
+    period = rx.fragment(
+        t("choose.invoice_for"), " ", span(row["period_start"], row["period_end"], zone=SessionState.zone)
+    )
     return rx.cond(
         row["waits"],
-        rx.fragment(waits, " (", day("billed_at"), ")"),
+        rx.fragment(waits, " (", when(row["billed_at"], "date", zone=SessionState.zone), ")"),
         rx.cond(row["period_start"], period, rx.fragment(t("choose.invoice"))),
     )
 

@@ -47,6 +47,12 @@ class Page:
         """Whether a part of the route names a row, as in /portal/requests/[request_id]."""
         return "[" in self.route
 
+    def lies_at(self, path: str) -> bool:
+        """Whether `path` is the route, with something in place of what it leaves open."""
+        parts, wanted = path.split("/"), self.route.split("/")
+        fitting = (want.startswith("[") or want == part for want, part in zip(wanted, parts, strict=False))
+        return len(parts) == len(wanted) and all(fitting)
+
     def component(self) -> rx.Component:
         """The whole page with its frame."""
         if self.console is Console.BARE:
@@ -58,6 +64,11 @@ class Page:
 
 
 PAGES: dict[str, Page] = {}
+_READ_FIRST = {
+    Console.PUBLIC: SessionState.look,
+    Console.BARE: SessionState.look,
+    Console.ACCOUNT: SessionState.load_own,
+}
 
 # Addresses people type that are no page, each with the page it leads to.
 LED_ON = {"/governance": GOVERNANCE_HOME}
@@ -78,18 +89,23 @@ def page(
 ) -> Callable[[Callable[[], Drawn]], Callable[[], Drawn]]:
     """Declare a page. The session is read before its own `on_load`, so that the shell knows who looks."""
     own = [] if on_load is None else list(on_load) if isinstance(on_load, list | tuple) else [on_load]
-    first = SessionState.look if console in {Console.PUBLIC, Console.BARE} else SessionState.load
+    first = _READ_FIRST.get(console, SessionState.load)
 
     def declare(draw: Callable[[], Drawn]) -> Callable[[], Drawn]:
         if route in PAGES:
             raise DuplicateRoute(
                 f"{route} is declared by {PAGES[route].draw.__qualname__} and {draw.__qualname__}."
             )
-        events = own if SessionState.pass_through in own else [first, *own]
-        PAGES[route] = Page(route, console, title, needs, events, draw, wide)
+        PAGES[route] = Page(route, console, title, needs, [first, *own], draw, wide)
         return draw
 
     return declare
+
+
+def console_at(path: str) -> Console | None:
+    """Whose page lies at `path`, of which a part may name a row; None where there is none."""
+    found = PAGES.get(path) or next((one for one in PAGES.values() if one.lies_at(path)), None)
+    return found.console if found else None
 
 
 def documents() -> list[str]:

@@ -14,7 +14,7 @@ from components.links import button_link
 from components.live.figures import live_refresh
 from components.props import Drawn as Part
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t
@@ -155,8 +155,7 @@ def subscriptions(state: State, *, staff: bool) -> Drawn:
         [
             *who,
             Filter("state", "subscriptions.state", options=states),
-            Filter("created_at[gte]", "subscriptions.from", "date"),
-            Filter("created_at[lt]", "subscriptions.until", "date"),
+            *days("created_at"),
         ],
         empty=empty_state(
             t("subscriptions.none"), text, icon_name="refresh-cw", action=None if staff else compare
@@ -251,10 +250,37 @@ def begins_later(row: Any) -> rx.Component:
     return rx.cond(_is_to_come(row), rx.el.div(shown, class_name="banner tone-info"), rx.fragment())
 
 
+def just_done(state: State) -> rx.Component:
+    """What was agreed to on the way here."""
+    plan = state.subscription["name"].to(str)
+
+    def said(name: str, **values: Any) -> tuple[str, rx.Component]:
+        return name, banner("ok", t(f"subscription.done_of.{name}", **values))
+
+    acts = said("started", plan=plan), said("changed"), said("waits")
+    return rx.fragment(rx.match(state.just_done, *acts, rx.fragment()))
+
+
 def parked(row: Any) -> rx.Component:
     """Why it is not billed, if it is not."""
     text = t("subscription.parked_text", reason=row["parked"].to(str))
     return rx.cond(row["parked"], banner("danger", text), rx.fragment())
+
+
+def unaddressed(row: Any, *, staff: bool) -> rx.Component:
+    """That a trial is paused as it ends, or was, until there is a billing profile."""
+    whose = "staff" if staff else "own"
+    place = (
+        f"/governance/organizations/{row['organization_id'].to(str)}" if staff else "/portal/billing-profile"
+    )
+    action = button_link(t(f"subscription.unaddressed_action.{whose}"), href=place)
+    tried = row["state"] == States.TRIALING.value
+    shown = rx.cond(
+        tried,
+        banner("warn", t(f"subscription.unaddressed.{whose}"), action=action),
+        banner("danger", t(f"subscription.unaddressed_over.{whose}"), action=action),
+    )
+    return rx.cond(row["needs_profile"].to(bool), shown, rx.fragment())
 
 
 def tables(state: State, *, add: Part | None = None, of_coupon: Any = None) -> rx.Component:

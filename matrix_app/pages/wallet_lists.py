@@ -13,7 +13,7 @@ from components.links import link
 from components.live.figures import live_refresh
 from components.props import Drawn as Part
 from components.shell.page import page_header
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table
 from components.texts import t, texts_under
@@ -134,7 +134,6 @@ LOTS = {PORTAL: lots_table(queries.LOTS), GOVERNANCE: lots_table(queries.STAFF_L
 DEBITS = {PORTAL: _debits(queries.DEBITS), GOVERNANCE: _debits(queries.STAFF_DEBITS, _BOOK)}
 USES = {PORTAL: _uses(queries.USES), GOVERNANCE: _uses(queries.STAFF_USES, _BOOK)}
 TOP_UPS = {PORTAL: _top_ups(queries.TOP_UPS), GOVERNANCE: _top_ups(queries.STAFF_TOP_UPS, _BOOK)}
-_DAYS = (Filter("created_at[gte]", "wallets.from", "date"), Filter("created_at[lt]", "wallets.until", "date"))
 
 
 def tabs(home: str, current: str = "") -> rx.Component:
@@ -218,7 +217,7 @@ def page_of(
 def debits(state: State, home: str) -> Drawn:
     """What was taken, the newest first."""
     kinds = Filter("kind", "wallets.kind", options=list(texts_under("wallets.kind").items()))
-    return page_of(state, home, "debits", DEBITS[home], [kinds, *_DAYS], values_of("kind"))
+    return page_of(state, home, "debits", DEBITS[home], [kinds, *days("created_at")], values_of("kind"))
 
 
 def uses(state: State, home: str) -> Drawn:
@@ -226,7 +225,7 @@ def uses(state: State, home: str) -> Drawn:
     filters = [
         Filter("lot_id", "wallets.lot_id", "search"),
         Filter("kind", "wallets.kind", options=list(texts_under("wallets.kind").items())),
-        *_DAYS,
+        *days("created_at"),
     ]
     return page_of(state, home, "uses", USES[home], filters, values_of("kind"))
 

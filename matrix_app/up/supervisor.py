@@ -37,6 +37,7 @@ class Child:
     def start(self) -> None:
         """Start the program in a session of its own, tied to us: a Ctrl-C reaches it in our order only."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self.log_path.touch(mode=0o600)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in self.command],

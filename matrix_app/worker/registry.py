@@ -8,7 +8,7 @@ from __future__ import annotations
 from matrix_app.worker import backups, payments
 from matrix_app.worker.schedules import Schedule
 from services.billing import tax_numbers
-from services.billing_runs import clock_turning, overdue, run_records
+from services.billing_runs import clock_turning, overdue, run_records, trials_ending
 from services.billing_runs import running as billing_run
 from services.collection import collecting
 from services.core import heartbeat, openings
@@ -37,6 +37,7 @@ SCHEDULES: list[Schedule] = [
     *(Schedule(f"tasks {lane}", every_s=1, run=running.run_due) for lane in range(1, running.LANES + 1)),
     Schedule("usage roll-ups", every_s=1, run=rollup.compact),
     Schedule("billing run", every_s=billing_run.EVERY_S, run=billing_run.bill_due),
+    Schedule("trials that end", every_s=trials_ending.EVERY_S, run=trials_ending.tell),
     Schedule("overdue invoices", every_s=overdue.EVERY_S, run=overdue.mark_due),
     Schedule("tax numbers", every_s=tax_numbers.EVERY_S, run=tax_numbers.check_due),
     Schedule("test clocks", every_s=clock_turning.EVERY_S, run=clock_turning.turn_due),

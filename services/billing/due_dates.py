@@ -35,12 +35,12 @@ class Lateness:
 
     `today` is the day that it is where one was issued. It is worked out for each and so is nothing that an index can go
     by. What filters say besides is: nowhere on earth is it a day later or earlier than a day from that of `clock` in
-    UTC. `else_any` is where that clock says nothing.
+    UTC. `elsewhere` is where that clock says nothing.
     """
 
     today: str
     clock: str
-    else_any: str = ""
+    elsewhere: str = "false"
 
     @property
     def overdue(self) -> str:
@@ -84,12 +84,15 @@ class Lateness:
         """Those that are overdue, by an index first. `since` and `until` are added to the day that it is.
 
         What an index finds is nearly always so. PostgreSQL expects as much of what is not null; of the bare rule it
-        expects that a row in thirty is, and works it out for all that the index finds to have the newest fifty.
+        expects that a row in thirty is, and works it out for all that the index finds to have the newest fifty. What
+        was due before yesterday is so in every zone, which takes half as long to say: counts look at ten thousand.
         """
         day = f"cast(cast({self.clock} as timestamptz) at time zone 'UTC' as date)"
         within = f"i.due_date <= {day} + 1{until}" + (f" and i.due_date >= {day} - 1{since}" if since else "")
-        exactly = f"(case when {' and '.join((self.overdue, *and_))} then 1 end) is not null"
-        return f"({_OPEN} and (({within}){self.else_any}) and {exactly})"
+        long_past = f"(i.due_date < {day} - 1 and not {self.elsewhere})"
+        overdue = f"{UNPAID} and ({long_past} or i.due_date < {self.today})"
+        exactly = f"(case when {' and '.join((overdue, *and_))} then 1 end) is not null"
+        return f"({_OPEN} and (({within}) or {self.elsewhere}) and {exactly})"
 
 
 def _today(clock: str) -> str:
@@ -103,7 +106,7 @@ OWN = Lateness(_today(":business_now"), ":business_now")
 EVERYBODY = Lateness(
     _today(_SHOWN.replace(":now", "cast(:now as timestamptz)")),
     ":now",
-    f" or (i.organization_id = any((select {_ON_CLOCKS})::text[]) and i.organization_id = any({_ON_CLOCKS}))",
+    f"(i.organization_id = any((select {_ON_CLOCKS})::text[]) and i.organization_id = any({_ON_CLOCKS}))",
 )
 OVERDUE, DAYS_OVERDUE = EVERYBODY.overdue, EVERYBODY.days
 

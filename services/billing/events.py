@@ -203,6 +203,22 @@ class SubscriptionStateChanged(DomainEvent):
     after: str
 
 
+class SubscriptionTrialEnding(DomainEvent):
+    """Its trial ends soon. It is told twice, `last` the second time. `missing` is a billing profile, without which it
+    is paused, a kept method to pay with, or both."""
+
+    type: ClassVar[str] = "subscription.trial_ending"
+    trial_end: str
+    last: bool
+    missing: list[str]
+
+
+class SubscriptionTrialOver(DomainEvent):
+    """Its trial has ended without a billing profile: it is paused until there is one."""
+
+    type: ClassVar[str] = "subscription.trial_over"
+
+
 class SubscriptionCanceled(DomainEvent):
     """It will end; what was said of it is personal and kept with the subscription."""
 

@@ -9,6 +9,7 @@ from services.billing import brands, policies
 from services.core.errors import Conflict, Invalid
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import clocks
 
 _WRITE = Capability.STAFF_INVOICES_WRITE
 
@@ -57,7 +58,7 @@ async def billing_entity(
     Raises Forbidden, NotFound, Invalid for one of the other kind, and LegalEntityMissing.
     """
     profile = await policies.profile_of(uow)
-    on_trial = uow.clock is not None and not uow.clock.follows_wall
+    on_trial = clocks.is_trial(uow)
     chosen = asked or (profile.legal_entity_id if profile is not None else None)
     if chosen is not None:
         entity = await policies.entity_for(uow, chosen, needs)

@@ -136,13 +136,13 @@ async def payment_days_of(uow: UnitOfWork, invoice: Invoice) -> int | None:
     return None if row is None else row.payment_days
 
 
-async def draft_of(uow: UnitOfWork, subscription: Subscription) -> Invoice | None:
-    """The draft that gathers lines of a subscription that the caller was let to, locked."""
+async def draft_of(uow: UnitOfWork, subscription: Subscription, *, lock: bool = True) -> Invoice | None:
+    """The draft that gathers lines of a subscription that the caller was let to; locked unless it is only read."""
     found = await uow.execute(
         "select id from invoice where subscription_id = :id and state = 'draft'", id=subscription.id
     )
     invoice_id = found.scalar_one_or_none()
-    return None if invoice_id is None else await uow.get(Invoice, invoice_id, lock=True)
+    return None if invoice_id is None else await uow.get(Invoice, invoice_id, lock=lock)
 
 
 async def redemption_for(uow: UnitOfWork, subscription: Subscription, redemption_id: str) -> CouponRedemption:

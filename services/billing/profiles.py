@@ -17,6 +17,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.identity.queries import changed_meanwhile
 from services.identity.rules import clean_text
+from services.subscriptions import unaddressed
 from services.tax.engine import Exemption
 from services.tax.evidence import number_from_json, number_to_json
 from services.tax.numbers import register_of, written
@@ -176,6 +177,7 @@ async def write(uow: UnitOfWork, values: Mapping[str, Any]) -> BillingProfile:
         row.updated_at = uow.wall_now
         uow.add(row)
         await uow.session.flush()
+        await unaddressed.go_on(uow)
         uow.record(
             BillingProfileChanged(
                 aggregate_id=uow.organization_id, organization_id=uow.organization_id, changed=changed

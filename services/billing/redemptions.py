@@ -14,7 +14,7 @@ from models.money import Money, round_half_away
 from models.plans import CouponOffer
 from models.subscriptions import CouponRedemption, Subscription
 from services.billing import discounts, given_back, policies
-from services.billing.discounts import COUPONS_MAX, Redemption
+from services.billing.discounts import COUPONS_MAX, DiscountLine, Redemption
 from services.billing.events import CouponRemoved, CouponTaken
 from services.billing.lines import LineKind, read_line
 from services.catalog import coupon_queries
@@ -153,6 +153,25 @@ async def working(
             )
         )
     return made, given
+
+
+async def taken_off(
+    uow: UnitOfWork, row: Subscription, lines: Sequence[InvoiceLine], period: datetime
+) -> Money:
+    """What the coupons take off these lines, were they all that a document of that period has."""
+    found, _ = await working(uow, row, lines, period)
+    seen = [
+        DiscountLine(
+            line.id,
+            Money(line.amount_minor - line.billed_before_minor, row.currency),
+            line.metric,
+            line.plan,
+            line.discountable and line.given_tax_minor is None,
+        )
+        for line in lines
+    ]
+    applied = discounts.apply_coupons(seen, found)
+    return sum((one.discount for one in applied), Money(0, row.currency))
 
 
 async def _given_back(uow: UnitOfWork, row: Subscription, lines: Sequence[InvoiceLine]) -> dict[str, Given]:

@@ -31,6 +31,7 @@ class SeriesRow:
     issued: int
     missing: list[str]
     has_no_gap: bool
+    is_test: bool
 
 
 # A counter always begins at 1, so that a first document after that is a gap, too.
@@ -53,7 +54,7 @@ with issued as (
     on (i.legal_entity_id, i.series, i.brand, i.period) = (n.legal_entity_id, n.series, n.brand, n.period)
   group by n.legal_entity_id, n.series, n.brand, n.period, n.last having coalesce(max(i.sequence), 0) < n.last
 ), reported as (
-  select n.legal_entity_id, e.code, n.series, n.brand, n.period, n.last, coalesce(c.issued, 0) as issued,
+  select n.legal_entity_id, e.code, e.is_test, n.series, n.brand, n.period, n.last, coalesce(c.issued, 0) as issued,
     array(
       select cast(m.number as text) from (
         select generate_series(h.start, least(h.finish, h.start + {GAPS_SHOWN_MAX - 1})) as number from holes h
@@ -86,6 +87,13 @@ SERIES: Listing[SeriesRow] = Listing(
         Column("issued", "n.issued", Kind.INTEGER, text="How many documents have a number of it"),
         Column("missing", "n.missing", Kind.LIST, text="Some of the numbers that no document has"),
         Column("has_no_gap", "n.has_no_gap", Kind.FLAG, operators=(Operator.EQ,)),
+        Column(
+            "is_test",
+            "n.is_test",
+            Kind.FLAG,
+            operators=(Operator.EQ,),
+            text="Of a legal entity for test clocks: no document of it is real",
+        ),
     ),
     sort="id",
 )

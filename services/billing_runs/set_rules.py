@@ -84,7 +84,7 @@ class Renewals:
         moment = next_moment(before)
         if moment is None or moment > self._now or not _is_plain(before, moment):
             return None
-        made = turn(before, moment)
+        made = turn(before, moment, addressed=row.organization_id in self._read.profiles)
         after, next_at = made.subscribed, next_moment(made.subscribed)
         if made.billed is not Billed.NOW or (next_at is not None and next_at <= self._now):
             return None

@@ -56,6 +56,13 @@ def require_allowed(planned: PlannedCharge, quantity: Decimal, field: str = "qua
         raise Invalid(
             f"At most {planned.quantity_max.normalize():f} of '{planned.key}' are sold.", field=field
         )
+    try:
+        rate(planned.charge, quantity)
+    except (
+        Invalid
+    ) as error:  # more than a line may come to, which nobody bills whole: say so where it was asked for
+        error.field = field
+        raise
 
 
 def _tally(planned: PlannedCharge, quantity: Decimal, events: int) -> EventTally:

@@ -22,8 +22,13 @@ def new_id(prefix: str) -> str:
 
 def is_id(text: str, prefix: str) -> bool:
     """Whether `text` has the shape of such an identifier; says nothing about existence."""
+    return prefix_of(text) == prefix
+
+
+def prefix_of(text: str) -> str:
+    """The prefix of a text that has the shape of an identifier of ours; empty for any other text."""
     match = _SHAPE.match(text)
-    return match is not None and match[1] == prefix
+    return match[1] if match is not None and match[1] in PREFIXES else ""
 
 
 def new_secret(nbytes: int = 32) -> str:

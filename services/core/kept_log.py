@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from services.core.postgres_account import server_account
@@ -10,10 +12,21 @@ from services.core.settings import Settings
 
 PUT_ASIDE_AFTER_S = 60  # so long at most a change waits in a part of the log that is not yet full
 HALF = ".half"
+_LABEL = ".backup"  # of a base backup; waits for nobody
 
 
 def folder(data_dir: Path) -> Path:
     return data_dir / "kept-log"
+
+
+def oldest(data_dir: Path) -> datetime | None:
+    """When the part that waits longest for the backup folder was put aside; None when none waits."""
+    waiting: list[float] = []
+    for path in folder(data_dir).glob("*"):
+        if path.suffix not in (HALF, _LABEL):
+            with suppress(FileNotFoundError):  # taken meanwhile
+                waiting.append(path.stat().st_mtime)
+    return datetime.fromtimestamp(min(waiting), UTC) if waiting else None
 
 
 def options(settings: Settings) -> dict[str, str]:

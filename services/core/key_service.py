@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from services.core import aws_kms, key_file, pkcs11_keys
 from services.core.aws_kms import Kms, KmsKey
@@ -51,11 +52,17 @@ def kept_by(settings: Settings) -> KeptBy:
             return KmsKey(_kms(settings, settings.kms_secret_key.get_secret_value()), remote.name)
         if remote.kind == pkcs11_keys.KIND and settings.pkcs11_pin is not None:
             pin = settings.pkcs11_pin.get_secret_value()
-            return HsmKey(Hsm(settings.pkcs11_module, settings.pkcs11_token, pin), remote.name)
+            return _hsm_key(Hsm(settings.pkcs11_module, settings.pkcs11_token, pin), remote.name)
         return nowhere(remote)
 
     names = {aws_kms.KIND: settings.kms_key, pkcs11_keys.KIND: settings.pkcs11_key}
     return KeptBy(settings.keys, names.get(settings.keys, ""), reach)
+
+
+@cache
+def _hsm_key(hsm: Hsm, label: str) -> HsmKey:
+    """One in a process, whoever asks for it: each holds a session, and a token has few."""
+    return HsmKey(hsm, label)
 
 
 def _kms(settings: Settings, secret_key: str) -> Kms:

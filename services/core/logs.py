@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, MutableMapping
+from functools import cache
 from typing import Any, cast
 
 import structlog
@@ -39,8 +40,14 @@ def personal_names() -> frozenset[str]:
     )
 
 
+@cache
+def _hidden(_tables: int) -> frozenset[str]:
+    """Names of what is never written, found anew when more tables are known: there are thousands of columns."""
+    return _ALWAYS_SECRET | personal_names()
+
+
 def redact(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    hidden = _ALWAYS_SECRET | personal_names()
+    hidden = _hidden(len(SQLModel.metadata.tables))
     for name, value in fields.items():
         if not name.startswith("_"):  # structlog's own, never written
             fields[name] = _shown(name, value, hidden)

@@ -298,6 +298,7 @@ class EmbeddedPostgres:
         command: list[str | Path] = [self.binaries / "postgres", "-D", self.cluster]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
+        self.log_path.touch(mode=0o600)  # it quotes statements, and values that were refused
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
                 command,

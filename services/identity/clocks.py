@@ -2,8 +2,8 @@
 
 Only business time (`uow.now`) follows. Sessions, signatures, limits and audit stay by the wall. What happens
 at an invented time is not for real, so an organisation on a test clock (`organization.test_clock_id`) stays
-out of live reports; one that has been used for real cannot be put on one. The verbs take a `uow` that crosses
-tenants (Reason.STAFF).
+out of live reports. One that is real cannot be put on one, and one that is on one is never taken off. The verbs
+take a `uow` that crosses tenants (Reason.STAFF).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from models.clock import TestClock
 from models.identity import Organization
 from models.types import OrganizationKind
+from services.billing.presence import has_money
 from services.core.actor import SYSTEM
 from services.core.clock import business_now
 from services.core.errors import Conflict, Invalid, not_found
@@ -104,6 +105,11 @@ async def move(uow: UnitOfWork, clock: TestClock, *, to: datetime, tell: bool = 
         await _record_advance(uow, clock, shows=uow.wall_now if caught_up else to)
 
 
+def is_trial(uow: UnitOfWork) -> bool:
+    """Whether what the organisation does is not for real: its clock stands, and never becomes wall time."""
+    return uow.clock is not None and not uow.clock.follows_wall
+
+
 def require_still(uow: UnitOfWork) -> None:
     """Whoever acts by a clock must know what it shows. Raises Conflict while that of the organisation is turned."""
     if uow.clock is not None and uow.clock.target_at is not None:
@@ -141,9 +147,10 @@ async def _require_not_for_real(uow: UnitOfWork, organization: Organization) -> 
         )
     if organization.test_clock_id is not None:
         raise Conflict("This organisation has a test clock already.", next_step="Advance that one.")
-    if await has_usage(uow, organization.id):
+    if await has_usage(uow, organization.id) or await has_money(uow, organization.id):
         raise Conflict(
-            "This organisation has been used for real, and its figures would leave the reports.",
+            "This organisation is real: it has usage, subscriptions, documents, payments or a kept payment method,"
+            " which would leave the reports.",
             next_step="Found another organisation to try things with.",
             code="organization_in_use",
         )

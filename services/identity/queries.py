@@ -268,6 +268,7 @@ class StaffOrganization:
     suspended_at: datetime | None
     members: int
     active_keys: int
+    on_clock: bool
     version: int
 
 
@@ -314,6 +315,13 @@ ORGANIZATIONS = Listing(
             "(select count(*) from api_key k where k.organization_id = o.id and k.revoked_at is null"
             " and (k.expires_at is null or k.expires_at > :now))",
             Kind.INTEGER,
+        ),
+        Column(
+            "on_clock",
+            "(o.test_clock_id is not null)",
+            Kind.FLAG,
+            operators=(Operator.EQ,),
+            text="Whether it is on a test clock, and so not real",
         ),
         Column("version", "o.version", Kind.INTEGER),
     ),

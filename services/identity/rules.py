@@ -8,6 +8,7 @@ import unicodedata
 import zoneinfo
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 
 import idna
 
@@ -159,8 +160,14 @@ def require_hashable(password: str) -> None:
     refuse_unprintable(password, field="password", what="The password")
 
 
+@cache
+def timezones() -> frozenset[str]:
+    """Names of all. To find them is to read through the system's folders of them, and they do not change meanwhile."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def require_timezone(name: str) -> str:
-    if name not in zoneinfo.available_timezones():
+    if name not in timezones():
         raise Invalid(
             f"There is no timezone {name[:64]!r}.",
             field="timezone",

@@ -12,7 +12,7 @@ from models.refunds import RefundTo
 from services.core.ids import is_id
 from services.core.permissions import Capability
 from services.core.relay import Delivered
-from services.notify import charges, house_words
+from services.notify import charges, house_words, trials
 from services.notify.declared import Channel, Telling, Topic
 from services.notify.list_names import LISTS
 from services.notify.words import Facts, Words
@@ -276,6 +276,7 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
         ),
     ),
     **charges.TELLINGS,
+    **trials.TELLINGS,
     "payment.succeeded": (Telling("receipts", _paid, holders=Capability.PAYMENTS_READ),),
     "refund.requested": (Telling("refunds", _to_approve, staff=Capability.STAFF_REFUNDS_APPROVE),),
     "refund.succeeded": (Telling("refunds", _refunded, holders=Capability.PAYMENTS_READ),),

@@ -14,15 +14,18 @@ from pathlib import Path
 import aiohttp
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.core import heartbeat, migrations
+from services.core import heartbeat, kept_log, key_file, migrations
 from services.core.actor import Actor
 from services.core.clock import SystemClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
-from services.core.errors import MatrixError
+from services.core.errors import MatrixError, Unavailable
+from services.core.key_providers import KeysUnavailable, lookup_of
+from services.core.key_service import kept_by
 from services.core.outgoing import inside_session
 from services.core.permissions import Capability
 from services.core.postgres_programs import OLDEST_MAJOR
+from services.core.refusal import Refused
 from services.core.settings import Settings
 from services.invariants.check import CHECK_EVERY_S, results
 from services.operations import queues
@@ -36,6 +39,16 @@ DISK_FREE_MB_LOW = 2_000
 SKEW_MAX = timedelta(seconds=5)  # a code of an authenticator is good for thirty
 QUEUE_AGE_MAX = timedelta(minutes=1)
 BACKUP_AGE_MAX = timedelta(days=2)  # one is made every day
+LOG_AGE_MAX = timedelta(minutes=10)  # it is taken every half minute, unless a base backup is being made
+
+_SEE_OUR_DATABASE = (
+    "It runs while `matrix up` does: start that, or look into postgres.log in the data folder."
+)
+_SEE_YOUR_DATABASE = "Is it running, and is MATRIX_DATABASE_URL right?"
+_SEE_WHAT_KEEPS_THE_KEYS = (
+    "See that it is up and lets this machine in, by the MATRIX_KMS_ or MATRIX_PKCS11_ settings: until then nothing "
+    "starts, and payments and second factors wait."
+)
 
 
 class Health(StrEnum):
@@ -103,8 +116,12 @@ async def _look(look: Callable[[Place], Awaitable[Look]], place: Place) -> Look:
 
 
 async def _database(place: Place) -> Look:
-    async with crossing(Reason.INVARIANTS, on=place.on) as uow:
-        number = int((await uow.execute("select current_setting('server_version_num')")).scalar_one())
+    try:
+        async with crossing(Reason.INVARIANTS, on=place.on) as uow:
+            number = int((await uow.execute("select current_setting('server_version_num')")).scalar_one())
+    except Unavailable as error:
+        own = place.settings.database_url is not None
+        return Look(Health.FAILED, error.message, _SEE_YOUR_DATABASE if own else _SEE_OUR_DATABASE)
     major = number // 10_000
     if major < OLDEST_MAJOR:
         return Look(Health.FAILED, f"PostgreSQL {major} answers.", f"Matrix needs {OLDEST_MAJOR} or newer.")
@@ -167,7 +184,7 @@ async def _held_jobs(place: Place) -> Look:
         return Look(
             Health.FAILED,
             f"Jobs failed for good and wait for a person: {named}.",
-            "The log says why each failed.",
+            "`matrix jobs` says why each failed, and sends it again with --retry.",
         )
     return Look(Health.OK, "No job waits for a person.")
 
@@ -220,7 +237,7 @@ async def _model(place: Place) -> Look:
 
 
 async def _secrets(place: Place) -> Look:
-    keys = place.settings.data_dir / "keys" / "master.json"
+    keys = key_file.path_in(place.settings.data_dir)
     if not keys.exists():
         return Look(
             Health.FAILED,
@@ -231,6 +248,14 @@ async def _secrets(place: Place) -> Look:
     if open_to_others:
         named = " and ".join(map(str, open_to_others))
         return Look(Health.FAILED, f"Other users of this machine may read {named}.", f"chmod go-rwx {named}")
+    try:
+        found = key_file.read(keys)
+        if found is not None:
+            await lookup_of(found, kept_by(place.settings).reach)
+    except Refused as error:
+        return Look(Health.FAILED, str(error), "Until then no process starts.")
+    except KeysUnavailable as error:
+        return Look(Health.FAILED, error.message, _SEE_WHAT_KEEPS_THE_KEYS)
     return Look(Health.OK, f"Only its owner may read {keys}.")
 
 
@@ -260,6 +285,7 @@ async def _backups(place: Place) -> Look:
         return Look(Health.WARNING, "No backups are kept.", "Set MATRIX_BACKUP_DIR, on another disk.")
     try:
         made = await asyncio.to_thread(_base_backups, chosen.backup_dir, chosen.backup_key_file)
+        waits = await asyncio.to_thread(kept_log.oldest, chosen.data_dir)
     except BackupRefused as error:
         return Look(Health.FAILED, str(error), "Until then nothing is backed up.")
     if not made:
@@ -269,6 +295,12 @@ async def _backups(place: Place) -> Look:
     said = f"The newest base backup is of {made[-1].started_at:%Y-%m-%d %H:%M} UTC."
     if made[-1].started_at + BACKUP_AGE_MAX < SystemClock().now():
         return Look(Health.FAILED, said, "Run `matrix backup`; the worker's log says why it made none.")
+    if waits is not None and waits + LOG_AGE_MAX < SystemClock().now():
+        return Look(
+            Health.FAILED,
+            f"{said} Log is not taken: what changed since {waits:%Y-%m-%d %H:%M} UTC is in no backup.",
+            "The worker's log says why, under schedule_failed: is there room in the backup folder?",
+        )
     return Look(Health.OK, said)
 
 

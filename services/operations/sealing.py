@@ -53,9 +53,10 @@ class BackupKey:
         try:
             text = path.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise BackupRefused(
-                f"The key of backups cannot be read from {path}: set MATRIX_BACKUP_KEY_FILE to a file with 64 "
-                "hexadecimal digits (`openssl rand -hex 32`) or a passphrase."
+                f"The key of backups cannot be read from {path} ({reason}): set MATRIX_BACKUP_KEY_FILE to a file with "
+                "64 hexadecimal digits (`openssl rand -hex 32`) or a passphrase."
             ) from error
         return cls.of(text)
 

@@ -120,7 +120,7 @@ async def is_unused(uow: UnitOfWork, payment: Payment) -> bool:
     """Whether nothing was spent of what a payment left the customer, as a credit or in a wallet."""
     filled = await filling.returnable(uow, payment)
     if filled is not None:
-        return filled.left.minor == payment.minor
+        return filled.all.left.minor == payment.minor
     return await customer_credits.is_unused(uow, payment.id)
 
 

@@ -26,6 +26,7 @@ from services.core.ids import new_id
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.crypto import requests as crypto_requests
+from services.identity import clocks
 from services.payments import policies
 from services.payments.events import PaymentStarted
 from services.payments.providers import registry
@@ -127,8 +128,9 @@ async def start(uow: UnitOfWork, wanted: Wanted, *, locked: Invoice | None = Non
         stands, owed = await _standing_of(uow, debt), await of_wallets.money_of(uow, debt)
     else:
         stands = await standing(uow, debt)
-        owed = _require_owed(debt, stands)
+        owed = owed_of(debt, stands)
     account = await policies.account_for(uow, account_id, Capability.PAYMENTS_WRITE)
+    require_open(uow, account)
     _require_taken(account, owed)
     uow.read.append(account)
     if wanted.method_id is not None:
@@ -168,8 +170,8 @@ def is_owed(invoice: Invoice) -> bool:
     return invoice.state == InvoiceState.FINALIZED and invoice.due_minor > 0
 
 
-def _require_owed(invoice: Invoice, stands: Standing) -> Money:
-    """What is due and not contested."""
+def owed_of(invoice: Invoice, stands: Standing) -> Money:
+    """What is due and not contested. Raises InvoiceStateConflict for what asks for nothing, and AllContested."""
     if not is_owed(invoice):
         raise states.refused(InvoiceState(invoice.state), "asks for no payment")
     if not stands.collectable_minor:
@@ -190,9 +192,20 @@ def _require_no_other(stands: Standing) -> None:
         )
 
 
-def _require_taken(account: ProviderAccount, money: Money) -> None:
+def require_open(uow: UnitOfWork, account: ProviderAccount) -> None:
+    """What is tried on a test clock costs nobody anything. Raises AccountDisabled, and Invalid for real money there."""
     if not account.enabled:
         raise AccountDisabled(f"{account.name} is switched off.", next_step="Choose another way to pay.")
+    if clocks.is_trial(uow) and not account.is_test:
+        raise Invalid(
+            f"{account.name} takes real money, and this organisation is on a test clock.",
+            field="provider_account_id",
+            next_step="Choose a way to pay with play money, or have staff record a transfer.",
+            code="provider_account_kind",
+        )
+
+
+def _require_taken(account: ProviderAccount, money: Money) -> None:
     able = registry.kind(account.provider).capabilities
     if able.is_our_bank:
         raise Invalid(

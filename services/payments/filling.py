@@ -8,6 +8,7 @@ The payment is locked. A credit is locked before a wallet, as where invoices are
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from models.ledger import JournalKind, Purpose
 from models.money import Money
@@ -43,13 +44,25 @@ async def fill(uow: UnitOfWork, payment: Payment) -> None:
     lots.tell_topped_up(uow, wallet, came, money, payment.id)
 
 
-async def returnable(uow: UnitOfWork, payment: Payment) -> Credit | None:
-    """What of a payment for a top-up could be a credit again: what is not used of it. None of other payments."""
+@dataclass(frozen=True, slots=True)
+class Returnable:
+    """The credit of a payment for a top-up, with what could be one again: what of it is `there`, unused in the wallet,
+    and `all` with what is a credit already."""
+
+    there: Credit
+    all: Credit
+
+
+async def returnable(uow: UnitOfWork, payment: Payment) -> Returnable | None:
+    """What is not used of a payment for a top-up. None of other payments."""
     held = await _credit(uow, payment)
     if held is None:
         return None
-    there = await taking_back.takeable(uow, _key(payment), Money(payment.minor, payment.currency))
-    return Credit(held.id, held.left + Money(there, payment.currency))
+    there = Money(
+        await taking_back.takeable(uow, _key(payment), Money(payment.minor, payment.currency)),
+        payment.currency,
+    )
+    return Returnable(Credit(held.id, there), Credit(held.id, held.left + there))
 
 
 async def take_out(uow: UnitOfWork, payment: Payment, most: int) -> None:

@@ -16,6 +16,7 @@ from services.core.errors import not_found
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import clocks
 from services.payments import policies
 from services.payments.providers import crypto, registry
 
@@ -197,7 +198,8 @@ async def account(uow: UnitOfWork, account_id: str) -> AccountRow:
 
 
 _WAYS = """
-select id, provider, name, is_test, settings from provider_account where enabled order by name, id limit :most
+select id, provider, name, is_test, settings from provider_account where enabled and (is_test or not :trial)
+order by name, id limit :most
 """
 
 
@@ -225,9 +227,9 @@ class Way:
 
 
 async def ways(uow: UnitOfWork) -> list[Way]:
-    """How something can be paid besides by transfer. Raises Forbidden."""
+    """How something can be paid besides by transfer: on a test clock with play money only. Raises Forbidden."""
     uow.actor.require(Capability.PAYMENTS_READ)
-    found = await uow.execute(_WAYS, most=WAYS_MAX)
+    found = await uow.execute(_WAYS, trial=clocks.is_trial(uow), most=WAYS_MAX)
     return [way for row in found for way in _ways_of(row)][:WAYS_MAX]
 
 

@@ -23,7 +23,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.payments import checking, methods, policies, rules
 from services.payments.cashier import LEFT_AFTER, NEVER_ARRIVED_AFTER, Cashier
-from services.payments.charging import ANSWER_WITHIN, AccountDisabled
+from services.payments.charging import ANSWER_WITHIN, require_open
 from services.payments.events import MethodSetupEnded, MethodSetupStarted
 from services.payments.providers import base, registry, values
 
@@ -51,8 +51,7 @@ async def start(uow: UnitOfWork, account_id: str, *, key: str) -> MethodSetup:
         if there.provider_account_id != account.id:
             raise KeyMeansOther(f"{key!r} is the key of another one.", next_step="Give it another key.")
         return there
-    if not account.enabled:
-        raise AccountDisabled(f"{account.name} is switched off.", next_step="Choose another way to pay.")
+    require_open(uow, account)
     if not registry.kind(account.provider).capabilities.keeps_methods:
         raise Invalid(f"{account.name} keeps no methods.", field="provider_account_id")
     row = MethodSetup(

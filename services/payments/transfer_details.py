@@ -34,9 +34,11 @@ class BankDetails:
 
 
 async def of_invoice(uow: UnitOfWork, invoice_id: str) -> Asked:
-    """What is due of one's own invoice. Raises Forbidden and NotFound."""
+    """What is due of one's own invoice and not contested. Raises Forbidden, NotFound, InvoiceStateConflict for what
+    asks for nothing, and AllContested."""
     invoice = await billing.invoice(uow, invoice_id)
-    return Asked(invoice.number or "", Money(invoice.due_minor, invoice.currency), invoice.brand_id)
+    owed = charging.owed_of(invoice, await charging.standing(uow, invoice))
+    return Asked(invoice.number or "", owed, invoice.brand_id)
 
 
 async def of_top_up(uow: UnitOfWork, top_up_id: str) -> Asked:

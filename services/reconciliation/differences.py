@@ -27,6 +27,7 @@ _ASKED_FOR = """
 select l.bank_ref, i.id as invoice_id, i.organization_id, i.number from bank_line l left join lateral (
   select id, organization_id, number from invoice
   where state = 'finalized' and due_minor > 0 and currency = :currency and cast(:minor as bigint) > 0
+    and legal_entity_id not in (select id from legal_entity where is_test)
   order by abs(due_minor - cast(:minor as bigint)), due_date, id limit 1) i on true
 where l.id = :line
 """

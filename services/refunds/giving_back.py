@@ -17,11 +17,12 @@ from models.payment_cases import CaseAct, CaseKind
 from models.payments import Payment
 from models.refunds import Refund, RefundState, RefundTo
 from services.billing import customer_credits, offsetting
+from services.billing.totals import Credit
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.ledger import service as ledger
 from services.ledger.rules import Draft, credit, debit
-from services.payments import cases, policies, rules
+from services.payments import cases, filling, policies, rules
 from services.payments.events import RefundCanceled, RefundFailed, RefundStarted, RefundSucceeded
 from services.payments.providers import registry, values
 from services.payments.providers.capabilities import GivesBack
@@ -61,6 +62,17 @@ async def of_payment(
         await offsetting.lock_with_owed(uow, payment.invoice_id)
     invoice = await policies.invoice_of(uow, payment)
     return await policies.payment_for(uow, payment_id, needs, lock=True), invoice
+
+
+async def owed(uow: UnitOfWork, payment: Payment, *, to: RefundTo) -> list[Credit]:
+    """What is the customer's already. What is kept as a credit comes out of a wallet only: the rest is a credit."""
+    if (filled := await filling.returnable(uow, payment)) is not None:
+        return [filled.there] if to is RefundTo.CREDIT else [filled.all]
+    if to is RefundTo.CREDIT:
+        return []
+    return await customer_credits.owed_back(
+        uow, payment_id=payment.id, invoice_id=payment.invoice_id, currency=payment.currency
+    )
 
 
 async def begin(uow: UnitOfWork, what: Locked) -> None:

@@ -17,7 +17,7 @@ from models.billing import Invoice
 from models.money import Money
 from models.payments import Payment, PaymentState
 from models.refunds import Refund, RefundState, RefundTo
-from services.billing import customer_credits, notes
+from services.billing import notes
 from services.billing.invoices import DESCRIPTION_CHARACTERS_MAX, KeyMeansOther, require_key
 from services.billing.notes import Asked
 from services.billing.states import InvoiceStateConflict
@@ -295,23 +295,18 @@ async def _plan(uow: UnitOfWork, wanted: Wanted, payment: Payment, invoice: Invo
             field="to",
             next_step="Keep it as a credit, or send it from your wallet and keep that in your books.",
         )
-    owed: list[Credit] = []
-    if wanted.to is RefundTo.SOURCE:
-        owed = await customer_credits.owed_back(
-            uow, payment_id=payment.id, invoice_id=payment.invoice_id, currency=payment.currency
-        )
-        if (filled := await filling.returnable(uow, payment)) is not None:
-            owed = [filled]
+    owed = await giving_back.owed(uow, payment, to=wanted.to)
     there = 0 if invoice is None else (await notes.creditable(uow, invoice)).minor
     still_due = invoice is not None and invoice.due_minor > 0
     means = Means(
         left=payment.minor - payment.refunded_minor,
         owed=sum(one.left.minor for one in owed),
         creditable=0 if still_due else there,
+        paid_for=refund_rules.paid_for(payment),
     )
     if wanted.lines is not None:
         if invoice is None:
-            raise Invalid("Money on account has no lines.", field="lines")
+            raise Invalid("Only a payment for an invoice has lines.", field="lines")
         _require_nothing_due(invoice)
         of_lines = Asked(lines=wanted.lines)
         worth = await notes.worth(uow, invoice, of_lines)
@@ -342,7 +337,10 @@ def _require_nothing_due(invoice: Invoice) -> None:
 async def _begin(uow: UnitOfWork, what: Locked, plan: _Plan) -> None:
     """Credit what has to be, and hold what is given back."""
     refund, held = what.refund, plan.from_owed
-    await filling.make_good(uow, what.payment, held)
+    if refund.destination == RefundTo.SOURCE:
+        await filling.make_good(uow, what.payment, held)
+    else:
+        await filling.take_out(uow, what.payment, plan.parts.owed)
     if plan.note is not None and what.invoice is not None:
         note = await notes.issue(
             uow,

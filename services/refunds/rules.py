@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from models.money import Money
+from models.payments import Payment
 from models.refunds import RefundState
 from services.core.errors import Conflict, Forbidden, Invalid
 
@@ -69,14 +71,46 @@ def needs_approval(money: Money, above: Mapping[str, int]) -> bool:
     return money.minor > above.get(money.currency, above.get(ANY_CURRENCY, 0))
 
 
+class PaidFor(StrEnum):
+    """What a payment was for."""
+
+    INVOICE = "invoice"
+    TOP_UP = "top_up"
+    ACCOUNT = "account"
+
+
+def paid_for(payment: Payment) -> PaidFor:
+    if payment.top_up_id is not None:
+        return PaidFor.TOP_UP
+    return PaidFor.ACCOUNT if payment.invoice_id is None else PaidFor.INVOICE
+
+
+# Why no more of it is given back than is owed, and where to see what became of the rest.
+_USED = {
+    PaidFor.INVOICE: (
+        "More of this payment is not owed to the customer, and its invoice has no more to credit.",
+        "See its refunds and the credit notes of its invoice.",
+    ),
+    PaidFor.TOP_UP: (
+        "More than this is used: only what is left of this top-up in the wallet can be given back.",
+        "See its refunds and what the wallet paid.",
+    ),
+    PaidFor.ACCOUNT: (
+        "More than this is used: only what is left of this money on account can be given back.",
+        "See its refunds and which invoices it paid.",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What could be given back, in minor units: `left` of the payment, `owed` to the customer already by credits that
-    came of it, and what a credit note could take back of its invoice."""
+    """What could be given back, in minor units: `left` of the payment, `owed` to the customer already by credits or a
+    lot of the wallet that came of it, and what a credit note could take back of its invoice."""
 
     left: int
     owed: int
     creditable: int
+    paid_for: PaidFor
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +128,7 @@ class Parts:
 def parts_of_all(means: Means) -> Parts:
     """All that is left of the payment and can be given back; what is owed already goes first."""
     owed = min(means.left, means.owed)
-    return _some(Parts(owed, min(means.left - owed, means.creditable)))
+    return _some(Parts(owed, min(means.left - owed, means.creditable)), means)
 
 
 def parts_of_amount(minor: int, means: Means) -> Parts:
@@ -102,12 +136,12 @@ def parts_of_amount(minor: int, means: Means) -> Parts:
     if minor <= 0:
         raise Invalid("A refund is above zero.", field="amount")
     if not means.left:
-        raise _nothing()
+        raise _nothing(means)
     require_left(minor, means.left, field="amount")
     owed = min(minor, means.owed)
     if minor - owed > means.creditable:
         raise Invalid(
-            "More of this payment is not owed to the customer, and its invoice has no more to credit.",
+            _USED[means.paid_for][0],
             field="amount",
             next_step="Ask for the preview: it says what is left.",
             code="refund_exceeds_payment",
@@ -118,7 +152,7 @@ def parts_of_amount(minor: int, means: Means) -> Parts:
 def parts_of_lines(worth: int, means: Means) -> Parts:
     """Lines are credited whatever is owed already; `worth` is what a note of them takes back."""
     require_left(worth, means.left, field="lines")
-    return _some(Parts(0, worth))
+    return _some(Parts(0, worth), means)
 
 
 def require_left(minor: int, left: int, *, field: str) -> None:
@@ -132,14 +166,13 @@ def require_left(minor: int, left: int, *, field: str) -> None:
         )
 
 
-def _some(parts: Parts) -> Parts:
+def _some(parts: Parts, means: Means) -> Parts:
     if not parts.minor:
-        raise _nothing()
+        raise _nothing(means)
     return parts
 
 
-def _nothing() -> NothingToRefund:
+def _nothing(means: Means) -> NothingToRefund:
     return NothingToRefund(
-        "All of this payment was given back, or nothing of it can be.",
-        next_step="See its refunds and the credit notes of its invoice.",
+        "All of this payment was given back, or nothing of it can be.", next_step=_USED[means.paid_for][1]
     )

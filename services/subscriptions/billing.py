@@ -12,10 +12,15 @@ from typing import Any
 
 from models.billing import Invoice, InvoiceLine, InvoiceState, LineOrigin
 from models.subscriptions import Subscription, SubscriptionState
-from services.billing import finalizing, invoices, plan_credits, policies, redemptions, usage_lines
+from services.billing import finalizing, invoices, issuers, plan_credits, policies, redemptions, usage_lines
 from services.billing.changes import Billed
 from services.billing.descriptions import ITEM
-from services.billing.events import SubscriptionBilled, SubscriptionEnded, SubscriptionStateChanged
+from services.billing.events import (
+    SubscriptionBilled,
+    SubscriptionEnded,
+    SubscriptionStateChanged,
+    SubscriptionTrialOver,
+)
 from services.billing.lines import LineKind
 from services.billing.new_lines import NewLine, charged_line, item_line
 from services.billing.periods import Calendar
@@ -34,8 +39,16 @@ NOT_PAID = "Its first invoice was not paid in time."
 MOMENTS_MAX = 400  # of one subscription in one unit of work: a year of days
 
 
-async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, most: int = MOMENTS_MAX) -> int:
-    """Do all that was to be done by now, moment by moment; `row` is locked. Returns how many moments there were.
+async def catch_up(
+    uow: UnitOfWork,
+    row: Subscription,
+    needs: Capability,
+    *,
+    most: int = MOMENTS_MAX,
+    is_agreed: bool = False,
+) -> int:
+    """Do all that was to be done by now, moment by moment; `row` is locked. Returns how many moments there were. A
+    trial that ends without a billing profile is paused, unless somebody has just agreed to be billed for it.
 
     Raises what billing raises: the caller parks the subscription, or tells whoever asked.
     """
@@ -48,7 +61,9 @@ async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, mos
             await finish(uow, row, now, draft, needs)
             await subscription_rows.keep(uow, held, now, next_at=moment or last_look(now))
         elif moment is not None and moment <= uow.now:
-            await book(uow, held, now, turn(now, moment), needs, at=moment, waits=True)
+            addressed = is_agreed or await _is_addressed(uow, now)
+            made = turn(now, moment, addressed=addressed)
+            await book(uow, held, now, made, needs, at=moment, waits=True)
         elif draft is None and row.next_at is not None and (look := last_look(now)) and look <= uow.now:
             await _look_last(uow, held, now, needs)
         else:
@@ -56,6 +71,11 @@ async def catch_up(uow: UnitOfWork, row: Subscription, needs: Capability, *, mos
         if row.next_at is None or row.next_at > uow.now:
             return done + 1  # what is written down says so: it need not be read again
     return most
+
+
+async def _is_addressed(uow: UnitOfWork, now: Subscribed) -> bool:
+    """Whether it is known to whom a trial's first invoice goes. Nobody asks of others: they are parked without that."""
+    return now.state is not SubscriptionState.TRIALING or await policies.profile_of(uow) is not None
 
 
 async def book(
@@ -75,10 +95,12 @@ async def book(
     row, after = held.row, made.subscribed
     there = draft = await policies.draft_of(uow, row)
     rows: list[InvoiceLine] = []
-    if made.lines:
+    left = await _credit_elsewhere(uow, held, made, there, needs)
+    ahead = await plan_credits.follow(uow, row, made.lines) if made.lines else None
+    if left or ahead is not None:
         draft = there or await _new_draft(uow, row, needs)
-        lines = [await new_line(uow, held, one) for one in made.lines]
-        if (ahead := await plan_credits.follow(uow, row, made.lines)) is not None:
+        lines = [await new_line(uow, held, one) for one in left]
+        if ahead is not None:
             lines.append(ahead)
         rows = await invoices.add_to(uow, draft, lines)
         held.line_ids |= {one.key: one.id for one in rows}
@@ -105,6 +127,42 @@ async def book(
     ):
         await first_payments.wait(uow, row)
     return draft
+
+
+async def _credit_elsewhere(
+    uow: UnitOfWork, held: Held, made: Turn, there: Invoice | None, needs: Capability
+) -> Sequence[Made]:
+    """Have what another legal entity billed be credited by that one, at once and on a document of its own: the tax of
+    it is that entity's. Returns the other lines."""
+    sources = {
+        one.key: held.billed[one.line.source].legal_entity_id
+        for one in made.lines
+        if one.line is not None and one.line.source in held.billed
+    }
+    if not sources:
+        return made.lines
+    row = held.row
+    ours = there.legal_entity_id if there else (await issuers.billing_entity(uow, needs=needs)).id
+    others = sorted(set(sources.values()) - {ours})
+    await _set_aside(uow, there if others else None)  # a subscription has one draft at a time
+    for entity_id in others:
+        lines = [one for one in made.lines if sources.get(one.key) == entity_id]
+        draft = await _new_draft(uow, row, needs, legal_entity_id=entity_id)
+        rows = await invoices.add_to(uow, draft, [await new_line(uow, held, one) for one in lines])
+        held.line_ids |= {one.key: one.id for one in rows}
+        row.invoices += 1
+        uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
+        await finish(uow, row, made.subscribed, draft, needs, lines=rows, takes_late=False)
+    await _set_aside(uow, there if others else None, until=row.id)
+    return [one for one in made.lines if sources.get(one.key, ours) == ours]
+
+
+async def _set_aside(uow: UnitOfWork, draft: Invoice | None, *, until: str | None = None) -> None:
+    """Have a draft be nobody's, `until` it is that subscription's again."""
+    if draft is not None:
+        draft.subscription_id = until
+        uow.add(draft)
+        await uow.session.flush()
 
 
 async def _void_unpaid(uow: UnitOfWork, row: Subscription, needs: Capability) -> None:
@@ -171,12 +229,13 @@ async def finish(
     needs: Capability,
     *,
     lines: list[InvoiceLine] | None = None,
+    takes_late: bool = True,
 ) -> Invoice:
     """Finalise the draft of a subscription, with usage as it is known by now and its coupons. `lines` are all that it
-    has; they are read where nobody knows them."""
+    has; they are read where nobody knows them. One that `takes_late` has what came in late of earlier periods, too."""
     lines = lines or await finalizing.lines_of(uow, draft)
     await usage_lines.count_again(uow, row.id, lines)
-    if any(item.price.charge.meter is not None for item in now.items):
+    if takes_late and any(item.price.charge.meter is not None for item in now.items):
         late = await usage_lines.late_lines(uow, row)
         if await invoices.add_to(uow, draft, late):
             lines = await finalizing.lines_of(uow, draft)
@@ -198,10 +257,17 @@ def period_of(calendar: Calendar, lines: Sequence[InvoiceLine], now: datetime) -
     return calendar.period_at(max(began, default=now)).start
 
 
-async def _new_draft(uow: UnitOfWork, row: Subscription, needs: Capability) -> Invoice:
+async def _new_draft(
+    uow: UnitOfWork, row: Subscription, needs: Capability, *, legal_entity_id: str | None = None
+) -> Invoice:
     """The caller counts it, where it writes what else has become of the subscription."""
     return await invoices.create_draft(
-        uow, key=f"{row.id}.{row.invoices + 1}", currency=row.currency, subscription_id=row.id, needs=needs
+        uow,
+        key=f"{row.id}.{row.invoices + 1}",
+        currency=row.currency,
+        subscription_id=row.id,
+        legal_entity_id=legal_entity_id,
+        needs=needs,
     )
 
 
@@ -209,6 +275,8 @@ def told(row: Subscription, before: SubscriptionState, after: SubscriptionState)
     """Of states that time alone changes; verbs tell of what they do themselves."""
     if before is not SubscriptionState.ENDED and after is SubscriptionState.ENDED:
         return [SubscriptionEnded(**_named(row), reason=row.cancel_reason or "")]
+    if (before, after) == (SubscriptionState.TRIALING, SubscriptionState.PAUSED):
+        return [SubscriptionTrialOver(**_named(row))]
     begins = before is SubscriptionState.SCHEDULED and after is not before
     if begins or (before, after) == (SubscriptionState.TRIALING, SubscriptionState.ACTIVE):
         return [SubscriptionStateChanged(**_named(row), before=before.value, after=after.value)]

@@ -29,10 +29,10 @@ from services.subscriptions import billing as subscription_billing
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions.rules import next_moment, turn
 from services.subscriptions.subscribed import Source, Turn
+from services.subscriptions.upcoming import MOMENTS_MAX, Upcoming, upcoming
 from services.wallets.events import WalletGranted, WalletTakenBack
 
 Act = Callable[[UnitOfWork], Awaitable[Subscription]]
-MOMENTS_MAX = 40  # that are looked through for one that bills something
 
 
 class PreviewOutdated(Conflict):
@@ -74,14 +74,6 @@ class PreviewInvoice:
     due_minor: int
     carried_minor: int
     settled_minor: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Upcoming:
-    """What is billed next, if nothing changes: without usage, coupons and tax."""
-
-    at: datetime
-    amount_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,15 +272,3 @@ def _line(line: InvoiceLine, discount: int, net: int, tax: int) -> PreviewLine:
         line.facts,
         steps,
     )
-
-
-async def upcoming(uow: UnitOfWork, row: Subscription) -> Upcoming | None:
-    """Of a subscription that the caller was let to."""
-    plain = row.scheduled_at is None and row.cancel_at is None
-    _, now = await subscription_rows.load(uow, row, lines=not plain)
-    moment = next_moment(now)
-    if moment is None:
-        return None
-    known = _without_usage(turn(now, moment)).lines
-    due = sum((subscription_billing.known_line(one).amount for one in known), Money(0, row.currency))
-    return Upcoming(moment, due.minor)

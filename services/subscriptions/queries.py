@@ -17,11 +17,11 @@ from services.catalog.rating import rate
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.subscriptions import previewing
+from services.subscriptions import unaddressed
 from services.subscriptions import rows as subscription_rows
-from services.subscriptions.previewing import Upcoming
 from services.subscriptions.states import CHANGES, UNBEGUN
 from services.subscriptions.subscribed import Item, Price, Selection, Subscribed
+from services.subscriptions.upcoming import Upcoming, upcoming
 
 READ, STAFF_READ = Capability.SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTIONS_READ
 _EXACTLY = (Operator.EQ, Operator.IN)
@@ -165,7 +165,8 @@ class BilledRow:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionDetail:
-    """A subscription with all that is said of it. `upcoming` is what is billed next if nothing changes."""
+    """A subscription with all that is said of it. `upcoming` is what is billed next if nothing changes. It
+    `needs_profile` where it is paused as its trial ends, or was, since nobody said to whom invoices are addressed."""
 
     id: str
     organization_id: str
@@ -192,6 +193,7 @@ class SubscriptionDetail:
     collection: str
     payment_days: int | None
     parked_reason: str | None
+    needs_profile: bool
     version: int
     items: tuple[ItemRow, ...]
     scheduled: ScheduledChange | None
@@ -230,11 +232,12 @@ async def shown(uow: UnitOfWork, row: Subscription) -> SubscriptionDetail:
         state=now.state,
         plan_name=names[now.plan_id],
         plan_version=await _version_number(uow, now.version_id),
+        needs_profile=await unaddressed.needs_profile(uow, row.id),
         period_end=now.period_end(uow.now) if runs else None,
         items=tuple(_item(item) for item in now.running),
         scheduled=_scheduled(now.scheduled, now.scheduled_at, names) if now.scheduled else None,
         coupons=await _coupons(uow, row),
-        upcoming=await previewing.upcoming(uow, row),
+        upcoming=await upcoming(uow, row),
     )
 
 

@@ -30,7 +30,7 @@ from services.subscriptions.subscribed import Credited, Item, Subscribed
 # A line that is live or was credited, as its document has it, and what notes took back of it.
 _LINES = """
 select l.id, l.key, l.facts, l.amount_minor, l.discount_minor, l.net_minor, l.tax_minor, l.treatment, l.tax,
-  l.given_tax_minor, i.state, i.number is not null as numbered,
+  l.given_tax_minor, i.state, i.legal_entity_id, i.number is not null as numbered,
   coalesce(n.net, 0) as credited, coalesce(n.tax, 0) as credited_tax
 from invoice_line l join invoice i on i.id = l.invoice_id
 left join lateral (
@@ -61,6 +61,7 @@ class Billed:
     debited: Debited | None  # of a debit only
     treatment: dict[str, Any] | None
     settled: bool
+    legal_entity_id: str  # that billed it
 
 
 @dataclass(slots=True)
@@ -160,7 +161,7 @@ def _billed_line(kept: Mapping[str, Any]) -> Billed:
     debited = _debited(kept, line) if line.kind is LineKind.DEBIT else None
     alone = line.kind is not LineKind.CREDIT or kept["treatment"] is not None
     settled = not alone and kept["state"] != InvoiceState.DRAFT
-    return Billed(kept["id"], kept["key"], line, debited, treatment, settled)
+    return Billed(kept["id"], kept["key"], line, debited, treatment, settled, kept["legal_entity_id"])
 
 
 def _debited(kept: Mapping[str, Any], line: Line) -> Debited:

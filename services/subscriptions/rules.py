@@ -79,8 +79,9 @@ def next_moment(now: Subscribed) -> datetime | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def turn(now: Subscribed, at: datetime) -> Turn:
-    """What happens at `at`, the next moment. Raises Invalid for another one."""
+def turn(now: Subscribed, at: datetime, *, addressed: bool = True) -> Turn:
+    """What happens at `at`, the next moment. What nobody can be billed for, since it is not `addressed` to anybody, is
+    paused as its trial ends. Raises Invalid for another moment."""
     if at != next_moment(now):
         raise Invalid(f"{at.isoformat()} is not when something is to be done.", field="at")
     if now.state is S.INCOMPLETE:
@@ -89,7 +90,8 @@ def turn(now: Subscribed, at: datetime) -> Turn:
         is_tried = now.trial_end is not None and at < now.trial_end
         now = replace(now, state=S.TRIALING if is_tried else S.ACTIVE)
     now, made = bill_passed(now, at)
-    if now.state is S.TRIALING and now.trial_end is not None and now.trial_end <= at:
+    trial_is_over = now.state is S.TRIALING and now.trial_end is not None and now.trial_end <= at
+    if trial_is_over:
         now = replace(now, state=S.ACTIVE)
     if now.resume_at is not None and now.resume_at <= at:
         resumed = resume(now, at)
@@ -99,6 +101,8 @@ def turn(now: Subscribed, at: datetime) -> Turn:
     if now.cancel_at is not None and now.cancel_at <= at:
         ended = end(now, at)
         return Turn(ended.subscribed, made + ended.lines)
+    if trial_is_over and not addressed:
+        return pause(now, at)
     now, ahead = bill_ahead(now, at)
     return Turn(now, made + ahead)
 

@@ -9,7 +9,7 @@ S = SubscriptionState
 TRANSITIONS: dict[SubscriptionState, frozenset[SubscriptionState]] = {
     S.SCHEDULED: frozenset({S.TRIALING, S.ACTIVE, S.ENDED}),
     S.INCOMPLETE: frozenset({S.TRIALING, S.ACTIVE, S.ENDED}),
-    S.TRIALING: frozenset({S.ACTIVE, S.CANCELED, S.ENDED}),
+    S.TRIALING: frozenset({S.ACTIVE, S.CANCELED, S.ENDED}),  # paused, if nobody can be billed as it ends
     S.ACTIVE: frozenset({S.PAST_DUE, S.PAUSED, S.CANCELED, S.ENDED}),
     S.PAST_DUE: frozenset({S.ACTIVE, S.PAUSED, S.CANCELED, S.ENDED}),
     S.PAUSED: frozenset({S.ACTIVE, S.ENDED}),

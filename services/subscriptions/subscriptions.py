@@ -128,7 +128,7 @@ async def start(
     )
     if coupon:
         await redemptions.take(uow, row, coupon)
-    await subscription_billing.catch_up(uow, row, WRITE)
+    await subscription_billing.catch_up(uow, row, WRITE, is_agreed=True)
     if not is_later:
         await first_payments.wait(uow, row)
     return row
@@ -178,7 +178,7 @@ async def change(
         )
     await subscription_billing.book(uow, held, now, made.turn, WRITE, at=moment)
     if row.next_at is not None and row.next_at <= uow.now:  # a trial ended with it
-        await subscription_billing.catch_up(uow, row, WRITE)
+        await subscription_billing.catch_up(uow, row, WRITE, is_agreed=True)
     return row
 
 

@@ -9,7 +9,7 @@ import reflex as rx
 from services.audit.queries import STAFF_AUDIT
 from services.core.listing import Listing
 from services.core.permissions import Capability
-from state.audit_view import FILTER_KEYS, entry_shown
+from state.audit_view import FILTER_KEYS, STAFF_PLACES, entries_shown
 from state.base import page_event
 from state.listed import ListedState
 
@@ -27,4 +27,4 @@ class StaffAuditState(ListedState, rx.State):
     async def load(self) -> None:
         async with self._staff_work() as uow:
             found = await self._read(uow, STAFF_AUDIT)
-        self.rows = [entry_shown(entry, PAGE) for entry in found]
+            self.rows = await entries_shown(uow, found, PAGE, STAFF_PLACES)

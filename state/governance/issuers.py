@@ -172,7 +172,7 @@ class SeriesState(ListedState, rx.State):
 
     _listing: ClassVar[Listing[Any]] = numbers.SERIES
     _file_url: ClassVar[str] = "/api/v1/staff/invoice-series"
-    _filter_keys: ClassVar[tuple[str, ...]] = ("legal_entity_id", "series", "has_no_gap")
+    _filter_keys: ClassVar[tuple[str, ...]] = ("legal_entity_id", "series", "has_no_gap", "is_test")
 
     entities: list[dict[str, str]] = []
 
@@ -236,4 +236,5 @@ def _series_shown(row: numbers.SeriesRow) -> dict[str, Any]:
         "issued": row.issued,
         "missing": ", ".join(row.missing),
         "has_no_gap": row.has_no_gap,
+        "bills": "test" if row.is_test else "real",
     }

@@ -38,7 +38,7 @@ class OrganizationsState(ListedState, rx.State):
 
     _listing: ClassVar[Listing[Any]] = identity.ORGANIZATIONS
     _file_url: ClassVar[str] = "/api/v1/staff/organizations"
-    _filter_keys: ClassVar[tuple[str, ...]] = ("search", "kind", "status")
+    _filter_keys: ClassVar[tuple[str, ...]] = ("search", "kind", "status", "on_clock")
 
     @page_event(Capability.STAFF_ORGANIZATIONS_READ, reads=True)
     async def load(self) -> None:
@@ -197,6 +197,7 @@ def _shown(row: StaffOrganization) -> dict[str, Any]:
         "billing_mode": row.billing_mode,
         "created_at": instant_text(row.created_at),
         "status": "suspended" if row.suspended_at else "active",
+        "time": "clock" if row.on_clock else "wall",
         "members": row.members,
         "active_keys": row.active_keys,
     }

@@ -102,6 +102,7 @@ def _coupon(row: CouponRow, plans: Mapping[str, str]) -> dict[str, Any]:
         "amount": amount,
         "currency": row.currency or "",
         "duration": row.duration,
+        "periods": row.periods or 0,
         "plans": ", ".join([*(plans.get(one, one) for one in row.plans), *row.meters]),
         "redeemed": row.redeemed,
         "most": str(row.redemptions_max or ""),

@@ -14,6 +14,7 @@ from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.disputes import queries as dispute_queries
 from services.payments import transfer_details
+from services.payments.charging import AllContested
 from state import disputes_view, invoices_view
 from state.base import page_event
 from state.invoice_on_screen import InvoiceOnScreen
@@ -64,12 +65,17 @@ class InvoiceState(InvoiceOnScreen, Paying, rx.State):
         await self._look_at_contests()
         due = self.invoice["state"] == InvoiceStates.FINALIZED.value and self.invoice["due"] != "0"
         if due and self._actor.may(Capability.PAYMENTS_WRITE):
+            await self._look_at_paying()
+        if due and self._actor.may(Capability.WALLET_WRITE):
+            await self._look_at_wallet()
+
+    async def _look_at_paying(self) -> None:
+        # All of it is contested, or it was paid while this looked: then the page is told, and reads again.
+        with suppress(AllContested, InvoiceStateConflict):
             async with self._unit_of_work() as uow:
                 asked = await transfer_details.of_invoice(uow, self.invoice["id"])
             await self._look_at_ways(asked)
             self.may_pay = True
-        if due and self._actor.may(Capability.WALLET_WRITE):
-            await self._look_at_wallet()
 
     async def _look_at_wallet(self) -> None:
         with suppress(

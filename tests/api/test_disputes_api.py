@@ -44,6 +44,7 @@ async def test_what_a_customer_contests_is_answered_by_staff(api: Api) -> None:
     assert (await customer.post(there, json=asked, headers=once)).json()["id"] == made.json()["id"]
     assert (await customer.post(there, json=asked)).json()["code"] == "already_contested"
     contest = made.json()["id"]
+    assert (await customer.get(f"invoices/{invoice.id}/transfer")).json()["minor"] == 1_000_00
     stranger = await api.browser(await api.world.organization(), Role.OWNER)
     assert (await stranger.get(f"contests/{contest}")).status_code == 404
     assert (await stranger.post(f"contests/{contest}/withdraw", json={})).status_code == 404

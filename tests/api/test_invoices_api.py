@@ -119,7 +119,7 @@ async def test_lines_and_notes_are_paged_and_a_cursor_belongs_to_its_invoice(
         problem(await client.get(f"invoices/{other['id']}/{what}", params=cursor), 422, "cursor_invalid")
 
 
-async def test_void_written_off_and_paid_by_credits(acme: Organization, staff: AsyncClient) -> None:
+async def test_void_written_off_and_paid_by_credits(api: Api, acme: Organization, staff: AsyncClient) -> None:
     wrong, lost, kept = [await issued(staff, acme, "10") for _ in range(3)]
     assert (await post(staff, f"/{wrong['id']}/void", reason="Typed twice"))["state"] == "void"
     assert (await post(staff, f"/{lost['id']}/uncollectible"))["written_off_minor"] == 1_190
@@ -130,6 +130,16 @@ async def test_void_written_off_and_paid_by_credits(acme: Organization, staff: A
         (f"{wrong['id']}/credit-notes", {"reason": "x"}),
     ):
         problem(await staff.post(f"staff/invoices/{path}", json=body), 409, "invoice_state")
+
+    client = await api.browser(acme, Role.BILLING)  # nobody is told to transfer what nobody asks for
+    where = (await client.get(f"invoices/{kept['id']}/transfer")).json()
+    assert (where["reference"], where["minor"]) == ("DE1-000003", 1_190)
+    await post(staff, f"/{kept['id']}/credit-notes", 201, reason="All of it", amount="")
+    for one, said in ((wrong, "is void"), (lost, "is uncollectible"), (kept, "is paid")):
+        told = problem(await client.get(f"invoices/{one['id']}/transfer"), 409, "invoice_state")
+        assert f"{said} and asks for no payment" in told["detail"]
+    draft = await post(staff, "", 201, organization_id=acme.id)
+    problem(await client.get(f"invoices/{draft['id']}/transfer"), 404, "not_found")
 
 
 async def test_bad_input_names_its_field(acme: Organization, staff: AsyncClient) -> None:

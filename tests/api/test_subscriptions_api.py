@@ -31,10 +31,10 @@ def flat(key: str, amount: str, currency: str = "EUR") -> dict[str, Any]:
             "proration": "fixed_30", "definition": definition}  # fmt: skip
 
 
-def seats(amount: str, currency: str = "EUR") -> dict[str, Any]:
+def seats(amount: str, currency: str = "EUR", most: str | None = "500") -> dict[str, Any]:
     definition = {"model": "per_unit", "unit_amount": amount}
     return {"key": "seats", "name": "Seats", "kind": "seat", "currency": currency, "interval": "month",
-            "proration": "fixed_30", "definition": definition, "quantity_min": "1", "quantity_max": "500"}  # fmt: skip
+            "proration": "fixed_30", "definition": definition, "quantity_min": "1", "quantity_max": most}  # fmt: skip
 
 
 @dataclass
@@ -86,7 +86,8 @@ async def house(api: Api, acme: Organization, operators: Organization) -> House:
     team = await _sell(staff, product, "team", *both)
     solo = await _sell(staff, product, "solo", flat("base", "10"))
     helped = await _sell(staff, product, "help", flat("base", "5"), addon_to=[team])
-    return House(staff, client, acme, {"team": team, "solo": solo, "help": helped})
+    crowd = await _sell(staff, product, "crowd", seats("30", most=None), addon_to=[team])
+    return House(staff, client, acme, {"team": team, "solo": solo, "help": helped, "crowd": crowd})
 
 
 async def test_a_subscription_is_previewed_started_changed_and_ended_for_what_was_shown(house: House) -> None:
@@ -238,6 +239,15 @@ async def test_staff_begins_one_in_the_past_and_sees_all(api: Api, house: House)
     problem(await house.client.get(path), 403, "not_allowed")
 
 
+async def more_than_a_line_holds(house: House, running: str) -> None:
+    """Is refused by the name under which it was sent, whatever is asked."""
+    crowd = house.plans["crowd"]
+    body = house.team(addons={crowd: {"seats": "1000000000000"}})
+    for path in ("", "/preview", f"/{running}/change", f"/{running}/change/preview"):
+        said = problem(await house.client.post(f"subscriptions{path}", json=body), 422, "invalid_input")
+        assert said["errors"][0]["pointer"] == f"#/addons/{crowd}/quantities/seats"
+
+
 async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: Api, house: House) -> None:
     client, staff = house.client, house.staff
     soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -259,6 +269,7 @@ async def test_what_cannot_be_is_refused_in_words_and_nothing_is_half_done(api: 
     before = (await client.get("invoices")).json(), (await client.get("subscriptions")).json()
 
     change, late = f"{running}/change", (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    await more_than_a_line_holds(house, running)
     for path, body, status, code, field in (
         ("", house.team("-1"), 422, "invalid_input", "quantities/seats"),
         ("", house.team("1000000000000"), 422, "invalid_input", "quantities/seats"),

@@ -37,7 +37,9 @@ async def browser() -> AsyncIterator[Browser]:
     program = chromium.path()
     assert program is not None, "There is no Chromium: run `make test`, or `python -m tests.tools.chromium`."
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=list(chromium.FLAGS))
+        browser = await playwright.chromium.launch(
+            executable_path=program, args=[*chromium.FLAGS, *chromium.BRIEFLY]
+        )
         yield browser
         await browser.close()
 

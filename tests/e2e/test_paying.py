@@ -13,7 +13,7 @@ from playwright.async_api import Locator, Page, expect
 
 from services.identity.cookies import session_cookie
 from tests.bench.product import Product
-from tests.e2e.browsing import MARKS, OWNER, STAFF, Visitors, settled, violations
+from tests.e2e.browsing import MARKS, OWNER, STAFF, Visitors, faint, settled, violations
 
 pytestmark = MARKS
 Theme = Literal["light", "dark"]
@@ -50,7 +50,8 @@ class Client:
         await asking.get_by_role("button", name="Go on to pay").click()
 
     async def axe(self, page: Page) -> None:
-        self.found += await violations(page, self.look)
+        self.found += await violations(page, self.look, contrast=False)
+        self.found += await faint(page, self.look)
 
     async def has_receipt(self) -> None:
         """On the payment's page, which is open, and which says all that a receipt has to."""

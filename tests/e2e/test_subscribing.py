@@ -56,18 +56,33 @@ async def agree(page: Page) -> str:
     """To what is shown; returns how much that was."""
     amount = await agreed_amount(page)
     await page.get_by_role("button", name=f"Agree and pay {amount}").click()
-    await expect(page.get_by_text("Done. What you agreed to is below.")).to_be_visible()
+    await expect(page.get_by_text("as agreed.")).to_be_visible()
     return amount
+
+
+async def opened_left_and_come_back_to(page: Page) -> None:
+    """A dialog that was open when somebody went back is not found open again."""
+    await page.goto("/governance/coupons")
+    await settled(page)
+    await page.get_by_role("link", name="Plans", exact=True).click()
+    await settled(page)
+    await page.get_by_role("button", name="Create product").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Coupons")
+    await page.go_forward()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Plans")
+    await settled(page)
+    await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 async def test_from_a_new_product_to_a_customers_paper_and_a_change_billed_as_shown(
     visitors: Visitors,
 ) -> None:
     staff = await visitors.page(STAFF)
-    await staff.goto("/governance/plans")
-    await settled(staff)
-    await staff.get_by_role("button", name="Create product").click()
+    await opened_left_and_come_back_to(staff)
     dialog = staff.get_by_role("dialog")
+    await staff.get_by_role("button", name="Create product").click()
     await dialog.get_by_label("Name").fill("Orbit")
     await dialog.get_by_label("Slug").fill("orbit")
     await dialog.get_by_role("button", name="Create product").click()

@@ -76,9 +76,11 @@ def test_the_cluster_is_utf8_in_c_order_with_checksums(server: EmbeddedPostgres)
     assert query(server, f"{shown} where datname = 'matrix'") == [("UTF8", "C", "on")]
 
 
-def test_it_listens_on_no_network_address_and_its_socket_folder_is_private(server: EmbeddedPostgres) -> None:
+def test_it_listens_on_no_network_address_and_its_socket_folder_and_log_are_private(
+    server: EmbeddedPostgres,
+) -> None:
     assert query(server, "show listen_addresses") == [("",)]
-    assert server.socket_dir.stat().st_mode & 0o077 == 0
+    assert [path.stat().st_mode & 0o077 for path in (server.socket_dir, server.log_path)] == [0, 0]
 
 
 def test_the_server_never_runs_as_root(server: EmbeddedPostgres) -> None:

@@ -98,6 +98,7 @@ def test_a_killed_child_is_started_again_and_it_is_said(
 
     assert len(said) == 1
     assert said[0].startswith("child was ended by SIGKILL; it starts again in 0.01 s")
+    assert child.log_path.stat().st_mode & 0o077 == 0
 
 
 def test_a_child_that_keeps_failing_is_tried_ever_less_often(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
@@ -45,7 +46,7 @@ ANSWERS: dict[str, tuple[str, str, int, dict[str, str | None]]] = {
     "a script of another build": ("GET", "/assets/index-AAAAAAAA.js", 404, OF_PAGES),
     "a picture": ("GET", "/favicon.svg", 200, OF_PAGES),
     "a page that is not there": ("GET", "/nowhere", 404, OF_PAGES),
-    "a way on": ("GET", "/old", 307, OF_PAGES),
+    "a way on": ("GET", "/old", 307, OF_PAGES | {"cache-control": "no-store"}),
     "a wrong method of a page": ("DELETE", "/sign-in", 405, OF_PAGES),
     "a failure of the pages": ("GET", "/broken", 500, OF_PAGES),
     "health": ("GET", "/healthz", 200, OF_PROGRAMS),
@@ -66,6 +67,10 @@ def built(folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("<script>alert(1)</script>" if name.endswith("html") else "x")
     return folder
+
+
+async def _old(scope: Any) -> str | None:
+    return "/sign-in" if scope["path"] == "/old" else None
 
 
 async def _broken(_: Request) -> Response:
@@ -90,7 +95,7 @@ async def browser(
         live=api,
         pages=pages,
         documents=["/sign-in"],
-        led_on={"/old": "/sign-in"},
+        led_to=_old,
         headers=PageHeaders(build, https=settings_module.settings().secure_cookies).of,
     )
     transport = ASGITransport(doors, raise_app_exceptions=False)

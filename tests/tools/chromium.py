@@ -19,6 +19,11 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# For tests, which open each page once and briefly: there what makes a page faster later costs more than it brings.
+BRIEFLY = (
+    "--js-flags=--no-opt --no-maglev",
+    "--in-process-gpu",  # it draws by software anyway
+)
 
 
 def path() -> str | None:

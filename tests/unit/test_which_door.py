@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from matrix_app import pages
+from matrix_app.arrivals import led_to
 from matrix_app.doors import Doors
 from matrix_app.pages.registry import LED_ON, PAGES
 
@@ -14,7 +15,7 @@ pages.load_all()
 HEADER = (b"x-frame-options", b"DENY")
 
 
-async def answer(path: str) -> list[MutableMapping[str, Any]]:
+async def answer(path: str, method: str = "GET") -> list[MutableMapping[str, Any]]:
     """What is sent for a GET of `path`; the apps behind the doors say their name."""
     sent: list[MutableMapping[str, Any]] = []
 
@@ -27,6 +28,9 @@ async def answer(path: str) -> list[MutableMapping[str, Any]]:
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
+    async def led_to(scope: Any) -> str | None:
+        return {"/old": "/new?of=the same\u00e9"}.get(scope["path"])
+
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request"}
 
@@ -36,20 +40,29 @@ async def answer(path: str) -> list[MutableMapping[str, Any]]:
         pages=app("pages"),
         documents=[],
         headers=lambda path: [HEADER],
-        led_on=LED_ON,
+        led_to=led_to,
     )
-    await doors({"type": "http", "path": path, "raw_path": path.encode()}, receive, send)
+    await doors({"type": "http", "path": path, "raw_path": path.encode(), "method": method}, receive, send)
     return sent
+
+
+async def test_who_is_led_on_is_so_by_the_answer_that_no_browser_keeps() -> None:
+    for method in ("GET", "HEAD"):
+        start, body = await answer("/old", method)
+
+        assert start["status"] == 307
+        assert (b"location", b"/new?of=the%20same%C3%A9") in start["headers"]
+        assert (b"cache-control", b"no-store") in start["headers"]
+        assert HEADER in start["headers"]
+        assert body["body"] == b""
+    [start] = await answer("/old", "POST")
+    assert start["status"] == 200
 
 
 async def test_a_console_without_a_page_leads_to_its_first_one() -> None:
     for path in ("/governance", "/governance/"):
-        start, body = await answer(path)
-
-        assert start["status"] == 307
-        assert (b"location", b"/governance/organizations") in start["headers"]
-        assert HEADER in start["headers"]
-        assert body["body"] == b""
+        scope = {"type": "http", "path": path, "query_string": b"", "headers": []}
+        assert await led_to(scope) == "/governance/organizations"
 
 
 async def test_what_leads_on_leads_to_a_page_and_hides_none() -> None:

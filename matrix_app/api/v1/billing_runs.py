@@ -71,7 +71,6 @@ class ClockShown(Shown):
 class NewClock(Body):
     name: str
     shows: Instant | None = Field(None, description="Now if left out")
-    follows_wall: bool = Field(False, description="Begins in the past and is wall time once it gets there")
 
 
 class Turn(Body):
@@ -153,13 +152,7 @@ async def create_clock(who: AnyCaller, organization_id: str, body: NewClock, rep
     """Put an organisation that is not used for real on a test clock."""
 
     async def create(uow: UnitOfWork) -> ClockShown:
-        await clocks.create_test_clock(
-            uow,
-            organization_id,
-            name=body.name,
-            shows=body.shows or uow.wall_now,
-            follows_wall=body.follows_wall,
-        )
+        await clocks.create_test_clock(uow, organization_id, name=body.name, shows=body.shows or uow.wall_now)
         return ClockShown.model_validate(await clock_turning.look(uow, organization_id))
 
     return await repeat.once(staff_work(who, clocks.NEEDED), create, owner=who.actor.id)

@@ -156,6 +156,7 @@ class SeriesShown(Shown):
     issued: int
     missing: list[int] = Field(description="Some of the numbers that no document has")
     has_no_gap: bool
+    is_test: bool = Field(description="Of a legal entity for test clocks: no document of it is real")
 
 
 @router.get("/invoice-series", **listed(SERIES, SeriesShown))

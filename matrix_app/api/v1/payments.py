@@ -212,9 +212,9 @@ async def _pay(
     return await repeat.apart(_work(who), pay, owner=who.actor.organization_id or "", status=201)
 
 
-@router.get("/invoices/{invoice_id}/transfer")
+@router.get("/invoices/{invoice_id}/transfer", responses=failures(404, 409))
 async def get_invoice_transfer(who: Member, invoice_id: str) -> TransferShown:
-    """Where to transfer what is due of an invoice."""
+    """Where to transfer what is due of an invoice and not contested. What asks for no payment is refused."""
     async with unit_of_work(who.actor) as uow:
         asked = await transfer_details.of_invoice(uow, invoice_id)
     return await _transfer(asked)

@@ -15,10 +15,13 @@ Minor = Annotated[int, Field(description="In minor units of the currency")]
 
 
 class UpcomingShown(Shown):
-    """What is billed next if nothing changes: without usage, coupons and tax."""
+    """The next invoice if nothing changes, worked out as it will be billed. Of a subscription that waits for its first
+    payment, the one after that."""
 
     at: AwareDatetime
-    amount_minor: Minor
+    amount_minor: int = Field(
+        description="After coupons, as prices are written: without what will be used, and without tax that is added"
+    )
 
 
 class PreviewStepShown(Shown):

@@ -48,6 +48,7 @@ class StaffOrganizationShown(Shown):
     suspended_at: AwareDatetime | None
     members: int
     active_keys: int
+    on_clock: bool = Field(description="Whether it is on a test clock, and so not real")
     version: int
 
 

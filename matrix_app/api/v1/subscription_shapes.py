@@ -137,6 +137,9 @@ class SubscriptionShown(Shown):
         description="To pay what is sent; null where the legal entity says it, or nothing is sent"
     )
     parked_reason: str | None
+    needs_profile: bool = Field(
+        description="Without a billing profile it is paused as its trial ends, or was: it goes on when there is one"
+    )
     version: int
     items: list[ItemShown]
     scheduled: ScheduledShown | None

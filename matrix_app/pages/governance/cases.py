@@ -15,7 +15,7 @@ from components.forms.form import action_button, rest_form, submit_button
 from components.kit.overlays import dialog, dialog_close, dialog_foot
 from components.links import link
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
@@ -99,8 +99,7 @@ def payment_cases() -> Drawn:
             Filter("kind", "cases.kind", options=kinds),
             Filter("state[in]", "cases.state", options=shown, any_text="cases.state.open"),
             Filter("organization_id", "cases.organization_id", "search"),
-            Filter("created_at[gte]", "cases.from", "date"),
-            Filter("created_at[lt]", "cases.until", "date"),
+            *days("created_at"),
         ],
         empty=empty_state(t("cases.none"), t("cases.none_text"), icon_name="check"),
         names={"organization_id": t("cases.organization_id")},

@@ -47,7 +47,9 @@ def _takes(row: Row) -> rx.Component:
 
 
 def _lasts(row: Row) -> rx.Component:
-    return rx.fragment(rx.match(row["duration"], *_durations(), row["duration"].to(str)))
+    counted = t("coupons.lasts_periods", count=row["periods"].to(int))
+    others = [(name, words) for name, words in _durations() if name != Duration.PERIODS]
+    return rx.fragment(rx.match(row["duration"], *others, counted))
 
 
 def _used(row: Row) -> rx.Component:

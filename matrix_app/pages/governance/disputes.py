@@ -17,7 +17,7 @@ from components.kit.tabs import LinkTab, link_tabs
 from components.links import link
 from components.props import Row
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
@@ -99,8 +99,7 @@ def _filters(state: Filter) -> list[Filter]:
     return [
         Filter("organization_id", "disputes.organization_id", "search"),
         state,
-        Filter("created_at[gte]", "disputes.from", "date"),
-        Filter("created_at[lt]", "disputes.until", "date"),
+        *days("created_at"),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.badges import badge
+from components.feedback.badges import Status, badge
 from components.feedback.states import empty_state
 from components.links import button_link
 from components.shell.page import page_header
@@ -49,12 +49,18 @@ def _proof(row: Row) -> rx.Component:
     return rx.fragment(rx.cond(row["has_no_gap"].to(bool), proved, wrong))
 
 
+BILLS = {
+    "real": Status("entities.is_test_of.false", "neutral"),
+    "test": Status("entities.is_test_of.true", "warn", "clock"),
+}
+
 COUNTERS = table_of(
     SERIES,
     "number-series",
     Column("legal_entity", "series.legal_entity", kind="link", href="href", row_header=True, sort="id"),
     Column("series", "series.series", draw=_series),
     Column("counter", "series.counter", draw=_counter),
+    Column("bills", "entities.is_test", kind="badge", statuses=BILLS),
     Column("first", "series.first", kind="number"),
     Column("last", "series.last", kind="number"),
     Column("issued", "series.issued", kind="number"),
@@ -73,6 +79,7 @@ COUNTERS = table_of(
 )
 def number_series() -> Drawn:
     """Every counter against its documents."""
+    kinds = [(name, t(f"entities.is_test_of.{name}")) for name in ("false", "true")]
     gaps = [(name, t(f"series.has_no_gap_of.{name}")) for name in ("true", "false")]
     content = lists.listing(
         SeriesState,
@@ -81,6 +88,7 @@ def number_series() -> Drawn:
             Filter("legal_entity_id", "series.legal_entity_id", options=SeriesState.entities),
             Filter("series", "series.series", options=_kinds()),
             Filter("has_no_gap", "series.has_no_gap", options=gaps),
+            Filter("is_test", "entities.is_test", options=kinds),
         ],
         empty=empty_state(
             t("series.none"),
@@ -91,9 +99,11 @@ def number_series() -> Drawn:
         names={
             "legal_entity_id": t("series.legal_entity_id"),
             "has_no_gap": t("series.has_no_gap"),
+            "is_test": t("entities.is_test"),
         },
         values={f"series:{name}": words for name, words in _kinds()}
-        | {f"has_no_gap:{name}": words for name, words in gaps},
+        | {f"has_no_gap:{name}": words for name, words in gaps}
+        | {f"is_test:{name}": words for name, words in kinds},
     )
     return [
         page_header(t("series.title"), lists.export(SeriesState), text=t("series.text")),

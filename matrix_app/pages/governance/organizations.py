@@ -39,6 +39,11 @@ KINDS = {
     for kind in OrganizationKind
 }
 
+TIMES = {
+    "wall": Status("organizations.time.wall", "neutral"),
+    "clock": Status("organizations.time.clock", "warn", "clock"),
+}
+
 ORGANIZATIONS = table_of(
     identity.ORGANIZATIONS,
     "organizations",
@@ -48,6 +53,7 @@ ORGANIZATIONS = table_of(
     Column("active_keys", "organizations.keys", kind="number"),
     "currency",
     Column("status", "organizations.status", kind="badge", statuses=STATUSES),
+    Column("time", "organizations.on_clock", kind="badge", statuses=TIMES),
     Column("created_at", "organizations.since", kind="date"),
     texts="organizations",
 )
@@ -79,6 +85,7 @@ def organizations() -> Drawn:
     """All organisations, by name."""
     kinds = [(kind.value, t(f"organizations.kind.{kind.value}")) for kind in OrganizationKind]
     statuses = [(name, t(status.text)) for name, status in STATUSES.items()]
+    times = [(on_clock, t(TIMES[name].text)) for on_clock, name in (("true", "clock"), ("false", "wall"))]
     content = lists.listing(
         OrganizationsState,
         ORGANIZATIONS,
@@ -86,12 +93,14 @@ def organizations() -> Drawn:
             Filter("search", "organizations.search", "search"),
             Filter("kind", "organizations.kind", options=kinds),
             Filter("status", "organizations.status", options=statuses),
+            Filter("on_clock", "organizations.on_clock", options=times),
         ],
         empty=empty_state(t("organizations.none"), t("organizations.none_text"), icon_name="building-2"),
-        names={"search": t("organizations.search")},
+        names={"search": t("organizations.search"), "on_clock": t("organizations.on_clock")},
         values={
             **{f"kind:{name}": words for name, words in kinds},
             **{f"status:{name}": words for name, words in statuses},
+            **{f"on_clock:{name}": words for name, words in times},
         },
     )
     return [

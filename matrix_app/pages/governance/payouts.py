@@ -13,7 +13,7 @@ from components.format.values import money, when
 from components.kit.overlays import icon_button
 from components.links import link
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t, texts_under
@@ -115,8 +115,7 @@ def payouts() -> Drawn:
         PAYOUTS,
         [
             Filter("state", "payouts.state", options=states),
-            Filter("happened_at[gte]", "payouts.from", "date"),
-            Filter("happened_at[lt]", "payouts.until", "date"),
+            *days("happened_at"),
         ],
         empty=empty_state(t("payouts.none"), t("payouts.none_text"), icon_name="wallet", level=3),
         values={f"state:{name}": words for name, words in states},

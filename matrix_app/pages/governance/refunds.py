@@ -12,7 +12,7 @@ from components.forms.form import rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
 from components.links import link
 from components.shell.page import page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import t
@@ -64,8 +64,7 @@ def refunds() -> Drawn:
             Filter("organization_id", "refunds.organization_id", "search"),
             Filter("state", "refunds.state", options=refund_lists.words()),
             Filter("destination", "refunds.destination", options=refund_lists.destinations()),
-            Filter("created_at[gte]", "refunds.from", "date"),
-            Filter("created_at[lt]", "refunds.until", "date"),
+            *days("created_at"),
         ],
         empty=empty_state(
             t("refunds.none"), t("refunds.none_text"), icon_name="rotate-ccw", action=to_payments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
-from components.feedback.states import banner, skeleton
+from components.feedback.states import skeleton
 from components.links import link
 from components.shell.page import page_header
 from components.texts import t
@@ -50,8 +50,9 @@ def staff_subscriptions() -> Drawn:
 def staff_subscription() -> Drawn:
     """One subscription of any organisation."""
     content = rx.fragment(
-        rx.cond(_S.just_done, banner("ok", t("subscription.done_for_customer")), rx.fragment()),
+        subscription_papers.just_done(_S),
         subscription_papers.parked(_ROW),
+        subscription_papers.unaddressed(_ROW, staff=True),
         subscription_papers.begins_later(_ROW),
         subscription_acts.scheduled(_DESK),
         subscription_papers.head(_ROW, staff=True),

@@ -14,7 +14,7 @@ from components.forms.form import form_foot, rest_form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot, icon_button
 from components.links import button_link, link
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import plural, t
@@ -207,7 +207,7 @@ def _sign_ins() -> rx.Component:
     )
 
 
-@page("/account", console=Console.PORTAL, title="own.title", on_load=State.load)
+@page("/account", console=Console.ACCOUNT, title="own.title", on_load=State.load)
 def account() -> Drawn:
     """For everybody who is signed in; from the menu of the account."""
     content = rx.fragment(
@@ -228,8 +228,7 @@ def sign_in_history() -> Drawn:
         SIGN_INS,
         [
             Filter("outcome", "own.outcome", options=outcomes),
-            Filter("at[gte]", "own.from", "date"),
-            Filter("at[lt]", "own.to", "date"),
+            *days("at"),
         ],
         empty=_no_sign_ins(),
         values={f"outcome:{name}": words for name, words in outcomes},

@@ -112,8 +112,8 @@ def _receipt() -> rx.Component:
         payment_lists.facts_of(
             PaymentState.payment,
             INVOICES,
-            fact(t("payments.paid_by"), invoice_papers.party(parties["buyer"])),
-            fact(t("payments.paid_to"), invoice_papers.party(parties["seller"])),
+            fact(t("payments.paid_by"), invoice_papers.party(parties, "buyer")),
+            fact(t("payments.paid_to"), invoice_papers.party(parties, "seller")),
             rx.cond(
                 parties["seller_tax"], fact(t("invoices.tax_number"), parties["seller_tax"]), rx.fragment()
             ),

@@ -11,7 +11,7 @@ from components.format.values import money, value, when
 from components.links import link
 from components.live.figures import live_refresh
 from components.shell.page import card, page_header, section
-from components.tables.filters import Filter
+from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table, data_table
 from components.texts import plural, t
@@ -71,8 +71,7 @@ def _filters() -> list[Filter]:
         Filter("key_id", "requests.key", options=RequestsState.keys),
         Filter("project_id", "projects.one", options=RequestsState.projects, any_text="projects.any"),
         Filter("outcome", "requests.outcome", options=outcomes),
-        Filter("started_at[gte]", "requests.from", kind="date"),
-        Filter("started_at[lt]", "requests.to", kind="date"),
+        *days("started_at"),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
-from components.feedback.states import banner, skeleton
+from components.feedback.states import skeleton
 from components.format.values import money, when
 from components.forms.form import action_button
 from components.links import button_link, link
@@ -112,8 +112,9 @@ def _follows_use() -> rx.Component:
 def subscription() -> Drawn:
     """One subscription: what it is, what comes next, and what can be done."""
     content = rx.fragment(
-        rx.cond(_S.just_done, banner("ok", t("subscription.done")), rx.fragment()),
+        subscription_papers.just_done(_S),
         subscription_papers.parked(_ROW),
+        subscription_papers.unaddressed(_ROW, staff=False),
         subscription_papers.begins_later(_ROW),
         _unpaid(),
         subscription_acts.scheduled(_DESK),

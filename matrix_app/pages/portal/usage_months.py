@@ -9,7 +9,7 @@ import reflex as rx
 from components.feedback.badges import Status, status_badge
 from components.feedback.figures import fact, facts
 from components.feedback.states import banner, empty_state, skeleton
-from components.format.values import money, value, when
+from components.format.values import money, span, value, when
 from components.kit.overlays import dialog, dialog_close, dialog_foot, icon_button
 from components.links import link
 from components.live.figures import live_refresh
@@ -88,11 +88,7 @@ LINES = Table(
 
 
 def _span(row: Any) -> rx.Component:
-    return rx.fragment(
-        when(row["starts_at"], "date", zone=SessionState.zone),
-        " – ",
-        when(row["ends_at"], "date", zone=SessionState.zone),
-    )
+    return span(row["starts_at"], row["ends_at"], zone=SessionState.zone)
 
 
 def _name(row: Any) -> rx.Component:

@@ -8,7 +8,6 @@ from components.icons import icon
 from components.links import button_link
 from components.texts import t
 from matrix_app.pages.registry import Console, Drawn, page
-from state.session import SessionState
 
 
 def _fact(name: str, icon_name: str) -> rx.Component:
@@ -19,7 +18,7 @@ def _fact(name: str, icon_name: str) -> rx.Component:
     )
 
 
-@page("/", console=Console.PUBLIC, title="landing.window", on_load=SessionState.pass_through, wide=True)
+@page("/", console=Console.PUBLIC, title="landing.window", wide=True)
 def landing() -> Drawn:
     """Sign in, or sign up."""
     lead = rx.el.section(

@@ -33,8 +33,8 @@ def _document() -> rx.Component:
         card(
             facts(
                 (t("invoices.state"), invoice_papers.state_of(_ROW)),
-                (t("payment_link.from"), rx.el.span(_ROW["seller"].to(str), class_name="party")),
-                (t("payment_link.to"), rx.el.span(_ROW["buyer"].to(str), class_name="party")),
+                (t("payment_link.from"), invoice_papers.party(_ROW, "seller")),
+                (t("payment_link.to"), invoice_papers.party(_ROW, "buyer")),
                 (t("invoices.label_date"), when(_ROW["label_date"], "date")),
                 (t("invoices.due_date"), due),
                 (t("invoices.total"), money(_ROW["total"], currency)),

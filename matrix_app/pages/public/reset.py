@@ -12,7 +12,6 @@ from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.registry import Console, Drawn, page
 from state.account import ResetState
-from state.session import SessionState
 
 
 def _ask() -> rx.Component:
@@ -55,7 +54,7 @@ def reset() -> Drawn:
     return [page_header(t("reset.title")), rx.cond(ResetState.token != "", _set(), _ask())]
 
 
-@page("/sign-in/code", console=Console.PUBLIC, title="code.title", on_load=SessionState.pass_through)
+@page("/sign-in/code", console=Console.PUBLIC, title="code.title")
 def code() -> Drawn:
     """After a right password; afterwards to `?next=`."""
     return [

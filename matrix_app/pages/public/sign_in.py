@@ -12,19 +12,13 @@ from components.texts import t
 from matrix_app.pages import endpoints
 from matrix_app.pages.registry import Console, Drawn, page
 from state.account import ConfirmState
-from state.session import SessionState
 
 
 def _instead(question: str, words: str, href: str | rx.Var[str]) -> rx.Component:
     return rx.el.p(t(question), " ", link(t(words), href=href), class_name="muted")
 
 
-@page(
-    "/sign-in",
-    console=Console.PUBLIC,
-    title="sign_in.title",
-    on_load=SessionState.pass_through,
-)
+@page("/sign-in", console=Console.PUBLIC, title="sign_in.title")
 def sign_in() -> Drawn:
     """By address and password; afterwards to `?next=`."""
     return [
@@ -45,7 +39,7 @@ def sign_in() -> Drawn:
     ]
 
 
-@page("/sign-up", console=Console.PUBLIC, title="sign_up.title", on_load=SessionState.pass_through)
+@page("/sign-up", console=Console.PUBLIC, title="sign_up.title")
 def sign_up() -> Drawn:
     """A new account; a mail then asks to confirm the address."""
     return [

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zoneinfo
 
+import reflex as rx
+
 from components.forms.fields import Option, combobox, radios, select, text_field
 from components.forms.form import form_foot, rest_form, submit_button
+from components.links import link
 from components.shell.page import card, page_header
 from components.texts import t
 from matrix_app.pages import endpoints
@@ -14,7 +17,7 @@ from matrix_app.pages.registry import Console, Drawn, page
 from matrix_app.pages.terms_line import terms_line
 from models.terms import Occasion
 from state.account import WelcomeState
-from state.session import PORTAL_HOME
+from state.session import PORTAL_HOME, SessionState
 
 KINDS = ("client", "partner", "developer")
 
@@ -53,7 +56,10 @@ def welcome() -> Drawn:
             destination=PORTAL_HOME,
         )
     )
+    invited = rx.el.p(t("welcome.invited", email=SessionState.account_email), class_name="muted")
     return [
         page_header(t("welcome.title"), text=t("welcome.text")),
         in_its_state(WelcomeState, founding, retry=WelcomeState.load),
+        rx.cond(SessionState.without_organization, invited, rx.fragment()),
+        rx.el.p(link(t("welcome.account"), href="/account"), class_name="muted"),
     ]

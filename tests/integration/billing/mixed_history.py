@@ -233,10 +233,12 @@ class History:
         self.days.setdefault(one.id, [(BEGAN, PAYMENT_DAYS)]).append((self.shows, days))
 
     async def comes_under(self, brand: int) -> None:
-        """Another brand of the entity, from the next draft on; the first is the usual one."""
+        """Another brand, and with it perhaps another entity, from the next draft on; the first is the default one of
+        whoever bills."""
         async with self.work() as uow:
             await profiles.set_brand(uow, self.market.brands[brand] if brand else None)
-        self.brands.append((self.shows, self.market.brands[brand]))
+        now = self.market.brands[brand] if brand else self.market.default_of(self.brands[-1][1])
+        self.brands.append((self.shows, now))
 
     async def changes(
         self, which: int, plan: int, seats: int, behaviour: str | None, extra: bool = False

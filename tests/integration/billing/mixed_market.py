@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,12 +12,14 @@ from models.gateway import AiModel, Upstream
 from models.money import Money
 from models.plans import Plan
 from models.types import Role
-from services.billing import brands
+from services.billing import brands, entities
+from services.billing.entities import EntityFields
 from services.catalog.plan_rules import ChargeFields
 from services.core.actor import Actor, system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.metering.service import ensure_platform_meters
+from services.tax.rules import RoundingLevel
 from tests.integration.billing.shop import Shop, open_shop
 from tests.integration.billing.subscribers import Subscribers, price
 from tests.world import LONG_AGO, World
@@ -31,6 +33,12 @@ ZONES = (
 WALL = FixedClock(datetime(2026, 3, 10, 9, tzinfo=UTC))
 TOKENS = ("prompt_tokens", "completion_tokens")
 PAYMENT_DAYS = 10  # of who has no terms of their own
+# Who is not registered where the customers are, and takes no tax; rounds by document, and gives less time for usage.
+ABROAD = EntityFields(
+    code="US1", name="Matrix Inc.", address="1 Main St\nDover DE", country="US", currency="USD",
+    timezone="America/New_York", registrations=("US",), tax_rounding=RoundingLevel.DOCUMENT, is_test=True,
+    payment_days=PAYMENT_DAYS, grace_hours=6,
+)  # fmt: skip
 BY_BRAND: dict[str, Any] = {
     "invoice_pattern": "{entity}-{brand}-{year}-{seq:6}",
     "note_pattern": "{entity}-{brand}-C{year}-{seq:6}",
@@ -85,7 +93,8 @@ class Market:
     def __init__(self, shop: Shop, staff: Actor) -> None:
         self.shop, self.staff, self.sold = shop, staff, Subscribers(shop)
         self.plans: list[Offered] = []
-        self.brands: list[str] = []  # the usual one first
+        self.brands: list[str] = []  # of the usual entity, its default one first, then of the one abroad
+        self.entity_of: dict[str, str] = {}  # by brand
 
     @classmethod
     async def open(cls, world: World) -> Market:
@@ -115,6 +124,10 @@ class Market:
         await market._coupons()
         await market._brands()
         return market
+
+    def default_of(self, brand: str) -> str:
+        """The default brand of whose that one is."""
+        return next(one for one, entity in self.entity_of.items() if entity == self.entity_of[brand])
 
     async def _offer(self) -> None:
         """Plans of every kind and length: paid before and after, with what is metered, included, set up and added."""
@@ -179,16 +192,15 @@ class Market:
         ]  # fmt: skip
 
     async def _brands(self) -> None:
-        """The usual one, and two more, each with numbers of its own."""
+        """Of each legal entity its default one and some more, each with numbers of its own."""
         async with crossing(Reason.STAFF, actor=system()) as uow:
-            usual = await uow.execute(
-                "select id from brand where legal_entity_id = :id", id=self.shop.entity.id
-            )
-            self.brands.append(usual.scalar_one())
-            for code in ("BLUE", "GREEN"):
-                self.brands.append(
-                    (await brands.add_brand(uow, self.shop.entity.id, code=code, name=code)).id
-                )
+            abroad = await entities.add_entity(uow, replace(ABROAD, **BY_BRAND))
+            for entity, codes in ((self.shop.entity, ("BLUE", "GREEN")), (abroad, ("RED",))):
+                usual = await uow.execute("select id from brand where legal_entity_id = :id", id=entity.id)
+                made = [usual.scalar_one()]
+                made += [(await brands.add_brand(uow, entity.id, code=code, name=code)).id for code in codes]
+                self.brands += made
+                self.entity_of |= dict.fromkeys(made, entity.id)
 
     async def _coupons(self) -> None:
         """Of a part and of an amount, once, for a while and for good, of all and of something."""

@@ -72,6 +72,18 @@ union all
 select 'brand', i.id from invoice i join brand b on b.id = i.brand_id left join credit_note n on n.invoice_id = i.id
   where i.organization_id = :id and (i.series_brand <> b.code or strpos(i.number, '-' || b.code || '-2') = 0
     or i.seller #>> '{brand,code}' <> b.code or strpos(n.number, '-' || b.code || '-C2') = 0)
+union all
+select 'entity', l.id from invoice i join invoice_line l on l.invoice_id = i.id
+  join invoice_line s on s.key = l.facts ->> 'source' and s.organization_id = i.organization_id
+  join invoice d on d.id = s.invoice_id
+  where i.organization_id = :id and l.facts ->> 'made_by' = 'item' and d.legal_entity_id <> i.legal_entity_id
+union all
+select 'tax', i.id from invoice i join legal_entity e on e.id = i.legal_entity_id
+  cross join lateral (select sum(net_minor) as net, count(*) as lines from invoice_line where invoice_id = i.id) l
+  where i.organization_id = :id and i.number is not null and not exists (
+      select from invoice_line where invoice_id = i.id and facts ? 'back')
+    and abs(i.tax_minor - l.net * case when e.registrations ? 'DE' then 0.19 else 0 end) > case
+      when e.registrations ? 'DE' then l.lines else 0 end
 """
 _PARKED = """
 select parked_reason as why from subscription where organization_id = :id and parked_at is not null
@@ -127,15 +139,19 @@ async def agrees(history: History) -> None:
 
 
 def _were_agreed(history: History, made: Sequence[Invoice]) -> None:
-    """Each document is under the brand that billed when its draft was begun, and due as its subscription had it when it
-    was finalised."""
+    """Each document is under the brand that billed when its draft was begun, unless its entity only credits what it
+    had billed before, and due as its subscription had it when it was finalised."""
+    market, billed = history.market, set[str]()
     for one in made:
         under = (
             {history.by_hand[one.key]}
             if one.key in history.by_hand
             else _then(history.brands, one.created_at)
         )
-        assert one.brand_id in under, (one.number, under)
+        assert market.entity_of[one.brand_id] == one.legal_entity_id
+        credits_before = one.net_minor <= 0 and one.legal_entity_id in billed
+        assert one.brand_id in under or (credits_before and market.default_of(one.brand_id) == one.brand_id)
+        billed.add(one.legal_entity_id)
         assert one.due_date is not None
         assert one.label_date is not None
         assert one.finalized_at is not None

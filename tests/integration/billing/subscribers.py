@@ -124,6 +124,9 @@ class Subscribers:
             )
             return [Invoice(**row) for row in found.mappings()]
 
+    async def numbered(self) -> list[Invoice]:
+        return [row for row in await self.invoices() if row.number is not None]
+
     async def said(self, invoice: Invoice) -> list[tuple[str, int]]:
         """Descriptions and amounts of its lines."""
         return [(line.description, line.amount_minor) for line in await self.shop.lines(invoice)]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,18 +17,24 @@ from models.billing import Invoice
 from models.clock import TestClock
 from models.identity import Organization
 from models.money import Money
+from models.payments import ProviderAccount
 from models.subscriptions import Collection
 from models.types import ProrationBehaviour, Role
 from services.billing import customer_credits, finalizing, invoices, notes, profiles
+from services.billing.series import SERIES
 from services.billing_runs import clock_turning, running
+from services.core import listing_sql
 from services.core.actor import system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.errors import Conflict, Forbidden, Invalid
+from services.core.ids import new_id
 from services.core.work import UnitOfWork, unit_of_work
 from services.identity import clocks
+from services.identity import queries as identity
 from services.metering.rules import UsageEventIn
 from services.metering.service import ensure_platform_meters, record
+from services.payments import charging, queries, setups, transfers
 from services.subscriptions import subscriptions
 from services.subscriptions.arranging import Arrangement
 from services.subscriptions.selecting import Wanted
@@ -242,3 +249,69 @@ async def test_a_clock_that_catches_up_with_the_wall_becomes_it(world: World) ->
     assert (await running.bill_due(clock=WALL)).due == 0  # all was done on the way
     later = FixedClock(WALL.at + 40 * DAY)
     assert (await running.bill_due(clock=later)).due > 0
+
+
+async def test_who_has_anything_real_is_not_put_on_a_clock(world: World) -> None:
+    """By none of what it may have, so that no real document comes under an invented time."""
+    sold = await opened(world, is_test=False)
+    shop, plan = sold.shop, await sold.plan(price("base", "flat", "31"), trial_days=9)
+    staff = world.actor(await world.organization(name="House"), Role.OPERATOR)
+
+    async def subscribes() -> None:
+        async with shop.work() as uow:
+            await subscriptions.start(uow, Wanted(plan.id, "EUR", "month"), key="s")
+
+    async def is_granted() -> None:
+        async with shop.work() as uow:
+            await wallets.grant(uow, money=Money(900, "EUR"), key="g")
+
+    async def pays() -> None:
+        async with shop.work() as uow:
+            await transfers.record(uow, money=Money(900, "EUR"), key="t")
+
+    for has in (
+        subscribes,
+        is_granted,
+        pays,
+        partial(shop.draft, line("10")),
+        partial(shop.invoice, line("10")),
+    ):
+        whose = await shop.new_customer()
+        await has()
+        with pytest.raises(Conflict) as refused:
+            async with crossing(Reason.STAFF, actor=staff, clock=WALL) as uow:
+                await clocks.create_test_clock(uow, whose.id, name="Trial", shows=BEGAN)
+        assert refused.value.error_code == "organization_in_use"
+
+
+async def test_what_is_on_a_clock_is_marked_and_nobody_pays_real_money_there(world: World) -> None:
+    """Nor is a way to do so offered, or kept."""
+    shop = (await opened(world)).shop
+    staff = world.actor(await world.organization(name="House"), Role.OPERATOR)
+    async with crossing(Reason.STAFF, actor=staff, clock=WALL) as uow:
+        await clocks.create_test_clock(uow, shop.customer.id, name="Trial", shows=BEGAN)
+        real, play = new_id("pacc"), new_id("pacc")
+        for name, is_test in ((real, False), (play, True)):
+            uow.add(
+                ProviderAccount(
+                    id=name, provider="stripe", name=name, is_test=is_test, settings={}, secrets=b"",
+                    created_at=BEGAN,
+                )
+            )  # fmt: skip
+    invoice = await shop.invoice(line("10"))
+
+    async with shop.work() as uow:
+        assert [way.id for way in await queries.ways(uow)] == [play]
+        for asked in (
+            charging.start(uow, charging.Wanted(invoice.id, real, "k")),
+            setups.start(uow, real, key="k"),
+        ):
+            with pytest.raises(Invalid) as refused:
+                await asked
+            assert refused.value.error_code == "provider_account_kind"
+        assert (await charging.start(uow, charging.Wanted(invoice.id, play, "k"))).state == "sending"
+    async with crossing(Reason.STAFF, actor=staff, clock=WALL) as uow:
+        tried = await listing_sql.select(uow, identity.ORGANIZATIONS, ("on_clock", "true"))
+        assert [one.id for one in tried] == [shop.customer.id]
+        for is_test, numbered in (("true", 1), ("false", 0)):
+            assert len(await listing_sql.select(uow, SERIES, ("is_test", is_test))) == numbered

@@ -32,7 +32,7 @@ LATE_DAYS = 20  # a document comes at least each month, and usage is looked at f
 PASSES = st.sampled_from([0, 0, 0, 1, 30, 24 * 9, 24 * 31])
 WHICH, SEATS = st.integers(0, 3), st.integers(1, 4)
 PLAN = st.sampled_from([0, 0, 1, 2, 3, 4, 5, 5])
-BRAND, PAY_IN = st.integers(0, 2), st.sampled_from([None, 0, 3, 45])
+BRAND, PAY_IN = st.integers(0, 4), st.sampled_from([None, 0, 3, 45])
 EXTRA = st.sampled_from([False, False, True])
 COUPON = st.sampled_from(["FIFTH", "LESS", "FREE", "TOKENS", "PLAN"])
 CALL = st.tuples(st.integers(0, LATE_DAYS * 1_440), st.integers(0, 3_000), st.integers(0, 160))
@@ -263,6 +263,16 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("changes", 0, 1, 1, "invoice_now"), ("calls_are_made", [(0, 3, 13)], False, False), ("turn", 30),
             ("changes", 0, 0, 1, "invoice_now"), ("calls_are_made", [(0, 4, 14)], False, False), ("turn", 30),
             ("turn", 150), ("calls_are_made", [(0, 5, 15)], False, False),
+        ],
+    ),
+    # Another entity bills from now on, and does not credit what the first one billed; also while a draft waits.
+    (
+        "EUR",
+        "Europe/Berlin",
+        [
+            ("starts", 1, 3, 0, ""), ("turn", 24 * 9), ("comes_under", 4), ("changes", 0, 1, 1, "invoice_now"),
+            ("is_billed", 900, 1), ("turn", 24 * 9), ("comes_under", 0), ("changes", 0, 1, 4, "next_invoice"),
+            ("comes_under", 1), ("changes", 0, 1, 2, "invoice_now"), ("is_credited", 1, 40), ("cancels", 0, True),
         ],
     ),
     (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from models.billing import Invoice
 from models.types import ProrationBehaviour as B
-from services.subscriptions import subscriptions
+from services.subscriptions import queries, subscriptions
 from services.subscriptions.previewing import Preview, PreviewInvoice, preview
 from services.subscriptions.selecting import Wanted
 from tests.integration.billing.shop import open_shop
@@ -86,3 +88,75 @@ async def test_a_trial_is_shown_to_whoever_did_not_say_yet_to_whom_invoices_are_
         wanted = Wanted(tried.id, "EUR", "month")
         shown = await preview(uow, lambda work: subscriptions.start(work, wanted, key="try"))
     assert (shown.state, shown.first_invoice) == ("trialing", None)
+
+
+# What is done with a plan of 60 a month and 9.99 for each of 3 seats, on which days of April after the 1st it began.
+Step = tuple[int, str, dict[str, Any]]
+HISTORIES: dict[str, tuple[dict[str, Any], list[Step]]] = {
+    "nothing": ({}, []),
+    "a coupon for once": ({"coupon": "TENTH"}, []),
+    "a coupon for two periods": ({"coupon": "TWICE"}, []),
+    "a coupon for ever": ({"coupon": "FIFTH"}, []),
+    "a coupon of an amount": ({"coupon": "TWENTY"}, []),
+    "a coupon that came later, and one before": ({"coupon": "FIFTH"}, [(3, "take_coupon", {"code": "TENTH"})]),
+    "a coupon for a plan that it leaves": ({"coupon": "SMALL"}, [(5, "change", {"behaviour": B.NEXT_PERIOD})]),
+    "a change that waits": ({"coupon": "FIFTH"}, [(5, "change", {"behaviour": B.NEXT_PERIOD})]),
+    "a change that is billed later": ({"coupon": "TWICE"}, [(11, "change", {"behaviour": B.NEXT_INVOICE})]),
+    "a trial": ({"coupon": "TENTH", "trial_days": 9}, []),
+    "a trial that ends while it is cancelled": ({"trial_days": 9}, [(4, "cancel", {})]),
+    "to begin later": ({"coupon": "FIFTH", "started_at": datetime(2026, 4, 20, 12, tzinfo=UTC)}, []),
+    "to be tried later": ({"started_at": datetime(2026, 4, 20, 12, tzinfo=UTC), "trial_days": 9}, []),
+    "a pause": ({"coupon": "FIFTH"}, [(11, "pause", {})]),
+    "a pause that ends": ({"coupon": "TWICE"}, [(11, "pause", {"resume_at": datetime(2026, 4, 21, 12, tzinfo=UTC)})]),
+    "resumed": ({"coupon": "FIFTH"}, [(11, "pause", {}), (13, "resume", {})]),
+    "cancelled": ({"coupon": "FIFTH"}, [(11, "cancel", {})]),
+    "cancelled within the period": ({}, [(11, "cancel", {"cancel_at": datetime(2026, 4, 21, 12, tzinfo=UTC)})]),
+    "cancelled, and kept": ({"coupon": "FIFTH"}, [(11, "cancel", {}), (12, "reactivate", {})]),
+}  # fmt: skip
+
+
+async def test_what_is_said_to_come_is_what_turning_the_clock_makes(world: World) -> None:
+    sold = Subscribers(await open_shop(world))
+    seats = price("seats", "seat", "9.99")
+    used = price("use", "metered", "0.01", meter="prompt_tokens")
+    small = await sold.plan(price("base", "flat", "60"), seats, used)
+    large = await sold.plan(price("base", "flat", "100"), seats)
+    sold.at(2026, 4, 1, 12)
+    await sold.coupon("TENTH", rate=Decimal("0.1"))
+    await sold.coupon("TWICE", rate=Decimal("0.2"), duration="periods", periods=2)
+    await sold.coupon("FIFTH", rate=Decimal("0.2"), duration="forever")
+    await sold.coupon("TWENTY", amount=Decimal(20), currency="EUR", duration="forever")
+    await sold.coupon("SMALL", rate=Decimal("0.5"), duration="forever", plans=(small.id,))
+    said, made = {}, {}
+    for name, (how, steps) in HISTORIES.items():
+        sold.at(2026, 4, 1, 12)
+        await sold.shop.new_customer(name=name)
+        one = await sold.start(small, quantities={"seats": Decimal(3)}, **how)
+        for day, verb, given in steps:
+            sold.at(2026, 4, day, 12)
+            if verb == "change":
+                await sold.change(one, large, quantities={"seats": Decimal(3)}, **given)
+            else:
+                await sold.do(getattr(subscriptions, verb), one, **given)
+        said[name], made[name] = [], []
+        for _ in range(3):
+            before = len(await sold.numbered())
+            async with sold.shop.work() as uow:
+                comes = (await queries.detail(uow, one.id)).upcoming
+            if comes is None:
+                break
+            assert comes.at > sold.shop.now
+            sold.shop.now = comes.at - timedelta(seconds=1)
+            await sold.run(one)
+            assert len(await sold.numbered()) == before, name
+            sold.shop.now = comes.at
+            await sold.run(one)  # what has usage on it waits for more of it
+            sold.shop.now += timedelta(hours=sold.shop.entity.grace_hours)
+            await sold.run(one)
+            lines = [line for row in (await sold.numbered())[before:] for line in await sold.shop.lines(row)]
+            said[name].append(comes.amount_minor)
+            made[name].append(sum(line.amount_minor - line.discount_minor for line in lines))
+    assert said == made
+    assert said["a coupon for two periods"] == [7_198, 8_997, 8_997]
+    assert said["a trial"] == [8_097, 8_997, 8_997]
+    assert said["cancelled"] == [0]  # what was used

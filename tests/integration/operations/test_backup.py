@@ -262,7 +262,8 @@ def test_another_key_does_not_write_into_the_same_folder(installation: Installat
     [
         ({}, timedelta(), Health.OK, "The newest base backup is of"),
         ({}, timedelta(days=3), Health.FAILED, "The newest base backup is of"),
-        ({"backup_key_file": Path("/nowhere/key")}, timedelta(), Health.FAILED, "cannot be read from /nowhere/key"),
+        ({"data_dir": Path("waiting")}, timedelta(minutes=20), Health.FAILED, "is in no backup"),
+        ({"backup_key_file": Path("/nowhere/key")}, timedelta(), Health.FAILED, "from /nowhere/key (No such file"),
         ({"backup_dir": Path("/nowhere/else")}, timedelta(), Health.WARNING, "There is no backup in /nowhere/else"),
         ({"backup_dir": None}, timedelta(), Health.OK, "this demo"),
         ({"backup_dir": None, "mode": "production"}, timedelta(), Health.WARNING, "No backups are kept."),
@@ -271,6 +272,7 @@ def test_another_key_does_not_write_into_the_same_folder(installation: Installat
 )  # fmt: skip
 async def test_the_doctor_misses_backups_that_are_not_made(
     installation: Installation,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     changed: dict[str, object],
     later: timedelta,
@@ -282,6 +284,9 @@ async def test_the_doctor_misses_backups_that_are_not_made(
             return super().now() + later
 
     monkeypatch.setattr(doctor, "SystemClock", Later)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "waiting" / "kept-log").mkdir(parents=True)
+    (tmp_path / "waiting" / "kept-log" / "000000010000000000000001").touch()
     nowhere = database.connect("postgresql+psycopg://matrix@127.0.0.1:9/matrix", pool_size=2)
 
     found = await CHECKS["D012"].look(doctor.Place(installation.settings.model_copy(update=changed), nowhere))

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from matrix_app.doctor import as_json, as_text, failures
 from models.types import OrganizationKind, Role
 from services.core import database as databases
+from services.core import key_file
 from services.core.actor import system
 from services.core.clock import SystemClock
 from services.core.database import Database
 from services.core.errors import Forbidden
+from services.core.key_file import Keys, Remote, Wrapped
 from services.core.settings import Settings
 from services.invariants import check
 from services.operations import doctor, queues
@@ -136,6 +139,38 @@ async def test_without_a_database_the_rest_is_still_told(database: Database, set
     assert ids(found, Health.FAILED) == ["D001"]
     assert ids(found, Health.SKIPPED) == ["D002", "D004", "D005", "D006", "D007", "D008", "D009"]
     assert ids(found, Health.OK) == ["D003", "D010", "D011", "D012"]
+
+
+@pytest.mark.parametrize(
+    ("content", "detail", "next_step"),
+    [
+        ("{}", "it is damaged", "no process starts"),
+        ("aws-kms", "cannot be reached", "MATRIX_KMS_"),
+        ("pkcs11", "see MATRIX_KEYS", "no process starts"),
+    ],
+)
+async def test_keys_that_are_of_no_use_are_told(
+    settings: Settings, content: str, detail: str, next_step: str
+) -> None:
+    path = key_file.path_in(settings.data_dir)
+    path.parent.mkdir(mode=0o700)
+    if content == "{}":
+        path.write_text(content)
+        path.chmod(0o600)
+    else:
+        key = Remote(content, "wraps")
+        key_file.make(path, Keys("one", {"one": key}, Wrapped("one", b"lookup", b"fingerprint")))
+    nowhere = databases.connect("postgresql+psycopg://matrix@127.0.0.1:9/matrix", pool_size=2)
+    away = Settings(
+        data_dir=settings.data_dir, keys="aws-kms", kms_key="wraps", kms_endpoint="http://127.0.0.1:9",
+        kms_access_key="who", kms_secret_key=SecretStr("secret"),
+    )  # fmt: skip
+
+    found = (await look(away, nowhere))["D010"]
+
+    assert found.health is Health.FAILED
+    assert detail in found.detail
+    assert next_step in found.next_step
 
 
 async def test_what_waits_has_an_age(house: House) -> None:

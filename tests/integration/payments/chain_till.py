@@ -43,11 +43,17 @@ class ChainTill:
 
     async def ask(self, invoice: Invoice, asset: str = "ETH", key: str = "") -> CryptoRequest:
         """What a customer that wants to pay is asked for."""
+        return await self._asked(Wanted(invoice.id, f"{self.account.id}:{asset}", key or token_hex(6)))
+
+    async def ask_for_top_up(self, top_up_id: str, asset: str = "ETH") -> CryptoRequest:
+        return await self._asked(
+            Wanted(None, f"{self.account.id}:{asset}", token_hex(6), top_up_id=top_up_id)
+        )
+
+    async def _asked(self, wanted: Wanted) -> CryptoRequest:
         async with self.shop.work() as uow:
             uow.wall_now = self.clock.at
-            payment = await charging.start(
-                uow, Wanted(invoice.id, f"{self.account.id}:{asset}", key or token_hex(6))
-            )
+            payment = await charging.start(uow, wanted)
         return await self.request(payment.id)
 
     async def request(self, payment_id: str) -> CryptoRequest:

@@ -59,6 +59,7 @@ class Chain:
 
     def send(self, asked: CryptoRequest, percent: int) -> None:
         """A share of what is asked for, in the next block. Whatever is gone from before is spent another way by it."""
+        self._is_there()
         units = max(1, int(asked.expected_units) * percent // 100)
         if asked.contract is None:
             made = self.anvil.send(asked.address, units)
@@ -84,10 +85,16 @@ class Chain:
 
     def send_again(self) -> None:
         """What is gone, in its order, if nothing was sent since."""
+        self._is_there()
         pick(self.gone, 0)
         for raw in self.gone:
             self.anvil.send_again(raw)
         self.gone.clear()
+
+    def _is_there(self) -> None:
+        """A node that follows another chain takes nothing for this one."""
+        if int(self.anvil.ask("eth_chainId"), 16) != CHAIN_ID:
+            raise Nothing
 
     async def say_rates(self) -> None:
         for asset, prices in PRICES.items():

@@ -351,6 +351,12 @@ CASES: list[list[Act]] = [
         ("is_billed", 0, 700), ("reads_books",), ("goes_another_way", 3, False), ("watches",), ("turn", 72),
         ("reads_books",), ("comes_again",), ("mines", 3), ("watches",), ("turn", 72),
     ],
+    # Somebody pays, and sends again what was gone, while the node follows another chain.
+    [
+        ("is_billed", 0, 315), ("asks", 0, "ETH"), ("sends_coins", 0, 40), ("mines", 2),
+        ("goes_another_way", 2, False), ("is_another_chain", True), ("sends_coins", 0, 100), ("comes_again",),
+        ("mines", 3), ("watches",), ("is_another_chain", False), ("comes_again",), ("mines", 3), ("watches",),
+    ],
 ]  # fmt: skip
 
 

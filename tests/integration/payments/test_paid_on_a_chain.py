@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from models.refunds import RefundTo
 from services.billing.invoices import KeyMeansOther
+from services.core.actor import system
 from services.core.errors import Invalid
+from services.core.work import unit_of_work
 from services.crypto.rates import NoRate
 from services.crypto.watching import BLOCKS_A_TURN, Watcher
+from services.payments.charging import PaymentUnderWay, TopUpNotDue
 from services.payments.providers import base
 from services.payments.providers.crypto_keys import PrivateKeyGiven, address_of
 from services.payments.providers.values import RefundOrder
+from services.refunds import refunds
+from services.refunds.rules import NothingToRefund
+from services.wallets import refills
+from services.wallets.rules import TopUpRule
 from tests.checks import MADE_BY_HAND, assert_invariants
 from tests.fakes.anvil.running import CHAIN_ID, KEY, running_anvil
 from tests.integration.billing.shop import line, open_shop
 from tests.integration.payments.chain_till import ETH, ChainTill, open_chain_till
+from tests.integration.payments.refund_desk import ALONE
 from tests.world import World
 
 COIN = 10**18
 OWED = 5 * COIN // 100  # 119 at 2,380 for a coin
+TOP_UP = 119_00
 
 
 @pytest.fixture
@@ -230,6 +241,96 @@ async def test_what_is_given_up_takes_money_still_and_a_node_that_is_away_ends_n
 
     assert await till.payments() == [("canceled", 11_900, 0), ("succeeded", 11_900, 11_900)]
     assert (await till.shop.read(invoice)).state == "paid"
+
+
+async def top_up(till: ChainTill) -> str:
+    """The id of one over TOP_UP that is due."""
+    async with till.shop.work() as uow:
+        await refills.set_rule(uow, "EUR", TopUpRule(1_00, TOP_UP, 500_00))
+        return (await uow.execute("select id from wallet_top_up where state = 'due'")).scalar_one()
+
+
+async def wallet(till: ChainTill) -> tuple[int, str, int]:
+    """What is in it, the state of its last top-up, and what is a credit."""
+    async with till.shop.work() as uow:
+        found = await uow.execute(
+            "select (select coalesce(sum(left_minor), 0) from wallet), (select state from wallet_top_up order by id"
+            " desc limit 1), (select coalesce(sum(left_minor), 0) from customer_credit)"
+        )
+        return tuple(found.one())  # pyright: ignore[reportReturnType]
+
+
+async def test_a_top_up_is_filled_by_what_was_asked_for_and_what_is_unused_of_it_becomes_a_credit(
+    till: ChainTill,
+) -> None:
+    due = await top_up(till)
+    asked = await till.ask_for_top_up(due)
+    till.anvil.send(asked.address, OWED * 13 // 10)
+    await till.watch(2)
+    assert await wallet(till) == (0, "due", 0)
+    await till.watch(1)
+
+    assert await till.payments() == [("succeeded", TOP_UP, 0), ("succeeded", 35_70, 0)]
+    assert await wallet(till) == (TOP_UP, "paid", 35_70)
+    with pytest.raises(TopUpNotDue):
+        await till.ask_for_top_up(due)
+    await till.shop.invoice(line("40"))  # 47.60: what is over goes first
+    left = TOP_UP - (47_60 - 35_70)
+    assert await wallet(till) == (left, "paid", 0)
+
+    async with unit_of_work(replace(system(till.shop.customer.id), id="staff"), clock=till.clock) as uow:
+        wanted = refunds.Wanted(asked.payment_id, "all", "Agreed")
+        with pytest.raises(Invalid, match="cannot be given back from here"):
+            await refunds.start(uow, wanted, above=ALONE)
+        await refunds.start(uow, replace(wanted, key="part", to=RefundTo.CREDIT, amount=7_10), above=ALONE)
+        with pytest.raises(Invalid, match="owed to the customer"):
+            await refunds.start(
+                uow, replace(wanted, key="more", to=RefundTo.CREDIT, amount=left), above=ALONE
+            )
+        rest = await refunds.start(uow, replace(wanted, to=RefundTo.CREDIT), above=ALONE)
+        assert (rest.state, rest.minor, rest.credit_note_id) == ("succeeded", left - 7_10, None)
+        with pytest.raises(NothingToRefund):
+            await refunds.start(uow, replace(wanted, key="again", to=RefundTo.CREDIT), above=ALONE)
+    assert await wallet(till) == (0, "paid", left)
+    assert await till.shop.balances() == {
+        "clearing": TOP_UP + 35_70, "customer_credit": left, "revenue": 40_00, "tax_owed": 7_60,
+    }  # fmt: skip
+    await assert_invariants(till.shop.world.database, but=MADE_BY_HAND)
+
+
+async def test_a_part_of_a_top_up_or_what_comes_late_is_a_credit_and_the_top_up_stays_due(
+    till: ChainTill,
+) -> None:
+    due = await top_up(till)
+    short = await till.ask_for_top_up(due)
+    till.anvil.send(short.address, OWED * 4 // 10)
+    await till.watch(3)
+    with pytest.raises(PaymentUnderWay):
+        await till.ask_for_top_up(due)
+    till.later(minutes=20)
+    await till.watch(1)
+    assert ((await till.payment(short)).decline_code, await wallet(till)) == (
+        "paid_in_part", (0, "due", 47_60),
+    )  # fmt: skip
+
+    late = await till.ask_for_top_up(due)
+    till.later(minutes=20)
+    await till.watch(1)
+    await till.rate(ETH / 2)
+    till.anvil.send(late.address, OWED)
+    await till.watch(3)
+    assert ((await till.payment(late)).decline_code, await wallet(till)) == (
+        "expired", (0, "due", 47_60 + TOP_UP // 2),
+    )  # fmt: skip
+
+    whole = await till.ask_for_top_up(due, "USDX")
+    till.anvil.send_token(till.token, whole.address, TOP_UP * 10_000)
+    await till.watch(3)
+    assert await wallet(till) == (TOP_UP, "paid", 47_60 + TOP_UP // 2)
+    till.anvil.forget(3)
+    await till.watch()
+    assert (await wallet(till), await till.cases()) == ((0, "paid", 47_60 + TOP_UP // 2), ["taken_back"])
+    await assert_invariants(till.shop.world.database, but=MADE_BY_HAND)
 
 
 async def test_an_account_says_what_is_wrong_with_it_and_keeps_no_private_key(till: ChainTill) -> None:

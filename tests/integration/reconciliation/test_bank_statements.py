@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from models.billing import Invoice
 from models.payments import ProviderAccount
+from services.billing import entities
 from services.core import listing_sql
 from services.core.actor import Actor
 from services.core.clock import FixedClock
@@ -20,6 +21,7 @@ from services.core.errors import Invalid
 from services.core.permissions import ROLE_CAPABILITIES, Role
 from services.files import content
 from services.files.rules import FileRefused, Kind
+from services.identity import clocks
 from services.payments.cashier import Cashier
 from services.reconciliation import accepting, queries, statement_queries, statements
 from services.reconciliation.bank_csv import Mapped
@@ -29,6 +31,7 @@ from services.reconciliation.queries import CaseRow
 from services.reconciliation.statement_queries import LineRow, StatementRow
 from services.reconciliation.statements import Doors
 from tests.checks import MADE_BY_HAND, assert_invariants
+from tests.integration.billing.shop import GERMAN as ENTITY
 from tests.integration.billing.shop import MARCH, Shop, line, open_shop
 from tests.world import World
 
@@ -142,10 +145,21 @@ async def _payout(desk: Desk, minor: int) -> None:
         )
 
 
+async def _tried(shop: Shop, amount: str) -> None:
+    """An invoice of somebody on a test clock."""
+    real, staff = shop.customer, shop.world.actor(await shop.world.organization(name="House"), Role.OPERATOR)
+    async with crossing(Reason.STAFF, actor=staff, clock=FixedClock(MARCH)) as uow:
+        await entities.add_entity(uow, replace(ENTITY, code="TEST", is_test=True))
+        await clocks.create_test_clock(uow, (await shop.new_customer()).id, name="Trial", shows=MARCH)
+    await shop.invoice(line(amount))
+    shop.customer = real
+
+
 async def test_lines_are_kept_once_and_matched_with_invoices_and_payouts(desk: Desk) -> None:
     shop = desk.shop
     named, batched, nearly = [await shop.invoice(line(amount)) for amount in ("100", "50", "80")]
     await _payout(desk, 30_000)
+    await _tried(shop, "79.83")  # of all the nearest to what R4 brings, and nobody owes it
     parts = part("59.50", f"{batched.number}, thanks") + part("1.00", "gift")
     raw = "".join(
         (

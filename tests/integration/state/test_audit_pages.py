@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from models.types import OrganizationKind, Role
+from models.types import PREFIXES, OrganizationKind, Role
+from services.audit.names import names_of
 from services.core import openings
 from services.core.crossing import Reason, crossing
 from services.core.crypto import PLATFORM, Place
+from services.core.ids import new_id
 from services.core.openings import Purpose
 from services.core.work import unit_of_work
 from state.governance.audit import StaffAuditState
@@ -33,14 +35,31 @@ async def test_staff_looking_through_pages_is_seen_by_those_looked_at(world: Wor
     staff.at = "/governance/audit?type=personal_data.read"
     governance, _ = await staff.call(StaffAuditState, "load")
 
-    assert [(row["type"], row["actor_kind"], row["detail"]) for row in portal.rows] == [
-        ("personal_data.read", "other", "what: members")
+    [row] = portal.rows
+    assert (row["type"], row["actor_kind"], row["object_name"]) == ("personal_data.read", "other", "Acme")
+    assert [(fact["name"], fact["kind"], fact["value"]) for fact in row["detail"]] == [
+        ("what", "word", "members")
     ]
-    assert [(row["object"], row["actor"], row["address"]) for row in governance.rows] == [
-        ("mailbox", sam.email, "192.0.2.30"),
-        (acme.id, sam.email, "192.0.2.30"),
+    assert [(row["object"], row["object_name"], row["actor"], row["address"]) for row in governance.rows] == [
+        ("mailbox", "", sam.email, "192.0.2.30"),
+        (acme.id, "Acme", sam.email, "192.0.2.30"),
     ]
     assert sam.email not in str(portal.rows)
+
+
+async def test_names_are_of_what_the_reader_may_see(world: World) -> None:
+    acme, other = await world.organization(name="Acme"), await world.organization(name="Other")
+    _, ana = await sign_in(world, acme)
+    stranger = await world.account("bob@example.com", member_of=other)
+    ids = [acme.id, other.id, ana.id, stranger.id, "inv_nothing", "lot_nothing"]
+
+    async with unit_of_work(world.actor(acme, account=ana)) as uow:
+        assert await names_of(uow, ids) == {acme.id: "Acme", ana.id: ana.email}
+        assert await names_of(uow, []) == {}
+    async with crossing(Reason.STAFF, actor=world.actor(acme)) as uow:
+        assert set(await names_of(uow, ids)) == {acme.id, other.id, ana.id, stranger.id}
+        known = [new_id(prefix) for prefix in PREFIXES]
+        assert await names_of(uow, known) == {}  # each of the tables can be asked
 
 
 async def test_an_address_typed_by_anyone_is_no_fault(world: World) -> None:

@@ -50,7 +50,8 @@ async def test_an_invoice_is_followed_from_the_list_to_the_reason_of_a_line(
 
     visitor.at = row["href"]
     seen, _ = await visitor.call(one, "load")
-    assert seen.invoice["buyer"] == "Acme AG\nRing 2\n80331 München\nDE"
+    said = (seen.invoice["buyer"], seen.invoice["buyer_country"])
+    assert said == ("Acme AG\nRing 2\n80331 München", "DE")
     assert [(tax["name"], tax["rate"], tax["tax"]) for tax in seen.taxes] == [("VAT", "19 %", "32.31")]
     assert [(note["total"], note["has_files"]) for note in seen.notes] == [("10", False)]
     assert (seen.invoice["paper"], seen.invoice["has_ubl"]) == ("waiting", True)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from matrix_app import pages
+from matrix_app.pages.registry import PAGES, Console
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from state.account import ResetState
 from state.own_account import SIGN_INS_SHOWN, OwnAccountState, SignInsState
-from tests.integration.state.visitor import Visitor, sign_in
+from state.session import SessionState
+from tests.integration.state.visitor import Visitor, sent_to, sign_in
 from tests.world import World
+
+pages.load_all()
 
 
 async def test_the_account_is_shown_with_its_sessions_and_history(database: Database, world: World) -> None:
@@ -51,6 +56,18 @@ async def test_the_account_is_shown_with_its_sessions_and_history(database: Data
     await bob.call(OwnAccountState, "end", others.sessions[0]["id"])
     _, answer = await bob.call(OwnAccountState, "load")
     assert "/sign-in" in str(answer)
+
+
+async def test_pages_of_ones_own_are_there_without_an_organisation(world: World) -> None:
+    ana, account = await sign_in(world, None)
+    own = [one for one in PAGES.values() if one.console is Console.ACCOUNT]
+    assert {"/account", "/account/sign-ins", "/notifications"} <= {one.route for one in own}
+    for page in own:
+        ana.at = page.route
+        for event in page.on_load:
+            assert sent_to(await event.fn(await ana.state(event.state))) == "", page.route
+    session = await ana.state(SessionState)
+    assert (session.without_organization, session.account_email) == (True, account.email)
 
 
 async def test_a_link_of_any_length_is_only_handed_on(database: Database) -> None:

@@ -8,15 +8,20 @@ from decimal import Decimal
 import pytest
 import reflex as rx
 
+from matrix_app import pages
+from matrix_app.arrivals import led_to
 from matrix_app.pages.public.mailbox import in_html
 from models.identity import Organization
 from models.types import OrganizationKind, Role
 from services.catalog import service as price_book
+from services.core import database as databases
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
+from services.core.settings import settings
 from services.core.work import unit_of_work
 from services.gateway import upstreams
 from services.identity import keys
+from services.identity.cookies import session_cookie
 from services.metering import queries as metering
 from services.metering import rules, service
 from state.account import ConfirmState
@@ -28,9 +33,10 @@ from state.portal.models import ModelsState, PlaygroundState
 from state.portal.overview import OverviewState
 from state.portal.requests import RequestsState, RequestState
 from state.portal.usage import UsageState
-from state.session import SessionState
 from tests.integration.state.visitor import Visitor, sent_to, sign_in
 from tests.world import World
+
+pages.load_all()
 
 Client = tuple[Visitor, Organization]
 
@@ -399,18 +405,64 @@ async def test_signing_up_leads_to_the_mail_and_from_there_to_confirming(world: 
     assert (state.token, state.address) == ("abc", "")
 
 
-async def test_signed_in_people_pass_through_to_their_home_or_where_they_came_from(
-    client: Client, world: World
-) -> None:
+async def arriving(who: Visitor, at: str) -> str | None:
+    """Where the web process sends who asks for a page at `at`, before it draws one."""
+    path, _, query = at.partition("?")
+    cookie = f"{session_cookie(settings().public_url)}={who.token}".encode()
+    headers = [(b"cookie", b"theme=dark"), (b"cookie", cookie)] if who.token else []
+    return await led_to({"type": "http", "path": path, "query_string": query.encode(), "headers": headers})
+
+
+async def test_people_are_led_to_the_right_page_before_another_is_drawn(client: Client, world: World) -> None:
     visitor, _ = client
     staff, _ = await sign_in(world, await world.organization(OrganizationKind.OPERATOR), Role.SUPPORT)
+    homeless, _ = await sign_in(world, None)
+    stranger, ended = Visitor(), Visitor("of-a-session-that-ended")
+    wrong: list[str] = []
     for who, at, leads_to in (
+        (visitor, "/", "/portal"),
         (visitor, "/sign-in", "/portal"),
-        (visitor, "/sign-in?next=%2Fportal%2Fusage", "/portal/usage"),
+        (visitor, "/sign-in/code", "/portal"),
+        (visitor, "/sign-up/", "/portal"),
+        (visitor, "/sign-in?next=%2Fportal%2Fusage%3Fperiod%3Dmonth", "/portal/usage?period=month"),
         (visitor, "/sign-in?next=https%3A%2F%2Fevil.example", "/portal"),
+        (visitor, "/sign-in?next=%2F%2Fevil.example", "/portal"),
+        (visitor, "/sign-in?next=%2Fa%0D%0Aset-cookie:x", "/portal"),
+        (visitor, "/sign-in?next=%2Fportal%2Fn%C3%A4he", "/portal/n\u00e4he"),
+        (visitor, "/portal/requests/req_1", None),
+        (visitor, "/governance/health", None),  # says that it is not theirs
+        (visitor, "/reset", None),
         (staff, "/", "/governance/organizations"),
-        (Visitor(), "/sign-in", ""),
+        (homeless, "/", "/welcome"),
+        (homeless, "/sign-in?next=%2Finvitation%3Ftoken%3Dabc", "/invitation?token=abc"),
+        (homeless, "/portal/keys", "/welcome"),
+        (homeless, "/portal/requests/req_1", "/welcome"),
+        (homeless, "/welcome", None),
+        (homeless, "/account", None),
+        (homeless, "/account/sign-ins", None),
+        (stranger, "/", None),
+        (stranger, "/sign-in?next=%2Fportal", None),
+        (stranger, "/portal/keys?ended=yes", "/sign-in?next=%2Fportal%2Fkeys%3Fended%3Dyes"),
+        (stranger, "/portal/requests/req_1", "/sign-in?next=%2Fportal%2Frequests%2Freq_1"),
+        (stranger, "/account", "/sign-in?next=%2Faccount"),
+        (stranger, "/welcome", "/sign-in?next=%2Fwelcome"),
+        (stranger, "/docs/api", None),
+        (stranger, "/assets/app-12345678.js", None),
+        (ended, "/portal", "/sign-in?next=%2Fportal"),
+        (ended, "/", None),
     ):
-        who.at = at
-        _, answer = await who.call(SessionState, "pass_through")
-        assert sent_to(answer) == leads_to
+        led = await arriving(who, at)
+        if led != leads_to:
+            wrong.append(f"{at} leads to {led}, not to {leads_to}")
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_a_page_is_drawn_though_nobody_can_say_who_asks_for_it(client: Client, world: World) -> None:
+    """The page says itself that the database is away, and goes on when it is back."""
+    visitor, _ = client
+    away = databases.connect("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    databases.install(away)
+    try:
+        assert await arriving(visitor, "/portal") is None
+    finally:
+        databases.install(world.database)

@@ -185,7 +185,6 @@ BODY: dict[str, Maker] = {
     "until": _plain(LEAVE_OUT),
     "days": _plain(1),
     "lifts": _plain(False),
-    "follows_wall": _plain(False),
     "on": _plain(LEAVE_OUT),  # `by`
     "shows": _plain(LEAVE_OUT),
     "to": _plain(LEAVE_OUT),
@@ -432,6 +431,7 @@ ADDRESS: dict[str, Maker] = {
     "started_at[gte]": _plain("2026-01-01T00:00:00Z"),
     "started_at[lt]": _plain(LEAVE_OUT),
     "has_no_gap": _plain(LEAVE_OUT),
+    "on_clock": _plain(LEAVE_OUT),
     "is_test": _plain(LEAVE_OUT),
     "is_usual": _plain(LEAVE_OUT),
     "match": _plain(LEAVE_OUT),

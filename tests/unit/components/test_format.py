@@ -71,6 +71,9 @@ CASES: list[tuple[str, object, dict[str, object], str]] = [
     ("duration", 1834, {}, f"1.83{NBSP}s"),
     ("datetime", "2026-07-01T22:30:00+00:00", {"zone": "Europe/Berlin"}, "Jul 2, 2026, 00:30"),
     ("date", "2026-03-29T00:59:00+00:00", {"zone": "Europe/Lisbon"}, "Mar 29, 2026"),
+    ("last_day", "2026-04-30T22:00:00Z", {"zone": "Europe/Berlin"}, "Apr 30, 2026"),
+    ("last_day", "2026-04-30T22:00:00.001Z", {"zone": "Europe/Berlin"}, "May 1, 2026"),
+    ("last_day", "", {}, MISSING),
     ("date", "2026-12-31T23:30:00+00:00", {"zone": "Pacific/Auckland"}, "Jan 1, 2027"),
     (
         "date",

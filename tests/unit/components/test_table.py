@@ -9,6 +9,7 @@ import reflex as rx
 
 from components.feedback.badges import Status
 from components.feedback.states import empty_state
+from components.tables.listed import filter_chips
 from components.tables.table import Column, Sorting, Table, TableWithoutRowHeader, data_table
 
 ROWS: rx.Var[list[dict[str, Any]]] = rx.Var("state.rows").to(list[dict[str, Any]])
@@ -83,3 +84,20 @@ def test_each_state_is_drawn() -> None:
         "Nothing matches these filters",
     ):
         assert words in html
+
+
+def test_a_chip_says_the_name_of_what_is_filtered_by_and_times_as_times() -> None:
+    brands = rx.Var("state.brands").to(list[dict[str, str]])
+    chips = rx.Var("state.chips").to(list[dict[str, Any]])
+
+    html = str(
+        filter_chips(
+            chips,
+            columns={"brand_id": "Brand"},
+            named={"brand_id": brands},
+            on_remove=lambda _key, _value: [],
+        )
+    )
+
+    assert "(state.brands).find((row) => row.id ===" in html
+    assert [word in html for word in ('"before"', '"less than"')] == [True, True]

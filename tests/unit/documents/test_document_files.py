@@ -103,6 +103,26 @@ def test_pdf_is_archivable_and_accessible_in_every_language(
     assert content.number in text_of(made.pdf)
 
 
+@pytest.mark.parametrize(
+    ("locale", "style"),
+    [
+        (Locale.DE, Style(font=Font.SERIF)),
+        (Locale.AR, Style()),
+        (Locale.EN_US, Style(paper=Paper.LETTER, logo=SVG)),
+    ],
+)
+def test_a_number_of_50_characters_is_read_as_one_where_it_stands(locale: Locale, style: Style) -> None:
+    number = "MATRIX-DEUTSCHLAND/2026-0000000000000001-ENTERPRIS"
+    content = replace(invoice(locale=locale), number=number)
+
+    made = render.pdf(content, style)
+
+    assert pdf_faults(made.pdf) == NO_FAULTS
+    page = PdfReader(io.BytesIO(made.pdf)).pages[0].extract_text()
+    lines = [one for one in page.splitlines() if number in one]
+    assert len(lines) == 2  # beside its label and at the foot, each time in one piece
+
+
 def planted(pdf: bytes, fault: str) -> bytes:
     with pikepdf.open(io.BytesIO(pdf)) as document:
         if fault == "untagged":

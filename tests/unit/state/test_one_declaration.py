@@ -50,7 +50,7 @@ MADE_OF: dict[str, dict[str, str]] = {
     "staff.disputes": {"name": "invoice_number payment_id", "amount": "minor currency"},
     "staff.dunning": {"number": "invoice_number"},
     "staff.dunning_campaigns": {"segment": "currency country plan_id", "in_short": "steps"},
-    "staff.invoice_series": {"counter": "brand period", "proof": "missing has_no_gap"},
+    "staff.invoice_series": {"bills": "is_test", "counter": "brand period", "proof": "missing has_no_gap"},
     "staff.invoices": {"name": "number"},
     "staff.brands": {"use": "is_default status"},
     "staff.legal_entities": {"use": "is_test is_usual"},
@@ -60,6 +60,7 @@ MADE_OF: dict[str, dict[str, str]] = {
     "staff.plan_migration_moves": {"before": "old_minor", "after": "new_minor"},
     "staff.plans": {"state": "published draft"},
     "staff.prices": {"per_million": "unit_amount per_units"},
+    "staff.organizations": {"time": "on_clock"},
     "staff.provider_accounts": {"control": "settings", "money": "is_test", "status": "enabled"},
     "staff.provider_movements": {"name": "provider_ref"},
     "staff.refunds": {
