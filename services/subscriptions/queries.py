@@ -17,8 +17,8 @@ from services.catalog.rating import rate
 from services.core.listing import Column, Kind, Listing, Operator
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
-from services.subscriptions import unaddressed
 from services.subscriptions import rows as subscription_rows
+from services.subscriptions import unaddressed
 from services.subscriptions.states import CHANGES, UNBEGUN
 from services.subscriptions.subscribed import Item, Price, Selection, Subscribed
 from services.subscriptions.upcoming import Upcoming, upcoming
