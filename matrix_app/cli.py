@@ -2,9 +2,7 @@
 
 import argparse
 import asyncio
-import atexit
 import errno
-import gc
 import json
 import sys
 from collections.abc import Callable
@@ -13,22 +11,17 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from matrix_app.up import garbage
 from matrix_app.up.preflight import explain
 from services.core.errors import MatrixError
 from services.core.postgres import serving
 from services.core.refusal import Refused
 from services.core.settings import Settings, settings
 
-# New objects before the young are looked at for garbage, then the older, the oldest. Python's own 700 cost a fifth of
-# a start, which makes little but what stays.
-GARBAGE_THRESHOLDS = (20_000, 20, 50)
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 1 and one sentence on standard error when it cannot be done."""
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
-    # All goes at the end. To look it through for garbage first took a third of a short command's time.
-    atexit.register(gc.freeze)
+    garbage.look_rarely()
     arguments = _parser().parse_args(argv)
     command: Callable[[Settings, argparse.Namespace], None] = arguments.command
     try:

@@ -1,5 +1,3 @@
-import gc
+from matrix_app.up import garbage
 
-# As in the product (`matrix_app/cli.py`), and before anything is imported: Python's own 700 cost a fifth of an import,
-# and of tests, which make little that goes in circles.
-gc.set_threshold(20_000, 20, 50)
+garbage.look_rarely()  # before anything is imported: Python's own pace cost a fifth of an import, and of tests

@@ -76,4 +76,4 @@ def when(
 
 def span(start: Any, end: Any, *, zone: Text = "UTC") -> rx.Component:
     """A period [start, end) by its first and its last day, as documents say it."""
-    return rx.fragment(when(start, "date", zone=zone), " \u2013 ", value(end, "last_day", zone=zone))
+    return rx.el.span(when(start, "date", zone=zone), " \u2013 ", value(end, "last_day", zone=zone))

@@ -34,7 +34,7 @@ TEXTS: dict[str, str] = {
     "preferences.topic.team": "Who joins and leaves",
     "preferences.topic.keys": "API keys that others create or end",
     "preferences.topic.task_done": "Exports that are ready",
-    "preferences.topic.spending": "Budgets that are nearly used up, wallets to top up, and new prices of what you have",
+    "preferences.topic.spending": "Budgets that are nearly used up, wallets to top up, trials that end, and new prices of what you have",
     "preferences.topic.payments": "Invoices that are overdue",
     "preferences.topic.disputes": "What is contested and what banks take back, before it has to be answered (told to staff), and our answers",
     "preferences.topic.charges": "Payments by kept methods that failed or want your confirmation, and cards that expire soon",

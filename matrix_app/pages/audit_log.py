@@ -68,7 +68,7 @@ def _fact(fact: Any) -> rx.Component:
 
 def _detail(row: Any) -> rx.Component:
     """What the event says beside its type: in words, with names, sums and times as people write them."""
-    return rx.el.ul(rx.foreach(row["detail"].to(list[dict[str, str]]), _fact), class_name="facts")
+    return rx.el.ul(rx.foreach(row["detail"].to(list[dict[str, str]]), _fact), class_name="event-facts")
 
 
 def _object(row: Any) -> rx.Component:

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 
-from matrix_app.up import reflex_environment
+from matrix_app.up import garbage, reflex_environment
 
 
 def main(step: str) -> None:
     """Run `compile` (Python to React sources, npm packages) or `bundle` (Vite) in the working folder."""
+    garbage.look_rarely()
     # We lead our session: npm and Vite end with us when whoever started us was killed.
     signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
     reflex_environment.prepare(reflex_environment.work_dir())

@@ -25,7 +25,7 @@ async def test_staff_sees_what_is_parked_and_has_it_tried_again(api: Api, operat
     plan = await sold.plan(price("base", "flat", "60"), trial_days=30)
     shop.now = APRIL
     nobody = await shop.new_customer(None, name="Nobody")
-    one = await sold.start(plan)
+    one = await sold.start(plan, started_at=APRIL + timedelta(days=30), trial_days=0)
     at = FixedClock(APRIL + timedelta(days=30))
     await running.bill_due(clock=at)
     staff = await api.browser(operators, Role.OPERATOR)

@@ -98,7 +98,7 @@ async def test_one_that_cannot_be_billed_waits_alone_and_goes_on_when_it_can(
     plan = await sold.plan(price("base", "flat", "60"), trial_days=30)
     ((good, billed),) = await customers(sold, plan, 1)
     bad = await sold.shop.new_customer(None)
-    parked = await sold.start(plan)
+    parked = await sold.start(plan, started_at=MAY, trial_days=0)
     sold.shop.now = MAY
     assert await run(sold.shop) == Counts(due=2, billed=1, parked=1)
     row = await standing(bad, parked)

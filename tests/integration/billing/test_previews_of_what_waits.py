@@ -139,16 +139,17 @@ async def test_what_is_said_to_come_is_what_turning_the_clock_makes(world: World
             else:
                 await sold.do(getattr(subscriptions, verb), one, **given)
         said[name], made[name] = [], []
-        for _ in range(3):
+        for number in range(3 if how.get("coupon") == "TWICE" else 2):
             before = len(await sold.numbered())
             async with sold.shop.work() as uow:
                 comes = (await queries.detail(uow, one.id)).upcoming
             if comes is None:
                 break
             assert comes.at > sold.shop.now
-            sold.shop.now = comes.at - timedelta(seconds=1)
-            await sold.run(one)
-            assert len(await sold.numbered()) == before, name
+            if not number:
+                sold.shop.now = comes.at - timedelta(seconds=1)
+                await sold.run(one)
+                assert len(await sold.numbered()) == before, name
             sold.shop.now = comes.at
             await sold.run(one)  # what has usage on it waits for more of it
             sold.shop.now += timedelta(hours=sold.shop.entity.grace_hours)
@@ -158,5 +159,5 @@ async def test_what_is_said_to_come_is_what_turning_the_clock_makes(world: World
             made[name].append(sum(line.amount_minor - line.discount_minor for line in lines))
     assert said == made
     assert said["a coupon for two periods"] == [7_198, 8_997, 8_997]
-    assert said["a trial"] == [8_097, 8_997, 8_997]
+    assert said["a trial"] == [8_097, 8_997]
     assert said["cancelled"] == [0]  # what was used

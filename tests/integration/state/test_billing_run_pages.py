@@ -26,7 +26,7 @@ async def test_staff_reads_why_one_is_parked_and_has_it_tried_again(world: World
     plan = await sold.plan(price("base", "flat", "60"), trial_days=30)
     shop.now = APRIL
     await shop.new_customer(None, name="Nobody")
-    one = await sold.start(plan)
+    one = await sold.start(plan, started_at=APRIL + timedelta(days=30), trial_days=0)
     at = FixedClock(APRIL + timedelta(days=30))
     operator = await world.organization(OrganizationKind.OPERATOR)
     staff, _ = await sign_in(world, operator, Role.OPERATOR)

@@ -102,6 +102,7 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
     for act, state in (("pause", "paused"), ("cancel", "canceled")):
         seen, _ = await client.call(SubscriptionState, "ask", act)
         assert (seen.asking, seen.preview["state"]) == (act, state)
+        assert seen.preview["upcoming_at"] == ""  # nothing comes but what the documents say
     seen, _ = await client.call(SubscriptionState, "weigh", {"at_once": "true"})
     assert (seen.preview["state"], seen.documents[0]["total"][0]) == ("ended", "-")
     async with shop.work() as uow:

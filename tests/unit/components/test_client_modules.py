@@ -69,6 +69,14 @@ def test_variables_that_styles_use_are_declared() -> None:
     assert used - set(re.findall(r"--([\w-]+):", text)) == {"trigger-width"}
 
 
+def test_a_class_by_itself_is_laid_out_by_one_sheet() -> None:
+    """A second sheet that takes the name for something else changes every page that has the first."""
+    sheets = [sheet.read_text(encoding="utf-8") for sheet in STYLES.glob("*.css")]
+    declared = [name for text in sheets for name in set(re.findall(r"^\.([\w-]+) \{", text, re.MULTILINE))]
+
+    assert [name for name in declared if declared.count(name) > 1] == []
+
+
 @pytest.mark.parametrize("sheet", sorted(STYLES.glob("*.css")), ids=lambda sheet: sheet.name)
 def test_nothing_is_laid_out_by_left_and_right(sheet: Path) -> None:
     """Start and end mirror where text runs from right to left."""
