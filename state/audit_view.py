@@ -54,6 +54,7 @@ WORDS = {
     "measure": OTHER_WORDS,
     "meter": "meter",
     "method_setup.state": OTHER_WORDS,
+    "missing": OTHER_WORDS,
     "occasion": "terms.occasion_of",
     "organization.kind": "organizations.kind",
     "outcome": "dunning.outcome",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import reflex as rx
@@ -46,7 +45,6 @@ def who(row: Any) -> rx.Component:
     return link(rx.match(row["actor_kind"], *nameless, row["actor"].to(str)), href=row["actor_href"].to(str))
 
 
-@cache
 def _words() -> dict[str, str]:
     """The words of all codes, each behind the family that it is of."""
     families = sorted({*WORDS.values(), "audit.actor"})

@@ -53,6 +53,7 @@ BY_ANOTHER_ROUTE = {
 }
 # What only a person at a page needs.
 OF_PAGES_ALONE = {
+    "audit.names.names_of": "the API says what happened by ids, which stay when names change",
     "billing.policies.any_organization": "a page of an organisation that is not there says so before it asks more",
     "core.listing_sql.count": "pages say how many rows there are; the API gives a cursor",
     "core.listing_sql.count_before": "pages say which rows of how many are shown",
