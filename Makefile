@@ -45,8 +45,8 @@ test: lint chromium anvil moto ## Everything: lint, types, import and house rule
 	if [ $$tested -ne 0 ]; then exit $$tested; fi; if [ $$audited -ne 0 ]; then exit $$audited; fi; exit $$typed
 
 .PHONY: test-deep
-test-deep: dev chromium anvil moto ## The long runs that `make test` leaves out
-	@$(BIN)/pytest -m deep $(T)
+test-deep: dev chromium anvil moto ## The long runs that `make test` leaves out, about two hours (T=path for some)
+	@$(BIN)/pytest -n 2 -m deep $(T)
 
 .PHONY: check
 check: rules ## Lint, format, types, import and house rules, known vulnerabilities that a newer version mends

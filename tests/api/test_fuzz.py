@@ -24,7 +24,7 @@ from tests.integration.walk.parameters import OF_THE_HOUSE, THEIRS
 from tests.integration.walk.victim import Victim, furnish
 
 EXAMPLES = 3  # of each operation: the same in every run, so more would find nothing new tomorrow
-EXAMPLES_DEEP = 450
+EXAMPLES_DEEP = 100
 # `positive_data_acceptance` is left out: a schema does not say which currencies, models or moments there are.
 # Without a path, a method or the sign-in being wrong there is nothing to send besides: those have tests of their own.
 CHECKED = (
