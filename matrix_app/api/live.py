@@ -62,8 +62,11 @@ class LiveEndpoint:
             return
         # Accepted before it is closed: a refused handshake reaches the page as 1006, without a reason.
         await socket.accept()
-        if actor is None or actor.organization_id is None:
+        if actor is None:
             await socket.close(SIGN_IN_AGAIN, "Sign in again.")
+            return
+        if actor.organization_id is None:
+            await socket.close(NO_RIGHT, "You are in no organisation, whose figures could be shown.")
             return
         await self._serve(socket, actor, token)
 
