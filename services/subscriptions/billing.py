@@ -95,10 +95,10 @@ async def book(
     row, after = held.row, made.subscribed
     there = draft = await policies.draft_of(uow, row)
     rows: list[InvoiceLine] = []
-    left = await _credit_elsewhere(uow, held, made, there, needs)
+    ours, left = await _credit_elsewhere(uow, held, made, there, needs)
     ahead = await plan_credits.follow(uow, row, made.lines) if made.lines else None
     if left or ahead is not None:
-        draft = there or await _new_draft(uow, row, needs)
+        draft = there or await _new_draft(uow, row, needs, legal_entity_id=ours)
         lines = [await new_line(uow, held, one) for one in left]
         if ahead is not None:
             lines.append(ahead)
@@ -131,16 +131,16 @@ async def book(
 
 async def _credit_elsewhere(
     uow: UnitOfWork, held: Held, made: Turn, there: Invoice | None, needs: Capability
-) -> Sequence[Made]:
+) -> tuple[str | None, Sequence[Made]]:
     """Have what another legal entity billed be credited by that one, at once and on a document of its own: the tax of
-    it is that entity's. Returns the other lines."""
+    it is that entity's. Returns who bills now, where that had to be asked, and the other lines."""
     sources = {
         one.key: held.billed[one.line.source].legal_entity_id
         for one in made.lines
         if one.line is not None and one.line.source in held.billed
     }
     if not sources:
-        return made.lines
+        return None, made.lines
     row = held.row
     ours = there.legal_entity_id if there else (await issuers.billing_entity(uow, needs=needs)).id
     others = sorted(set(sources.values()) - {ours})
@@ -154,7 +154,7 @@ async def _credit_elsewhere(
         uow.record(SubscriptionBilled(**_named(row), invoice_id=draft.id, lines=len(rows)))
         await finish(uow, row, made.subscribed, draft, needs, lines=rows, takes_late=False)
     await _set_aside(uow, there if others else None, until=row.id)
-    return [one for one in made.lines if sources.get(one.key, ours) == ours]
+    return ours, [one for one in made.lines if sources.get(one.key, ours) == ours]
 
 
 async def _set_aside(uow: UnitOfWork, draft: Invoice | None, *, until: str | None = None) -> None:
