@@ -283,7 +283,7 @@ async def test_a_top_up_is_filled_by_what_was_asked_for_and_what_is_unused_of_it
         with pytest.raises(Invalid, match="cannot be given back from here"):
             await refunds.start(uow, wanted, above=ALONE)
         await refunds.start(uow, replace(wanted, key="part", to=RefundTo.CREDIT, amount=7_10), above=ALONE)
-        with pytest.raises(Invalid, match="owed to the customer"):
+        with pytest.raises(Invalid, match="left of this top-up"):
             await refunds.start(
                 uow, replace(wanted, key="more", to=RefundTo.CREDIT, amount=left), above=ALONE
             )
