@@ -48,7 +48,7 @@ def form_examples() -> rx.Component:
                 models[:1],
                 hint=say("Looked up while you type"),
                 required=False,
-                search_url="/api/v1/gallery",
+                search_url="/api/v1/gallery?q=",
             ),
             rx.el.div(
                 number_field(

@@ -273,7 +273,7 @@ def combobox(
     """One of many choices, found by typing. With `names` their ids are codes of that, which the browser names and sorts
     in the page's language.
 
-    Too many to send at once are looked up: at `search_url`, which takes the settled text as `q` and answers
+    Too many to send at once are looked up: at `search_url`, at whose end the settled text is put, and which answers
     `{"data": [{id, label or name, detail?}]}`, or by `on_search(text)`, after which the page changes `options`.
     """
     given = {

@@ -6,7 +6,7 @@ const SETTLE_MS = 250;
 
 const optionOf = (row) => ({ id: String(row.id), label: row.label ?? row.name ?? String(row.id), detail: row.detail ?? row.email ?? "" });
 
-/** {options, state: "ready" | "searching" | "failed", search(text)}; `url` takes the text as `q` and answers {data: [...]}. */
+/** {options, state: "ready" | "searching" | "failed", search(text)}; the text is put at the end of `searchUrl`, which answers {data: [...]}. */
 export function useSearch({ options, searchUrl, onSearch }) {
   const [found, setFound] = useState(null);
   const [state, setState] = useState("ready");
@@ -19,14 +19,19 @@ export function useSearch({ options, searchUrl, onSearch }) {
   }, [options]);
   const search = (text) => {
     stop(pending.current);
+    if (searchUrl && !text.trim()) return forget();
     setState("searching");
     pending.current.timer = setTimeout(() => (searchUrl ? ask(text) : tell.current(text)), SETTLE_MS);
   };
+  function forget() {
+    setFound(null);
+    setState("ready");
+  }
   async function ask(text) {
     const abort = new AbortController();
     pending.current.abort = abort;
     try {
-      const answer = await send("GET", `${searchUrl}${searchUrl.includes("?") ? "&" : "?"}q=${encodeURIComponent(text)}`, { signal: abort.signal });
+      const answer = await send("GET", `${searchUrl}${encodeURIComponent(text)}`, { signal: abort.signal });
       setFound((answer?.data ?? []).map(optionOf));
       setState("ready");
     } catch (problem) {

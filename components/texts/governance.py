@@ -29,6 +29,8 @@ TEXTS: dict[str, str] = {
     "organization.loading": "Loading the organisation",
     "organization.facts": "Facts",
     "organization.id": "Organisation id",
+    "customer.name": "Organisation",
+    "customer.hint": "Type how its name begins, or its id",
     "organization.timezone": "Timezone",
     "organization.billing_mode": "Billing",
     "organization.billing.postpaid": "Postpaid",

@@ -117,7 +117,6 @@ TEXTS: dict[str, str] = {
     "invoices.create": "New invoice",
     "invoices.create_text": "Begins a draft. It has no number until it is finalised.",
     "invoices.created": "Draft begun",
-    "invoices.organization_hint": "Its id, as its page shows it",
     "invoices.acts": "Acts on this invoice",
     "invoices.add_line": "Add line",
     "invoices.unit_amount": "Price of one",

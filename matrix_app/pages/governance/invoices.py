@@ -27,6 +27,7 @@ from components.shell.page import section
 from components.tables.table import data_table
 from components.texts import t
 from matrix_app.pages import contest_lists, endpoints, invoice_papers
+from matrix_app.pages.governance.customer_field import customer_field
 from matrix_app.pages.governance.payments import on_the_statement
 from matrix_app.pages.payment_link_acts import payment_link
 from matrix_app.pages.registry import Console, Drawn, page
@@ -48,12 +49,7 @@ def _begin() -> rx.Component:
     begin = dialog(
         rest_form(
             "new-invoice",
-            text_field(
-                "organization_id",
-                t("invoices.organization_id"),
-                hint=t("invoices.organization_hint"),
-                autocomplete="off",
-            ),
+            customer_field(),
             select(
                 "brand_id",
                 t("invoices.brand_id"),

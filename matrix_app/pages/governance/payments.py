@@ -15,6 +15,7 @@ from components.tables.table import Column
 from components.texts import t
 from matrix_app.pages import endpoints, lists, payment_lists
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.governance.customer_field import customer_field
 from matrix_app.pages.registry import Console, Drawn, page
 from services.core.permissions import Capability
 from services.payments import queries
@@ -59,7 +60,7 @@ def _record() -> rx.Component:
     recorded = dialog(
         rest_form(
             "record-transfer",
-            text_field("organization_id", t("payments.organization_id"), autocomplete="off"),
+            customer_field(),
             text_field(
                 "invoice_id",
                 t("payments.invoice_id"),

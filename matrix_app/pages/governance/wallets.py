@@ -17,6 +17,7 @@ from components.tables.table import Column
 from components.texts import t
 from matrix_app.pages import endpoints, lists, wallet_lists
 from matrix_app.pages.frame import in_its_state
+from matrix_app.pages.governance.customer_field import customer_field
 from matrix_app.pages.registry import Console, Drawn, page
 from matrix_app.pages.wallet_lists import GOVERNANCE as HOME
 from models.wallets import LotSource, TopUpState
@@ -58,12 +59,7 @@ def _grant() -> rx.Component:
     given = dialog(
         rest_form(
             "grant-credit",
-            text_field(
-                "organization_id",
-                t("wallets.organization_id"),
-                value=StaffWalletsState.filters["organization_id"].to(str),
-                autocomplete="off",
-            ),
+            customer_field(StaffWalletsState.filters["organization_id"].to(str)),
             text_field("amount", t("wallets.amount"), pattern=r"\d{1,13}(\.\d{1,4})?", autocomplete="off"),
             text_field(
                 "currency", t("wallets.currency"), max_length=3, pattern="[A-Z]{3}", autocomplete="off"
