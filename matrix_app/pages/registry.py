@@ -104,7 +104,8 @@ def page(
 
 def console_at(path: str) -> Console | None:
     """Whose page lies at `path`, of which a part may name a row; None where there is none."""
-    found = PAGES.get(path) or next((one for one in PAGES.values() if one.lies_at(path)), None)
+    dynamic = (one for one in PAGES.values() if one.is_dynamic and one.lies_at(path))
+    found = PAGES.get(path) or next(dynamic, None)
     return found.console if found else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from services.core.ids import prefix_of
 from services.core.work import UnitOfWork
 
 _NAMED = {
@@ -38,8 +39,7 @@ async def names_of(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, str]:
     """
     asked: dict[str, Any] = {}
     for one in set(ids):
-        prefix = one.partition("_")[0]
-        if prefix in _NAMED:
+        if (prefix := prefix_of(one)) in _NAMED:
             asked.setdefault(prefix, []).append(one)
     if not asked:
         return {}
