@@ -25,8 +25,9 @@ async def keys_page(visitors: Visitors) -> Page:
 
 
 async def tab_to(page: Page, role: str, name: str) -> None:
-    """Press Tab until the control called `name` has the focus."""
+    """Press Tab until the control called `name` has the focus. It has to be there first: keys are faster than rows."""
     wanted = page.get_by_role(role, name=name, exact=True)  # pyright: ignore[reportArgumentType]
+    await expect(wanted.first).to_be_visible()
     for _ in range(TABS_MAX):
         await page.keyboard.press("Tab")
         if await wanted.evaluate_all("all => all.includes(document.activeElement)"):
