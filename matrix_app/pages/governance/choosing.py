@@ -44,10 +44,12 @@ def _terms(*fields: Part) -> rx.Component:
     )
 
 
-def _choosing(title: Any, back: rx.Component, terms: Part) -> Drawn:
+def _choosing(title: Any, back: rx.Component, terms: Part, *, changing: bool) -> Drawn:
     whose = button_link(t("choose.staff.profile_action"), href=_WHOSE)
     missing = banner("warn", t("choose.staff.profile"), action=whose)
-    return plan_choosing.choosing(_S, title, back, missing_profile=missing, words=_words, terms=terms)
+    return plan_choosing.choosing(
+        _S, title, back, changing=changing, missing_profile=missing, words=_words, terms=terms
+    )
 
 
 @page(
@@ -96,7 +98,7 @@ def subscribe() -> Drawn:
         on_change=lambda number: _S.choose_version(number.to(str)),
     )
     terms = rx.fragment(rx.cond(_S.versions.length() > 1, card(version), rx.fragment()), terms)
-    return _choosing(title, link(t("choose.staff.back"), href=_WHOSE), terms)
+    return _choosing(title, link(t("choose.staff.back"), href=_WHOSE), terms, changing=False)
 
 
 @page(
@@ -117,6 +119,6 @@ def change() -> Drawn:
         required=False,
     )
     plan = _S.subscription["name"].to(str)
-    title = rx.cond(_NAME, t("choose.staff.change_title", plan=plan, name=_NAME), t("choose.change_title"))
+    title = rx.cond(plan & _NAME, t("choose.staff.change_title", plan=plan, name=_NAME), t("choose.change_title"))
     home = f"{HOME}/{_S.subscription['id'].to(str)}"
-    return _choosing(title, link(t("choose.back_subscription"), href=home), _terms(behaviour))
+    return _choosing(title, link(t("choose.back_subscription"), href=home), _terms(behaviour), changing=True)

@@ -17,13 +17,14 @@ from state.portal.choosing import HOME, ChoiceState
 PROFILE = "/portal/billing-profile"
 
 
-def _choosing(title: str, back: rx.Component) -> Drawn:
+def _choosing(title: str, back: rx.Component, *, changing: bool) -> Drawn:
     to_profile = button_link(t("choose.profile_action"), href=PROFILE, look="primary")
     missing = banner("info", t("choose.profile"), action=to_profile)
     return plan_choosing.choosing(
         ChoiceState,
         t(title),
         back,
+        changing=changing,
         missing_profile=missing,
         accepts=terms_line(ChoiceState.accepts, Occasion.SUBSCRIBING),
     )
@@ -39,7 +40,7 @@ def _choosing(title: str, back: rx.Component) -> Drawn:
 def change() -> Drawn:
     """Another plan, other numbers or add-ons for a subscription."""
     home = f"{HOME}/{ChoiceState.subscription['id'].to(str)}"
-    return _choosing("choose.change_title", link(t("choose.back_subscription"), href=home))
+    return _choosing("choose.change_title", link(t("choose.back_subscription"), href=home), changing=True)
 
 
 @page(
@@ -51,4 +52,4 @@ def change() -> Drawn:
 )
 def subscribe() -> Drawn:
     """A plan to begin with."""
-    return _choosing("choose.title", link(t("choose.back"), href="/portal/plans"))
+    return _choosing("choose.title", link(t("choose.back"), href="/portal/plans"), changing=False)
