@@ -33,11 +33,11 @@ function useMatch(options) {
   return (label, typed) => contains(label, typed) || startsWith(details.get(label) ?? "", typed);
 }
 
-export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, onSearch, texts }) {
+export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, texts }) {
   const given = useMemo(() => (names ? named(names, listed, value) : listed), [names, listed, value]);
   const [chosen, setChosen] = useState(value ?? null);
   const [typed, setTyped] = useState(() => given?.find((option) => option.id === value)?.label ?? "");
-  const { options, state, search } = useSearch({ options: given, searchUrl, onSearch });
+  const { options, state, search } = useSearch({ options: given, searchUrl });
   const { id, error, forgive } = useField(name);
   const matches = useMatch(options);
   const choose = (key) => {

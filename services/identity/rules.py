@@ -118,7 +118,7 @@ def parse_email(text: str) -> Email:
 def parse_new_email(text: str) -> Email:
     """As `parse_email`, of somebody whom we do not know yet: the domain has to be one that mail can go to from here.
 
-    Those who are known still sign in by what they signed up with, and whoever runs the machine may name `root@localhost`.
+    Who is known still signs in by what they signed up with, and whoever runs the machine may name `root@localhost`.
     """
     email = parse_email(text)
     _, dot, top = email.key.rpartition("@")[2].rpartition(".")

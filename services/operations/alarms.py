@@ -1,8 +1,8 @@
 """What of the whole installation is worth an alarm, as Prometheus metrics.
 
 A gauge that a worker keeps stands still together with it, so whoever is scraped looks by itself: in the database how
-far each subscriber is behind, what waits and since when, what is held, which invariants are broken, whether a worker lives;
-in the backup folder how old the newest is; and at what keeps the keys, if they are not in their file.
+far each subscriber is behind, what waits and since when, what is held, which invariants are broken, whether a worker
+lives; in the backup folder how old the newest is; and at what keeps the keys, if they are not in their file.
 """
 
 from __future__ import annotations
