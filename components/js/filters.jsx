@@ -1,24 +1,28 @@
 import { useEffect, useRef, useState } from "react";
+import { unanswered } from "./told.js";
 
 /**
  * A text or date filter. Typing stays in the browser; the page is told the settled value, and a value that changed
- * elsewhere (cleared, or by going back) takes the place of what was typed.
+ * elsewhere (cleared, or by going back) takes the place of what was typed. A page that answers slowly shows a value of
+ * before while somebody types on: that takes nothing away.
  */
 export function FilterInput({ id, type, value, settleMs, onSettle }) {
   const [draft, setDraft] = useState(value ?? "");
-  const told = useRef(value ?? "");
+  const told = useRef([value ?? ""]);
   const timer = useRef(null);
   useEffect(() => {
-    if ((value ?? "") === told.current) return;
-    told.current = value ?? "";
+    const shown = value ?? "";
+    const left = unanswered(told.current, shown);
+    told.current = left ?? [shown];
+    if (left) return;
     clearTimeout(timer.current);
-    setDraft(value ?? "");
+    setDraft(shown);
   }, [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const settle = (text) => {
     clearTimeout(timer.current);
-    if (text === told.current) return;
-    told.current = text;
+    if (text === told.current.at(-1)) return;
+    told.current.push(text);
     onSettle?.(text);
   };
   const change = (event) => {
