@@ -1,6 +1,6 @@
 // The field and list of picker.jsx, of React Aria.
-import { useMemo, useState } from "react";
-import { Button, ComboBox as AriaComboBox, Input, Label, ListBox, ListBoxItem, Popover, Text, useFilter } from "react-aria-components";
+import { useContext, useMemo, useState } from "react";
+import { Button, ComboBox as AriaComboBox, ComboBoxStateContext, Input, Label, ListBox, ListBoxItem, OverlayTriggerStateContext, Popover, Text, useFilter } from "react-aria-components";
 import { FieldError, useField } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
 import { inOrder, nameOf } from "./matrix_format.js";
@@ -31,6 +31,22 @@ function useMatch(options) {
   const { contains, startsWith } = useFilter({ sensitivity: "base" });
   const details = useMemo(() => new Map(options?.map(({ label, detail }) => [label, detail])), [options]);
   return (label, typed) => contains(label, typed) || startsWith(details.get(label) ?? "", typed);
+}
+
+/**
+ * React Aria closes a list at every scroll, and takes back what was typed. But the page scrolls to bring the field into
+ * view, and the list goes along: then it stays open. Where it would stay behind it closes, and what was typed stays.
+ */
+function FieldPopover({ children }) {
+  const state = useContext(ComboBoxStateContext);
+  const close = () => window.event?.target !== document && state.setOpen(false);
+  return (
+    <OverlayTriggerStateContext.Provider value={{ ...state, close }}>
+      <Popover className="popover popover-field" placement="bottom start">
+        {children}
+      </Popover>
+    </OverlayTriggerStateContext.Provider>
+  );
 }
 
 export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, onSearch, texts }) {
@@ -83,13 +99,13 @@ export default function PickerList({ name, label, hint, options: listed, names, 
       )}
       {name && <input type="hidden" name={name} value={chosen ?? ""} data-label={label} data-required={required} />}
       <FieldError id={id} error={error} />
-      <Popover className="popover popover-field" placement="bottom start">
+      <FieldPopover>
         <ListBox className="menu" renderEmptyState={() => <p className="menu-empty">{note ?? texts.none}</p>}>
           {options.map((option) => (
             <Option key={option.id} option={option} />
           ))}
         </ListBox>
-      </Popover>
+      </FieldPopover>
     </AriaComboBox>
   );
 }
