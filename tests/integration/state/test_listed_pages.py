@@ -198,7 +198,9 @@ async def test_typing_on_makes_no_second_entry_in_the_history(owner: Visitor) ->
     assert sent_to(away) == "/portal/keys"
 
 
-async def test_what_is_chosen_before_the_page_has_followed_keeps_what_was_chosen_first(owner: Visitor) -> None:
+async def test_what_is_chosen_before_the_page_has_followed_keeps_what_was_chosen_first(
+    owner: Visitor,
+) -> None:
     owner.at = "/portal/keys"
     await owner.call(KeysState, "narrow", "name[contains]", "l")
     _, second = await owner.call(KeysState, "narrow", "ended", "false")
