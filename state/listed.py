@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
-import reflex as rx
-
 from services.core import listing_sql
 from services.core.listing import Kind, Listing, Operator
 from services.core.listing_grammar import SORT, VALUE_CHARACTERS_MAX, Condition, Query, understood
