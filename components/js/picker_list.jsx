@@ -51,8 +51,16 @@ function FieldPopover({ children }) {
 
 export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, onSearch, texts }) {
   const given = useMemo(() => (names ? named(names, listed, value) : listed), [names, listed, value]);
+  const nameOfValue = () => given?.find((option) => option.id === value)?.label ?? "";
   const [chosen, setChosen] = useState(value ?? null);
-  const [typed, setTyped] = useState(() => given?.find((option) => option.id === value)?.label ?? "");
+  const [typed, setTyped] = useState(nameOfValue);
+  const [shown, setShown] = useState(value);
+  if (value !== shown) {
+    // What the page knows by now: it may have come after the list, or be what somebody else saved.
+    setShown(value);
+    setChosen(value ?? null);
+    setTyped(nameOfValue());
+  }
   const { options, state, search } = useSearch({ options: given, searchUrl, onSearch });
   const { id, error, forgive } = useField(name);
   const matches = useMatch(options);

@@ -203,16 +203,16 @@ async def test_what_is_chosen_before_the_page_has_followed_keeps_what_was_chosen
 ) -> None:
     owner.at = "/portal/keys"
     await owner.call(KeysState, "narrow", "name[contains]", "l")
-    _, second = await owner.call(KeysState, "narrow", "ended", "false")
+    _, second = await owner.call(KeysState, "narrow", "expires_at[is_null]", "true")
     _, third = await owner.call(KeysState, "order", "name")
-    assert sent_to(second) == "/portal/keys?name%5Bcontains%5D=l&ended=false"
-    assert sent_to(third) == "/portal/keys?name%5Bcontains%5D=l&ended=false&sort=name"
+    both = "/portal/keys?name%5Bcontains%5D=l&expires_at%5Bis_null%5D=true"
+    assert (sent_to(second), sent_to(third)) == (both, f"{both}&sort=name")
 
     owner.at = sent_to(third)
     await owner.call(KeysState, "load")
     owner.at = "/portal/keys"  # by going back
-    _, anew = await owner.call(KeysState, "narrow", "ended", "false")
-    assert sent_to(anew) == "/portal/keys?ended=false"
+    _, anew = await owner.call(KeysState, "narrow", "expires_at[is_null]", "true")
+    assert sent_to(anew) == "/portal/keys?expires_at%5Bis_null%5D=true"
 
 
 async def test_a_page_whose_rows_are_gone_shows_the_beginning(
