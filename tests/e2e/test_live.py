@@ -11,8 +11,20 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from services.demo.stories import HALDEN
 from tests.bench.product import START_TIMEOUT_S, Product
-from tests.e2e.browsing import MARKS, MODEL, OWNER, VIEWER, Person, Visitors, becomes, figure, settled
+from tests.e2e.browsing import (
+    MARKS,
+    MODEL,
+    OWNER,
+    VIEWER,
+    Person,
+    Visitors,
+    becomes,
+    far_from_midnight,
+    figure,
+    settled,
+)
 
 pytestmark = MARKS
 
@@ -38,6 +50,7 @@ async def shown(page: Page) -> dict[str, Any]:
 
 
 async def overview(visitors: Visitors, person: Person) -> Page:
+    await far_from_midnight(HALDEN.timezone)
     page = await visitors.page(person)
     await page.goto("/portal")
     await settled(page)
