@@ -239,7 +239,7 @@ async def _admitted(
             return leave_for(addresses.NEW_ORGANIZATION)
         caller.actor.require(needs)
     _require_readable(_address(state))
-    state._note_arrival()
+    state._note_arrival()  # pyright: ignore[reportPrivateUsage]
     entered = _caller.set(caller)
     try:
         answer = await call()

@@ -81,6 +81,9 @@ async def test_what_is_sent_again_because_its_answer_was_lost_happens_once(
 ) -> None:
     who = steps.newcomer()
     steps.register(product, who)
+    drawn_first = product.ask("GET", "/welcome").body.decode()
+    assert "Name your organisation" in drawn_first
+    assert "Create organisation" not in drawn_first  # before it is known what there is to choose from
     page = await visitors.page(timezone_id="Asia/Tokyo")
     await page.goto("/sign-in")
     await steps.sign_in(page, who)
