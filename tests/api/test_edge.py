@@ -248,7 +248,7 @@ async def test_old_versions_of_rows_do_not_leak_between_requests(api: Api, acme:
 
 
 def test_a_long_address_is_told_in_part() -> None:
-    """Each run of digits in it may begin a card's number, so that looking through 64 kB held up everybody for seconds."""
+    """Each run of digits in it may begin a card's number, so looking through 64 kB held up everybody for seconds."""
     told = errors.shown_path({"path": "/4242424242424242/" + "4-" * 5_000_000})
 
     assert told.startswith("/[card number]/4-")
