@@ -115,10 +115,19 @@ def configure(level: str, style: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    _have_libraries_write_here()
     # Stripe's client would write down whole answers, with what a customer's browser pays with.
     for noisy in ("httpx", "httpcore", "aiohttp.access", "asyncio", "pgqueuer", "stripe"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def _have_libraries_write_here() -> None:
+    """Those that brought a handler (socket.io, granian) would write past the redaction what anybody sends them."""
+    for known in list(logging.root.manager.loggerDict.values()):
+        if isinstance(known, logging.Logger) and known.handlers:
+            known.handlers.clear()
+            known.propagate = True
 
 
 def get_logger(name: str) -> Any:

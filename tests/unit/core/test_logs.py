@@ -95,3 +95,16 @@ def test_megabytes_of_anybody_neither_hold_up_the_process_nor_fill_its_log(
     logging.getLogger("engineio.server").error(part * (1_000_000 // len(part)))
 
     assert 0 < len(written.getvalue()) < 2 * logs.TEXT_CHARACTERS_MAX
+
+
+def test_a_library_that_brought_a_handler_writes_here_alone() -> None:
+    beside = io.StringIO()
+    library = logging.getLogger("engineio.server")
+    library.addHandler(logging.StreamHandler(beside))
+    library.propagate = False
+
+    logs.configure("info", "json", "test")
+    library.error("cannot read ana@example.com")
+
+    assert library.propagate
+    assert beside.getvalue() == ""
