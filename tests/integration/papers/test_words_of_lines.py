@@ -35,7 +35,10 @@ async def test_unused_time_is_said_in_the_language_of_the_document(world: World)
     assert [(line.quantity, line.unit_price) for line in whole.lines] == [(2, 30)]  # of a whole period
     lines = await shop.lines(changed)
     parts = invoice_says(changed, lines, Design(), due_minor=0)
-    assert [line.unit_price for line in parts.lines] == [None, None]  # times the quantity it is not the amount
+    assert [line.unit_price for line in parts.lines] == [
+        None,
+        None,
+    ]  # times the quantity it is not the amount
     for language, expected in CALLED.items():
         changed.buyer = (changed.buyer or {}) | {"language": language}
         said = invoice_says(changed, lines, Design(), due_minor=0)
