@@ -162,7 +162,7 @@ async def test_names_in_four_scripts_and_currencies_of_any_decimals_come_out_rig
         ("ja", "FR", "JPY", "1234", ("請求書", "1,481"), True),
         ("ar", "FR", "KWD", "1.005", ("فاتورة", "1.206", 'dir="rtl"'), False),
         ("fr", "FR", "EUR", "1234.5", ("Facture", "1\u202f481,40"), True),
-        ("pt-BR", "FR", "USD", "0.01", ("Invoice", "$0.01"), True),
+        ("en", "FR", "USD", "0.01", ("Invoice", "$0.01"), True),
     ):
         buyer = replace(BUYER, name=FOUR_SCRIPTS, language=language, country=country)
         await shop.new_customer(buyer)
