@@ -49,7 +49,7 @@ function FieldPopover({ children }) {
   );
 }
 
-export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, onSearch, texts }) {
+export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, texts }) {
   const given = useMemo(() => (names ? named(names, listed, value) : listed), [names, listed, value]);
   const nameOfValue = () => given?.find((option) => option.id === value)?.label ?? "";
   const [chosen, setChosen] = useState(value ?? null);
@@ -61,7 +61,7 @@ export default function PickerList({ name, label, hint, options: listed, names, 
     setChosen(value ?? null);
     setTyped(nameOfValue());
   }
-  const { options, state, search } = useSearch({ options: given, searchUrl, onSearch });
+  const { options, state, search } = useSearch({ options: given, searchUrl });
   const { id, error, forgive } = useField(name);
   const matches = useMatch(options);
   const choose = (key) => {

@@ -6,10 +6,9 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.states import banner
 from components.forms.fields import Option, number_field, select, text_field
 from components.forms.form import form, form_foot, submit_button
-from components.links import button_link, link
+from components.links import link
 from components.props import Drawn as Part
 from components.shell.page import card
 from components.texts import t
@@ -45,9 +44,7 @@ def _terms(*fields: Part) -> rx.Component:
 
 
 def _choosing(title: Any, back: rx.Component, terms: Part) -> Drawn:
-    whose = button_link(t("choose.staff.profile_action"), href=_WHOSE)
-    missing = banner("warn", t("choose.staff.profile"), action=whose)
-    return plan_choosing.choosing(_S, title, back, missing_profile=missing, words=_words, terms=terms)
+    return plan_choosing.choosing(_S, title, back, profile=_WHOSE, words=_words, terms=terms)
 
 
 @page(

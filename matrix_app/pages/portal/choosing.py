@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
-from components.feedback.states import banner
-from components.links import button_link, link
+from components.links import link
 from components.texts import t
 from matrix_app.pages import plan_choosing
 from matrix_app.pages.registry import Console, Drawn, page
@@ -18,13 +17,11 @@ PROFILE = "/portal/billing-profile"
 
 
 def _choosing(title: str, back: rx.Component) -> Drawn:
-    to_profile = button_link(t("choose.profile_action"), href=PROFILE, look="primary")
-    missing = banner("info", t("choose.profile"), action=to_profile)
     return plan_choosing.choosing(
         ChoiceState,
         t(title),
         back,
-        missing_profile=missing,
+        profile=PROFILE,
         accepts=terms_line(ChoiceState.accepts, Occasion.SUBSCRIBING),
     )
 
