@@ -29,9 +29,7 @@ from state.listed import ListedState
 HOME = "/governance/templates"
 FORM = "template"
 ENTITIES_OFFERED_MAX = 500
-LIVE_LOGO_BYTES_MAX = (
-    256 * 1024
-)  # a larger one is in the document, and not sent with each keystroke's picture of it
+LIVE_LOGO_BYTES_MAX = 256 * 1024  # a larger one is in the document, not in each keystroke's picture of it
 READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
 
 
@@ -145,15 +143,24 @@ class TemplateState(EditedState, rx.State):
         return rx.redirect(HOME)
 
     @page_event(WRITE)
-    async def remove_logo(self) -> Any:
+    async def remove_logo(self) -> None:
         async with self._staff_work() as uow:
             await templates.set_logo(uow, self._template_id(), None)
-        return TemplateState.load
+        await self._look_at_logo()
 
     @page_event(WRITE)
-    async def changed(self, answer: dict[str, Any]) -> Any:
+    async def changed(self, answer: dict[str, Any]) -> None:
         """A logo was sent through the API."""
-        return TemplateState.load
+        await self._look_at_logo()
+
+    async def _look_at_logo(self) -> None:
+        """Show the logo that is there now; what was typed beside it and not saved yet stays."""
+        async with self._staff_work() as uow:
+            row = await queries.template(uow, self._template_id())
+        self.template = {**self.template, "has_logo": row.logo_sha256 is not None}
+        if template_drafts.form_of(design_from_json(row.design)) == self.form:
+            self.template = {**self.template, "version": row.version}  # else somebody else's words are met on saving
+        await self._redraw()
 
     async def _redraw(self) -> None:
         try:
