@@ -28,10 +28,9 @@ from services.documents.text import (
     DocumentRefused,
     require_plain,
 )
-from services.documents.words import WORDS
+from services.documents.words import LANGUAGES
 from services.identity.rules import parse_new_email
 
-LANGUAGES: tuple[str, ...] = tuple(WORDS)
 FALLBACK = "en"  # for readers of a language that nobody wrote words in
 NOTES_OF_TEMPLATE_MAX = NOTES_MAX - 2  # the document's own have room beside them
 EXTRAS_MAX = 10
