@@ -159,7 +159,10 @@ class TemplateState(EditedState, rx.State):
             row = await queries.template(uow, self._template_id())
         self.template = {**self.template, "has_logo": row.logo_sha256 is not None}
         if template_drafts.form_of(design_from_json(row.design)) == self.form:
-            self.template = {**self.template, "version": row.version}  # else somebody else's words are met on saving
+            self.template = {
+                **self.template,
+                "version": row.version,
+            }  # else somebody else's words are met on saving
         await self._redraw()
 
     async def _redraw(self) -> None:
