@@ -14,8 +14,9 @@ from services.core.errors import Invalid, StaleVersion
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.documents.html import html
+from services.documents.words import LANGUAGES
 from services.papers import queries, service, templates
-from services.papers.designs import LANGUAGES, Design, design_from_json
+from services.papers.designs import Design, design_from_json
 from services.papers.queries import PaperRow, TemplateRow
 from state import addresses
 from state.base import page_event
