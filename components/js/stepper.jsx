@@ -5,7 +5,8 @@ import { Icon } from "./icon.jsx";
 import { fillMessage } from "./messages.js";
 import { useSettled } from "./settled.js";
 
-const numberIn = (text) => (/^\d{1,12}$/.test(text.trim()) ? Number(text) : null);
+const MOST = 999_999_999_999; // what any quantity is at most
+const numberIn = (text) => (/^\d+$/.test(text.trim()) ? Number(text) : null);
 
 /** `onChange` is told the text of a number within `min` and `max`; anything else is complained of when the field is left. */
 export function Stepper({ name, label, hint, value, min = "0", max = "", error: given, texts, onChange }) {
@@ -80,6 +81,7 @@ export function Stepper({ name, label, hint, value, min = "0", max = "", error: 
 function complaintAbout(number, { label, min, max, texts }) {
   if (number === null) return fillMessage(texts.whole, { label });
   if (number < Number(min)) return fillMessage(texts.low, { label, count: Number(min) });
-  if (max && number > Number(max)) return fillMessage(texts.high, { label, count: Number(max) });
+  const most = Number(max || MOST);
+  if (number > most) return fillMessage(texts.high, { label, count: most });
   return "";
 }

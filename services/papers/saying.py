@@ -205,7 +205,7 @@ def _called(say: _Say, line: InvoiceLine) -> str:
 
 def _line(say: _Say, line: InvoiceLine) -> Line:
     discounts, details = _discounts(say, line)
-    unit_price, steps = _price(line)
+    unit_price, steps = _price(say, line)
     return Line(
         description=_called(say, line),
         quantity=line.quantity.normalize(EXACT),
@@ -236,18 +236,29 @@ def _period(say: _Say, line: InvoiceLine) -> Period | None:
     return say.period(line.period_start, line.period_end)
 
 
-def _price(line: InvoiceLine) -> tuple[Decimal | None, tuple[str, ...]]:
+def _price(say: _Say, line: InvoiceLine) -> tuple[Decimal | None, tuple[str, ...]]:
     """What one costs where that times the quantity is the line's amount before discounts; else how the amount came
     about, step by step."""
     made_by = line.facts.get("made_by")
-    if made_by not in ("charge", "price_list") or line.inclusive or line.billed_before_minor:
+    if made_by not in ("charge", "item", "price_list") or line.inclusive or line.billed_before_minor:
         return None, ()
+    if made_by == "item":
+        return _price_of_period(say, line), ()
     if made_by == "charge":
         rated = charge_json.replay({name: line.facts[name] for name in ("charge", "quantity", "events")})
         if (single := _single_price(rated, line.quantity)) is not None:
             return single, ()
     _, steps = replay_amount(line.facts)
     return None, tuple(f"{step.formula} = {step.amount}" for step in steps)
+
+
+def _price_of_period(say: _Say, line: InvoiceLine) -> Decimal | None:
+    """What a subscription asks for one, on a line of a whole period: times the quantity, a part of one is less."""
+    if line.facts.get("rated") is None:
+        return None
+    rated = charge_json.replay(line.facts["rated"])
+    is_whole = rated.amount == say.money(line.amount_minor).amount
+    return _single_price(rated, line.quantity) if is_whole else None
 
 
 def _single_price(rated: RatedCharge, quantity: Decimal) -> Decimal | None:

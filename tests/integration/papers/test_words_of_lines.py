@@ -1,4 +1,4 @@
-"""Lines of a document speak its reader's language, and leave the names of plans as they are."""
+"""Lines of a document speak its reader's language, leave the names of plans as they are, and say what one costs."""
 
 from __future__ import annotations
 
@@ -30,8 +30,15 @@ async def test_unused_time_is_said_in_the_language_of_the_document(world: World)
     one = await sold.start(team, quantities={"seats": Decimal(2)})
     sold.at(2026, 4, 16, 12)
     await sold.change(one, team, quantities={"seats": Decimal(3)})
-    _, changed = await sold.invoices()
+    begun, changed = await sold.invoices()
+    whole = invoice_says(begun, await shop.lines(begun), Design(), due_minor=0)
+    assert [(line.quantity, line.unit_price) for line in whole.lines] == [(2, 30)]  # of a whole period
     lines = await shop.lines(changed)
+    parts = invoice_says(changed, lines, Design(), due_minor=0)
+    assert [line.unit_price for line in parts.lines] == [
+        None,
+        None,
+    ]  # times the quantity it is not the amount
     for language, expected in CALLED.items():
         changed.buyer = (changed.buyer or {}) | {"language": language}
         said = invoice_says(changed, lines, Design(), due_minor=0)
