@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping, Seq
 from typing import Any
 from urllib.parse import quote
 
+from matrix_app.api.edge import HEADERS_BYTES_MAX, HeadersTooLarge, headers_bytes
 from matrix_app.page_headers import caching, unlisted
 
 Scope = MutableMapping[str, Any]
@@ -52,12 +53,24 @@ class Doors:
         self._documents = {route: f"{route}.html" for route in documents}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and scope["path"] == LIVE:
+        if scope["type"] != "lifespan" and is_api(scope["path"]):
+            await self._api(scope, receive, send)  # which refuses in its own shapes
+        elif scope["type"] != "lifespan" and headers_bytes(scope) > HEADERS_BYTES_MAX:
+            await self._refuse_headers(scope, send)
+        elif scope["type"] == "websocket" and scope["path"] == LIVE:
             await self._live(scope, receive, send)
-        elif scope["type"] == "lifespan" or not is_api(scope["path"]):
-            await self._page(scope, receive, send)
         else:
-            await self._api(scope, receive, send)
+            await self._page(scope, receive, send)
+
+    async def _refuse_headers(self, scope: Scope, send: Send) -> None:
+        """Else a browser that has collected too many cookies would get pages of which no part works."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
+        refused = HeadersTooLarge()
+        text = f"{refused.title}\n\n{refused.message} {refused.next_step}\n".encode()
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
+        await _answer(refused.status, headers, text, self._with_headers(scope, send))
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         asks = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
@@ -89,6 +102,9 @@ async def _lead_to(path: str, send: Send) -> None:
     """A temporary redirect, so that a page may stand at the address one day."""
     # As an address is written: what it was read out of may have been any text.
     location = quote(path, safe="/?#&=%:;,@+!$'()*[]~")
-    headers = [(b"location", location.encode()), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 307, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await _answer(307, [(b"location", location.encode()), (b"content-length", b"0")], b"", send)
+
+
+async def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Send) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

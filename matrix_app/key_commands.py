@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator
 
-from services.core import key_file, key_rotation, runtime
+from services.core import key_file, key_rotation, keyring, runtime
 from services.core.database import Database
 from services.core.key_service import kept_by
 from services.core.settings import Settings
@@ -15,7 +15,8 @@ SHOW, PREPARE = "show", "prepare"  # else: rotate
 
 async def do(chosen: Settings, act: str) -> None:
     """Print what is there or what is done, line by line as it happens. Raises Refused and MatrixError."""
-    on = await runtime.start(chosen, "keys")
+    # What is there has to be told above all while the keys cannot be opened.
+    on = runtime.without_vault(chosen, "keys") if act == SHOW else await runtime.start(chosen, "keys")
     try:
         async for line in _lines(on, chosen, act):
             sys.stdout.write(f"{line}\n")
@@ -27,8 +28,11 @@ async def do(chosen: Settings, act: str) -> None:
 async def _lines(on: Database, chosen: Settings, act: str) -> AsyncGenerator[str]:
     path, kept = key_file.path_in(chosen.data_dir), kept_by(chosen)
     if act == SHOW:
-        for key_id, use, values in await key_rotation.standing(on, path):
-            yield f"{key_id or '(others)':<18} {use:<9} {values:>12,} values"
+        await keyring.require_same(on, chosen.data_dir)
+        for one in await key_rotation.standing(on, path, kept):
+            yield f"{one.key_id or '(others)':<18} {one.use:<9} {one.values:>12,} values"
+            if one.fault:
+                yield f"{'':<18} cannot be used: {one.fault}"
         return
     steps = key_rotation.prepare if act == PREPARE else key_rotation.rotate
     async for said in steps(on, path, kept):

@@ -20,7 +20,7 @@ from state import addresses
 from state.format import decimal_text, instant_text
 
 FILTER_KEYS = ("type", "actor", "object_id", "address", "recorded_at[gte]", "recorded_at[lt]")
-FACTS_MAX = 24  # of one entry; the API has all
+FACTS_MAX = 24  # of one entry; how many more there are is said, and the API has all
 TEXT_CHARACTERS_MAX = 300
 ID_END_CHARACTERS = 6  # of what has no name: enough to tell two in a log apart
 
@@ -166,7 +166,8 @@ def facts_of(event_type: str, details: Mapping[str, Any], reader: Reader) -> lis
     """What an event says beside its type, in values that a page can write out.
 
     A fact of several values is several; only the first has its `name`. `kind` is one of components/format, or `word`
-    of the family `words` (`plain`, where the family has none), `link` to `href` (`plain` is its id), `text` and `yes`.
+    of the family `words` (`plain`, where the family has none), `link` to `href` (`plain` is its id), `text`, `yes`, and
+    `more`, which ends what was cut off by the number of those left out.
     """
     given = {name: value for name, value in details.items() if name not in UNSAID and _says_something(value)}
     currency = str(details.get("currency") or "")
@@ -177,7 +178,10 @@ def facts_of(event_type: str, details: Mapping[str, Any], reader: Reader) -> lis
         for place, one in enumerate(_several(value)):
             fact = _fact(event_type, name, one, details, reader)
             facts.append(_BARE | {"name": "" if place else name, "currency": currency} | fact)
-    return facts[:FACTS_MAX]
+    left_out = len(facts) - FACTS_MAX
+    if left_out <= 0:
+        return facts
+    return [*facts[:FACTS_MAX], _BARE | {"kind": "more", "value": str(left_out)}]
 
 
 _BARE = {"name": "", "words": "", "plain": "", "href": "", "currency": ""}

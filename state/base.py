@@ -70,6 +70,10 @@ class PageState(rx.State, mixin=True):
     status: str = "loading"
     problem: Problem = Problem()
 
+    # The address that the page was sent away from last, and the parameters of the one that it goes to.
+    _sent_from: str = ""
+    _sent_to: dict[str, str] = {}
+
     @property
     def _caller(self) -> SignedIn | None:
         """Who caused the event being handled; None on a page that is open to anyone."""
@@ -111,6 +115,23 @@ class PageState(rx.State, mixin=True):
     def _query(self) -> dict[str, str]:
         """The parameters of the page's address. Typed by anyone: parse before use."""
         return dict(self.router.url.query_parameters)
+
+    @property
+    def _query_ahead(self) -> dict[str, str]:
+        """Those of the address that the page was sent to while it is not there yet, else of its own: of two things that
+        are chosen one after the other, faster than the page can follow, the second keeps the first."""
+        return dict(self._sent_to) if str(self.router.url) == self._sent_from else self._query
+
+    def _send_to(self, parameters: Mapping[str, str], *, replace: bool = False) -> Any:
+        """This page at other parameters; empty ones are left out."""
+        self._sent_from = str(self.router.url)
+        self._sent_to = {name: value for name, value in parameters.items() if value}
+        return rx.redirect(addresses.with_query(self.router.url.path, self._sent_to), replace=replace)
+
+    def _note_arrival(self) -> None:
+        """Whoever comes back to where they were sent away from finds that address as it says."""
+        if self._sent_from and str(self.router.url) != self._sent_from:
+            self._sent_from = ""
 
 
 def page_event(needs: Capability | Access, *, reads: bool = False) -> Callable[[Handler[S, P]], Any]:
@@ -218,6 +239,7 @@ async def _admitted(
             return leave_for(addresses.NEW_ORGANIZATION)
         caller.actor.require(needs)
     _require_readable(_address(state))
+    state._note_arrival()  # pyright: ignore[reportPrivateUsage]
     entered = _caller.set(caller)
     try:
         answer = await call()

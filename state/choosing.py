@@ -259,11 +259,12 @@ class Choosing(PageState, mixin=True):
             self.refusal = said
 
     def _go(self, name: str, value: str) -> Any:
-        kept = {key: self._query.get(key, "") for key in ("plan", "version", "currency", "interval", "addon")}
+        ahead = self._query_ahead
+        kept = {key: ahead.get(key, "") for key in ("plan", "version", "currency", "interval", "addon")}
         if name == "plan":
             kept["version"] = ""  # of another plan
         elif name == "version":
             kept["plan"] = self.plan.get("id", kept["plan"])
         if name == "currency":  # what was chosen may not be sold in it
             kept = dict.fromkeys(kept, "")
-        return rx.redirect(addresses.with_query(self.router.url.path, kept | {name: str(value)[:80]}))
+        return self._send_to(kept | {name: str(value)[:80]})

@@ -9,6 +9,7 @@ import reflex as rx
 
 from services.billing import due_dates, queries
 from services.core.work import UnitOfWork
+from services.identity import queries as identity
 from state import addresses, invoices_view
 from state.base import SIGNED_IN, PageState, page_event
 from state.format import instant_text
@@ -57,9 +58,10 @@ class InvoiceOnScreen(PageState, mixin=True):
             days_overdue = await due_dates.days_overdue(uow, found)
             notes = await queries.notes(uow, found, limit=invoices_view.NOTES_SHOWN_MAX)
             uses = await queries.credit_uses(uow, found)
+            name = await identity.organization_name(uow, found.organization_id) if self._staff else ""
             paper, made = await invoices_view.papers_shown(uow, found, notes, staff=self._staff)
         shown = lines[: invoices_view.LINES_PER_PAGE]
-        self.invoice = invoices_view.invoice_shown(found, days_overdue) | paper
+        self.invoice = invoices_view.invoice_shown(found, days_overdue) | paper | {"organization": name}
         self.taxes = invoices_view.taxes_shown(found)
         summed = found.number is not None
         self.lines = [invoices_view.line_shown(line, found.currency, summed=summed) for line in shown]

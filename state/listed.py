@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
-import reflex as rx
-
 from services.core import listing_sql
 from services.core.listing import Kind, Listing, Operator
 from services.core.listing_grammar import SORT, VALUE_CHARACTERS_MAX, Condition, Query, understood
@@ -58,40 +56,40 @@ class ListedState(PageState, mixin=True):
         """Set one filter, or take it away by an empty value. Typing on makes no second entry in the history."""
         if key not in self._listing.filters:
             return None
-        chosen = self._from_address()
+        chosen = self._chosen(self._query_ahead)
         goes_on = key in chosen and bool(value)
-        return self._go(
+        return self._send_to(
             chosen | {key: self._instant(key, str(value)[:VALUE_CHARACTERS_MAX])}, replace=goes_on
         )
 
     @page_event(SIGNED_IN)
     async def widen(self) -> Any:
         """Take all filters away."""
-        kept = self._from_address()
-        return self._go({SORT: kept.get(SORT, "")})
+        kept = self._chosen(self._query_ahead)
+        return self._send_to({SORT: kept.get(SORT, "")})
 
     @page_event(SIGNED_IN)
     async def order(self, key: str) -> Any:
         """Sort by a column; by one that rows are sorted by already, the other way round."""
         if key not in self._listing.sorts:
             return None
-        chosen = self._from_address()
+        chosen = self._chosen(self._query_ahead)
         now = chosen.get(SORT, self._usual_sort)
         wanted = f"-{key}" if now == key else key
-        return self._go(chosen | {SORT: "" if wanted == self._usual_sort else wanted})
+        return self._send_to(chosen | {SORT: "" if wanted == self._usual_sort else wanted})
 
     @page_event(SIGNED_IN)
     async def next_page(self) -> Any:
-        return self._go(self._from_address() | {PLACE: self.next_place})
+        return self._send_to(self._chosen(self._query_ahead) | {PLACE: self.next_place})
 
     @page_event(SIGNED_IN)
     async def previous_page(self) -> Any:
-        return self._go(self._from_address() | {PLACE: self.previous_place})
+        return self._send_to(self._chosen(self._query_ahead) | {PLACE: self.previous_place})
 
-    def _from_address(self) -> dict[str, str]:
-        """The filters and the sorting that the address names and the list knows."""
-        query = understood(self._listing, self._query.items())
-        is_named = SORT in self._query and query.sorted_by != self._usual_sort
+    def _chosen(self, parameters: dict[str, str]) -> dict[str, str]:
+        """The filters and the sorting that parameters of an address name and the list knows."""
+        query = understood(self._listing, parameters.items())
+        is_named = SORT in parameters and query.sorted_by != self._usual_sort
         return query.chosen | ({SORT: query.sorted_by} if is_named else {})
 
     @property
@@ -99,7 +97,7 @@ class ListedState(PageState, mixin=True):
         return self._sort or self._listing.sort
 
     def _asked(self) -> Query[Any]:
-        chosen = self._from_address()
+        chosen = self._chosen(self._query)
         spoken_of = {self._listing.filters[name][0].name for name in chosen if name != SORT}
         usual = {
             name: value
@@ -135,7 +133,7 @@ class ListedState(PageState, mixin=True):
         self.total, self.total_is_exact = all_rows.rows, all_rows.exact
 
     def _show(self, query: Query[Any]) -> None:
-        chosen = self._from_address()
+        chosen = self._chosen(self._query)
         self.sort = query.sorted_by
         shown = {name: value for name, value in chosen.items() if name != SORT}
         self.filters = {name: self._day(name, shown.get(name, "")) for name in self._filter_keys}
@@ -159,9 +157,6 @@ class ListedState(PageState, mixin=True):
             return value
         at = understood(self._listing, [(key, value)]).conditions[0].value.astimezone(self._zone)
         return (at - timedelta(microseconds=1) if operator is Operator.LT else at).date().isoformat()
-
-    def _go(self, parameters: dict[str, str], *, replace: bool = False) -> Any:
-        return rx.redirect(addresses.with_query(self.router.url.path, parameters), replace=replace)
 
 
 def _text(place: Position | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from services.core.errors import Conflict, Invalid
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.identity import queries as identity
 from services.subscriptions import previewing, subscriptions
 from services.subscriptions import queries as subscription_queries
 from services.subscriptions.previewing import Act
@@ -115,10 +116,11 @@ class SubscriptionOnScreen(PageState, mixin=True):
             found = await subscription_queries.detail(uow, self._subscription_id(), staff=self._staff)
             billed = await subscription_queries.billed(uow, found)
             used = await used_so_far(uow, found.id, staff=self._staff)
+            name = await identity.organization_name(uow, found.organization_id) if self._staff else ""
         self.read_at = instant_text(uow.wall_now)
         done, _, version = self._query.get("done", "").partition(".")
         self.just_done = done if version == str(found.version) else ""
-        self.subscription = subscriptions_view.detail_shown(found)
+        self.subscription = subscriptions_view.detail_shown(found) | {"organization": name}
         self.items = subscriptions_view.items_shown(found.items, found.currency)
         self.used = [subscriptions_view.used_shown(one) for one in used]
         self.coupons = [subscriptions_view.coupon_shown(one, found.currency) for one in found.coupons]

@@ -166,6 +166,7 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "credit": _unless_nothing(sum(one.carried_minor - one.settled_minor for one in now), currency),
         "settled": _unless_nothing(sum(one.settled_minor for one in now), currency),
         "included": _unless_nothing(found.included_minor, currency),
+        "needs_profile": found.needs_profile,
         **_upcoming_shown(None if _is_shown(found) else found.upcoming, currency),
     }
 

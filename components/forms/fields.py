@@ -94,7 +94,6 @@ class _ComboBox(AriaComponent):
     search_url: rx.Var[str]
     texts: rx.Var[dict[str, str]]
     on_change: rx.EventHandler[_value_spec]
-    on_search: rx.EventHandler[_value_spec]
 
 
 def _as_prop(options: Options) -> Any:
@@ -268,13 +267,12 @@ def combobox(
     required: bool = True,
     on_change: Any = None,
     search_url: Text | None = None,
-    on_search: Any = None,
 ) -> rx.Component:
     """One of many choices, found by typing. With `names` their ids are codes of that, which the browser names and sorts
     in the page's language.
 
-    Too many to send at once are looked up: at `search_url`, at whose end the settled text is put, and which answers
-    `{"data": [{id, label or name, detail?}]}`, or by `on_search(text)`, after which the page changes `options`.
+    Too many to send at once are looked up at `search_url`, at whose end the settled text is put, and which answers
+    `{"data": [{id, label or name, detail?}]}`.
     """
     given = {
         "names": names,
@@ -282,7 +280,6 @@ def combobox(
         "value": value,
         "on_change": on_change,
         "search_url": search_url,
-        "on_search": on_search,
     }
     props = {key: prop for key, prop in given.items() if prop is not None}
     return _ComboBox.create(

@@ -5,9 +5,9 @@ import { Deferred } from "./deferred.jsx";
 const List = lazy(() => import("./picker_list.jsx"));
 
 /**
- * `options` are `{id, label, detail}`; the chosen id travels in the form under `name`. With `searchUrl` or `onSearch`
- * they are looked up while typing: `options` then are those of the last answer, or the first ones to show. `names` says
- * what their ids are codes of, "region" or "language": they are called as the page's language does.
+ * `options` are `{id, label, detail}`; the chosen id travels in the form under `name`. With `searchUrl` they are looked up
+ * while typing: `options` then are the first ones to show. `names` says what their ids are codes of, "region" or
+ * "language": they are called as the page's language does.
  */
 export function ComboBox({ name, label, hint, value, required, ...frame }) {
   const waiting = (

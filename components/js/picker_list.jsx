@@ -1,6 +1,6 @@
 // The field and list of picker.jsx, of React Aria.
-import { useMemo, useState } from "react";
-import { Button, ComboBox as AriaComboBox, Input, Label, ListBox, ListBoxItem, Popover, Text, useFilter } from "react-aria-components";
+import { useContext, useMemo, useState } from "react";
+import { Button, ComboBox as AriaComboBox, ComboBoxStateContext, Input, Label, ListBox, ListBoxItem, OverlayTriggerStateContext, Popover, Text, useFilter } from "react-aria-components";
 import { FieldError, useField } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
 import { inOrder, nameOf } from "./matrix_format.js";
@@ -33,11 +33,35 @@ function useMatch(options) {
   return (label, typed) => contains(label, typed) || startsWith(details.get(label) ?? "", typed);
 }
 
-export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, onSearch, texts }) {
+/**
+ * React Aria closes a list at every scroll, and takes back what was typed. But the page scrolls to bring the field into
+ * view, and the list goes along: then it stays open. Where it would stay behind it closes, and what was typed stays.
+ */
+function FieldPopover({ children }) {
+  const state = useContext(ComboBoxStateContext);
+  const close = () => window.event?.target !== document && state.setOpen(false);
+  return (
+    <OverlayTriggerStateContext.Provider value={{ ...state, close }}>
+      <Popover className="popover popover-field" placement="bottom start">
+        {children}
+      </Popover>
+    </OverlayTriggerStateContext.Provider>
+  );
+}
+
+export default function PickerList({ name, label, hint, options: listed, names, value, required, onChange, searchUrl, texts }) {
   const given = useMemo(() => (names ? named(names, listed, value) : listed), [names, listed, value]);
+  const nameOfValue = () => given?.find((option) => option.id === value)?.label ?? "";
   const [chosen, setChosen] = useState(value ?? null);
-  const [typed, setTyped] = useState(() => given?.find((option) => option.id === value)?.label ?? "");
-  const { options, state, search } = useSearch({ options: given, searchUrl, onSearch });
+  const [typed, setTyped] = useState(nameOfValue);
+  const [shown, setShown] = useState(value);
+  if (value !== shown) {
+    // What the page knows by now: it may have come after the list, or be what somebody else saved.
+    setShown(value);
+    setChosen(value ?? null);
+    setTyped(nameOfValue());
+  }
+  const { options, state, search } = useSearch({ options: given, searchUrl });
   const { id, error, forgive } = useField(name);
   const matches = useMatch(options);
   const choose = (key) => {
@@ -83,13 +107,13 @@ export default function PickerList({ name, label, hint, options: listed, names, 
       )}
       {name && <input type="hidden" name={name} value={chosen ?? ""} data-label={label} data-required={required} />}
       <FieldError id={id} error={error} />
-      <Popover className="popover popover-field" placement="bottom start">
+      <FieldPopover>
         <ListBox className="menu" renderEmptyState={() => <p className="menu-empty">{note ?? texts.none}</p>}>
           {options.map((option) => (
             <Option key={option.id} option={option} />
           ))}
         </ListBox>
-      </Popover>
+      </FieldPopover>
     </AriaComboBox>
   );
 }

@@ -7,21 +7,16 @@ const SETTLE_MS = 250;
 const optionOf = (row) => ({ id: String(row.id), label: row.label ?? row.name ?? String(row.id), detail: row.detail ?? row.email ?? "" });
 
 /** {options, state: "ready" | "searching" | "failed", search(text)}; the text is put at the end of `searchUrl`, which answers {data: [...]}. */
-export function useSearch({ options, searchUrl, onSearch }) {
+export function useSearch({ options, searchUrl }) {
   const [found, setFound] = useState(null);
   const [state, setState] = useState("ready");
   const pending = useRef({ timer: null, abort: null });
-  const tell = useRef(onSearch);
-  tell.current = onSearch;
   useEffect(() => () => stop(pending.current), []);
-  useEffect(() => {
-    if (onSearch) setState("ready"); // the page answered
-  }, [options]);
   const search = (text) => {
     stop(pending.current);
-    if (searchUrl && !text.trim()) return forget();
+    if (!text.trim()) return forget();
     setState("searching");
-    pending.current.timer = setTimeout(() => (searchUrl ? ask(text) : tell.current(text)), SETTLE_MS);
+    pending.current.timer = setTimeout(() => ask(text), SETTLE_MS);
   };
   function forget() {
     setFound(null);
@@ -38,7 +33,7 @@ export function useSearch({ options, searchUrl, onSearch }) {
       if (problem.name !== "AbortError") setState("failed");
     }
   }
-  return { options: found ?? options ?? [], state, search: searchUrl || onSearch ? search : null };
+  return { options: found ?? options ?? [], state, search: searchUrl ? search : null };
 }
 
 function stop(pending) {

@@ -30,6 +30,14 @@ class _FilterInput(ClientComponent):
     on_settle: rx.EventHandler[_value_spec]
 
 
+class _FilterSelect(ClientComponent):
+    library = library("filters")
+    tag = "FilterSelect"
+
+    value: rx.Var[str]
+    on_settle: rx.EventHandler[_value_spec]
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """One filter; `key` is its name in the URL, `text` a catalogue key.
@@ -83,13 +91,12 @@ def _control(one: Filter, values: Texts, on_filter: Callable[[str, rx.Var[str]],
     current = rx.Var.create(values).to(dict[str, str])[one.key].to(str)
     if one.kind == "select":
         shown = rx.el.div(
-            rx.el.select(
+            _FilterSelect.create(
                 rx.el.option(t(one.any_text), value=""),
                 *_options(one),
                 id=control_id,
                 value=current,
-                class_name="input",
-                on_change=lambda chosen: on_filter(one.key, chosen),
+                on_settle=lambda chosen: on_filter(one.key, chosen),
             ),
             icon("chevron-down"),
             class_name="select",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 TEXTS: dict[str, str] = {
     "audit.yes": "Yes",
+    "audit.more": "{count, plural, one {and # more value} other {and # more values}}, which the API tells",
     "audit.fact.account_id": "Person",
     "audit.fact.action": "Action",
     "audit.fact.addon_to": "Can be added to",

@@ -72,6 +72,7 @@ TEXTS: dict[str, str] = {
     "welcome.kind.partner_text": "For resellers and agencies.",
     "welcome.kind.developer": "Builds for others",
     "welcome.kind.developer_text": "For makers of tools and agents.",
+    "welcome.loading": "Loading the currencies",
     "welcome.timezone": "Timezone",
     "welcome.timezone_hint": "Days and months of usage and cost begin at its midnight",
     "welcome.currency": "Currency",

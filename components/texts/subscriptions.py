@@ -65,6 +65,7 @@ TEXTS: dict[str, str] = {
     "choose.held": "This is what you will be billed. It holds for 15 minutes.",
     "choose.again": "Work it out again",
     "choose.profile": "Say first to whom invoices are addressed: name, address and country decide about tax.",
+    "choose.profile_later": "As the trial ends it is paused, unless you have said by then to whom your invoices are addressed. Until then nothing is billed.",
     "choose.profile_action": "Fill in billing profile",
     "choose.no_plans": "Usage is charged by the prices of the models.",
     # -- choosing for a customer
@@ -80,6 +81,7 @@ TEXTS: dict[str, str] = {
     "choose.staff.held": "This is what the customer will be billed. It holds for 15 minutes.",
     "choose.staff.no_plans": "Publish a plan first.",
     "choose.staff.profile": "Nobody has said to whom this customer's invoices are addressed: name, address and country decide about tax.",
+    "choose.staff.profile_later": "As the trial ends it is paused, unless somebody has said by then to whom this customer's invoices are addressed. Until then nothing is billed.",
     "choose.staff.profile_action": "To the organisation",
     "choose.terms": "Terms",
     "choose.terms_apply": "Apply terms",

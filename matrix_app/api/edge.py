@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from matrix_app.api import errors
 from matrix_app.api.rates import SCOPE_KEY
 from matrix_app.page_headers import transport_headers
-from services.core import cards, metrics, tracing
+from services.core import metrics, tracing
 from services.core.errors import MatrixError
 from services.core.logs import get_logger
 from services.core.settings import settings
@@ -78,7 +78,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         method, started = scope["method"], time.perf_counter()
-        with tracing.act(f"http {method}", path=cards.masked(scope["path"])) as trace_id:
+        with tracing.act(f"http {method}", path=errors.shown_path(scope)) as trace_id:
             exchange = _Exchange(scope, receive, send, trace_id)
             try:
                 await self._serve(scope, exchange)
@@ -106,9 +106,7 @@ class Edge:
             answer = errors.from_matrix_error(error)
             await answer(scope, exchange.receive, exchange.send)
         except Exception as error:
-            log.error(
-                "request_failed", path=cards.masked(scope["path"]), method=scope["method"], exc_info=error
-            )
+            log.error("request_failed", path=errors.shown_path(scope), method=scope["method"], exc_info=error)
             if not exchange.status:
                 await errors.unexpected()(scope, exchange.receive, exchange.send)
             elif not exchange.finished:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from matrix_app.api import strict_json
 from services.core import cards, tracing
@@ -23,6 +24,9 @@ from services.core.logs import get_logger
 log = get_logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+PATH_CHARACTERS_MAX = (
+    2_000  # of an address, where it is told again: looking for cards in a longer one takes seconds
+)
 
 
 class FieldError(BaseModel):
@@ -151,9 +155,14 @@ def _methods_at(request: Request) -> str:
     )
 
 
+def shown_path(scope: Scope) -> str:
+    """The path of a request as logs, traces and answers tell it."""
+    return cards.masked(scope["path"][:PATH_CHARACTERS_MAX])
+
+
 async def _on_matrix_error(request: Request, error: MatrixError) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        path = cards.masked(request.url.path)
+        path = shown_path(request.scope)
         log.warning("request_not_served", code=error.error_code, path=path, cause=error.__cause__)
     return from_matrix_error(error)
 
@@ -203,7 +212,7 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     detail, next_step, headers = error.detail, "", dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail, next_step = (
-            f"There is nothing at {request.url.path!r}.",
+            f"There is nothing at {shown_path(request.scope)!r}.",
             "See /docs/api, or /api/v1/openapi.json.",
         )
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

@@ -20,7 +20,7 @@ from services.core.database import database
 from services.core.errors import MatrixError, Unauthenticated
 from services.core.outgoing import inside_session
 from services.core.settings import settings
-from services.operations import alarms
+from services.operations import alarms, key_watch
 
 CHECK_TIMEOUT_S = 3.0
 # While an upgrade rolls through several processes the database is ahead of those that are not yet replaced, and they
@@ -36,12 +36,14 @@ class Alive(BaseModel):
 
 class Ready(BaseModel):
     """Each part is `ok`, `not configured`, or says what is wrong; migrations may be newer than this code. `worker` is
-    `late` when none shows signs of life."""
+    `late` when none shows signs of life. `keys` are those this process works with; `key_service` is what keeps them
+    elsewhere (KMS, a hardware module): `away` makes nothing unready, and lets nothing start."""
 
     status: str
     database: str
     migrations: str
     keys: str
+    key_service: str
     worker: str
     model: str
 
@@ -55,12 +57,13 @@ async def healthz() -> Alive:
 @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready}})
 async def readyz(response: Response) -> Ready:
     """Whether everything is up that the main job needs. 503 says what is missing, or that this process leaves."""
-    stored, model = await asyncio.gather(_stored(), _model_server())
+    stored, model, opens = await asyncio.gather(_stored(), _model_server(), key_watch.opens(settings()))
     whole = {"ok", "not configured", NEWER}.issuperset((*asdict(stored).values(), model))
     ready = whole and not draining.begun()
     response.status_code = 200 if ready else 503
     status = "ready" if ready else "leaving" if whole else "not ready"
-    return Ready(status=status, model=model, **asdict(stored))
+    key_service = "not configured" if opens is None else "ok" if opens else "away"
+    return Ready(status=status, model=model, key_service=key_service, **asdict(stored))
 
 
 class Takes(BaseModel):
@@ -157,4 +160,6 @@ async def measurements(request: Request) -> Response:
                 next_step="Send the value of MATRIX_METRICS_TOKEN as bearer token.",
                 code="metrics_token_required",
             )
-    return Response(generate_latest() + await alarms.exposition(database()), media_type=CONTENT_TYPE_LATEST)
+    return Response(
+        generate_latest() + await alarms.exposition(database(), settings()), media_type=CONTENT_TYPE_LATEST
+    )

@@ -12,7 +12,7 @@ from components.links import link
 from components.tables.filters import Filter, days
 from components.tables.listed import table_of
 from components.tables.table import Column, Table
-from components.texts import t, texts_under
+from components.texts import plural, t, texts_under
 from matrix_app.pages import lists
 from services.audit.queries import AUDIT, STAFF_AUDIT
 from services.core.listing import Listing
@@ -60,10 +60,12 @@ def _fact(fact: Any) -> rx.Component:
         ("yes", rx.fragment(t("audit.yes"))),
         ("word", rx.fragment(code)),
         ("link", link(fact["value"], href=fact["href"], title=fact["plain"])),
+        ("more", rx.el.span(plural("audit.more", fact["value"].to(int)), class_name="muted")),
         written,
     )
     label = rx.cond(fact["name"] != "", rx.el.span(name, ": ", class_name="muted"), rx.fragment())
-    return rx.el.li(label, shown, class_name=rx.cond(fact["name"] != "", "fact", "fact fact-more"))
+    apart = (fact["name"] != "") | (fact["kind"] == "more")
+    return rx.el.li(label, shown, class_name=rx.cond(apart, "fact", "fact fact-more"))
 
 
 def _detail(row: Any) -> rx.Component:

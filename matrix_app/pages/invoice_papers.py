@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from components.feedback.badges import Status, badge, status_badge
-from components.feedback.figures import copyable, fact, facts
+from components.feedback.figures import fact, facts
 from components.feedback.states import banner, empty_state, skeleton
 from components.format.values import money, value, when
 from components.icons import icon
@@ -197,9 +197,14 @@ def party(row: Any, which: str) -> rx.Component:
     return rx.el.span(row[which].to(str), named, class_name="party")
 
 
+def customer(row: Any) -> rx.Component:
+    """Whose it is, by name, for staff."""
+    href = f"/governance/organizations/{row['organization_id'].to(str)}"
+    return link(row["organization"].to(str), href=href)
+
+
 def _head(row: Row, *, staff: bool) -> rx.Component:
-    organization = copyable(row["organization_id"].to(str), label=t("invoices.organization_id"))
-    whose = [(t("invoices.organization_id"), organization)] if staff else []
+    whose = [(t("invoices.organization"), customer(row))] if staff else []
     return card(
         facts(
             *whose,

@@ -12,6 +12,7 @@ from components.forms.fields import checkbox, select, text_field
 from components.forms.form import action_button, form, submit_button
 from components.forms.stepper import stepper
 from components.icons import icon
+from components.links import button_link
 from components.props import Drawn as Part
 from components.props import Flag
 from components.shell.page import card, page_header
@@ -180,12 +181,17 @@ def _agree(state: State, words: Words, says_trial: Flag, accepts: Part) -> rx.Co
     )
 
 
-def _bill(state: State, words: Words, missing_profile: Part, accepts: Part) -> rx.Component:
+def _bill(state: State, words: Words, profile: Any, accepts: Part) -> rx.Component:
+    def asks_profile(name: str) -> Part:
+        to_profile = button_link(words("profile_action"), href=profile, look="primary")
+        return banner("info", words(name), action=to_profile)
+
     trial = state.plan["trial_days"].to(int)
     says_trial = (trial > 0) & (state.preview["state"] == "trialing")
     shown = rx.fragment(
         documents(state.documents),
         rx.cond(says_trial, rx.el.p(words("trial", count=trial), class_name="muted"), rx.fragment()),
+        rx.cond(state.preview["needs_profile"].to(bool), asks_profile("profile_later"), rx.fragment()),
         comes_next(state.preview),
         _agree(state, words, says_trial, accepts),
     )
@@ -201,7 +207,9 @@ def _bill(state: State, words: Words, missing_profile: Part, accepts: Part) -> r
         rx.el.div(
             rx.cond(state.refusal & (state.preview.length() > 0), banner("warn", state.refusal), rx.fragment()),
             rx.cond(
-                state.needs_profile, missing_profile, rx.cond(state.preview.length() > 0, shown, refused)
+                state.needs_profile,
+                asks_profile("profile"),
+                rx.cond(state.preview.length() > 0, shown, refused),
             ),
             aria_live="polite",
             class_name="stack",
@@ -220,24 +228,28 @@ def choosing(
     title: Any,
     back: rx.Component,
     *,
-    missing_profile: Part,
+    changing: bool,
+    profile: Any,
     words: Words = own_words,
     terms: Part | None = None,
     accepts: Part | None = None,
 ) -> Drawn:
-    """The page: what there is to choose, with `terms` below it, beside what it comes to. `missing_profile` stands there
-    while nobody has said to whom invoices are addressed; `accepts` says what agreeing accepts."""
+    """The page: what there is to choose, with `terms` below it, beside what it comes to. `profile` is where it is said
+    to whom invoices are addressed; `accepts` says what agreeing accepts."""
     chosen = rx.el.div(_choice(state), *([terms] if terms is not None else []), class_name="stack")
-    bill = _bill(state, words, missing_profile, accepts if accepts is not None else rx.fragment())
+    bill = _bill(state, words, profile, accepts if accepts is not None else rx.fragment())
     content = rx.el.div(chosen, bill, class_name="checkout")
+    waiting = skeleton(lines=10, label=t("choose.loading"))
+    # Both pages have one state: until it is read, it may hold what was chosen on the other, ready to be agreed to.
+    is_own = (state.subscription.length() > 0) == changing
     nothing = empty_state(t("offers.none"), words("no_plans"), icon_name="tags")
     return [
         rx.el.p(back, class_name="back-link"),
         page_header(title, text=words("text")),
         in_its_state(
             state,
-            rx.cond(state.plans.length() > 0, content, nothing),
-            loading=skeleton(lines=10, label=t("choose.loading")),
+            rx.cond(is_own, rx.cond(state.plans.length() > 0, content, nothing), waiting),
+            loading=waiting,
             retry=state.load,
         ),
     ]

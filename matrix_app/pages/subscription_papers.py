@@ -203,9 +203,8 @@ def head(row: Any, *, staff: bool) -> rx.Component:
             class_name="small muted",
         ),
     )
-    whose = copyable(row["organization_id"].to(str), label=t("subscriptions.organization_id"))
     of_staff = [
-        (t("subscriptions.organization_id"), whose),
+        (t("subscriptions.organization"), invoice_papers.customer(row)),
         (t("subscription.version"), row["plan_version"].to(str)),
     ]
     goes_on = (row["state"] != States.CANCELED.value) & (row["upcoming_at"] != "")
@@ -274,11 +273,10 @@ def unaddressed(row: Any, *, staff: bool) -> rx.Component:
         f"/governance/organizations/{row['organization_id'].to(str)}" if staff else "/portal/billing-profile"
     )
     action = button_link(t(f"subscription.unaddressed_action.{whose}"), href=place)
-    tried = row["state"] == States.TRIALING.value
     shown = rx.cond(
-        tried,
-        banner("warn", t(f"subscription.unaddressed.{whose}"), action=action),
+        row["state"] == States.PAUSED.value,
         banner("danger", t(f"subscription.unaddressed_over.{whose}"), action=action),
+        banner("warn", t(f"subscription.unaddressed.{whose}"), action=action),
     )
     return rx.cond(row["needs_profile"].to(bool), shown, rx.fragment())
 

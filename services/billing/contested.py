@@ -6,17 +6,22 @@ from __future__ import annotations
 from models.billing import Invoice
 from services.core.work import UnitOfWork
 
-# Of an invoice `i`, in minor units.
-CONTESTED = (
-    "coalesce((select sum(c.minor) from contest c where c.invoice_id = i.id and c.state = 'open'), 0)::bigint"
-)
+_OPEN = "select c.minor from contest c where c.invoice_id = i.id and c.state = 'open'"
 # What of it was paid, and is with a bank that has not decided: it is owed again, and may come back by itself.
-DISPUTED = (
-    "coalesce((select sum(z.taken_invoice_minor) from dispute z join payment y on y.id = z.payment_id"
+_DISPUTED = (
+    "select z.taken_invoice_minor from dispute z join payment y on y.id = z.payment_id"
     " where y.invoice_id = i.id and z.taken_at is not null and z.returned_at is null"
-    " and z.state not in ('won', 'lost')), 0)::bigint"
+    " and z.state not in ('won', 'lost')"
 )
-WAITS = f"({CONTESTED} + {DISPUTED})"
+
+
+def _sum(parts: str) -> str:
+    return f"coalesce((select sum(waits.minor) from ({parts}) waits(minor)), 0)::bigint"
+
+
+# Of an invoice `i`, in minor units. One sum of both takes less than two: counts ask it of ten thousand invoices.
+CONTESTED = _sum(_OPEN)
+WAITS = _sum(f"{_OPEN} union all {_DISPUTED}")
 
 
 def collectable_minor(due_minor: int, contested_minor: int) -> int:

@@ -53,7 +53,9 @@ class Lateness:
     def columns(self) -> tuple[Column, Column]:
         """Whether one is, and for how many days: what lists show and filter by."""
         days = f"cast(greatest(least({{value}}, {DAYS_MAX}), -{DAYS_MAX}) as integer)"
-        at_least = self._found(f"i.due_date <= {self.today} - {days}", until=f" - {days}")
+        at_least = self._found(
+            f"({self._long_past(days)} or i.due_date <= {self.today} - {days})", until=f" - {days}"
+        )
         at_most = self._found(f"i.due_date >= {self.today} - {days}", since=f" - {days}")
         is_late = self._found()
         is_so = f"({{value}} and {is_late}) or (not {{value}} and {self.overdue} is not true)"
@@ -87,12 +89,19 @@ class Lateness:
         expects that a row in thirty is, and works it out for all that the index finds to have the newest fifty. What
         was due before yesterday is so in every zone, which takes half as long to say: counts look at ten thousand.
         """
-        day = f"cast(cast({self.clock} as timestamptz) at time zone 'UTC' as date)"
-        within = f"i.due_date <= {day} + 1{until}" + (f" and i.due_date >= {day} - 1{since}" if since else "")
-        long_past = f"(i.due_date < {day} - 1 and not {self.elsewhere})"
-        overdue = f"{UNPAID} and ({long_past} or i.due_date < {self.today})"
+        within = f"i.due_date <= {self._day} + 1{until}"
+        within += f" and i.due_date >= {self._day} - 1{since}" if since else ""
+        overdue = f"{UNPAID} and ({self._long_past('0')} or i.due_date < {self.today})"
         exactly = f"(case when {' and '.join((overdue, *and_))} then 1 end) is not null"
         return f"({_OPEN} and (({within}) or {self.elsewhere}) and {exactly})"
+
+    @property
+    def _day(self) -> str:
+        return f"cast(cast({self.clock} as timestamptz) at time zone 'UTC' as date)"
+
+    def _long_past(self, days: str) -> str:
+        """More than so many days ago in every zone."""
+        return f"(i.due_date < {self._day} - 1 - {days} and not {self.elsewhere})"
 
 
 def _today(clock: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -15,6 +14,7 @@ from services.billing.events import BillingProfileChanged
 from services.core.errors import Invalid, not_found
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.documents.words import LANGUAGES
 from services.identity.queries import changed_meanwhile
 from services.identity.rules import clean_text
 from services.subscriptions import unaddressed
@@ -24,7 +24,6 @@ from services.tax.numbers import register_of, written
 from services.tax.rules import CheckedNumber, NumberState
 
 REASON_CHARACTERS_MAX = 500  # of what is said about a tax number or an exemption
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +206,12 @@ def _number_said(given: str, country: str, known: Mapping[str, Any] | None) -> M
 
 def _profile_values(given: ProfileFields) -> dict[str, Any]:
     name = clean_text(given.name, field="name", what="The name", characters_max=NAME_CHARACTERS_MAX)
-    if not _LANGUAGE.fullmatch(given.language):
-        raise Invalid(f"{given.language[:20]!r} is no language code, such as en or de.", field="language")
+    if given.language not in LANGUAGES:
+        raise Invalid(
+            f"{given.language[:20]!r} is no language that documents are written in.",
+            field="language",
+            next_step=f"Choose one of {', '.join(LANGUAGES)}.",
+        )
     return {
         "name": name,
         "address": clean_address(given.address),

@@ -4,8 +4,8 @@ how far it was turned at once.
 A verb says where the clock is to go; the worker takes it there. A stop is: all that is due is done, each subscription
 in a transaction of its own, and then the clock is moved to the next moment. It is not moved while anything is due
 still, so a worker that dies, or another at the same clock, changes nothing. Moments are: a subscription is billed, its
-draft is collected, it is tried again, a month of usage is over, a lot of a wallet ends, an invoice is overdue, is
-charged or is asked for, revenue is earned.
+draft is collected, it is tried again, the end of its trial is told, a month of usage is over, a lot of a wallet ends,
+an invoice is overdue, is charged or is asked for, revenue is earned.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from models.clock import TestClock
 from models.types import BillingInterval
 from services.billing import policies
 from services.billing.periods import Calendar
-from services.billing_runs import due_rows, overdue, running, usage_running
+from services.billing_runs import due_rows, overdue, running, trials_ending, usage_running
 from services.collection import collecting
 from services.core.actor import system
 from services.core.clock import Clock
@@ -42,6 +42,7 @@ class Kind(StrEnum):
     """What happens at a stop."""
 
     EXPIRY = "expiry"  # of a wallet's lot
+    TRIALS = "trials"  # that end soon, which is told
     BILLING = "billing"
     OVERDUE = "overdue"
     COLLECTION = "collection"  # of an invoice that is due, by a method that is kept
@@ -185,6 +186,8 @@ async def _do(due: frozenset[Kind], clock_id: str, on: Database | None, clock: C
     """What is due by what the clock shows, always in the same order."""
     if Kind.EXPIRY in due:
         await expiry.expire_all(on, clock=clock, clock_id=clock_id)
+    if Kind.TRIALS in due:
+        await trials_ending.tell(on, clock=clock, clock_id=clock_id)
     if Kind.BILLING in due:
         await running.bill_clock(clock_id, on, clock=clock)
     if Kind.OVERDUE in due:
@@ -241,7 +244,8 @@ async def _moments(uow: UnitOfWork, clock_id: str) -> list[tuple[Kind, datetime]
     if uow.undoes or collecting.collector() is not None:
         found.append((Kind.COLLECTION, await collecting.next_on(uow, clock_id)))
     found.append((Kind.DUNNING, await dunning.next_on(uow, clock_id)))
-    if not uow.undoes:  # nothing is made of what is earned
+    if not uow.undoes:  # nothing is billed of what is told or earned
+        found.append((Kind.TRIALS, await trials_ending.next_on(uow, clock_id)))
         found.append((Kind.REVENUE, await recognition.next_due_on(uow, clock_id)))
     return [(kind, moment) for kind, moment in found if moment is not None]
 

@@ -1,11 +1,11 @@
 """Whose trial ends soon is told what comes then, and what is missing for it: a week before, and again the day before.
 
-By the wall. On a test clock nobody waits for mail.
+On a test clock, too, by what it shows: a turned clock stops where somebody is told, as at all else that time brings.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -30,11 +30,22 @@ _ENDING = f"""
 select s.id, s.organization_id, s.trial_end <= :last as last from subscription s
 where s.next_at is not null and s.parked_at is null and s.next_at <= :first and s.state = 'trialing'
   and s.trial_end > :now and (s.trial_end <= :last or s.trial_end <= :first and s.started_at <= :settled)
-  and s.cancel_at is null and s.id > :after and {due_rows.on_the_wall("s.organization_id")}
+  and s.cancel_at is null and s.id > :after and {{whose}}
   and not exists (select from event e where e.aggregate_id = s.id and e.type = '{SubscriptionTrialEnding.type}'
     and cast(e.payload ->> 'trial_end' as timestamptz) = s.trial_end
     and (cast(e.payload ->> 'last' as boolean) or s.trial_end > :last))
 order by s.id limit :most
+"""
+# As `_ENDING` finds them: the first is told before the last only.
+_NEXT = f"""
+select min(case when t.first or t.first_at >= t.last_at then t.last_at else t.first_at end)
+from subscription s cross join lateral (
+  select s.trial_end - :last as last_at, greatest(s.trial_end - :first, s.started_at + :settled) as first_at,
+    count(*) > 0 as first, coalesce(bool_or(cast(e.payload ->> 'last' as boolean)), false) as last
+  from event e where e.aggregate_id = s.id and e.type = '{SubscriptionTrialEnding.type}'
+    and cast(e.payload ->> 'trial_end' as timestamptz) = s.trial_end) t
+where s.next_at is not null and s.parked_at is null and s.state = 'trialing' and s.trial_end > :now
+  and s.cancel_at is null and not t.last and {due_rows.on_a_clock("s.organization_id")}
 """
 _MISSING = """
 select array_remove(array[
@@ -45,29 +56,32 @@ select array_remove(array[
 _KEEP = sorted(name for name, one in registry.KINDS.items() if one.capabilities.keeps_methods)
 
 
-async def tell(on: Database | None = None, *, clock: Clock | None = None) -> int:
-    """Returns how many end. Safe to run twice and from many workers."""
+async def tell(on: Database | None = None, *, clock: Clock | None = None, clock_id: str | None = None) -> int:
+    """Of all whose time is the wall's, or of those on a test clock. Returns how many end. Safe to run twice and from
+    many workers."""
     told, after = 0, ""
     while True:
         async with crossing(Reason.BILLING, on=on, clock=clock) as uow:
-            now = uow.wall_now
-            batch = (
-                await uow.execute(
-                    _ENDING,
-                    now=now,
-                    first=now + FIRST,
-                    last=now + LAST,
-                    settled=now - SETTLED,
-                    after=after,
-                    most=BATCH,
-                )
-            ).all()
+            condition, named = await due_rows.whose(uow, clock_id, "s.organization_id")
+            now = named["now"]
+            named |= {"first": now + FIRST, "last": now + LAST, "settled": now - SETTLED}
+            found = await uow.execute(
+                _ENDING.format(whose=condition), {**named, "after": after, "most": BATCH}
+            )
+            batch = found.all()
         for row in batch:
             async with unit_of_work(system(row.organization_id), on=on, clock=clock) as uow:
                 told += await _tell(uow, row)
         if len(batch) < BATCH:
             return told
         after = batch[-1].id
+
+
+async def next_on(uow: UnitOfWork, clock_id: str) -> datetime | None:
+    """When somebody on a test clock is told next, in work across tenants."""
+    shown = await due_rows.shown(uow, clock_id)
+    found = await uow.execute(_NEXT, clock_id=clock_id, now=shown, first=FIRST, last=LAST, settled=SETTLED)
+    return found.scalar_one()
 
 
 async def _tell(uow: UnitOfWork, found: Row[Any]) -> bool:

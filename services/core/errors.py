@@ -59,7 +59,7 @@ class Unauthenticated(MatrixError):
 class Forbidden(MatrixError):
     status = 403
     code = "not_allowed"
-    title = "Your role does not allow this"
+    title = "This is not allowed"  # by a role, or for another reason that the sentence tells
 
 
 class MembershipSuspended(Forbidden):

@@ -22,10 +22,11 @@ from services.core import key_file, openings, sealed_columns
 from services.core.crossing import Reason, crossing
 from services.core.crypto import PLATFORM, CannotOpen, Place, Vault
 from services.core.database import Database
-from services.core.key_file import Keys
+from services.core.key_file import Keys, Remote
 from services.core.key_providers import (
     CannotUnwrap,
     KeyRing,
+    KeysUnavailable,
     lookup_of,
     lookup_under,
     wrapping_key,
@@ -102,17 +103,37 @@ async def rotate(
         yield f"{keys.current} is the only key in use."
 
 
-async def standing(on: Database, path: Path) -> list[tuple[str, str, int]]:
-    """Each key, what it is for, and how many values are under it; "" stands for keys that are not here."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One key, what it is for, and how many values are under it; "" stands for keys that are not here. `fault` says
+    why it cannot be used now."""
+
+    key_id: str
+    use: str
+    values: int
+    fault: str = ""
+
+
+async def standing(on: Database, path: Path, kept: KeptBy) -> list[Standing]:
+    """Every key there is, also while what keeps some of them is away. Raises Refused and Unavailable."""
     keys, aside = _read(path), key_file.retired(path)
-    found: list[tuple[str, str, int]] = []
-    for key_id in (*keys.wrapping, *aside):
+    found: list[Standing] = []
+    for key_id, key in (keys.wrapping | aside).items():
         use = {keys.current: "current", keys.next: "next"}.get(key_id)
-        number = await _referring(on, [key_id])
-        found.append((key_id, use or ("old" if key_id in keys.wrapping else "retired"), number))
-    if others := await _total(on) - sum(number for *_, number in found):
-        found.append(("", "not here", others))
+        use = use or ("old" if key_id in keys.wrapping else "retired")
+        found.append(Standing(key_id, use, await _referring(on, [key_id]), await _fault(key_id, key, kept)))
+    if others := await _total(on) - sum(one.values for one in found):
+        found.append(Standing("", "not here", others))
     return found
+
+
+async def _fault(key_id: str, key: bytes | Remote, kept: KeptBy) -> str:
+    try:
+        return "" if await _works(key_id, key, kept) else "It does not open what it wraps."
+    except KeysUnavailable as error:
+        return error.message
+    except Refused as error:
+        return str(error)
 
 
 # -- steps
@@ -121,17 +142,21 @@ async def standing(on: Database, path: Path) -> list[tuple[str, str, int]]:
 async def _begin(path: Path, keys: Keys, kept: KeptBy) -> Keys:
     """Raises Refused for a key that does not open what it wrapped: nothing was sealed under it yet."""
     key_id, key = kept.new_key()
-    tried, aad = secrets.token_bytes(key_file.KEY_BYTES), key_id.encode()
-    new = wrapping_key(key, kept.reach)
-    try:
-        works = await new.unwrap(await new.wrap(tried, aad), aad) == tried
-    except CannotUnwrap:
-        works = False
-    if not works:
+    if not await _works(key_id, key, kept):
         raise Refused("The new key does not open what it wraps: is it one to encrypt and decrypt with?")
     keys = replace(keys, wrapping={**keys.wrapping, key_id: key}, next=key_id)
     key_file.replace(path, keys)
     return keys
+
+
+async def _works(key_id: str, key: bytes | Remote, kept: KeptBy) -> bool:
+    """Whether it opens what it wraps. Raises KeysUnavailable and Refused."""
+    tried, aad = secrets.token_bytes(key_file.KEY_BYTES), key_id.encode()
+    by = wrapping_key(key, kept.reach)
+    try:
+        return await by.unwrap(await by.wrap(tried, aad), aad) == tried
+    except CannotUnwrap:
+        return False
 
 
 async def _switch(path: Path, keys: Keys, kept: KeptBy) -> Keys:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -36,7 +38,9 @@ async def open_vault(on: Database, data_dir: Path, kept: KeptBy = IN_THE_FILE) -
     """
     path = key_file.path_in(data_dir)
     try:
-        return await _vault(await _known(on, path, kept), path, kept)
+        with _a_database_set_up():
+            keys = await _known(on, path, kept)
+        return await _vault(keys, path, kept)
     except KeysUnavailable:
         raise
     except Unavailable as error:
@@ -48,6 +52,24 @@ async def open_vault(on: Database, data_dir: Path, kept: KeptBy = IN_THE_FILE) -
             ) from error
         log.warning("keys_not_compared", error=error.message)
         return await _vault(keys, path, kept)
+
+
+async def require_same(on: Database, data_dir: Path) -> None:
+    """See that the file's keys are those of this database, without opening or making any. Raises Refused and
+    Unavailable."""
+    path = key_file.path_in(data_dir)
+    with _a_database_set_up():
+        async with crossing(Reason.HEALTH, on=on) as uow:
+            found = (await uow.execute(_READ, purpose=key_file.LOOKUP)).scalar_one_or_none()
+    if found is None:
+        raise Refused("This database knows no keys yet: they are made when Matrix starts.")
+    key_file.require_same(key_file.read(path), found, path)
+
+
+@contextmanager
+def _a_database_set_up() -> Generator[None]:
+    try:
+        yield
     except ProgrammingError as error:
         if not isinstance(error.orig, psycopg.errors.UndefinedTable):
             raise

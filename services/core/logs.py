@@ -14,14 +14,19 @@ from sqlmodel import SQLModel
 
 from services.core import tracing
 
+TEXT_CHARACTERS_MAX = 20_000  # of one field: anybody's megabytes must not fill the disk
+
 _ALWAYS_SECRET = frozenset(
     {"password", "secret", "token", "authorization", "cookie", "api_key", "set_cookie"}
 )
 _KEY = re.compile(r"\b(mx-[A-Za-z0-9]{4})[A-Za-z0-9_-]{8,}")
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+# Each pattern is tried once a run of characters: a text of one letter, sent by anybody, would else take time by the
+# square, and hold up everybody for minutes.
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
 _COOKIE = re.compile(r"\b((?:__Host-)?matrix_[a-z]+(?:_\d+)?=)[^\s;,'\"]+")
 # Reflex writes out an event that it cannot handle, with the headers its socket was opened with and what was typed.
-_PAGE_EVENT = re.compile(r"\bEvent\(name='([^']*)', router_data=.*\)", re.DOTALL)
+# One that was cut off goes with all that follows.
+_PAGE_EVENT = re.compile(r"\bEvent\(name='([^']*)', router_data=(?:.*\)|.*)", re.DOTALL)
 _IN_TEXT = (
     (_PAGE_EVENT, r"event \1"),
     (_COOKIE, r"\1[redacted]"),
@@ -68,7 +73,8 @@ def _shown(name: str, value: Any, hidden: frozenset[str]) -> Any:
     text = value if isinstance(value, str) else str(value) or type(value).__name__
     for pattern, shown in _IN_TEXT:
         text = pattern.sub(shown, text)
-    return text
+    left = len(text) - TEXT_CHARACTERS_MAX
+    return f"{text[:TEXT_CHARACTERS_MAX]}... [{left} characters more]" if left > 0 else text
 
 
 def _add_trace(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -109,10 +115,19 @@ def configure(level: str, style: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    _have_libraries_write_here()
     # Stripe's client would write down whole answers, with what a customer's browser pays with.
     for noisy in ("httpx", "httpcore", "aiohttp.access", "asyncio", "pgqueuer", "stripe"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def _have_libraries_write_here() -> None:
+    """Those that brought a handler (socket.io, granian) would write past the redaction what anybody sends them."""
+    for known in list(logging.root.manager.loggerDict.values()):
+        if isinstance(known, logging.Logger) and known.handlers:
+            known.handlers.clear()
+            known.propagate = True
 
 
 def get_logger(name: str) -> Any:

@@ -34,6 +34,11 @@ URL_LENGTH_MAX = 2_000
 KEEPALIVE_S = 4.0
 _PORTS = {"http": 80, "https": 443}
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+# What Python takes for public, in some of its versions or in all: addresses of protocols (RFC 6890), where one cloud
+# answers with credentials; the relays of 6to4; documentation (RFC 9637); what hosts of another cloud ask for secrets.
+_NOT_PUBLIC = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20"))
+)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _ISATAP, _ISATAP_FLAGS = 0x0000_5EFE, 0x0300_0000  # RFC 5214: "globally unique" and "group" may be set
 
@@ -125,7 +130,8 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
             wrapped = _last_32_bits(address)
         if wrapped is not None:
             return is_public(wrapped)
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    listed = any(address in network for network in _NOT_PUBLIC)
+    return address.is_global and not address.is_multicast and not address.is_reserved and not listed
 
 
 def _tunnels_inside(address: ipaddress.IPv6Address) -> bool:

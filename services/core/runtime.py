@@ -29,16 +29,21 @@ async def start(settings: Settings, process: str) -> Database:
 
     Raises Refused for a database that is not set up, and for keys that are not those of this database.
     """
+    on = without_vault(settings, process)
+    try:
+        crypto.install(await keyring.open_vault(on, settings.data_dir, kept_by(settings)))
+    except BaseException:
+        await stop()
+        raise
+    return on
+
+
+def without_vault(settings: Settings, process: str) -> Database:
+    """All that `start` sets up but the vault, for what has to work while the keys cannot be opened."""
     know_all_tables()
     logs.configure(settings.log_level, settings.log_format, process)
     tracing.start(process, str(settings.otel_endpoint) if settings.otel_endpoint else None)
     on = database.connect(urls(settings)[1], pool_size=settings.pool_size)
-    try:
-        crypto.install(await keyring.open_vault(on, settings.data_dir, kept_by(settings)))
-    except BaseException:
-        await on.close()
-        tracing.stop()
-        raise
     database.install(on)
     return on
 

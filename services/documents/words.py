@@ -340,3 +340,5 @@ WORDS: dict[str, Words] = {
         price_with_tax="السعر شامل الضريبة",
     ),
 }
+
+LANGUAGES: tuple[str, ...] = tuple(WORDS)

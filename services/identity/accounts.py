@@ -38,7 +38,7 @@ async def sign_up(
 
     Raises Invalid, TooLarge or RateLimited.
     """
-    address = rules.parse_email(email)
+    address = rules.parse_new_email(email)
     name = rules.clean_text(name, field="name", what="The name")
     rules.require_hashable(password)
     async with crossing(Reason.SIGN_IN, clock=clock) as uow:

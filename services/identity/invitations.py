@@ -36,7 +36,7 @@ async def invite(uow: UnitOfWork, *, email: str, role: str) -> Invitation:
     are open, RateLimited, Invalid.
     """
     account_id = _inviting_account(uow)
-    address = rules.parse_email(email)
+    address = rules.parse_new_email(email)
     kind = await policies.hold_organization(uow)
     wanted = policies.fitting_role(role, kind=kind)
     _require_may_let_in(uow, wanted, kind)

@@ -335,3 +335,11 @@ async def staff_organization(uow: UnitOfWork, organization_id: str) -> StaffOrga
     if row is None:
         raise not_found("organisation", organization_id)
     return row
+
+
+async def organization_name(uow: UnitOfWork, organization_id: str) -> str:
+    """What the organisation of a row is called, for staff who was let to that row. Raises NotFound."""
+    found = await uow.execute("select name from organization where id = :id", id=organization_id)
+    if (name := found.scalar_one_or_none()) is None:
+        raise not_found("organisation", organization_id)
+    return name

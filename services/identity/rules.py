@@ -115,6 +115,18 @@ def parse_email(text: str) -> Email:
     return Email(f"{local}@{domain}", f"{local.casefold()}@{domain.casefold()}")
 
 
+def parse_new_email(text: str) -> Email:
+    """As `parse_email`, of somebody whom we do not know yet: the domain has to be one that mail can go to from here.
+
+    Who is known still signs in by what they signed up with, and whoever runs the machine may name `root@localhost`.
+    """
+    email = parse_email(text)
+    _, dot, top = email.key.rpartition("@")[2].rpartition(".")
+    if not dot or top.isdecimal() or len(top) == 1:
+        raise _no_address()
+    return email
+
+
 def _no_address() -> Invalid:
     return Invalid(
         "This is not an e-mail address.", field="email", next_step="Write it like name@example.com."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from models.types import OrganizationKind, Role
 from services.core.actor import Actor
 from services.core.clock import Clock
 from services.core.crossing import Reason, crossing
@@ -15,7 +16,7 @@ from services.core.ids import is_id
 from services.core.retention import delete
 from services.core.wakeups import NOTICES_CHANGED
 from services.core.work import UnitOfWork
-from services.notify.topics import TOPICS, Channel, Topic
+from services.notify.topics import Channel, Topic, topics_for
 
 UNREAD_COUNTED_MAX = 99  # more than that are said to be so many
 NOTICES_KEPT = timedelta(days=180)
@@ -132,9 +133,10 @@ class Preference:
 
 
 async def preferences_of(actor: Actor, *, on: Database | None = None) -> list[Preference]:
-    """All topics, as declared."""
+    """Of each topic that the actor may be told of, in any organisation of theirs."""
     account_id = _account(actor)
     async with crossing(Reason.NOTICES, actor=actor, on=on) as uow:
+        topics = await _topics(uow, account_id)
         found = await uow.execute(
             "select topic, channel, wanted from notification_preference where account_id = :account",
             account=account_id,
@@ -147,27 +149,40 @@ async def preferences_of(actor: Actor, *, on: Database | None = None) -> list[Pr
 
     return [
         Preference(topic.name, holds(topic, Channel.IN_APP), holds(topic, Channel.MAIL), topic.locked)
-        for topic in TOPICS.values()
+        for topic in topics
     ]
 
 
+async def _topics(uow: UnitOfWork, account_id: str) -> list[Topic]:
+    found = (
+        await uow.execute(
+            "select m.role, o.kind from membership m join organization o on o.id = m.organization_id"
+            " where m.account_id = :account and m.suspended_at is null",
+            account=account_id,
+        )
+    ).all()
+    staff = {Role(row.role) for row in found if row.kind == OrganizationKind.OPERATOR}
+    return topics_for({Role(row.role) for row in found}, staff)
+
+
 async def prefer(actor: Actor, topic: str, channel: str, *, wanted: bool, on: Database | None = None) -> None:
-    """Say whether the actor wants a topic by a channel. Raises Invalid for one that there is not, or that is locked."""
+    """Say whether the actor wants a topic by a channel. Raises Invalid for one that there is not, that the actor cannot
+    be told of, or that is locked."""
     account_id = _account(actor)
-    declared = TOPICS.get(topic)
-    if declared is None or channel not in set(Channel):
-        raise Invalid(
-            "There is no such topic or channel.",
-            field="topic",
-            next_step=f"Topics are {', '.join(TOPICS)}; channels are {', '.join(Channel)}.",
-        )
-    if declared.locked:
-        raise Invalid(
-            "This topic is told in any case, here and by mail.",
-            field="topic",
-            code="topic_locked",
-        )
     async with crossing(Reason.NOTICES, actor=actor, on=on) as uow:
+        topics = {one.name: one for one in await _topics(uow, account_id)}
+        if topic not in topics or channel not in set(Channel):
+            raise Invalid(
+                "There is no such topic or channel for you.",
+                field="topic",
+                next_step=f"Topics are {', '.join(topics)}; channels are {', '.join(Channel)}.",
+            )
+        if topics[topic].locked:
+            raise Invalid(
+                "This topic is told in any case, here and by mail.",
+                field="topic",
+                code="topic_locked",
+            )
         await uow.execute(
             "insert into notification_preference (account_id, topic, channel, wanted)"
             " values (:account, :topic, :channel, :wanted)"

@@ -5,12 +5,13 @@ A title never holds what a person typed: it becomes the subject of a mail. Bodie
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from models.money import Money
 from models.refunds import RefundTo
+from models.types import Role
 from services.core.ids import is_id
-from services.core.permissions import Capability
+from services.core.permissions import ROLE_CAPABILITIES, Capability
 from services.core.relay import Delivered
 from services.notify import charges, house_words, trials
 from services.notify.declared import Channel, Telling, Topic
@@ -371,3 +372,21 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
         ),
     ),
 }
+
+
+def topics_for(roles: Collection[Role], staff_roles: Collection[Role]) -> list[Topic]:
+    """Those of which somebody may be told who has `roles` in any organisation, and `staff_roles` in the operator's."""
+    named = {
+        one.topic
+        for tellings in TELLINGS.values()
+        for one in tellings
+        if _may_be_told(one, roles, staff_roles)
+    }
+    return [topic for topic in TOPICS.values() if topic.name in named]
+
+
+def _may_be_told(telling: Telling, roles: Collection[Role], staff_roles: Collection[Role]) -> bool:
+    if telling.person is not None:
+        return True
+    needs, among = (telling.holders, roles) if telling.staff is None else (telling.staff, staff_roles)
+    return any(needs in ROLE_CAPABILITIES[role] for role in among)

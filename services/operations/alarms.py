@@ -1,12 +1,14 @@
-"""What of the whole installation is worth an alarm, as Prometheus metrics read from the database.
+"""What of the whole installation is worth an alarm, as Prometheus metrics.
 
-A gauge that a worker keeps stands still together with it, so whoever is scraped looks by itself: how far each
-subscriber is behind, what waits and since when, what is held, which invariants are broken, whether a worker lives.
+A gauge that a worker keeps stands still together with it, so whoever is scraped looks by itself: in the database how
+far each subscriber is behind, what waits and since when, what is held, which invariants are broken, whether a worker
+lives; in the backup folder how old the newest is; and at what keeps the keys, if they are not in their file.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,12 +20,16 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.core import heartbeat
+from services.core.clock import SystemClock
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import MatrixError
 from services.core.logs import get_logger
+from services.core.settings import Settings
 from services.invariants import check
 from services.invariants.check import Result
+from services.operations import key_watch
+from services.operations.folder import newest
 from services.operations.queues import Kind, Queue, queues
 
 log = get_logger(__name__)
@@ -33,6 +39,9 @@ ANSWER_S = 3.0  # then the database counts as one that does not answer
 
 # Name, what it is, and the label that tells its samples apart.
 METRICS: dict[str, tuple[str, str]] = {
+    "matrix_key_service_answers": ("1 if what keeps the keys elsewhere opens them, else 0", ""),
+    "matrix_backup_base_age_seconds": ("Since the newest base backup was begun; infinite without one", ""),
+    "matrix_backup_log_age_seconds": ("Since the newest log in the backup folder; infinite without any", ""),
     "matrix_database_answers": ("1 if the database could be asked for what follows, else 0", ""),
     "matrix_worker_seen_seconds": ("Since a worker last gave a sign of life", ""),
     "matrix_subscriber_lag_events": ("Events a subscriber has not handled, at most 10,000", "subscriber"),
@@ -48,7 +57,7 @@ Sample = tuple[str, str, float]  # name, value of the label, value
 
 @dataclass(slots=True)
 class _Kept:
-    """What was last read `of` one database; good `until` then, by the process's own clock."""
+    """What was last read `of` one database and beside it; good `until` then, by the process's own clock."""
 
     of: Database | None = None
     text: bytes = b""
@@ -59,7 +68,7 @@ class _Kept:
 _kept = _Kept()
 
 
-async def exposition(on: Database) -> bytes:
+async def exposition(on: Database, chosen: Settings) -> bytes:
     """METRICS in Prometheus' text format, KEPT_S old at most. Never raises, and takes little longer than ANSWER_S."""
     global _kept
     if _kept.of is not on:
@@ -67,9 +76,27 @@ async def exposition(on: Database) -> bytes:
     kept = _kept
     async with kept.reading:  # many scrapers read once
         if time.monotonic() >= kept.until:
-            kept.text = _text(await samples(on))
+            around, stored = await asyncio.gather(beside(chosen), samples(on))
+            kept.text = _text([*around, *stored])
             kept.until = time.monotonic() + KEPT_S
         return kept.text
+
+
+async def beside(chosen: Settings) -> list[Sample]:
+    """What stands still outside the database, if settings say that there is any of it."""
+    opens = await key_watch.opens(chosen)
+    keys = [] if opens is None else [("matrix_key_service_answers", "", float(opens))]
+    if chosen.backup_dir is None or chosen.database_url is not None:
+        return keys
+    found, now = await asyncio.to_thread(newest, chosen.backup_dir), SystemClock().now()
+    ages = {"base": found.base, "log": found.log}
+    return [
+        *keys,
+        *(
+            (f"matrix_backup_{part}_age_seconds", "", (now - at).total_seconds() if at else math.inf)
+            for part, at in ages.items()
+        ),
+    ]
 
 
 async def samples(on: Database, *, within_s: float = ANSWER_S) -> list[Sample]:

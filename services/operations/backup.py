@@ -28,7 +28,14 @@ from services.core.clock import Clock
 from services.core.postgres import DATABASE, SUPERUSER, EmbeddedPostgres
 from services.core.tether import tied
 from services.operations.collecting import alone, collect, copy_of, gone_files, seal_file
-from services.operations.folder import BackupFolder, Manifest, segment_at, segment_named, segment_number
+from services.operations.folder import (
+    BackupFolder,
+    Manifest,
+    new_id,
+    segment_at,
+    segment_named,
+    segment_number,
+)
 from services.operations.refusal import BackupRefused
 from services.operations.sealing import CHUNK_BYTES, SealedReader, SealedWriter, Written
 
@@ -78,7 +85,7 @@ def make_backup(
         for left in folder.unfinished():
             shutil.rmtree(left)
         started_at = clock.now()
-        backup_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        backup_id = new_id(started_at)
         draft = folder.draft(backup_id)
         with _connected(postgres) as server:
             about = _about(server, postgres)

@@ -29,7 +29,7 @@ from services.core.refusal import Refused
 from services.core.settings import Settings
 from services.invariants.check import CHECK_EVERY_S, results
 from services.operations import queues
-from services.operations.folder import BackupFolder, Manifest
+from services.operations.folder import BackupFolder, Manifest, newest
 from services.operations.refusal import BackupRefused
 from services.operations.sealing import BackupKey
 
@@ -293,6 +293,8 @@ async def _backups(place: Place) -> Look:
             Health.WARNING, f"There is no backup in {chosen.backup_dir} yet.", "The worker's log says why."
         )
     said = f"The newest base backup is of {made[-1].started_at:%Y-%m-%d %H:%M} UTC."
+    if (reaches := newest(chosen.backup_dir).log) is not None:
+        said += f" The log reaches to {reaches:%Y-%m-%d %H:%M} UTC."
     if made[-1].started_at + BACKUP_AGE_MAX < SystemClock().now():
         return Look(Health.FAILED, said, "Run `matrix backup`; the worker's log says why it made none.")
     if waits is not None and waits + LOG_AGE_MAX < SystemClock().now():

@@ -19,7 +19,7 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -34,6 +34,7 @@ SEGMENTS_PER_LOG_FILE = 256
 BASE_BACKUPS_MAX = 1_000
 _COPY_FILE = "copy.json"
 _UNFINISHED = ".new"
+_BEGUN = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,16 @@ class LogPart:
     @property
     def timeline(self) -> int:
         return int(self.segment[:8], 16)
+
+
+def new_id(started_at: datetime) -> str:
+    """Of a base backup. Says when it was begun."""
+    return f"{started_at:{_BEGUN}}-{secrets.token_hex(2)}"
+
+
+def begun_at(backup_id: str) -> datetime:
+    """Raises ValueError for what is no id of a base backup."""
+    return datetime.strptime(backup_id.partition("-")[0], _BEGUN).replace(tzinfo=UTC)
 
 
 def segment_number(segment: str) -> int:
@@ -241,6 +252,28 @@ class BackupFolder:
 
 
 _MANIFEST = TypeAdapter(Manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """When the newest base backup was begun, and up to when the newest part of the log reaches."""
+
+    base: datetime | None
+    log: datetime | None
+
+
+def newest(path: Path) -> Newest:
+    """What a backup folder says to anybody who looks, without its key. A folder that is away has nothing."""
+    try:
+        bases = [folder.name for folder in (path / "base").iterdir() if folder.suffix != _UNFINISHED]
+        parts = [part for part in (path / "log").iterdir() if SEGMENT.fullmatch(part.name)]
+        last = max(parts, key=lambda part: part.name, default=None)
+        return Newest(
+            max((begun_at(name) for name in bases), default=None),
+            LogPart(last.name, last).put_aside_at if last else None,
+        )
+    except (OSError, ValueError, BackupRefused):
+        return Newest(None, None)
 
 
 def write_durably(path: Path, content: bytes) -> None:

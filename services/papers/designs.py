@@ -28,10 +28,9 @@ from services.documents.text import (
     DocumentRefused,
     require_plain,
 )
-from services.documents.words import WORDS
-from services.identity.rules import parse_email
+from services.documents.words import LANGUAGES
+from services.identity.rules import parse_new_email
 
-LANGUAGES: tuple[str, ...] = tuple(WORDS)
 FALLBACK = "en"  # for readers of a language that nobody wrote words in
 NOTES_OF_TEMPLATE_MAX = NOTES_MAX - 2  # the document's own have room beside them
 EXTRAS_MAX = 10
@@ -125,7 +124,7 @@ def require_reachable(design: Design) -> None:
     """Raises Invalid for an address or an IBAN that nobody has: customers would write and pay to it. Asked when a
     design is written, not when it is read: what documents were made by stays as it is."""
     if design.email:
-        parse_email(design.email)
+        parse_new_email(design.email)
     if is_iban(design.account) and not iban.is_valid(design.account):
         raise DocumentRefused(
             f"{design.account!r} is no IBAN: its check digits do not fit.",

@@ -27,6 +27,7 @@ from services.core.permissions import Capability
 from services.core.work import UnitOfWork, undone
 from services.subscriptions import billing as subscription_billing
 from services.subscriptions import rows as subscription_rows
+from services.subscriptions import unaddressed
 from services.subscriptions.rules import next_moment, turn
 from services.subscriptions.subscribed import Source, Turn
 from services.subscriptions.upcoming import MOMENTS_MAX, Upcoming, upcoming
@@ -81,7 +82,8 @@ class Preview:
     """`at` is the moment it is for: give it with the act, and it is billed as shown. `effective_at` is when the change
     counts. `invoices` are in order, the one that waits last. `included_minor` is what comes to the wallet at once of
     credits that plans include, below zero for what is taken back. `first_invoice` is the first on which it counts (see
-    `next_invoice`), where the act makes none and that can be made by now."""
+    `next_invoice`), where the act makes none and that can be made by now. It `needs_profile` where it is a trial that
+    is paused as it ends, unless somebody says to whom its invoices are addressed."""
 
     at: datetime
     currency: str
@@ -91,6 +93,7 @@ class Preview:
     upcoming: Upcoming | None
     included_minor: int = 0
     first_invoice: PreviewInvoice | None = None
+    needs_profile: bool = False
 
     @property
     def total_minor(self) -> int:
@@ -112,6 +115,7 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
             invoices=tuple(found),
             upcoming=await upcoming(uow, row),
             included_minor=_included(events()),
+            needs_profile=await unaddressed.needs_profile(uow, row.id),
         )
         if found:
             return shown

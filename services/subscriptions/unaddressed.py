@@ -17,8 +17,9 @@ select id from subscription where organization_id = :id and state in ('trialing'
 _TRY_AGAIN = """
 update {table} set retry_at = parked_at, attempts = 0 where organization_id = :id and parked_at is not null
 """
+# One that is yet to be tried ends like one that is.
 _NEEDS = f"""
-select (state = 'trialing' and cancel_at is null or {WAITS})
+select (state in ('scheduled', 'trialing') and trial_end > started_at and cancel_at is null or {WAITS})
   and not exists (select from billing_profile where organization_id = s.organization_id)
 from subscription s where id = :id
 """

@@ -31,19 +31,21 @@ class Upcoming:
 
 
 async def upcoming(uow: UnitOfWork, row: Subscription) -> Upcoming | None:
-    """Of a subscription that the caller was let to; of one that waits for its first payment, what comes after that."""
+    """Of a subscription that the caller was let to; of one that waits for its first payment, what comes after that.
+    None where nothing is billed unless somebody acts, as of a trial that is paused as it ends (`unaddressed`)."""
     draft = await policies.draft_of(uow, row, lock=False)
     plain = draft is None and row.scheduled_at is None and row.cancel_at is None
     held, now = await subscription_rows.load(uow, row, lines=not plain)
     if now.state is SubscriptionState.INCOMPLETE:
         now = replace(now, state=SubscriptionState.ACTIVE, pay_until=None)
+    addressed = await policies.profile_of(uow) is not None
     for _ in range(MOMENTS_MAX):
         moment = next_moment(now)
         if draft is not None and (moment is None or draft.collect_until < moment):
             return await _sum(uow, held, now, draft, (), draft.collect_until)
         if moment is None:
             return None
-        made = turn(now, moment)
+        made = turn(now, moment, addressed=addressed)
         now = made.subscribed
         if made.lines or (draft is not None and now.state is SubscriptionState.ENDED):
             return await _sum(uow, held, now, draft, made.lines, moment)

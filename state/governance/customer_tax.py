@@ -111,6 +111,8 @@ class CustomerTaxState(EditedState, rx.State):
             async with self._staff_work(within=self._organization_id()) as uow:
                 shown = await _shown(uow, await verb(uow))
         except Invalid as refused:
+            if not form_id:  # an act, without a field to tell it at
+                raise
             self.errors = {refused.field: f"{refused.message} {refused.next_step}".strip()}
             return
         except StaleVersion as stale:

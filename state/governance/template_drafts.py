@@ -14,7 +14,8 @@ from services.core.errors import Invalid
 from services.documents.content import Labelled
 from services.documents.style import Field, Font, Paper
 from services.documents.text import DocumentRefused
-from services.papers.designs import LANGUAGES, Design, Wording
+from services.documents.words import LANGUAGES
+from services.papers.designs import Design, Wording
 
 PLAIN = ("accent", "email", "phone", "registration_number", "account", "account_name", "bank_code")
 WORDS = ("notes", "legal_text", "payment_text", "extras")

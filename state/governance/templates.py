@@ -14,8 +14,9 @@ from services.core.errors import Invalid, StaleVersion
 from services.core.listing import Listing
 from services.core.permissions import Capability
 from services.documents.html import html
+from services.documents.words import LANGUAGES
 from services.papers import queries, service, templates
-from services.papers.designs import LANGUAGES, Design, design_from_json
+from services.papers.designs import Design, design_from_json
 from services.papers.queries import PaperRow, TemplateRow
 from state import addresses
 from state.base import page_event
@@ -28,9 +29,7 @@ from state.listed import ListedState
 HOME = "/governance/templates"
 FORM = "template"
 ENTITIES_OFFERED_MAX = 500
-LIVE_LOGO_BYTES_MAX = (
-    256 * 1024
-)  # a larger one is in the document, and not sent with each keystroke's picture of it
+LIVE_LOGO_BYTES_MAX = 256 * 1024  # a larger one is in the document, not in each keystroke's picture of it
 READ, WRITE = Capability.STAFF_INVOICES_READ, Capability.STAFF_INVOICES_WRITE
 
 
@@ -144,15 +143,24 @@ class TemplateState(EditedState, rx.State):
         return rx.redirect(HOME)
 
     @page_event(WRITE)
-    async def remove_logo(self) -> Any:
+    async def remove_logo(self) -> None:
         async with self._staff_work() as uow:
             await templates.set_logo(uow, self._template_id(), None)
-        return TemplateState.load
+        await self._look_at_logo()
 
     @page_event(WRITE)
-    async def changed(self, answer: dict[str, Any]) -> Any:
+    async def changed(self, answer: dict[str, Any]) -> None:
         """A logo was sent through the API."""
-        return TemplateState.load
+        await self._look_at_logo()
+
+    async def _look_at_logo(self) -> None:
+        """Show the logo that is there now; what was typed beside it and not saved yet stays."""
+        async with self._staff_work() as uow:
+            row = await queries.template(uow, self._template_id())
+        self.template = {**self.template, "has_logo": row.logo_sha256 is not None}
+        if template_drafts.form_of(design_from_json(row.design)) == self.form:
+            self.template = {**self.template, "version": row.version}  # else somebody else's words are met on saving
+        await self._redraw()
 
     async def _redraw(self) -> None:
         try:

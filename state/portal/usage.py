@@ -74,7 +74,7 @@ class UsageState(PageState, rx.State):
 
     @page_event(Capability.USAGE_READ, reads=True)
     async def load(self) -> None:
-        chosen = self._chosen_filters()
+        chosen = self._chosen_filters(self._query)
         self.filters = {key: chosen.get(key, "") for key in self._filter_keys}
         self.filtered = bool(chosen)
         with_cost = self._actor.may(Capability.COST_READ)
@@ -100,20 +100,19 @@ class UsageState(PageState, rx.State):
         """Set one filter, or take it away by an empty value."""
         if key not in self._filter_keys:
             return None
-        chosen = self._chosen_filters()
+        chosen = self._chosen_filters(self._query_ahead)
         goes_on = key in chosen and bool(value)  # which makes no second entry in the history
-        wanted = chosen | {key: str(value)[:FILTER_CHARACTERS_MAX]}
-        return rx.redirect(with_query(self.router.url.path, wanted), replace=goes_on)
+        return self._send_to(chosen | {key: str(value)[:FILTER_CHARACTERS_MAX]}, replace=goes_on)
 
     @page_event(SIGNED_IN)
     async def widen(self) -> Any:
         """Take all filters away."""
-        return rx.redirect(self.router.url.path)
+        return self._send_to({})
 
     @page_event(Capability.USAGE_READ)
     async def note_newer(self) -> None:
         """Something was used since; the figures stay as they are until they are asked for."""
-        asked = question(self._chosen_filters(), with_cost=False)
+        asked = question(self._chosen_filters(self._query), with_cost=False)
         async with self._unit_of_work() as uow:
             edges = (await _series(uow, asked, self._zone))[0].edges
             totals = await metering.totals(
@@ -122,9 +121,8 @@ class UsageState(PageState, rx.State):
         counted = sum((total.figure.quantity or Decimal(0) for total in totals), Decimal(0))
         self.newer = decimal_text(counted) != self.sums.get("requests")
 
-    def _chosen_filters(self) -> dict[str, str]:
-        """What the address says, typed by anyone: parse before use."""
-        query = self._query
+    def _chosen_filters(self, query: dict[str, str]) -> dict[str, str]:
+        """What an address says, typed by anyone: parse before use."""
         return {key: query[key][:FILTER_CHARACTERS_MAX] for key in self._filter_keys if query.get(key)}
 
     def _draw(self, asked: Question, series: Sequence[Series], names: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from httpx import AsyncClient
 from models.identity import Organization
 from models.types import Role
 from services.core.crossing import Reason, crossing
+from services.core.errors import Invalid
 from services.identity import rules
 from services.metering.service import ensure_platform_meters
 from services.notify.smtp import Outgoing, message_for
@@ -227,6 +228,19 @@ def test_a_domain_is_known_by_its_ascii_form(written: str, kept: str) -> None:
     assert rules.parse_email(written).address.isascii()
 
 
+@pytest.mark.parametrize("address", ["a@b", "root@localhost", "a@127.0.0.1", "a@b.c", "a@b."])
+async def test_an_address_that_mail_cannot_go_to_gets_no_account_and_no_invitation(
+    api: Api, address: str
+) -> None:
+    account = {"email": address, "password": PASSWORD, "name": "Ana"}
+
+    told = problem(await api.client().post("sign-up", json=account), 422, "invalid_input")
+
+    assert [error["pointer"] for error in told["errors"]] == ["#/email"]
+    with pytest.raises(Invalid, match="not an e-mail address"):
+        rules.parse_new_email(address)
+
+
 # Cursors
 
 
@@ -261,6 +275,18 @@ async def test_a_cursor_only_continues_what_it_was_made_for(
     }
     for what, path in wrong.items():
         assert problem(await owner.get(path), 422, "cursor_invalid"), what
+
+
+async def test_a_nul_is_found_where_it_stands(operator: AsyncClient) -> None:
+    bodies: list[tuple[dict[str, object], str]] = [
+        ({"name": "a\0b"}, "#/name"),
+        ({"name": "a", "models": ["b", "c\0"]}, "#/models/1"),
+        ({"na\0me": "a"}, "#/"),
+    ]
+    for body, pointer in bodies:
+        told = problem(await operator.post("keys", json=body), 422, "invalid_input")
+        assert [error["pointer"] for error in told["errors"]] == [pointer]
+        assert told["detail"].startswith(f"{pointer}: contains a NUL byte")
 
 
 # Over the wire, where a client may say what no library would

@@ -358,6 +358,8 @@ async def test_nobody_is_billed_who_did_not_say_to_whom(api: Api, house: House) 
     moved = await new.put("billing-profile", json={**BUYER, "country": "FR"}, headers={"If-Match": '"1"'})
     assert (moved.json()["country"], moved.json()["version"]) == ("FR", 2)
     assert "country" in (await new.put("billing-profile", json={**BUYER, "country": "Mars"})).text
+    spoken = await new.put("billing-profile", json={**BUYER, "language": "pt"})
+    assert (spoken.status_code, spoken.json()["next_step"]) == (422, "Choose one of en, de, fr, ja, ar.")
 
 
 async def test_subscribing_accepts_the_terms_that_count_once_for_each_version(api: Api, house: House) -> None:

@@ -229,7 +229,12 @@ async def test_costs_are_hidden_from_those_who_may_not_see_them(api: Api, acme: 
 
 
 async def call(
-    organization: Organization, *, minutes_ago: int = 1, status: int = 200, key_id: str = "k1"
+    organization: Organization,
+    *,
+    since: datetime = NOW,
+    minutes_ago: int = 1,
+    status: int = 200,
+    key_id: str = "k1",
 ) -> str:
     """One settled call of the gateway, priced at 2 and 4 a million tokens."""
     request_id = new_id("req")
@@ -256,11 +261,13 @@ async def call(
             for meter, amount in (("prompt_tokens", "2"), ("completion_tokens", "4")):
                 await set_price(uow, model="small", meter=meter, currency="USD", unit_amount=Decimal(amount))
     async with crossing(Reason.GATEWAY_SETTLEMENT) as uow:
-        await settle(uow, [settled(request_id, organization, minutes_ago, status, key_id)])
+        await settle(
+            uow, [settled(request_id, organization, since - timedelta(minutes=minutes_ago), status, key_id)]
+        )
     return request_id
 
 
-def settled(request_id: str, organization: Organization, minutes_ago: int, status: int, key_id: str) -> Call:
+def settled(request_id: str, organization: Organization, at: datetime, status: int, key_id: str) -> Call:
     return Call(
         id=request_id,
         organization_id=organization.id,
@@ -273,7 +280,7 @@ def settled(request_id: str, organization: Organization, minutes_ago: int, statu
         status=status,
         prompt_tokens=100,
         completion_tokens=10,
-        started_at=NOW - timedelta(minutes=minutes_ago),
+        started_at=at,
     )
 
 
@@ -331,7 +338,9 @@ async def test_models_and_prices_are_for_everybody_who_may_call(api: Api, acme: 
 
 
 async def test_the_overview_is_what_its_page_shows(api: Api, acme: Organization) -> None:
-    request_id = await call(acme)
+    request_id = await call(
+        acme, since=datetime.now(UTC), minutes_ago=0
+    )  # in this month, if it has just begun too
 
     shown = (await (await api.browser(acme)).get("usage/overview")).json()
 

@@ -6,8 +6,10 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -37,6 +39,7 @@ AXE_RUN = """([rules, contrast]) => axe.run({
     resultTypes: ["violations"], selectors: false, preload: {assets: ["media"]}
   }).then(found => found.violations.map(one => [one.id, one.help, one.nodes.slice(0, 3).map(node => node.html)]))"""
 FAINT = (Path(__file__).parent / "faint.js").read_text()
+MIDNIGHT_IS_NEAR = timedelta(minutes=2)
 WAIT_S = 30  # how long a busy machine may take; how fast it must be, benchmarks say
 MODEL, MODEL_NAME = "smollm2-135m", "SmolLM2 135M Instruct"
 
@@ -175,6 +178,16 @@ async def becomes(read: Callable[[], Awaitable[T]], wanted: T) -> None:
                 await asyncio.sleep(0.05)
     except TimeoutError:
         assert await read() == wanted
+
+
+async def far_from_midnight(zone: str) -> None:
+    """What a page says of today begins anew at midnight: when that is near, wait until it is over."""
+    while True:
+        now = datetime.now(ZoneInfo(zone))
+        left = datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo) - now
+        if left > MIDNIGHT_IS_NEAR:
+            return
+        await asyncio.sleep(left.total_seconds())
 
 
 async def drawn(page: Page) -> None:

@@ -12,6 +12,8 @@ from playwright.async_api import Page, expect
 
 from tests.bench.product import Product, await_that
 from tests.e2e.browsing import MODEL, settled
+from tests.faults.callers import until
+from tests.faults.recovering import all_settled
 
 SECRET = r"mx-[A-Za-z0-9]{30,}"
 ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello"}]
@@ -123,10 +125,11 @@ async def make_key(page: Page, who: Newcomer) -> None:
 
 
 async def ask(product: Product, who: Newcomer) -> str:
-    """One answered call by the official client; its request id."""
+    """One answered call by the official client, once it is booked; its request id."""
     async with who.client(product) as client:
         answer = await client.chat.completions.with_raw_response.create(
             model=MODEL, messages=ASKED, max_tokens=ANSWER_TOKENS_MAX
         )
         assert answer.parse().choices[0].message.content
-        return str(answer.headers["x-request-id"])
+    await until(lambda: all_settled(product), "the call is booked")
+    return str(answer.headers["x-request-id"])

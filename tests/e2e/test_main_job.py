@@ -19,6 +19,7 @@ from tests.e2e.browsing import (
     Faults,
     Person,
     Visitors,
+    far_from_midnight,
     figure,
     settled,
 )
@@ -31,7 +32,7 @@ pytestmark = MARKS
 async def nadia(product: Product, browser: Browser) -> AsyncIterator[Newcomer]:
     """Somebody who signed up through the pages and has a key; every step on the way is looked at."""
     who = steps.newcomer()
-    context = await browser.new_context(base_url=product.address)
+    context = await browser.new_context(base_url=product.address, timezone_id="UTC")
     page = await context.new_page()
     faults = Faults()
     faults.listen(page)
@@ -46,6 +47,7 @@ async def nadia(product: Product, browser: Browser) -> AsyncIterator[Newcomer]:
 
 
 async def at(visitors: Visitors, who: Newcomer, address: str) -> Page:
+    await far_from_midnight("UTC")
     page = await visitors.page(Person(who.email, who.password, who.name))
     await page.goto(address)
     await settled(page)

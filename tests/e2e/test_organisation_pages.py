@@ -23,6 +23,7 @@ async def test_somebody_new_joins_by_the_link_of_an_invitation(product: Product,
 
     page = await visitors.page()
     await page.goto(steps.mailed_link(product, who))
+    await settled(page)
     await page.get_by_label("Your name").fill(who.name)
     await page.get_by_label("Password", exact=True).fill(who.password)
     await page.get_by_role("button", name="Create account and join").click()
@@ -80,10 +81,16 @@ async def test_what_is_sent_again_because_its_answer_was_lost_happens_once(
 ) -> None:
     who = steps.newcomer()
     steps.register(product, who)
-    page = await visitors.page()
+    drawn_first = product.ask("GET", "/welcome").body.decode()
+    assert "Name your organisation" in drawn_first
+    assert "Create organisation" not in drawn_first  # before it is known what there is to choose from
+    page = await visitors.page(timezone_id="Asia/Tokyo")
     await page.goto("/sign-in")
     await steps.sign_in(page, who)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Name your organisation")
+    await expect(page.get_by_role("combobox", name="Timezone")).to_have_value(
+        "Asia/Tokyo"
+    )  # as the browser says
 
     to_lose = iter(["the first answer"])
 

@@ -91,7 +91,9 @@ async def test_who_came_long_ago_shows_again_who_they_are(product: Product, visi
 
     enrolling = page.get_by_role("dialog", name="Set up two-step verification")
     await expect(enrolling.get_by_label("Key", exact=True)).to_be_visible()
+    await expect(enrolling.locator(":focus")).to_have_count(1)
     await page.keyboard.press("Escape")
+    await expect(enrolling).to_have_count(0)
     await page.get_by_label("Your name").fill("Nadia R.")
     await page.get_by_role("button", name="Save name").click()
     await expect(page.get_by_text("Name saved")).to_be_visible()

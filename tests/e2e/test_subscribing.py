@@ -103,6 +103,7 @@ async def test_from_a_new_product_to_a_customers_paper_and_a_change_billed_as_sh
     await page.get_by_label("Address").fill("1 Harbour Road\nBristol")
     country = page.get_by_role("combobox", name="Country")
     await country.fill("gb")  # by its code, or by a part of its name
+    await expect(page.get_by_role("option", name="United Kingdom")).to_be_visible()
     await country.press("ArrowDown")
     await country.press("Enter")
     await expect(country).to_have_value("United Kingdom")

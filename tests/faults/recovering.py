@@ -21,7 +21,7 @@ def runs_anew(product: Product, name: str, killed: int) -> bool:
 async def settled(product: Product) -> None:
     """Wait until the journals of dead processes are booked and every event has reached its subscribers."""
     await until(lambda: len(journals(product)) <= 1, "only the living process has a journal")
-    await until(lambda: _measured(product, "matrix_gateway_unsettled_calls") == 0, "all calls are settled")
+    await until(lambda: all_settled(product), "all calls are settled")
     async with inside(product):
         await until_none(books.undelivered)
 
@@ -29,6 +29,10 @@ async def settled(product: Product) -> None:
 def journals(product: Product) -> list[Path]:
     """The files of calls that are not booked yet: one of each process that takes some."""
     return list((product.data_dir / "journal").glob("*.calls"))
+
+
+def all_settled(product: Product) -> bool:
+    return _measured(product, "matrix_gateway_unsettled_calls") == 0
 
 
 def _measured(product: Product, metric: str) -> float:

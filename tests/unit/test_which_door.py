@@ -15,7 +15,9 @@ pages.load_all()
 HEADER = (b"x-frame-options", b"DENY")
 
 
-async def answer(path: str, method: str = "GET") -> list[MutableMapping[str, Any]]:
+async def answer(
+    path: str, method: str = "GET", *, kind: str = "http", cookie: bytes = b"a=1"
+) -> list[MutableMapping[str, Any]]:
     """What is sent for a GET of `path`; the apps behind the doors say their name."""
     sent: list[MutableMapping[str, Any]] = []
 
@@ -42,7 +44,8 @@ async def answer(path: str, method: str = "GET") -> list[MutableMapping[str, Any
         headers=lambda path: [HEADER],
         led_to=led_to,
     )
-    await doors({"type": "http", "path": path, "raw_path": path.encode(), "method": method}, receive, send)
+    scope = {"type": kind, "path": path, "raw_path": path.encode(), "method": method}
+    await doors(scope | {"headers": [(b"cookie", cookie)]}, receive, send)
     return sent
 
 
@@ -78,6 +81,17 @@ async def test_pages_and_api_are_told_apart_by_their_first_part() -> None:
     ):
         [start] = await answer(path)
         assert (b"app", name) in start["headers"]
+
+
+async def test_pages_refuse_headers_that_are_too_large_in_words_like_the_api() -> None:
+    large = b"a=" + b"x" * 40_000
+    start, body = await answer("/old", cookie=large)
+    assert (start["status"], HEADER in start["headers"]) == (431, True)
+    assert b"larger than 32 kB. Send fewer; in a browser, delete this site's cookies." in body["body"]
+    for path in ("/live", "/_event"):
+        assert await answer(path, kind="websocket", cookie=large) == [{"type": "websocket.close"}]
+    [start] = await answer("/api/v1/keys", cookie=large)
+    assert (b"app", b"api") in start["headers"]
 
 
 async def test_an_address_that_is_a_secret_is_listed_by_nobody_and_told_to_no_other_site() -> None:

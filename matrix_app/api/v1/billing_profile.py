@@ -13,6 +13,7 @@ from matrix_app.api.v1.shape import Body, Shown, resource
 from services.billing import profiles, queries
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, unit_of_work
+from services.documents.words import LANGUAGES
 from services.tax.numbers import NUMBER_CHARACTERS_MAX
 
 router = resource("invoices")
@@ -36,7 +37,7 @@ class OwnBillingProfile(Body):
     name: str
     address: str = Field(description="Lines as they stand on a letter, without the country")
     country: str = Field(examples=["DE"])
-    language: str = "en"
+    language: str = Field("en", description=f"Of documents: one of {', '.join(LANGUAGES)}")
     tax_number: str | None = Field(
         None,
         max_length=NUMBER_CHARACTERS_MAX,

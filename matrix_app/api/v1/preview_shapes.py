@@ -75,6 +75,9 @@ class PreviewShown(Shown):
         description="Where the act makes no invoice: the first on which it counts, with coupons and the tax of today,"
         " without what will be used",
     )
+    needs_profile: bool = Field(
+        description="It is a trial, and without a billing profile it is paused as that ends: nothing is upcoming"
+    )
     included_minor: int = Field(
         description="Credits that plans include: what comes to the wallet at once; below zero it is taken back"
     )

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import orjson
 from fastapi import APIRouter, Query
@@ -18,9 +18,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     PlainSerializer,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from matrix_app.api.v1.route import StrictRoute
 from services.core.crypto import vault
@@ -41,25 +43,31 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_nul(cls, value: Any) -> Any:
-        if _holds_nul(value):
-            raise ValueError("contains a NUL byte (U+0000), which cannot be stored; remove it")
+        if (place := _place_of_nul(value)) is not None:
+            told = InitErrorDetails(type=_NUL, loc=place, input=None)
+            raise ValidationError.from_exception_data(cls.__name__, [told])
         return value
 
 
-def _holds_nul(value: Any) -> bool:
-    """Walks without recursion: JSON can be nested more deeply than Python calls."""
-    rest = [value]
+_NUL = PydanticCustomError("nul", "contains a NUL byte (U+0000), which cannot be stored; remove it")
+
+
+def _place_of_nul(value: Any) -> tuple[str | int, ...] | None:
+    """Where in a body it stands; that of the object, for a name of one of its fields. Walks without recursion: JSON can
+    be nested more deeply than Python calls."""
+    rest: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while rest:
-        part = rest.pop()
+        place, part = rest.pop()
         if isinstance(part, str):
             if "\x00" in part:
-                return True
+                return place
         elif isinstance(part, dict):
-            rest.extend(part)
-            rest.extend(part.values())
+            named = cast("dict[str, Any]", part)
+            rest.extend((place, name) for name in named)
+            rest.extend(((*place, name), inner) for name, inner in named.items())
         elif isinstance(part, list):
-            rest.extend(part)
-    return False
+            rest.extend(((*place, index), inner) for index, inner in enumerate(cast("list[Any]", part)))
+    return None
 
 
 class Shown(BaseModel):

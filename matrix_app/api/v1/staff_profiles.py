@@ -20,6 +20,7 @@ from services.billing import profiles, queries, tax_numbers
 from services.billing.profiles import ProfileFields
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
+from services.documents.words import LANGUAGES
 from services.tax.engine import Exemption
 from services.tax.rules import CheckedNumber, NumberState
 
@@ -84,7 +85,7 @@ class NewBillingProfile(Body):
     name: str
     address: str
     country: str
-    language: str = "en"
+    language: str = Field("en", description=f"Of documents: one of {', '.join(LANGUAGES)}")
     legal_entity_id: str | None = None
     brand_id: str | None = Field(
         None,

@@ -6,10 +6,9 @@ from typing import Any
 
 import reflex as rx
 
-from components.feedback.states import banner
 from components.forms.fields import Option, number_field, select, text_field
 from components.forms.form import form, form_foot, submit_button
-from components.links import button_link, link
+from components.links import link
 from components.props import Drawn as Part
 from components.shell.page import card
 from components.texts import t
@@ -44,10 +43,10 @@ def _terms(*fields: Part) -> rx.Component:
     )
 
 
-def _choosing(title: Any, back: rx.Component, terms: Part) -> Drawn:
-    whose = button_link(t("choose.staff.profile_action"), href=_WHOSE)
-    missing = banner("warn", t("choose.staff.profile"), action=whose)
-    return plan_choosing.choosing(_S, title, back, missing_profile=missing, words=_words, terms=terms)
+def _choosing(title: Any, back: rx.Component, terms: Part, *, changing: bool) -> Drawn:
+    return plan_choosing.choosing(
+        _S, title, back, changing=changing, profile=_WHOSE, words=_words, terms=terms
+    )
 
 
 @page(
@@ -96,7 +95,7 @@ def subscribe() -> Drawn:
         on_change=lambda number: _S.choose_version(number.to(str)),
     )
     terms = rx.fragment(rx.cond(_S.versions.length() > 1, card(version), rx.fragment()), terms)
-    return _choosing(title, link(t("choose.staff.back"), href=_WHOSE), terms)
+    return _choosing(title, link(t("choose.staff.back"), href=_WHOSE), terms, changing=False)
 
 
 @page(
@@ -117,6 +116,8 @@ def change() -> Drawn:
         required=False,
     )
     plan = _S.subscription["name"].to(str)
-    title = rx.cond(_NAME, t("choose.staff.change_title", plan=plan, name=_NAME), t("choose.change_title"))
+    title = rx.cond(
+        plan & _NAME, t("choose.staff.change_title", plan=plan, name=_NAME), t("choose.change_title")
+    )
     home = f"{HOME}/{_S.subscription['id'].to(str)}"
-    return _choosing(title, link(t("choose.back_subscription"), href=home), _terms(behaviour))
+    return _choosing(title, link(t("choose.back_subscription"), href=home), _terms(behaviour), changing=True)

@@ -298,7 +298,8 @@ def _beside(row: rx.Var[dict[str, Any]]) -> rx.Component:
 def new_legal_entity() -> Drawn:
     """The form of a new one, with the usual values."""
     waiting = skeleton(lines=12, label=t("entity.loading"))
-    shown = rx.cond(_FORM.length() > 0, card(_form("entity.add")), waiting)
+    # Of the entity that was looked at before nothing is shown: fields keep what they were first drawn with.
+    shown = rx.cond((_FORM.length() > 0) & (_ROW.length() == 0), card(_form("entity.add")), waiting)
     return [
         _back(),
         page_header(t("entity.new"), text=t("entity.new_text")),
@@ -316,10 +317,9 @@ def new_legal_entity() -> Drawn:
 def legal_entity() -> Drawn:
     """One legal entity: what is said of it, to be changed."""
     waiting = skeleton(lines=12, label=t("entity.loading"))
-    # What was saved, by whomever, is filled in anew.
-    filled = rx.el.div(
-        _beside(_ROW), card(_form("entity.save")), key=_ROW["version"].to(str), class_name="stack"
-    )
+    # What was saved, by whomever, is filled in anew, and so is another entity.
+    drawn_for = f"{_ROW['id'].to(str)}.{_ROW['version'].to(str)}"
+    filled = rx.el.div(_beside(_ROW), card(_form("entity.save")), key=drawn_for, class_name="stack")
     return [
         _back(),
         page_header(

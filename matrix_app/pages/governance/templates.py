@@ -24,8 +24,8 @@ from matrix_app.pages.registry import Console, Drawn, page
 from models.papers import PaperState
 from services.core.permissions import Capability
 from services.documents.style import LOGO_BYTES_MAX, Field, Font, Paper
+from services.documents.words import LANGUAGES
 from services.papers import queries
-from services.papers.designs import LANGUAGES
 from state.governance.templates import FORM, HOME, PapersState, TemplatesState, TemplateState
 from state.session import SessionState
 

@@ -19,7 +19,7 @@ from matrix_app.pages.tax_numbers import number_badge
 from models.places import COUNTRIES
 from services.billing.entities import ADDRESS_CHARACTERS_MAX, NAME_CHARACTERS_MAX
 from services.core.permissions import Capability
-from services.papers.designs import LANGUAGES
+from services.documents.words import LANGUAGES
 from services.tax.numbers import NUMBER_CHARACTERS_MAX
 from services.tax.rules import NumberState
 from state.portal.billing_profile import BillingProfileState

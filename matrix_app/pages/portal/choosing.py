@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
-from components.feedback.states import banner
-from components.links import button_link, link
+from components.links import link
 from components.texts import t
 from matrix_app.pages import plan_choosing
 from matrix_app.pages.registry import Console, Drawn, page
@@ -17,14 +16,13 @@ from state.portal.choosing import HOME, ChoiceState
 PROFILE = "/portal/billing-profile"
 
 
-def _choosing(title: str, back: rx.Component) -> Drawn:
-    to_profile = button_link(t("choose.profile_action"), href=PROFILE, look="primary")
-    missing = banner("info", t("choose.profile"), action=to_profile)
+def _choosing(title: str, back: rx.Component, *, changing: bool) -> Drawn:
     return plan_choosing.choosing(
         ChoiceState,
         t(title),
         back,
-        missing_profile=missing,
+        changing=changing,
+        profile=PROFILE,
         accepts=terms_line(ChoiceState.accepts, Occasion.SUBSCRIBING),
     )
 
@@ -39,7 +37,7 @@ def _choosing(title: str, back: rx.Component) -> Drawn:
 def change() -> Drawn:
     """Another plan, other numbers or add-ons for a subscription."""
     home = f"{HOME}/{ChoiceState.subscription['id'].to(str)}"
-    return _choosing("choose.change_title", link(t("choose.back_subscription"), href=home))
+    return _choosing("choose.change_title", link(t("choose.back_subscription"), href=home), changing=True)
 
 
 @page(
@@ -51,4 +49,4 @@ def change() -> Drawn:
 )
 def subscribe() -> Drawn:
     """A plan to begin with."""
-    return _choosing("choose.title", link(t("choose.back"), href="/portal/plans"))
+    return _choosing("choose.title", link(t("choose.back"), href="/portal/plans"), changing=False)

@@ -50,7 +50,8 @@ def _general() -> rx.Component:
             on_done=SettingsState.saved,
             guard=True,
         ),
-        key=SettingsState.version.to_string(),  # what somebody else saved is filled in anew
+        # What somebody else saved is filled in anew, and so is another organisation.
+        key=f"{SettingsState.organization_id}.{SettingsState.version}",
     )
     shown = facts((t("settings.name"), SettingsState.name), (t("settings.timezone"), SettingsState.timezone))
     return card(rx.cond(MAY_WRITE, changing, shown), title=t("settings.general"))

@@ -6,6 +6,7 @@ import zoneinfo
 
 import reflex as rx
 
+from components.feedback.states import skeleton
 from components.forms.fields import Option, combobox, radios, select, text_field
 from components.forms.form import form_foot, rest_form, submit_button
 from components.links import link
@@ -59,7 +60,12 @@ def welcome() -> Drawn:
     invited = rx.el.p(t("welcome.invited", email=SessionState.account_email), class_name="muted")
     return [
         page_header(t("welcome.title"), text=t("welcome.text")),
-        in_its_state(WelcomeState, founding, retry=WelcomeState.load),
+        in_its_state(
+            WelcomeState,
+            founding,
+            loading=skeleton(lines=10, label=t("welcome.loading")),
+            retry=WelcomeState.load,
+        ),
         rx.cond(SessionState.without_organization, invited, rx.fragment()),
         rx.el.p(link(t("welcome.account"), href="/account"), class_name="muted"),
     ]

@@ -79,6 +79,7 @@ class History:
         self.cash = 0  # what is on our bank account of theirs, in minor units
         self.brands: list[tuple[datetime, str]] = []  # which bills them, since when
         self.days: dict[str, list[tuple[datetime, int]]] = {}  # to pay in, by subscription
+        self.owed: dict[datetime, int] = {}  # by when the clock showed what, in minor units
         self.by_hand: dict[str, str] = {}  # the brand that one was billed under, by the key of the draft
         self.paid = self.asked_back = self.voided = self.has_long_periods = self.tries = False
         self.refused = Counter[str]()

@@ -55,6 +55,9 @@ IN = {
     "model": "graduated", "tiers": [{"up_to": "900", "unit_amount": "0.02"}, {"up_to": None, "unit_amount": "0.003"}],
     "free_units": "200", "minimum": "3", "maximum": "17",
 }  # fmt: skip
+# With tax in it: a part of each event with bounds, and packages that were begun.
+FEE = {"model": "percentage", "rate": "0.029", "fixed_fee": "0.3", "free_events": 2, "event_minimum": "0.4"}
+PACKS = {"model": "package", "amount": "1.19", "size": "50"}
 SEATS = {
     "model": "graduated",
     "tiers": [
@@ -185,10 +188,16 @@ class Market:
             *each("training", "one_off", "9"),
             addon_to=(month.id, by_week.id),
         )
+        with_tax = await self.sold.plan(
+            *each("base", "flat", "23.8", tax_inclusive=True),
+            *each("seats", "seat", "3.57", proration="second", quantity_min=one, tax_inclusive=True),
+            *rated("fee", "metered", FEE, interval="month", meter="prompt_tokens", tax_inclusive=True),
+            *rated("out", "metered", PACKS, interval="month", meter="completion_tokens", tax_inclusive=True),
+        )
         self.plans[0] = Offered(month, extra=(extra.id,), version=2)
         self.plans += [
             Offered(by_week, "week", extra=(extra.id,)), Offered(half_year, "half_year"),
-            Offered(five_days, "day", 5, version=2, is_tried=True),
+            Offered(five_days, "day", 5, version=2, is_tried=True), Offered(with_tax),
         ]  # fmt: skip
 
     async def _brands(self) -> None:

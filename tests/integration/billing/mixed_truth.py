@@ -12,6 +12,10 @@ from typing import TypeVar
 from models.billing import Invoice
 from services.billing import explaining, given_back
 from services.billing.usage_pieces import part_of
+from services.core import listing_sql
+from services.core.work import unit_of_work
+from services.ledger import queries as ledger
+from services.ledger.rules import GROWS_BY_DEBITS, INSTANT
 from tests.checks import assert_invariants, assert_money_agrees
 from tests.integration.billing.mixed_history import BEGAN, History
 from tests.integration.billing.mixed_market import PAYMENT_DAYS, TOKENS, WALL
@@ -21,6 +25,7 @@ T = TypeVar("T")
 
 # In which the last period ends, its usage comes in, and its document is made.
 REST_HOURS, LONG_REST_HOURS = 24 * 70, 24 * 190
+PAGE, ACCOUNTS_MAX = 9, 50  # of statements
 # Of a customer, `id`, with so much `cash` of theirs; anything found is wrong.
 _ALWAYS = """
 select 'wallet' as what, w.id as id from wallet w left join wallet_lot l on l.wallet_id = w.id
@@ -96,11 +101,16 @@ async def holds(history: History) -> None:
     each other."""
     assert await history.rows(_ALWAYS, cash=history.cash) == []
     await assert_money_agrees(now=WALL.now())
+    (owed,) = await history.rows(
+        "select cast(coalesce(sum(due_minor), 0) as bigint) as minor from invoice where organization_id = :id"
+    )
+    history.owed[history.shows] = owed["minor"]
 
 
 async def come_to_rest(history: History) -> None:
     """All is cancelled, and what was used is billed; transfers back that wait are sent."""
     script = [*history.script]
+    history.owed.pop(history.shows, None)  # more is done at this moment
     begun = len(await history.rows("select id from subscription where organization_id = :id"))
     waiting = len(
         await history.rows("select id from refund where organization_id = :id and state = 'sending'")
@@ -134,8 +144,31 @@ async def agrees(history: History) -> None:
     taxed = sum(one.tax_minor for one in standing) - sum(row["tax_minor"] for row in noted)
     assert ours["tax_owed"] == taxed, dict(ours)
     assert not await history.rows("select id from refund where organization_id = :id and state = 'sending'")
+    await _statements_say_what_was_owed(history)
     await holds(history)
     await assert_invariants(but=NOT_HERE)
+
+
+async def _statements_say_what_was_owed(history: History) -> None:
+    """At each moment at which somebody looked, whatever was booked since; and page by page, each line the balance that
+    the entries before it come to."""
+    async with unit_of_work(history.market.shop.world.actor(history.customer), clock=WALL) as uow:
+        for account in await listing_sql.select(uow, ledger.ACCOUNTS, limit=ACCOUNTS_MAX):
+            if account.purpose == "receivable":
+                for at, owed in history.owed.items():
+                    said = await ledger.statement(uow, account.id, before=at + INSTANT, limit=1)
+                    assert said.closing_minor == owed, at
+            grows = 1 if account.kind in GROWS_BY_DEBITS else -1
+            page = await ledger.statement(uow, account.id, limit=PAGE)
+            lines = [*page.lines]
+            while page.next is not None:
+                page = await ledger.statement(uow, account.id, after=page.next, limit=PAGE)
+                lines += page.lines
+            balance = 0
+            for one in reversed(lines):
+                balance += grows * (one.debit_minor - one.credit_minor)
+                assert one.balance_minor == balance, (account.purpose, one)
+            assert balance == account.balance_minor
 
 
 def _were_agreed(history: History, made: Sequence[Invoice]) -> None:

@@ -31,7 +31,7 @@ from tests.world import World
 LATE_DAYS = 20  # a document comes at least each month, and usage is looked at for 35 days
 PASSES = st.sampled_from([0, 0, 0, 1, 30, 24 * 9, 24 * 31])
 WHICH, SEATS = st.integers(0, 3), st.integers(1, 4)
-PLAN = st.sampled_from([0, 0, 1, 2, 3, 4, 5, 5])
+PLAN = st.sampled_from([0, 0, 1, 2, 3, 4, 5, 5, 6, 6])
 BRAND, PAY_IN = st.integers(0, 4), st.sampled_from([None, 0, 3, 45])
 EXTRA = st.sampled_from([False, False, True])
 COUPON = st.sampled_from(["FIFTH", "LESS", "FREE", "TOKENS", "PLAN"])

@@ -21,7 +21,7 @@ from services.identity import clocks
 from services.invariants.book import RevenueIsEarnedInTime
 from services.notify.topics import TELLINGS
 from services.notify.words import Facts
-from services.subscriptions import entitlements, subscriptions
+from services.subscriptions import entitlements, previewing, subscriptions
 from services.subscriptions import queries as subscription_queries
 from services.subscriptions.selecting import Wanted
 from tests.checks import MADE_BY_HAND, assert_invariants
@@ -47,8 +47,11 @@ async def read(sold: Subscribers, one: Subscription) -> Subscription:
 
 
 async def needs_profile(sold: Subscribers, one: Subscription) -> bool:
+    """Then nothing is billed next, either."""
     async with sold.shop.work() as uow:
-        return (await subscription_queries.detail(uow, one.id)).needs_profile
+        found = await subscription_queries.detail(uow, one.id)
+    assert (found.upcoming is None) is (found.needs_profile or found.state == "canceled")
+    return found.needs_profile
 
 
 async def told(sold: Subscribers) -> list[tuple[str, Any, list[str]]]:
@@ -63,6 +66,11 @@ async def told(sold: Subscribers) -> list[tuple[str, Any, list[str]]]:
 
 async def test_its_end_is_told_twice_and_waits_for_a_profile(sold: Subscribers) -> None:
     plan = await sold.plan(BASE, trial_days=TWO_WEEKS)
+    async with sold.shop.work() as uow:
+        seen = await previewing.preview(
+            uow, lambda work: subscriptions.start(work, Wanted(plan.id, "EUR", "month"), key="seen")
+        )
+    assert (seen.needs_profile, seen.upcoming, seen.first_invoice) == (True, None, None)
     one = await sold.start(plan)
     assert one.trial_end is not None
     for days in (13, 7, 6, 1, 0.5):
@@ -142,7 +150,13 @@ async def test_on_a_test_clock_it_waits_and_goes_on_as_the_clock_is_turned(world
             pass
         return await read(sold, one)
 
+    missing = ["profile"]
+    first, last = (("subscription.trial_ending", is_last, missing) for is_last in (False, True))
+    for days, known in ((6, []), (7, [first]), (12, [first]), (13, [first, last])):
+        assert (await turn(days)).state == "trialing"
+        assert await told(sold) == known, days
     assert (await turn(20)).state == "paused"
+    assert await told(sold) == [first, last, ("subscription.trial_over", None, [])]
     async with sold.shop.work() as uow:
         await profiles.set_profile(uow, BUYER)
     assert (await turn(50)).state == "past_due"  # nobody paid the first

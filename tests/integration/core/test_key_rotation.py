@@ -132,8 +132,8 @@ async def test_the_old_key_stays_while_anything_refers_to_it_or_still_may(
     # A backup from before was restored: what was retired is needed again, and no other key is.
     async with crossing(Reason.CATALOG) as uow:
         await uow.execute(write, sealed=sealed, id=upstream)
-    standing = {key: number for key, _, number in await key_rotation.standing(database, path)}
-    assert standing[old.current] == 1
+    standing = await key_rotation.standing(database, path, IN_THE_FILE)
+    assert {(one.values, one.fault) for one in standing if one.key_id == old.current} == {(1, "")}
     again = await rotated(database, path)
     assert not any("is made" in said for said in again)
     assert await crypto.vault().open(await _sealed(upstream), place) == b"late"
@@ -144,7 +144,7 @@ async def test_the_old_key_stays_while_anything_refers_to_it_or_still_may(
         await uow.execute(write, sealed=current + b"damaged", id=upstream)
     with pytest.raises(Refused, match="1 values still are under it"):
         await rotated(database, path)
-    assert len(await key_rotation.standing(database, path)) == 3
+    assert len(await key_rotation.standing(database, path, IN_THE_FILE)) == 3
 
 
 async def _sealed(upstream: str) -> bytes:

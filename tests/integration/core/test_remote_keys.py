@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from matrix_app import key_commands
 from services.core import key_file, key_rotation
 from services.core.database import Database
 from services.core.key_file import Remote, Wrapped
@@ -20,6 +21,7 @@ from services.core.key_service import KeptBy, kept_by
 from services.core.keyring import open_vault
 from services.core.refusal import Refused
 from services.core.settings import Settings
+from services.operations import alarms, key_watch
 from tests.fakes.kms.running import REGION, FakeKms, running_kms
 from tests.integration.core.test_key_rotation import holding, opened
 from tests.integration.walk.victim import furnish
@@ -67,12 +69,21 @@ def kms() -> Iterator[FakeKms]:
         yield fake
 
 
-def chosen(kms: FakeKms, **changed: str) -> KeptBy:
+def settings_of(kms: FakeKms, **changed: str) -> Settings:
     given = {
         "keys": "aws-kms", "kms_key": kms.key, "kms_region": REGION, "kms_endpoint": kms.url,
         "kms_access_key": kms.access_key, "kms_secret_key": kms.secret_key,
     }  # fmt: skip
-    return kept_by(Settings(**(given | changed)))  # type: ignore[arg-type]
+    return Settings(**(given | changed))  # type: ignore[arg-type]
+
+
+def chosen(kms: FakeKms, **changed: str) -> KeptBy:
+    return kept_by(settings_of(kms, **changed))
+
+
+async def listed(on: Database, there: Settings) -> str:
+    """What `matrix keys` prints."""
+    return "\n".join([line async for line in key_commands._lines(on, there, key_commands.SHOW)])
 
 
 def key_of(kept: KeptBy) -> WrappingKey:
@@ -136,8 +147,19 @@ async def test_moving_to_kms_and_back_is_a_rotation(
     assert (await opened(again), again.lookup_hash("mx-1")) == (before, hashed)
     with pytest.raises(Refused, match="aws-kms"):
         await open_vault(database, tmp_path)
+    away = settings_of(kms, kms_endpoint="http://127.0.0.1:9", data_dir=str(tmp_path))
     with pytest.raises(KeysUnavailable):
-        await open_vault(database, tmp_path, chosen(kms, kms_endpoint="http://127.0.0.1:9"))
+        await open_vault(database, tmp_path, kept_by(away))
+
+    here = settings_of(kms, data_dir=str(tmp_path))
+    told = await listed(database, here)
+    assert [line.split()[1] for line in told.splitlines()] == ["current", "retired"]
+    fault = "\n" + " " * 19 + "cannot be used: What keeps the keys cannot be reached."
+    assert await listed(database, away) == told.replace("\n", f"{fault}\n")
+    assert (await key_watch.opens(here), await alarms.beside(here)) == (
+        True,
+        [("matrix_key_service_answers", "", 1.0)],
+    )
 
     await _rotated(database, path, chosen(kms, keys="file"))
 

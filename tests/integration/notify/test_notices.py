@@ -246,8 +246,14 @@ async def test_people_choose_what_reaches_them_but_not_what_concerns_their_safet
 
     shown = {one.topic: (one.in_app, one.mail, one.locked) for one in await notices.preferences_of(admin)}
     assert (shown["keys"], shown["security"]) == ((False, False, False), (True, True, True))
+    # Of what is told to staff, or to those who pay, nobody else can be told.
+    assert {"cases", "installation", "documents"}.isdisjoint(shown)
+    viewer = {one.topic for one in await notices.preferences_of(team.actor("viewer"))}
+    assert "payments" in shown.keys() - viewer
+    assert {"security", "access", "task_done"} <= viewer
     for topic, channel, code in (
         ("security", "mail", "topic_locked"),
+        ("installation", "mail", "invalid_input"),
         ("nonsense", "mail", "invalid_input"),
         ("keys", "pigeon", "invalid_input"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,11 +19,11 @@ from services.core.postgres import EmbeddedPostgres
 from services.core.settings import Settings
 from services.identity import queries, sessions
 from services.identity.clients import Client
-from services.operations import doctor
+from services.operations import alarms, doctor
 from services.operations.backup import is_due
 from services.operations.collecting import collect
 from services.operations.doctor import CHECKS, Health
-from services.operations.folder import BackupFolder
+from services.operations.folder import BackupFolder, Newest, newest
 from services.operations.refusal import BackupRefused
 from services.operations.restore import needed_log, restore
 from services.operations.sealing import BackupKey
@@ -293,6 +294,24 @@ async def test_the_doctor_misses_backups_that_are_not_made(
     await nowhere.close()
 
     assert (found.health, words in found.detail) == (health, True), found
+
+
+async def test_how_old_the_newest_backup_is_can_be_measured_without_the_key(
+    installation: Installation,
+) -> None:
+    kept, log = installation.settings, installation.folder.log_parts()
+
+    found = newest(installation.folder.path)
+    measured = await alarms.beside(kept)
+    away = await alarms.beside(kept.model_copy(update={"backup_dir": Path("/nowhere/else")}))
+
+    begun = installation.second.started_at.replace(microsecond=0)
+    assert found == Newest(base=begun, log=log[-1].put_aside_at)
+    names = ["matrix_backup_base_age_seconds", "matrix_backup_log_age_seconds"]
+    assert [name for name, _, age_s in measured if math.isfinite(age_s)] == names
+    assert away == [(name, "", math.inf) for name in names]
+    for changed in ({"backup_dir": None}, {"database_url": "postgresql://x/y"}):
+        assert await alarms.beside(kept.model_copy(update=changed)) == []
 
 
 def test_log_is_taken_once_also_after_a_crash_between_writing_and_forgetting(

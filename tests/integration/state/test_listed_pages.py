@@ -198,6 +198,23 @@ async def test_typing_on_makes_no_second_entry_in_the_history(owner: Visitor) ->
     assert sent_to(away) == "/portal/keys"
 
 
+async def test_what_is_chosen_before_the_page_has_followed_keeps_what_was_chosen_first(
+    owner: Visitor,
+) -> None:
+    owner.at = "/portal/keys"
+    await owner.call(KeysState, "narrow", "name[contains]", "l")
+    _, second = await owner.call(KeysState, "narrow", "expires_at[is_null]", "true")
+    _, third = await owner.call(KeysState, "order", "name")
+    both = "/portal/keys?name%5Bcontains%5D=l&expires_at%5Bis_null%5D=true"
+    assert (sent_to(second), sent_to(third)) == (both, f"{both}&sort=name")
+
+    owner.at = sent_to(third)
+    await owner.call(KeysState, "load")
+    owner.at = "/portal/keys"  # by going back
+    _, anew = await owner.call(KeysState, "narrow", "expires_at[is_null]", "true")
+    assert sent_to(anew) == "/portal/keys?expires_at%5Bis_null%5D=true"
+
+
 async def test_a_page_whose_rows_are_gone_shows_the_beginning(
     owner: Visitor, world: World, berlin: Organization
 ) -> None:

@@ -16,6 +16,8 @@ from tests.integration.papers.printing import hand_on
 from tests.integration.state.visitor import sent_to, sign_in
 from tests.world import World
 
+LOGO = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0h9v9z"/></svg>'
+
 
 @pytest.fixture
 async def shop(world: World) -> Shop:
@@ -48,6 +50,15 @@ async def test_a_draft_is_looked_at_while_it_is_typed_and_published_as_it_was_sa
     seen, _ = await staff.call(TemplateState, "settle", typed | {"accent": "#ff"})
     assert ("'#ff' is no colour." in seen.preview_error, "Kostenstelle" in seen.preview) == (True, True)
 
+    async with crossing(Reason.STAFF, actor=world.actor(operators, Role.OPERATOR)) as uow:
+        await templates.set_logo(uow, draft.id, LOGO)
+    seen, _ = await staff.call(TemplateState, "settle", typed)
+    seen, _ = await staff.call(TemplateState, "changed", {"id": draft.id})
+    assert (seen.template["has_logo"], seen.template["version"]) == (True, 2)
+    assert "Kostenstelle" in seen.preview  # what was typed and not saved yet is still there
+    seen, _ = await staff.call(TemplateState, "remove_logo")
+    assert (seen.template["has_logo"], seen.template["version"]) == (False, 3)
+
     for wrong, field in (
         ({"accent": "#ff"}, "accent"),
         ({"de_extras": "K-7"}, "de_extras"),
@@ -56,7 +67,7 @@ async def test_a_draft_is_looked_at_while_it_is_typed_and_published_as_it_was_sa
         seen, _ = await staff.call(TemplateState, "save", typed | wrong)
         assert (list(seen.errors), seen.is_saved) == ([field], False)
     seen, _ = await staff.call(TemplateState, "save", typed)
-    assert (seen.errors, seen.is_saved, seen.template["version"]) == ({}, True, 2)
+    assert (seen.errors, seen.is_saved, seen.template["version"]) == ({}, True, 4)
     assert form_of(design_of(seen.form)) == seen.form
     await staff.call(TemplateState, "publish")
     seen, _ = await staff.call(TemplateState, "load")

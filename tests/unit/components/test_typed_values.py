@@ -130,3 +130,16 @@ def test_bytes_are_counted_as_they_are_sold() -> None:
         "2.5 GB",
         "\u2013",
     ]
+
+
+def test_an_answer_to_what_was_typed_before_takes_nothing_away_and_another_word_does() -> None:
+    cases = [
+        ([["", "a", "ab"], "a"], ["a", "ab"]),  # somebody typed on meanwhile
+        ([["a", "ab"], "ab"], ["ab"]),
+        ([["", "a", "ab"], "ab"], ["ab"]),  # the page went past the one between
+        ([["", "a", "", "a"], "a"], ["a"]),
+        ([["ab"], ""], None),  # cleared
+        ([["", "x "], "x"], None),  # the page reads it otherwise
+    ]
+    left = called("told.js", "it.unanswered(...one)", [case[0] for case in cases])
+    assert left == [case[1] for case in cases]

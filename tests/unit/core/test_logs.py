@@ -85,3 +85,26 @@ def test_a_session_in_any_text_is_hidden(written: io.StringIO) -> None:
     )
 
     assert "a=b; __Host-matrix_session=[redacted]; matrix_device_80=[redacted]" in written.getvalue()
+
+
+@pytest.mark.parametrize("part", ["x", "-", "Event(name='', router_data=", "matrix_a", "mx-", "a@b-"])
+def test_megabytes_of_anybody_neither_hold_up_the_process_nor_fill_its_log(
+    written: io.StringIO, part: str
+) -> None:
+    """A socket's message that cannot be read is logged by a library. By the square this took minutes."""
+    logging.getLogger("engineio.server").error(part * (1_000_000 // len(part)))
+
+    assert 0 < len(written.getvalue()) < 2 * logs.TEXT_CHARACTERS_MAX
+
+
+def test_a_library_that_brought_a_handler_writes_here_alone() -> None:
+    beside = io.StringIO()
+    library = logging.getLogger("engineio.server")
+    library.addHandler(logging.StreamHandler(beside))
+    library.propagate = False
+
+    logs.configure("info", "json", "test")
+    library.error("cannot read ana@example.com")
+
+    assert library.propagate
+    assert beside.getvalue() == ""

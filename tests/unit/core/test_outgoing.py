@@ -31,6 +31,12 @@ from services.core.outgoing import AddressRefused, checked_url, read_within
         "http://[2606:4700::300:5efe:c0a8:1]/v1",
         "http://[2002:808:808::5efe:10.0.0.1]/v1",
         "http://[fe80::5efe:8.8.8.8]/v1",
+        # Given out by clouds inside their networks, although registries count them as public.
+        "http://192.0.0.192/opc/v1",
+        "http://168.63.129.16/machine",
+        "http://[::ffff:168.63.129.16]/machine",
+        "http://192.88.99.1/v1",
+        "http://[3fff::1]/v1",
         "http://localhost/v1",
         "http://metadata.google.internal/v1",
         # The HTTP client folds these to 127.0.0.1, 169.254.169.254 and localhost, and asks no resolver for digits.

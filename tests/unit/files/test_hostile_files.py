@@ -159,6 +159,7 @@ HOSTILE = {
     "image from elsewhere": svg('<image href="https://evil.example/x"/>'),
     "part from elsewhere": svg('<use href="https://evil.example/x#a"/>'),
     "style from elsewhere": svg('<rect style="fill:url(https://evil.example/x)"/>'),
+    "style from behind a million blanks": svg(f'<rect style="fill:url({" " * 1_000_000}x)"/>'),
     "escaped style from elsewhere": svg(r'<rect style="fill:u\72l(https://evil.example/x)"/>'),
     "animated link": svg('<animate attributeName="href" to="javascript:alert(1)"/>'),
     "entity bomb": svg("&b;", before='<!DOCTYPE svg [<!ENTITY a "x"><!ENTITY b "&a;&a;">]>'),

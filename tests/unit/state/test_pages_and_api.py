@@ -39,6 +39,7 @@ BY_ANOTHER_ROUTE = {
     "identity.key_queries.list_keys": "GET /keys",
     "identity.projects.active_projects": "GET /projects",
     "identity.service_accounts.service_accounts": "GET /service-accounts",
+    "identity.queries.organization_name": "GET /staff/organizations",
     "metering.queries.platform_meters": "GET /meters",
     "metering.queries.series_of": "GET /usage",
     "metering.queries.totals_of": "GET /usage/totals",
