@@ -234,12 +234,18 @@ class Choosing(PageState, mixin=True):
         return act
 
     async def _look(self) -> None:
-        """The preview of what is chosen, or why there is none."""
+        """The preview of what is chosen, or why there is none. A coupon that is refused is not taken, and said so."""
         self._actor.require(self._needs)
         self.preview, self.documents, self.refusal, self.needs_profile = {}, [], "", False
         self.coupon_errors = {}
         if not self.plan:
             return
+        await self._work_out()
+        if self.coupon_errors:
+            self.coupon = ""
+            await self._work_out()
+
+    async def _work_out(self) -> None:
         try:
             async with self._choice_work() as uow:
                 found = await previewing.preview(uow, self._act(None))

@@ -159,6 +159,7 @@ def credit_lines_shown(found: NotePreview) -> list[dict[str, Any]]:
                 name: _amount(getattr(line, f"{name}_minor"), found.currency)
                 for name in ("left", "net", "tax")
             },
+            "left_said": figure_text(Money(line.left_minor, found.currency).amount, found.currency),
         }
         for line in found.lines
     ]

@@ -9,7 +9,7 @@ from services.reconciliation.payout_queries import ClearingRow, MovementRow, Pay
 from services.reconciliation.proposals import ProposedEntry
 from services.reconciliation.queries import CaseRow
 from services.reconciliation.statement_queries import LineRow, StatementRow
-from state.format import decimal_text, instant_text
+from state.format import decimal_text, figure_text, instant_text
 
 CASES, PAYOUTS, STATEMENTS = "/governance/cases", "/governance/payouts", "/governance/bank-statements"
 JOURNALS = "/governance/ledger/journals"
@@ -18,6 +18,7 @@ _HOMES = {"pay": "/governance/payments", "dsp": "/governance/disputes"}
 
 def case_shown(row: CaseRow) -> dict[str, Any]:
     proposed = row.proposed
+    moves = proposed.amount if proposed is not None else None
     return {
         "id": row.id,
         "href": f"{CASES}/{row.id}",
@@ -32,7 +33,7 @@ def case_shown(row: CaseRow) -> dict[str, Any]:
         "note": row.note,
         "journal_href": f"{JOURNALS}/{row.journal_id}" if row.journal_id else "",
         "act": proposed.act.value if proposed is not None else "",
-        "moves": proposed.amount.text() if proposed is not None and proposed.amount is not None else "",
+        "moves": figure_text(moves.amount, moves.currency) if moves is not None else "",
         "number": str((row.proposal or {}).get("number", "")),
         "about_href": _about(row),
         "created_at": instant_text(row.created_at),

@@ -7,7 +7,7 @@ from typing import Any
 from models.money import Money
 from services.refunds.queries import Line, RefundRow, StaffRefundRow
 from services.refunds.refunds import Preview
-from state.format import decimal_text, instant_text
+from state.format import decimal_text, figure_text, instant_text
 
 FILTERS = ("state", "destination", "created_at[gte]", "created_at[lt]")
 
@@ -46,7 +46,7 @@ def line_shown(line: Line) -> dict[str, str]:
         "id": line.id,
         "description": line.description,
         "currency": line.currency,
-        "amount": _amount(line.minor, line.currency),
+        "left": figure_text(Money(line.minor, line.currency).amount, line.currency),
     }
 
 
@@ -54,7 +54,7 @@ def preview_shown(seen: Preview) -> dict[str, Any]:
     code = seen.currency
 
     def said(minor: int) -> str:
-        return Money(minor, code).text()
+        return figure_text(Money(minor, code).amount, code)
 
     return {
         "amount": said(seen.minor),

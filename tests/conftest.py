@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import io
 import logging
@@ -43,6 +44,18 @@ structlog.configure(
 TEMPLATE = "matrix_template"
 # Nothing is tidied in databases that live for seconds, nor replayed elsewhere; and they are made without a log of it.
 _SETTINGS = {"autovacuum": "off", "wal_level": "minimal", "max_wal_senders": "0", "synchronous_commit": "off"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """One process compiles what all of them import, and the others find it compiled: in a new copy, where nothing is,
+    that takes twice as long as the imports, and all of them would do it at the same time."""
+    with Path(__file__).open() as first:
+        try:
+            fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(first, fcntl.LOCK_SH)
+        return (yield)
 
 
 def pytest_collection_finish() -> None:

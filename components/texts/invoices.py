@@ -158,7 +158,7 @@ TEXTS: dict[str, str] = {
     "credit.way_of.lines": "By line",
     "credit.amount": "Amount with tax",
     "credit.amount_hint": "It is spread over the lines by what is left of each.",
-    "credit.left_of_line": "At most {amount} {currency}, with tax. Left empty: nothing of it.",
+    "credit.left_of_line": "At most {amount}, with tax. Left empty: nothing of it.",
     "credit.look": "Work it out",
     "credit.taken_back": "What is taken back",
     "credit.say_what": "Say what to take back.",

@@ -41,7 +41,7 @@ TEXTS: dict[str, str] = {
     "refunds.will_wait": "All of it is more than one may give back alone: it would wait for somebody else to approve it.",
     "refunds.amount_hint": "Tax included. All that is left if you leave it out.",
     "refunds.lines": "Or by line",
-    "refunds.of_line": "{amount} {currency} in all, with tax. Left empty: nothing of it.",
+    "refunds.of_line": "{amount} in all, with tax. Left empty: nothing of it.",
     "refunds.reason_hint": "The customer reads it on the credit note.",
     "refunds.approve": "Approve",
     "refunds.approve_text": "The money is given back at once. Whoever asked for it cannot approve it.",

@@ -115,7 +115,7 @@ TEXTS: dict[str, str] = {
     "wallets.priority_hint": "0 to 100: the lowest is used first. What is paid has 50.",
     "wallets.record": "Record payment",
     "wallets.record_of": "Top-up of {name} was paid",
-    "wallets.record_text": "{amount} {currency} came in on our account. It is in the wallet at once.",
+    "wallets.record_text": "{amount} came in on our account. It is in the wallet at once.",
     "wallets.payment_key": "As the bank names it",
     "wallets.payment_key_hint": "The same payment comes in once, for good.",
     "wallets.recorded": "Top-up recorded",

@@ -23,6 +23,7 @@ from services.core.tether import tie_to_parent, tied
 
 READY_TIMEOUT_S = 90.0
 START_FAILURES_MAX = 3
+_WELL = frozenset({"ok", "not configured"})  # of the parts that /readyz names
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -218,7 +219,7 @@ def _missing(settings: Settings) -> str | None:
         if answer.status == 200:
             return None
         parts: dict[str, str] = json.loads(answer.read())
-        return ", ".join(f"{name}: {state}" for name, state in parts.items() if state != "ok")
+        return ", ".join(f"{name}: {state}" for name, state in parts.items() if state not in _WELL)
     except (OSError, http.client.HTTPException, ValueError):
         return "no page answers"
     finally:

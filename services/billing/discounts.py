@@ -73,8 +73,10 @@ class Coupon:
         if self.amount is not None and not 0 < self.amount.minor <= AMOUNT_MINOR_MAX:
             raise Invalid(f"{self.amount.text()} cannot be taken off.", field="amount")
         _check_count(self.periods, PERIODS_MAX, "periods")
-        if (self.periods is not None) != (self.duration is Duration.PERIODS):
-            raise Invalid("The number of periods goes with the duration 'periods'.", field="periods")
+        if self.duration is Duration.PERIODS and self.periods is None:
+            raise Invalid("Say for how many periods.", field="periods")
+        if self.duration is not Duration.PERIODS and self.periods is not None:
+            raise Invalid("Only a coupon for some periods has a number of them.", field="periods")
         if self.metrics and self.plans:
             raise Invalid("A coupon is limited to metrics or to plans, not to both.", field="plans")
         for field, names in (("metrics", self.metrics), ("plans", self.plans)):

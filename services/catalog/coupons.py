@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from models.money import Money
@@ -107,7 +107,11 @@ def _checked(given: CouponFields, now: datetime) -> Coupon:
     if given.duration not in set(Duration):
         raise Invalid(f"A coupon works {', '.join(Duration)}.", field="duration")
     if given.expires_at is not None and given.expires_at.tzinfo is not None and given.expires_at <= now:
-        raise Invalid(f"{given.expires_at.isoformat()} has passed.", field="expires_at")
+        raise Invalid(
+            f"{given.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC has passed.",
+            field="expires_at",
+            next_step="Choose a time that is to come, or none.",
+        )
     amount = None
     if given.amount is not None and given.currency is not None:
         amount = _money(given.amount, given.currency)

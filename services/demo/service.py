@@ -150,7 +150,7 @@ async def _revoke_lost_keys(progress: Progress, clock: Clock) -> None:
     """End the keys of lost cards, whose secrets nobody has. What somebody got by rotating one is theirs."""
     owner = history.member(HALDEN, 0, progress.made)
     async with unit_of_work(owner, on=progress.on, clock=clock) as uow:
-        for key in await list_keys(uow, include_ended=False):
+        for key in await list_keys(uow, include_ended=False, limit=keys.ACTIVE_KEYS_MAX):
             if key.name == SHOWCASE_KEY and key.replaces_id is None:
                 await keys.revoke_key(uow, key.id)
 

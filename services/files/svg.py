@@ -21,7 +21,9 @@ _ELEMENTS = frozenset({
 })  # fmt: skip
 # What could load something from elsewhere, or be taken for a script once it is unescaped.
 # Blanks are read in one place each: two runs of them beside each other take time by the square.
-_ACTIVE = re.compile(r"url\s*\((?!\s*(?:['\"]\s*)?#)|@import|javascript:|data:|expression\s*\(|\\", re.IGNORECASE)
+_ACTIVE = re.compile(
+    r"url\s*\((?!\s*(?:['\"]\s*)?#)|@import|javascript:|data:|expression\s*\(|\\", re.IGNORECASE
+)
 
 
 def check(content: bytes) -> None:

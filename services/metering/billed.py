@@ -26,7 +26,7 @@ select id, slug, event_type, aggregation, value_property from meter where slug =
 _VALUES = """
 select time, source, event_id, value from (
   select event.time, event.source, event.event_id, {value} as value from usage_event event
-  where event.organization_id = :organization_id and event.type = :event_type
+  where event.organization_id = :organization_id and event.type = :event_type and not event.paid_ahead
     and event.time >= :start and event.time < :end and (event.time, event.source, event.event_id) > (:t, :s, :e)
 ) seen where {counts} order by time, source, event_id limit :most
 """
@@ -137,7 +137,7 @@ async def _paid_ahead(uow: UnitOfWork, rule: MeterRule, edges: list[datetime]) -
 
 
 async def values(uow: UnitOfWork, meter: str, start: datetime, end: datetime) -> AsyncIterator[list[Decimal]]:
-    """What each event counts, in order of time, in lists of at most EVENTS_PER_READ. Raises NotFound."""
+    """What each event counts that no wallet paid, by time, in lists of at most EVENTS_PER_READ. Raises NotFound."""
     rule = await _rule(uow, meter)
     statement = _VALUES.format(
         value=stored.value_of(rule.aggregation), counts=stored.counts(rule.aggregation)

@@ -143,11 +143,12 @@ def _definition(text: Mapping[str, str]) -> dict[str, Any]:
 
 def _tier(line: str, at: int) -> dict[str, Any]:
     parts = line.replace(";", " ").split()
-    if not 2 <= len(parts) <= 3:
+    figures = parts[1:] if parts[:1] == [OPEN_END] else parts
+    if not 2 <= len(parts) <= 3 or not all(map(_NUMBER.fullmatch, figures)):
         raise Invalid(
             f"Line {at} is no tier: {line.strip()[:60]!r}.",
             field="tiers",
-            next_step="Write where it ends, the price of a unit and, if there is one, a flat price.",
+            next_step="Write where it ends, the price of a unit and, if there is one, a flat price, like 100 0.5.",
         )
     made: dict[str, Any] = {"up_to": None if parts[0] == OPEN_END else parts[0], "unit_amount": parts[1]}
     return made | ({"flat_amount": parts[2]} if len(parts) == 3 else {})

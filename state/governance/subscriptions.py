@@ -85,12 +85,13 @@ class CouponsState(DialogsState, ListedState, rx.State):
             plans = await listing_sql.select(uow, plan_queries.PLANS, limit=LIMITED_TO_MAX)
             named = await plan_queries.plan_names(uow, {one for row in found for one in row.plans})
             meters = await platform_meters(uow)
-        self.rows = [_coupon(row, named) for row in found]
+        self.rows = [_coupon(row, named | meters) for row in found]
         self.plans = [{"id": row.id, "label": row.name} for row in plans]
         self.meters = [{"id": slug, "label": name} for slug, name in sorted(meters.items())]
 
 
-def _coupon(row: CouponRow, plans: Mapping[str, str]) -> dict[str, Any]:
+def _coupon(row: CouponRow, names: Mapping[str, str]) -> dict[str, Any]:
+    """`names` are those of plans by id and of meters by slug."""
     amount = (
         "" if row.amount_minor is None else decimal_text(Money(row.amount_minor, row.currency or "").amount)
     )
@@ -103,7 +104,7 @@ def _coupon(row: CouponRow, plans: Mapping[str, str]) -> dict[str, Any]:
         "currency": row.currency or "",
         "duration": row.duration,
         "periods": row.periods or 0,
-        "plans": ", ".join([*(plans.get(one, one) for one in row.plans), *row.meters]),
+        "plans": ", ".join(names.get(one, one) for one in (*row.plans, *row.meters)),
         "redeemed": row.redeemed,
         "most": str(row.redemptions_max or ""),
         "expires_at": instant_text(row.expires_at),

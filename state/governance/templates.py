@@ -158,8 +158,9 @@ class TemplateState(EditedState, rx.State):
         async with self._staff_work() as uow:
             row = await queries.template(uow, self._template_id())
         self.template = {**self.template, "has_logo": row.logo_sha256 is not None}
+        # Somebody else's words since then are met on saving, by the version of before.
         if template_drafts.form_of(design_from_json(row.design)) == self.form:
-            self.template = {**self.template, "version": row.version}  # else somebody else's words are met on saving
+            self.template = {**self.template, "version": row.version}
         await self._redraw()
 
     async def _redraw(self) -> None:

@@ -30,8 +30,9 @@ from services.core.postgres import EmbeddedPostgres
 from services.core.work import unit_of_work
 from services.identity import keys, passwords
 from tests.api.contract import Contract, contract_of
+from tests.bench.product import free_port
 from tests.fakes.collector import Collector, collecting
-from tests.integration.gateway.house import WAIT_S, free_port, until_answers
+from tests.integration.gateway.house import WAIT_S, until_answers
 from tests.world import World
 
 PASSWORD = "nine lives and one more"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 300.0  # the first start also builds the pages
 STOP_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 30.0
+PORTS = range(20_000, 32_000)
 _POLL_S = 0.05
 _HIGH_LIMITS = {
     "organization_requests_per_minute": "1000000000",
@@ -239,10 +241,13 @@ def await_that(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on 127.0.0.1 that was free a moment ago, and that no connection is given before it is taken: systems give
+    those from higher ones."""
+    while True:
+        port = PORTS[0] + secrets.randbelow(len(PORTS))
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def answers(port: int, path: str) -> bool:

@@ -38,7 +38,7 @@ def clock_section() -> rx.Component:
     """For those organisations that may have one."""
     title, begin = t("clock.title"), rx.cond(_MAY, _begin(), rx.fragment())
     there = rx.fragment(section(title, rx.el.p(t("clock.text"), class_name="muted"), _clock()), _papers())
-    none = section(title, rx.el.p(t("clock.none"), class_name="muted"), begin)
+    none = section(title, rx.el.p(t("clock.none"), class_name="muted"), actions=[begin])
     is_operator = OrganizationState.organization["kind"] == "operator"
     return rx.cond(is_operator, rx.fragment(), rx.cond(_CLOCK["id"], there, none))
 

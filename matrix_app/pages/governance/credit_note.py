@@ -35,7 +35,7 @@ def _part(line: Any) -> rx.Component:
             PART + line["id"].to(str),
             line["description"].to(str),
             currency=_CODE,
-            hint=t("credit.left_of_line", amount=line["left"].to(str), currency=_CODE),
+            hint=t("credit.left_of_line", amount=line["left_said"].to(str)),
             required=False,
         ),
         key=line["id"].to(str),

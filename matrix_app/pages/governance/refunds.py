@@ -88,7 +88,7 @@ def _part_of_line(line: Any) -> rx.Component:
             "by_line." + line["id"].to(str),
             line["description"].to(str),
             currency=line["currency"].to(str),
-            hint=t("refunds.of_line", amount=line["amount"].to(str), currency=line["currency"].to(str)),
+            hint=t("refunds.of_line", amount=line["left"].to(str)),
             required=False,
         ),
         key=line["id"].to(str),

@@ -197,9 +197,7 @@ def _record() -> rx.Component:
             on_done=_T.changed,
         ),
         title=t("wallets.record_of", name=chosen["organization_name"].to(str)),
-        description=t(
-            "wallets.record_text", amount=chosen["minor"].to(str), currency=chosen["currency"].to(str)
-        ),
+        description=t("wallets.record_text", amount=chosen["said"].to(str)),
         open=_T.open_dialog == "record",
         on_open_change=_T.dismiss,
         size="small",

@@ -46,7 +46,9 @@ def _name(row: Row) -> rx.Component:
 
 def _limits(row: Row) -> rx.Component:
     def limit(name: str, words: str) -> rx.Component:
-        shown = rx.el.div(t(words, n=row[name]), class_name="num")
+        shown = rx.el.div(
+            rx.el.span(t(words, n=row[name]), class_name="num")
+        )  # words: they begin like others
         return rx.cond(row[name], shown, rx.fragment())
 
     none = ~row["requests_per_minute"].bool() & ~row["tokens_per_minute"].bool()

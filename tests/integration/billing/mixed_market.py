@@ -55,9 +55,10 @@ IN = {
     "model": "graduated", "tiers": [{"up_to": "900", "unit_amount": "0.02"}, {"up_to": None, "unit_amount": "0.003"}],
     "free_units": "200", "minimum": "3", "maximum": "17",
 }  # fmt: skip
-# With tax in it: a part of each event with bounds, and packages that were begun.
-FEE = {"model": "percentage", "rate": "0.029", "fixed_fee": "0.3", "free_events": 2, "event_minimum": "0.4"}
-PACKS = {"model": "package", "amount": "1.19", "size": "50"}
+# With tax in it: a part of each event with bounds, and packages of one. What comes late changes the sum of either: else
+# no line would tell of it.
+FEE = {"model": "percentage", "rate": "0.029", "fixed_fee": "3", "event_minimum": "4"}
+PACKS = {"model": "package", "amount": "1.19", "size": "1"}
 SEATS = {
     "model": "graduated",
     "tiers": [

@@ -265,6 +265,15 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("turn", 150), ("calls_are_made", [(0, 5, 15)], False, False),
         ],
     ),
+    # A price that looks at each event asked for those that a wallet had paid.
+    (
+        "EUR",
+        "UTC",
+        [
+            ("pays_ahead", 20_000), ("starts", 6, 1, 0, ""), ("calls_are_made", [(0, 50, 90)], True, False),
+            ("calls_are_made", [(0, 70, 9)], False, False), ("turn", 24 * 32),
+        ],
+    ),
     # Another entity bills from now on, and does not credit what the first one billed; also while a draft waits.
     (
         "EUR",

@@ -295,6 +295,9 @@ async def test_the_card_opens_every_console(house: House) -> None:
 async def test_a_lost_card_is_written_again_with_a_key_that_works(house: House) -> None:
     lost = house.card
     (house.settings.data_dir / "demo.json").unlink()
+    async with unit_of_work(system(lost["organization"]), on=house.on, clock=FixedClock(NOW)) as uow:
+        for number in range(60):  # more than a page of keys
+            await keys.create_key(uow, name=f"newer {number}")
 
     await ensure_demo(house.on, house.settings, clock=FixedClock(NOW))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -35,16 +34,11 @@ from services.gateway import upstreams
 from services.gateway.gateway import Gateway
 from services.identity.keys import CreatedKey, Limits, create_key
 from services.metering.service import ensure_platform_meters
+from tests.bench.product import free_port
 from tests.world import World
 
 ROOT = Path(__file__).parents[3]
 WAIT_S = 60.0  # far longer than anything takes, for machines that do much at once
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class FakeUpstream:

@@ -33,7 +33,8 @@ from services.identity.cookies import session_cookie
 from services.identity.events import MembershipChanged, MembershipEnded
 from services.identity.sessions import sign_out
 from services.live.views import VIEWS, View
-from tests.integration.gateway.house import WAIT_S, free_port, until_answers
+from tests.bench.product import free_port
+from tests.integration.gateway.house import WAIT_S, until_answers
 from tests.world import World
 
 

@@ -80,7 +80,7 @@ async def test_a_payment_on_a_chain_shows_where_to_send_what_and_what_came(world
             )
             staff.at = f"/governance/payments/{asked.payment_id}"
             seen, _ = await staff.call(StaffPaymentState, "load")
-            assert (seen.goes_back, seen.preview["amount"]) == (False, "EUR 119.00")
+            assert (seen.goes_back, seen.preview["amount"]) == (False, "119.00\u00a0EUR")
             async with shop.work() as uow:
                 with pytest.raises(Invalid) as refused:
                     await refunds.start(uow, Wanted(asked.payment_id, "key", "Agreed"), above={})

@@ -152,7 +152,10 @@ async def test_a_credit_note_is_seen_line_by_line_before_it_is_issued(world: Wor
 
     seen, _ = await staff.call(CreditNoteState, "load")
 
-    assert [(one["id"], one["left"]) for one in seen.lines] == [(first.id, "119"), (second.id, "11.9")]
+    assert [(one["id"], one["left_said"]) for one in seen.lines] == [
+        (first.id, "119.00\u00a0EUR"),
+        (second.id, "11.90\u00a0EUR"),
+    ]
     assert (seen.preview["total"], seen.preview["offset"], seen.asked) == ("130.9", "130.9", {})
     await staff.call(CreditNoteState, "choose", "lines")
     part, all_of = PART + first.id, PART + second.id

@@ -199,3 +199,5 @@ async def test_why_a_customer_pays_no_tax_is_said_with_its_proof_and_ended(
     assert (await shop.invoice(line("100"))).tax_minor == 1_900
     seen, _ = await staff.call(CustomerTaxState, "save_number", {"number": ""})
     assert (seen.profile["is_exempt"], seen.profile["number"]) == (False, "")
+    _, refused = await staff.call(CustomerTaxState, "check_again")
+    assert "no number here" in said(refused)

@@ -109,10 +109,14 @@ async def test_a_payment_is_given_back_from_its_page_and_the_customer_sees_it(
     asker, person = await sign_in(world, operators, Role.OPERATOR)
     asker.at = f"/governance/payments/{waiting.id}"
     seen, _ = await asker.call(StaffPaymentState, "load")
-    assert (seen.preview["amount"], seen.preview["waits"], len(seen.lines)) == ("EUR 119.00", False, 2)
+    assert (seen.preview["amount"], seen.preview["waits"], len(seen.lines)) == ("119.00\u00a0EUR", False, 2)
     part = f"by_line.{seen.lines[0]['id']}"
     seen, _ = await asker.call(StaffPaymentState, "weigh", {part: "11.9", "amount": "", "to": "source"})
-    assert (seen.preview["amount"], seen.preview["tax"], seen.objection) == ("EUR 11.90", "EUR 1.90", "")
+    assert (seen.preview["amount"], seen.preview["tax"], seen.objection) == (
+        "11.90\u00a0EUR",
+        "1.90\u00a0EUR",
+        "",
+    )
     for wrong in ({part: "9999"}, {part: "0.001"}, {"amount": "a lot"}, {"amount": "1", part: "1"}):
         seen, _ = await asker.call(StaffPaymentState, "weigh", wrong)
         assert (seen.preview, seen.objection != "", seen.can_give) == ({}, True, True), wrong

@@ -28,10 +28,9 @@ from services.core.postgres import EmbeddedPostgres
 from services.core.tether import tied
 from services.identity.cookies import session_cookie
 from state.session import SessionState
-from tests.bench.product import answers, await_that
+from tests.bench.product import answers, await_that, free_port
 from tests.conftest import TEMPLATE
 from tests.handlers import handlers, our_states
-from tests.integration.gateway.house import free_port
 from tests.integration.walk.callers import Caller, Cast
 from tests.integration.walk.test_page_walk import address_of, arguments_of
 from tests.integration.walk.victim import Victim, furnish

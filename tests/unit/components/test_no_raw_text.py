@@ -48,6 +48,8 @@ BEFORE_UNSPOKEN = re.compile(
 )
 FORMS_ASKED = re.compile(r', \[(?:"(?:=\d+|zero|one|two|few|many)"(?:, )?)+\]\)')
 KEY = re.compile(r'\[("(?:[^"\\]|\\.)*")\] : $')
+# Characters before a literal in which it is looked for what makes it unspoken. From the beginning it would take long.
+BACK = 200
 SYNTAX = re.compile(r"\{\w+(?:, plural,)?\}?|(?:=\d+|zero|one|two|few|many|other) \{")
 PLAIN = "".join(
     letter
@@ -60,8 +62,8 @@ def spoken(expression: str) -> Iterator[str]:
     """The literals of a JavaScript expression that may end up being read."""
     calls = FORMS_ASKED.sub(")", expression)
     for literal in LITERAL.finditer(calls):
-        before = calls[: literal.start()]
-        if calls[literal.end() :].startswith("] : ") or BEFORE_UNSPOKEN.search(before):
+        before = calls[max(0, literal.start() - BACK) : literal.start()]
+        if calls.startswith("] : ", literal.end()) or BEFORE_UNSPOKEN.search(before):
             continue
         key = KEY.search(before)
         if key is None or json.loads(key[1]) not in UNSPOKEN_KEYS:

@@ -67,6 +67,14 @@ def test_every_model_is_tried() -> None:
     assert {definition["model"] for _, definition in PRICES} == set(MODEL_FIELDS)
 
 
+@pytest.mark.parametrize("line", ["1-10 5", "ten five", "10", "10 5 1 1", "* *", "10 5,50"])
+def test_a_line_that_is_no_tier_is_named(line: str) -> None:
+    form = shown("seat", charge_to_json(charge_from_json({"model": "graduated", "tiers": TIERS})))
+    with pytest.raises(Invalid, match=r"Line 2 is no tier") as refused:
+        charge_of(form | {"tiers": f"5 1\n{line}\n* 1"})
+    assert refused.value.field == "tiers"
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("free_events", "1.5"), ("free_events", "many"), ("event_minimum", "ten")]
 )
