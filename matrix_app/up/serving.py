@@ -7,6 +7,7 @@ behind that still holds the port.
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -91,13 +92,14 @@ class _Requests:
             await self.sockets.serve(self._app, scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Settle down once the app has started; or keep why it did not, which granian knows and drops."""
+        """Settle down once the app has started; or keep why it did not: granian would tell its own end of it, twice."""
         trace = ""
 
         async def tell(message: MutableMapping[str, Any]) -> None:
             nonlocal trace
             if message["type"] == "lifespan.startup.failed":
                 trace = message.get("message", "")
+                logging.getLogger("_granian").disabled = True
             elif message["type"] == "lifespan.startup.complete":
                 _leave_alone_what_stays()
             await send(message)

@@ -34,6 +34,7 @@ async def test_alive_and_ready(api: Api) -> None:
         "database": "ok",
         "migrations": "ok",
         "keys": "ok",
+        "key_service": "not configured",
         "worker": "ok",
         "model": "not configured",
     }
