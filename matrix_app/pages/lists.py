@@ -9,7 +9,7 @@ import reflex as rx
 from reflex.vars import VarData
 
 from components.forms.form import action_button
-from components.icons import icon
+from components.links import file_link
 from components.props import Drawn
 from components.tables.filters import Filter, filter_bar
 from components.tables.listed import filter_chips, summary
@@ -93,9 +93,7 @@ def export(state: type[ListedState]) -> rx.Component:
     Of a list that tasks can export, by a task, for who may ask for one: it survives a lost connection. Not offered to
     who may not see the list.
     """
-    at_once = rx.el.a(
-        icon("download"), t("table.export"), href=state.csv_href, download="", class_name="button"
-    )
+    at_once = file_link(t("table.export"), href=state.csv_href)
     name = state._listing.name  # pyright: ignore[reportPrivateUsage]
     offered: rx.Component = at_once
     if name in LISTS:

@@ -6,7 +6,7 @@ from playwright.async_api import Route, expect
 
 from tests.bench.product import Product
 from tests.e2e import newcomer as steps
-from tests.e2e.browsing import MARKS, OTHER_OWNER, Visitors, settled
+from tests.e2e.browsing import MARKS, OTHER_OWNER, STAFF, Visitors, settled
 
 pytestmark = MARKS
 
@@ -74,6 +74,17 @@ async def test_an_export_is_followed_until_its_file_is_there(visitors: Visitors)
         await row.get_by_role("button", name="Download").click()
     download = await begun.value
     assert download.suggested_filename.endswith(".csv")
+
+
+async def test_a_list_that_no_task_exports_is_saved_by_the_browser(visitors: Visitors) -> None:
+    page = await visitors.page(STAFF)
+    await page.goto("/governance/ledger?happened_at.gte=2026-01-01T00:00:00Z")
+    await settled(page)
+
+    async with page.expect_download() as begun:
+        await page.get_by_role("link", name="Export CSV").click()
+    assert (await begun.value).suggested_filename.endswith(".csv")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Ledger")  # nobody was led away
 
 
 async def test_what_is_sent_again_because_its_answer_was_lost_happens_once(
