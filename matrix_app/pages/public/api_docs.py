@@ -9,7 +9,7 @@ import reflex as rx
 from components.api_reference import api_reference
 from components.feedback.figures import code_block, copyable
 from components.kit.tabs import Tab, tabs
-from components.links import link
+from components.links import file_link
 from components.shell.page import page_header, section
 from components.texts import t
 from matrix_app.pages.registry import Console, Drawn, page
@@ -32,7 +32,7 @@ def _start() -> rx.Component:
         t("api_docs.start"),
         rx.el.p(t("api_docs.address"), ": ", copyable(ApiDocsState.address, label=t("api_docs.address"))),
         *(_words(f"api_docs.start.{part}") for part in ("keys", "gateway", "session")),
-        rx.el.p(link(t("api_docs.document"), href=DOCUMENT)),
+        rx.el.p(file_link(t("api_docs.document"), href=DOCUMENT, opens=True)),
     )
 
 

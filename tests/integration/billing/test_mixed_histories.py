@@ -295,6 +295,13 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("calls_are_made", [(60, 0, 3_000)], False, False),
         ],
     ),
+    (  # what comes late of a period with a minimum, and stays below it
+        "JPY", "UTC",
+        [
+            ("is_sold", 5, None, -3, None, ""), ("turn", 536), ("calls_are_made", [(422, 1_489, 20)], False, False),
+            ("calls_are_made", [(15_781, 111, 0)], False, False),
+        ],
+    ),
 ]  # fmt: skip
 
 
