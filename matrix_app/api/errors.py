@@ -24,9 +24,7 @@ from services.core.logs import get_logger
 log = get_logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
-PATH_CHARACTERS_MAX = (
-    2_000  # of an address, where it is told again: looking for cards in a longer one takes seconds
-)
+PATH_CHARACTERS_MAX = 2_000  # that are told again: to look for cards in a longer address takes seconds
 
 
 class FieldError(BaseModel):

@@ -46,9 +46,8 @@ def _name(row: Row) -> rx.Component:
 
 def _limits(row: Row) -> rx.Component:
     def limit(name: str, words: str) -> rx.Component:
-        shown = rx.el.div(
-            rx.el.span(t(words, n=row[name]), class_name="num")
-        )  # words: they begin like others
+        # Words, which begin where others do: a number would stand at the right.
+        shown = rx.el.div(rx.el.span(t(words, n=row[name]), class_name="num"))
         return rx.cond(row[name], shown, rx.fragment())
 
     none = ~row["requests_per_minute"].bool() & ~row["tokens_per_minute"].bool()
