@@ -27,9 +27,11 @@ from matrix_app.up import draining, serving
 from services.core.settings import Settings
 
 async def quick(request):
+    await request.body()  # one who is answered before all was sent may be cut while still sending
     return PlainTextResponse("answered")
 
 async def stream(request):
+    await request.body()
     async def pieces():
         for _ in range(10):
             await asyncio.sleep(0.01)
