@@ -98,5 +98,4 @@ async def test_who_came_long_ago_shows_again_who_they_are(product: Product, visi
     await page.get_by_role("button", name="Save name").click()
     await expect(page.get_by_text("Name saved")).to_be_visible()
     await page.get_by_role("navigation", name="Portal").get_by_role("link", name="API keys").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("API keys")
-    await settled(page)
+    await settled(page, heading="API keys")
