@@ -173,13 +173,14 @@ async def test_a_list_is_sorted_narrowed_turned_and_opened_by_keyboard_alone(vis
 
     await page.get_by_role("main").focus()
     await tab_to(page, "combobox", "Outcome")
-    await page.keyboard.type("Fail")
+    await page.keyboard.press("F")  # a second letter that comes late begins another word
     await expect(page).to_have_url(re.compile("outcome=failed"))
     await expect(table.get_by_text("Answered")).to_have_count(0)
     await expect(page.get_by_role("combobox", name="Outcome")).to_be_focused()
     await tab_to(page, "button", "Clear filters")
     await page.keyboard.press("Enter")
     await expect(page).not_to_have_url(re.compile("outcome="))
+    await expect(table.get_by_text("Answered")).not_to_have_count(0)
 
     await tab_to(page, "link", oldest)
     await page.keyboard.press("Enter")
@@ -196,8 +197,8 @@ async def test_the_chosen_theme_is_there_before_anything_is_drawn(visitors: Visi
     await page.context.route("**/*.js", lambda route: route.abort())
     await page.reload(wait_until="domcontentloaded")
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == DARK_CANVAS
-    assert await page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    await expect(page.locator("body")).to_have_css("background-color", DARK_CANVAS)
+    await expect(page.locator("html")).to_have_css("color-scheme", "dark")
 
     await page.context.unroute("**/*.js")
     await page.reload()
@@ -222,7 +223,7 @@ async def test_one_goes_from_one_organisation_to_another(product: Product, visit
     await switcher.focus()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("menuitemradio", name="Harbour Antiques")).to_be_focused()
-    await page.keyboard.type("rowan")  # which the first letter finds, for whom types slowly
+    await page.keyboard.press("r")
     await expect(page.get_by_role("menuitemradio", name="Rowan Instruments")).to_be_focused()
     await page.keyboard.press("Enter")
 
