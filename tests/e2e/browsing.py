@@ -183,6 +183,12 @@ async def becomes(read: Callable[[], Awaitable[T]], wanted: T) -> None:
         assert await read() == wanted
 
 
+async def holds_focus(opened: Locator) -> None:
+    """Wait until the focus is in a dialog, a menu or a calendar: before, it hears no keys, and takes the focus from
+    what a test gives it to."""
+    await becomes(lambda: opened.evaluate("one => one.contains(document.activeElement)"), True)
+
+
 def zone_of_a_long_day() -> str:
     """A timezone in which today goes on for hours: what a page says of it begins anew at midnight."""
     return "UTC" if datetime.now(UTC).hour < 12 else "America/Los_Angeles"
