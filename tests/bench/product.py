@@ -231,6 +231,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Have the process `pid` do nothing meanwhile: what it would do next can be too early for a caller who is slow."""
+    process = psutil.Process(pid)
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
 def await_that(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
     """Wait until `holds()`. Raises TimeoutError naming `what`."""
     deadline = time.monotonic() + timeout_s
