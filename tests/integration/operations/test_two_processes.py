@@ -112,7 +112,7 @@ async def farm(
         "MATRIX_TRUSTED_PROXY_HOPS": "0",
         "MATRIX_POOL_SIZE": "6",
         "MATRIX_ALLOW_PRIVATE_UPSTREAMS": f'["127.0.0.1:{fake.port}"]',
-        "MATRIX_DRAIN_NOTICE_S": "30",
+        "MATRIX_DRAIN_NOTICE_S": "60",
     }
     processes = {f"http://127.0.0.1:{port}": start(port, environment) for port in ports[:2]}
     try:
