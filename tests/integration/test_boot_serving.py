@@ -86,7 +86,8 @@ def connect(port: int) -> http.client.HTTPConnection:
 def until_refused(port: int) -> None:
     with suppress(ConnectionRefusedError):
         while True:
-            socket.create_connection(("127.0.0.1", port), WAIT_S).close()
+            with suppress(ConnectionResetError):  # it was about to be taken when nobody listened any more
+                socket.create_connection(("127.0.0.1", port), WAIT_S).close()
 
 
 def test_an_answer_under_way_is_given_before_the_end_and_no_new_caller_is_taken(start: Start) -> None:
