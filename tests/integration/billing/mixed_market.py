@@ -145,10 +145,9 @@ class Market:
         """Have that one bill whoever has no other."""
         async with crossing(Reason.STAFF, actor=system()) as uow:
             row = await policies.entity_for(uow, entity_id, Capability.STAFF_INVOICES_WRITE)
-            said = {field.name: getattr(row, field.name) for field in fields(EntityFields)}
-            await entities.change_entity(
-                uow, entity_id, EntityFields(**said | {"is_usual": True}), version=row.version
-            )
+            said: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(EntityFields)}
+            said["is_usual"] = True
+            await entities.change_entity(uow, entity_id, EntityFields(**said), version=row.version)
 
     async def _offer(self) -> None:
         """Plans of every kind and length: paid before and after, with what is metered, included, set up and added."""
