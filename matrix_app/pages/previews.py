@@ -150,9 +150,9 @@ def _lapses(shown: Any) -> rx.Component:
     kept = rx.cond(shown["lapses_kept"].to(bool), t("choose.lapses_kept"), "")
     said = rx.el.p(
         t("choose.lapses", plan=shown["lapses_name"].to(str)), " ",
-        when(shown["lapses_at"], zone=SessionState.zone), ". ", kept, class_name="banner tone-warn",
+        when(shown["lapses_at"], zone=SessionState.zone), ". ", kept,
     )  # fmt: skip
-    return rx.cond(shown["lapses_name"], said, rx.fragment())
+    return rx.cond(shown["lapses_name"], rx.el.div(said, class_name="banner tone-warn"), rx.fragment())
 
 
 def _if(row: Any, name: str, shown: rx.Component) -> rx.Component:
