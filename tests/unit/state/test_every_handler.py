@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import reflex as rx
+from reflex_components_core.react_router.dom import ReactRouterLink
 
 from components.shell import page as shell
 from matrix_app.doors import is_api
 from matrix_app.pages import endpoints
-from matrix_app.pages.registry import PAGES, Console
+from matrix_app.pages.registry import LED_ON, PAGES, Console
 from services.core.permissions import Capability
 from services.identity import projects
 from state.base import Access, HandlerNotAsync, PageState, page_event
@@ -184,6 +186,32 @@ def test_nobody_agrees_to_a_preview_of_other_inputs(drawn: dict[str, Any]) -> No
             assert agreeing, route
             found.add(route)
     assert len(found) >= 8, found
+
+
+def test_a_link_within_the_app_leads_to_a_page(drawn: dict[str, Any]) -> None:
+    """React Router draws every link (`rx.el.a` and `rx.link` are its own, too): one to a file or to the API would show
+    "Not found" within the app. `file_link` has the browser fetch it."""
+    followed, fetched = set[str](), set[str]()
+    for route, page in drawn.items():
+        for one in _within(page):
+            if not isinstance(one, ReactRouterLink):
+                continue
+            path = _OWN_PATH.match(str(one.to))
+            if path is None:
+                continue
+            if str(one.reload_document) == "true":
+                fetched.add(path[1])
+                continue
+            followed.add(path[1])
+            leads = path[1].removesuffix("/") in PAGES or path[1] in LED_ON
+            begins = any(known.startswith(path[1]) for known in PAGES)  # what follows is said by a row
+            assert leads or (begins and not path[1].endswith(".")), (route, str(one.to))
+            assert not is_api(path[1]), (route, str(one.to))
+    assert len(followed) > 40
+    assert len(fetched) > 3
+
+
+_OWN_PATH = re.compile(r"""[("`]*(/[^"`?#$]*)""")  # what of an expression in JavaScript says where it leads
 
 
 def _weighs(form: Any) -> bool:
