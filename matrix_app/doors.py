@@ -49,7 +49,7 @@ class Doors:
         led_to: Callable[[Scope], Awaitable[str | None]] = _nowhere,
         limits: SocketLimits | None = None,
     ) -> None:
-        self._limits = limits or SocketLimits()
+        self._limits = SocketLimits() if limits is None else limits
         self._api = api
         self._live = live
         self._pages = pages
