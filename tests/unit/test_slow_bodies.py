@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request
 
-from matrix_app.api import edge
+from matrix_app.api import edge, errors
 
 pytestmark = pytest.mark.usefixtures("measured")
 POST = {"type": "http", "method": "POST", "path": "/api/v1/session", "headers": []}
@@ -40,6 +41,34 @@ async def told_of(*parts: dict[str, Any]) -> list[dict[str, Any]]:
 
 def part(size: int, *, more: bool) -> dict[str, Any]:
     return {"type": "http.request", "body": b"x" * size, "more_body": more}
+
+
+async def test_who_leaves_within_a_body_is_no_fault_of_ours() -> None:
+    """A 500 would be logged and counted, so that anybody could raise an alarm by hanging up."""
+    app, answered = FastAPI(), list[dict[str, Any]]()
+    errors.install(app)
+    app.add_middleware(edge.Edge)
+    coming = [part(1, more=True), {"type": "http.disconnect"}]
+
+    @app.post("/api/v1/session")
+    async def read(request: Request) -> None:
+        await request.body()
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    scope = POST | {
+        "query_string": b"",
+        "raw_path": b"/api/v1/session",
+        "root_path": "",
+        "http_version": "1.1",
+    }
+    await app(scope, receive, send)
+    assert answered[0]["status"] == 400
+    assert b'"malformed_request"' in answered[1]["body"]
 
 
 @pytest.mark.parametrize("parts", [(), (part(1, more=True),), (part(1, more=True), part(2, more=True))])
