@@ -18,7 +18,9 @@ def test_a_name_is_trimmed_and_composed() -> None:
     assert cleaned(" " * 1_000 + decomposed) == "\u1ed9" * NAME_CHARACTERS_MAX
 
 
-@pytest.mark.parametrize("text", ["Ana\0", " " * 1_000 + "Ana\0", "Ana\nBen", "Ana \u202eexe.gnp", "\u2066Ana"])
+@pytest.mark.parametrize(
+    "text", ["Ana\0", " " * 1_000 + "Ana\0", "Ana\nBen", "Ana \u202eexe.gnp", "\u2066Ana"]
+)
 def test_what_cannot_be_printed_is_refused_wherever_it_is(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         cleaned(text)
