@@ -10,6 +10,7 @@ from services.billing_runs import clock_turning, run_records, running
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.identity import clocks
+from state.account import WelcomeState
 from state.governance.billing_runs import BillingRunsState, ParkedState
 from state.governance.organizations import OrganizationState
 from tests.integration.billing.shop import open_shop
@@ -76,6 +77,9 @@ async def test_an_organisation_on_a_clock_shows_what_was_made(world: World) -> N
     sold = Subscribers(shop)
     plan = await sold.plan(price("base", "flat", "60"))
     await sold.start(plan)
+    founder, _ = await sign_in(world, None)
+    found, _ = await founder.call(WelcomeState, "load")
+    assert [one["id"] for one in found.currencies] == ["EUR"]  # and not dollars, in which nothing is sold
     seen, _ = await staff.call(OrganizationState, "load")
     seen, _ = await staff.call(OrganizationState, "choose", "on")
     seen, then = await staff.call(OrganizationState, "use_clock", {"by": "on", "on": "", "act": "look"})
