@@ -50,7 +50,7 @@ class Formats:
         return self.price(money.amount, money.currency)
 
     def told(self, money: Money) -> str:
-        """As `money`, in words that a document keeps: a mark does for an isolate, which text of its own may not hold."""
+        """As `money`, in words that a document keeps, which holds marks of direction and no isolates."""
         return self.money(money).replace(_LEFT_TO_RIGHT, _MARK).replace(_END, "")
 
     def coded(self, money: Money) -> str:

@@ -83,7 +83,10 @@ async def test_an_organisation_on_a_clock_shows_what_was_made(world: World) -> N
     seen, _ = await staff.call(OrganizationState, "load")
     seen, _ = await staff.call(OrganizationState, "choose", "on")
     seen, then = await staff.call(OrganizationState, "use_clock", {"by": "on", "on": "", "act": "look"})
-    assert (seen.at_clock, then.handler.fn.__name__) == (True, "turn_or_look")  # the page says so while it waits
+    assert (seen.at_clock, then.handler.fn.__name__) == (
+        True,
+        "turn_or_look",
+    )  # the page says so while it waits
     _, again = await staff.call(OrganizationState, "use_clock", {"by": "year", "act": "turn"})
     assert again is None  # one press, one turn
     seen, _ = await staff.call(OrganizationState, "turn_or_look", {"by": "on", "on": "", "act": "look"})
