@@ -24,7 +24,7 @@ import reflex as rx
 from services.core import metrics, tracing
 from services.core.actor import Actor
 from services.core.crossing import Reason, crossing
-from services.core.errors import Malformed, MatrixError, Unauthenticated
+from services.core.errors import Conflict, Malformed, MatrixError, Unauthenticated
 from services.core.logs import get_logger
 from services.core.permissions import Capability
 from services.core.settings import settings
@@ -65,10 +65,13 @@ class PageState(rx.State, mixin=True):
     """Base of all page states; they are flat beside each other and hold only what is on screen.
 
     `status` is loading, ready, error, forbidden or missing; `problem` says why when it is one of the last three.
+    `read_for` is the address that all of it was read for: the browser shows it there and nowhere else
+    (`of_address` of components/shell/page.py).
     """
 
     status: str = "loading"
     problem: Problem = Problem()
+    read_for: str = ""
 
     # The address that the page was sent away from last, and the parameters of the one that it goes to.
     _sent_from: str = ""
@@ -127,6 +130,29 @@ class PageState(rx.State, mixin=True):
         self._sent_from = str(self.router.url)
         self._sent_to = {name: value for name, value in parameters.items() if value}
         return rx.redirect(addresses.with_query(self.router.url.path, self._sent_to), replace=replace)
+
+    @property
+    def _address_id(self) -> str:
+        """What the address ends with: of the page of a row, its id. Typed by anyone."""
+        return self._here.rsplit("/", 1)[-1]
+
+    @property
+    def _here(self) -> str:
+        return self.router.url.path.rstrip("/")
+
+    def _read_here(self) -> None:
+        """What follows is read for the address of now: of another nothing is left."""
+        if self.read_for not in ("", self._here):
+            self.reset()
+        self.read_for = self._here
+
+    def _require_here(self) -> None:
+        """Raises Conflict for an act on what was read for another address: of its row, or on whichever is shown."""
+        if self.read_for not in ("", self._here):
+            raise Conflict(
+                "This was sent before the page was read.",
+                next_step="Wait until it shows what its address names.",
+            )
 
     def _note_arrival(self) -> None:
         """Whoever comes back to where they were sent away from finds that address as it says."""
@@ -227,6 +253,8 @@ async def _observed(
 async def _admitted(
     state: PageState, call: Callable[[], Awaitable[Answer]], needs: Capability | Access, *, reads: bool
 ) -> Answer:
+    if reads:
+        state._read_here()  # pyright: ignore[reportPrivateUsage]
     token = session_token(state.router.headers.cookie, settings().public_url)
     caller = await actor_for_token(token) if token else None
     if caller is not None:
@@ -239,6 +267,7 @@ async def _admitted(
             return leave_for(addresses.NEW_ORGANIZATION)
         caller.actor.require(needs)
     _require_readable(_address(state))
+    state._require_here()  # pyright: ignore[reportPrivateUsage]
     state._note_arrival()  # pyright: ignore[reportPrivateUsage]
     entered = _caller.set(caller)
     try:

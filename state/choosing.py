@@ -248,7 +248,7 @@ class Choosing(PageState, mixin=True):
     async def _work_out(self) -> None:
         try:
             async with self._choice_work() as uow:
-                found = await previewing.preview(uow, self._act(None))
+                found = await previewing.preview(uow, self._act(None), of=self.subscription.get("id"))
         except BillingProfileMissing:
             self.needs_profile = True
         except (Invalid, Conflict) as error:

@@ -52,7 +52,7 @@ class InvoiceOnScreen(PageState, mixin=True):
         self.explained, self.steps = {}, []
         after = invoices_view.after_of(self._query.get("after", ""))
         async with self._work() as uow:
-            found = await queries.invoice(uow, self._invoice_id(), staff=self._staff)
+            found = await queries.invoice(uow, self._address_id, staff=self._staff)
             self.read_at = instant_text(uow.wall_now)
             lines = await queries.lines(uow, found, after=after, limit=invoices_view.LINES_PER_PAGE + 1)
             days_overdue = await due_dates.days_overdue(uow, found)
@@ -73,13 +73,10 @@ class InvoiceOnScreen(PageState, mixin=True):
     async def _explain(self, line_id: str) -> None:
         """Work a line out again, and show how."""
         async with self._work() as uow:
-            found = await queries.invoice(uow, self._invoice_id(), staff=self._staff)
+            found = await queries.invoice(uow, self._address_id, staff=self._staff)
             told = await queries.explain(uow, found, line_id)
         self.explained = invoices_view.explanation_shown(told)
         self.steps = invoices_view.steps_shown(told)
 
     def _work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self._staff_work() if self._staff else self._unit_of_work()
-
-    def _invoice_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]

@@ -55,7 +55,7 @@ class PaymentLinkState(PageState, rx.State):
     @page_event(ANYONE, reads=True)
     async def load(self) -> None:
         self._clear()
-        self.token = self.router.url.path.rstrip("/").rsplit("/", 1)[-1][: links.TOKEN_CHARACTERS + 1]
+        self.token = self._address_id[: links.TOKEN_CHARACTERS + 1]
         link = await self._opened()
         if link is None:
             self.stage = "ended"

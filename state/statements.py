@@ -30,10 +30,6 @@ class StatementOfState(PageState, mixin=True):
     from_day: str = ""
     until_day: str = ""
 
-    @property
-    def _account_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
-
     def _asked_time(self) -> dict[str, Any]:
         """Arguments of `statement`: start and end, and where the page begins. What is no day asks for nothing."""
         self.account, self.rows, self.next_place = {}, [], ""

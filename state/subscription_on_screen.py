@@ -70,7 +70,7 @@ class SubscriptionOnScreen(PageState, mixin=True):
         self._actor.require(self._acts_need)
         self.preview, self.documents, self.coupon_errors = {}, [], {}
         self.coupon = str(values.get("coupon") or "").strip()[:COUPON_CHARACTERS_MAX]
-        subscription_id, coupon = self._subscription_id(), self.coupon
+        subscription_id, coupon = self._address_id, self.coupon
         try:
             await self._preview(lambda uow: subscriptions.take_coupon(uow, subscription_id, coupon))
         except (Invalid, Conflict) as error:
@@ -108,12 +108,12 @@ class SubscriptionOnScreen(PageState, mixin=True):
         if not self._staff:
             return self._unit_of_work()
         async with self._staff_work() as uow:
-            whose = await subscription_queries.organization_of(uow, self._subscription_id())
+            whose = await subscription_queries.organization_of(uow, self._address_id)
         return self._staff_work(within=whose)
 
     async def _look(self) -> None:
         async with await self._subscription_work() as uow:
-            found = await subscription_queries.detail(uow, self._subscription_id(), staff=self._staff)
+            found = await subscription_queries.detail(uow, self._address_id, staff=self._staff)
             billed = await subscription_queries.billed(uow, found)
             used = await used_so_far(uow, found.id, staff=self._staff)
             name = await identity.organization_name(uow, found.organization_id) if self._staff else ""
@@ -133,7 +133,7 @@ class SubscriptionOnScreen(PageState, mixin=True):
         self.asking = act
 
     async def _weigh(self, values: dict[str, Any], act: str = "") -> None:
-        subscription_id = self._subscription_id()
+        subscription_id = self._address_id
         acts: dict[str, Act] = {
             "pause": lambda uow: subscriptions.pause(uow, subscription_id),
             "resume": lambda uow: subscriptions.resume(uow, subscription_id),
@@ -144,7 +144,7 @@ class SubscriptionOnScreen(PageState, mixin=True):
 
     async def _preview(self, act: Act) -> None:
         async with await self._subscription_work() as uow:
-            found = await previewing.preview(uow, act)
+            found = await previewing.preview(uow, act, of=self._subscription_id())
         self.preview = subscriptions_view.preview_shown(found)
         self.documents = subscriptions_view.documents_shown(found)
 
@@ -152,9 +152,6 @@ class SubscriptionOnScreen(PageState, mixin=True):
         self.asking = self.coupon_id = self.coupon_code = self.refusal = ""
         self.preview, self.documents = {}, []
         self.coupon, self.coupon_errors = "", {}
-
-    def _subscription_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
 
 
 async def _cancel(uow: UnitOfWork, subscription_id: str, values: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.money import Money
+from models.subscriptions import SubscriptionState
 from services.subscriptions.previewing import Preview, PreviewInvoice, PreviewLine
 from services.subscriptions.queries import (
     BilledRow,
@@ -68,6 +69,9 @@ def detail_shown(found: SubscriptionDetail) -> dict[str, Any]:
         "collection": found.collection,
         "payment_days": "" if found.payment_days is None else found.payment_days,
         "scheduled_by_staff": scheduled is not None and scheduled.by_staff,
+        "scheduled_ends_first": scheduled is not None
+        and found.cancel_at is not None
+        and found.cancel_at <= scheduled.at,
         "scheduled_amount": _period_amount(scheduled, found.currency) if scheduled else "",
         **upcoming,
         **{name: instant_text(getattr(found, name)) for name in _MOMENTS},
@@ -167,6 +171,9 @@ def preview_shown(found: Preview) -> dict[str, Any]:
         "settled": _unless_nothing(sum(one.settled_minor for one in now), currency),
         "included": _unless_nothing(found.included_minor, currency),
         "needs_profile": found.needs_profile,
+        "lapses_name": found.lapses.plan_name if found.lapses else "",
+        "lapses_at": instant_text(found.lapses.at) if found.lapses else "",
+        "lapses_kept": found.state == SubscriptionState.CANCELED,
         **_upcoming_shown(None if _is_shown(found) else found.upcoming, currency),
     }
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import reflex as rx
+from reflex_base.constants.state import FIELD_MARKER
 
 from components.icons import icon
-from components.js import AriaComponent, library
+from components.js import AriaComponent, ClientComponent, library
 from components.links import link
 from components.props import Drawn, Flag, Text
 from components.shell.navigation import NavGroup, main_nav
@@ -74,6 +75,22 @@ class _AccountMenu(AriaComponent):
     sign_out_url: rx.Var[str]
     sign_in_path: rx.Var[str]
     texts: rx.Var[dict[str, str]]
+
+
+class OfAddress(ClientComponent):
+    library = library("address")
+    tag = "OfAddress"
+
+    field: rx.Var[str]
+
+
+def of_address(*content: Drawn, field: str) -> rx.Component:
+    """A whole page, to which states that were read for another address look as before their first reading.
+
+    `field` names the var in which a state says its address. Between two rows of one kind, and between two pages with
+    one state, nothing of the first is drawn at the address of the second, nor can anything be pressed there.
+    """
+    return OfAddress.create(*content, field=field + FIELD_MARKER)
 
 
 def theme_switch() -> rx.Component:

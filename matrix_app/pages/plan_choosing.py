@@ -228,7 +228,6 @@ def choosing(
     title: Any,
     back: rx.Component,
     *,
-    changing: bool,
     profile: Any,
     words: Words = own_words,
     terms: Part | None = None,
@@ -239,17 +238,14 @@ def choosing(
     chosen = rx.el.div(_choice(state), *([terms] if terms is not None else []), class_name="stack")
     bill = _bill(state, words, profile, accepts if accepts is not None else rx.fragment())
     content = rx.el.div(chosen, bill, class_name="checkout")
-    waiting = skeleton(lines=10, label=t("choose.loading"))
-    # Both pages have one state: until it is read, it may hold what was chosen on the other, ready to be agreed to.
-    is_own = (state.subscription.length() > 0) == changing
     nothing = empty_state(t("offers.none"), words("no_plans"), icon_name="tags")
     return [
         rx.el.p(back, class_name="back-link"),
         page_header(title, text=words("text")),
         in_its_state(
             state,
-            rx.cond(is_own, rx.cond(state.plans.length() > 0, content, nothing), waiting),
-            loading=waiting,
+            rx.cond(state.plans.length() > 0, content, nothing),
+            loading=skeleton(lines=10, label=t("choose.loading")),
             retry=state.load,
         ),
     ]

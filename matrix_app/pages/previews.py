@@ -142,7 +142,17 @@ def comes_next(shown: Any) -> rx.Component:
             rx.fragment(),
         ),
     )
-    return rx.fragment(due, later)
+    return rx.fragment(due, later, _lapses(shown))
+
+
+def _lapses(shown: Any) -> rx.Component:
+    """The change that waits and will not come if this is done."""
+    kept = rx.cond(shown["lapses_kept"].to(bool), t("choose.lapses_kept"), "")
+    said = rx.el.p(
+        t("choose.lapses", plan=shown["lapses_name"].to(str)), " ",
+        when(shown["lapses_at"], zone=SessionState.zone), ". ", kept,
+    )  # fmt: skip
+    return rx.cond(shown["lapses_name"], rx.el.div(said, class_name="banner tone-warn"), rx.fragment())
 
 
 def _if(row: Any, name: str, shown: rx.Component) -> rx.Component:

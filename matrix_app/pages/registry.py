@@ -13,6 +13,7 @@ from typing import Any
 
 import reflex as rx
 
+from components.shell.page import of_address
 from matrix_app.pages.frame import console_frame, public_frame
 from services.core.permissions import Capability
 from state.session import GOVERNANCE_HOME, SessionState
@@ -54,7 +55,10 @@ class Page:
         return len(parts) == len(wanted) and all(fitting)
 
     def component(self) -> rx.Component:
-        """The whole page with its frame."""
+        """The whole page with its frame, of what was read for its address."""
+        return of_address(self._framed(), field="read_for")
+
+    def _framed(self) -> rx.Component:
         if self.console is Console.BARE:
             return rx.fragment(*self.draw())
         if self.console is Console.PUBLIC:

@@ -290,7 +290,11 @@ def scheduled(desk: Desk) -> rx.Component:
     """The change that waits, and the way to have it not come: what staff moves, only staff takes back."""
     row = desk.state.subscription
     plan, by_staff = row["scheduled_name"].to(str), row["scheduled_by_staff"].to(bool)
-    text = rx.cond(by_staff, t("subscription.moved_to", plan=plan), t("subscription.scheduled_to", plan=plan))
+    text = rx.cond(
+        row["scheduled_ends_first"].to(bool),
+        t("subscription.scheduled_if_kept", plan=plan),
+        rx.cond(by_staff, t("subscription.moved_to", plan=plan), t("subscription.scheduled_to", plan=plan)),
+    )
     costs = rx.el.p(
         money(row["scheduled_amount"], row["currency"].to(str)), " ", t("subscription.moved_amount")
     )

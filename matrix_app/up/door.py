@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import sys
+from pathlib import Path
 
 from granian._granian import ListenerSpec
 from granian.server.embed import Server
@@ -28,6 +29,9 @@ _PROGRAM = (
     (_RETURN, 0, 0, 0),
     (_RETURN, 0, 0, 0xFFFFFFFF),
 )
+# Where Linux tells of its TCP sockets, and the states in which a caller may be sending: connected, and nearly so.
+_SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_ESTABLISHED, _SYN_RECEIVED = "01", "03"
 
 
 class DoorServer(Server):
@@ -52,3 +56,14 @@ class DoorServer(Server):
         # the kernel would go on letting newcomers in.
         with open(os.devnull) as nothing:
             os.dup2(nothing.fileno(), self._shd.get_fd())
+
+    def connected(self) -> bool:
+        """Whether anybody is connected to our port, let in already or waiting for it. True where no kernel tells."""
+        tables = [table.read_text().splitlines()[1:] for table in _SOCKETS if table.exists()]
+        if not tables:
+            return True
+        port = f":{self.bind_port:04X}"
+        sockets = (line.split(maxsplit=4) for table in tables for line in table)
+        return any(
+            own.endswith(port) and state in (_ESTABLISHED, _SYN_RECEIVED) for _, own, _, state, _ in sockets
+        )

@@ -26,8 +26,9 @@ from services.core.refusal import Refused
 from services.core.settings import Settings
 
 DRAIN_TIMEOUT_S = 15.0  # how long answers under way may take once we were asked to stop
-QUIET_S = 0.25  # nobody has asked anything for so long: who is connected has heard that we leave
-QUIET_TIMEOUT_S = 3.0
+QUIET_S = 1.0  # nobody has asked anything for so long: who is still connected has nothing to ask
+QUIET_TIMEOUT_S = 5.0
+LOOK_S = 0.05
 BACKLOG = 1024
 
 Scope = MutableMapping[str, Any]
@@ -79,7 +80,7 @@ class _Requests:
         self._app = app
         self._running: set[asyncio.Task[Any]] = set()
         self._cutting = False
-        self._last = 0.0  # when a request began last
+        self._begun = 0  # how many requests have begun
         self.sockets = OpenSockets()
         self.refusal: Refused | None = None  # why the app did not start, where that is a sentence
 
@@ -117,7 +118,7 @@ class _Requests:
         if task is None:
             raise RuntimeError("A request must run in a task, else it could not be cut.")
         self._running.add(task)
-        self._last = asyncio.get_running_loop().time()
+        self._begun += 1
         try:
             await self._app(scope, receive, _telling_of_the_end(send, scope))
         except asyncio.CancelledError:
@@ -126,13 +127,18 @@ class _Requests:
         finally:
             self._running.discard(task)
 
-    async def quiet(self) -> None:
-        """Wait until those who are connected ask nothing more."""
+    async def quiet(self, connected: Callable[[], bool]) -> None:
+        """Wait until nobody is connected any more, or nobody who is asks anything.
+
+        Time in which this process itself was held up does not count: whoever asked meanwhile was not heard yet.
+        """
         loop = asyncio.get_running_loop()
-        ends = loop.time() + QUIET_TIMEOUT_S
-        await asyncio.sleep(QUIET_S)
-        while (left := min(self._last + QUIET_S, ends) - loop.time()) > 0:  # noqa: ASYNC110 (a pause is waited for)
-            await asyncio.sleep(left)
+        ends, quiet_s = loop.time() + QUIET_TIMEOUT_S, 0.0
+        while quiet_s < QUIET_S and loop.time() < ends and connected():
+            begun, looked = self._begun, loop.time()
+            await asyncio.sleep(LOOK_S)
+            held_up = loop.time() - looked > 2 * LOOK_S
+            quiet_s = 0 if held_up or self._begun > begun else quiet_s + LOOK_S
 
     def cut(self) -> None:
         """Cancel what still runs; each sees a cancellation and closes its books as when a caller hangs up."""
@@ -184,7 +190,7 @@ async def _serve(app: _Requests, settings: Settings) -> None:
         try:
             await app.sockets.close()
             server.turn_away()
-            await app.quiet()
+            await app.quiet(server.connected)
         finally:  # whatever fails, a process that was asked to end ends
             server.stop()
         loop.call_later(DRAIN_TIMEOUT_S, app.cut)

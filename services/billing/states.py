@@ -1,7 +1,7 @@
 """The states of an invoice and what may become of each. Pure.
 
-A draft has no number and may be given up; everything after has one for good. What is paid or void stays so, and is
-corrected by a credit note or a new document.
+A draft has no number and may be given up; everything after has one for good. What is void stays so. What is
+paid is corrected by a credit note, and open again only where the money itself went back (reopening.py).
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from typing import Any
 from models.billing import Invoice, InvoiceLine, InvoiceState
 from models.money import Money
 from models.subscriptions import Subscription
-from services.billing import explaining, finalizing, policies, queries, redemptions
+from services.billing import explaining, finalizing, policies, redemptions
+from services.billing import queries as billing_queries
 from services.billing.discounts import Redemption
 from services.billing.events import InvoiceFinalized, SubscriptionBilled
 from services.billing.explaining import Step
@@ -26,10 +27,11 @@ from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork, undone
 from services.subscriptions import billing as subscription_billing
+from services.subscriptions import queries, subscriptions, unaddressed
 from services.subscriptions import rows as subscription_rows
-from services.subscriptions import unaddressed
-from services.subscriptions.rules import next_moment, turn
-from services.subscriptions.subscribed import Source, Turn
+from services.subscriptions.queries import ScheduledChange
+from services.subscriptions.rules import lapses, next_moment, turn
+from services.subscriptions.subscribed import Source, Subscribed, Turn
 from services.subscriptions.upcoming import MOMENTS_MAX, Upcoming, upcoming
 from services.wallets.events import WalletGranted, WalletTakenBack
 
@@ -83,7 +85,8 @@ class Preview:
     counts. `invoices` are in order, the one that waits last. `included_minor` is what comes to the wallet at once of
     credits that plans include, below zero for what is taken back. `first_invoice` is the first on which it counts (see
     `next_invoice`), where the act makes none and that can be made by now. It `needs_profile` where it is a trial that
-    is paused as it ends, unless somebody says to whom its invoices are addressed."""
+    is paused as it ends, unless somebody says to whom its invoices are addressed. `lapses` is the change that waited,
+    and does not come if this is done."""
 
     at: datetime
     currency: str
@@ -94,6 +97,7 @@ class Preview:
     included_minor: int = 0
     first_invoice: PreviewInvoice | None = None
     needs_profile: bool = False
+    lapses: ScheduledChange | None = None
 
     @property
     def total_minor(self) -> int:
@@ -101,9 +105,10 @@ class Preview:
         return sum(one.total_minor for one in self.invoices)
 
 
-async def preview(uow: UnitOfWork, act: Act) -> Preview:
-    """Raises what the act raises."""
+async def preview(uow: UnitOfWork, act: Act, *, of: str | None = None) -> Preview:
+    """`of` names the subscription on which it acts, if there is one already. Raises what the act raises."""
     async with undone(uow) as events:
+        before = await _with_what_waits(uow, of) if of is not None else None
         row = await act(uow)
         found = await _made(uow, events())
         at = uow.now.replace(microsecond=0)
@@ -111,11 +116,12 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
             at=at,
             currency=row.currency,
             state=row.state,
-            effective_at=row.scheduled_at or row.cancel_at or max(row.started_at, at),
+            effective_at=row.cancel_at or row.scheduled_at or max(row.started_at, at),
             invoices=tuple(found),
             upcoming=await upcoming(uow, row),
             included_minor=_included(events()),
             needs_profile=await unaddressed.needs_profile(uow, row.id),
+            lapses=await _lapses(uow, row, before) if before is not None else None,
         )
         if found:
             return shown
@@ -123,6 +129,17 @@ async def preview(uow: UnitOfWork, act: Act) -> Preview:
             return replace(shown, first_invoice=await next_invoice(uow, row, counts_from=shown.effective_at))
         except (Conflict, Invalid):  # as without a billing profile: a trial may begin all the same
             return shown
+
+
+async def _with_what_waits(uow: UnitOfWork, subscription_id: str) -> Subscribed | None:
+    """As it stands before the act, if a change waits."""
+    row = await policies.subscription_for(uow, subscription_id, Capability.SUBSCRIPTIONS_WRITE)
+    return (await subscriptions.standing(uow, subscription_id))[2] if row.scheduled else None
+
+
+async def _lapses(uow: UnitOfWork, row: Subscription, before: Subscribed) -> ScheduledChange | None:
+    _, after = await subscription_rows.load(uow, row, lines=False)
+    return await queries.waiting(uow, before) if lapses(before, after) else None
 
 
 async def next_invoice(
@@ -222,7 +239,9 @@ async def document(uow: UnitOfWork, invoice_id: str) -> PreviewInvoice:
         due_minor=invoice.due_minor,
         carried_minor=max(-invoice.total_minor, 0),
         settled_minor=sum(
-            one.minor for one in await queries.credit_uses(uow, invoice) if one.source_id == invoice.id
+            one.minor
+            for one in await billing_queries.credit_uses(uow, invoice)
+            if one.source_id == invoice.id
         ),
     )
 

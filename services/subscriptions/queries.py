@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +19,7 @@ from services.core.work import UnitOfWork
 from services.subscriptions import rows as subscription_rows
 from services.subscriptions import unaddressed
 from services.subscriptions.states import CHANGES, UNBEGUN
-from services.subscriptions.subscribed import Item, Price, Selection, Subscribed
+from services.subscriptions.subscribed import Item, Price, Subscribed
 from services.subscriptions.upcoming import Upcoming, upcoming
 
 READ, STAFF_READ = Capability.SUBSCRIPTIONS_READ, Capability.STAFF_SUBSCRIPTIONS_READ
@@ -121,7 +120,8 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledChange:
-    """What it consists of from `at` on. `by_staff`: it is moved to a newer version of its plan."""
+    """What it consists of from `at` on, unless it ends by then. `by_staff`: it is moved to a newer version of its
+    plan."""
 
     at: datetime
     plan_id: str
@@ -217,7 +217,6 @@ async def detail(uow: UnitOfWork, subscription_id: str, *, staff: bool = False) 
 async def shown(uow: UnitOfWork, row: Subscription) -> SubscriptionDetail:
     """One that the caller was let to."""
     _, now = await subscription_rows.load(uow, row)
-    names = await _plans(uow, now)
     kept = {
         name: getattr(row, name)
         for name in (
@@ -230,12 +229,12 @@ async def shown(uow: UnitOfWork, row: Subscription) -> SubscriptionDetail:
     return SubscriptionDetail(
         **kept,
         state=now.state,
-        plan_name=names[now.plan_id],
+        plan_name=await _plan_name(uow, now.plan_id),
         plan_version=await _version_number(uow, now.version_id),
         needs_profile=await unaddressed.needs_profile(uow, row.id),
         period_end=now.period_end(uow.now) if runs else None,
         items=tuple(_item(item) for item in now.running),
-        scheduled=_scheduled(now.scheduled, now.scheduled_at, names) if now.scheduled else None,
+        scheduled=await waiting(uow, now),
         coupons=await _coupons(uow, row),
         upcoming=await upcoming(uow, row),
     )
@@ -284,14 +283,16 @@ def _priced(price: Price, quantity: Decimal, billed_until: datetime | None = Non
     )
 
 
-def _scheduled(wanted: Selection, at: datetime | None, names: Mapping[str, str]) -> ScheduledChange | None:
-    if at is None:
+async def waiting(uow: UnitOfWork, now: Subscribed) -> ScheduledChange | None:
+    """The change that waits, of a subscription that the caller was let to."""
+    wanted, at = now.scheduled, now.scheduled_at
+    if wanted is None or at is None:
         return None
     items = tuple(_priced(one.price, one.quantity) for one in wanted.choices)
     return ScheduledChange(
         at,
         wanted.plan_id,
-        names[wanted.plan_id],
+        await _plan_name(uow, wanted.plan_id),
         wanted.length.interval.value,
         wanted.length.count,
         items,
@@ -299,11 +300,8 @@ def _scheduled(wanted: Selection, at: datetime | None, names: Mapping[str, str])
     )
 
 
-async def _plans(uow: UnitOfWork, now: Subscribed) -> dict[str, str]:
-    """Names by id of the plans it is about."""
-    ids = {now.plan_id, *((now.scheduled.plan_id,) if now.scheduled else ())}
-    found = await uow.execute("select id, name from plan where id = any(:ids)", ids=list(ids))
-    return {one.id: one.name for one in found}
+async def _plan_name(uow: UnitOfWork, plan_id: str) -> str:
+    return (await uow.execute("select name from plan where id = :id", id=plan_id)).scalar_one()
 
 
 async def _version_number(uow: UnitOfWork, version_id: str) -> int:

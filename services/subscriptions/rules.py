@@ -1,8 +1,8 @@
 """What a subscription does at each moment of its life. Pure: it goes from one state to the next, and says which lines
 that makes.
 
-At one moment the order is: what has passed is billed, a trial ends, a pause ends, a scheduled change comes, a
-cancellation ends it, and what is to come is billed. Each moment is acted on by itself, so that however time is turned
+At one moment the order is: what has passed is billed, a trial ends, a pause ends, a cancellation ends it, a scheduled
+change comes, and what is to come is billed. Each moment is acted on by itself, so that however time is turned
 the documents are the same. Source: docs/decisions/0029-subscriptions.md.
 """
 
@@ -96,11 +96,11 @@ def turn(now: Subscribed, at: datetime, *, addressed: bool = True) -> Turn:
     if now.resume_at is not None and now.resume_at <= at:
         resumed = resume(now, at)
         now, made = resumed.subscribed, made + resumed.lines
-    if now.scheduled is not None and now.scheduled_at is not None and now.scheduled_at <= at:
-        now = swap(now, now.scheduled, at)
     if now.cancel_at is not None and now.cancel_at <= at:
         ended = end(now, at)
         return Turn(ended.subscribed, made + ended.lines)
+    if now.scheduled is not None and now.scheduled_at is not None and now.scheduled_at <= at:
+        now = swap(now, now.scheduled, at)
     if trial_is_over and not addressed:
         return pause(now, at)
     now, ahead = bill_ahead(now, at)
@@ -108,12 +108,26 @@ def turn(now: Subscribed, at: datetime, *, addressed: bool = True) -> Turn:
 
 
 def cancel(now: Subscribed, cancel_at: datetime) -> Subscribed:
-    """Let it end at `cancel_at`. What its own organisation had scheduled will not come; a move by staff does, so that
-    nobody keeps an old price by cancelling and going on. Raises SubscriptionStateConflict."""
+    """Let it end at `cancel_at`. A change that waits stays as it was agreed: it comes if its time is before that, and
+    comes after all if the subscription goes on. Raises SubscriptionStateConflict."""
     subscription_states.require_transition(now.state, S.CANCELED)
-    now = replace(now, state=S.CANCELED, cancel_at=cancel_at)
-    is_move = now.scheduled is not None and now.scheduled.moved_by
-    return now if is_move else replace(now, scheduled=None, scheduled_at=None)
+    return replace(now, state=S.CANCELED, cancel_at=cancel_at)
+
+
+def lapses(before: Subscribed, after: Subscribed) -> bool:
+    """Whether a change that waited before an act will not come as things stand after it."""
+    waited, waits = before.scheduled, after.scheduled
+    if waited is None:
+        return False
+    if waits is None:
+        return not (waited.moved_by and after.state is S.PAUSED)  # what staff moves came as it was paused
+    if (
+        after.cancel_at is not None
+        and after.scheduled_at is not None
+        and after.cancel_at <= after.scheduled_at
+    ):
+        return True
+    return waits != waited and not waits.moved_by
 
 
 def reactivate(now: Subscribed, at: datetime) -> Subscribed:

@@ -265,7 +265,8 @@ async def cancel(
 
 
 async def reactivate(uow: UnitOfWork, subscription_id: str) -> Subscription:
-    """Let one go on that was cancelled and has not ended. Raises Forbidden, NotFound, SubscriptionStateConflict."""
+    """Let one go on that was cancelled and has not ended, and a change that waits come after all. Raises Forbidden,
+    NotFound, SubscriptionStateConflict."""
     row, held, now = await standing(uow, subscription_id)
     after = rules.reactivate(now, uow.now)
     row.cancel_reason = row.cancel_comment = row.canceled_at = None
@@ -278,13 +279,16 @@ async def pause(
     uow: UnitOfWork, subscription_id: str, *, resume_at: datetime | None = None, at: datetime | None = None
 ) -> Subscription:
     """Give and bill nothing until it is resumed, or until `resume_at`. What was paid for longer is credited with the
-    next invoice. Raises Forbidden, NotFound, Invalid and SubscriptionStateConflict."""
+    next invoice, and a change that waits will not come. Raises Forbidden, NotFound, Invalid and
+    SubscriptionStateConflict."""
     row, held, now = await standing(uow, subscription_id)
     moment = moments.agreed(uow, at)
     until = moments.near(resume_at, uow.now, "resume_at") if resume_at is not None else None
     if until is not None and until <= uow.now:
         raise Invalid("Choose a time to come.", field="resume_at")
     made = rules.pause(now, moment, resume_at=until)
+    if rules.lapses(now, made.subscribed):
+        uow.record(SubscriptionChangeCanceled(aggregate_id=row.id, organization_id=row.organization_id))
     uow.record(
         SubscriptionPaused(
             aggregate_id=row.id,

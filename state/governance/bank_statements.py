@@ -99,7 +99,7 @@ class BankStatementState(ListedState, rx.State):
     async def load(self) -> None:
         self.statement = {}
         async with self._staff_work() as uow:
-            statement = await statement_queries.statement(uow, self._statement_id())
+            statement = await statement_queries.statement(uow, self._address_id)
             found = await self._read(uow, statement_queries.LINES)
         self.statement = reconciliation_view.statement_shown(statement)
         self.rows = [reconciliation_view.line_shown(row) for row in found]
@@ -108,7 +108,4 @@ class BankStatementState(ListedState, rx.State):
         """Of the file of the page, whatever the address says."""
         asked = super()._asked()
         said = [(name, value) for name, value in asked.parameters if not name.startswith("statement_id")]
-        return understood(self._listing, [*said, ("statement_id", self._statement_id())])
-
-    def _statement_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        return understood(self._listing, [*said, ("statement_id", self._address_id)])

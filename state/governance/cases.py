@@ -48,7 +48,7 @@ class PaymentCaseState(PageState, rx.State):
     @page_event(READ, reads=True)
     async def load(self) -> None:
         self.case, self.entries, self.asking = {}, [], ""
-        case_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        case_id = self._address_id
         async with self._staff_work() as uow:
             found = await queries.case(uow, case_id)
         self.case = reconciliation_view.case_shown(found)

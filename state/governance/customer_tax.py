@@ -37,8 +37,8 @@ class CustomerTaxState(EditedState, rx.State):
     async def load(self) -> None:
         self.profile = {}
         self._open("")
-        async with self._staff_work(within=self._organization_id()) as uow:
-            await policies.any_organization(uow, self._organization_id())
+        async with self._staff_work(within=self._address_id) as uow:
+            await policies.any_organization(uow, self._address_id)
             with suppress(NotFound):  # who has none yet
                 self.profile = await _shown(uow, await queries.profile(uow))
 
@@ -108,7 +108,7 @@ class CustomerTaxState(EditedState, rx.State):
         self, verb: Callable[[UnitOfWork], Awaitable[BillingProfile]], *, form_id: str = ""
     ) -> None:
         try:
-            async with self._staff_work(within=self._organization_id()) as uow:
+            async with self._staff_work(within=self._address_id) as uow:
                 shown = await _shown(uow, await verb(uow))
         except Invalid as refused:
             if not form_id:  # an act, without a field to tell it at
@@ -118,7 +118,7 @@ class CustomerTaxState(EditedState, rx.State):
         except StaleVersion as stale:
             if not form_id:  # an act, with nothing to compare
                 raise
-            async with self._staff_work(within=self._organization_id()) as uow:
+            async with self._staff_work(within=self._address_id) as uow:
                 shown = await _shown(uow, await queries.profile(uow))
             self._meet(stale, form_id, shown, int(shown["version"]))
             return
@@ -131,9 +131,6 @@ class CustomerTaxState(EditedState, rx.State):
 
     def _open(self, name: str) -> None:
         self.open_dialog, self.errors = name, {}
-
-    def _organization_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

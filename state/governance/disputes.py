@@ -77,7 +77,7 @@ class StaffDisputeState(PageState, rx.State):
     async def load(self) -> None:
         self.dispute, self.steps, self.said, self.takes_answers = {}, [], [], False
         self.rows, self.fields, self.about, self.takes_files, self.removing = [], [], "", False, ""
-        dispute_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        dispute_id = self._address_id
         async with self._staff_work() as uow:
             found = await dispute_queries.dispute(uow, dispute_id)
             steps = await dispute_queries.timeline(uow, found.id)

@@ -25,7 +25,7 @@ class DunningCaseState(PageState, rx.State):
     @page_event(Capability.STAFF_PAYMENTS_READ, reads=True)
     async def load(self) -> None:
         self.case, self.steps, self.blocks = {}, [], []
-        case_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        case_id = self._address_id
         async with self._staff_work() as uow:
             found = await queries.case(uow, case_id)
             steps = await queries.steps_of(uow, found.id)

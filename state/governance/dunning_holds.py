@@ -48,7 +48,7 @@ class CustomerHoldState(PageState, rx.State):
     @page_event(READ, reads=True)
     async def load(self) -> None:
         self.hold, self.is_open = {}, False
-        async with self._staff_work(within=self._organization_id()) as uow:
+        async with self._staff_work(within=self._address_id) as uow:
             row = await hold_queries.in_force(uow)
         self.hold = _shown(row) if row is not None else {}
 
@@ -63,14 +63,11 @@ class CustomerHoldState(PageState, rx.State):
 
     @page_event(WRITE)
     async def release(self) -> Any:
-        async with self._staff_work(within=self._organization_id()) as uow:
+        async with self._staff_work(within=self._address_id) as uow:
             row = await hold_queries.in_force(uow)
             if row is not None:
                 await holds.release(uow, row.id)
         return CustomerHoldState.load
-
-    def _organization_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _shown(row: HoldRow) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class StaffInvoiceState(InvoiceOnScreen, rx.State):
     async def _foresee(self) -> None:
         """What the draft comes to, by its lines, taxes and credits of now."""
         self._forget()
-        invoice_id = self._invoice_id()
+        invoice_id = self._address_id
         async with self._staff_work() as uow:
             whose = await queries.organization_of(uow, invoice_id)
         try:

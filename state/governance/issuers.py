@@ -63,7 +63,7 @@ class EntityState(EditedState, rx.State):
         self.entity, self.begun, self.is_saved = {}, False, False
         self.form, self.errors, self.error = dict(entity_forms.BLANK), {}, ""
         async with self._staff_work() as uow:
-            row = await policies.entity_for(uow, self._entity_id(), READ)
+            row = await policies.entity_for(uow, self._address_id, READ)
             await self._show(uow, row)
 
     @page_event(WRITE, reads=True)
@@ -142,9 +142,6 @@ class EntityState(EditedState, rx.State):
         return self.form | {
             name: value for name, value in values.items() if name in entity_forms.FIELDS and name not in fixed
         }
-
-    def _entity_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
 
 
 class TaxRatesState(DialogsState, ListedState, rx.State):

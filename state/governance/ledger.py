@@ -50,7 +50,7 @@ class StaffJournalState(PageState, rx.State):
     @page_event(Capability.STAFF_LEDGER_READ, reads=True)
     async def load(self) -> None:
         self.journal, self.lines = {}, []
-        journal_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        journal_id = self._address_id
         async with self._staff_work() as uow:
             found = await queries.staff_journal(uow, journal_id)
         self.journal = ledger_view.journal_shown(found, PLACE)
@@ -78,4 +78,4 @@ class StaffStatementState(StatementOfState, rx.State):
     async def load(self) -> None:
         asked = self._asked_time()
         async with self._staff_work() as uow:
-            self._show(await queries.staff_statement(uow, self._account_id, **asked), PLACE)
+            self._show(await queries.staff_statement(uow, self._address_id, **asked), PLACE)

@@ -67,7 +67,7 @@ class OrganizationState(PageState, rx.State):
     @page_event(Capability.STAFF_ORGANIZATIONS_READ, reads=True)
     async def load(self) -> None:
         self.asking = self.at_clock = False
-        organization_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        organization_id = self._address_id
         if self.organization.get("id") != organization_id:
             self.organization, self.members, self.month = {}, [], {}
             self.clock, self.papers, self.parked = {}, [], []

@@ -55,7 +55,7 @@ class PayoutState(ListedState, rx.State):
     async def load(self) -> None:
         self.payout = {}
         async with self._staff_work() as uow:
-            payout = await payout_queries.payout(uow, self._payout_id())
+            payout = await payout_queries.payout(uow, self._address_id)
             found = await self._read(uow, payout_queries.MOVEMENTS)
         self.payout = reconciliation_view.payout_shown(payout)
         self.rows = [reconciliation_view.movement_shown(row) for row in found]
@@ -64,7 +64,4 @@ class PayoutState(ListedState, rx.State):
         """Of the payout of the page, whatever the address says."""
         asked = super()._asked()
         said = [(name, value) for name, value in asked.parameters if not name.startswith("payout_id")]
-        return understood(self._listing, [*said, ("payout_id", self._payout_id())])
-
-    def _payout_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        return understood(self._listing, [*said, ("payout_id", self._address_id)])

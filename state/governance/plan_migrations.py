@@ -162,7 +162,7 @@ class PlanMigrationState(ListedState, rx.State):
     async def load(self) -> None:
         self.migration = {}
         async with self._staff_work() as uow:
-            migration = await plan_migrations.shown(uow, self._migration_id())
+            migration = await plan_migrations.shown(uow, self._address_id)
             found = await self._read(uow, MOVE_ROWS)
         self.migration = migration_shown(migration)
         self.rows = [_move_shown(row) for row in found]
@@ -171,24 +171,21 @@ class PlanMigrationState(ListedState, rx.State):
     async def cancel(self) -> Any:
         """Move nobody else."""
         async with self._staff_work() as uow:
-            await plan_migrations.cancel(uow, self._migration_id())
+            await plan_migrations.cancel(uow, self._address_id)
         return PlanMigrationState.load
 
     @page_event(WRITE)
     async def retry(self) -> Any:
         """Go through those again who were not moved."""
         async with self._staff_work() as uow:
-            await plan_migrations.retry(uow, self._migration_id())
+            await plan_migrations.retry(uow, self._address_id)
         return PlanMigrationState.load
 
     def _asked(self) -> Query[Any]:
         """Of the migration of the page, whatever the address says."""
         asked = super()._asked()
         said = [(name, value) for name, value in asked.parameters if not name.startswith("migration_id")]
-        return understood(self._listing, [*said, ("migration_id", self._migration_id())])
-
-    def _migration_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        return understood(self._listing, [*said, ("migration_id", self._address_id)])
 
 
 def _plans(asked: dict[str, Any]) -> Plans:

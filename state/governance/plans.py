@@ -129,7 +129,7 @@ class PlanState(EditedState, rx.State):
 
     @page_event(READ, reads=True)
     async def load(self) -> None:
-        plan_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        plan_id = self._address_id
         async with self._staff_work() as uow:
             plan = await plan_queries.staff_plan(uow, plan_id)
             versions = await listing_sql.select(

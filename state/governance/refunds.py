@@ -70,7 +70,7 @@ class StaffPaymentState(DialogsState, PageState, rx.State):
     async def load(self) -> None:
         self.payment, self.rows, self.lines, self.preview, self.refusal = {}, [], [], {}, ""
         self.can_give, self.objection = False, ""
-        payment_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        payment_id = self._address_id
         async with self._staff_work() as uow:
             found = (await queries.payment(uow, payment_id, staff=True)).payment
             given = await refund_queries.staff_of_payment(uow, found.id)

@@ -79,7 +79,7 @@ class TemplateState(EditedState, rx.State):
         self.errors, self.error, self.preview_error, self._settled = {}, "", "", {}
         self.is_saved = False
         async with self._staff_work() as uow:
-            row = await queries.template(uow, self._template_id())
+            row = await queries.template(uow, self._address_id)
             brand = await billing_policies.brand_for(uow, row.brand_id, READ)
         design = design_from_json(row.design)
         self.template = {
@@ -114,14 +114,14 @@ class TemplateState(EditedState, rx.State):
             design = template_drafts.design_of(values)
             async with self._staff_work() as uow:
                 version = version_over(values, int(self.template["version"]))
-                row = await templates.change(uow, self._template_id(), design, version=version)
+                row = await templates.change(uow, self._address_id, design, version=version)
         except Invalid as refused:
             self.errors = {refused.field: refused.message} if refused.field in self.form else {}
             self.error = "" if self.errors else f"{refused.message} {refused.next_step}".strip()
             return
         except StaleVersion as stale:
             async with self._staff_work() as uow:
-                newer = await queries.template(uow, self._template_id())
+                newer = await queries.template(uow, self._address_id)
             self._meet(stale, FORM, template_drafts.form_of(design_from_json(newer.design)), newer.version)
             return
         self.errors, self.error, self.is_saved = {}, "", True
@@ -133,19 +133,19 @@ class TemplateState(EditedState, rx.State):
     async def publish(self) -> Any:
         """Make documents by the draft as it was saved."""
         async with self._staff_work() as uow:
-            await templates.publish(uow, self._template_id(), version=int(self.template.get("version", 0)))
+            await templates.publish(uow, self._address_id, version=int(self.template.get("version", 0)))
         return TemplateState.load
 
     @page_event(WRITE)
     async def discard(self) -> Any:
         async with self._staff_work() as uow:
-            await templates.discard(uow, self._template_id())
+            await templates.discard(uow, self._address_id)
         return rx.redirect(HOME)
 
     @page_event(WRITE)
     async def remove_logo(self) -> None:
         async with self._staff_work() as uow:
-            await templates.set_logo(uow, self._template_id(), None)
+            await templates.set_logo(uow, self._address_id, None)
         await self._look_at_logo()
 
     @page_event(WRITE)
@@ -156,7 +156,7 @@ class TemplateState(EditedState, rx.State):
     async def _look_at_logo(self) -> None:
         """Show the logo that is there now; what was typed beside it and not saved yet stays."""
         async with self._staff_work() as uow:
-            row = await queries.template(uow, self._template_id())
+            row = await queries.template(uow, self._address_id)
         self.template = {**self.template, "has_logo": row.logo_sha256 is not None}
         # Somebody else's words since then are met on saving, by the version of before.
         if template_drafts.form_of(design_from_json(row.design)) == self.form:
@@ -174,13 +174,10 @@ class TemplateState(EditedState, rx.State):
     async def _draw(self, design: Design) -> None:
         async with self._staff_work() as uow:
             content, style = await queries.previewed(
-                uow, self._template_id(), self.language, design=design, logo_bytes_max=LIVE_LOGO_BYTES_MAX
+                uow, self._address_id, self.language, design=design, logo_bytes_max=LIVE_LOGO_BYTES_MAX
             )
         self.preview, self.preview_error = html(content, style), ""
         self.contrast, self.is_readable = f"{style.contrast:.1f}", style.accent_is_readable
-
-    def _template_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
 
 
 class PapersState(ListedState, rx.State):

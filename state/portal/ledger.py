@@ -49,7 +49,7 @@ class JournalState(PageState, rx.State):
     @page_event(Capability.LEDGER_READ, reads=True)
     async def load(self) -> None:
         self.journal, self.lines = {}, []
-        journal_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        journal_id = self._address_id
         async with self._unit_of_work() as uow:
             found = await queries.journal(uow, journal_id)
         self.journal = ledger_view.journal_shown(found, PLACE)
@@ -77,4 +77,4 @@ class StatementState(StatementOfState, rx.State):
     async def load(self) -> None:
         asked = self._asked_time()
         async with self._unit_of_work() as uow:
-            self._show(await queries.statement(uow, self._account_id, **asked), PLACE)
+            self._show(await queries.statement(uow, self._address_id, **asked), PLACE)

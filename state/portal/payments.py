@@ -61,7 +61,7 @@ class PaymentState(PageState, rx.State):
 
     async def _read_again(self) -> None:
         async with self._unit_of_work() as uow:
-            found = await queries.payment(uow, self._payment_id())
+            found = await queries.payment(uow, self._address_id)
             given = await refund_queries.of_payment(uow, found.payment.id)
             asked = await crypto_requests.asked_for(uow, found.payment.id)
             self.read_at = instant_text(uow.wall_now)
@@ -93,6 +93,3 @@ class PaymentState(PageState, rx.State):
             return found
         async with self._unit_of_work() as uow:
             return await queries.payment(uow, found.payment.id)
-
-    def _payment_id(self) -> str:
-        return self.router.url.path.rstrip("/").rsplit("/", 1)[-1]

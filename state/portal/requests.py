@@ -105,7 +105,7 @@ class RequestState(PageState, rx.State):
     @page_event(Capability.USAGE_READ, reads=True)
     async def load(self) -> None:
         self.request, self.lines, self.unpriced = {}, [], []
-        request_id = self.router.url.path.rstrip("/").rsplit("/", 1)[-1]
+        request_id = self._address_id
         async with self._unit_of_work() as uow:
             found = await requests.detail(uow, request_id)
             keys = (

@@ -62,14 +62,14 @@ class SubscriptionState(SubscriptionOnScreen, rx.State):
         """Take the offer that is on screen, and keep the subscription."""
         coupon = str(self.offer.get("coupon", ""))
         async with self._unit_of_work() as uow:
-            await retention.accept(uow, self._subscription_id(), coupon)
+            await retention.accept(uow, self._address_id, coupon)
         self._forget()
         return SubscriptionState.load
 
     async def _ask_about(self, act: str) -> None:
         if act == "cancel":
             async with self._unit_of_work() as uow:
-                offered = await retention.offer(uow, self._subscription_id())
+                offered = await retention.offer(uow, self._address_id)
             self.offer = subscriptions_view.offer_shown(offered) if offered is not None else {}
         await super()._ask_about(act)
 

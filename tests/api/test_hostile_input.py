@@ -304,7 +304,7 @@ def said(port: int, request: bytes) -> bytes:
 
 
 def ask(port: int, headers: dict[str, str], path: str = "/api/v1/me") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()

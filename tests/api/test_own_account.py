@@ -20,11 +20,11 @@ OTHER_PASSWORD = "seven seas and a ship"
 
 
 async def enrol(client: AsyncClient) -> tuple[bytes, list[str]]:
-    """Turn two-step verification on. The seed, whose present code is used, and the recovery codes."""
+    """Turn two-step verification on. The seed, whose present code is used up, and the recovery codes."""
     begun = await client.post("account/authenticator")
     assert begun.status_code == 201, begun.text
     seed = base64.b32decode(begun.json()["key"].replace(" ", ""))
-    confirmed = await client.post("account/authenticator/confirm", json={"code": code(seed, -1)})
+    confirmed = await client.post("account/authenticator/confirm", json={"code": code(seed)})
     assert confirmed.status_code == 200, confirmed.text
     return seed, confirmed.json()["codes"]
 
@@ -57,7 +57,7 @@ async def test_a_code_is_the_second_step_of_signing_in_on_the_same_browser(api: 
     problem(await another.post("session/code", json={"code": code(seed)}), 401, "challenge_ended")
     wrong = await browser.post("session/code", json={"code": "000000"})
     assert problem(wrong, 422, "wrong_code")["errors"][0]["pointer"] == "#/code"
-    opened = await browser.post("session/code", json={"code": code(seed)})
+    opened = await browser.post("session/code", json={"code": code(seed, 1)})
     assert opened.status_code == 201
     assert CHALLENGE not in browser.cookies
     problem(await browser.post("session/code", json={"code": recovery_codes[0]}), 401, "challenge_ended")

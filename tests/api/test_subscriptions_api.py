@@ -132,6 +132,10 @@ async def test_a_subscription_is_previewed_started_changed_and_ended_for_what_wa
     less = await post(f"{path}/change", plan_id=house.plans["solo"])
     assert (less["scheduled"]["plan_name"], less["scheduled"]["at"]) == ("Solo", less["upcoming"]["at"])
     assert less["upcoming"]["amount_minor"] == 1_000
+    shown = await post(f"{path}/cancel/preview")
+    assert shown["lapses"] == less["scheduled"]
+    assert (await post(f"{path}/cancel"))["scheduled"] == less["scheduled"]
+    assert (await post(f"{path}/reactivate"))["scheduled"] == less["scheduled"]
     undone = await client.delete(f"subscriptions/{path}/scheduled-change")
     assert (undone.json()["scheduled"], undone.json()["upcoming"]["amount_minor"]) == (None, 15_500)
     problem(await client.delete(f"subscriptions/{path}/scheduled-change"), 409, "subscription_state")

@@ -5,18 +5,21 @@ For benchmarks and fault tests.
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ START_TIMEOUT_S = 300.0  # the first start also builds the pages
 STOP_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 30.0
 PORTS = range(20_000, 32_000)
+PORTS_OF_A_PROCESS = 200
+_LOCKS: list[ExitStack] = []  # for as long as this process lives
 _POLL_S = 0.05
 _HIGH_LIMITS = {
     "organization_requests_per_minute": "1000000000",
@@ -231,6 +236,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Have the process `pid` do nothing meanwhile: what it would do next can be too early for a caller who is slow."""
+    process = psutil.Process(pid)
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
 def await_that(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
     """Wait until `holds()`. Raises TimeoutError naming `what`."""
     deadline = time.monotonic() + timeout_s
@@ -241,13 +257,25 @@ def await_that(holds: Callable[[], bool], timeout_s: float, what: str) -> None:
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that was free a moment ago, and that no connection is given before it is taken: systems give
-    those from higher ones."""
-    while True:
-        port = PORTS[0] + secrets.randbelow(len(PORTS))
+    """A port on 127.0.0.1 that nobody else takes before the server that it is for has started: systems give connections
+    higher ones, and no other process that asks here is given one of this process's."""
+    for port in _ports():
         with suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("it goes round")
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """Those of this process, round and round: each comes again as late as can be."""
+    for first in PORTS[::PORTS_OF_A_PROCESS]:
+        with suppress(OSError), ExitStack() as stack:  # OSError: they are somebody else's
+            lock = stack.enter_context(Path(tempfile.gettempdir(), f"mx-ports-{first}").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _LOCKS.append(stack.pop_all())
+            return cycle(range(first, first + PORTS_OF_A_PROCESS))
+    raise ProductFailed(f"All {len(PORTS)} ports for tests are taken.")
 
 
 def answers(port: int, path: str) -> bool:

@@ -6,10 +6,9 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -39,7 +38,6 @@ AXE_RUN = """([rules, contrast]) => axe.run({
     resultTypes: ["violations"], selectors: false, preload: {assets: ["media"]}
   }).then(found => found.violations.map(one => [one.id, one.help, one.nodes.slice(0, 3).map(node => node.html)]))"""
 FAINT = (Path(__file__).parent / "faint.js").read_text()
-MIDNIGHT_IS_NEAR = timedelta(minutes=2)
 WAIT_S = 30  # how long a busy machine may take; how fast it must be, benchmarks say
 MODEL, MODEL_NAME = "smollm2-135m", "SmolLM2 135M Instruct"
 
@@ -149,8 +147,13 @@ def figure(page: Page, name: str) -> Locator:
 LOADING = "[aria-busy=true]"
 
 
-async def settled(page: Page, *, loading: str = LOADING) -> None:
-    """Wait until the page shows what it came to show: its state is there, nothing loads, its window has its name."""
+async def settled(page: Page, *, heading: str = "", loading: str = LOADING) -> None:
+    """Wait until the page shows what it came to show: its state is there, nothing loads, its window has its name.
+
+    After a click that leads to it, its `heading` has to be there first: the page that is left is settled, too.
+    """
+    if heading:
+        await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     await expect(page.locator(".mode-bar")).to_be_visible()
     await expect(page.locator("main h1")).to_be_visible()
     await expect(page.locator(loading)).to_have_count(0)
@@ -180,14 +183,15 @@ async def becomes(read: Callable[[], Awaitable[T]], wanted: T) -> None:
         assert await read() == wanted
 
 
-async def far_from_midnight(zone: str) -> None:
-    """What a page says of today begins anew at midnight: when that is near, wait until it is over."""
-    while True:
-        now = datetime.now(ZoneInfo(zone))
-        left = datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo) - now
-        if left > MIDNIGHT_IS_NEAR:
-            return
-        await asyncio.sleep(left.total_seconds())
+async def holds_focus(opened: Locator) -> None:
+    """Wait until the focus is in a dialog, a menu or a calendar: before, it hears no keys, and takes the focus from
+    what a test gives it to."""
+    await becomes(lambda: opened.evaluate("one => one.contains(document.activeElement)"), True)
+
+
+def zone_of_a_long_day() -> str:
+    """A timezone in which today goes on for hours: what a page says of it begins anew at midnight."""
+    return "UTC" if datetime.now(UTC).hour < 12 else "America/Los_Angeles"
 
 
 async def drawn(page: Page) -> None:

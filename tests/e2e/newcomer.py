@@ -71,8 +71,9 @@ def mailed_link(product: Product, who: Newcomer) -> str:
 async def sign_up(page: Page, who: Newcomer) -> None:
     """From the front page to where one waits for the mail."""
     await page.goto("/")
-    await page.get_by_role("link", name="Create account").click()
     await settled(page)
+    await page.get_by_role("link", name="Create account").click()
+    await settled(page, heading="Create account")
     await page.get_by_label("Your name").fill(who.name)
     await page.get_by_label("Email").fill(who.email)
     await page.get_by_label("Password", exact=True).fill(who.password)
@@ -88,7 +89,7 @@ async def confirm(page: Page, product: Product, who: Newcomer) -> None:
     mail = page.get_by_role("article")
     await expect(mail).to_contain_text(who.email)
     await mail.get_by_role("link", name="Open the link").click()
-    await settled(page)
+    await settled(page, heading="Confirm your address")
     await page.get_by_label("Password", exact=True).fill(who.password)
     await page.get_by_role("button", name="Confirm address").click()
 
@@ -103,12 +104,10 @@ async def sign_in(page: Page, who: Newcomer) -> None:
 
 async def found(page: Page, who: Newcomer) -> None:
     """Name the organisation and come to its overview."""
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Name your organisation")
-    await settled(page)  # a form that was drawn before its script came does nothing yet
+    await settled(page, heading="Name your organisation")
     await page.get_by_label("Organisation name").fill(who.organization)
     await page.get_by_role("button", name="Create organisation").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
-    await settled(page)
+    await settled(page, heading="Overview")
 
 
 async def make_key(page: Page, who: Newcomer) -> None:

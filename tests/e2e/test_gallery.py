@@ -18,6 +18,7 @@ from tests.e2e.browsing import (
     Faults,
     Visitors,
     drawn,
+    holds_focus,
     settled,
     sideways,
     violations,
@@ -40,6 +41,8 @@ async def gallery(
     # Parts that are fetched when they are drawn are there.
     await expect(page.locator(".date-segments")).to_have_count(2)
     await expect(page.get_by_role("tab")).to_have_count(3)
+    await expect(page.locator("input[role=combobox]")).to_have_count(2)
+    await expect(page.locator(".button.square:disabled, .info-tip:disabled")).to_have_count(0)
     return page
 
 
@@ -147,6 +150,7 @@ async def test_days_are_chosen_by_keyboard_and_by_name(visitors: Visitors) -> No
     await expect(opener).to_be_focused()
 
     await page.keyboard.press("Enter")
+    await holds_focus(calendar)
     await calendar.get_by_role("button", name="Last month").press("Enter")
     await expect(calendar).to_have_count(0)
     await expect(first).to_have_value(re.compile("-01$"))
@@ -154,6 +158,7 @@ async def test_days_are_chosen_by_keyboard_and_by_name(visitors: Visitors) -> No
     await expect(opener).to_be_focused()
 
     await opener.press("Enter")
+    await holds_focus(calendar)
     await page.keyboard.press("Escape")
     await expect(calendar).to_have_count(0)
     await expect(opener).to_be_focused()
@@ -193,7 +198,6 @@ async def test_options_are_looked_up_and_the_latest_answer_wins(visitors: Visito
 
 async def test_a_tooltip_opens_on_focus_and_leaves_with_escape(visitors: Visitors) -> None:
     page = await gallery(visitors)
-    await expect(page.get_by_role("button", name="Copy invoice number")).to_be_enabled()
     await page.get_by_role("button", name="Quiet").focus()
     await drawn(page)
 
@@ -238,6 +242,7 @@ async def test_a_dialog_that_waits_says_why_the_act_failed(visitors: Visitors) -
     page = await gallery(visitors)
     await page.get_by_role("button", name="Delete and wait").press("Enter")
     asking = page.get_by_role("alertdialog")
+    await holds_focus(asking)
 
     await asking.get_by_role("button", name="Delete", exact=True).press("Enter")
 
@@ -362,6 +367,7 @@ async def test_acts_are_off_and_say_so_while_the_connection_is_gone(visitors: Vi
     await page.get_by_role("button", name="Export").first.press("Enter")
     await row.press("Enter")
     await expect(page.get_by_role("menuitem", name="Rotate")).to_have_attribute("aria-disabled", "true")
+    await holds_focus(page.get_by_role("menu"))
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Archive by proof").press("Enter")
     verb = page.get_by_role("alertdialog").get_by_role("button", name="Archive", exact=True)
@@ -382,6 +388,7 @@ async def test_an_act_that_is_sent_stays_until_it_is_done_and_says_why_it_was_no
     await page.route("**/api/v1/gallery", answer)
     await page.get_by_role("button", name="Archive by proof").press("Enter")
     asking = page.get_by_role("alertdialog")
+    await holds_focus(asking)
     await asking.get_by_role("button", name="Archive", exact=True).press("Enter")
     await expect(asking.get_by_text("It has a run under way. Wait for it.")).to_be_visible()
 

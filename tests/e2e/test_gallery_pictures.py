@@ -6,7 +6,7 @@ import re
 
 import pytest
 from PIL import Image, ImageDraw
-from playwright.async_api import Page, expect
+from playwright.async_api import Page
 
 from tests.e2e import pictures
 from tests.e2e.browsing import DESK, MARKS, PHONE, Visitors, drawn
@@ -29,8 +29,8 @@ BOXES = """() => [...document.querySelectorAll("main .section-head h2")].map((ti
 
 async def parts(page: Page) -> list[tuple[str, Image.Image]]:
     """A picture of each part of the gallery, by its title."""
-    await page.evaluate("document.fonts.ready")
     await drawn(page)
+    await page.evaluate("document.fonts.ready")
     await page.wait_for_function(CHARTS_FIT)
     whole = pictures.opened(
         await page.screenshot(full_page=True, animations="disabled", caret="hide", style=WITHOUT_FRAME)
@@ -43,8 +43,6 @@ async def parts(page: Page) -> list[tuple[str, Image.Image]]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_the_gallery_looks_as_it_did(theme: str, visitors: Visitors) -> None:
     page = await gallery(visitors, theme=theme)
-    await expect(page.get_by_role("button", name="Copy invoice number")).to_be_enabled()
-    await expect(page.get_by_role("combobox")).not_to_have_count(0)
     wrong: list[str] = []
     for size in (DESK, PHONE):
         await page.set_viewport_size(size)  # pyright: ignore[reportArgumentType]

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.bench.product import Product
+from tests.bench.product import Product, paused
 from tests.e2e import newcomer as steps
 from tests.e2e.browsing import (
     MARKS,
@@ -19,9 +19,9 @@ from tests.e2e.browsing import (
     Faults,
     Person,
     Visitors,
-    far_from_midnight,
     figure,
     settled,
+    zone_of_a_long_day,
 )
 from tests.e2e.newcomer import Newcomer
 
@@ -32,7 +32,7 @@ pytestmark = MARKS
 async def nadia(product: Product, browser: Browser) -> AsyncIterator[Newcomer]:
     """Somebody who signed up through the pages and has a key; every step on the way is looked at."""
     who = steps.newcomer()
-    context = await browser.new_context(base_url=product.address, timezone_id="UTC")
+    context = await browser.new_context(base_url=product.address, timezone_id=zone_of_a_long_day())
     page = await context.new_page()
     faults = Faults()
     faults.listen(page)
@@ -47,7 +47,6 @@ async def nadia(product: Product, browser: Browser) -> AsyncIterator[Newcomer]:
 
 
 async def at(visitors: Visitors, who: Newcomer, address: str) -> Page:
-    await far_from_midnight("UTC")
     page = await visitors.page(Person(who.email, who.password, who.name))
     await page.goto(address)
     await settled(page)
@@ -121,7 +120,9 @@ async def test_usage_shows_it_by_model_and_by_key(
     await expect(page.locator("figure table")).to_be_visible()
 
 
-async def test_the_playground_streams_and_can_be_stopped(nadia: Newcomer, visitors: Visitors) -> None:
+async def test_the_playground_streams_and_can_be_stopped(
+    product: Product, nadia: Newcomer, visitors: Visitors
+) -> None:
     page = await at(visitors, nadia, "/portal/playground")
     answer = page.locator(".turn-assistant").last
     message = page.get_by_label("Message", exact=True)
@@ -134,10 +135,11 @@ async def test_the_playground_streams_and_can_be_stopped(nadia: Newcomer, visito
 
     await page.get_by_label("Longest answer").fill("512")
     await message.fill("Count from one to five hundred, each number in words")
-    await page.get_by_role("button", name="Send").click()
-    await page.get_by_role("button", name="Stop").click()  # at once: a small model may be done in a second
-    await expect(answer).to_contain_text("Stopped by you")
-    await expect(page.get_by_role("button", name="Send")).to_be_visible()
+    with paused(product.pid("model")):  # which may be done in a second, before anybody can stop it
+        await page.get_by_role("button", name="Send").click()
+        await page.get_by_role("button", name="Stop").click()
+        await expect(answer).to_contain_text("Stopped by you")
+        await expect(page.get_by_role("button", name="Send")).to_be_visible()
 
 
 async def test_a_request_explains_its_cost(product: Product, nadia: Newcomer, visitors: Visitors) -> None:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 
 from tests.bench.parties import inside, parties
-from tests.bench.product import Answer, Product
+from tests.bench.product import Answer, Product, paused
 from tests.bench.stub import MODEL
 from tests.e2e.browsing import MARKS
 from tests.faults import books
@@ -23,9 +23,10 @@ async def test_the_built_in_model_server_comes_back_after_kill_9(product: Produc
     ask = _asking(product, party.key)
     assert (await asyncio.to_thread(ask)).status == 200
 
-    killed = product.pid("model")
-    os.kill(killed, signal.SIGKILL)
-    refused = await asyncio.to_thread(ask)
+    with paused(product.process.pid):  # it is started again only when a call was refused
+        killed = product.pid("model")
+        os.kill(killed, signal.SIGKILL)
+        refused = await asyncio.to_thread(ask)
 
     assert refused.status in (502, 503)
     assert refused.json()["error"]["code"] in ("upstream_error", "upstream_unavailable")

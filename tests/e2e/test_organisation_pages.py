@@ -66,8 +66,7 @@ async def test_an_export_is_followed_until_its_file_is_there(visitors: Visitors)
     await settled(page)
 
     await page.get_by_role("button", name="Export").click()
-    await page.goto("/portal/tasks")
-    await settled(page)
+    await settled(page, heading="Tasks")  # which it leads to, once it is asked for
     row = page.get_by_role("row").filter(has_text="Requests").first
     await expect(row.get_by_text("Done")).to_be_visible()
     async with page.expect_download() as begun:

@@ -9,7 +9,7 @@ from pyotp.totp import TOTP
 
 from tests.bench.product import Product
 from tests.e2e import newcomer as steps
-from tests.e2e.browsing import MARKS, Visitors, settled
+from tests.e2e.browsing import MARKS, Visitors, holds_focus, settled
 from tests.e2e.newcomer import Newcomer
 
 pytestmark = MARKS
@@ -91,12 +91,11 @@ async def test_who_came_long_ago_shows_again_who_they_are(product: Product, visi
 
     enrolling = page.get_by_role("dialog", name="Set up two-step verification")
     await expect(enrolling.get_by_label("Key", exact=True)).to_be_visible()
-    await expect(enrolling.locator(":focus")).to_have_count(1)
+    await holds_focus(enrolling)
     await page.keyboard.press("Escape")
     await expect(enrolling).to_have_count(0)
     await page.get_by_label("Your name").fill("Nadia R.")
     await page.get_by_role("button", name="Save name").click()
     await expect(page.get_by_text("Name saved")).to_be_visible()
     await page.get_by_role("navigation", name="Portal").get_by_role("link", name="API keys").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("API keys")
-    await settled(page)
+    await settled(page, heading="API keys")

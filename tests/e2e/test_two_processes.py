@@ -22,6 +22,7 @@ from services.identity.cookies import session_cookie
 from tests.bench.product import Product, beside, free_port
 from tests.e2e.browsing import MARKS, MODEL, OWNER, Faults, becomes, figure, settled
 from tests.fakes.balancer import ROUTE_COOKIE, Balancer
+from tests.faults.callers import until
 
 pytestmark = MARKS
 
@@ -223,14 +224,12 @@ async def test_pages_go_on_at_the_other_process_when_theirs_is_killed(farm: Farm
     assert before
     first = await farm.holder()
     other = next(address for address in farm.processes if address != first)
-    assert farm.balancer.sockets[other] == 0
+    await until(lambda: farm.balancer.sockets[other] == 0, "no page is at the other process")
 
     farm.processes[first].kill()
 
     # Both pages' own sockets, and the one of live figures.
-    async with asyncio.timeout(WAIT_S):
-        while farm.balancer.sockets[other] < 3:  # noqa: ASYNC110 (the balancer counts what browsers do)
-            await asyncio.sleep(0.05)
+    await until(lambda: farm.balancer.sockets[other] >= 3, "the pages are at the other process")
     await becomes(lambda: rows(requests), before)
     await expect(overview.locator(".live-status")).to_have_attribute("data-state", "live")
     request_id = await farm.call()

@@ -19,7 +19,7 @@ CALLERS = 8
 STREAMED, HANGING_UP = 0.5, 0.2  # shares of all calls, and of those that stream
 TOKENS_MAX = 24
 PAUSE_AFTER_TROUBLE_S = 0.05
-WAIT_S = 60.0  # a job that a killed worker had taken is taken over after half of it
+WAIT_S = 180.0  # what a killed worker had taken is taken over after half a minute, and tried anew after more
 
 
 class Outcome(StrEnum):

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from matrix_app.up.preflight import free_loopback_port
+from tests.bench.product import free_port
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 
@@ -43,7 +43,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.tree = folder / "matrix"
-        self.port = free_loopback_port()
+        self.port = free_port()
         self.log = folder / "run.log"
         self.environment = {
             name: value for name, value in os.environ.items() if name.startswith(REGISTRIES)

@@ -17,12 +17,12 @@ from httpx import ASGITransport
 
 from matrix_app.api.app import create_app
 from matrix_app.up import schema
-from matrix_app.up.preflight import free_loopback_port
 from services.core import crypto, key_file
 from services.core import settings as settings_module
 from services.core.postgres import EmbeddedPostgres
 from services.core.refusal import Refused
 from services.core.settings import Settings
+from tests.bench.product import free_port
 from tests.conftest import TEMPLATE
 from tests.folders import short_folder
 
@@ -67,7 +67,7 @@ class Installation:
                 "MATRIX_DATABASE_URL": self.owner_url,
                 "MATRIX_DATABASE_APP_URL": self.app_url,
                 "MATRIX_MODEL_URL": "http://127.0.0.1:9",
-                "MATRIX_PORT": str(free_loopback_port()),
+                "MATRIX_PORT": str(free_port()),
             },
         )  # fmt: skip
         return process.returncode, process.stderr.decode()

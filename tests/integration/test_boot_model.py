@@ -12,15 +12,15 @@ import httpx
 import pytest
 
 from matrix_app.model_server import EMBEDDING_TOKENS_MAX, MODEL_NAME, ModelMissing, llama
-from matrix_app.up.preflight import free_loopback_port
 from services.gateway.upstreams import BUILTIN_UPSTREAM_MODEL
+from tests.bench.product import free_port
 
 pytestmark = pytest.mark.xdist_group("model")
 
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[httpx.Client]:
-    address = f"http://127.0.0.1:{free_loopback_port()}"
+    address = f"http://127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [sys.executable, "-m", "matrix_app.cli", "model"],
         cwd=Path(__file__).parents[2],
@@ -33,7 +33,7 @@ def model() -> Iterator[httpx.Client]:
     with httpx.Client(base_url=address, timeout=60, headers={"Connection": "close"}) as client:
         yield client
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from matrix_app.up.preflight import free_loopback_port
 from services.core.postgres import EmbeddedPostgres
+from tests.bench.product import free_port
 
 ROOT = Path(__file__).parents[2]
 MEGABYTES = 8
@@ -140,7 +140,7 @@ class Places:
         return str(getattr(self, name)())
 
     def nobody(self) -> int:
-        return free_loopback_port()
+        return free_port()
 
     def old_server(self) -> int:
         server = OldServer()
@@ -200,7 +200,7 @@ def places(tmp_path: Path, postgres: EmbeddedPostgres) -> Iterator[Places]:
 def test_a_start_that_cannot_be_is_refused_in_one_sentence(name: str, places: Places, tmp_path: Path) -> None:
     refusal = REFUSALS[name]
     environment = {"DATA_DIR": str(tmp_path / "data"), "MODEL_URL": "http://127.0.0.1:9"}
-    environment["PORT"] = str(free_loopback_port())
+    environment["PORT"] = str(free_port())
     environment |= {key: value.format_map(places) for key, value in refusal.environment.items()}  # type: ignore[arg-type]
 
     for command in refusal.commands:

@@ -14,7 +14,7 @@ from matrix_app.up import supervisor as supervisors
 from matrix_app.up.supervisor import Child, Supervisor
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 STEADY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 STUBBORN = "import os, signal, time; signal.signal(15, signal.SIG_IGN); print(os.getpid(), flush=True); time.sleep(600)"
@@ -52,7 +52,7 @@ def said() -> list[str]:
 @pytest.fixture
 def supervisor(said: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
     monkeypatch.setattr(supervisors, "BACKOFF_FIRST_S", 0.01)
-    made = Supervisor(said.append, stop_timeout_s=5.0)
+    made = Supervisor(said.append, stop_timeout_s=TIMEOUT_S)
     yield made
     made.stop()
 

@@ -8,7 +8,9 @@ from pydantic import AwareDatetime, Field
 
 from matrix_app.api.v1.invoices import UNIT
 from matrix_app.api.v1.shape import Exact, Shown
+from models.plans import ChargeKind, ChargeTiming
 from models.subscriptions import SubscriptionState
+from models.types import BillingInterval
 from services.billing.discounts import Duration
 
 Minor = Annotated[int, Field(description="In minor units of the currency")]
@@ -61,6 +63,37 @@ class PreviewInvoiceShown(Shown):
     settled_minor: int = Field(description="What of `carried_minor` pays other open invoices at once")
 
 
+class ItemShown(Shown):
+    key: str
+    name: str
+    kind: ChargeKind
+    timing: ChargeTiming
+    plan_id: str
+    addon: bool
+    price_id: str
+    quantity: Exact
+    quantity_min: Exact
+    quantity_max: Exact | None
+    amount_minor: int | None = Field(
+        description="Of a whole period, or once where it has none; null where usage decides"
+    )
+    interval: BillingInterval | None
+    interval_count: int
+    billed_until: AwareDatetime | None
+
+
+class ScheduledShown(Shown):
+    at: AwareDatetime
+    plan_id: str
+    plan_name: str
+    interval: BillingInterval
+    interval_count: int
+    items: list[ItemShown]
+    by_staff: bool = Field(
+        description="It is moved to a newer version of its plan, which it cannot take back"
+    )
+
+
 class PreviewShown(Shown):
     """Nothing was done. Send `at` and `total_minor` (as `agreed_minor`) with the act."""
 
@@ -80,6 +113,10 @@ class PreviewShown(Shown):
     )
     included_minor: int = Field(
         description="Credits that plans include: what comes to the wallet at once; below zero it is taken back"
+    )
+    lapses: ScheduledShown | None = Field(
+        description="A change that waits and will not come. After `cancel` it waits on, and comes after all with"
+        " `reactivate`, unless the subscription ended at once"
     )
 
 

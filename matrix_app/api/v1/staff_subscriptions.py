@@ -149,7 +149,7 @@ async def _act(
 
 async def _preview(who: Caller, subscription_id: str, act: Act) -> PreviewShown:
     async with at(who, subscription_id, WRITE) as uow:
-        return await looked_at(uow, act)
+        return await looked_at(uow, act, of=subscription_id)
 
 
 @router.post("/subscriptions/{subscription_id}/cancel", response_model=SubscriptionShown)

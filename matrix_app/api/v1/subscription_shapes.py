@@ -9,9 +9,15 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
-from matrix_app.api.v1.preview_shapes import PreviewShown, PreviewStepShown, UpcomingShown
+from matrix_app.api.v1.preview_shapes import (
+    ItemShown,
+    PreviewShown,
+    PreviewStepShown,
+    ScheduledShown,
+    UpcomingShown,
+)
 from matrix_app.api.v1.shape import Body, Exact, Instant, Shown
-from models.plans import ChargeKind, ChargeTiming, EntitlementKind
+from models.plans import EntitlementKind
 from models.subscriptions import CancelReason, Collection, Subscription, SubscriptionState
 from models.types import BillingInterval, ProrationBehaviour
 from services.billing import policies
@@ -60,37 +66,6 @@ class SubscriptionListed(Shown):
     ended_at: AwareDatetime | None
     parked_reason: str | None = Field(description="Why it cannot be billed; it is tried again")
     created_at: AwareDatetime
-
-
-class ItemShown(Shown):
-    key: str
-    name: str
-    kind: ChargeKind
-    timing: ChargeTiming
-    plan_id: str
-    addon: bool
-    price_id: str
-    quantity: Exact
-    quantity_min: Exact
-    quantity_max: Exact | None
-    amount_minor: int | None = Field(
-        description="Of a whole period, or once where it has none; null where usage decides"
-    )
-    interval: BillingInterval | None
-    interval_count: int
-    billed_until: AwareDatetime | None
-
-
-class ScheduledShown(Shown):
-    at: AwareDatetime
-    plan_id: str
-    plan_name: str
-    interval: BillingInterval
-    interval_count: int
-    items: list[ItemShown]
-    by_staff: bool = Field(
-        description="It is moved to a newer version of its plan, which it cannot take back"
-    )
 
 
 class CouponTakenShown(Shown):
@@ -330,8 +305,8 @@ def taking(subscription_id: str, given: CouponGiven) -> Act:
     return lambda uow: subscriptions.take_coupon(uow, subscription_id, given.coupon)
 
 
-async def looked_at(uow: UnitOfWork, act: Act) -> PreviewShown:
-    return PreviewShown.model_validate(await previewing.preview(uow, act))
+async def looked_at(uow: UnitOfWork, act: Act, *, of: str | None = None) -> PreviewShown:
+    return PreviewShown.model_validate(await previewing.preview(uow, act, of=of))
 
 
 def done(act: Act, agreed_minor: int | None = None) -> Callable[[UnitOfWork], Awaitable[SubscriptionShown]]:

@@ -49,9 +49,9 @@ from services.subscriptions.usage_so_far import used_so_far
 router = resource("subscriptions")
 
 
-async def _preview(who: Member, act: Act) -> PreviewShown:
+async def _preview(who: Member, act: Act, *, of: str | None = None) -> PreviewShown:
     async with unit_of_work(who.actor) as uow:
-        return await looked_at(uow, act)
+        return await looked_at(uow, act, of=of)
 
 
 async def _act(
@@ -109,7 +109,7 @@ async def change_subscription(
 @router.post("/subscriptions/{subscription_id}/change/preview")
 async def preview_change(who: Member, subscription_id: str, body: ChangePreviewed) -> PreviewShown:
     """What a change would come to."""
-    return await _preview(who, changing(subscription_id, body))
+    return await _preview(who, changing(subscription_id, body), of=subscription_id)
 
 
 @router.delete("/subscriptions/{subscription_id}/scheduled-change")
@@ -133,7 +133,7 @@ async def cancel_subscription(
 async def preview_cancel(who: Member, subscription_id: str, body: CancelPreviewed) -> CancelPreviewShown:
     """What cancelling would come to: credits, usage that is billed, and what is offered for staying."""
     async with unit_of_work(who.actor) as uow:
-        shown = await looked_at(uow, canceling(subscription_id, body))
+        shown = await looked_at(uow, canceling(subscription_id, body), of=subscription_id)
         offered = await retention.offer(uow, subscription_id)
     offer = OfferShown.model_validate(offered) if offered is not None else None
     return CancelPreviewShown.model_validate({**dict(shown), "offer": offer})
@@ -158,7 +158,7 @@ async def pause_subscription(who: Member, subscription_id: str, body: Pause, rep
 @router.post("/subscriptions/{subscription_id}/pause/preview")
 async def preview_pause(who: Member, subscription_id: str, body: PausePreviewed) -> PreviewShown:
     """What pausing would come to."""
-    return await _preview(who, pausing(subscription_id, body))
+    return await _preview(who, pausing(subscription_id, body), of=subscription_id)
 
 
 @router.post("/subscriptions/{subscription_id}/resume", response_model=SubscriptionShown)

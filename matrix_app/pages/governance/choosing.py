@@ -43,10 +43,8 @@ def _terms(*fields: Part) -> rx.Component:
     )
 
 
-def _choosing(title: Any, back: rx.Component, terms: Part, *, changing: bool) -> Drawn:
-    return plan_choosing.choosing(
-        _S, title, back, changing=changing, profile=_WHOSE, words=_words, terms=terms
-    )
+def _choosing(title: Any, back: rx.Component, terms: Part) -> Drawn:
+    return plan_choosing.choosing(_S, title, back, profile=_WHOSE, words=_words, terms=terms)
 
 
 @page(
@@ -95,7 +93,7 @@ def subscribe() -> Drawn:
         on_change=lambda number: _S.choose_version(number.to(str)),
     )
     terms = rx.fragment(rx.cond(_S.versions.length() > 1, card(version), rx.fragment()), terms)
-    return _choosing(title, link(t("choose.staff.back"), href=_WHOSE), terms, changing=False)
+    return _choosing(title, link(t("choose.staff.back"), href=_WHOSE), terms)
 
 
 @page(
@@ -120,4 +118,4 @@ def change() -> Drawn:
         plan & _NAME, t("choose.staff.change_title", plan=plan, name=_NAME), t("choose.change_title")
     )
     home = f"{HOME}/{_S.subscription['id'].to(str)}"
-    return _choosing(title, link(t("choose.back_subscription"), href=home), _terms(behaviour), changing=True)
+    return _choosing(title, link(t("choose.back_subscription"), href=home), _terms(behaviour))

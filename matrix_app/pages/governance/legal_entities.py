@@ -288,6 +288,10 @@ def _beside(row: rx.Var[dict[str, Any]]) -> rx.Component:
     )
 
 
+def _waiting() -> rx.Component:
+    return skeleton(lines=12, label=t("entity.loading"))
+
+
 @page(
     "/governance/legal-entities/new",
     console=Console.GOVERNANCE,
@@ -297,13 +301,10 @@ def _beside(row: rx.Var[dict[str, Any]]) -> rx.Component:
 )
 def new_legal_entity() -> Drawn:
     """The form of a new one, with the usual values."""
-    waiting = skeleton(lines=12, label=t("entity.loading"))
-    # Of the entity that was looked at before nothing is shown: fields keep what they were first drawn with.
-    shown = rx.cond((_FORM.length() > 0) & (_ROW.length() == 0), card(_form("entity.add")), waiting)
     return [
         _back(),
         page_header(t("entity.new"), text=t("entity.new_text")),
-        in_its_state(EntityState, shown, retry=EntityState.begin),
+        in_its_state(EntityState, card(_form("entity.add")), loading=_waiting(), retry=EntityState.begin),
     ]
 
 
@@ -316,9 +317,8 @@ def new_legal_entity() -> Drawn:
 )
 def legal_entity() -> Drawn:
     """One legal entity: what is said of it, to be changed."""
-    waiting = skeleton(lines=12, label=t("entity.loading"))
-    # What was saved, by whomever, is filled in anew, and so is another entity.
-    drawn_for = f"{_ROW['id'].to(str)}.{_ROW['version'].to(str)}"
+    # What was saved, by whomever, is filled in anew.
+    drawn_for = _ROW["version"].to(str)
     filled = rx.el.div(_beside(_ROW), card(_form("entity.save")), key=drawn_for, class_name="stack")
     return [
         _back(),
@@ -326,5 +326,5 @@ def legal_entity() -> Drawn:
             rx.cond(_ROW.length() > 0, f"{_ROW['code'].to(str)} – {_ROW['name'].to(str)}", t("entity.title")),
             text=t("entity.text"),
         ),
-        in_its_state(EntityState, rx.cond(_ROW.length() > 0, filled, waiting), retry=EntityState.load),
+        in_its_state(EntityState, filled, loading=_waiting(), retry=EntityState.load),
     ]

@@ -284,14 +284,12 @@ def template() -> Drawn:
         rx.fragment(_asked("discard", _S.discard, danger=True), _asked("publish", _S.publish)),
         rx.fragment(),
     )
-    desk = rx.el.div(
-        rx.el.div(_desk(), _logo(), class_name="stack", key=_ROW["id"].to(str)), _preview(), class_name="desk"
-    )
-    shown = rx.cond(_ROW.length() > 0, desk, skeleton(lines=12, label=t("template.loading")))
+    desk = rx.el.div(rx.el.div(_desk(), _logo(), class_name="stack"), _preview(), class_name="desk")
+    waiting = skeleton(lines=12, label=t("template.loading"))
     return [
         rx.el.p(link(t("template.back"), href=HOME), class_name="back-link"),
         page_header(rx.cond(_ROW.length() > 0, title, t("template.title")), acts, text=said),
-        in_its_state(TemplateState, shown, retry=TemplateState.load),
+        in_its_state(TemplateState, desk, loading=waiting, retry=TemplateState.load),
     ]
 
 

@@ -16,12 +16,11 @@ from state.portal.choosing import HOME, ChoiceState
 PROFILE = "/portal/billing-profile"
 
 
-def _choosing(title: str, back: rx.Component, *, changing: bool) -> Drawn:
+def _choosing(title: str, back: rx.Component) -> Drawn:
     return plan_choosing.choosing(
         ChoiceState,
         t(title),
         back,
-        changing=changing,
         profile=PROFILE,
         accepts=terms_line(ChoiceState.accepts, Occasion.SUBSCRIBING),
     )
@@ -37,7 +36,7 @@ def _choosing(title: str, back: rx.Component, *, changing: bool) -> Drawn:
 def change() -> Drawn:
     """Another plan, other numbers or add-ons for a subscription."""
     home = f"{HOME}/{ChoiceState.subscription['id'].to(str)}"
-    return _choosing("choose.change_title", link(t("choose.back_subscription"), href=home), changing=True)
+    return _choosing("choose.change_title", link(t("choose.back_subscription"), href=home))
 
 
 @page(
@@ -49,4 +48,4 @@ def change() -> Drawn:
 )
 def subscribe() -> Drawn:
     """A plan to begin with."""
-    return _choosing("choose.title", link(t("choose.back"), href="/portal/plans"), changing=False)
+    return _choosing("choose.title", link(t("choose.back"), href="/portal/plans"))

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from services.core.tether import tied
+from tests.bench.product import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "sk_test_matrix"
@@ -30,7 +31,7 @@ class RunningFake:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        port = self.url.rpartition(":")[2] or "0"
+        port = self.url.rpartition(":")[2] or str(free_port())  # one that it finds free when it starts again
         self._process = subprocess.Popen(
             [
                 sys.executable, "-m", self.program, "--port", port, "--state", str(self._folder),

@@ -40,7 +40,7 @@ from services.subscriptions.arranging import Arrangement
 from services.subscriptions.selecting import Wanted
 from services.wallets import wallets
 from tests.integration.billing.mixed_market import PAYMENT_DAYS, TOKENS, WALL, Market
-from tests.integration.billing.shop import line
+from tests.integration.billing.shop import BUYER, line
 from tests.integration.payments.refund_ways import way
 
 BEGAN = datetime(2026, 1, 31, 10, 30, tzinfo=UTC)
@@ -78,6 +78,7 @@ class History:
         ] = {}  # when a trial metered something, by subscription and meter
         self.cash = 0  # what is on our bank account of theirs, in minor units
         self.brands: list[tuple[datetime, str]] = []  # which bills them, since when
+        self.is_named = False  # the entity that bills, in their profile
         self.days: dict[str, list[tuple[datetime, int]]] = {}  # to pay in, by subscription
         self.owed: dict[datetime, int] = {}  # by when the clock showed what, in minor units
         self.by_hand: dict[str, str] = {}  # the brand that one was billed under, by the key of the draft
@@ -92,8 +93,9 @@ class History:
         )
         async with crossing(Reason.STAFF, actor=self.market.staff, clock=WALL) as uow:
             self.clock = await clocks.create_test_clock(uow, self.customer.id, name="Trial", shows=BEGAN)
-        self.shows = BEGAN
+        self.shows, self.usual = BEGAN, self.market.entities[0]
         self.brands.append((BEGAN, self.market.brands[0]))
+        await self.market.make_usual(self.market.entities[0])
 
     def work(self, who: str = "") -> AbstractAsyncContextManager[UnitOfWork]:
         actor = system(self.customer.id)
@@ -238,8 +240,25 @@ class History:
         whoever bills."""
         async with self.work() as uow:
             await profiles.set_brand(uow, self.market.brands[brand] if brand else None)
-        now = self.market.brands[brand] if brand else self.market.default_of(self.brands[-1][1])
-        self.brands.append((self.shows, now))
+        billed_by = self.market.entity_of[self.brands[-1][1]]
+        self.brands.append(
+            (self.shows, self.market.brands[brand] if brand else self.market.default_of(billed_by))
+        )
+        self.is_named |= brand > 0
+
+    async def is_moved(self, entity: int | None) -> None:
+        """To another legal entity, or to whichever is the usual one."""
+        billed_by = None if entity is None else self.market.entities[entity]
+        async with self.work() as uow:
+            await profiles.set_profile(uow, replace(BUYER, legal_entity_id=billed_by))
+        self.is_named = entity is not None
+        self.brands.append((self.shows, self.market.default_of(billed_by or self.usual)))
+
+    async def another_is_usual(self, entity: int) -> None:
+        self.usual = self.market.entities[entity]
+        await self.market.make_usual(self.usual)
+        if not self.is_named:
+            self.brands.append((self.shows, self.market.default_of(self.usual)))
 
     async def changes(
         self, which: int, plan: int, seats: int, behaviour: str | None, extra: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,12 +12,13 @@ from models.gateway import AiModel, Upstream
 from models.money import Money
 from models.plans import Plan
 from models.types import Role
-from services.billing import brands, entities
+from services.billing import brands, entities, policies
 from services.billing.entities import EntityFields
 from services.catalog.plan_rules import ChargeFields
 from services.core.actor import Actor, system
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
+from services.core.permissions import Capability
 from services.metering.service import ensure_platform_meters
 from services.tax.rules import RoundingLevel
 from tests.integration.billing.shop import Shop, open_shop
@@ -38,6 +39,12 @@ ABROAD = EntityFields(
     code="US1", name="Matrix Inc.", address="1 Main St\nDover DE", country="US", currency="USD",
     timezone="America/New_York", registrations=("US",), tax_rounding=RoundingLevel.DOCUMENT, is_test=True,
     payment_days=PAYMENT_DAYS, grace_hours=6,
+)  # fmt: skip
+# Who takes the same tax as the usual one, rounded otherwise, and has numbers of its own.
+SECOND = EntityFields(
+    code="DE2", name="Matrix Zwei GmbH", address="Neue Str. 2\n20095 Hamburg", country="DE", currency="EUR",
+    timezone="Europe/Berlin", registrations=("DE", "AT"), tax_rounding=RoundingLevel.DOCUMENT, is_test=True,
+    payment_days=PAYMENT_DAYS, grace_hours=48,
 )  # fmt: skip
 BY_BRAND: dict[str, Any] = {
     "invoice_pattern": "{entity}-{brand}-{year}-{seq:6}",
@@ -97,7 +104,8 @@ class Market:
     def __init__(self, shop: Shop, staff: Actor) -> None:
         self.shop, self.staff, self.sold = shop, staff, Subscribers(shop)
         self.plans: list[Offered] = []
-        self.brands: list[str] = []  # of the usual entity, its default one first, then of the one abroad
+        self.brands: list[str] = []  # of the usual entity, its default one first, then of each other one
+        self.entities: list[str] = []
         self.entity_of: dict[str, str] = {}  # by brand
 
     @classmethod
@@ -129,9 +137,17 @@ class Market:
         await market._brands()
         return market
 
-    def default_of(self, brand: str) -> str:
-        """The default brand of whose that one is."""
-        return next(one for one, entity in self.entity_of.items() if entity == self.entity_of[brand])
+    def default_of(self, entity_id: str) -> str:
+        """The default brand of a legal entity."""
+        return next(one for one, entity in self.entity_of.items() if entity == entity_id)
+
+    async def make_usual(self, entity_id: str) -> None:
+        """Have that one bill whoever has no other."""
+        async with crossing(Reason.STAFF, actor=system()) as uow:
+            row = await policies.entity_for(uow, entity_id, Capability.STAFF_INVOICES_WRITE)
+            said: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(EntityFields)}
+            said["is_usual"] = True
+            await entities.change_entity(uow, entity_id, EntityFields(**said), version=row.version)
 
     async def _offer(self) -> None:
         """Plans of every kind and length: paid before and after, with what is metered, included, set up and added."""
@@ -205,11 +221,17 @@ class Market:
         """Of each legal entity its default one and some more, each with numbers of its own."""
         async with crossing(Reason.STAFF, actor=system()) as uow:
             abroad = await entities.add_entity(uow, replace(ABROAD, **BY_BRAND))
-            for entity, codes in ((self.shop.entity, ("BLUE", "GREEN")), (abroad, ("RED",))):
+            second = await entities.add_entity(uow, replace(SECOND, **BY_BRAND))
+            for entity, codes in (
+                (self.shop.entity, ("BLUE", "GREEN")),
+                (abroad, ("RED",)),
+                (second, ("GOLD",)),
+            ):
                 usual = await uow.execute("select id from brand where legal_entity_id = :id", id=entity.id)
                 made = [usual.scalar_one()]
                 made += [(await brands.add_brand(uow, entity.id, code=code, name=code)).id for code in codes]
                 self.brands += made
+                self.entities.append(entity.id)
                 self.entity_of |= dict.fromkeys(made, entity.id)
 
     async def _coupons(self) -> None:

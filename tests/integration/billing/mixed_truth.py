@@ -185,7 +185,9 @@ def _were_agreed(history: History, made: Sequence[Invoice]) -> None:
         )
         assert market.entity_of[one.brand_id] == one.legal_entity_id
         credits_before = one.net_minor <= 0 and one.legal_entity_id in billed
-        assert one.brand_id in under or (credits_before and market.default_of(one.brand_id) == one.brand_id)
+        assert one.brand_id in under or (
+            credits_before and market.default_of(one.legal_entity_id) == one.brand_id
+        )
         billed.add(one.legal_entity_id)
         assert one.due_date is not None
         assert one.label_date is not None

@@ -32,7 +32,7 @@ LATE_DAYS = 20  # a document comes at least each month, and usage is looked at f
 PASSES = st.sampled_from([0, 0, 0, 1, 30, 24 * 9, 24 * 31])
 WHICH, SEATS = st.integers(0, 3), st.integers(1, 4)
 PLAN = st.sampled_from([0, 0, 1, 2, 3, 4, 5, 5, 6, 6])
-BRAND, PAY_IN = st.integers(0, 4), st.sampled_from([None, 0, 3, 45])
+BRAND, ENTITY, PAY_IN = st.integers(0, 6), st.integers(0, 2), st.sampled_from([None, 0, 3, 45])
 EXTRA = st.sampled_from([False, False, True])
 COUPON = st.sampled_from(["FIFTH", "LESS", "FREE", "TOKENS", "PLAN"])
 CALL = st.tuples(st.integers(0, LATE_DAYS * 1_440), st.integers(0, 3_000), st.integers(0, 160))
@@ -114,6 +114,14 @@ class Mixed(RuleBasedStateMachine):
     @rule(brand=BRAND)
     def comes_under(self, brand: int) -> None:
         self.act("comes_under", brand)
+
+    @rule(entity=st.one_of(st.none(), ENTITY))
+    def is_moved(self, entity: int | None) -> None:
+        self.act("is_moved", entity)
+
+    @rule(entity=ENTITY)
+    def another_is_usual(self, entity: int) -> None:
+        self.act("another_is_usual", entity)
 
     @rule(which=WHICH, coupon=COUPON)
     def takes_coupon(self, which: int, coupon: str) -> None:
@@ -282,6 +290,18 @@ CASES: list[tuple[str, str, list[Act]]] = [
             ("starts", 1, 3, 0, ""), ("turn", 24 * 9), ("comes_under", 4), ("changes", 0, 1, 1, "invoice_now"),
             ("is_billed", 900, 1), ("turn", 24 * 9), ("comes_under", 0), ("changes", 0, 1, 4, "next_invoice"),
             ("comes_under", 1), ("changes", 0, 1, 2, "invoice_now"), ("is_credited", 1, 40), ("cancels", 0, True),
+        ],
+    ),
+    # Moved among legal entities, two of which take the same tax, by name and by being the usual one.
+    (
+        "TND",
+        "Europe/Berlin",
+        [
+            ("starts", 0, 3, 0, "FIFTH"), ("calls_are_made", [(0, 40, 120)], False, False), ("turn", 24 * 9),
+            ("is_moved", 2), ("changes", 0, 1, 1, "invoice_now"), ("is_billed", 900, None), ("turn", 24 * 9),
+            ("another_is_usual", 1), ("is_moved", None), ("changes", 0, 0, 2, "next_invoice"), ("turn", 24 * 30),
+            ("calls_are_made", [(20_000, 90, 7)], False, True), ("another_is_usual", 0), ("is_credited", 1, 40),
+            ("changes", 0, 3, 2, "invoice_now"), ("cancels", 0, True),
         ],
     ),
     (

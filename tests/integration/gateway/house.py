@@ -105,14 +105,16 @@ class House:
         }
         return Settings(**(facts | changes))
 
-    async def furnish(self, *models: str, on_hangup: str = "drain", read_timeout_s: int = 5) -> None:
+    async def furnish(self, *models: str, on_hangup: str = "drain", read_timeout_s: int = 30) -> None:
         """Register the fake as an upstream with these models: their names switch faults on."""
         operator = await self.world.organization(kind="operator")  # type: ignore[arg-type]
         staff = self.world.actor(operator, Role.OPERATOR)
         async with crossing(Reason.CATALOG, on=self.database) as uow:
             await ensure_platform_meters(uow)
         async with crossing(Reason.STAFF, actor=staff, on=self.database) as uow:
-            given = upstreams.UpstreamFields(f"Fake {on_hangup}", self.fake.url, 1, read_timeout_s, on_hangup)
+            given = upstreams.UpstreamFields(
+                f"Fake {on_hangup}", self.fake.url, 30, read_timeout_s, on_hangup
+            )
             allowed = [f"127.0.0.1:{self.fake.port}"]
             row = await upstreams.add_upstream(uow, given, api_key="sk-inside", allowed_private=allowed)
             self.upstream_id = row.id

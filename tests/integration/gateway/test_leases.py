@@ -6,8 +6,11 @@ import asyncio
 import random
 from contextlib import suppress
 
+import pytest
+
 from services.core.crossing import Reason, crossing
 from services.core.database import Database
+from services.gateway import limits
 from services.gateway.leases import Leases, Wanted
 from services.gateway.limits import Limiter, Subject
 from services.gateway.refusals import Refusal
@@ -78,8 +81,13 @@ async def test_who_comes_back_in_the_same_slot_takes_over_its_lease(database: Da
     assert (await Leases(database, "node-0000").renew([Wanted(KEY, LIMIT, 0)]))[KEY].per_minute == LIMIT
 
 
-async def test_two_processes_together_let_through_one_limit(database: Database) -> None:
-    """The clock stands still, so nothing flows off: exactly the limit passes, wherever calls arrive."""
+async def test_two_processes_together_let_through_one_limit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock stands still, so nothing flows off: exactly the limit passes, wherever calls arrive. And the newcomer
+    asks for its share until it has one, however long the other takes to hear of it."""
+    monkeypatch.setattr(limits, "NEWCOMER_TRIES", 10_000)
+    monkeypatch.setattr(limits, "ACQUIRE_S_MAX", 60.0)
     subjects = (Subject("apikey_x:requests", "requests", 40, "apikey_x"),)
     one, two = (Limiter(Leases(database, name), clock=lambda: 100.0) for name in ("one", "two"))
 

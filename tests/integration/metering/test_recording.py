@@ -346,7 +346,7 @@ async def test_usage_of_an_unknown_organisation_is_refused(world: World) -> None
 async def test_watchers_are_woken_when_figures_changed(
     world: World, database: Database, client: Organization
 ) -> None:
-    wakeups: Any = listen(libpq_url(database.url), USAGE_CHANGED, poll_s=60)
+    wakeups: Any = listen(libpq_url(database.url), USAGE_CHANGED, poll_s=3_600)
     try:
         assert await anext(wakeups) == ("", "")  # it listens
         heard = asyncio.ensure_future(anext(wakeups))

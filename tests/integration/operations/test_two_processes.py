@@ -15,7 +15,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from matrix_app.up.preflight import free_loopback_port
 from models.identity import Organization
 from models.types import Role
 from services.core.crossing import Reason, crossing
@@ -25,6 +24,7 @@ from services.core.tether import tied
 from services.core.work import unit_of_work
 from services.identity import passwords
 from services.identity.keys import create_key
+from tests.bench.product import free_port
 from tests.fakes.balancer import Balancer
 from tests.integration.gateway.house import FakeUpstream, House
 from tests.world import World
@@ -103,7 +103,7 @@ async def farm(
     email = await person_of(world, acme)
     async with unit_of_work(world.actor(acme)) as uow:
         key = await create_key(uow, name="test", scopes=("inference",))
-    ports = [free_loopback_port() for _ in range(3)]
+    ports = [free_port() for _ in range(3)]
     environment = {
         "MATRIX_DATABASE_URL": postgres.owner_url(database_name),
         "MATRIX_DATABASE_APP_URL": postgres.app_url(database_name),
@@ -112,7 +112,7 @@ async def farm(
         "MATRIX_TRUSTED_PROXY_HOPS": "0",
         "MATRIX_POOL_SIZE": "6",
         "MATRIX_ALLOW_PRIVATE_UPSTREAMS": f'["127.0.0.1:{fake.port}"]',
-        "MATRIX_DRAIN_NOTICE_S": "30",
+        "MATRIX_DRAIN_NOTICE_S": "60",
     }
     processes = {f"http://127.0.0.1:{port}": start(port, environment) for port in ports[:2]}
     try:

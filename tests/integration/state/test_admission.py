@@ -10,7 +10,7 @@ import reflex as rx
 from models.types import OrganizationKind, Role
 from services.core import database as databases
 from services.core.crossing import Reason, crossing
-from services.core.errors import Conflict
+from services.core.errors import Conflict, not_found
 from services.core.permissions import Capability
 from services.identity import sessions
 from state.base import PageState, page_event
@@ -38,6 +38,30 @@ class Faulty(PageState, rx.State):
             "ours": Conflict("Two changes met.", next_step="Try again."),
             "bug": ZeroDivisionError("secret"),
         }[kind]
+
+
+class Shelf(PageState, rx.State):
+    """One row, named by the address, and what is asked about it."""
+
+    row: str = ""
+    asking: str = ""
+    told: str = ""
+
+    @page_event(Capability.USAGE_READ, reads=True)
+    async def load(self) -> None:
+        row = self._address_id
+        if row == "gone":
+            raise not_found("row", row)
+        self.row = row
+
+    @page_event(Capability.USAGE_READ, reads=True)
+    async def follow(self) -> None:
+        """Reads nothing while something is asked."""
+
+    @page_event(Capability.USAGE_READ)
+    async def ask(self) -> None:
+        self.asking = self.row
+        self.told += self.row
 
 
 async def test_who_is_not_signed_in_is_led_to_the_sign_in_page_and_back(world: World) -> None:
@@ -213,3 +237,44 @@ async def test_suspended_organisations_can_still_read(world: World) -> None:
 
     assert state.status == "ready"
     assert "keys.write" in said(refused)
+
+
+async def test_an_act_sent_from_another_address_than_its_row_was_read_for_is_refused(world: World) -> None:
+    """A click may be sent when the address is another's already, whose row is not read yet."""
+    visitor, _ = await sign_in(world, await world.organization())
+    visitor.at = "/shelves/one"
+    await visitor.call(Shelf, "load")
+    await visitor.call(Shelf, "ask")
+
+    visitor.at = "/shelves/two"
+    state, answer = await visitor.call(Shelf, "ask")
+
+    assert "Wait until it shows what its address names" in said(answer)
+    assert (state.asking, state.told) == ("one", "one")
+    assert state.read_for == "/shelves/one"  # so that the browser shows none of it at the other
+
+
+@pytest.mark.parametrize(
+    ("handler", "at", "status", "row"),
+    [
+        ("load", "/shelves/two", "ready", "two"),
+        ("load", "/shelves/gone", "missing", ""),
+        ("follow", "/shelves/two", "ready", ""),
+        ("follow", "/shelves/one/?after=3", "ready", "one"),  # another page of the same row
+    ],
+)
+async def test_of_another_row_nothing_is_left(
+    world: World, handler: str, at: str, status: str, row: str
+) -> None:
+    visitor, _ = await sign_in(world, await world.organization())
+    visitor.at = "/shelves/one"
+    await visitor.call(Shelf, "load")
+    await visitor.call(Shelf, "ask")
+
+    visitor.at = at
+    state, _ = await visitor.call(Shelf, handler)
+
+    same = at.startswith("/shelves/one")
+    assert (state.status, state.row) == (status, row)
+    assert (state.asking, state.told) == (("one", "one") if same else ("", ""))
+    assert state.read_for == at.partition("?")[0].rstrip("/")

@@ -59,6 +59,7 @@ async def test_an_invoice_leads_to_the_provider_and_back(till: Till, world: Worl
     assert (seen.payment["state"], seen.payment["amount"], seen.payment["number"]) == (
         "succeeded", "119", invoice.number,
     )  # fmt: skip
+    owner.at = f"/portal/invoices/{invoice.id}"
     _, answer = await owner.call(InvoiceState, "go_on", {"id": waiting.id})
     assert sent_to(answer) == f"/portal/payments/{waiting.id}"
     owner.at = f"/portal/invoices/{invoice.id}"

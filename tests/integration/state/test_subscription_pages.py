@@ -178,8 +178,16 @@ async def test_another_organisations_subscription_is_not_there_and_staff_sees_it
     world: World, shop: Shop
 ) -> None:
     sold = Subscribers(shop)
-    plan = await sold.plan(price("base", "flat", "60"))
-    one = await sold.start(plan)
+    plan = await sold.plan(price("base", "flat", "60"), price("seats", "seat", "5", quantity_min=Decimal(1)))
+    one = await sold.start(plan, quantities={"seats": Decimal(2)})
+    await sold.change(one, plan, quantities={"seats": Decimal(1)})
+    client, _ = await sign_in(world, shop.customer, Role.BILLING)
+    client.at = f"/portal/subscriptions/{one.id}"
+    await client.call(SubscriptionState, "load")
+    for values, kept in (({}, True), ({"at_once": "true"}, False)):
+        await client.call(SubscriptionState, "ask", "cancel")
+        seen, _ = await client.call(SubscriptionState, "weigh", values)
+        assert (seen.preview["lapses_name"], seen.preview["lapses_kept"]) == (plan.name, kept)
     await sold.do(subscriptions.cancel, one)
     stranger, _ = await sign_in(world, await world.organization())
     viewer, _ = await sign_in(world, shop.customer, Role.VIEWER)
@@ -194,7 +202,8 @@ async def test_another_organisations_subscription_is_not_there_and_staff_sees_it
     assert [(row["organization"], row["state"]) for row in seen.rows] == [("Acme", "canceled")]
     staff.at = seen.rows[0]["href"]
     seen, _ = await staff.call(StaffSubscriptionState, "load")
-    assert (seen.subscription["cancel_reason"], len(seen.items), len(seen.invoices)) == ("other", 1, 1)
+    assert (seen.subscription["cancel_reason"], len(seen.items), len(seen.invoices)) == ("other", 2, 1)
+    assert seen.subscription["scheduled_ends_first"]
 
 
 async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_it(

@@ -94,7 +94,7 @@ def house(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         yield House(f"http://127.0.0.1:{port}", postgres.app_url(name), folder, world, victim)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(START_S_MAX)
         postgres.drop_database(name)
 
 

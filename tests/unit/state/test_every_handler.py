@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import reflex as rx
 
+from components.shell import page as shell
 from matrix_app.doors import is_api
 from matrix_app.pages import endpoints
 from matrix_app.pages.registry import PAGES, Console
@@ -20,6 +21,7 @@ from state.edited import EditedState
 from state.invoice_on_screen import InvoiceOnScreen
 from state.listed import ListedState
 from state.paying import Paying
+from state.session import SessionState
 from state.statements import StatementOfState
 from state.subscription_on_screen import SubscriptionOnScreen
 from tests.handlers import handlers, our_states, verbs
@@ -141,3 +143,28 @@ def test_every_address_that_pages_send_to_is_one_of_the_api() -> None:
     known = {f"/api/v1{path}" for path in rest.app.openapi()["paths"]}
     used = {value for name, value in vars(endpoints).items() if name.isupper()}
     assert used <= known
+
+
+def test_no_page_draws_what_was_read_for_another_address() -> None:
+    """Its outermost part keeps from it whatever was read elsewhere, also what events that are sent from it act on; so
+    all that a page of a row draws, but who looks, must be read for its address, and say so."""
+    ours = {state.get_full_name(): state for state in our_states()}
+    for route, page in PAGES.items():
+        drawn = page.component()
+        assert isinstance(drawn, shell.OfAddress), route
+        if not page.is_dynamic:
+            continue
+        read = {handler.state_full_name for handler in page.on_load if handler.fn.__matrix_reads__}
+        of_rows = {name for name in _states_of(drawn) if name in ours} - {SessionState.get_full_name()}
+        assert of_rows, route
+        assert of_rows <= read, route
+
+
+def _states_of(component: Any) -> set[str]:
+    """The states of whose vars a component and all within it are made."""
+    found = set[str]()
+    for var in component._get_vars():  # pyright: ignore[reportPrivateUsage]
+        data = var._get_all_var_data()  # pyright: ignore[reportPrivateUsage]
+        found |= {data.state} if data is not None else set()
+    within = [*component.children, *component._get_components_in_props()]  # pyright: ignore[reportPrivateUsage]
+    return found.union(*(_states_of(one) for one in within))
