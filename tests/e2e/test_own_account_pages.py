@@ -61,6 +61,7 @@ async def test_a_second_step_guards_an_account_and_a_recovery_code_opens_it(
     await other.goto("/sign-in")
     await steps.sign_in(other, who)
     await expect(other).to_have_url("/sign-in/code")
+    await settled(other, heading="Enter your code")  # until then its form does nothing
     code = other.get_by_label("Code")
     await code.fill(used)
     await other.get_by_role("button", name="Sign in").click()
