@@ -38,7 +38,7 @@ from tests.bench.product import free_port
 from tests.world import World
 
 ROOT = Path(__file__).parents[3]
-WAIT_S = 60.0  # far longer than anything takes, for machines that do much at once
+WAIT_S = 180.0  # far longer than anything takes: where much else is done a process may need a minute to begin
 
 
 class FakeUpstream:
@@ -275,6 +275,7 @@ class GatewayProcess:
 
     async def until_ready(self) -> None:
         await until_answers(self.base_url)
+        assert self._process.poll() is None, "another process answers there"
 
     def kill(self) -> None:
         """kill -9: no goodbye, no flush, no handler."""
