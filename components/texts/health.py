@@ -25,7 +25,7 @@ TEXTS: dict[str, str] = {
     "health.holds": "Holds",
     "health.broken": "Broken",
     "health.unchecked": "Not checked yet",
-    "health.means": "What it means",
+    "health.means": "If it breaks",
     "health.checked": "Checked",
     "health.broken_since": "Broken since",
     "health.evidence": "Rows",

@@ -20,7 +20,7 @@ TEXTS: dict[str, str] = {
     "openings.platform": "The installation",
     "openings.whole_column": "All of them",
     "openings.filter.actor": "Who: id or email",
-    "openings.filter.tenant": "Organisation or account id",
+    "openings.filter.tenant": "Whose: id",
     "openings.purpose_of.answered_again": "To answer a request that was sent twice",
     "openings.purpose_of.calls_routed": "To call the upstream",
     "openings.purpose_of.code_checked": "To check a code",

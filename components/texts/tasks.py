@@ -18,7 +18,7 @@ TEXTS: dict[str, str] = {
     "tasks.cancel": "Cancel",
     "tasks.cancel_of": "Cancel {task}",
     "tasks.retry": "Try again",
-    "tasks.retry_of": "Try {task} again",
+    "tasks.retry_of": "Try again: {task}",
     "tasks.cancelling": "Ends after its current step",
     "tasks.expired": "The file has expired",
     "tasks.list.audit": "Export of the audit log",

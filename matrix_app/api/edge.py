@@ -6,6 +6,7 @@ cancellation when a caller hangs up and costs more than the gateway may add in a
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -43,6 +44,9 @@ _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+# A body that arrives more slowly is taken for one that was broken off: each of them keeps a connection.
+BODY_WAIT_S = 30
+BODY_BYTES_PER_S_MIN = 1_000
 HEADERS_BYTES_MAX = 32 * 1024  # of one request, its cookies included
 
 
@@ -123,6 +127,8 @@ class _Exchange:
         "_scope",
         "_send",
         "_trace_id",
+        "_waited_s",
+        "_whole",
         "finished",
         "speaks_openai",
         "status",
@@ -138,17 +144,31 @@ class _Exchange:
         self.speaks_openai = scope["path"].startswith(_GATEWAY)
         self._bytes_max = math.inf if self.speaks_openai else BODY_BYTES_MAX
         self._read = 0
+        self._waited_s = 0.0
+        self._whole = False
         self.status = 0
         self.finished = False
         self.too_large = _stated_length(scope) > self._bytes_max
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message = await (self._receive() if self._whole else self._in_time())
         if message["type"] == "http.request":
+            self._whole = not message.get("more_body", False)
             self._read += len(message.get("body", b""))
             if self._read > self._bytes_max:
                 raise BodyTooLarge
         return message
+
+    async def _in_time(self) -> Message:
+        """The next part of the body. Only waiting for it counts, not what we do with those that came."""
+        begun, patience_s = time.monotonic(), BODY_WAIT_S + self._read / BODY_BYTES_PER_S_MIN - self._waited_s
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        finally:
+            self._waited_s += time.monotonic() - begun
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

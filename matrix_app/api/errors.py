@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from matrix_app.api import strict_json
@@ -136,6 +137,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(MatrixError)(_on_matrix_error)
     app.exception_handler(RequestValidationError)(_on_validation_error)
     app.exception_handler(HTTPException)(_on_http_exception)
+    app.exception_handler(ClientDisconnect)(_on_broken_off)
     app.exception_handler(Exception)(_on_unexpected)
 
 
@@ -163,6 +165,15 @@ async def _on_matrix_error(request: Request, error: MatrixError) -> Response:
         path = shown_path(request.scope)
         log.warning("request_not_served", code=error.error_code, path=path, cause=error.__cause__)
     return from_matrix_error(error)
+
+
+async def _on_broken_off(_: Request, __: Exception) -> Response:
+    return problem_response(
+        400,
+        "malformed_request",
+        "The request ended before its body was complete.",
+        next_step="Send it again, in one go.",
+    )
 
 
 async def _on_unexpected(_: Request, __: Exception) -> Response:

@@ -42,7 +42,8 @@ def _what(row: Any) -> rx.Component:
 def who(row: Any) -> rx.Component:
     """By name, where there is one that the reader may see; leads to all that they did."""
     nameless = [(kind, t(f"audit.actor.{kind}")) for kind in _ACTORS]
-    return link(rx.match(row["actor_kind"], *nameless, row["actor"].to(str)), href=row["actor_href"].to(str))
+    name = rx.match(row["actor_kind"], *nameless, row["actor"].to(str))
+    return rx.el.span(link(name, href=row["actor_href"].to(str)), class_name="who")
 
 
 def _words() -> dict[str, str]:

@@ -10,9 +10,10 @@ from services.core.refusal import Refused
 
 # One of these is in every folder that Matrix has worked in.
 _MARKS = ("matrix.lock", "postgres.lock", "keys/master.json")
-_WHOLE = ("postgres", "postgres.new", "run", "files", "kept-log", "test-providers")
+_WHOLE = ("postgres", "postgres.new", "run", "files", "incoming", "kept-log", "test-providers")
 _FILES = (
     "keys/master.*",
+    "keys/retired-*.json",
     "journal/*",
     "logs/*.log",
     "logs/*.log.1",

@@ -25,8 +25,8 @@ _KEY = re.compile(r"\b(mx-[A-Za-z0-9]{4})[A-Za-z0-9_-]{8,}")
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
 _COOKIE = re.compile(r"\b((?:__Host-)?matrix_[a-z]+(?:_\d+)?=)[^\s;,'\"]+")
 # Reflex writes out an event that it cannot handle, with the headers its socket was opened with and what was typed.
-# One that was cut off goes with all that follows.
-_PAGE_EVENT = re.compile(r"\bEvent\(name='([^']*)', router_data=(?:.*\)|.*)", re.DOTALL)
+# One that was cut off goes with all that follows. Its name is told if it is one that a handler may have.
+_PAGE_EVENT = re.compile(r"\bEvent\(name=(?:'([\w.]*)')?(?:.*\)|.*)", re.DOTALL)
 _IN_TEXT = (
     (_PAGE_EVENT, r"event \1"),
     (_COOKIE, r"\1[redacted]"),

@@ -81,7 +81,8 @@ def _split(text: str) -> SplitResult:
         raise _refused("The address is too long or holds blanks or control characters.")
     try:
         parts = urlsplit(text)
-        _ = parts.port
+        if parts.port == 0:
+            raise _refused("Nothing listens on port 0.")
     except ValueError as error:
         raise _refused(f"The address cannot be read: {error}.") from error
     if parts.scheme not in _PORTS:

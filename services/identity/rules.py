@@ -39,6 +39,10 @@ ORGANIZATIONS_PER_ACCOUNT_MAX = 20
 
 # As the names of their characters begin. Han, kana and Hangul are mixed with Latin by whoever writes them.
 _LOOK_ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSEEN = frozenset(
+    {"Cf", "Zs"}
+)  # categories of blanks and of what only joins others: a name of these is none
 _DOMAIN_LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?")
 _LOCAL_PART = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 
@@ -59,7 +63,8 @@ def clean_text(text: str, *, field: str, what: str, characters_max: int = NAME_C
     if len(cleaned) <= characters_max * 4:
         refuse_unprintable(cleaned, field=field, what=what)
         cleaned = unicodedata.normalize("NFC", cleaned).strip()
-    if not cleaned:
+        _refuse_turned(cleaned, field=field, what=what)
+    if all(unicodedata.category(character) in _UNSEEN for character in cleaned):
         raise Invalid(f"{what} is empty.", field=field, next_step=f"Enter {_lower(what)}.")
     if len(cleaned) > characters_max:
         raise Invalid(
@@ -90,6 +95,18 @@ def refuse_unprintable(text: str, *, field: str, what: str) -> None:
                 f"{what} contains the character U+{ord(character):04X}, which is not allowed.",
                 field=field,
                 next_step="Remove control characters and line breaks.",
+                code="unprintable_character",
+            )
+
+
+def _refuse_turned(text: str, *, field: str, what: str) -> None:
+    """Raises Invalid for what makes all text behind it read backwards: of a list, a mail or the log of an audit."""
+    for character in text:
+        if character in _TURNING:
+            raise Invalid(
+                f"{what} contains U+{ord(character):04X}, which turns the direction of the text behind it.",
+                field=field,
+                next_step="Remove it. Arabic and Hebrew letters are read from right to left without it.",
                 code="unprintable_character",
             )
 

@@ -60,7 +60,7 @@ def _invariant(result: Result) -> dict[str, Any]:
     return {
         "id": result.name,
         "status": status,
-        "means": result.means if result.broken_since else "",
+        "means": result.means,
         "checked_at": instant_text(result.checked_at),
         "broken_since": instant_text(result.broken_since),
         "evidence": "\n".join(orjson.dumps(row).decode() for row in result.evidence),

@@ -14,6 +14,8 @@ from services.core.refusal import Refused
 ROOT = Path(__file__).parents[2]
 MADE = (
     "keys/master.json",
+    "keys/retired-file-0a1b2c3d.json",
+    "incoming/part-1",
     "journal/gateway-1.calls",
     "logs/web.log",
     "logs/web.log.1",

@@ -11,6 +11,7 @@ from services.core.settings import Settings
 from services.demo.stories import STORIES
 from services.gateway.refusals import STATUS_AND_TYPE
 from services.metering.service import PLATFORM_METERS
+from services.notify.topics import TOPICS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "tests/README.md"]
@@ -43,6 +44,16 @@ def test_every_code_of_the_gateway_is_listed() -> None:
     listed = text("docs/gateway.md").partition("## Errors")[2].partition("\n## ")[0]
 
     assert {code.value for code in STATUS_AND_TYPE} <= set(re.findall(r"`(\w+)`", listed))
+
+
+def test_every_topic_of_notifications_is_listed_with_what_holds_at_first() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| (\w+) \| (\w+)", text("docs/notifications.md"), re.M)
+
+    said = {True: "yes", False: "no"}
+    assert {name: (here, mail) for name, here, mail in rows} == {
+        topic.name: ("always", "always") if topic.locked else (said[topic.in_app], said[topic.mail])
+        for topic in TOPICS.values()
+    }
 
 
 def test_platform_meters_and_demo_people_are_introduced() -> None:

@@ -76,6 +76,12 @@ def test_no_count_stands_before_a_plural_by_hand(form: str) -> None:
     assert made_by_hand == []
 
 
+@pytest.mark.parametrize("act", ["retry", "cancel", "download"])
+def test_a_button_is_called_by_what_stands_on_it(act: str) -> None:
+    """Who speaks to the browser says what they see (WCAG 2.5.3); the name says more, for who hears it alone."""
+    assert texts.t(f"tasks.{act}") in texts.t(f"tasks.{act}_of", task="Export of requests")
+
+
 def test_nothing_is_an_apology_or_a_plea() -> None:
     for key, text in texts.catalogue().items():
         for word in ("please", "oops", "successfully", "sorry"):

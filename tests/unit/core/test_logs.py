@@ -87,6 +87,23 @@ def test_a_session_in_any_text_is_hidden(written: io.StringIO) -> None:
     assert "a=b; __Host-matrix_session=[redacted]; matrix_device_80=[redacted]" in written.getvalue()
 
 
+@pytest.mark.parametrize(
+    "name", ["'state.look'", "5", "None", '"it\'s"', "'a b'", "{'a': 1}", "'" + "x" * 9_000 + "'"]
+)
+def test_of_an_event_that_no_page_has_only_its_name_is_told(written: io.StringIO, name: str) -> None:
+    """Whoever sends it chooses the name, so that must not decide whether the address of its sender is told."""
+    facts = "{'ip': '203.0.113.7', 'headers': {'user-agent': 'secret (x)'}}"
+    logging.getLogger("reflex").error(
+        f"Error processing event queue entry for Event(name={name}, router_data={facts}, payload={{}}) [txid=1]:"
+    )
+
+    told = written.getvalue()
+    assert "203.0.113.7" not in told
+    assert "secret" not in told
+    assert ("state.look" in told) == (name == "'state.look'")
+    assert "[txid=1]" in told
+
+
 @pytest.mark.parametrize("part", ["x", "-", "Event(name='', router_data=", "matrix_a", "mx-", "a@b-"])
 def test_megabytes_of_anybody_neither_hold_up_the_process_nor_fill_its_log(
     written: io.StringIO, part: str

@@ -17,6 +17,7 @@ from services.core.outgoing import AddressRefused, checked_url, read_within
         "http://127.0.0.1:8080/v1",
         "http://127.0.0.1./v1",
         "http://10.1.2.3/v1",
+        "https://models.example:0/v1",
         "http://169.254.169.254/latest",
         "http://[::1]/v1",
         "http://[::ffff:127.0.0.1]/v1",

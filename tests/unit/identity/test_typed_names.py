@@ -18,11 +18,20 @@ def test_a_name_is_trimmed_and_composed() -> None:
     assert cleaned(" " * 1_000 + decomposed) == "\u1ed9" * NAME_CHARACTERS_MAX
 
 
-@pytest.mark.parametrize("text", ["Ana\0", " " * 1_000 + "Ana\0", "Ana\nBen"])
+@pytest.mark.parametrize(
+    "text", ["Ana\0", " " * 1_000 + "Ana\0", "Ana\nBen", "Ana \u202eexe.gnp", "\u2066Ana"]
+)
 def test_what_cannot_be_printed_is_refused_wherever_it_is(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         cleaned(text)
     assert refused.value.error_code == "unprintable_character"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\u200b", "\u200d \ufeff"])
+def test_a_name_of_what_nobody_sees_is_empty(text: str) -> None:
+    with pytest.raises(Invalid, match="The name is empty"):
+        cleaned(text)
+    assert cleaned("\u200e\u0634\u0631\u0643\u0629") != ""  # a mark beside letters turns nothing behind them
 
 
 def test_what_is_far_too_long_is_refused_as_it_came() -> None:
