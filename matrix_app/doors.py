@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from matrix_app.api.edge import HEADERS_BYTES_MAX, HeadersTooLarge, headers_bytes
 from matrix_app.page_headers import caching, unlisted
+from matrix_app.socket_limits import SocketLimits
+from services.core.errors import MatrixError, RateLimited
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -17,6 +19,7 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 # First parts of the paths that belong to the API; a page must not begin with one of them.
 API_ROOTS = frozenset({"api", "v1", "healthz", "readyz", "metrics"})
 LIVE = "/live"
+_ANSWER = "websocket.http.response"  # to a handshake, from servers that can
 
 
 def is_api(path: str) -> bool:
@@ -44,7 +47,9 @@ class Doors:
         documents: Collection[str],
         headers: Callable[[str], Sequence[tuple[bytes, bytes]]] = lambda path: (),
         led_to: Callable[[Scope], Awaitable[str | None]] = _nowhere,
+        limits: SocketLimits | None = None,
     ) -> None:
+        self._limits = SocketLimits() if limits is None else limits
         self._api = api
         self._live = live
         self._pages = pages
@@ -56,21 +61,28 @@ class Doors:
         if scope["type"] != "lifespan" and is_api(scope["path"]):
             await self._api(scope, receive, send)  # which refuses in its own shapes
         elif scope["type"] != "lifespan" and headers_bytes(scope) > HEADERS_BYTES_MAX:
-            await self._refuse_headers(scope, send)
-        elif scope["type"] == "websocket" and scope["path"] == LIVE:
-            await self._live(scope, receive, send)
+            await self._refuse(scope, send, HeadersTooLarge())
+        elif scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
         else:
             await self._page(scope, receive, send)
 
-    async def _refuse_headers(self, scope: Scope, send: Send) -> None:
-        """Else a browser that has collected too many cookies would get pages of which no part works."""
-        if scope["type"] == "websocket":
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._limits.holding(scope):
+                await (self._live if scope["path"] == LIVE else self._pages)(scope, receive, send)
+        except RateLimited as refused:
+            await self._refuse(scope, send, refused)
+
+    async def _refuse(self, scope: Scope, send: Send, refused: MatrixError) -> None:
+        """Of headers: else a browser that has collected too many cookies would get pages of which no part works."""
+        if scope["type"] == "websocket" and _ANSWER not in scope.get("extensions", ()):
             await send({"type": "websocket.close"})
             return
-        refused = HeadersTooLarge()
+        kind = _ANSWER if scope["type"] == "websocket" else "http.response"
         text = f"{refused.title}\n\n{refused.message} {refused.next_step}\n".encode()
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(text))]
-        await _answer(refused.status, headers, text, self._with_headers(scope, send))
+        await _answer(refused.status, headers, text, self._with_headers(scope, send), kind)
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         asks = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
@@ -105,6 +117,8 @@ async def _lead_to(path: str, send: Send) -> None:
     await _answer(307, [(b"location", location.encode()), (b"content-length", b"0")], b"", send)
 
 
-async def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Send) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _answer(
+    status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Send, kind: str = "http.response"
+) -> None:
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})

@@ -15,6 +15,7 @@ from matrix_app.arrivals import led_to
 from matrix_app.doors import Doors
 from matrix_app.live_door import LiveDoor
 from matrix_app.page_headers import PageHeaders
+from matrix_app.page_messages import ReadableOnly
 from matrix_app.pages import faults
 from matrix_app.pages.registry import PAGES, documents
 from matrix_app.up.reflex_environment import work_dir
@@ -27,6 +28,11 @@ live = LiveDoor()
 
 class MatrixApp(rx.App):
     """Reflex's app behind the API's: a call of the gateway does not pass through what only pages need."""
+
+    def _setup_state(self) -> None:
+        super()._setup_state()
+        if (events := self.event_namespace) is not None:
+            events.on_event = ReadableOnly(events.on_event, lambda sid: sid in events.sid_to_token).on_event
 
     def __call__(self) -> Doors:
         headers = PageHeaders(work_dir() / "build" / "client", https=settings().secure_cookies)

@@ -72,6 +72,19 @@ def currency(code: str) -> Currency:
         raise UnknownCurrency(f"{code!r} is not a currency code of ISO 4217.") from None
 
 
+def figure_text(amount: Decimal, code: str = "") -> str:
+    """A figure inside an English sentence: grouped digits, as many places as the currency has, and of a sum below one
+    unit the first four digits that count. Raises UnknownCurrency."""
+    fewest = places = currency(code).exponent if code else 0
+    if code and 0 < abs(amount) < 1:
+        places = min(EXACT_PLACES, max(fewest, 3 - amount.adjusted()))
+    rounded = amount.quantize(Decimal(1).scaleb(-places), context=EXACT)
+    while places > fewest and rounded == round(rounded, places - 1):
+        places -= 1
+    shown = f"{rounded:,.{places}f}".replace("-", "\u2212")
+    return f"{shown}\u00a0{code}" if code else shown
+
+
 def exact(value: Decimal | int | str) -> Decimal:
     """`value` at 12 places, rounded half away from zero. Raises TypeError for floats, ValueError for NaN,
     infinities and text that is no number."""
@@ -136,8 +149,12 @@ class Money:
         return Decimal(self.minor).scaleb(-currency(self.currency).exponent, context=EXACT)
 
     def text(self) -> str:
-        """For machines and logs, e.g. "USD 12.50". People's formats follow their locale elsewhere."""
+        """For machines, logs and files, e.g. "USD 12.50". For people it is `said`, or follows their locale."""
         return f"{self.currency} {self.amount:f}"
+
+    def said(self) -> str:
+        """In an English sentence, e.g. "1,250.00 USD"."""
+        return figure_text(self.amount, self.currency)
 
     def times(self, factor: Factor) -> Money:
         """Rounded once, half away from zero. Parts of a whole come from `split`, which adds up."""

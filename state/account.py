@@ -63,7 +63,7 @@ class WelcomeState(PageState, rx.State):
             priced = {price.currency for price in await catalog.current(uow)}
             priced |= await plan_queries.currencies_on_sale(uow)
             self.terms = await terms.current_number(uow)
-        ordered = sorted(priced | {USUAL_CURRENCY}, key=lambda code: (code != USUAL_CURRENCY, code))
+        ordered = sorted(priced or {USUAL_CURRENCY}, key=lambda code: (code != USUAL_CURRENCY, code))
         self.currencies = [{"id": code, "label": code} for code in ordered]
         return rx.call_script("Intl.DateTimeFormat().resolvedOptions().timeZone", callback=WelcomeState.guess)
 

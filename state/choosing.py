@@ -54,6 +54,7 @@ class Choosing(PageState, mixin=True):
     coupon_errors: dict[str, str] = {}
     preview: dict[str, Any] = {}
     documents: list[dict[str, Any]] = []
+    looked: int = 0  # which preview it is: of each other choice, time and sum another
     refusal: str = ""
     needs_profile: bool = False
     key: str = ""
@@ -105,14 +106,19 @@ class Choosing(PageState, mixin=True):
         await self._look()
 
     @page_event(SIGNED_IN)
-    async def confirm(self) -> Any:
-        """Do what was shown, for the sum that was shown."""
+    async def confirm(self, looked: int) -> Any:
+        """Do what was shown, for the sum that was shown; another preview may be on its way to whoever agrees."""
         self._actor.require(self._needs)
         agreed = self.preview
         if not agreed:
             return None
         at = datetime.fromisoformat(agreed["at"])
         try:
+            if looked != self.looked:
+                raise PreviewOutdated(
+                    "Something else was chosen while it was agreed to.",
+                    next_step="Look at what it comes to now.",
+                )
             async with self._choice_work() as uow:
                 row = await previewing.agreed(uow, self._act(at), agreed["total_minor"])
         except (PreviewOutdated, Invalid) as error:
@@ -237,6 +243,7 @@ class Choosing(PageState, mixin=True):
         """The preview of what is chosen, or why there is none. A coupon that is refused is not taken, and said so."""
         self._actor.require(self._needs)
         self.preview, self.documents, self.refusal, self.needs_profile = {}, [], "", False
+        self.looked += 1
         self.coupon_errors = {}
         if not self.plan:
             return

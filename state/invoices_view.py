@@ -15,7 +15,7 @@ from services.billing.notes import NotePreview
 from services.billing.queries import CreditUseRow, InvoiceRow, NoteDetail
 from services.core.work import UnitOfWork
 from services.papers import queries as papers
-from state.format import decimal_text, figure_text, instant_text
+from state.format import decimal_text, instant_text
 
 FILTERS = ("state", "overdue", "number", "created_at[gte]", "created_at[lt]")
 LINES_PER_PAGE = 50
@@ -143,7 +143,7 @@ def credit_shown(found: NotePreview) -> dict[str, Any]:
     names = ("net", "tax", "total", "offset")
     return {
         "currency": found.currency,
-        "said": figure_text(Money(found.total_minor, found.currency).amount, found.currency),
+        "said": Money(found.total_minor, found.currency).said(),
         "kept": _amount(found.total_minor - found.offset_minor, found.currency),
         **{name: _amount(getattr(found, f"{name}_minor"), found.currency) for name in names},
     }
@@ -159,7 +159,7 @@ def credit_lines_shown(found: NotePreview) -> list[dict[str, Any]]:
                 name: _amount(getattr(line, f"{name}_minor"), found.currency)
                 for name in ("left", "net", "tax")
             },
-            "left_said": figure_text(Money(line.left_minor, found.currency).amount, found.currency),
+            "left_said": Money(line.left_minor, found.currency).said(),
         }
         for line in found.lines
     ]
@@ -178,10 +178,8 @@ def foreseen_shown(found: Foreseen) -> dict[str, Any]:
 def wallet_shown(found: WalletPays) -> dict[str, str]:
     """`pays` and `due` are amounts with their currency, for a sentence."""
     return {
-        "pays": figure_text(Money(found.minor, found.currency).amount, found.currency),
-        "due": figure_text(Money(found.due_minor, found.currency).amount, found.currency)
-        if found.due_minor
-        else "",
+        "pays": Money(found.minor, found.currency).said(),
+        "due": Money(found.due_minor, found.currency).said() if found.due_minor else "",
     }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from models.money import Money
+from services.billing import queries as billing
 from services.core.listing_grammar import Query
+from services.core.work import UnitOfWork
 from services.ledger.queries import (
     AccountRow,
     EntryRow,
@@ -18,7 +20,7 @@ from services.ledger.queries import (
     TrialBalanceRow,
 )
 from state import addresses
-from state.format import decimal_text, figure_text, instant_text
+from state.format import decimal_text, instant_text
 from state.places import place_in, place_text
 
 UNTIL = "happened_at[lt]"  # the filter of journals by which balances are told, too
@@ -39,20 +41,34 @@ class Place:
     def account(self, account_id: str | None) -> str:
         return f"{self.home}/accounts/{account_id}" if account_id else ""
 
+    def cause(self, cause_id: str) -> str:
+        """The page of what something was booked for; empty for what has none of its own in this console."""
+        console, kind = self.home.removesuffix("/ledger"), cause_id.partition("_")[0]
+        page = {"inv": "invoices", "pay": "payments"}.get(kind)
+        if kind == "dsp" and console == "/governance":
+            page = "disputes"
+        return f"{console}/{page}/{cause_id}" if page else ""
+
 
 def asked_for(query: Query[Any], parameter: str) -> Any:
     """The value of one filter in force; None where it is not."""
     return next((one.value for one in query.conditions if one.parameter == parameter), None)
 
 
-def journal_shown(row: JournalRow, place: Place) -> dict[str, Any]:
+async def names_of_causes(uow: UnitOfWork, cause_ids: Iterable[str]) -> dict[str, str]:
+    """The numbers of the invoices among what was booked for."""
+    return await billing.numbers_of(uow, sorted({one for one in cause_ids if one.startswith("inv_")}))
+
+
+def journal_shown(row: JournalRow, place: Place, names: Mapping[str, str]) -> dict[str, Any]:
+    """`names` are those of causes that have one."""
     return {
         "id": row.id,
         "href": place.journal(row.id),
         "organization": row.organization_name,
         "kind": row.kind,
         "key": row.key,
-        "cause_id": row.cause_id,
+        **_cause_shown(row.cause_id, place, names),
         "moved": ", ".join(_figure(minor, currency) for currency, minor in sorted(row.moved.items())),
         "note": row.note,
         "reverses": row.reverses or "",
@@ -138,7 +154,15 @@ def statement_shown(found: Statement, place: Place) -> dict[str, Any]:
     }
 
 
-def statement_lines(found: Statement, place: Place) -> list[dict[str, Any]]:
+def _cause_shown(cause_id: str, place: Place, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "cause_id": cause_id,
+        "cause": names.get(cause_id, cause_id),
+        "cause_href": place.cause(cause_id),
+    }
+
+
+def statement_lines(found: Statement, place: Place, names: Mapping[str, str]) -> list[dict[str, Any]]:
     currency = found.account.currency
     return [
         {
@@ -146,7 +170,7 @@ def statement_lines(found: Statement, place: Place) -> list[dict[str, Any]]:
             "happened_at": instant_text(line.happened_at),
             "kind": line.kind,
             "href": place.journal(line.journal_id),
-            "cause_id": line.cause_id,
+            **_cause_shown(line.cause_id, place, names),
             "note": line.note,
             "currency": currency,
             "debit": _side(line.debit_minor, currency),
@@ -179,4 +203,4 @@ def _side(minor: int, currency: str) -> str:
 
 
 def _figure(minor: int, currency: str) -> str:
-    return figure_text(Money(minor, currency).amount, currency)
+    return Money(minor, currency).said()

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import reflex as rx
 
 from models.billing import Invoice, InvoiceState
+from models.money import figure_text
 from models.payments import PaymentState
 from models.wallets import TopUpState
 from services.billing import due_dates
@@ -23,7 +24,7 @@ from services.payments.links import LinkEnded, Opened
 from services.payments.providers.base import RefusedByProvider
 from state import invoices_view, payments_view
 from state.base import ANYONE, PageState, page_event
-from state.format import figure_text, instant_text
+from state.format import instant_text
 
 PDF = "/api/v1/payment-link/pdf"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.money import Money
+from models.money import Money, figure_text
 from services.reconciliation.payout_queries import ClearingRow, MovementRow, PayoutRow
 from services.reconciliation.proposals import ProposedEntry
 from services.reconciliation.queries import CaseRow
 from services.reconciliation.statement_queries import LineRow, StatementRow
-from state.format import decimal_text, figure_text, instant_text
+from state.format import decimal_text, instant_text
 
 CASES, PAYOUTS, STATEMENTS = "/governance/cases", "/governance/payouts", "/governance/bank-statements"
 JOURNALS = "/governance/ledger/journals"

@@ -7,7 +7,7 @@ from typing import Any
 from models.money import Money
 from services.refunds.queries import Line, RefundRow, StaffRefundRow
 from services.refunds.refunds import Preview
-from state.format import decimal_text, figure_text, instant_text
+from state.format import decimal_text, instant_text
 
 FILTERS = ("state", "destination", "created_at[gte]", "created_at[lt]")
 
@@ -46,7 +46,7 @@ def line_shown(line: Line) -> dict[str, str]:
         "id": line.id,
         "description": line.description,
         "currency": line.currency,
-        "left": figure_text(Money(line.minor, line.currency).amount, line.currency),
+        "left": Money(line.minor, line.currency).said(),
     }
 
 
@@ -54,7 +54,7 @@ def preview_shown(seen: Preview) -> dict[str, Any]:
     code = seen.currency
 
     def said(minor: int) -> str:
-        return figure_text(Money(minor, code).amount, code)
+        return Money(minor, code).said()
 
     return {
         "amount": said(seen.minor),

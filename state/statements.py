@@ -7,6 +7,7 @@ from typing import Any
 
 import reflex as rx
 
+from services.core.work import UnitOfWork
 from services.ledger.queries import Statement
 from state import addresses, ledger_view
 from state.base import SIGNED_IN, PageState, page_event
@@ -46,9 +47,10 @@ class StatementOfState(PageState, mixin=True):
             "limit": ledger_view.LINES_PER_PAGE,
         }
 
-    def _show(self, found: Statement, place: Place) -> None:
+    async def _show(self, uow: UnitOfWork, found: Statement, place: Place) -> None:
+        names = await ledger_view.names_of_causes(uow, (line.cause_id for line in found.lines))
         self.account = ledger_view.statement_shown(found, place)
-        self.rows = ledger_view.statement_lines(found, place)
+        self.rows = ledger_view.statement_lines(found, place, names)
         self.next_place = ledger_view.next_of_statement(found)
 
     def _days(self) -> dict[str, str]:

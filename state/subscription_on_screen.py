@@ -40,6 +40,7 @@ class SubscriptionOnScreen(PageState, mixin=True):
     coupon_id: str = ""
     coupon_code: str = ""
     preview: dict[str, Any] = {}
+    weighed: dict[str, Any] = {}  # what of the dialog's values it was made of
     documents: list[dict[str, Any]] = []
     refusal: str = ""  # why what was chosen in the dialog cannot be done
     coupon: str = ""
@@ -59,6 +60,7 @@ class SubscriptionOnScreen(PageState, mixin=True):
         """What the act that is asked about would come to as it is chosen now."""
         self._actor.require(self._acts_need)
         self.preview, self.documents, self.refusal = {}, [], ""
+        self.weighed = {name: values.get(name) for name in self.weighed}
         try:
             await self._weigh(values)
         except (Invalid, Conflict) as error:
@@ -129,6 +131,7 @@ class SubscriptionOnScreen(PageState, mixin=True):
         ]
 
     async def _ask_about(self, act: str) -> None:
+        self.weighed = dict(_OPENED_WITH.get(act, {}))
         await self._weigh({}, act)
         self.asking = act
 
@@ -150,8 +153,14 @@ class SubscriptionOnScreen(PageState, mixin=True):
 
     def _forget(self) -> None:
         self.asking = self.coupon_id = self.coupon_code = self.refusal = ""
-        self.preview, self.documents = {}, []
+        self.preview, self.documents, self.weighed = {}, [], {}
         self.coupon, self.coupon_errors = "", {}
+
+
+# What the fields of an act's dialog that change what it comes to hold at first.
+_OPENED_WITH: dict[str, dict[str, Any]] = {
+    "cancel": {"at_once": "false", "cancel_at": "", "credits_unused": True}
+}
 
 
 async def _cancel(uow: UnitOfWork, subscription_id: str, values: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.money import Money
+from models.money import Money, figure_text
 from models.subscriptions import SubscriptionState
 from services.subscriptions.previewing import Preview, PreviewInvoice, PreviewLine
 from services.subscriptions.queries import (
@@ -18,7 +18,7 @@ from services.subscriptions.queries import (
 from services.subscriptions.retention import Offer
 from services.subscriptions.upcoming import Upcoming
 from services.subscriptions.usage_so_far import UsedSoFar
-from state.format import decimal_text, figure_text, instant_text
+from state.format import decimal_text, instant_text
 from state.invoices_view import formula_shown
 
 FILTERS = ("state", "created_at[gte]", "created_at[lt]")

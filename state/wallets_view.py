@@ -11,7 +11,7 @@ from models.wallets import DebitKind
 from services.budgets.queries import BudgetRow
 from services.wallets.queries import DebitRow, LotRow, TopUpRow, UseRow, WalletRow
 from state import addresses
-from state.format import decimal_text, figure_text, instant_text
+from state.format import decimal_text, instant_text
 
 LOT_FILTERS = ("source", "state", "currency")
 DEBIT_FILTERS = ("kind", "created_at[gte]", "created_at[lt]")
@@ -105,7 +105,7 @@ def top_up_shown(row: TopUpRow) -> dict[str, Any]:
         "organization_name": row.organization_name,
         "currency": row.currency,
         "minor": _amount(row.minor, row.currency),
-        "said": figure_text(Money(row.minor, row.currency).amount, row.currency),
+        "said": Money(row.minor, row.currency).said(),
         "state": row.state,
         "created_at": instant_text(row.created_at),
     }

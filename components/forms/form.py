@@ -34,6 +34,7 @@ class _Form(ClientComponent):
     error: rx.Var[str]
     busy: rx.Var[bool]
     guard: rx.Var[bool]
+    seen: rx.Var[dict[str, Any]]
     texts: rx.Var[dict[str, str]]
     conflict_texts: rx.Var[dict[str, str]]
     on_submit: rx.EventHandler[_values_spec]
@@ -51,6 +52,7 @@ class _SubmitButton(ClientComponent):
     look: rx.Var[str]
     icon: rx.Var[str]
     busy: rx.Var[bool]
+    agrees: rx.Var[bool]
     act: rx.Var[str]
     texts: rx.Var[dict[str, str]]
     on_press: rx.EventHandler[rx.event.no_args_event_spec]
@@ -66,6 +68,7 @@ def form(
     extra: dict[str, Any] | None = None,
     guard: bool = False,
     on_settled: Any = None,
+    seen: Any = None,
     met: Any = None,
     on_take_theirs: Any = None,
 ) -> rx.Component:
@@ -74,7 +77,8 @@ def form(
     Checkboxes are booleans, numbers are numbers or null, everything else is text; `extra` is added.
     `errors` ({field: message}) and `error` (about the whole) come back from the page; `busy` while it works.
     With `guard`, leaving what was typed and not sent asks first. `on_settled(values)` gets them unchecked whenever
-    somebody stops typing, to show what would come of them.
+    somebody stops typing, to show what would come of them. `seen` are those of its values that the preview on the page
+    was made of: while it holds others, no button of the page `agrees`.
 
     A form over a row that others may change shows both values when the page `met` a newer version (state/edited.py):
     mine are handed on again with its `version`, or `on_take_theirs` reads what is there.
@@ -86,6 +90,7 @@ def form(
         "extra": extra,
         "guard": guard or None,
         "on_settled": on_settled,
+        "seen": seen,
         "met": met,
         "conflict_texts": texts_under("conflict") if met is not None else None,
         "on_take_theirs": on_take_theirs,
@@ -109,15 +114,16 @@ def rest_form(
     on_take_theirs: Any = None,
     guard: bool = False,
     on_settled: Any = None,
+    seen: Any = None,
 ) -> rx.Component:
     """Sends its values as JSON to our REST API, with the cookie: for all that sets cookies or answers with secrets. A
     field called `settings.base` is `base` within `settings`.
 
     Problem details come back as errors (`errors` by field, else `detail` and `next_step`). On success the browser
     leaves by a full navigation for the answer's `next`, the address bar's `?next=`, or `destination`;
-    without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard` and `on_settled` are as for
-    `form`. What is made is first posted on to the address `go_on` names, its id as the field that it names. A POST that
-    is sent again because its answer was lost carries the same idempotency key.
+    without `destination` it stays, shows `done_text` and fires `on_done(answer)`. `guard`, `on_settled` and `seen` are
+    as for `form`. What is made is first posted on to the address `go_on` names, its id as the field that it names. A
+    POST that is sent again because its answer was lost carries the same idempotency key.
 
     With `version`, that of the row when it was read, somebody else's newer save (412, with `details.current`) opens
     both values: mine are sent again on top of it, or `on_take_theirs` reads what is there. `names` says what a field of
@@ -135,6 +141,7 @@ def rest_form(
         "extra": extra,
         "guard": guard or None,
         "on_settled": on_settled,
+        "seen": seen,
     }
     props = {name: prop for name, prop in given.items() if prop is not None}
     return _Form.create(*content, form_id=form_id, url=url, method=method, texts=texts_under("form"), **props)
@@ -147,12 +154,14 @@ def submit_button(
     icon: str | None = None,
     busy: Flag | None = None,
     act: str | None = None,
+    agrees: Flag | None = None,
 ) -> rx.Component:
     """Submits the form around it. Keeps its width and name while busy; off, with the reason, while disconnected.
 
-    Where a form has several, each says by its `act` which one it was; Enter presses the first.
+    Where a form has several, each says by its `act` which one it was; Enter presses the first. What somebody agrees to
+    by it is on the page while `agrees`; it is off otherwise, and while fields hold something else than was looked at.
     """
-    return _button(label, look=look, icon=icon, busy=busy, act=act)
+    return _button(label, look=look, icon=icon, busy=busy, act=act, agrees=agrees)
 
 
 def action_button(
@@ -163,12 +172,13 @@ def action_button(
     icon: str | None = None,
     busy: Flag | None = None,
     name: Text | None = None,
+    agrees: Flag | None = None,
 ) -> rx.Component:
     """A button for an act outside a form, with the same guards: no second effect, off while disconnected.
 
-    In a row of a table its `name` says of which row.
+    In a row of a table its `name` says of which row. `agrees` is as for `submit_button`.
     """
-    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press, name=name)
+    return _button(label, look=look, icon=icon, busy=busy, on_press=on_press, name=name, agrees=agrees)
 
 
 def _button(label: Text, *, look: str, **props: Any) -> rx.Component:

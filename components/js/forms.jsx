@@ -6,6 +6,7 @@ import { complaint, valuesOf } from "./form_values.js";
 import { Icon } from "./icon.jsx";
 import { LeaveGuard } from "./leave_guard.jsx";
 import { Password } from "./password.jsx";
+import { useSeenValues, useUnseen } from "./preview.js";
 import { nested, newKey, ownPath, send } from "./request.js";
 import { useSettled } from "./settled.js";
 import { connection, toast, useSignal } from "./signals.js";
@@ -25,9 +26,10 @@ export function useField(name) {
  * Sends to `url` by REST and leaves for `destination`, or hands its values to `onSubmit`. `errors` ({field: message}) and
  * `error` (about the whole) come from the server. `goOn` ({url, field}) is what is posted next, with the answer's id as its
  * field, before anybody is told. `names` says what fields are called in what is read. `onSettled` gets values unchecked.
+ * `seen` are those of its values that the preview on the page was made of.
  * `met` ({form, times, who, at, version, theirs}) is the newer version that the page met when it saved what was handed on.
  */
-export function Form({ formId, url, method = "POST", extra, version, met, names, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, doneText, texts, conflictTexts, children }) {
+export function Form({ formId, url, method = "POST", extra, version, met, names, goOn, destination, onSubmit, onSettled, onDone, onTakeTheirs, errors, error, busy = false, guard = false, fullPage = true, seen, doneText, texts, conflictTexts, children }) {
   const [conflict, setConflict] = useState(null);
   const [own, setOwn] = useState(() => ({ errors: errors ?? {}, error: error ?? "" }));
   const [complaints, setComplaints] = useState({}); // of fields that were left; the summary is for what was sent
@@ -122,6 +124,7 @@ export function Form({ formId, url, method = "POST", extra, version, met, names,
   }
 
   const settle = useSettled(onSettled && (() => form.current && onSettled({ ...valuesOf(form.current), ...extra })));
+  const compare = useSeenValues(form, seen);
   function keepMine() {
     setConflict(null);
     hand(conflict.values, conflict.version);
@@ -153,7 +156,7 @@ export function Form({ formId, url, method = "POST", extra, version, met, names,
   return (
     <FormContext.Provider value={{ errors: own.errors, complaints, busy: busy || sending, formId, forgive, complain }}>
       {/* By post: what is sent before this script runs, a password maybe, must not stand in an address. */}
-      <form id={formId} ref={form} className="form" method="post" noValidate onSubmit={submit} onChange={recheck} onInput={() => (setDirty(true), settle())}>
+      <form id={formId} ref={form} className="form" method="post" noValidate onSubmit={submit} onChange={recheck} onInput={() => (setDirty(true), compare(), settle())}>
         {guard && <LeaveGuard dirty={dirty} text={texts.leave} />}
         {failed && <Summary ref={summary} formId={formId} errors={own.errors} error={own.error} texts={texts} />}
         {conflict && (
@@ -325,10 +328,15 @@ function Control({ kind, options, value, suffix, texts, onChange, ...shared }) {
   );
 }
 
-/** Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. `name` is the whole name of one in a row. */
-export function SubmitButton({ label, name, look = "primary", icon, busy: given = false, disabled = false, act, onPress, texts }) {
+/**
+ * Keeps its width and name while busy; off, with the reason in reach, while the connection is gone. `name` is the whole
+ * name of one in a row. One that `agrees` to what a preview shows needs one, of what all fields hold now.
+ */
+export function SubmitButton({ label, name, look = "primary", icon, busy: given = false, disabled = false, agrees, act, onPress, texts }) {
   const form = useContext(FormContext);
   const lost = useSignal(connection) === "lost";
+  const unseen = useUnseen() && agrees === true;
+  const off = disabled || unseen || agrees === false;
   const [pressed, setPressed] = useState(false);
   const reason = useId();
   const busy = given || form.busy;
@@ -339,7 +347,7 @@ export function SubmitButton({ label, name, look = "primary", icon, busy: given 
   }, [pressed]);
   const press = (event) => {
     // A second click or Enter while the first is under way must not act again.
-    if (busy || lost || disabled || (pressed && onPress)) {
+    if (busy || lost || off || (pressed && onPress)) {
       event.preventDefault();
       return;
     }
@@ -355,8 +363,8 @@ export function SubmitButton({ label, name, look = "primary", icon, busy: given 
         data-act={act}
         aria-busy={busy || undefined}
         aria-label={name || (busy ? label : undefined)}
-        aria-disabled={busy || lost || disabled || undefined}
-        aria-describedby={lost ? reason : undefined}
+        aria-disabled={busy || lost || off || undefined}
+        aria-describedby={lost || unseen ? reason : undefined}
         onClick={press}
       >
         <span className="button-label">
@@ -365,9 +373,9 @@ export function SubmitButton({ label, name, look = "primary", icon, busy: given 
         </span>
         {busy && <Icon name="loader-circle" className="spinner" />}
       </button>
-      {lost && (
+      {(lost || unseen) && (
         <span className={name ? "visually-hidden" : "small faint"} id={reason}>
-          {texts.lost}
+          {lost ? texts.lost : texts.unseen}
         </span>
       )}
     </>

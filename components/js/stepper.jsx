@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "react";
 import { descriptionsOf, FieldFrame } from "./forms.jsx";
 import { Icon } from "./icon.jsx";
 import { fillMessage } from "./messages.js";
+import { useUnseenPart } from "./preview.js";
 import { useSettled } from "./settled.js";
 
 const MOST = 999_999_999_999; // what any quantity is at most
@@ -19,6 +20,8 @@ export function Stepper({ name, label, hint, value, min = "0", max = "", error: 
     if (value !== told.current) setTyped(value);
     told.current = value;
   }, [value]);
+
+  useUnseenPart(typed !== value);
 
   const number = numberIn(typed);
   const complaint = complaintAbout(number, { label, min, max, texts });

@@ -51,6 +51,7 @@ TEXTS: dict[str, str] = {
     "form.format": "{label} is not in the expected form",
     "form.unreachable": "The server was not reached, so nothing was saved. Try again.",
     "form.lost": "Changes are off while reconnecting.",
+    "form.unseen": "The fields hold something else than is shown.",
     "form.show": "Show password",
     "form.optional": "(optional)",
     "combobox.open": "Show choices",

@@ -26,6 +26,7 @@ TEXTS: dict[str, str] = {
     "ledger.platform": "Platform",
     "ledger.kind": "Kind",
     "ledger.cause": "Booked for",
+    "ledger.cause_id": "Id of what it was booked for",
     "ledger.moved": "Amount",
     "ledger.note": "Note",
     "ledger.purpose": "Account",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
+from starlette.requests import HTTPConnection
 
 from matrix_app.api.known_keys import KnownKeys
 from matrix_app.api.rates import Rates
@@ -187,7 +188,7 @@ async def staff_work(who: Caller, capability: Capability) -> AsyncIterator[UnitO
         yield uow
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """Where the request comes from. Forwarded addresses count only as far as proxies are trusted."""
     hops = settings().trusted_proxy_hops
     if hops:

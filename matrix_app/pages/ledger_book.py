@@ -52,6 +52,14 @@ def _book(row: Row) -> rx.Component:
     return rx.fragment(rx.cond(row["organization"], row["organization"].to(str), t("ledger.platform")))
 
 
+def _cause(row: Row) -> rx.Component:
+    """By its number or name, leading to its page where it has one."""
+    named = row["cause"].to(str)
+    return rx.fragment(
+        rx.cond(row["cause_href"], link(named, href=row["cause_href"].to(str)), rx.el.code(named))
+    )
+
+
 _SIDES = (
     Column("debit", "ledger.debit", kind="money", currency="currency"),
     Column("credit", "ledger.credit", kind="money", currency="currency"),
@@ -78,7 +86,7 @@ STATEMENT = Table(
     columns=(
         Column("happened_at", "ledger.happened_at", kind="datetime", href="href", row_header=True),
         Column("kind", "ledger.kind", draw=_kind),
-        Column("cause_id", "ledger.cause", kind="code"),
+        Column("cause_id", "ledger.cause", draw=_cause),
         Column("note", "ledger.note"),
         *_SIDES,
         Column("balance", "ledger.balance_minor", kind="money", currency="currency"),
@@ -93,7 +101,7 @@ def _journals(listing: Listing[Any], *more: Column) -> Table:
         Column("happened_at", "ledger.happened_at", kind="datetime", href="href", row_header=True),
         Column("kind", "ledger.kind", draw=_kind),
         *more,
-        Column("cause_id", "ledger.cause", kind="code"),
+        Column("cause_id", "ledger.cause", draw=_cause),
         # Amounts of each currency in words, at the end of the cell as all amounts are.
         Column("moved", "ledger.moved", kind="number", draw=lambda row: rx.fragment(row["moved"].to(str))),
         Column("note", "ledger.note"),
@@ -201,7 +209,8 @@ def journal(state: State, place: Place, *, staff: bool) -> Drawn:
             (t("ledger.journal_id"), copyable(row["id"].to(str), label=t("ledger.journal_id"))),
             *book,
             (t("ledger.kind"), _kind(row)),
-            (t("ledger.cause"), copyable(row["cause_id"].to(str), label=t("ledger.cause"))),
+            (t("ledger.cause"), _cause(row)),
+            (t("ledger.cause_id"), copyable(row["cause_id"].to(str), label=t("ledger.cause_id"))),
             (t("ledger.happened_at"), when(row["happened_at"], zone=SessionState.zone)),
             (t("ledger.recorded_at"), when(row["recorded_at"], zone=SessionState.zone)),
             (t("ledger.key"), rx.el.code(row["key"].to(str))),

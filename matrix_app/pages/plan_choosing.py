@@ -117,6 +117,7 @@ def _coupon(state: State) -> rx.Component:
             class_name="field-with-button",
         ),
         on_submit=state.apply_coupon,
+        seen={"coupon": state.coupon},
         errors=state.coupon_errors,
     )
 
@@ -165,7 +166,10 @@ def _choice(state: State) -> rx.Component:
 
 def _agree(state: State, words: Words, says_trial: Flag, accepts: Part) -> rx.Component:
     def agree(name: str, **values: Any) -> rx.Component:
-        return action_button(words(name, **values), on_press=state.confirm, look="primary", icon="check")
+        confirm = state.confirm(state.looked.to(int))
+        return action_button(
+            words(name, **values), on_press=confirm, look="primary", icon="check", agrees=True
+        )
 
     due = rx.cond(
         state.preview["due"] == "0",

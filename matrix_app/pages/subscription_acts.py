@@ -63,6 +63,7 @@ def _act(
     title: Any = None,
     opened: Any = None,
     on_settled: Any = None,
+    agrees: Any = None,
 ) -> rx.Component:
     """The dialog that asks about one act, shows what it comes to, and sends it."""
     words = t(f"subscription.{verb or name}")
@@ -72,7 +73,7 @@ def _act(
             *fields,
             dialog_foot(
                 dialog_close(t(f"subscription.{way_out}") if way_out else None),
-                submit_button(words, look="primary danger" if danger else "primary"),
+                submit_button(words, look="primary danger" if danger else "primary", agrees=agrees),
             ),
             url=f"{desk.url}/{path}",
             method=method,
@@ -80,6 +81,7 @@ def _act(
             done_text=t(f"subscription.{done}"),
             on_done=desk.state.changed,
             on_settled=on_settled,
+            seen=desk.state.weighed if on_settled is not None else None,
         ),
         title=title if title is not None else t(f"subscription.{name}"),
         description=t(f"subscription.{text}") if text else None,
@@ -90,6 +92,10 @@ def _act(
 
 def _agreed(desk: Desk) -> dict[str, Any]:
     return {"at": desk.state.preview["at"], "agreed_minor": desk.state.preview["total_minor"]}
+
+
+def _is_shown(desk: Desk) -> Any:
+    return desk.state.preview.length() > 0
 
 
 def _cancel(desk: Desk, offer: Part | None) -> rx.Component:
@@ -140,6 +146,7 @@ def _cancel(desk: Desk, offer: Part | None) -> rx.Component:
         way_out="keep",
         danger=True,
         extra=_agreed(desk),
+        agrees=_is_shown(desk),
         title=t("subscription.cancel_title", plan=desk.state.subscription["name"].to(str)),
         on_settled=desk.state.weigh,
     )
@@ -158,11 +165,12 @@ def _add_coupon(desk: Desk) -> rx.Component:
             class_name="field-with-button",
         ),
         on_submit=state.look_at_coupon,
+        seen={"coupon": state.coupon},
         errors=state.coupon_errors,
     )
     taken = rest_form(
         "subscription-add_coupon",
-        dialog_foot(dialog_close(), submit_button(t("subscription.add_coupon"), look="primary")),
+        dialog_foot(dialog_close(), submit_button(t("subscription.add_coupon"), agrees=True)),
         url=f"{desk.url}/coupons",
         method="POST",
         extra={"coupon": state.coupon},
@@ -226,6 +234,7 @@ def dialogs(desk: Desk, *, offer: Part | None = None) -> rx.Component:
             done="paused",
             text="pause_text",
             extra=_agreed(desk),
+            agrees=_is_shown(desk),
         ),
         _act(
             desk,
@@ -235,6 +244,7 @@ def dialogs(desk: Desk, *, offer: Part | None = None) -> rx.Component:
             done="resumed",
             text="resume_text",
             extra=_agreed(desk),
+            agrees=_is_shown(desk),
         ),
         _act(desk, "reactivate", path="reactivate", done="reactivated", text="reactivate_text"),
         _act(desk, "undo", path="scheduled-change", done="undone", text="undo_text", method="DELETE"),

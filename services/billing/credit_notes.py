@@ -97,12 +97,12 @@ def _note(left: Sequence[Piece], taken: Sequence[Piece]) -> tuple[Piece, ...]:
 
 def _check_asked(asked: Money, available: Money, field: str) -> None:
     if asked.currency != available.currency:
-        raise Invalid(f"{asked.text()} is not in {available.currency}, as the invoice is.", field=field)
+        raise Invalid(f"{asked.said()} is not in {available.currency}, as the invoice is.", field=field)
     if asked.minor <= 0:
-        raise Invalid(f"A credit note is above zero, and {asked.text()} is not.", field=field)
+        raise Invalid(f"A credit note is above zero, and {asked.said()} is not.", field=field)
     if asked > available:
         raise Invalid(
-            f"{asked.text()} is more than the {available.text()} that earlier credit notes left.",
+            f"{asked.said()} is more than the {available.said()} that earlier credit notes left.",
             field=field,
             code="credit_exceeds_invoice",
         )

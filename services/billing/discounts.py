@@ -71,7 +71,7 @@ class Coupon:
         if self.rate is not None:
             check_number(self.rate, "rate", noun="A coupon's rate", most=_WHOLE, above_zero=True)
         if self.amount is not None and not 0 < self.amount.minor <= AMOUNT_MINOR_MAX:
-            raise Invalid(f"{self.amount.text()} cannot be taken off.", field="amount")
+            raise Invalid(f"{self.amount.said()} cannot be taken off.", field="amount")
         _check_count(self.periods, PERIODS_MAX, "periods")
         if self.duration is Duration.PERIODS and self.periods is None:
             raise Invalid("Say for how many periods.", field="periods")
@@ -331,7 +331,7 @@ def _check_count(value: int | None, most: int, field: str) -> None:
 def _require_currency(coupon: Coupon, currency: str) -> None:
     if coupon.amount is not None and coupon.amount.currency != currency:
         raise Invalid(
-            f"The coupon {coupon.code} takes off {coupon.amount.text()}, and the bill is in {currency}.",
+            f"The coupon {coupon.code} takes off {coupon.amount.said()}, and the bill is in {currency}.",
             field="coupon",
             code="coupon_currency",
             next_step=f"Take one in {currency}: amounts are not converted.",

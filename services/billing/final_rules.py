@@ -44,7 +44,7 @@ def totals_by(
     )
     if max(abs(one.minor) for one in (made.charged, made.net, made.gross)) > AMOUNT_MINOR_MAX:
         raise Invalid(
-            f"An invoice over {made.gross.text()} cannot be kept.",
+            f"An invoice over {made.gross.said()} cannot be kept.",
             field="lines",
             next_step="Divide it into several.",
         )

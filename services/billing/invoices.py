@@ -195,9 +195,9 @@ def line_values(
         require_key(line.key, field=f"{at}.key")
     for amount in (line.amount, line.billed_before, line.tax):
         if amount is not None and amount.currency != currency:
-            raise Invalid(f"{amount.text()} is not in {currency}, as the invoice is.", field=f"{at}.currency")
+            raise Invalid(f"{amount.said()} is not in {currency}, as the invoice is.", field=f"{at}.currency")
         if amount is not None and abs(amount.minor) > AMOUNT_MINOR_MAX:
-            raise Invalid(f"{amount.text()} is more than a line can hold.", field=f"{at}.quantity")
+            raise Invalid(f"{amount.said()} is more than a line can hold.", field=f"{at}.quantity")
     start, end = line.period or (None, None)
     if start is not None and end is not None and not timedelta(0) < end - start <= SERVICE_PERIOD_MAX:
         raise Invalid("A service period ends after it begins, within ten years.", field=f"{at}.period_end")

@@ -361,6 +361,16 @@ async def require_note(uow: UnitOfWork, note_id: str, *, staff: bool = False) ->
     return row
 
 
+async def numbers_of(uow: UnitOfWork, invoice_ids: Sequence[str]) -> dict[str, str]:
+    """By id, of those that have a number and that whoever asks was let to."""
+    if not invoice_ids:
+        return {}
+    found = await uow.execute(
+        "select id, number from invoice where id = any(:ids) and number is not null", ids=list(invoice_ids)
+    )
+    return {row.id: row.number for row in found}
+
+
 async def organization_of(uow: UnitOfWork, invoice_id: str) -> str:
     """Whose invoice it is, for staff who then work within that organisation. Raises Forbidden and NotFound."""
     return (await policies.any_invoice(uow, invoice_id)).organization_id

@@ -185,7 +185,7 @@ def _settle(
         carried=Money(max(-owed, 0), code),
     )
     if max(abs(charged), abs(net), abs(owed)) > MINOR_MAX:
-        raise Invalid(f"An invoice over {gross.text()} cannot be kept.", field="lines")
+        raise Invalid(f"An invoice over {gross.said()} cannot be kept.", field="lines")
     return made
 
 
@@ -205,8 +205,8 @@ def _check(lines: Sequence[InvoiceLine], notes: Sequence[Credit], prepaid: Money
     for amount in amounts:
         if amount.currency != prepaid.currency:
             raise Invalid(
-                f"{amount.text()} is not in {prepaid.currency}, as the invoice is.", field="currency"
+                f"{amount.said()} is not in {prepaid.currency}, as the invoice is.", field="currency"
             )
     for credit in (prepaid, *(note.left for note in notes)):
         if credit.minor < 0:
-            raise Invalid(f"A credit of {credit.text()} is none.", field="notes")
+            raise Invalid(f"A credit of {credit.said()} is none.", field="notes")

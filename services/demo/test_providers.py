@@ -35,7 +35,7 @@ from services.payments.accounts import AccountFields
 log = get_logger(__name__)
 
 CONNECTED = "connected.json"
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT = ClientTimeout(total=30)
 _LATER = "not yet connected"  # in the place of what the provider tells once it knows where its events go
 _PAYPAL_CERTIFICATE = "messageverificationcerts.paypal.test"

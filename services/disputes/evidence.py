@@ -134,7 +134,7 @@ async def gather(uow: UnitOfWork, dispute_id: str) -> Pack:
             Section(
                 "Invoice lines",
                 ("What", "Amount"),
-                tuple((row.description, Money(row.gross_minor, paid.currency).text()) for row in lines),
+                tuple((row.description, Money(row.gross_minor, paid.currency).said()) for row in lines),
             ),
             Section(
                 "Use, by day",
@@ -187,10 +187,10 @@ def _of_payment(dispute: Dispute, paid: Row[Any], at: datetime) -> Section:
         "Payment",
         ("What", "Is"),
         (
-            ("Amount", Money(paid.minor, paid.currency).text()),
+            ("Amount", Money(paid.minor, paid.currency).said()),
             ("Paid", _time(at)),
             ("By", f"{brands.named(paid.brand)} {paid.last4}".strip() or "-"),
-            ("Disputed", f"{Money(dispute.minor, dispute.currency).text()}: {dispute.reason}"),
+            ("Disputed", f"{Money(dispute.minor, dispute.currency).said()}: {dispute.reason}"),
             ("Invoice", f"{paid.number} of {paid.label_date}" if paid.number else "on account"),
         ),
     )

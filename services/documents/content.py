@@ -359,7 +359,7 @@ def _require_one_currency(content: Content) -> None:
     for amount in _amounts(content):
         if amount.currency != content.currency:
             raise DocumentRefused(
-                f"{amount.text()} stands on a document in {content.currency}.", field="currency"
+                f"{amount.said()} stands on a document in {content.currency}.", field="currency"
             )
 
 
@@ -375,6 +375,6 @@ def _require_sums(content: Content) -> None:
     for field, (expected, said) in sums.items():
         if expected != said:
             raise DocumentRefused(
-                f"The total {field!r} says {said.text()}; its parts make {expected.text()}.",
+                f"The total {field!r} says {said.said()}; its parts make {expected.said()}.",
                 field=f"totals.{field}",
             )

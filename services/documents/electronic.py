@@ -51,7 +51,7 @@ def missing(content: Content) -> tuple[str, ...]:
     elif not _bases_add_up(content):
         found.append("Its taxes are not one per category and rate of its lines.")
     found += [
-        f"Its tax of {tax.tax.text()} is too far from {percent(tax.rate)} % of {tax.base.text()}."
+        f"Its tax of {tax.tax.said()} is too far from {percent(tax.rate)} % of {tax.base.said()}."
         for tax in content.taxes
         if abs(abs(tax.tax.amount) - abs(tax.base.times(tax.rate).amount)) >= TAX_APART_MAX
     ]

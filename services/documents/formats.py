@@ -20,6 +20,7 @@ _WRITTEN = {Locale.AR: "ar_AE"}  # other Arabic regions of CLDR write Arabic dig
 _DIRECTION_MARKS = "\u200e\u200f"
 # A number with its sign is read from left to right in a line that runs from right to left.
 _LEFT_TO_RIGHT, _BY_ITSELF, _END = "\u2066", "\u2068", "\u2069"
+_MARK = "\u200e"
 _SHARED_SYMBOLS = frozenset("$£¥")  # another country may mean its own money by it
 _NO_BREAK = "\u00a0"
 
@@ -47,6 +48,10 @@ class Formats:
 
     def money(self, money: Money) -> str:
         return self.price(money.amount, money.currency)
+
+    def told(self, money: Money) -> str:
+        """As `money`, in words that a document keeps, which holds marks of direction and no isolates."""
+        return self.money(money).replace(_LEFT_TO_RIGHT, _MARK).replace(_END, "")
 
     def coded(self, money: Money) -> str:
         """With the currency's code where its symbol may be another currency's, too."""

@@ -46,7 +46,7 @@ def _money(event: Delivered) -> Money:
 
 def _failed(event: Delivered, facts: Facts) -> Words:
     href = f"/portal/invoices/{event.payload['invoice_id']}"
-    amount = _money(event).text()
+    amount = _money(event).said()
     if _wants_confirmation(event):
         body = f"The bank wants you to confirm the payment of {amount} of {facts.organization}."
         return Words("A payment wants your confirmation", f"{body} Please pay the invoice yourself.", href)

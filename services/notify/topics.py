@@ -173,12 +173,12 @@ def _number_unknown(_event: Delivered, facts: Facts) -> Words:
 
 
 def _money(event: Delivered) -> str:
-    return Money(int(event.payload["minor"]), str(event.payload["currency"])).text()
+    return Money(int(event.payload["minor"]), str(event.payload["currency"])).said()
 
 
 def _paid(event: Delivered, facts: Facts) -> Words:
     over = int(event.payload["over_minor"])
-    kept = Money(over, str(event.payload["currency"])).text()
+    kept = Money(over, str(event.payload["currency"])).said()
     rest = f" {kept} of it is kept as a credit, and pays the next invoice." if over else ""
     return Words(
         "A payment came",
@@ -217,7 +217,7 @@ def _overdue(event: Delivered, facts: Facts) -> Words:
 
 def _disputed(event: Delivered, facts: Facts) -> Words:
     said = event.payload
-    money = Money(int(said["minor"]), str(said["currency"])).text()
+    money = Money(int(said["minor"]), str(said["currency"])).said()
     verb = "asks about" if str(said["state"]).startswith("warning") else "takes back"
     body = f"The bank {verb} {money} of {facts.organization}: {said['reason']}."
     return Words("A payment is disputed", body, f"{DISPUTES}/{event.aggregate_id}")
@@ -234,7 +234,7 @@ def _answer_due(title: str, page: str) -> Callable[[Delivered, Facts], Words]:
 
 
 def _contested(event: Delivered, facts: Facts) -> Words:
-    money = Money(int(event.payload["minor"]), str(event.payload["currency"])).text()
+    money = Money(int(event.payload["minor"]), str(event.payload["currency"])).said()
     return Words("An invoice is contested", f"{facts.organization} contests {money}.", CONTESTS)
 
 

@@ -284,7 +284,7 @@ def _discounts(say: _Say, line: InvoiceLine) -> tuple[tuple[Discount, ...], tupl
         asked = (words.price_with_tax, say.money(line.amount_minor - line.billed_before_minor))
         told = [asked, *((label, -amount) for label, amount in taken)]
         return (), tuple(
-            words.labelled.format(label=label, value=say.formats.money(amount)) for label, amount in told
+            words.labelled.format(label=label, value=say.formats.told(amount)) for label, amount in told
         )
     return tuple(Discount(label, amount) for label, amount in taken), ()
 

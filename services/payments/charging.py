@@ -217,7 +217,7 @@ def _require_taken(account: ProviderAccount, money: Money) -> None:
         raise Invalid(f"{account.name} does not take {money.currency}.", field="provider_account_id")
     if money < able.minimum(money.currency):
         raise Invalid(
-            f"{account.name} takes {able.minimum(money.currency).text()} or more.",
+            f"{account.name} takes {able.minimum(money.currency).said()} or more.",
             field="provider_account_id",
             next_step="Pay it by bank transfer, or with the next invoice.",
         )

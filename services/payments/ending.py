@@ -79,7 +79,7 @@ async def _other_amount(uow: UnitOfWork, payment: Payment, came: Money) -> None:
         cause="amount_differs" if came.currency == asked.currency else "currency_differs",
         organization_id=payment.organization_id,
         amount=came - asked if is_bookable else came,
-        detail=f"{came.text()} came, {asked.text()} was asked for",
+        detail=f"{came.said()} came, {asked.said()} was asked for",
         proposal=cases.propose(CaseAct.PAYMENT, payment_id=payment.id, minor=came.minor)
         if is_bookable
         else None,

@@ -166,7 +166,7 @@ async def _give_again(uow: UnitOfWork, case: PaymentCase, proposal: Mapping[str,
     left = Money(sum(one.left.minor for one in owed), failed.currency)
     if left.minor < failed.minor:
         raise CreditUsed(
-            f"Of {Money(failed.minor, failed.currency).text()} only {left.text()} is still a credit of the customer.",
+            f"Of {Money(failed.minor, failed.currency).said()} only {left.said()} is still a credit of the customer.",
             next_step="Leave it as a credit, or give back what is left of the payment by an amount.",
             left_minor=left.minor,
         )

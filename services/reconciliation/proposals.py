@@ -47,10 +47,10 @@ class Proposal:
         """What accepting it does, in a sentence."""
         told = ", ".join(
             f"{'debit' if one.debit_minor else 'credit'} {one.purpose}"
-            f" {Money(one.debit_minor or one.credit_minor, one.currency).text()}"
+            f" {Money(one.debit_minor or one.credit_minor, one.currency).said()}"
             for one in self.entries
         )
-        amount = "it" if self.amount is None else self.amount.text()
+        amount = "it" if self.amount is None else self.amount.said()
         return _WORDS[self.act].format(amount=amount, entries=told, number=self.told.get("number", ""))
 
 

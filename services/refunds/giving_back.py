@@ -153,7 +153,7 @@ async def fail(uow: UnitOfWork, what: Locked, failure: str) -> None:
         cause=refund_rules.PaymentDisputed.code if disputed else failure,
         organization_id=refund.organization_id,
         amount=what.money,
-        detail=f"{what.money.text()} did not reach the customer ({failure}), and are a credit again.",
+        detail=f"{what.money.said()} did not reach the customer ({failure}), and are a credit again.",
         proposal=cases.propose(
             CaseAct.ANSWER_DISPUTE if disputed else CaseAct.REFUND_AGAIN,
             payment_id=refund.payment_id,
@@ -215,7 +215,7 @@ async def _another_amount(uow: UnitOfWork, what: Locked, said: Money) -> None:
         cause="refund_amount_differs",
         organization_id=what.refund.organization_id,
         amount=said if said.currency != what.money.currency else what.money - said,
-        detail=f"The provider gave back {said.text()} instead of {what.money.text()}.",
+        detail=f"The provider gave back {said.said()} instead of {what.money.said()}.",
     )
 
 
@@ -228,7 +228,7 @@ async def _given_after_all(uow: UnitOfWork, what: Locked) -> None:
         cause="refunded_after_failure",
         organization_id=what.refund.organization_id,
         amount=-what.money,
-        detail=f"The provider gave back {what.money.text()} after it had said that it did not.",
+        detail=f"The provider gave back {what.money.said()} after it had said that it did not.",
         proposal=cases.propose(CaseAct.BOOK_REFUND, refund_id=what.refund.id),
     )
 

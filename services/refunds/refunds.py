@@ -185,7 +185,7 @@ async def approve(uow: UnitOfWork, refund_id: str) -> Refund:
     if plan.parts.minor != refund.minor:
         now = Money(plan.parts.minor, refund.currency)
         raise refund_rules.RefundStateConflict(
-            f"What is left has changed since this was asked for: it would be {now.text()} now.",
+            f"What is left has changed since this was asked for: it would be {now.said()} now.",
             next_step="Reject it, and ask for a new one.",
             state=refund.state,
         )
@@ -328,7 +328,7 @@ def _require_nothing_due(invoice: Invoice) -> None:
     if invoice.due_minor:
         due = Money(invoice.due_minor, invoice.currency)
         raise InvoiceStateConflict(
-            f"Of this invoice {due.text()} is still due, and a credit note comes off that first.",
+            f"Of this invoice {due.said()} is still due, and a credit note comes off that first.",
             next_step="Issue a credit note over what is due, then give the rest back.",
             state=invoice.state,
         )

@@ -197,8 +197,8 @@ async def agreed(uow: UnitOfWork, act: Act, total_minor: int | None) -> Subscrip
         made = sum(one.total_minor for one in await _made(uow, uow.recorded[before:]))
         if made != total_minor:
             raise PreviewOutdated(
-                f"{Money(total_minor, row.currency).text()} was agreed to, and it comes to"
-                f" {Money(made, row.currency).text()} by now. Nothing was done.",
+                f"{Money(total_minor, row.currency).said()} was agreed to, and it comes to"
+                f" {Money(made, row.currency).said()} by now. Nothing was done.",
                 next_step="Look at the preview again.",
                 total_minor=made,
             )

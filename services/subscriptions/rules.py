@@ -134,7 +134,8 @@ def reactivate(now: Subscribed, at: datetime) -> Subscribed:
     """Let it go on after all. Raises SubscriptionStateConflict."""
     wanted = S.TRIALING if now.trial_end is not None and at < now.trial_end else S.ACTIVE
     if now.state is not S.CANCELED:
-        raise subscription_states.refused(now.state, "was not cancelled")
+        what = "cannot go on" if now.state is S.ENDED else "was not cancelled"
+        raise subscription_states.refused(now.state, what)
     return replace(now, state=wanted, cancel_at=None)
 
 

@@ -159,10 +159,10 @@ class TaxableLine:
         if self.tax is None or self.tax == Money(0, self.amount.currency):
             return
         if self.tax.currency != self.amount.currency or self.tax.minor * self.amount.minor <= 0:
-            raise Invalid(f"A tax of {self.tax.text()} does not fit {self.amount.text()}.", field="tax")
+            raise Invalid(f"A tax of {self.tax.said()} does not fit {self.amount.said()}.", field="tax")
         rates = 1 if self.inclusive else len(self.treatment.rates)  # each at most the whole amount
         if rates and abs(self.tax.minor) > abs(self.amount.minor) * rates:
-            raise Invalid(f"A tax of {self.tax.text()} is more than {self.amount.text()}.", field="tax")
+            raise Invalid(f"A tax of {self.tax.said()} is more than {self.amount.said()}.", field="tax")
         if self.treatment.category is not Category.STANDARD:
             raise Invalid(f"Category {self.treatment.category} carries no tax.", field="tax")
 

@@ -137,7 +137,7 @@ async def _lot_with(uow: UnitOfWork, wallet: Open, key: str) -> Row[Any] | None:
 def _require_lot(lot: NewLot, now: datetime) -> None:
     if not 1 <= lot.money.minor <= rules.LOT_MINOR_MAX:
         raise Invalid(
-            f"{lot.money.text()} cannot be put into a wallet: it is not above zero, or too much.",
+            f"{lot.money.said()} cannot be put into a wallet: it is not above zero, or too much.",
             field="amount",
         )
     if not 0 <= lot.priority <= rules.PRIORITY_MAX:

@@ -67,7 +67,7 @@ def _require_rule(rule: TopUpRule, currency: str) -> None:
         ("ceiling", rule.ceiling, 1),
     ):
         if not least <= minor <= rules.LOT_MINOR_MAX:
-            said = Money(minor, currency).text()
+            said = Money(minor, currency).said()
             raise Invalid(f"{said} is no {field} of a top-up rule.", field=field)
     if rule.ceiling < rule.refill:
         raise Invalid("The ceiling of a month is below one refill.", field="ceiling")

@@ -27,6 +27,7 @@ class CreditNoteState(PageState, rx.State):
     lines: list[dict[str, Any]] = []
     way: str = "all"
     asked: dict[str, Any] = {}
+    weighed: dict[str, Any] = {}  # as it was typed
     preview: dict[str, Any] = {}
     taken: list[dict[str, Any]] = []  # by line
     refusal: str = ""
@@ -49,13 +50,14 @@ class CreditNoteState(PageState, rx.State):
     async def choose(self, way: str) -> None:
         """Credit all that is left, an amount, or parts of lines."""
         self.way = way if way in ("all", "amount", "lines") else "all"
+        self.weighed = {"way": self.way}
         self.asked = {} if self.way == "all" else self.asked
         await self._look()
 
     @page_event(WRITE)
     async def weigh(self, values: dict[str, Any]) -> None:
         """What it comes to as it is typed now."""
-        given = {name: str(said or "") for name, said in values.items()}
+        self.weighed = given = {name: str(said or "") for name, said in values.items()}
         if self.way == "amount":
             self.asked = {"amount": given.get("amount", "")}
         elif self.way == "lines":

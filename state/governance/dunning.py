@@ -204,4 +204,4 @@ def _simulated_shown(name: str, made: Simulated) -> dict[str, Any]:
 
 
 def _sums(minor: dict[str, int]) -> str:
-    return ", ".join(Money(amount, code).text() for code, amount in sorted(minor.items()))
+    return ", ".join(Money(amount, code).said() for code, amount in sorted(minor.items()))

@@ -32,12 +32,13 @@ class StaffLedgerState(ListedState, rx.State):
         query = self._asked()
         async with self._staff_work() as uow:
             found = await self._read(uow, queries.STAFF_JOURNALS)
+            names = await ledger_view.names_of_causes(uow, (row.cause_id for row in found))
             balance = await queries.staff_trial_balance(
                 uow,
                 before=ledger_view.asked_for(query, ledger_view.UNTIL),
                 organization_id=ledger_view.asked_for(query, "organization_id"),
             )
-        self.rows = [ledger_view.journal_shown(row, PLACE) for row in found]
+        self.rows = [ledger_view.journal_shown(row, PLACE, names) for row in found]
         self.balance = ledger_view.balance_shown(balance, PLACE)
 
 
@@ -53,7 +54,8 @@ class StaffJournalState(PageState, rx.State):
         journal_id = self._address_id
         async with self._staff_work() as uow:
             found = await queries.staff_journal(uow, journal_id)
-        self.journal = ledger_view.journal_shown(found, PLACE)
+            names = await ledger_view.names_of_causes(uow, [found.cause_id])
+        self.journal = ledger_view.journal_shown(found, PLACE, names)
         self.lines = ledger_view.lines_shown(found, PLACE)
 
 
@@ -78,4 +80,4 @@ class StaffStatementState(StatementOfState, rx.State):
     async def load(self) -> None:
         asked = self._asked_time()
         async with self._staff_work() as uow:
-            self._show(await queries.staff_statement(uow, self._address_id, **asked), PLACE)
+            await self._show(uow, await queries.staff_statement(uow, self._address_id, **asked), PLACE)

@@ -60,12 +60,13 @@ class OrganizationState(PageState, rx.State):
     way: str = BillingInterval.MONTH.value  # how far to turn it
     clock_errors: dict[str, str] = {}
     clock_refusal: str = ""
+    at_clock: bool = False  # it is being turned or looked ahead by, which of a year takes a while
     asking: bool = False
     read_at: str = ""
 
     @page_event(Capability.STAFF_ORGANIZATIONS_READ, reads=True)
     async def load(self) -> None:
-        self.asking = False
+        self.asking = self.at_clock = False
         organization_id = self._address_id
         if self.organization.get("id") != organization_id:
             self.organization, self.members, self.month = {}, [], {}
@@ -106,7 +107,16 @@ class OrganizationState(PageState, rx.State):
         self.way = way
 
     @page_event(clocks.NEEDED)
-    async def use_clock(self, values: dict[str, Any]) -> None:
+    async def use_clock(self, values: dict[str, Any]) -> Any:
+        """Say that it is at work, and have it done: the page hears of the one before the other."""
+        self._look_away()
+        if self.at_clock:
+            return None
+        self.at_clock = True
+        return OrganizationState.turn_or_look(values)
+
+    @page_event(clocks.NEEDED)
+    async def turn_or_look(self, values: dict[str, Any]) -> None:
         """Turn the clock, or show what turning it would make and leave it where it is."""
         self._look_away()
         organization_id = str(self.organization.get("id", ""))
@@ -125,6 +135,8 @@ class OrganizationState(PageState, rx.State):
             self.clock_refusal = problem_of(error, "").text
         else:
             self.foreseen = _foreseen_shown(found)
+        finally:
+            self.at_clock = False
 
     @page_event(clocks.NEEDED)
     async def look_away(self) -> None:

@@ -61,6 +61,7 @@ class StaffPaymentState(DialogsState, PageState, rx.State):
     payment: dict[str, Any] = {}
     lines: list[dict[str, str]] = []
     preview: dict[str, Any] = {}
+    weighed: dict[str, str] = {}  # what of the dialog's values it was made of
     goes_back: bool = True  # whether it can go to where it came from
     can_give: bool = False
     refusal: str = ""  # why nothing can be given back
@@ -105,6 +106,8 @@ class StaffPaymentState(DialogsState, PageState, rx.State):
         given = {name: str(said) for name, said in values.items() if said}
         parts = {name.removeprefix(PART): said for name, said in given.items() if name.startswith(PART)}
         to = RefundTo.CREDIT if given.get("to") == RefundTo.CREDIT or not self.goes_back else RefundTo.SOURCE
+        held = ("amount", *(PART + line["id"] for line in self.lines))
+        self.weighed = {"to": to.value} | {name: given.get(name, "") for name in held}
         async with self._staff_work(within=organization_id) as uow:
             code = (await policies.payment_for(uow, payment_id, WRITE)).currency
             wanted = Wanted(

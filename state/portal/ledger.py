@@ -32,11 +32,12 @@ class LedgerState(ListedState, rx.State):
         query = self._asked()
         async with self._unit_of_work() as uow:
             found = await self._read(uow, queries.JOURNALS)
+            names = await ledger_view.names_of_causes(uow, (row.cause_id for row in found))
             balance = await queries.trial_balance(
                 uow,
                 before=ledger_view.asked_for(query, ledger_view.UNTIL),
             )
-        self.rows = [ledger_view.journal_shown(row, PLACE) for row in found]
+        self.rows = [ledger_view.journal_shown(row, PLACE, names) for row in found]
         self.balance = ledger_view.balance_shown(balance, PLACE)
 
 
@@ -52,7 +53,8 @@ class JournalState(PageState, rx.State):
         journal_id = self._address_id
         async with self._unit_of_work() as uow:
             found = await queries.journal(uow, journal_id)
-        self.journal = ledger_view.journal_shown(found, PLACE)
+            names = await ledger_view.names_of_causes(uow, [found.cause_id])
+        self.journal = ledger_view.journal_shown(found, PLACE, names)
         self.lines = ledger_view.lines_shown(found, PLACE)
 
 
@@ -77,4 +79,4 @@ class StatementState(StatementOfState, rx.State):
     async def load(self) -> None:
         asked = self._asked_time()
         async with self._unit_of_work() as uow:
-            self._show(await queries.statement(uow, self._address_id, **asked), PLACE)
+            await self._show(uow, await queries.statement(uow, self._address_id, **asked), PLACE)

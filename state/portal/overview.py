@@ -15,7 +15,7 @@ from services.gateway import queries as gateway
 from services.identity import key_queries
 from services.metering import queries as metering
 from state.base import PageState, page_event
-from state.format import instant_text
+from state.format import decimal_text, instant_text
 from state.portal.keys import expiries
 from state.portal.snippets import first_call
 
@@ -67,7 +67,7 @@ def _overdue_shown(late: dunning.Overdue) -> dict[str, Any]:
     return {
         "href": f"/portal/invoices/{late.invoice_id}",
         "number": late.number,
-        "due": f"{Money(late.due_minor, late.currency).amount:f}",
+        "due": decimal_text(Money(late.due_minor, late.currency).amount),
         "currency": late.currency,
         "due_date": late.due_date.isoformat(),
         "days": late.days or 0,

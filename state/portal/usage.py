@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import reflex as rx
 
+from models.money import figure_text
 from services.core.permissions import Capability
 from services.core.work import UnitOfWork
 from services.gateway import queries as gateway
@@ -19,7 +20,7 @@ from services.metering.queries import Series, Total
 from services.metering.sums import GroupBy, Measure
 from state.addresses import with_query
 from state.base import SIGNED_IN, PageState, page_event
-from state.format import decimal_text, figure_text, instant_text
+from state.format import decimal_text, instant_text
 from state.portal.keys import offered_projects
 from state.portal.usage_view import (
     METERS_OF,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from models.money import Money
+from models.money import Money, figure_text
 from models.wallets import TopUpState
 from services.core import listing_sql
 from services.core.listing import Listing
@@ -17,7 +17,7 @@ from services.wallets import queries
 from state import wallets_view
 from state.base import page_event
 from state.dialogs import DialogsState
-from state.format import figure_text, instant_text
+from state.format import instant_text
 from state.listed import ListedState
 from state.paying import Paying
 
@@ -50,7 +50,7 @@ class WalletState(DialogsState, ListedState, rx.State):
         self.read_at = instant_text(uow.wall_now)
         self.rows = [wallets_view.lot_shown(row, USES) for row in found]
         self.balances = [wallets_view.wallet_shown(row) for row in balances]
-        self.due = "".join(figure_text(Money(row.minor, row.currency).amount, row.currency) for row in due)
+        self.due = "".join(Money(row.minor, row.currency).said() for row in due)
         self.may_begin = not any(
             row.currency == self._currency and row.threshold_minor is not None for row in balances
         )

@@ -77,7 +77,7 @@ async def test_every_example_runs(
             program = tmp_path / f"{name}.{suffix}"
             program.write_text(text.replace(ADDRESS_IN_EXAMPLES, f"http://127.0.0.1:{wire}"))
             ran = await asyncio.to_thread(
-                subprocess.run, [*RUN[suffix], program], env=environment, capture_output=True, text=True, timeout=60
+                subprocess.run, [*RUN[suffix], program], env=environment, capture_output=True, text=True, timeout=240
             )  # fmt: skip
             if ran.returncode or not re.search(EXPECTED[name], ran.stdout, re.DOTALL):
                 wrong.append(f"{program.name}: {ran.returncode}\n{ran.stdout[-800:]}\n{ran.stderr[-1500:]}")

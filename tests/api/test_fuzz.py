@@ -92,7 +92,7 @@ def run(
         @given(case=strategies.one_of(cases), who=strategies.sampled_from(sorted(callers)))
         def tried(case: Any, who: str) -> None:
             case.call_and_validate(
-                base_url=f"http://127.0.0.1:{port}/api/v1", headers=callers[who], checks=checks, timeout=30
+                base_url=f"http://127.0.0.1:{port}/api/v1", headers=callers[who], checks=checks, timeout=120
             )
 
         try:

@@ -101,7 +101,7 @@ async def test_a_refund_that_came_back_is_given_again_by_its_case(api: Api) -> N
         assert (await ada.post(f"staff/refunds/{refund}/returned", json={})).json()["state"] == "failed"
         (case,) = (await ada.get("staff/payment-cases?state=open")).json()["data"]
         assert (case["cause"], case["subject"]) == ("returned_by_bank", refund)
-        assert case["accepting"].startswith("Gives EUR 119.00 back again")
+        assert case["accepting"].startswith("Gives 119.00\u00a0EUR back again")
         return f"staff/payment-cases/{case['id']}"
 
     home = await came_back()

@@ -30,7 +30,7 @@ from services.identity.cookies import session_cookie
 from tests.folders import short_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 300.0  # the first start also builds the pages
+START_TIMEOUT_S = 600.0  # longer than it takes to give up by itself; the first start also builds the pages
 STOP_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 30.0
 PORTS = range(20_000, 32_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from zlib import crc32
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, WebSocketRoute, expect
 
 from matrix_app import pages
 from matrix_app.pages.registry import PAGES, Console
@@ -377,3 +378,42 @@ async def test_another_organisations_rows_look_like_nonsense(
         await expect(page.get_by_role("heading", name="Not found")).to_be_visible()
         seen.append(await page.locator("main").inner_text())
     assert seen[0] == seen[1]
+
+
+async def test_a_row_shows_nothing_of_the_one_looked_at_before(visitors: Visitors) -> None:
+    """While its own is still on the way: what the server says is kept back for as long as that is looked at."""
+    page = await visitors.page(STAFF)
+    held: list[str | bytes] = []
+    holds = False
+
+    def relay(ours: WebSocketRoute) -> None:
+        theirs = ours.connect_to_server()
+
+        def tell(message: str | bytes) -> None:
+            held.append(message) if holds else ours.send(message)
+
+        theirs.on_message(tell)
+        release.append(lambda: [ours.send(one) for one in held])
+
+    release: list[Callable[[], Any]] = []
+    await page.route_web_socket(re.compile("/_event"), relay)
+    await page.goto("/governance/plans")
+    await settled(page)
+    names = await page.get_by_role("table").get_by_role("link").all_inner_texts()
+    heading, waits = page.get_by_role("heading", level=1), page.locator("main .skeleton")
+    await page.get_by_role("link", name=names[0], exact=True).click()
+    await expect(heading).to_have_text(names[0])
+    await page.go_back()
+    await expect(heading).to_have_text("Plans")
+    await settled(page)
+
+    holds = True
+    await page.get_by_role("link", name=names[1], exact=True).click()
+    await expect(heading).to_have_text("Plan")
+    await expect(waits).to_be_attached()
+    assert names[0] not in await page.locator("main").inner_text()
+
+    holds = False
+    release[-1]()
+    await expect(heading).to_have_text(names[1])
+    await expect(waits).to_have_count(0)

@@ -47,7 +47,7 @@ PARKED = table_of(
     Column("organization", "parked.organization", kind="link", href="href", row_header=True),
     Column("parked_reason", "parked.parked_reason", brief=True),
     Column("attempts", "parked.attempts", kind="number"),
-    Column("parked_at", "parked.parked_at", kind="ago", sortable=True),
+    Column("parked_at", "parked.parked_at", kind="datetime", sortable=True),
     Column("retry_at", "parked.retry_at", kind="datetime", brief=True),
     Column("id", "parked.id", kind="code"),
     texts="parked",

@@ -18,7 +18,7 @@ from matrix_app.pages.subscription_acts import collections, payment_days
 from models.types import ProrationBehaviour
 from services.catalog.plan_rules import TRIAL_DAYS_MAX
 from services.core.permissions import Capability
-from state.governance.choosing import StaffChoiceState
+from state.governance.choosing import OF_CHANGE, OF_START, StaffChoiceState
 from state.governance.subscriptions import HOME
 
 _S = StaffChoiceState
@@ -37,6 +37,7 @@ def _terms(*fields: Part) -> rx.Component:
             *fields,
             form_foot(submit_button(t("choose.terms_apply"), look="")),
             on_submit=_S.apply_terms,
+            seen={name: rx.cond(_S.terms[name], _S.terms[name], "") for name in (*OF_START, *OF_CHANGE)},
             errors=_S.term_errors,
         ),
         title=t("choose.terms"),

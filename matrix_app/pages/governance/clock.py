@@ -109,6 +109,7 @@ def _turn() -> rx.Component:
             ),
             on_submit=_S.use_clock,
             errors=_S.clock_errors,
+            busy=_S.at_clock,
         ),
         rx.el.p(t("clock.look_text"), class_name="small muted"),
         rx.el.div(

@@ -63,7 +63,9 @@ def _asked() -> rx.Component:
         rx.fragment(),
         form_foot(submit_button(t("credit.look"), look="")),
     )
-    return card(form("credit-asked", ways, fields, look, on_submit=_S.weigh, on_settled=_S.weigh))
+    return card(
+        form("credit-asked", ways, fields, look, on_submit=_S.weigh, on_settled=_S.weigh, seen=_S.weighed)
+    )
 
 
 def _taken(line: Any) -> rx.Component:
@@ -94,7 +96,7 @@ def _bill() -> rx.Component:
             max_length=DESCRIPTION_CHARACTERS_MAX,
             autocomplete="off",
         ),
-        form_foot(submit_button(t("credit.issue", amount=seen["said"].to(str)))),
+        form_foot(submit_button(t("credit.issue", amount=seen["said"].to(str)), agrees=True)),
         url=f"{endpoints.STAFF_INVOICES}/{_ROW['id'].to(str)}/credit-notes",
         extra={"amount": _S.asked["amount"], "by_line": _S.asked["by_line"]},
         done_text=t("invoices.credited_done"),

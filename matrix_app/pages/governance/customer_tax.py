@@ -8,7 +8,7 @@ import reflex as rx
 
 from components.feedback.figures import fact, facts
 from components.feedback.states import empty_state
-from components.format.values import when
+from components.format.values import value, when
 from components.forms.fields import Option, select, text_field
 from components.forms.form import action_button, form, submit_button
 from components.kit.overlays import Trigger, dialog, dialog_close, dialog_foot
@@ -60,8 +60,8 @@ def _facts() -> rx.Component:
     return facts(
         (t("customer_tax.name"), _ROW["name"].to(str)),
         (t("customer_tax.address"), rx.el.span(_ROW["address"].to(str), class_name="party")),
-        (t("customer_tax.country"), _ROW["country"].to(str)),
-        (t("customer_tax.language"), _ROW["language"].to(str)),
+        (t("customer_tax.country"), value(_ROW["country"].to(str), "region")),
+        (t("customer_tax.language"), value(_ROW["language"].to(str), "language")),
         (
             t("customer_tax.brand"),
             rx.cond(_ROW["brand"], _ROW["brand"].to(str), t("customer_tax.brand_default")),

@@ -146,6 +146,7 @@ def _ask() -> rx.Component:
             ),
             form_foot(submit_button(t("plan_move.look"))),
             on_submit=_S.look,
+            seen=_S.asked,
             errors=_S.errors,
         )
     )  # fmt: skip
@@ -154,7 +155,9 @@ def _ask() -> rx.Component:
 def _confirm() -> rx.Component:
     count = _S.outlook["movable"].to(int)
     return rx.fragment(
-        action_button(plural("plan_move.confirm", count), on_press=_S.confirm(True), look="primary"),
+        action_button(
+            plural("plan_move.confirm", count), on_press=_S.confirm(True), look="primary", agrees=True
+        ),
         dialog(
             rest_form(
                 "start-migration",

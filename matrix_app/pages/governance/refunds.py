@@ -145,11 +145,12 @@ def _give() -> rx.Component:
             max_length=DESCRIPTION_CHARACTERS_MAX,
             autocomplete="off",
         ),
-        dialog_foot(dialog_close(), submit_button(t("refunds.give"))),
+        dialog_foot(dialog_close(), submit_button(t("refunds.give"), agrees=seen.length() > 0)),
         url=f"{endpoints.STAFF_PAYMENTS}/{row['id'].to(str)}/refunds",
         done_text=t("refunds.given"),
         on_done=_P.changed,
         on_settled=_P.weigh,
+        seen=_P.weighed,
     )
     opened = dialog(
         form,

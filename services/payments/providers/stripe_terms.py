@@ -78,6 +78,6 @@ def chargeable_units(amount: Money) -> int:
         )
     if amount < (least := CAPABILITIES.minimum(amount.currency)):
         raise RefusedByProvider(
-            f"Stripe takes no less than {least.text()}.", reason="amount_too_small", parameter="amount"
+            f"Stripe takes no less than {least.said()}.", reason="amount_too_small", parameter="amount"
         )
     return in_units(amount)

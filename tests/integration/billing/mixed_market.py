@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from models.billing import ZeroDocuments
 from models.catalog import Price
 from models.gateway import AiModel, Upstream
 from models.money import Money
@@ -14,6 +15,7 @@ from models.plans import Plan
 from models.types import Role
 from services.billing import brands, entities, policies
 from services.billing.entities import EntityFields
+from services.billing.numbering import Reset
 from services.catalog.plan_rules import ChargeFields
 from services.core.actor import Actor, system
 from services.core.clock import FixedClock
@@ -146,7 +148,10 @@ class Market:
         async with crossing(Reason.STAFF, actor=system()) as uow:
             row = await policies.entity_for(uow, entity_id, Capability.STAFF_INVOICES_WRITE)
             said: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(EntityFields)}
-            said["is_usual"] = True
+            said |= {
+                "invoice_reset": Reset(row.invoice_reset), "note_reset": Reset(row.note_reset), "is_usual": True,
+                "tax_rounding": RoundingLevel(row.tax_rounding), "zero_documents": ZeroDocuments(row.zero_documents),
+            }  # fmt: skip
             await entities.change_entity(uow, entity_id, EntityFields(**said), version=row.version)
 
     async def _offer(self) -> None:

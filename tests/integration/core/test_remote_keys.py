@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientTimeout
 from pydantic import SecretStr, ValidationError
 
 from matrix_app import key_commands
-from services.core import key_file, key_rotation
+from services.core import aws_kms, key_file, key_rotation
 from services.core.database import Database
 from services.core.key_file import Remote, Wrapped
 from services.core.key_providers import CannotUnwrap, KeysUnavailable, WrappingKey, lookup_of
@@ -65,7 +66,8 @@ def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptBy]:
 
 @pytest.fixture(scope="module")
 def kms() -> Iterator[FakeKms]:
-    with running_kms() as fake:
+    with running_kms() as fake, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(aws_kms, "_TIMEOUT", ClientTimeout(total=60))  # callers wait less; here nobody does
         yield fake
 
 

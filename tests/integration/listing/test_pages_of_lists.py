@@ -134,7 +134,11 @@ async def shelf(items: list[Item]):
         yield uow
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     items=st.lists(rows_of_items, max_size=25, unique_by=lambda item: item.id),
     arriving=st.integers(0, 8),

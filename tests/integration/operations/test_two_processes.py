@@ -32,7 +32,7 @@ from tests.world import World
 ROOT = Path(__file__).parents[3]
 PASSWORD = "nine lives and one more"
 UPSTREAM_MODEL, MODEL = "fast+pieces=3", "fast-pieces-3"
-WAIT_S = 90
+WAIT_S = 240  # two whole processes start at once, on a machine that may do much else
 POLL_S = 0.05
 CSRF = {"X-Matrix-CSRF": "1"}
 # The web process without its pages, which need a browser and a build: API, gateway and live figures.

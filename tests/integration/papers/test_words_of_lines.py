@@ -39,7 +39,9 @@ async def test_unused_time_is_said_in_the_language_of_the_document(world: World)
         None,
         None,
     ]  # times the quantity it is not the amount
+    lines[1].inclusive = True  # said in words, which are kept as plain text in each language
     for language, expected in CALLED.items():
         changed.buyer = (changed.buyer or {}) | {"language": language}
         said = invoice_says(changed, lines, Design(), due_minor=0)
         assert [line.description for line in said.lines] == expected
+        assert len(said.lines[1].details) == 1

@@ -103,9 +103,9 @@ async def given_after_all(desk: Desk) -> Refund:
 
 # What makes a case, and what it says that accepting it does.
 MADE: dict[CaseAct, tuple[Callable[[Desk], Awaitable[Any]], str]] = {
-    CaseAct.REFUND: (warned, "Gives back all that is left of the payment, EUR 119.00"),
-    CaseAct.REFUND_AGAIN: (failed, "Gives EUR 119.00 back again"),
-    CaseAct.BOOK_REFUND: (given_after_all, "Books EUR 119.00 that left"),
+    CaseAct.REFUND: (warned, "Gives back all that is left of the payment, 119.00\u00a0EUR"),
+    CaseAct.REFUND_AGAIN: (failed, "Gives 119.00\u00a0EUR back again"),
+    CaseAct.BOOK_REFUND: (given_after_all, "Books 119.00\u00a0EUR that left"),
 }
 
 
@@ -143,7 +143,7 @@ async def test_every_proposal_has_an_act_and_words() -> None:
         row = {"act": act.value, "entries": [{"purpose": "cash", "minor": 700, "currency": "EUR"}]}
         told = proposals.read(row, "EUR", -700)
         assert told is not None
-        assert "EUR 7.00" in told.words
+        assert "7.00\u00a0EUR" in told.words
 
 
 async def test_what_failed_is_left_as_a_credit_or_needs_its_credit_still(desk: Desk) -> None:

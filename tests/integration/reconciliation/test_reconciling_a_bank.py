@@ -121,7 +121,7 @@ async def test_what_fits_two_things_is_left_to_staff_and_the_bank_is_the_account
     cases = {one.cause: one for one in await desk.cases()}
     assert set(cases) == {"nothing_named", "went_out"}
     assert cases["went_out"].accepting == (
-        "Books in the platform's own book: credit cash EUR 12.50, debit suspense EUR 12.50."
+        "Books in the platform's own book: credit cash 12.50\u00a0EUR, debit suspense 12.50\u00a0EUR."
     )
     for case in cases.values():
         await desk.accept(case)

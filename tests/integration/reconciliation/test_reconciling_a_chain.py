@@ -117,11 +117,11 @@ async def test_what_is_sent_on_and_what_comes_unseen_are_cases(
     assert {cause: (case.minor, case.accepting) for cause, case in found.items()} == {
         "swept": (
             -2_975,
-            "Books in the platform's own book: debit cash EUR 29.75, credit clearing EUR 29.75.",
+            "Books in the platform's own book: debit cash 29.75\u00a0EUR, credit clearing 29.75\u00a0EUR.",
         ),
         "came_unseen": (
             2_380,
-            "Books in the platform's own book: debit clearing EUR 23.80, credit suspense EUR 23.80.",
+            "Books in the platform's own book: debit clearing 23.80\u00a0EUR, credit suspense 23.80\u00a0EUR.",
         ),
     }
     for case in found.values():

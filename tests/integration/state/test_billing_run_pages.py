@@ -10,6 +10,7 @@ from services.billing_runs import clock_turning, run_records, running
 from services.core.clock import FixedClock
 from services.core.crossing import Reason, crossing
 from services.identity import clocks
+from state.account import WelcomeState
 from state.governance.billing_runs import BillingRunsState, ParkedState
 from state.governance.organizations import OrganizationState
 from tests.integration.billing.shop import open_shop
@@ -76,11 +77,21 @@ async def test_an_organisation_on_a_clock_shows_what_was_made(world: World) -> N
     sold = Subscribers(shop)
     plan = await sold.plan(price("base", "flat", "60"))
     await sold.start(plan)
+    founder, _ = await sign_in(world, None)
+    found, _ = await founder.call(WelcomeState, "load")
+    assert [one["id"] for one in found.currencies] == ["EUR"]  # and not dollars, in which nothing is sold
     seen, _ = await staff.call(OrganizationState, "load")
     seen, _ = await staff.call(OrganizationState, "choose", "on")
-    seen, _ = await staff.call(OrganizationState, "use_clock", {"by": "on", "on": "", "act": "look"})
-    assert (seen.foreseen, seen.clock_errors) == ({}, {"on": "Say to which day."})
-    seen, _ = await staff.call(OrganizationState, "use_clock", {"by": "quarter", "act": "look"})
+    seen, then = await staff.call(OrganizationState, "use_clock", {"by": "on", "on": "", "act": "look"})
+    assert (seen.at_clock, then.handler.fn.__name__) == (
+        True,
+        "turn_or_look",
+    )  # the page says so while it waits
+    _, again = await staff.call(OrganizationState, "use_clock", {"by": "year", "act": "turn"})
+    assert again is None  # one press, one turn
+    seen, _ = await staff.call(OrganizationState, "turn_or_look", {"by": "on", "on": "", "act": "look"})
+    assert (seen.foreseen, seen.clock_errors, seen.at_clock) == ({}, {"on": "Say to which day."}, False)
+    seen, _ = await staff.call(OrganizationState, "turn_or_look", {"by": "quarter", "act": "look"})
     (group,) = seen.foreseen["groups"]
     assert (seen.foreseen["count"], seen.foreseen["more"], seen.clock_errors) == (3, False, {})
     assert (group["name"], [one["total"] for one in group["documents"]]) == (plan.name, ["71.4"] * 3)
@@ -89,10 +100,10 @@ async def test_an_organisation_on_a_clock_shows_what_was_made(world: World) -> N
     assert seen.foreseen == {}
 
     past = {"by": "on", "on": "2020-01-01", "act": "turn"}
-    seen, _ = await staff.call(OrganizationState, "use_clock", past)
+    seen, _ = await staff.call(OrganizationState, "turn_or_look", past)
     assert (list(seen.clock_errors), seen.clock["target_at"]) == (["on"], "")
     until = (clock.now_at + timedelta(days=40)).date().isoformat()
-    seen, _ = await staff.call(OrganizationState, "use_clock", {"by": "on", "on": until, "act": "turn"})
+    seen, _ = await staff.call(OrganizationState, "turn_or_look", {"by": "on", "on": until, "act": "turn"})
     assert seen.clock["target_at"] != ""
     async with crossing(Reason.STAFF, actor=actor) as uow:
         assert await watching.clocks_turning(uow) == {"turning": {clock.id: watching.Turned(0, 39)}}

@@ -68,7 +68,7 @@ async def test_staff_pauses_and_skips_a_customer_and_tries_a_campaign(world: Wor
     assert (seen.chosen["steps"], seen.open_dialog) == ("2 mail\n9 cancel", "edit")
     seen, _ = await staff.call(CampaignsState, "simulate", made.id)
     assert [seen.simulated[name] for name in ("name", "invoices", "mails", "suspended", "failed")] == [
-        "Usual", 1, 1, 0, "EUR 119.00",
+        "Usual", 1, 1, 0, "119.00\u00a0EUR",
     ]  # fmt: skip
     seen, _ = await staff.call(CampaignsState, "look", made.id)
     assert (seen.looked_at, seen.by_step) == ("Usual", [])

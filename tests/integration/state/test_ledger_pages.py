@@ -92,6 +92,8 @@ async def test_a_book_is_followed_from_its_balance_to_an_entry(
     seen, _ = await visitor.call(statement, "load")
     assert [line["balance"] for line in seen.rows] == ["25", "37.5"]
     assert (seen.account["closing"], seen.is_first) == ("25", True)
+    cause = seen.rows[0]["cause_id"]  # no invoice that is there
+    assert (seen.rows[0]["cause"], seen.rows[0]["cause_href"]) == (cause, f"/{console}/invoices/{cause}")
     _, answer = await visitor.call(statement, "next_page")
     visitor.at = sent_to(answer)
     seen, _ = await visitor.call(statement, "load")

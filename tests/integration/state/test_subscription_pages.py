@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from services.core.permissions import ROLE_CAPABILITIES
 from services.subscriptions import subscriptions
 from services.terms import queries as terms_queries
 from services.terms import service as terms
+from state.choosing import Choosing
 from state.governance.choosing import StaffChoiceState
 from state.governance.subscriptions import StaffSubscriptionsState, StaffSubscriptionState
 from state.portal.billing_profile import BillingProfileState
@@ -35,6 +37,11 @@ async def shop(world: World) -> Shop:
     await made.new_customer(name="Acme", currency="EUR")
     made.now = datetime.now(UTC)
     return made
+
+
+async def agree(who: Visitor, choice: type[Choosing]) -> tuple[Choosing, Any]:
+    """To what is on screen."""
+    return await who.call(choice, "confirm", (await who.state(choice)).looked)
 
 
 async def look_at_a_coupon(client: Visitor, sold: Subscribers) -> None:
@@ -68,17 +75,19 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
     assert [line["amount"] for line in seen.documents[0]["lines"]] == ["60", "30"]
     seen, _ = await client.call(ChoiceState, "count", "seats", "2")
     assert seen.preview["due"] == "142.8"
+    seen, answer = await client.call(ChoiceState, "confirm", seen.looked - 1)
+    assert (answer, "while it was agreed" in seen.refusal) == (None, True)  # to what was shown before
     for wrong in ("-1", "many", "10"):
         seen, _ = await client.call(ChoiceState, "count", "seats", wrong)
         assert (seen.preview["due"] if seen.preview else "") != "142.8", wrong
     assert seen.preview == {}
-    _, answer = await client.call(ChoiceState, "confirm")
+    _, answer = await agree(client, ChoiceState)
     assert answer is None  # nothing is agreed to that is not shown
     await client.call(ChoiceState, "count", "seats", "2")
     seen, _ = await client.call(ChoiceState, "apply_coupon", {"coupon": "NONE"})
     assert (seen.coupon, list(seen.coupon_errors)) == ("", ["coupon"])
     assert seen.preview["due"] == "142.8"  # what it costs without one stays
-    _, answer = await client.call(ChoiceState, "confirm")
+    _, answer = await agree(client, ChoiceState)
     client.at = sent_to(answer)
     seen, _ = await client.call(SubscriptionState, "load")
     assert (seen.subscription["state"], seen.just_done) == ("active", "started")
@@ -92,7 +101,7 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
     seen, _ = await client.call(ChoiceState, "load")
     assert [row["chosen"] for row in seen.addons] == [True]
     shown = seen.preview["total_minor"]
-    _, answer = await client.call(ChoiceState, "confirm")
+    _, answer = await agree(client, ChoiceState)
     client.at = sent_to(answer)
     seen, _ = await client.call(SubscriptionState, "load")
     assert (len(seen.items), seen.just_done) == (3, "changed")
@@ -138,7 +147,7 @@ async def test_an_add_on_is_taken_in_the_number_that_is_shown_and_billed(world: 
     assert (seen.preview, seen.refusal != "") == ({}, True)
     seen, _ = await client.call(ChoiceState, "count_addon", extra.id, "desks", "3")
     assert seen.preview["due"] == "107.1"
-    _, answer = await client.call(ChoiceState, "confirm")
+    _, answer = await agree(client, ChoiceState)
     client.at = sent_to(answer)
     seen, _ = await client.call(SubscriptionState, "load")
     assert [(row["quantity"], row["amount"]) for row in seen.items] == [("1", "60"), ("3", "30")]
@@ -237,7 +246,7 @@ async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_
     assert len(seen.documents) >= 2  # a document for each period since, which says which
     starts = [one["period_start"] for one in seen.documents]
     assert starts == sorted({*starts} - {""})
-    _, answer = await staff.call(StaffChoiceState, "confirm")
+    _, answer = await agree(staff, StaffChoiceState)
     staff.at = sent_to(answer)
     seen, _ = await staff.call(StaffSubscriptionState, "load")
     said = (seen.subscription["state"], seen.just_done, seen.subscription["name"])
@@ -251,7 +260,7 @@ async def test_staff_begins_one_for_a_customer_in_the_past_and_changes_and_ends_
     at_once = seen.preview["due"]
     seen, _ = await staff.call(StaffChoiceState, "apply_terms", {"behaviour": "none"})
     assert (Decimal(at_once) > 0, seen.preview["due"], seen.preview["total_minor"]) == (True, "0", 0)
-    _, answer = await staff.call(StaffChoiceState, "confirm")
+    _, answer = await agree(staff, StaffChoiceState)
     staff.at = sent_to(answer)
     seen, _ = await staff.call(StaffSubscriptionState, "load")
     assert [row["quantity"] for row in seen.items] == ["1", "5"]
@@ -302,7 +311,7 @@ async def test_staff_sells_an_older_version_from_a_day_to_come_on(world: World, 
     assert [(one["total"], one["comes"], one["period_start"]) for one in seen.documents] == [
         ("71.4", True, "")
     ]
-    _, answer = await staff.call(StaffChoiceState, "confirm")
+    _, answer = await agree(staff, StaffChoiceState)
     staff.at = sent_to(answer)
     seen, _ = await staff.call(StaffSubscriptionState, "load")
     shown = seen.subscription
@@ -344,7 +353,7 @@ async def test_the_page_says_which_terms_subscribing_accepts_and_that_is_written
         seen, _ = await client.call(ChoiceState, "load")
         assert seen.preview
         named = seen.accepts
-        _, answer = await client.call(ChoiceState, "confirm")
+        _, answer = await agree(client, ChoiceState)
         client.at = f"{sent_to(answer).partition('?')[0]}/change"
         changed, _ = await client.call(ChoiceState, "load")
         assert changed.accepts == 0  # changing one accepts nothing anew

@@ -62,11 +62,13 @@ def test_parts_add_up_to_what_was_debited(line: Debited, cuts: list[int]) -> Non
 
 
 @given(line=debits(), first=AMOUNTS, second=AMOUNTS)
+@example(line=Debited("l", "", 1_000, 1_000, 190), first=100, second=100)
 def test_in_two_steps_as_much_is_given_as_in_one(line: Debited, first: int, second: int) -> None:
     once, _ = _after(line, first + second)
     twice, _ = _after(line, first)
     twice, _ = _after(twice, second)
     assert (twice.given, twice.given_net) == (once.given, once.given_net)
+    assert abs(twice.given_tax - once.given_tax) <= 1  # less where a step gave less net than the tax of it
 
 
 @given(lines=st.lists(debits(), max_size=5), minor=AMOUNTS)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -262,3 +263,11 @@ def test_what_ended_under_another_interval_is_taken_up_again_by_the_one_of_now()
     assert life.now.anchor == before  # nothing but the add-on has changed
     assert [item.price.charge.length for item in life.now.running] == [MONTH] * 3
     assert [one.item.price.addon for one in lines if one.line and one.line.amount.minor] == [True]
+
+
+def test_one_that_was_cancelled_and_ended_is_not_said_to_be_uncancelled() -> None:
+    now = lived(selection("EUR", "60", 1)).now
+    ended = subscription_rules.end(now, BEGAN + timedelta(days=1), credits_unused=False).subscribed
+    for one, why in ((now, "is active and was not cancelled"), (ended, "is ended and cannot go on")):
+        with pytest.raises(Conflict, match=why):
+            subscription_rules.reactivate(one, BEGAN + timedelta(days=2))

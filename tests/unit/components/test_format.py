@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from models.currencies import CURRENCIES
-from state.format import figure_text
+from models.money import figure_text
 from tests.unit.components.browser_modules import called
 
 NBSP = "\u00a0"

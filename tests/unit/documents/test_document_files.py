@@ -37,7 +37,7 @@ from services.documents.fonts import FOLDER, MISSING, drawable, mapped
 from services.documents.formats import Formats
 from services.documents.html import html
 from services.documents.style import Field, Font, Paper, Style
-from services.documents.text import DocumentRefused, printable
+from services.documents.text import DocumentRefused, printable, require_plain
 from services.documents.typeset import set_pdf
 from services.documents.ubl import ubl
 from services.documents.words import WORDS
@@ -428,6 +428,7 @@ def test_amounts_have_the_digits_of_their_currency(
     written = Formats(locale).money(Money(minor, currency))
 
     assert written.replace("\u00a0", " ").replace("\u202f", " ") == text
+    require_plain(Formats(locale).told(Money(minor, currency)), field="details", characters_max=99)
 
 
 def test_rates_and_prices_are_never_rounded() -> None:

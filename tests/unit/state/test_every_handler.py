@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import reflex as rx
+from reflex_components_core.react_router.dom import ReactRouterLink
 
 from components.shell import page as shell
 from matrix_app.doors import is_api
 from matrix_app.pages import endpoints
-from matrix_app.pages.registry import PAGES, Console
+from matrix_app.pages.registry import LED_ON, PAGES, Console
 from services.core.permissions import Capability
 from services.identity import projects
 from state.base import Access, HandlerNotAsync, PageState, page_event
@@ -145,26 +148,93 @@ def test_every_address_that_pages_send_to_is_one_of_the_api() -> None:
     assert used <= known
 
 
-def test_no_page_draws_what_was_read_for_another_address() -> None:
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Any]:
+    """Every page as a component, by its route."""
+    return {route: page.component() for route, page in PAGES.items()}
+
+
+def test_no_page_draws_what_was_read_for_another_address(drawn: dict[str, Any]) -> None:
     """Its outermost part keeps from it whatever was read elsewhere, also what events that are sent from it act on; so
     all that a page of a row draws, but who looks, must be read for its address, and say so."""
-    ours = {state.get_full_name(): state for state in our_states()}
+    ours = {state.get_full_name() for state in our_states()} - {SessionState.get_full_name()}
     for route, page in PAGES.items():
-        drawn = page.component()
-        assert isinstance(drawn, shell.OfAddress), route
+        assert isinstance(drawn[route], shell.OfAddress), route
         if not page.is_dynamic:
             continue
         read = {handler.state_full_name for handler in page.on_load if handler.fn.__matrix_reads__}
-        of_rows = {name for name in _states_of(drawn) if name in ours} - {SessionState.get_full_name()}
+        of_rows = {state for one in _within(drawn[route]) for state in _states_of(one)} & ours
         assert of_rows, route
         assert of_rows <= read, route
 
 
-def _states_of(component: Any) -> set[str]:
-    """The states of whose vars a component and all within it are made."""
+# Previews that nobody agrees to: of a paper, a file, numbers to come; and turning a clock, which says until when.
+NO_MONEY = {"TemplateState", "EntityState", "BankMappingState", "OrganizationState"}
+
+
+def test_nobody_agrees_to_a_preview_of_other_inputs(drawn: dict[str, Any]) -> None:
+    """Fields whose values change what an act comes to say which of them were looked at, and the button that agrees
+    is off while they hold others."""
     found = set[str]()
-    for var in component._get_vars():  # pyright: ignore[reportPrivateUsage]
-        data = var._get_all_var_data()  # pyright: ignore[reportPrivateUsage]
-        found |= {data.state} if data is not None else set()
-    within = [*component.children, *component._get_components_in_props()]  # pyright: ignore[reportPrivateUsage]
-    return found.union(*(_states_of(one) for one in within))
+    for route, page in drawn.items():
+        parts = list(_within(page))
+        forms = [one for one in parts if type(one).__name__ == "_Form" and _weighs(one)]
+        for one in forms:
+            assert one.seen is not None, (route, str(one.form_id))
+        if forms:
+            agreeing = [one for one in parts if getattr(one, "agrees", None) is not None]
+            assert agreeing, route
+            found.add(route)
+    assert len(found) >= 8, found
+
+
+def test_a_link_within_the_app_leads_to_a_page(drawn: dict[str, Any]) -> None:
+    """React Router draws every link (`rx.el.a` and `rx.link` are its own, too): one to a file or to the API would show
+    "Not found" within the app. `file_link` has the browser fetch it."""
+    followed, fetched = set[str](), set[str]()
+    for route, page in drawn.items():
+        for one in _within(page):
+            if not isinstance(one, ReactRouterLink):
+                continue
+            path = _OWN_PATH.match(str(one.to))
+            if path is None:
+                continue
+            if str(one.reload_document) == "true":
+                fetched.add(path[1])
+                continue
+            followed.add(path[1])
+            leads = path[1].removesuffix("/") in PAGES or path[1] in LED_ON
+            begins = any(known.startswith(path[1]) for known in PAGES)  # what follows is said by a row
+            assert leads or (begins and not path[1].endswith(".")), (route, str(one.to))
+            assert not is_api(path[1]), (route, str(one.to))
+    assert len(followed) > 40
+    assert len(fetched) > 3
+
+
+_OWN_PATH = re.compile(r"""[("`]*(/[^"`?#$]*)""")  # what of an expression in JavaScript says where it leads
+
+
+def _weighs(form: Any) -> bool:
+    """Whether what it holds is handed to a state that shows what it comes to."""
+    events = [event for name in ("on_settled", "on_submit") for event in _events(form, name)]
+    states = {state.__name__: state for state in our_states()}
+    names = {event.handler.state_full_name.rpartition("____")[2] for event in events}
+    shown = {name for name, state in states.items() if state.get_full_name().rpartition("____")[2] in names}
+    return any({"preview", "outlook"} & states[name].get_fields().keys() for name in shown - NO_MONEY)
+
+
+def _events(component: Any, name: str) -> list[Any]:
+    chain = component.event_triggers.get(name)
+    return list(getattr(chain, "events", ()))
+
+
+def _within(component: Any) -> Iterator[Any]:
+    yield component
+    for one in [*component.children, *component._get_components_in_props()]:
+        yield from _within(one)
+
+
+def _states_of(component: Any) -> set[str]:
+    """The states of whose vars it is made."""
+    found = [var._get_all_var_data() for var in component._get_vars()]
+    return {data.state for data in found if data is not None and data.state}

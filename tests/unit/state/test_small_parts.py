@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from models.money import figure_text
 from services.identity.cookies import session_token
 from state.addresses import own_path, sign_in_for, with_query
-from state.format import decimal_text, figure_text, instant_text
+from state.format import decimal_text, instant_text
 from state.portal.snippets import curl_for
 
 
