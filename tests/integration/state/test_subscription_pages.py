@@ -56,6 +56,26 @@ async def look_at_a_coupon(client: Visitor, sold: Subscribers) -> None:
     assert (seen.coupon, seen.preview["upcoming_at"], seen.coupons) == ("half", "", [])  # and it is not taken
 
 
+async def look_at_acts(client: Visitor, shop: Shop) -> None:
+    """What pausing and cancelling come to, and that what is asked about stays as it was asked."""
+    for act, state in (("pause", "paused"), ("cancel", "canceled")):
+        seen, _ = await client.call(SubscriptionState, "ask", act)
+        assert (seen.asking, seen.preview["state"]) == (act, state)
+        assert seen.preview["upcoming_at"] == ""  # nothing comes but what the documents say
+    seen, _ = await client.call(SubscriptionState, "weigh", {"at_once": "true"})
+    assert (seen.preview["state"], seen.documents[0]["total"][0]) == ("ended", "-")
+    async with shop.work() as uow:
+        await subscriptions.pause(uow, seen.subscription["id"])
+    seen, _ = await client.call(SubscriptionState, "follow")
+    assert (seen.asking, seen.subscription["state"]) == ("cancel", "active")  # as it was asked about
+    seen, _ = await client.call(SubscriptionState, "dismiss", False)
+    assert (seen.asking, seen.documents) == ("", [])
+    seen, _ = await client.call(SubscriptionState, "follow")
+    assert (seen.subscription["state"], seen.just_done) == ("paused", "")  # something else was done since
+    async with shop.work() as uow:
+        await subscriptions.resume(uow, seen.subscription["id"])
+
+
 async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: World, shop: Shop) -> None:
     sold = Subscribers(shop)
     seats = price(
@@ -109,22 +129,7 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
 
     await look_at_a_coupon(client, sold)
 
-    for act, state in (("pause", "paused"), ("cancel", "canceled")):
-        seen, _ = await client.call(SubscriptionState, "ask", act)
-        assert (seen.asking, seen.preview["state"]) == (act, state)
-        assert seen.preview["upcoming_at"] == ""  # nothing comes but what the documents say
-    seen, _ = await client.call(SubscriptionState, "weigh", {"at_once": "true"})
-    assert (seen.preview["state"], seen.documents[0]["total"][0]) == ("ended", "-")
-    async with shop.work() as uow:
-        await subscriptions.pause(uow, seen.subscription["id"])
-    seen, _ = await client.call(SubscriptionState, "follow")
-    assert (seen.asking, seen.subscription["state"]) == ("cancel", "active")  # as it was asked about
-    seen, _ = await client.call(SubscriptionState, "dismiss", False)
-    assert (seen.asking, seen.documents) == ("", [])
-    seen, _ = await client.call(SubscriptionState, "follow")
-    assert (seen.subscription["state"], seen.just_done) == ("paused", "")  # something else was done since
-    async with shop.work() as uow:
-        await subscriptions.resume(uow, seen.subscription["id"])
+    await look_at_acts(client, shop)
     client.at = "/portal/subscriptions"
     seen, _ = await client.call(SubscriptionsState, "load")
     assert [(row["name"], row["state"]) for row in seen.rows] == [(team.name, "active")]

@@ -193,6 +193,8 @@ def test_a_link_within_the_app_leads_to_a_page(drawn: dict[str, Any]) -> None:
     "Not found" within the app. `file_link` has the browser fetch it."""
     followed, fetched = set[str](), set[str]()
     for route, page in drawn.items():
+        if route == "/developer/gallery":  # its shell and its examples are made up and lead nowhere
+            continue
         for one in _within(page):
             if not isinstance(one, ReactRouterLink):
                 continue
