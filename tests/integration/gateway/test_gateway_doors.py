@@ -20,7 +20,7 @@ from services.gateway import queries, upstreams
 from services.gateway.upstreams import UpstreamFields
 from services.identity import organizations
 from services.identity.cookies import session_cookie
-from tests.integration.gateway.house import WAIT_S, House, model_fields
+from tests.integration.gateway.house import NO_TLS, WAIT_S, House, model_fields
 from tests.papers import brand, campaign, entity, papers, reminded
 
 ASK = [{"role": "user", "content": "hi"}]
@@ -58,7 +58,7 @@ async def sign_in(
 
 def browser_of(house: House, token: str) -> httpx.AsyncClient:
     cookies = {session_cookie(settings().public_url): token}
-    return httpx.AsyncClient(base_url=house.base_url, cookies=cookies, timeout=WAIT_S)
+    return httpx.AsyncClient(base_url=house.base_url, cookies=cookies, timeout=WAIT_S, verify=NO_TLS)
 
 
 async def test_a_signed_in_person_calls_from_the_playground(gateway: House) -> None:
