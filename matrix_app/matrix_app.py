@@ -32,7 +32,8 @@ class MatrixApp(rx.App):
     def _setup_state(self) -> None:
         super()._setup_state()
         if (events := self.event_namespace) is not None:
-            events.on_event = ReadableOnly(events.on_event, lambda sid: sid in events.sid_to_token).on_event
+            readable = ReadableOnly(events.on_event, lambda sid: sid in events.sid_to_token)
+            setattr(events, "on_event", readable.on_event)  # noqa: B010 (a method, which types let nobody replace)
 
     def __call__(self) -> Doors:
         headers = PageHeaders(work_dir() / "build" / "client", https=settings().secure_cookies)

@@ -147,7 +147,7 @@ class SubscriptionOnScreen(PageState, mixin=True):
 
     async def _preview(self, act: Act) -> None:
         async with await self._subscription_work() as uow:
-            found = await previewing.preview(uow, act, of=self._subscription_id())
+            found = await previewing.preview(uow, act, of=self._address_id)
         self.preview = subscriptions_view.preview_shown(found)
         self.documents = subscriptions_view.documents_shown(found)
 

@@ -44,6 +44,7 @@ class Clones:
         self._numbers = itertools.count()
         self._free: list[str] = []
         self._taken: dict[str, int] = {}
+        self._inside: dict[str, psycopg.Connection[Any]] = {}
         with server.superuser(template) as connection:
             self._filled = set(leftovers.tables(connection))
 
@@ -60,16 +61,31 @@ class Clones:
         """Raises CardNumberKept as dropping it does."""
         again = False
         try:
-            self._server.end_users(name)
-            with self._server.superuser(name) as connection:
-                changed = leftovers.tables(connection, changed=True)
-                leftovers.look_through_tables(connection, changed)
-                again = self._taken[name] < _TAKEN_MAX and self._emptied(connection, changed)
+            connection = self._connection(name)
+            self._server.end_users(name, but=connection.info.backend_pid)
+            changed = leftovers.tables(connection, changed=True)
+            leftovers.look_through_tables(connection, changed)
+            again = self._taken[name] < _TAKEN_MAX and self._emptied(connection, changed)
         finally:
             if again:
                 self._free.append(name)
             else:
+                if (kept := self._inside.pop(name, None)) is not None:
+                    kept.close()
                 self._server.drop_looked_through(name)
+
+    def _connection(self, name: str) -> psycopg.Connection[Any]:
+        """The one that stays in a database, idle while it is taken: what a new one learns of all its tables costs more
+        than the look. A test may have ended it."""
+        kept = self._inside.get(name)
+        if kept is None or not _lives(kept):
+            kept = self._inside[name] = self._server.superuser(name)
+        return kept
+
+    def close(self) -> None:
+        for connection in self._inside.values():
+            connection.close()
+        self._inside.clear()
 
     def _emptied(self, connection: psycopg.Connection[Any], changed: list[tuple[str, str]]) -> bool:
         """Whether the database is as new, now that the rows of these tables are deleted."""
@@ -89,3 +105,11 @@ class Clones:
             for statement in _COUNT_FROM_HERE:
                 connection.execute(statement)
         return set(leftovers.tables(connection)) == self._filled
+
+
+def _lives(connection: psycopg.Connection[Any]) -> bool:
+    try:
+        connection.execute("select 1")
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -108,8 +108,10 @@ def postgres() -> Iterator[LookedThrough]:
 
 
 @pytest.fixture(scope="session")
-def clones(postgres: LookedThrough) -> Clones:
-    return Clones(postgres, TEMPLATE)
+def clones(postgres: LookedThrough) -> Iterator[Clones]:
+    made = Clones(postgres, TEMPLATE)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ _CHANGED = "and pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(
 # A process that was killed while it held a lock would have the look wait; and who has not ended has not counted yet.
 _END_USERS = """
     select pg_terminate_backend(pid, %s) from pg_stat_activity
-    where datname = %s and backend_type = 'client backend'
+    where datname = %s and backend_type = 'client backend' and pid <> %s
 """
 
 
@@ -137,9 +137,10 @@ class LookedThrough(EmbeddedPostgres):
         finally:
             self.drop_looked_through(name)
 
-    def end_users(self, name: str) -> None:
+    def end_users(self, name: str, *, but: int = 0) -> None:
+        """All who use a database, but the process of that number."""
         with self.superuser() as standing:
-            standing.execute(_END_USERS, [_ENDED_WITHIN_MS, name])
+            standing.execute(_END_USERS, [_ENDED_WITHIN_MS, name, but])
 
     def drop_looked_through(self, name: str) -> None:
         super().drop_database(name)

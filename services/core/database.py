@@ -69,6 +69,7 @@ def connect(url: str, *, pool_size: int = 12) -> Database:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        pool_use_lifo=True,  # few know all tables and statements well, in place of all a little
         pool_timeout=10,
         pool_pre_ping=False,
         pool_recycle=1_800,

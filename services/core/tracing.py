@@ -10,7 +10,6 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -29,6 +28,9 @@ def start(service: str, endpoint: str | None) -> None:
     global _tracer, _provider
     if endpoint is None:
         return
+    # Only who exports loads the exporter, which takes a twentieth of a second.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
     _provider = TracerProvider(resource=Resource.create({"service.name": f"matrix-{service}"}))
     _provider.add_span_processor(
         BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))

@@ -323,7 +323,7 @@ def _over_limit(hold: Hold, verdict: rules.Verdict, tokens: int, headers: Header
     if subject.owner.startswith(THROTTLES):
         return Refusal(
             Code.THROTTLED,
-            f"A budget is used up, and leaves {subject.limit} requests per minute until it begins anew. Try again in"
+            f"A budget is used up: calls are limited to {subject.limit} a minute until it begins anew. Try again in"
             f" {wait_s} s, or have the budget raised.",
             headers={**shown, "Retry-After": str(wait_s)},
         )

@@ -40,9 +40,7 @@ ORGANIZATIONS_PER_ACCOUNT_MAX = 20
 # As the names of their characters begin. Han, kana and Hangul are mixed with Latin by whoever writes them.
 _LOOK_ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "GEORGIAN"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_UNSEEN = frozenset(
-    {"Cf", "Zs"}
-)  # categories of blanks and of what only joins others: a name of these is none
+_UNSEEN = frozenset({"Cf", "Zs"})  # blanks, and what only joins others: a name of these alone is none
 _DOMAIN_LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?")
 _LOCAL_PART = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 

@@ -17,7 +17,7 @@ import pytest
 from matrix_app.up import bootstrap
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 PARTS = (
     "Makefile",
     "matrix_app/up/bootstrap.py",

@@ -15,7 +15,7 @@ import pytest
 from tests.bench.product import free_port
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 60.0  # far longer than anything takes
+WAIT_S = 180.0  # far longer than anything takes
 PROGRAM = """
 import asyncio, signal, sys
 from contextlib import asynccontextmanager

@@ -14,7 +14,7 @@ from matrix_app.up import supervisor as supervisors
 from matrix_app.up.supervisor import Child, Supervisor
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 
 STEADY = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 STUBBORN = "import os, signal, time; signal.signal(15, signal.SIG_IGN); print(os.getpid(), flush=True); time.sleep(600)"

@@ -52,6 +52,9 @@ async def test_one_too_many_is_refused_before_it_is_opened(
     async def send(message: Any) -> None:
         sent.append(message)
 
+    async def silent() -> Any:
+        return {"type": "websocket.connect"}
+
     async def behind(scope: Any, receive: Any, send: Any) -> None:
         reached.append(scope["path"])
         if len(reached) == 1:  # while the first is open
@@ -59,10 +62,10 @@ async def test_one_too_many_is_refused_before_it_is_opened(
 
     doors = Doors(api=behind, live=behind, pages=behind, documents=[], limits=SocketLimits(of_session=1))
     scope = handshake("mine", "192.0.2.1", path=path, extensions=extensions)
-    await doors(scope, behind, send)
+    await doors(scope, silent, send)
 
     assert reached == [path]
     assert [message["type"] for message in sent] == said
     assert sent[0].get("status", 429) == 429
-    await doors(scope, behind, send)
+    await doors(scope, silent, send)
     assert len(reached) == 2  # the first has ended

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-
-from Crypto.Hash import keccak
-from Crypto.PublicKey.ECC import EccPoint  # pyright: ignore[reportPrivateImportUsage]
+from typing import TYPE_CHECKING
 
 from services.core.errors import Invalid
+
+# Loaded where they are used: that takes a tenth of a second, and every process imports this.
+if TYPE_CHECKING:
+    from Crypto.PublicKey.ECC import EccPoint  # pyright: ignore[reportPrivateImportUsage]
 
 INDEX_MAX = 2**31 - 1  # from there on BIP-32 needs the private key
 KEY_CHARACTERS = 111
@@ -23,10 +25,9 @@ _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _CURVE = "secp256k1"
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _PRIME = 2**256 - 2**32 - 977
-_GENERATOR = EccPoint(
+_GENERATOR = (
     0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
     0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8,
-    _CURVE,
 )
 
 
@@ -53,7 +54,7 @@ class PublicNode:
         tweak = int.from_bytes(told[:32], "big")
         if tweak >= _ORDER:
             raise IndexError(index)
-        point = self.point + _GENERATOR * tweak
+        point = self.point + _point_at(*_GENERATOR) * tweak
         if point.is_point_at_infinity():
             raise IndexError(index)
         return PublicNode(self.depth + 1, told[32:], point)
@@ -109,6 +110,8 @@ def checksummed(address: str) -> str:
 
 
 def _keccak(data: bytes) -> bytes:
+    from Crypto.Hash import keccak
+
     return keccak.new(digest_bits=256, data=data).digest()
 
 
@@ -133,7 +136,13 @@ def _point(raw: bytes) -> EccPoint:
         raise ValueError("no compressed point")
     x = int.from_bytes(raw[1:], "big")
     y = pow(x**3 + 7, (_PRIME + 1) // 4, _PRIME)
-    return EccPoint(x, y if y % 2 == raw[0] % 2 else _PRIME - y, _CURVE)
+    return _point_at(x, y if y % 2 == raw[0] % 2 else _PRIME - y)
+
+
+def _point_at(x: int, y: int) -> EccPoint:
+    from Crypto.PublicKey.ECC import EccPoint  # pyright: ignore[reportPrivateImportUsage]
+
+    return EccPoint(x, y, _CURVE)
 
 
 def _compressed(point: EccPoint) -> bytes:

@@ -165,7 +165,7 @@ async def no_locks() -> bool:
         return bool(found.scalar_one())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_a_run_of_which_one_worker_is_killed_makes_the_documents_of_one(
     world: World, postgres: EmbeddedPostgres, database_name: str
 ) -> None:

@@ -133,6 +133,7 @@ async def test_notes_take_back_to_the_last_cent_and_no_further(shop: Shop) -> No
     assert (now.state, now.credited_minor, now.due_minor) == ("paid", made.total_minor, 0)
     assert rest.total_minor == left
     assert sum(n.tax_minor for n in (by_line, by_amount, rest)) == made.tax_minor
+    assert all(n.offset_minor == n.total_minor for n in (by_line, by_amount, rest))  # off what was due
     assert await shop.balances() == {}
     with pytest.raises(Invalid, match="Nothing of this invoice is left"):
         await shop.credit(made)
@@ -152,6 +153,10 @@ async def test_what_a_document_below_zero_owes_pays_the_next_and_comes_back_when
     unused = credit(billed, datetime(2026, 3, 16, tzinfo=UTC), Ending.CHANGE)
     below = await shop.invoice(item_line("Unused time", unused, treatment=row.tax))
     assert (below.state, below.net_minor, below.tax_minor, below.due_minor) == ("paid", -3_097, -588, 0)
+    async with shop.work() as paying, shop.work() as meanwhile:
+        assert await customer_credits.available(paying, first)
+        free = await meanwhile.execute("select id from customer_credit for update skip locked")
+        assert free.all() == []  # whoever looks what there is keeps others off it
 
     third = await shop.invoice(line("100"))
     assert (third.paid_minor, third.due_minor) == (3_685, 11_900 - 3_685)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from services.core import jobs
 from services.core.database import Database
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 POLL_S = 0.02
 
 

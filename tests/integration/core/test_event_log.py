@@ -160,7 +160,7 @@ async def test_relay_and_followers_wake_up_by_themselves(database: Database, wor
     try:
         async with unit_of_work(system(organization.id)) as uow:
             uow.record(Counted(aggregate_id="a", organization_id=organization.id, n=7))
-        await asyncio.wait_for(arrived.wait(), 20)
+        await asyncio.wait_for(arrived.wait(), 60)
     finally:
         relay.cancel()
         follower.cancel()
@@ -173,7 +173,7 @@ async def test_only_one_relay_works_at_a_time(database: Database) -> None:
     relay = asyncio.create_task(Relay(database).run())
     try:
         async with await database.unpooled() as other:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (await (await other.execute("select pg_try_advisory_lock(4101001)")).fetchone()) == (
                     True,
                 ):

@@ -20,7 +20,7 @@ from services.core.ids import new_id
 from services.core.migrations import migrate
 
 ROOT = Path(__file__).parents[3]
-ROWS, ROUNDS, WAIT_S = 500, 20, 60
+ROWS, ROUNDS, WAIT_S = 500, 20, 180
 RECENT = "0007"  # what installations have that are one release behind, or two
 # Whoever waits as long waits for what never comes: what a migration may cost is its lock timeout, of which the last
 # test tells, and its own work.

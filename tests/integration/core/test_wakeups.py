@@ -10,7 +10,7 @@ from services.core.database import Database, libpq_url
 from services.core.wakeups import listen
 
 CHANNEL = "test_changes"
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 NEVER_S = 3_600.0
 
 

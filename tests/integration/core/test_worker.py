@@ -23,7 +23,7 @@ from services.notify.jobs import ACCOUNT_MAIL
 from tests.world import World
 
 ROOT = Path(__file__).parents[3]
-TIMEOUT_S = 90.0
+TIMEOUT_S = 180.0
 POLL_S = 0.05
 
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from services.core.database import libpq_url
-from tests.integration.gateway.house import Client, GatewayProcess, House, until
+from tests.integration.gateway.house import NO_TLS, WAIT_S, Client, GatewayProcess, House, until
 
 CALLERS = 12
 ASK = [{"role": "user", "content": "Say some words."}]
@@ -32,7 +32,7 @@ class Seen:
 async def call_on_and_on(base_url: str, client: Client, number: int, seen: Seen) -> None:
     """One call after the other, plain and streamed by turns, until the gateway is gone."""
     headers = {"Authorization": f"Bearer {client.key.secret}"}
-    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=WAIT_S, verify=NO_TLS) as http:
         for turn in range(10_000):
             name, slug = f"{number}-{turn}", ("fast-pieces-6", "slow-pieces-60-pause-0.004")[turn % 2]
             body = {"model": slug, "messages": ASK, "user": name, "stream": turn % 3 > 0}
@@ -65,7 +65,7 @@ def served(house: House) -> dict[str, int]:
     return made
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_killed_under_load_nothing_is_lost_and_nothing_is_booked_twice(
     house: House, owner_url: str
 ) -> None:

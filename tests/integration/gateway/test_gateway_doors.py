@@ -20,7 +20,7 @@ from services.gateway import queries, upstreams
 from services.gateway.upstreams import UpstreamFields
 from services.identity import organizations
 from services.identity.cookies import session_cookie
-from tests.integration.gateway.house import House, model_fields
+from tests.integration.gateway.house import NO_TLS, WAIT_S, House, model_fields
 from tests.papers import brand, campaign, entity, papers, reminded
 
 ASK = [{"role": "user", "content": "hi"}]
@@ -58,7 +58,7 @@ async def sign_in(
 
 def browser_of(house: House, token: str) -> httpx.AsyncClient:
     cookies = {session_cookie(settings().public_url): token}
-    return httpx.AsyncClient(base_url=house.base_url, cookies=cookies, timeout=30)
+    return httpx.AsyncClient(base_url=house.base_url, cookies=cookies, timeout=WAIT_S, verify=NO_TLS)
 
 
 async def test_a_signed_in_person_calls_from_the_playground(gateway: House) -> None:
@@ -98,7 +98,7 @@ async def test_calls_of_whoever_is_restricted_are_refused_until_it_is_paid(gatew
             changed = "update dunning_case set restricts = :restricts, lifted = :lifted"
             await uow.execute(changed, restricts=restricts, lifted=lifted)
             await organizations.forget_keys(uow, owner)
-        async with asyncio.timeout(30):  # until the process has heard of it
+        async with asyncio.timeout(WAIT_S):  # until the process has heard of it
             while (answer := await client.http.post("/chat/completions", json=BODY)).status_code != status:
                 assert answer.status_code in (200, 402)
         assert ("payment_overdue" in answer.text) is (status == 402)

@@ -21,7 +21,7 @@ from tests.world import LONG_AGO, World
 
 
 async def _next(watcher: Watcher) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (texts := watcher.take()):
             watcher.wake.clear()
             await watcher.wake.wait()

@@ -51,7 +51,7 @@ async def _running(
     hub = Hub(database, views=views, clock=clock)
     task = asyncio.create_task(hub.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await hub.listening.wait()
         yield hub
     finally:
@@ -60,7 +60,7 @@ async def _running(
 
 
 async def _next(watcher: Watcher) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             await watcher.wake.wait()
             watcher.wake.clear()
@@ -148,7 +148,7 @@ async def test_a_burst_is_coalesced_and_the_last_state_arrives(database: Databas
     async with _running(database, views={"name": replace(VIEWS["name"], read=read_slowly)}) as hub:
         watcher = hub.join(world.actor(organization))
         hub.subscribe(watcher, "name")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await has_read.wait()
         for n in range(1, 41):
             await _rename(world, organization, str(n))
@@ -203,14 +203,14 @@ async def test_access_is_looked_at_again_when_it_may_have_changed_and_not_before
                 )
             )
         await _stamped(database)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await watcher.recheck.wait()
         assert not colleague.recheck.is_set()
 
         async with unit_of_work(world.actor(acme)) as uow:
             uow.record(MembershipEnded(aggregate_id=acme.id, organization_id=acme.id, account_id="acc_eve"))
         await _stamped(database)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await colleague.recheck.wait()
 
 

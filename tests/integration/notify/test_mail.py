@@ -155,7 +155,7 @@ async def test_from_event_to_mailbox_through_relay_and_job(
         for part in (Relay(database).run(), follow(SUBSCRIBERS, database), jobs.work(database))
     ]
     await sign_up()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await mails():  # noqa: ASYNC110 - the condition lies in the database
             await asyncio.sleep(0.05)
     for task in running:

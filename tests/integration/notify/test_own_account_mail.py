@@ -32,7 +32,7 @@ async def subjects() -> list[str]:
 
 
 async def until_mailed(count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(await subjects()) < count:  # noqa: ASYNC110 - the condition lies in the database
             await asyncio.sleep(0.05)
 

@@ -56,6 +56,26 @@ async def look_at_a_coupon(client: Visitor, sold: Subscribers) -> None:
     assert (seen.coupon, seen.preview["upcoming_at"], seen.coupons) == ("half", "", [])  # and it is not taken
 
 
+async def look_at_acts(client: Visitor, shop: Shop) -> None:
+    """What pausing and cancelling come to, and that what is asked about stays as it was asked."""
+    for act, state in (("pause", "paused"), ("cancel", "canceled")):
+        seen, _ = await client.call(SubscriptionState, "ask", act)
+        assert (seen.asking, seen.preview["state"]) == (act, state)
+        assert seen.preview["upcoming_at"] == ""  # nothing comes but what the documents say
+    seen, _ = await client.call(SubscriptionState, "weigh", {"at_once": "true"})
+    assert (seen.preview["state"], seen.documents[0]["total"][0]) == ("ended", "-")
+    async with shop.work() as uow:
+        await subscriptions.pause(uow, seen.subscription["id"])
+    seen, _ = await client.call(SubscriptionState, "follow")
+    assert (seen.asking, seen.subscription["state"]) == ("cancel", "active")  # as it was asked about
+    seen, _ = await client.call(SubscriptionState, "dismiss", False)
+    assert (seen.asking, seen.documents) == ("", [])
+    seen, _ = await client.call(SubscriptionState, "follow")
+    assert (seen.subscription["state"], seen.just_done) == ("paused", "")  # something else was done since
+    async with shop.work() as uow:
+        await subscriptions.resume(uow, seen.subscription["id"])
+
+
 async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: World, shop: Shop) -> None:
     sold = Subscribers(shop)
     seats = price(
@@ -75,8 +95,6 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
     assert [line["amount"] for line in seen.documents[0]["lines"]] == ["60", "30"]
     seen, _ = await client.call(ChoiceState, "count", "seats", "2")
     assert seen.preview["due"] == "142.8"
-    seen, answer = await client.call(ChoiceState, "confirm", seen.looked - 1)
-    assert (answer, "while it was agreed" in seen.refusal) == (None, True)  # to what was shown before
     for wrong in ("-1", "many", "10"):
         seen, _ = await client.call(ChoiceState, "count", "seats", wrong)
         assert (seen.preview["due"] if seen.preview else "") != "142.8", wrong
@@ -109,22 +127,7 @@ async def test_a_plan_is_chosen_changed_and_left_with_the_money_in_sight(world: 
 
     await look_at_a_coupon(client, sold)
 
-    for act, state in (("pause", "paused"), ("cancel", "canceled")):
-        seen, _ = await client.call(SubscriptionState, "ask", act)
-        assert (seen.asking, seen.preview["state"]) == (act, state)
-        assert seen.preview["upcoming_at"] == ""  # nothing comes but what the documents say
-    seen, _ = await client.call(SubscriptionState, "weigh", {"at_once": "true"})
-    assert (seen.preview["state"], seen.documents[0]["total"][0]) == ("ended", "-")
-    async with shop.work() as uow:
-        await subscriptions.pause(uow, seen.subscription["id"])
-    seen, _ = await client.call(SubscriptionState, "follow")
-    assert (seen.asking, seen.subscription["state"]) == ("cancel", "active")  # as it was asked about
-    seen, _ = await client.call(SubscriptionState, "dismiss", False)
-    assert (seen.asking, seen.documents) == ("", [])
-    seen, _ = await client.call(SubscriptionState, "follow")
-    assert (seen.subscription["state"], seen.just_done) == ("paused", "")  # something else was done since
-    async with shop.work() as uow:
-        await subscriptions.resume(uow, seen.subscription["id"])
+    await look_at_acts(client, shop)
     client.at = "/portal/subscriptions"
     seen, _ = await client.call(SubscriptionsState, "load")
     assert [(row["name"], row["state"]) for row in seen.rows] == [(team.name, "active")]
@@ -147,6 +150,8 @@ async def test_an_add_on_is_taken_in_the_number_that_is_shown_and_billed(world: 
     assert (seen.preview, seen.refusal != "") == ({}, True)
     seen, _ = await client.call(ChoiceState, "count_addon", extra.id, "desks", "3")
     assert seen.preview["due"] == "107.1"
+    seen, answer = await client.call(ChoiceState, "confirm", seen.looked - 1)
+    assert (answer, "while it was agreed" in seen.refusal) == (None, True)  # to what was shown before
     _, answer = await agree(client, ChoiceState)
     client.at = sent_to(answer)
     seen, _ = await client.call(SubscriptionState, "load")

@@ -23,7 +23,7 @@ from services.core.crossing import Reason, crossing
 from services.core.database import Database
 from services.core.errors import Forbidden, Invalid, NotFound, StaleVersion
 from services.core.work import UnitOfWork, unit_of_work
-from services.wallets import expiry, refills, wallets
+from services.wallets import debits, expiry, refills, wallets
 from services.wallets.lots import LotKeyTaken
 from services.wallets.rules import TopUpRule
 from tests.checks import MADE_BY_HAND, assert_invariants
@@ -123,6 +123,16 @@ async def test_a_voided_invoice_gives_its_lots_back_and_what_has_ended_meanwhile
     assert (await wallet(shop))["outbound_minor"] == 10_00  # what was taken stays taken: it came in again
     assert await shop.balances() == {"promotions": 10_00, "prepaid_wallet": 10_00}
     await assert_invariants(but=MADE_BY_HAND)
+
+
+async def test_who_asks_what_there_is_to_pay_with_holds_the_wallet_until_it_is_paid(shop: Shop) -> None:
+    await top_up(shop, 50_00)
+    free = "select id from wallet for update skip locked"
+    async with shop.work() as paying, shop.work() as meanwhile:
+        assert await debits.available(paying, "EUR") == eur(50_00)
+        assert (await meanwhile.execute(free)).all() == []
+    async with shop.work() as later:
+        assert len((await later.execute(free)).all()) == 1
 
 
 async def test_the_same_payment_comes_in_once(shop: Shop) -> None:

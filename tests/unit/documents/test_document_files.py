@@ -51,6 +51,7 @@ from tests.documents import (
     invoice,
     line,
     pdf_faults,
+    usual_lines,
 )
 
 # Compiling the rules takes seconds: once is enough.
@@ -204,6 +205,15 @@ def test_both_syntaxes_keep_the_rules_of_en16931(case: str) -> None:
     assert electronic.missing(content) == ()
     assert en16931_faults(cii(content)) == set()
     assert en16931_faults(ubl(content)) == set()
+
+
+def test_a_price_is_never_negative_and_comes_to_its_line() -> None:
+    """No rule of EN 16931 compares them, and a program that reads them may."""
+    for one in (*CASES["odd lines"].lines, *usual_lines()):
+        made = electronic.price(one)
+        amount, per, quantity = (Decimal(text) for text in (made.amount, made.per, made.quantity))
+        assert amount >= 0
+        assert amount * quantity / per == one.net.amount + sum(each.amount.amount for each in one.discounts)
 
 
 def rounded_apart() -> Content:

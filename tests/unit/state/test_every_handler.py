@@ -193,20 +193,23 @@ def test_a_link_within_the_app_leads_to_a_page(drawn: dict[str, Any]) -> None:
     "Not found" within the app. `file_link` has the browser fetch it."""
     followed, fetched = set[str](), set[str]()
     for route, page in drawn.items():
+        if route == "/developer/gallery":  # its shell and its examples are made up and lead nowhere
+            continue
         for one in _within(page):
             if not isinstance(one, ReactRouterLink):
                 continue
-            path = _OWN_PATH.match(str(one.to))
+            leads_to: Any = one
+            path = _OWN_PATH.match(str(leads_to.to))
             if path is None:
                 continue
-            if str(one.reload_document) == "true":
+            if str(leads_to.reload_document) == "true":
                 fetched.add(path[1])
                 continue
             followed.add(path[1])
             leads = path[1].removesuffix("/") in PAGES or path[1] in LED_ON
             begins = any(known.startswith(path[1]) for known in PAGES)  # what follows is said by a row
-            assert leads or (begins and not path[1].endswith(".")), (route, str(one.to))
-            assert not is_api(path[1]), (route, str(one.to))
+            assert leads or (begins and not path[1].endswith(".")), (route, str(leads_to.to))
+            assert not is_api(path[1]), (route, str(leads_to.to))
     assert len(followed) > 40
     assert len(fetched) > 3
 
