@@ -1,4 +1,5 @@
-"""What pages that are open follow: that something about subscriptions changed, and how far clocks are turned."""
+"""What pages that are open follow: that something about subscriptions or invoices changed, and how far clocks are
+turned."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ LOOKED_BACK_MAX = 1_000  # events; what changed before them was read with the pa
 CLOCKS_WATCHED_MAX = 1_000
 RUNS_WATCHED_MAX = 20
 _ABOUT = ["subscription", "invoice", "credit_note", "test_clock"]
+# Whoever finalises an invoice waits for its files.
+_ABOUT_INVOICES = ["invoice", "credit_note", "paper", "payment", "refund", "dispute", "contest"]
 _CHANGED = """
 select coalesce(max(position), 0) from (
   select position, type from event where {whose} order by {by} desc limit :most
@@ -40,6 +43,14 @@ async def any_subscription_changed(uow: UnitOfWork) -> dict[str, int]:
     """The same of all organisations, for staff in work across tenants."""
     uow.actor.require(Capability.STAFF_SUBSCRIPTIONS_READ)
     found = await uow.execute(_ALL, about=_ABOUT, most=LOOKED_BACK_MAX)
+    return {"changed": found.scalar_one()}
+
+
+async def any_invoice_changed(uow: UnitOfWork) -> dict[str, int]:
+    """The place in the event log of the last change to anybody's invoices, their files and what is paid on them, for
+    staff in work across tenants."""
+    uow.actor.require(Capability.STAFF_INVOICES_READ)
+    found = await uow.execute(_ALL, about=_ABOUT_INVOICES, most=LOOKED_BACK_MAX)
     return {"changed": found.scalar_one()}
 
 

@@ -57,6 +57,7 @@ VIEWS: dict[str, View] = {
             watching.any_subscription_changed,
             everywhere=True,
         ),
+        View("staff.invoices", Capability.STAFF_INVOICES_READ, watching.any_invoice_changed, everywhere=True),
         View("staff.clocks", Capability.STAFF_ORGANIZATIONS_READ, watching.clocks_turning, everywhere=True),
         View("staff.jobs", Capability.STAFF_HEALTH_READ, held_jobs.changed, everywhere=True),
         View(

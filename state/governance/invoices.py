@@ -76,6 +76,18 @@ class StaffInvoiceState(InvoiceOnScreen, rx.State):
     @page_event(Capability.STAFF_INVOICES_READ, reads=True)
     async def load(self) -> None:
         self.asking = self.removing = ""
+        await self._read_again()
+
+    @page_event(Capability.STAFF_INVOICES_READ)
+    async def follow(self) -> None:
+        """Something changed while the page is open: its files are there, or somebody else did something."""
+        if self.asking or self.removing:  # what is asked about stays as it was asked
+            return
+        explained, steps = self.explained, self.steps
+        await self._read_again()
+        self.explained, self.steps = explained, steps  # somebody may be reading it
+
+    async def _read_again(self) -> None:
         self.contests = []
         self._forget()
         await self._look()

@@ -22,6 +22,7 @@ from components.kit.overlays import (
 )
 from components.links import button_link
 from components.links import link as to_page
+from components.live.figures import live_refresh
 from components.props import Drawn as Part
 from components.shell.page import section
 from components.tables.table import data_table
@@ -41,6 +42,7 @@ from state.session import SessionState
 MAY_WRITE = SessionState.capabilities.contains(Capability.STAFF_INVOICES_WRITE.value)
 MAY_RECORD = SessionState.capabilities.contains(Capability.STAFF_PAYMENTS_WRITE.value)
 _S = StaffInvoiceState
+FOLLOWED_MS = 5_000  # seldom: it is told of any change to any invoice
 _ROW = StaffInvoiceState.invoice
 _URL = f"{endpoints.STAFF_INVOICES}/{_ROW['id'].to(str)}"
 
@@ -291,6 +293,9 @@ def staff_invoice() -> Drawn:
     answer = rx.cond(
         _S.contests.length() > 0, rx.el.p(to_page(t("contests.to_all"), href=CONTESTS)), rx.fragment()
     )
+    follow = live_refresh(
+        "staff.invoices", path="changed", since=_S.read_at, on_change=_S.follow, longest_wait_ms=FOLLOWED_MS
+    )
     return invoice_papers.invoice(
         StaffInvoiceState,
         HOME,
@@ -299,5 +304,5 @@ def staff_invoice() -> Drawn:
         of_line=_of_line,
         again=_again(),
         foreseen=_draft(),
-        below=rx.fragment(contest_lists.of_invoice(_S.contests), answer),
+        below=rx.fragment(contest_lists.of_invoice(_S.contests), answer, follow),
     )

@@ -18,6 +18,7 @@ from services.core.clock import Clock, FixedClock
 from services.core.crossing import Reason, crossing
 from services.core.database import CROSSING_ROLE, Database
 from services.core.errors import Forbidden, NotFound
+from services.core.events import DomainEvent
 from services.core.permissions import Capability
 from services.core.relay import stamp
 from services.core.wakeups import USAGE_CHANGED
@@ -29,6 +30,7 @@ from services.live.hub import Hub, Watcher
 from services.live.views import View
 from services.metering import rules
 from services.metering.service import ensure_platform_meters, record
+from services.papers.events import PaperRetried
 from tests.world import World
 
 reads: list[str] = []
@@ -214,8 +216,20 @@ async def test_access_is_looked_at_again_when_it_may_have_changed_and_not_before
             await colleague.recheck.wait()
 
 
-async def test_staff_follows_the_subscriptions_of_anybody_and_members_their_own(
-    database: Database, world: World
+@pytest.mark.parametrize(
+    ("anybodys", "own", "happens", "values"),
+    [
+        ("staff.subscriptions", "subscriptions", SubscriptionReactivated, {}),
+        ("staff.invoices", "payments", PaperRetried, {"number": "DE1-1"}),
+    ],
+)
+async def test_staff_follows_what_is_anybodys_and_members_their_own(
+    database: Database,
+    world: World,
+    anybodys: str,
+    own: str,
+    happens: type[DomainEvent],
+    values: Mapping[str, Any],
 ) -> None:
     acme, other = await world.organization(), await world.organization()
     operators = await world.organization(OrganizationKind.OPERATOR)
@@ -224,15 +238,15 @@ async def test_staff_follows_the_subscriptions_of_anybody_and_members_their_own(
             hub.join(world.actor(whose, role))
             for whose, role in ((operators, Role.SUPPORT), (acme, Role.BILLING), (other, Role.BILLING))
         )
-        hub.subscribe(staff, "staff.subscriptions")
-        hub.subscribe(ana, "subscriptions")
-        followed = hub.subscribe(eve, "subscriptions")
+        hub.subscribe(staff, anybodys)
+        hub.subscribe(ana, own)
+        followed = hub.subscribe(eve, own)
         with pytest.raises(Forbidden):
-            hub.subscribe(ana, "staff.subscriptions")
+            hub.subscribe(ana, anybodys)
         for watcher in (staff, ana, eve):
             assert (await _next(watcher))["data"] == {"changed": 0}
         async with unit_of_work(world.actor(acme)) as uow:
-            uow.record(SubscriptionReactivated(aggregate_id="sub_x", organization_id=acme.id))
+            uow.record(happens(aggregate_id="any_x", organization_id=acme.id, **values))
         await _stamped(database)
         for watcher in (staff, ana):
             while (await _next(watcher))["data"] == {"changed": 0}:

@@ -144,6 +144,24 @@ async def test_a_draft_shows_its_tax_before_it_is_finalised_and_keeps_its_number
     assert (sent_to(answer), seen.asking) == (f"/governance/invoices/{nobodys.id}", False)
 
 
+async def test_what_happens_elsewhere_comes_to_the_page_but_not_under_a_question(
+    world: World, shop: Shop
+) -> None:
+    draft = await shop.draft(line("10"))
+    staff = await operator(world)
+    staff.at = f"/governance/invoices/{draft.id}"
+    await staff.call(governance.StaffInvoiceState, "load")
+    await staff.call(governance.StaffInvoiceState, "ask", "finalize")
+    made = await shop.finalize(draft)
+
+    seen, _ = await staff.call(governance.StaffInvoiceState, "follow")
+    assert (seen.asking, seen.invoice["number"]) == ("finalize", "")
+    await staff.call(governance.StaffInvoiceState, "dismiss", False)
+    seen, _ = await staff.call(governance.StaffInvoiceState, "follow")
+
+    assert (seen.invoice["number"], seen.invoice["paper"], seen.foreseen) == (made.number, "waiting", {})
+
+
 async def test_a_credit_note_is_seen_line_by_line_before_it_is_issued(world: World, shop: Shop) -> None:
     made = await shop.invoice(line("100"), line("10"))
     first, second = await shop.lines(made)
