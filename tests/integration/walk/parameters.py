@@ -384,6 +384,7 @@ ARGUMENTS: dict[str, Maker] = {
     "what": _plain("accept"),
     "way": _plain("lines"),
     "value": _plain("name-canary"),
+    "looked": _plain(0),
     "values": lambda victim: {"address": victim.owner.email},
     "zone": _plain("Asia/Tokyo"),
 }

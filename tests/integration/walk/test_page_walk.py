@@ -30,7 +30,7 @@ from tests.integration.walk.watching import Watch
 from tests.world import World
 
 # What says how an attempt ended, and so changes with it.
-OUTCOME = ("status", "problem")
+OUTCOME = ("status", "problem", "read_for")  # and for which address, that of the sender
 
 
 @pytest.fixture
