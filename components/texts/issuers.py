@@ -60,7 +60,7 @@ TEXTS: dict[str, str] = {
     "entity.zero_documents_of.issue": "Are issued",
     "entity.zero_documents_of.drop": "Are dropped",
     "entity.usual": "Bills whoever has no other",
-    "entity.usual_hint": "One real and one test entity do. The one that did so before no longer does.",
+    "entity.usual_hint": "One real and one test entity do: the first, until another one is ticked.",
     "entity.test": "For test clocks only",
     "entity.test_hint": "Bills organisations on a test clock, and nobody else.",
     "entity.tax": "Tax",
