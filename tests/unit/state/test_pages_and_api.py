@@ -22,6 +22,7 @@ from services.core.listing import Listing
 BY_ANOTHER_ROUTE = {
     "billing.brand_queries.offered": "GET /staff/brands",
     "billing.entities.has_numbered": "GET /staff/invoice-series",
+    "billing.queries.numbers_of": "GET /invoices",
     "billing.usage_months.running": "GET /usage-periods/{usage_period_id}",
     "billing_runs.run_records.parked": "GET /staff/parked-subscriptions",
     "billing_runs.run_records.why_parked": "GET /staff/parked-subscriptions",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,17 +79,3 @@ def test_every_form_over_a_row_of_others_shows_both_values(drawn: list[Drawn]) -
 
 def test_what_is_left_out_is_still_there_and_still_changes_something(drawn: list[Drawn]) -> None:
     assert COMPARED_NOWHERE.keys() <= {one.name for one in drawn if one.changes_a_version}
-
-
-def _drawn_for(component: Any) -> Iterator[str]:
-    """What the parts below are keyed by: with another key they are drawn anew."""
-    if component.key is not None:
-        yield str(component.key)
-    for child in component.children:
-        yield from _drawn_for(child)
-
-
-def test_the_form_of_one_entity_is_not_kept_for_another() -> None:
-    """Fields keep what they were first drawn with, and two entities may well be of the same version."""
-    drawn = list(_drawn_for(PAGES["/governance/legal-entities/[legal_entity_id]"].component()))
-    assert any('["id"]' in key and '["version"]' in key for key in drawn), drawn
