@@ -42,20 +42,21 @@ class DoorServer(Server):
         self._ssp = None
 
     def turn_away(self) -> None:
-        """Let nobody new in; who is in, or waits to be let in, stays. Once stopped, newcomers are refused."""
+        """Let nobody new in; who is in, or waits to be let in, stays. Once stopped, newcomers are refused.
+
+        The server owns the socket and closes it when it stops. Taken away from it before, it would ask for callers on
+        and on, and never hear that it should stop.
+        """
+        if sys.platform != "linux":
+            return
         with socket.socket(fileno=os.dup(self._shd.get_fd())) as door:
-            if sys.platform == "linux":
-                program = b"".join(struct.pack("HBBI", *step) for step in _PROGRAM)
-                kept = ctypes.create_string_buffer(program)
-                described = struct.pack("HP", len(_PROGRAM), ctypes.addressof(kept))
-                # Kernels may keep filters for root. Ending matters more: a caller who comes in at the last moment is
-                # then told by a reset connection, and a balancer asks the next.
-                with contextlib.suppress(PermissionError):
-                    door.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
-        # The server listens on a copy, which it closes when it stops. granian keeps this one for a next worker, and
-        # the kernel would go on letting newcomers in.
-        with open(os.devnull) as nothing:
-            os.dup2(nothing.fileno(), self._shd.get_fd())
+            program = b"".join(struct.pack("HBBI", *step) for step in _PROGRAM)
+            kept = ctypes.create_string_buffer(program)
+            described = struct.pack("HP", len(_PROGRAM), ctypes.addressof(kept))
+            # Kernels may keep filters for root. Ending matters more: a caller who comes in at the last moment is
+            # then told by a reset connection, and a balancer asks the next.
+            with contextlib.suppress(PermissionError):
+                door.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
 
     def connected(self) -> bool:
         """Whether anybody is connected to our port, let in already or waiting for it. True where no kernel tells."""
