@@ -13,7 +13,7 @@ from typing import Protocol
 import aiohttp
 import pytest
 
-from matrix_app.up.preflight import free_loopback_port
+from tests.bench.product import free_port
 
 ROOT = Path(__file__).parents[2]
 CLIENTS, ANSWERS_BEFORE, PIECES, WAIT_S = 12, 100, 10, 30
@@ -83,7 +83,7 @@ def start() -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def spawn(notice_s: float, quiet_s: float) -> Server:
-        port = free_loopback_port()
+        port = free_port()
         command = [sys.executable, "-c", PROGRAM, str(port), str(notice_s), str(quiet_s)]
         started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
         return started[-1], f"http://127.0.0.1:{port}"
